@@ -1,0 +1,1 @@
+"""What the server and its clients have in common."""

@@ -1,0 +1,124 @@
+"""Accounts and sessions: who one is."""
+
+from __future__ import annotations
+
+from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, Text
+from shared.protocol.spec import Access, Record, Reply, Request, arg, command, record, result
+from shared.protocol.values import MAX_REAL_NAME, in_words
+
+
+@record
+class Limits(Record):
+    """What this server takes; bytes unless said otherwise."""
+
+    frame: int = result("one frame, both ways")
+    text: int = result("UTF-8 of a text message")
+    whole_file: int = result("content of a sendfile in one frame")
+    file: int = result("content of an uploaded file")
+    user_files: int = result("all files of one user together")
+    page: int = result("most messages a page")
+
+
+@record
+class Registered(Reply):
+    """The account exists; nobody is signed in by this."""
+
+    user: str = result("the name as registered")
+
+    def sentence(self) -> str:
+        return f"Welcome {self.user}. Sign in with: auth {self.user} <password>"
+
+
+@record
+class SignedIn(Reply):
+    """This connection now acts for the user."""
+
+    user: str = result("the name as registered")
+    realm: str = result("this realm's own name")
+    token: str = result("for resume; keep it secret")
+    unread: dict[str, int] = result("unread messages by conversation, only counts above 0")
+    epoch: str = result("changes when the history was restored from a backup; see sync")
+    protocol: int = result("version of this contract, 1")
+    limits: Limits = result("what this server takes")
+
+    def sentence(self) -> str:
+        count = sum(self.unread.values())
+        return f"Signed in as {self.user} on {self.realm}; {count or 'nothing'} unread"
+
+    def lines(self) -> list[str]:
+        unread = [f"{conversation}: {count} unread" for conversation, count in self.unread.items()]
+        return [*unread, f"token {self.token}"]
+
+
+@record
+class SignedOut(Reply):
+    """The token has ended."""
+
+    def sentence(self) -> str:
+        return "Signed out"
+
+
+@record
+class PasswordChanged(Reply):
+    """The new password holds; the user's other sessions have ended."""
+
+    def sentence(self) -> str:
+        return "The password is changed; your other sessions have ended"
+
+
+@record
+class Me(Reply):
+    """Who this connection acts for."""
+
+    user: str = result("the name as registered")
+    realm: str = result("this realm's own name")
+    real_name: str = result("as given at registration")
+    country: str = result("as given at registration")
+    admin: bool = result("may administer this realm")
+
+    def sentence(self) -> str:
+        real_name, country = in_words(self.real_name), in_words(self.country)
+        return f"{self.user} on {self.realm}: {real_name}, {country}{', admin' * self.admin}"
+
+
+@command("register", access=Access.ANYONE)
+class Register(Request[Registered]):
+    """Create an account. The first one on a realm is its admin."""
+
+    user: str = arg("the name, 1 to 32 of A-Z a-z 0-9 . _ -", LOCAL_NAME)
+    real_name: str = arg("the person's name", Text(MAX_REAL_NAME, one_line=True))
+    password: str = arg("6 to 128 characters", NEW_PASSWORD)
+    country: str = arg("the person's country", Text(MAX_REAL_NAME, one_line=True), rest=True)
+
+
+@command("auth", access=Access.ANYONE)
+class Auth(Request[SignedIn]):
+    """Sign in with a password."""
+
+    user: str = arg("the name", IDENTIFIER)
+    password: str = arg("the password", PASSWORD)
+
+
+@command("resume", access=Access.ANYONE)
+class Resume(Request[SignedIn]):
+    """Sign in with the token of an earlier session."""
+
+    token: str = arg("what auth answered", IDENTIFIER)
+
+
+@command("logout")
+class Logout(Request[SignedOut]):
+    """Sign out and end the token; other connections that use it are closed."""
+
+
+@command("passwd")
+class Passwd(Request[PasswordChanged]):
+    """Change the password and end one's other sessions."""
+
+    old_password: str = arg("the password until now", PASSWORD)
+    new_password: str = arg("6 to 128 characters", NEW_PASSWORD)
+
+
+@command("whoami")
+class Whoami(Request[Me]):
+    """Tell who is signed in."""

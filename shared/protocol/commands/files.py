@@ -1,0 +1,148 @@
+"""Files: in one frame, or in chunks that resume."""
+
+from __future__ import annotations
+
+import re
+
+from shared.protocol.commands.messages import FileInfo, Sent, idempotency_key, size_in_words
+from shared.protocol.kinds import (
+    BASE64,
+    CONVERSATION,
+    FILE_NAME,
+    GROUP,
+    IDENTIFIER,
+    SHA256,
+    USER,
+    Number,
+    Pattern,
+)
+from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result
+from shared.protocol.values import Address, Conversation, GroupAddress
+
+NO_PATHS = (
+    "data is missing: the server opens no files, so give the content as base64 behind the name "
+    "(the terminal client and the app read files by their path)"
+)
+FILES_MODE = Pattern(re.compile("push|offer"), "push or offer")
+
+
+@record
+class UploadOpened(Reply):
+    """The upload may go on from `offset`."""
+
+    upload: str = result("its name for chunk")
+    offset: int = result("bytes already here")
+    chunk: int = result("raw bytes to send in one chunk")
+
+    def sentence(self) -> str:
+        return f"Upload {self.upload} goes on at {self.offset}"
+
+
+@record
+class ChunkTaken(Reply):
+    """The chunk is here; with the last one come the fields of sendfile."""
+
+    offset: int = result("bytes now here")
+    conversation: str | None = result("where the file went", default=None)
+    seq: int | None = result("its place there", default=None)
+    message_id: str | None = result("the message's id", default=None)
+    time: int | None = result("Unix milliseconds", default=None)
+    state: str | None = result("stored, queued or delivered", default=None)
+    duplicate: bool | None = result("true: the key was used before", default=None)
+    file: FileInfo | None = result("the file", default=None)
+
+    def sentence(self) -> str:
+        if self.file is None:
+            return f"{self.offset} bytes are here"
+        return f"Sent to {self.conversation} as message {self.seq}"
+
+    def lines(self) -> list[str]:
+        return [f"file {self.file.id}"] if self.file else []
+
+
+@record
+class FileOffered(Reply):
+    """The content follows as `file` events."""
+
+    file: FileInfo = result("the file")
+
+    def sentence(self) -> str:
+        return f"{self.file.id} follows, {size_in_words(self.file.size)}"
+
+
+@record
+class FilesMode(Reply):
+    """How this session takes files."""
+
+    mode: str = result("push: the content follows its message; offer: only on getfile")
+
+    def sentence(self) -> str:
+        return f"Files: {self.mode}"
+
+
+@event("file")
+class FileChunk(Event):
+    """A piece of a file's content, behind its message (up to 8 MiB) or after getfile."""
+
+    file: str = result("the file's id")
+    offset: int = result("where the piece begins, in bytes")
+    data: str = result("base64")
+    last: bool = result("the content is complete with this piece")
+
+    def line(self) -> str:
+        return f"FILE {self.file} {self.offset} {self.data}"
+
+
+@command("sendfile", realm_name="sendfilerealm")
+class SendFile(Request[Sent]):
+    """Send a file of up to 512 KiB to one person."""
+
+    to: Address = arg("who receives it", USER)
+    name: str = arg("the file's name", FILE_NAME)
+    data: bytes = arg("the content in base64", BASE64, missing=NO_PATHS)
+    idempotency_key: str | None = idempotency_key()
+
+
+@command("sendgroupfile", realm_name="sendgroupfilerealm")
+class SendGroupFile(Request[Sent]):
+    """Send a file of up to 512 KiB to a group."""
+
+    group: GroupAddress = arg("the group, #12 or 12", GROUP)
+    name: str = arg("the file's name", FILE_NAME)
+    data: bytes = arg("the content in base64", BASE64, missing=NO_PATHS)
+    idempotency_key: str | None = idempotency_key()
+
+
+@command("upload")
+class Upload(Request[UploadOpened]):
+    """Begin or resume sending a larger file; the message appears after the last chunk."""
+
+    to: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    name: str = arg("the file's name", FILE_NAME)
+    size: int = arg("bytes", Number(1))
+    sha256: str = arg("of the whole content", SHA256)
+    idempotency_key: str | None = idempotency_key()
+
+
+@command("chunk")
+class Chunk(Request[ChunkTaken]):
+    """Send the next piece of an upload."""
+
+    upload: str = arg("what upload answered", IDENTIFIER)
+    offset: int = arg("where the piece begins: the offset last answered", Number())
+    data: bytes = arg("the piece in base64", BASE64)
+
+
+@command("getfile")
+class GetFile(Request[FileOffered]):
+    """Have a file's content sent as `file` events."""
+
+    file: str = arg("the file's id", IDENTIFIER)
+    offset: int = arg("where to begin, in bytes", Number(), default=0)
+
+
+@command("files")
+class Files(Request[FilesMode]):
+    """Choose whether the content of files is pushed or only offered."""
+
+    mode: str = arg("push or offer", FILES_MODE)

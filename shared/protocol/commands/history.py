@@ -1,0 +1,109 @@
+"""History, markers and catching up after an absence."""
+
+from __future__ import annotations
+
+from shared.protocol.commands.messages import Message, Page
+from shared.protocol.commands.private import BEFORE, LIMIT
+from shared.protocol.kinds import CONVERSATION, IDENTIFIER, POSITIONS, SEQ
+from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
+from shared.protocol.values import DEFAULT_PAGE, Conversation
+
+
+@record
+class ReadUpTo(Reply):
+    """One's read marker, which never goes back."""
+
+    conversation: str = result("the conversation")
+    read_seq: int = result("where the marker stands now")
+
+    def sentence(self) -> str:
+        return f"{self.conversation} is read up to {self.read_seq}"
+
+
+@record
+class ReceivedUpTo(Reply):
+    """One's received marker, which never goes back."""
+
+    conversation: str = result("the conversation")
+    received_seq: int = result("where the marker stands now")
+
+    def sentence(self) -> str:
+        return f"{self.conversation} is received up to {self.received_seq}"
+
+
+@record
+class Position(Record):
+    """Where one stands in one conversation."""
+
+    conversation: str = result("the other person's address, or the group's")
+    last_seq: int = result("of the newest message")
+    read_seq: int = result("read up to here by oneself")
+    unread: int = result("messages of others above read_seq")
+    name: str | None = result("the group's name", default=None)
+    other_received_seq: int | None = result("private: received by the other", default=None)
+    other_read_seq: int | None = result("private: read by the other", default=None)
+
+
+@record
+class Synced(Reply):
+    """What was missed."""
+
+    conversations: list[Position] = result("all of one's conversations")
+    messages: list[Message] = result("the missed ones, oldest first")
+    more: bool = result("more were missed: sync again from the newest of these")
+    epoch: str = result("of the history as it is now")
+    recovered: bool = result(
+        "all that was missed is in messages, or follows; false: drop the cache and read anew"
+    )
+
+    def sentence(self) -> str:
+        if not self.recovered:
+            return "The history has changed; read it anew"
+        count = len(self.messages)
+        return f"{count} message{'s' * (count != 1)} missed{' (there are more)' * self.more}"
+
+    def lines(self) -> list[str]:
+        return [f"{m.conversation} {m.row()}" for m in self.messages]
+
+
+@command("history")
+class History(Request[Page]):
+    """Read the messages of a conversation without marking them read."""
+
+    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    before: int | None = arg("only messages below this seq", BEFORE, default=None)
+    after: int | None = arg("only messages above this seq, oldest first", SEQ, default=None)
+    limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
+
+    def wrong(self) -> str | None:
+        if self.before is not None and self.after is not None:
+            return "before and after exclude each other"
+        return None
+
+
+@command("read")
+class Read(Request[ReadUpTo]):
+    """Mark a conversation read up to a message."""
+
+    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    seq: int = arg("up to and with this message", SEQ)
+
+
+@command("received")
+class Received(Request[ReceivedUpTo]):
+    """Say up to which message one has received; apps do this by themselves."""
+
+    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    seq: int = arg("up to and with this message", SEQ)
+
+
+@command("sync")
+class Sync(Request[Synced]):
+    """Catch up after an absence."""
+
+    have: dict[Conversation, int] = arg(
+        "the last seq one has, by conversation; what is not named counts as 0",
+        POSITIONS,
+        json_only=True,
+    )
+    epoch: str | None = arg("of the history one has", IDENTIFIER, json_only=True, default=None)

@@ -1,0 +1,167 @@
+"""What a message is, and what is answered and pushed when one is sent; shared by all features."""
+
+from __future__ import annotations
+
+import time as clock
+
+from shared.protocol.kinds import LABEL
+from shared.protocol.spec import Event, Record, Reply, arg, event, record, result, unsent
+from shared.protocol.values import in_words
+
+
+def idempotency_key() -> str | None:
+    """Declare the key that makes repeating a sending command harmless."""
+    key: str | None = arg(
+        "up to 64 bytes, kept for good: a repeat by the same user sends nothing and returns "
+        "the first result with `duplicate`",
+        LABEL,
+        json_only=True,
+        default=None,
+    )
+    return key
+
+
+def size_in_words(size: int) -> str:
+    """Return `1.2 MB` for 1,234,567 bytes."""
+    if size < 1000:
+        return f"{size} bytes"
+    for unit in ("kB", "MB"):
+        size_in_unit = size / 1000 if unit == "kB" else size / 1_000_000
+        if size_in_unit < 999.95 or unit == "MB":
+            return f"{size_in_unit:.1f} {unit}"
+    raise AssertionError
+
+
+def clock_in_words(milliseconds: int) -> str:
+    """Return a time of day with its date, in UTC."""
+    return clock.strftime("%Y-%m-%d %H:%M", clock.gmtime(milliseconds / 1000))
+
+
+@record
+class FileInfo(Record):
+    """The file that a message carries."""
+
+    id: str = result("its name for getfile, `f_...`")
+    name: str = result("file name without a path, up to 255 bytes")
+    size: int = result("bytes")
+    type: str = result("media type, guessed from the name")
+    sha256: str = result("hash of the content, 64 hexadecimal digits")
+
+
+@record
+class Message(Record):
+    """One message as its reader sees it."""
+
+    id: str = result("unique over all realms")
+    conversation: str = result("the other person's address, or the group's")
+    seq: int = result("1, 2, 3 ... in the conversation, without gaps; the only order")
+    sender: str = result("who wrote it", wire="from")
+    time: int = result("Unix milliseconds")
+    text: str = result("what was written; empty when it carries a file")
+    file: FileInfo | None = result("the file it carries", default=None)
+    state: str | None = result(
+        "on one's own: stored, queued (waits for another realm), delivered, refused", default=None
+    )
+
+    def content(self) -> str:
+        """Return the text, or the file's name and size, safe for a terminal."""
+        if self.file is None:
+            return in_words(self.text)
+        size = size_in_words(self.file.size)
+        return f"{in_words(self.file.name)} ({size}) file {self.file.id}"
+
+    def row(self) -> str:
+        """Return the line that lists this message in a history."""
+        return f"{self.seq}. {clock_in_words(self.time)} [{self.sender}] {self.content()}"
+
+
+def summary(last: Message | None) -> str:
+    """Return the newest message as it ends a line of a list."""
+    return f" | {last.sender}: {last.content()}" if last else ""
+
+
+@event("message")
+class MessageArrived(Message, Event):
+    """A message, right after it is durable, to its recipients and the sender's other sessions."""
+
+    group_name: str | None = unsent(default=None)
+
+    def line(self) -> str:
+        own = self.state is not None
+        if self.group_name is not None:
+            sender = "me" if own else self.sender
+            return f"[{self.conversation} {in_words(self.group_name)} | {sender}] {self.content()}"
+        sender = f"me > {self.conversation}" if own else self.sender
+        return f"[{sender}] {self.content()}"
+
+
+@record
+class Sent(Reply):
+    """The message is durable on disk."""
+
+    conversation: str = result("where it went")
+    seq: int | None = result("its place there; null while a remote host has not given one")
+    message_id: str = result("its id")
+    time: int = result("Unix milliseconds")
+    state: str = result("stored, queued or delivered")
+    duplicate: bool | None = result(
+        "true: this key was used before, and this is the first result", default=None
+    )
+    file: FileInfo | None = result("the file, if it carries one", default=None)
+
+    def sentence(self) -> str:
+        if self.duplicate:
+            return f"Sent before to {self.conversation} as message {self.seq}"
+        return f"Sent to {self.conversation} as message {self.seq}"
+
+    def lines(self) -> list[str]:
+        return [f"file {self.file.id}"] if self.file else []
+
+
+@record
+class Page(Reply):
+    """Messages of one conversation."""
+
+    conversation: str = result("the other person's address, or the group's")
+    messages: list[Message] = result("oldest first")
+    more: bool = result("there are more in the direction asked")
+
+    def sentence(self) -> str:
+        if not self.messages:
+            return "No message"
+        first, last = self.messages[0].seq, self.messages[-1].seq
+        return f"{self.conversation}: messages {first} to {last}{' (there are more)' * self.more}"
+
+    def lines(self) -> list[str]:
+        return [message.row() for message in self.messages]
+
+
+@event("receipt")
+class Receipt(Event):
+    """Somebody received or read; private: to the other person and one's own other sessions.
+
+    In groups it goes to one's own other sessions only.
+    """
+
+    conversation: str = result("the conversation, as the reader of this event sees it")
+    user: str = result("who received or read")
+    received_seq: int = result("received up to here")
+    read_seq: int = result("read up to here")
+
+    def line(self) -> str:
+        return f"({self.user} has read {self.conversation} up to {self.read_seq})"
+
+
+@event("delivery")
+class Delivery(Event):
+    """A message that was queued reached the other realm, or was refused there."""
+
+    conversation: str = result("where it was sent")
+    message_id: str = result("its id")
+    seq: int | None = result("its place in the conversation")
+    state: str = result("delivered or refused")
+    code: str | None = result("why it was refused", default=None)
+
+    def line(self) -> str:
+        why = f": {self.code}" if self.code else ""
+        return f"(message {self.seq} to {self.conversation} was {self.state}{why})"

@@ -1,0 +1,67 @@
+"""Private chats: text from one person to another."""
+
+from __future__ import annotations
+
+from shared.protocol.commands.messages import Message, Page, Sent, idempotency_key, summary
+from shared.protocol.kinds import LOCAL_NAME, MESSAGE_TEXT, USER, Number
+from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
+from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
+
+LIMIT = Number(1, MAX_PAGE)
+BEFORE = Number(1)
+
+
+@record
+class PrivateChat(Record):
+    """One private chat in a list."""
+
+    conversation: str = result("the other person's address")
+    last_seq: int = result("of the newest message")
+    read_seq: int = result("read up to here by oneself")
+    unread: int = result("messages of the other person above read_seq")
+    other_received_seq: int = result("received up to here by the other person")
+    other_read_seq: int = result("read up to here by the other person")
+    last: Message | None = result("the newest message; a long text is cut to 256 characters")
+
+
+@record
+class PrivateChats(Reply):
+    """One's private chats, newest first."""
+
+    conversations: list[PrivateChat] = result("newest first")
+    more: bool | None = result("true: the list was cut to fit a frame", default=None)
+
+    def sentence(self) -> str:
+        count = len(self.conversations)
+        return f"{count} private chat{'s' * (count != 1)}" if count else "No private chat yet"
+
+    def lines(self) -> list[str]:
+        return [
+            f"{c.conversation}: {c.last_seq} messages, {c.unread} unread{summary(c.last)}"
+            for c in self.conversations
+        ]
+
+
+@command("send", realm_name="sendpcrealm")
+class Send(Request[Sent]):
+    """Send a text to one person."""
+
+    to: Address = arg("who receives it: bob, or bob@beta in realm beta", USER)
+    text: str = arg("what to say", MESSAGE_TEXT, rest=True)
+    idempotency_key: str | None = idempotency_key()
+
+
+@command("inbox", realm_name="inboxrealm")
+class Inbox(Request[Page]):
+    """Read the messages with one person, newest page first, and mark them read."""
+
+    user: Address = arg("the other person", USER)
+    before: int | None = arg("only messages below this seq", BEFORE, default=None)
+    limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
+
+
+@command("listpc", realm_name="listpcrealm")
+class ListPc(Request[PrivateChats]):
+    """List one's private chats."""
+
+    realm: str | None = arg("only those with people of this realm", LOCAL_NAME, default=None)

@@ -1,0 +1,115 @@
+"""Realms: other servers whose people one can talk to."""
+
+from __future__ import annotations
+
+from shared.protocol.kinds import LOCAL_NAME, Number, Text
+from shared.protocol.spec import (
+    Event,
+    Record,
+    Reply,
+    Request,
+    arg,
+    command,
+    event,
+    record,
+    result,
+)
+
+
+@record
+class RealmAdded(Reply):
+    """The realm answered and is known under the name."""
+
+    realm: str = result("its name here")
+    fingerprint: str = result("of its key")
+    link: str = result("up or down")
+
+    def sentence(self) -> str:
+        return f"Added {self.realm}, the link is {self.link}; its fingerprint is {self.fingerprint}"
+
+
+@record
+class Realm(Record):
+    """One known realm."""
+
+    realm: str = result("its name here")
+    address: str = result("host name or address")
+    port: int = result("TCP port")
+    fingerprint: str = result("of its key")
+    state: str = result("whether it may talk to this realm")
+    link: str = result("up or down")
+    queued: int = result("messages waiting for it")
+
+
+@record
+class Realms(Reply):
+    """The known realms."""
+
+    realms: list[Realm] = result("by name")
+
+    def sentence(self) -> str:
+        count = len(self.realms)
+        return f"{count} realm{'s' * (count != 1)}" if count else "No other realm is known here"
+
+    def lines(self) -> list[str]:
+        return [
+            f"{r.realm} {r.address}:{r.port} {r.state}, link {r.link}, {r.queued} queued, "
+            f"{r.fingerprint}"
+            for r in self.realms
+        ]
+
+
+@record
+class Queued(Record):
+    """One of one's messages that waits for another realm."""
+
+    conversation: str = result("where it goes")
+    realm: str = result("the realm it waits for")
+    message_id: str = result("its id")
+    since: int = result("Unix milliseconds")
+    attempts: int = result("how often the realm was tried since")
+    next_try: int | None = result("Unix milliseconds")
+
+
+@record
+class Outbox(Reply):
+    """One's messages that wait for other realms."""
+
+    queued: list[Queued] = result("oldest first")
+
+    def sentence(self) -> str:
+        return f"{len(self.queued)} waiting" if self.queued else "Nothing waits"
+
+    def lines(self) -> list[str]:
+        return [f"{q.message_id} to {q.conversation}" for q in self.queued]
+
+
+@event("realm")
+class RealmLink(Event):
+    """The link to a realm came up or went down; to admins and those with messages waiting."""
+
+    realm: str = result("its name here")
+    link: str = result("up or down")
+
+    def line(self) -> str:
+        return f"(realm {self.realm} is {self.link})"
+
+
+@command("addrealm")
+class AddRealm(Request[RealmAdded]):
+    """Make another server known under a name, after it proved its key."""
+
+    name: str = arg("what to call it here", LOCAL_NAME)
+    address: str = arg("its host, with wss:// before it for TLS", Text(255, one_line=True))
+    port: int = arg("its port", Number(1, 65535))
+    fingerprint: str | None = arg("the key it must have", Text(128), default=None)
+
+
+@command("listrealm")
+class ListRealm(Request[Realms]):
+    """List the known realms."""
+
+
+@command("outbox")
+class ShowOutbox(Request[Outbox]):
+    """List one's messages that wait for other realms."""

@@ -1,0 +1,204 @@
+"""Kinds of argument: how a word or a JSON value becomes a checked Python value, and back."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from shared.protocol import values
+from shared.protocol.values import Address, BadValue, GroupAddress
+
+
+class Kind(Protocol):
+    """One kind of argument. Both readers raise `BadValue` with a sentence."""
+
+    def from_word(self, word: str) -> Any: ...
+    def from_json(self, value: object) -> Any: ...
+    def to_json(self, value: Any) -> Any: ...
+
+
+def _string(value: object) -> str:
+    if type(value) is not str:
+        raise BadValue("must be a string")
+    return value
+
+
+def check_characters(text: str) -> None:
+    """Refuse NUL, which PostgreSQL text cannot hold, and lone surrogates, which have no UTF-8."""
+    if "\0" in text:
+        raise BadValue("NUL is not allowed")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadValue("lone surrogates are not allowed") from None
+
+
+class Word:
+    """A kind whose word and JSON string are the same text."""
+
+    def from_word(self, word: str) -> Any:
+        raise NotImplementedError
+
+    def from_json(self, value: object) -> Any:
+        return self.from_word(_string(value))
+
+    def to_json(self, value: Any) -> Any:
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Text(Word):
+    """Text of `least` to `most` characters (or bytes of UTF-8), printable if it names something."""
+
+    most: int
+    least: int = 1
+    in_bytes: bool = False
+    one_line: bool = False
+
+    def from_word(self, word: str) -> str:
+        if not word.isascii() or "\0" in word:
+            check_characters(word)
+            size = len(word.encode()) if self.in_bytes else len(word)
+        else:
+            size = len(word)
+        if not self.least <= size <= self.most:
+            unit = "bytes" if self.in_bytes else "characters"
+            raise BadValue(f"must have {self.least} to {self.most:,} {unit}")
+        if self.one_line and (values.CONTROLS.search(word) or not word.strip()):
+            raise BadValue("must be one line of visible text")
+        return word
+
+
+@dataclass(frozen=True)
+class Number:
+    """A whole number from `least` to `most`."""
+
+    least: int = 0
+    most: int = values.MAX_NUMBER
+
+    def from_word(self, word: str) -> int:
+        if not (word.isascii() and word.isdecimal() and len(word) <= 16):
+            raise BadValue("must be a whole number")
+        return self.from_json(int(word))
+
+    def from_json(self, value: object) -> int:
+        if type(value) is not int:  # not isinstance: True is an int
+            raise BadValue("must be a whole number")
+        if not self.least <= value <= self.most:
+            raise BadValue(f"must be from {self.least} to {self.most}")
+        return value
+
+    def to_json(self, value: int) -> int:
+        return value
+
+
+class User(Word):
+    """A person's address."""
+
+    def from_word(self, word: str) -> Address:
+        return Address.parse(word)
+
+
+class LocalName(Word):
+    """A name without a realm: of a new account, or of a realm."""
+
+    def from_word(self, word: str) -> str:
+        if not values.NAME.fullmatch(word):
+            raise BadValue("must be 1 to 32 of A-Z a-z 0-9 . _ -")
+        return word
+
+
+class Group(Word):
+    """A group's address; in JSON a bare number is accepted too."""
+
+    def from_word(self, word: str) -> GroupAddress:
+        return GroupAddress.parse(word)
+
+    def from_json(self, value: object) -> GroupAddress:
+        return GroupAddress.parse(str(value) if type(value) is int else _string(value))
+
+
+class ConversationKind(Word):
+    """A person's or a group's address."""
+
+    def from_word(self, word: str) -> values.Conversation:
+        return values.parse_conversation(word)
+
+
+class FileName(Word):
+    """A file's name; paths and deceiving characters are taken off."""
+
+    def from_word(self, word: str) -> str:
+        check_characters(word)
+        return values.clean_file_name(word)
+
+
+class Base64:
+    """Standard base64 with its padding; the value is the decoded content.
+
+    Sizes are judged by the handler, which can answer `too_large`.
+    """
+
+    def from_word(self, word: str) -> bytes:
+        try:
+            content = binascii.a2b_base64(word, strict_mode=True)
+        except ValueError:
+            raise BadValue("must be base64") from None
+        if not content:
+            raise BadValue("must be base64 of at least one byte")
+        return content
+
+    def from_json(self, value: object) -> bytes:
+        return self.from_word(_string(value))
+
+    def to_json(self, value: bytes) -> str:
+        return binascii.b2a_base64(value, newline=False).decode()
+
+
+@dataclass(frozen=True)
+class Pattern(Word):
+    """A word of a fixed form, such as a hash."""
+
+    form: re.Pattern[str]
+    described: str
+
+    def from_word(self, word: str) -> str:
+        if not self.form.fullmatch(word):
+            raise BadValue(f"must be {self.described}")
+        return word
+
+
+class Positions:
+    """`{conversation: last seq}`, the reader's last known position in each; JSON only."""
+
+    def from_word(self, word: str) -> dict[values.Conversation, int]:
+        raise BadValue("can be given in JSON only")
+
+    def from_json(self, value: object) -> dict[values.Conversation, int]:
+        if not isinstance(value, dict):
+            raise BadValue("must be an object of conversation and last seq")
+        return {
+            CONVERSATION.from_json(conversation): SEQ.from_json(seq)
+            for conversation, seq in value.items()
+        }
+
+    def to_json(self, value: dict[values.Conversation, int]) -> dict[str, int]:
+        return {str(conversation): seq for conversation, seq in value.items()}
+
+
+USER: Final = User()
+LOCAL_NAME: Final = LocalName()
+GROUP: Final = Group()
+CONVERSATION: Final = ConversationKind()
+FILE_NAME: Final = FileName()
+BASE64: Final = Base64()
+POSITIONS: Final = Positions()
+MESSAGE_TEXT: Final = Text(values.MAX_TEXT, in_bytes=True)
+LABEL: Final = Text(values.MAX_LABEL, in_bytes=True)
+IDENTIFIER: Final = Text(128)
+NEW_PASSWORD: Final = Text(values.MAX_PASSWORD, values.MIN_PASSWORD)
+PASSWORD: Final = Text(1024)
+SEQ: Final = Number()
+SHA256: Final = Pattern(re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits in lower case")

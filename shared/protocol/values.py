@@ -1,0 +1,143 @@
+"""Values that appear in frames, know their own spelling and their limits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final
+
+MAX_FRAME: Final = 1 << 20
+"""Bytes of one WebSocket message, both ways (section 1 of the contract)."""
+MAX_TEXT: Final = 16_384
+"""Bytes of UTF-8 in one text message."""
+MAX_FILE_NAME: Final = 255
+"""Bytes of UTF-8 in a file name, after `clean_file_name`."""
+MAX_WHOLE_FILE: Final = 512 * 1024
+"""Bytes of content that `sendfile` takes in one frame; base64 makes it 683 KiB."""
+MAX_LABEL: Final = 64
+"""Bytes of a reply label (`id`) and of an idempotency key."""
+MAX_NUMBER: Final = 2**53 - 1
+"""Largest whole number that every JSON implementation keeps exactly (RFC 8259, section 6)."""
+MAX_GROUP_NAME: Final = 128
+MAX_REAL_NAME: Final = 128
+MIN_PASSWORD, MAX_PASSWORD = 6, 128
+DEFAULT_PAGE, MAX_PAGE = 50, 200
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,32}", re.ASCII)
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""C0 and C1 controls, DEL, and the two Unicode line breaks."""
+BIDIRECTIONAL = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""The explicit directional characters of Unicode UAX #9, section 2."""
+
+
+class BadValue(ValueError):
+    """A word or JSON value that does not spell what was asked for; its text says why."""
+
+
+def fold(name: str) -> str:
+    """Return the form in which names are compared: names are ASCII and ignore case."""
+    return name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One person: `bob` here, `bob@beta` in the realm known here as beta."""
+
+    user: str
+    realm: str = ""
+
+    @classmethod
+    def parse(cls, word: str) -> Address:
+        if NAME.fullmatch(word):
+            return cls(word)
+        user, at, realm = word.partition("@")
+        if not NAME.fullmatch(user) or (at and not NAME.fullmatch(realm)):
+            raise BadValue(
+                "a name is 1 to 32 of A-Z a-z 0-9 . _ -, with @realm behind it for another realm"
+            )
+        return cls(user, realm)
+
+    def in_realm(self, realm: str) -> Address:
+        """Qualify an unqualified address; a qualified one stays as it is."""
+        return self if self.realm else replace(self, realm=realm)
+
+    def at_home(self, home: str) -> Address:
+        """Drop the realm if it is this realm's own (folded) name."""
+        return replace(self, realm="") if fold(self.realm) == home else self
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.realm}" if self.realm else self.user
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAddress:
+    """One group: `#12` hosted here, `#12@beta` hosted by the realm known here as beta."""
+
+    number: int
+    realm: str = ""
+
+    @classmethod
+    def parse(cls, word: str) -> GroupAddress:
+        digits, at, realm = word.removeprefix("#").partition("@")
+        if not (digits.isascii() and digits.isdecimal() and len(digits) <= 15):
+            raise BadValue("a group is written #12, or #12@realm in another realm")
+        if int(digits) == 0 or (at and not NAME.fullmatch(realm)):
+            raise BadValue("a group is written #12, or #12@realm in another realm")
+        return cls(int(digits), realm)
+
+    def in_realm(self, realm: str) -> GroupAddress:
+        """Qualify an unqualified address; a qualified one stays as it is."""
+        return self if self.realm else replace(self, realm=realm)
+
+    def at_home(self, home: str) -> GroupAddress:
+        """Drop the realm if it is this realm's own (folded) name."""
+        return replace(self, realm="") if fold(self.realm) == home else self
+
+    def __str__(self) -> str:
+        return f"#{self.number}@{self.realm}" if self.realm else f"#{self.number}"
+
+
+Conversation = Address | GroupAddress
+"""A conversation as its reader sees it: the other person's address, or the group's."""
+
+
+def parse_conversation(word: str) -> Conversation:
+    """`#12` is a group; everything else, `12` included, is a person's name."""
+    return GroupAddress.parse(word) if word.startswith("#") else Address.parse(word)
+
+
+def clean_file_name(name: str) -> str:
+    """Return the last part of `name` without control and bidirectional characters.
+
+    Raises:
+        BadValue: nothing usable is left, or it is over MAX_FILE_NAME bytes.
+    """
+    bare = re.split(r"[/\\]", name)[-1]
+    bare = BIDIRECTIONAL.sub("", CONTROLS.sub("", bare)).strip()
+    if bare in ("", ".", ".."):
+        raise BadValue("this is no file name")
+    if len(bare.encode()) > MAX_FILE_NAME:
+        raise BadValue(f"a file name has at most {MAX_FILE_NAME} bytes")
+    return bare
+
+
+def in_words(text: str) -> str:
+    r"""Make what somebody wrote safe to show in a terminal.
+
+    Line breaks are followed by two spaces, so that nobody can forge a line; other control
+    characters, and those that reorder a line, are shown as `\x1b` or `\u202e`.
+    """
+    if text.isprintable():
+        return text
+    return UNSAFE.sub(_shown, text.replace("\r\n", "\n"))
+
+
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def _shown(found: re.Match[str]) -> str:
+    character = found.group()
+    if character == "\n":
+        return "\n  "
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

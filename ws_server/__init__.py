@@ -1,0 +1,1 @@
+"""The realm: a WebSocket server that keeps, orders and pushes messages."""

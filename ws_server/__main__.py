@@ -1,0 +1,33 @@
+"""`python -m ws_server`: serve a realm."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from ws_server import app, logs
+from ws_server.settings import SettingsRefused, load
+from ws_server.store.database import DatabaseRefused
+
+try:
+    import uvloop
+except ImportError:  # not made for Windows
+    uvloop = None  # type: ignore[assignment]
+
+
+def main() -> int:
+    """Return the exit code: 0 after an orderly stop, 1 if the server could not start."""
+    try:
+        settings = load(sys.argv[1:])
+        logs.configure(settings.log_level)
+        app.set_umask()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+            runner.run(app.run(settings))
+    except (SettingsRefused, app.Refused, DatabaseRefused) as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

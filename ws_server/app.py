@@ -1,0 +1,264 @@
+"""The composition root: the only file that chooses adapters and puts the realm together."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import resource
+import signal
+import ssl
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import Connection, text
+
+from ws_server.gate import Gate
+from ws_server.limits import Limits
+from ws_server.metrics import Metrics
+from ws_server.net.file_lane import Pieces
+from ws_server.net.listener import Listener
+from ws_server.passwords import Passwords
+from ws_server.realm import Realm
+from ws_server.settings import Settings, split
+from ws_server.store import files
+from ws_server.store.blobs import Blobs
+from ws_server.store.database import Database
+from ws_server.store.journal import Journal
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING = 3600.0
+"""Seconds between two rounds of forgetting abandoned uploads."""
+
+
+class Refused(Exception):
+    """The server cannot start; the text tells the operator what to do."""
+
+
+def lock_folder(data: Path) -> IO[str]:
+    """Create the data folder and keep other servers off it.
+
+    Raises:
+        Refused: another server uses it, or it cannot be written.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = open(data / "lock", "w")
+    except OSError as error:
+        raise Refused(f"--data {data}: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise Refused(
+            f"Another server uses {data.resolve()}. Stop it, or give another folder with --data"
+        ) from None
+    return lock
+
+
+def database_url(settings: Settings) -> str:
+    """Return the URL of the database.
+
+    Raises:
+        Refused: it is of no kind this version can use.
+    """
+    if not settings.database:
+        return f"sqlite:///{settings.data / 'chat.db'}"
+    if not settings.database.startswith("sqlite:///"):
+        raise Refused("--database: only sqlite:///PATH is supported in this version")
+    return settings.database
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the certificate to serve with, if one is set.
+
+    Raises:
+        Refused: it cannot be read, or the key does not fit.
+    """
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise Refused(f"--tls-cert {settings.tls_cert}: {error}") from error
+    return context
+
+
+class Server:
+    """A realm with its port."""
+
+    def __init__(self, realm: Realm, gate: Gate, listener: Listener, port: int) -> None:
+        self.realm = realm
+        self.gate = gate
+        self.listener = listener
+        self.port = port
+
+
+async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
+    """Start everything; `stack` stops it again, in reverse order.
+
+    Raises:
+        Refused: a setting does not work; nothing is left running.
+        DatabaseRefused: the database cannot be used.
+    """
+    tls = tls_context(settings)
+    stack.callback(lock_folder(settings.data).close)
+    try:
+        blobs = Blobs(settings.data)
+    except OSError as error:
+        raise Refused(f"--data {settings.data}: {error.strerror}") from error
+    stack.callback(blobs.close)
+    database = await asyncio.to_thread(Database.open, database_url(settings))
+    stack.callback(database.close)
+    journal = Journal(database)
+    stack.push_async_callback(journal.close)
+    passwords = Passwords()
+    stack.callback(passwords.close)
+    realm = Realm(
+        name=settings.realm,
+        registration_open=settings.registration == "open",
+        database=database,
+        journal=journal,
+        blobs=blobs,
+        passwords=passwords,
+        limits=Limits(settings.rate_limits == "on"),
+        pieces=Pieces(blobs),
+    )
+    await sweep(realm)
+    gate = Gate(realm)
+    stack.push_async_callback(gate.close)
+    metrics = Metrics()
+    listener = Listener(
+        gate,
+        ready=lambda: is_ready(realm),
+        metrics=metrics.text,
+        origins=split(settings.origins),
+        trusted_proxies=settings.networks,
+    )
+    stack.push_async_callback(listener.close)
+    measure(metrics, realm, gate, listener)
+    try:
+        port = await listener.open(settings.hosts, settings.port, tls)
+    except OSError as error:
+        raise Refused(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
+            "Another --port may be free"
+        ) from error
+    housekeeping = asyncio.create_task(keep_house(realm))
+    stack.callback(housekeeping.cancel)
+    return Server(realm, gate, listener, port)
+
+
+async def is_ready(realm: Realm) -> bool:
+    """Tell whether the store answers, by a write that goes to disk."""
+
+    def probe(tx: Connection, now: int) -> None:
+        tx.execute(text("SELECT 1"))
+
+    try:
+        async with asyncio.timeout(5):
+            await realm.journal.write(probe)
+    except Exception:
+        return False
+    return True
+
+
+async def sweep(realm: Realm) -> None:
+    """Forget abandoned uploads, and contents that no message ever came to carry."""
+
+    def forget(tx: Connection, now: int) -> set[str]:
+        files.forget_abandoned(tx, now)
+        return files.open_uploads(tx)
+
+    uploads = await realm.journal.write(forget)
+
+    def remove(tx: Connection) -> int:
+        return realm.blobs.sweep(uploads, lambda sha256: files.referenced(tx, sha256))
+
+    removed = await realm.database.read(remove)
+    if removed:
+        log.info("removed contents without a message", extra={"count": removed})
+
+
+async def keep_house(realm: Realm) -> None:
+    """Forget abandoned uploads from time to time."""
+
+    def forget(tx: Connection, now: int) -> list[str]:
+        return files.forget_abandoned(tx, now)
+
+    while True:
+        await asyncio.sleep(HOUSEKEEPING)
+        try:
+            for upload in await realm.journal.write(forget):
+                await realm.blobs.run(realm.blobs.drop_upload, upload)
+        except Exception:
+            log.exception("housekeeping failed; it is tried again in an hour")
+
+
+def measure(metrics: Metrics, realm: Realm, gate: Gate, listener: Listener) -> None:
+    """Say what /metrics shows."""
+    metrics.gauge("connections", "open WebSocket connections", lambda: listener.connections)
+    metrics.gauge("users", "users with at least one session", lambda: realm.hub.users)
+    metrics.counter("commands", "frames received from clients", lambda: gate.commands)
+    metrics.counter("errors", "commands that were refused", lambda: gate.errors)
+    metrics.counter("events", "events handed to sessions", lambda: realm.hub.events)
+    metrics.counter("commits", "transactions on disk", lambda: realm.journal.commits)
+    metrics.counter("entries", "changes in those transactions", lambda: realm.journal.entries)
+    metrics.gauge("journal_waiting", "changes not yet begun", lambda: realm.journal.waiting)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then stop within 5 seconds.
+
+    Raises:
+        Refused, DatabaseRefused: the server cannot start.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    raise_file_limit()
+    async with AsyncExitStack() as stack:
+        server = await open_server(settings, stack)
+        log.info(
+            "serving",
+            extra={"realm": settings.realm, "port": server.port, "data": str(settings.data)},
+        )
+        welcome(settings, server.port)
+        await stop.wait()
+        log.info("stopping")
+
+
+def welcome(settings: Settings, port: int) -> None:
+    """Print what to try next."""
+    scheme = "wss" if settings.tls_cert else "ws"
+    host = "localhost" if settings.host in ("localhost", "0.0.0.0", "::") else settings.host
+    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    print(
+        f"Realm {settings.realm} serves {url} (data in {settings.data}). Try in a terminal:\n"
+        f"\n"
+        f"    npx wscat -c {url}\n"
+        f"    > register bob Bob secret1 Indonesia\n"
+        f"    > auth bob secret1\n"
+        f"    > help\n"
+        f"\n"
+        f"and in another one the same as henderson, then: send bob hi\n"
+        f"Ctrl+C stops the server.",
+        flush=True,
+    )
+
+
+def raise_file_limit() -> None:
+    """Allow as many connections as the system does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def set_umask() -> None:
+    """Let nobody else read what the server writes."""
+    os.umask(0o077)

@@ -1,0 +1,83 @@
+"""What a handler may see, what it may answer, and how it says which command it handles."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shared.protocol.spec import Event, Reply, Request
+from ws_server.store.conversations import Conversation
+from ws_server.store.journal import Write
+from ws_server.store.messages import Draft
+
+if TYPE_CHECKING:
+    from ws_server.net.session import Account, Session
+    from ws_server.realm import Realm
+
+R = TypeVar("R", bound=Reply)
+
+
+@dataclass(slots=True)
+class Publication:
+    """An event and the users whose sessions get it, all but the one that caused it."""
+
+    event: Event
+    users: Collection[int]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What follows from a change once it is on disk: the reply, then the events, in order."""
+
+    reply: Reply
+    publications: list[Publication] = field(default_factory=list)
+    changed: Conversation | None = None
+    """The conversation as it is now, for the cache."""
+
+
+Answer = Reply | Draft | Write
+"""A handler answers at once, with a message to write, or with a change that makes an Outcome."""
+Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
+
+
+@dataclass(slots=True)
+class Context:
+    """One command: who asks, and the realm that is asked."""
+
+    realm: Realm
+    session: Session
+
+    @property
+    def user(self) -> Account:
+        """Who is signed in; the gate has checked that somebody is."""
+        account = self.session.account
+        assert account is not None
+        return account
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A handler; `journaled` ones answer with a Draft or a Write and may overlap."""
+
+    handler: Handler
+    journaled: bool
+
+
+HANDLERS: dict[type[Request[Any]], Registration] = {}
+
+
+def handles(request: type[Request[R]], *, journaled: bool = False) -> Callable[[Handler], Handler]:
+    """Register the handler of a command.
+
+    Args:
+        journaled: The handler is no coroutine and returns a Draft or a Write. The journal keeps
+            their order, so further ones of the same connection need not wait for the commit.
+    """
+
+    def register(handler: Handler) -> Handler:
+        assert request not in HANDLERS, f"{request.__name__} has two handlers"
+        HANDLERS[request] = Registration(handler, journaled)
+        return handler
+
+    return register

@@ -1,0 +1,233 @@
+"""The gate every frame passes: read, admit, run; then, once durable, reply and publish.
+
+Commands of one connection take effect in the order sent. Journaled ones may overlap, because the
+journal keeps their order; every other command waits until those before it are answered, and those
+behind it wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable
+from typing import Any, cast
+
+from shared.protocol import json_dialect, text_dialect
+from shared.protocol.call import Call
+from shared.protocol.commands.files import Chunk
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.spec import TABLE, Access, Reply, Request
+from ws_server import handlers as handlers
+from ws_server.context import HANDLERS, Answer, Context, Outcome
+from ws_server.handlers.messages import announce, answer
+from ws_server.net.session import Session
+from ws_server.realm import Realm
+from ws_server.store.journal import Write
+from ws_server.store.messages import Draft
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUED = 64
+"""Commands of one connection that wait; then it is read no further until half are done."""
+MAX_QUEUED_BYTES = 2 * 2**20
+MAX_UNANSWERED = 512
+"""Journaled commands of one connection under way; the next one waits in the queue."""
+
+
+class Gate:
+    """The one way from a frame to a handler and back."""
+
+    def __init__(self, realm: Realm) -> None:
+        missing = {spec.request for spec in TABLE.values()} - HANDLERS.keys()
+        assert not missing, f"no handler for {missing}"
+        self._realm = realm
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.commands = 0
+        self.errors = 0
+
+    def receive(self, session: Session, frame: bytes) -> None:
+        """Take one text frame.
+
+        Raises:
+            UnicodeDecodeError: the frame is not UTF-8.
+        """
+        if frame[:1] == b"{" or frame.lstrip()[:1] == b"{":
+            call = json_dialect.parse(frame)
+            if call.request is None:
+                frame.decode()
+        else:
+            call = text_dialect.parse(frame.decode())
+        self._take(session, call, len(frame))
+
+    def receive_binary(self, session: Session) -> None:
+        """Take a binary frame, which is no command."""
+        error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not understood; send text")
+        self._take(session, Call(session.dialect, error=error), 0)
+
+    def leave(self, session: Session) -> None:
+        """The connection is gone; what the journal has of it is written all the same."""
+        session.open = False
+        session.queue = None
+        self._realm.hub.sign_out(session)
+        if session.lane is not None:
+            session.lane.close()
+
+    async def close(self) -> None:
+        """Wait for the commands that run; the caller has closed the connections."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2)
+
+    def _take(self, session: Session, call: Call, size: int) -> None:
+        self.commands += 1
+        call.size = size
+        if call.request is not None:
+            try:
+                self._admit(session, call.request)
+            except ChatError as error:
+                call.error = error
+        if session.queue or not self._run(session, call):
+            if session.queue is None:
+                session.queue = deque()
+            session.queue.append(call)
+            session.queued_bytes += size
+            if not session.reading_paused and (
+                len(session.queue) >= MAX_QUEUED or session.queued_bytes >= MAX_QUEUED_BYTES
+            ):
+                session.reading_paused = True
+                session.outlet.pause_reading()
+
+    def _admit(self, session: Session, request: Request[Any]) -> None:
+        who = session.account.id if session.account else session.address
+        if type(request) is Chunk:
+            self._realm.limits.chunk(who, len(request.data))
+        else:
+            self._realm.limits.command(who)
+
+    def _next(self, session: Session) -> None:
+        """Go on with what waits."""
+        queue = session.queue
+        while queue and session.open and self._run(session, queue[0]):
+            session.queued_bytes -= queue.popleft().size
+        if session.reading_paused and len(queue or ()) < MAX_QUEUED // 2:
+            session.reading_paused = False
+            session.outlet.resume_reading()
+
+    def _run(self, session: Session, call: Call) -> bool:
+        """Run a command if its turn has come; False if those before it must end first."""
+        if session.busy:
+            return False
+        request = call.request
+        if call.error is None and request is not None:
+            registration = HANDLERS[type(request)]
+            if session.unanswered and not registration.journaled:
+                return False
+            if session.unanswered >= MAX_UNANSWERED:
+                return False
+            spec = request.spec
+            if spec.access is Access.USER and session.account is None:
+                call.error = ChatError(
+                    ErrorCode.NOT_AUTHENTICATED, "Sign in first: auth <user> <password>"
+                )
+        if call.error is not None:
+            if session.unanswered:
+                return False
+            self._heard(session, call)
+            self._refuse(session, call, call.error)
+            return True
+        assert request is not None
+        self._heard(session, call)
+        try:
+            if spec.addresses or "realm" in spec.by_name:
+                request = self._realm.local(request)
+            result = registration.handler(Context(self._realm, session), request)
+            if isinstance(result, Awaitable):
+                session.busy = True
+                task = asyncio.get_running_loop().create_task(self._wait_for(session, call, result))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
+                self._answer(session, call, result)
+        except ChatError as error:
+            if session.unanswered:
+                # Its reply must not pass those of the commands before it.
+                call.error = error
+                return False
+            self._refuse(session, call, error)
+        except Exception:
+            self._refuse(session, call, self._bug(call))
+        return True
+
+    def _heard(self, session: Session, call: Call) -> None:
+        if not session.pinned:
+            session.dialect = call.dialect
+
+    async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
+        posted = False
+        try:
+            posted = self._answer(session, call, await answering)
+        except ChatError as error:
+            self._refuse(session, call, error)
+        except Exception:
+            self._refuse(session, call, self._bug(call))
+        finally:
+            if not posted:
+                session.busy = False
+                if session.held is not None:
+                    session.release()
+                self._next(session)
+
+    def _answer(self, session: Session, call: Call, result: Answer) -> bool:
+        """Reply, or hand what is to be written to the journal; True if the reply comes later."""
+        if isinstance(result, Reply):
+            self._reply(session, call, result)
+            return False
+        if type(result) is Draft:
+            result.conversation = self._realm.cache.get(result.sender, result.target)
+        result.origin = (session, call)
+        result.done = self._durable
+        self._realm.journal.post(result)
+        session.unanswered += 1
+        return True
+
+    def _durable(self, entry: Draft | Write) -> None:
+        """An entry is on disk, or was refused: reply, then publish."""
+        session, call = entry.origin
+        session.unanswered -= 1
+        session.busy = False
+        if entry.error is not None:
+            self._refuse(session, call, entry.error)
+        elif type(entry) is Draft:
+            self._reply(session, call, answer(entry, call.request))
+            if not entry.duplicate:
+                announce(self._realm, entry, session)
+        else:
+            outcome = cast(Outcome, cast(Write, entry).result)
+            self._reply(session, call, outcome.reply)
+            if outcome.changed is not None:
+                self._realm.cache.put_group(outcome.changed)
+            for publication in outcome.publications:
+                self._realm.hub.publish(publication.event, publication.users, session)
+        if session.held is not None:
+            session.release()
+        if session.queue:
+            self._next(session)
+
+    def _reply(self, session: Session, call: Call, reply: Reply) -> None:
+        if session.open:
+            session.reply(call, reply)
+
+    def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
+        self.errors += 1
+        if not session.open:
+            return
+        session.refuse(call, error)
+        limits = self._realm.limits
+        if limits.on and session.errors_within(limits.ERROR_WINDOW) > limits.MAX_ERRORS:
+            session.open = False
+            session.outlet.close_with(4502, "too many errors")
+
+    def _bug(self, call: Call) -> ChatError:
+        """Log the exception being handled, once, without what the command carried."""
+        log.exception("command %s failed", call.command)
+        return ChatError(ErrorCode.INTERNAL, "The server failed; this is its bug, not yours")

@@ -1,0 +1,9 @@
+"""What each command does: one module a feature, named as the commands are."""
+
+from ws_server.handlers import accounts as accounts
+from ws_server.handlers import files as files
+from ws_server.handlers import groups as groups
+from ws_server.handlers import history as history
+from ws_server.handlers import meta as meta
+from ws_server.handlers import private as private
+from ws_server.handlers import realms as realms

@@ -1,0 +1,157 @@
+"""Accounts and sessions."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.accounts import (
+    Auth,
+    Logout,
+    Me,
+    Passwd,
+    PasswordChanged,
+    Register,
+    Registered,
+    Resume,
+    SignedIn,
+    SignedOut,
+    Whoami,
+)
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.values import fold
+from ws_server.context import Context, Outcome, handles
+from ws_server.net.session import Account
+from ws_server.store import reading, users
+from ws_server.store.journal import Write
+
+PROTOCOL = 1
+
+
+def wrong_password() -> ChatError:
+    """Return one refusal for all that can be wrong, so that names cannot be guessed by it."""
+    return ChatError(ErrorCode.BAD_CREDENTIALS, "The user or the password is wrong")
+
+
+@handles(Register)
+async def register(ctx: Context, request: Register) -> Write:
+    if not ctx.realm.registration_open:
+        raise ChatError(ErrorCode.FORBIDDEN, "Registration is closed; ask this realm's admin")
+    address = ctx.session.address
+    if await ctx.realm.database.read(users.find, request.user) is not None:
+        raise ChatError(ErrorCode.USER_EXISTS, f"{request.user} is taken; choose another name")
+    ctx.realm.limits.registration(address)
+    password = await ctx.realm.passwords.hash(request.password, address)
+
+    def create(tx: Connection, now: int) -> Outcome:
+        user = users.create(tx, request.user, request.real_name, request.country, password, now)
+        return Outcome(Registered(user.name))
+
+    return Write(create)
+
+
+@handles(Auth)
+async def auth(ctx: Context, request: Auth) -> SignedIn:
+    user = await ctx.realm.database.read(users.find, request.user)
+    await check_password(ctx, request.user, user, request.password)
+    assert user is not None
+    token = secrets.token_urlsafe(32)
+    hashed = users.hash_token(token)
+
+    def keep(tx: Connection, now: int) -> None:
+        users.add_token(tx, user.id, hashed, now)
+
+    await ctx.realm.journal.write(keep)
+    return await _signed_in(ctx, user, token)
+
+
+async def check_password(
+    ctx: Context, account: str, user: users.User | None, password: str
+) -> None:
+    """Check a password, at the pace allowed for this address and account.
+
+    Raises:
+        ChatError: BAD_CREDENTIALS, RATE_LIMITED or UNAVAILABLE.
+    """
+    realm, address = ctx.realm, ctx.session.address
+    realm.limits.password(address, fold(account))
+    stored = user.password if user else None
+    if not await realm.passwords.verify(stored, password, address):
+        raise wrong_password()
+    realm.limits.password_was_right(address, fold(account))
+
+
+@handles(Resume)
+async def resume(ctx: Context, request: Resume) -> SignedIn:
+    hashed = users.hash_token(request.token)
+
+    def use(tx: Connection, now: int) -> users.User | None:
+        return users.use_token(tx, hashed, now)
+
+    user = await ctx.realm.journal.write(use)
+    if user is None:
+        raise ChatError(
+            ErrorCode.BAD_CREDENTIALS, "This token has ended; sign in with auth <user> <password>"
+        )
+    return await _signed_in(ctx, user, request.token)
+
+
+async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
+    realm = ctx.realm
+    # First listen, then count: a message in between is pushed, and none is missed.
+    realm.hub.sign_in(ctx.session, Account(user.id, user.name, users.hash_token(token)))
+    return SignedIn(
+        user=user.name,
+        realm=realm.name,
+        token=token,
+        unread=await realm.database.read(reading.unread, user.id),
+        epoch=realm.database.epoch,
+        protocol=PROTOCOL,
+        limits=realm.limits_on_the_wire(),
+    )
+
+
+@handles(Logout)
+async def logout(ctx: Context, request: Logout) -> SignedOut:
+    account = ctx.user
+
+    def end(tx: Connection, now: int) -> None:
+        users.end_token(tx, account.token)
+
+    await ctx.realm.journal.write(end)
+    ctx.realm.hub.sign_out(ctx.session)
+    for session in list(ctx.realm.hub.of(account.id)):
+        if session.account is not None and session.account.token == account.token:
+            session.outlet.close_with(4501, "session ended")
+    return SignedOut()
+
+
+@handles(Passwd)
+async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
+    account, realm = ctx.user, ctx.realm
+    user = await realm.database.read(users.find, account.name)
+    assert user is not None
+    try:
+        await check_password(ctx, account.name, user, request.old_password)
+    except ChatError as error:
+        if error.code is not ErrorCode.BAD_CREDENTIALS:
+            raise
+        raise ChatError(ErrorCode.BAD_CREDENTIALS, "The old password is wrong") from None
+    password = await realm.passwords.hash(request.new_password, ctx.session.address)
+
+    def change(tx: Connection, now: int) -> None:
+        users.set_password(tx, user.id, password)
+        users.end_other_tokens(tx, user.id, account.token)
+
+    await realm.journal.write(change)
+    for session in list(realm.hub.of(account.id)):
+        if session.account is not None and session.account.token != account.token:
+            session.outlet.close_with(4501, "session ended")
+    return PasswordChanged()
+
+
+@handles(Whoami)
+async def whoami(ctx: Context, request: Whoami) -> Me:
+    user = await ctx.realm.database.read(users.existing, ctx.user.name)
+    return Me(user.name, ctx.realm.name, user.real_name, user.country, user.admin)

@@ -1,0 +1,159 @@
+"""Files: taking them in, and sending them out behind their messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.files import (
+    Chunk,
+    ChunkTaken,
+    FileOffered,
+    Files,
+    FilesMode,
+    GetFile,
+    SendFile,
+    SendGroupFile,
+    Upload,
+    UploadOpened,
+)
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
+from ws_server.context import Context, handles
+from ws_server.net.file_lane import FileLane
+from ws_server.net.session import Session
+from ws_server.realm import Realm
+from ws_server.store import conversations, files
+from ws_server.store.blobs import Blobs
+from ws_server.store.files import OpenUpload, StoredFile
+from ws_server.store.messages import Draft, new_id
+
+MAX_PUSHED = 8 * 2**20
+"""Bytes up to which a file's content is pushed behind its message."""
+CHUNK = 192 * 1024
+"""Raw bytes asked for in one `chunk`: 256 KiB of base64."""
+
+
+@handles(SendFile)
+async def sendfile(ctx: Context, request: SendFile) -> Draft:
+    return await _whole_file(ctx, request.to, request.name, request.data, request.idempotency_key)
+
+
+@handles(SendGroupFile)
+async def sendgroupfile(ctx: Context, request: SendGroupFile) -> Draft:
+    return await _whole_file(
+        ctx, request.group, request.name, request.data, request.idempotency_key
+    )
+
+
+async def _whole_file(
+    ctx: Context, target: Conversation, name: str, content: bytes, key: str | None
+) -> Draft:
+    if len(content) > MAX_WHOLE_FILE:
+        raise ChatError(
+            ErrorCode.TOO_LARGE,
+            f"One frame carries at most {MAX_WHOLE_FILE:,} bytes of a file; use upload and chunk",
+        )
+    account = ctx.user
+
+    def check(tx: Connection) -> None:
+        files.check_quota(tx, account.id, len(content))
+
+    await ctx.realm.database.read(check)
+    sha256 = await ctx.realm.blobs.run(ctx.realm.blobs.put, content)
+    file = StoredFile(new_id("f"), name, len(content), files.guess_type(name), sha256)
+    return Draft(account.id, target, file=file, key=key)
+
+
+@handles(Upload)
+async def upload(ctx: Context, request: Upload) -> UploadOpened:
+    if request.size > files.MAX_FILE:
+        raise ChatError(ErrorCode.TOO_LARGE, f"A file may have at most {files.MAX_FILE:,} bytes")
+    account, blobs = ctx.user, ctx.realm.blobs
+    wanted = OpenUpload(
+        id=new_id("u"),
+        user_id=account.id,
+        target=fold(str(request.to)),
+        name=request.name,
+        size=request.size,
+        sha256=request.sha256,
+        key=request.idempotency_key,
+    )
+
+    def begin(tx: Connection, now: int) -> OpenUpload:
+        conversations.find(tx, account.id, request.to)
+        return files.open_upload(tx, wanted, now)
+
+    opened: OpenUpload = await ctx.realm.journal.write(begin)
+    async with blobs.lock(opened.id):
+        offset = await blobs.run(blobs.upload_offset, opened.id, opened.size)
+    return UploadOpened(opened.id, offset, CHUNK)
+
+
+@handles(Chunk)
+async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
+    account, realm = ctx.user, ctx.realm
+    opened = await realm.database.read(files.upload, account.id, request.upload)
+    async with realm.blobs.lock(opened.id):
+        done = await realm.blobs.run(_take_chunk, realm.blobs, opened, request)
+    if not done:
+        return ChunkTaken(request.offset + len(request.data))
+    file = StoredFile(
+        new_id("f"), opened.name, opened.size, files.guess_type(opened.name), opened.sha256
+    )
+    target = parse_conversation(opened.target)
+    return Draft(account.id, target, file=file, key=opened.key, upload=opened.id)
+
+
+def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
+    """Add a chunk to its upload; True if that completed the file, which now is a blob."""
+    here = blobs.upload_offset(opened.id, opened.size)
+    end = request.offset + len(request.data)
+    if request.offset != here:
+        raise ChatError(ErrorCode.CONFLICT, f"Go on at offset {here}", offset=here)
+    if end > opened.size:
+        raise ChatError(ErrorCode.TOO_LARGE, f"The file was announced with {opened.size:,} bytes")
+    blobs.append(opened.id, request.offset, request.data)
+    if end < opened.size:
+        return False
+    if not blobs.finish(opened.id, opened.sha256):
+        raise ChatError(
+            ErrorCode.BAD_ARGUMENTS,
+            "The content does not have the sha256 that upload announced; begin it anew",
+            offset=0,
+        )
+    return True
+
+
+@handles(GetFile)
+async def getfile(ctx: Context, request: GetFile) -> FileOffered:
+    file = await ctx.realm.database.read(files.readable, ctx.user.id, request.file)
+    if request.offset >= file.size:
+        raise ChatError(ErrorCode.CONFLICT, f"The file ends at {file.size}", offset=file.size)
+    if not lane_of(ctx.realm, ctx.session).add(file, request.offset):
+        raise ChatError(
+            ErrorCode.RATE_LIMITED, "Too many files are on their way to you", retry_after=5
+        )
+    return FileOffered(file.info())
+
+
+@handles(Files)
+def choose(ctx: Context, request: Files) -> FilesMode:
+    ctx.session.files_pushed = request.mode == "push"
+    return FilesMode(request.mode)
+
+
+def push_file(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
+    """Send a file's content behind its message to those sessions that take files."""
+    if file.size <= MAX_PUSHED:
+        for session in sessions:
+            if session.takes_files:
+                lane_of(realm, session).add(file)
+
+
+def lane_of(realm: Realm, session: Session) -> FileLane:
+    """Return a session's file lane, made on first use."""
+    if session.lane is None:
+        session.lane = FileLane(session, realm.pieces)
+    return session.lane

@@ -1,0 +1,137 @@
+"""History, markers and catching up."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.history import (
+    History,
+    Position,
+    Read,
+    ReadUpTo,
+    Received,
+    ReceivedUpTo,
+    Sync,
+    Synced,
+)
+from shared.protocol.commands.messages import Page, Receipt
+from shared.protocol.values import Conversation as ConversationAddress
+from ws_server.context import Context, Outcome, Publication, handles
+from ws_server.net.session import Account
+from ws_server.store import conversations, reading
+from ws_server.store.conversations import Conversation
+from ws_server.store.journal import Write
+
+
+def receipts(
+    account: Account, conversation: Conversation, marks: reading.Markers
+) -> list[Publication]:
+    """Tell one's own other sessions, and in a private chat the other person, of moved markers."""
+    if not marks.changed:
+        return []
+    told = [account.id] if conversation.number is not None else list(conversation.members)
+    return [
+        Publication(
+            Receipt(conversation.address(reader), account.name, marks.received_seq, marks.read_seq),
+            (reader,),
+        )
+        for reader in told
+    ]
+
+
+async def inbox_page(
+    ctx: Context, target: ConversationAddress, before: int | None, limit: int
+) -> Page | Write:
+    """Read a page and mark it read; nothing is written if it was read before."""
+    account = ctx.user
+
+    def ask(tx: Connection) -> tuple[Conversation | None, Page, int]:
+        found = conversations.find(tx, account.id, target)
+        if found is None:
+            return None, Page(conversations.known_as(tx, target), [], False), 0
+        page = reading.page(tx, account.id, found, before=before, limit=limit)
+        read_seq = reading.read_marks(tx, found)[account.id]
+        return found, Page(found.address(account.id), page.messages, page.more), read_seq
+
+    found, page, read_seq = await ctx.realm.database.read(ask)
+    seen = page.messages[-1].seq if page.messages else 0
+    if found is None or seen <= read_seq:
+        return page
+
+    def move(tx: Connection, now: int) -> Outcome:
+        marks = reading.mark(tx, account.id, found, read=seen)
+        return Outcome(page, receipts(account, found, marks))
+
+    return Write(move)
+
+
+@handles(History)
+async def history(ctx: Context, request: History) -> Page:
+    reader = ctx.user.id
+
+    def ask(tx: Connection) -> Page:
+        found = conversations.find(tx, reader, request.conversation)
+        if found is None:
+            return Page(conversations.known_as(tx, request.conversation), [], False)
+        page = reading.page(
+            tx, reader, found, before=request.before, after=request.after, limit=request.limit
+        )
+        return Page(found.address(reader), page.messages, page.more)
+
+    return await ctx.realm.database.read(ask)
+
+
+@handles(Read, journaled=True)
+def read(ctx: Context, request: Read) -> Write:
+    account = ctx.user
+
+    def move(tx: Connection, now: int) -> Outcome:
+        found = conversations.find(tx, account.id, request.conversation)
+        if found is None:
+            return Outcome(ReadUpTo(conversations.known_as(tx, request.conversation), 0))
+        marks = reading.mark(tx, account.id, found, read=request.seq)
+        reply = ReadUpTo(found.address(account.id), marks.read_seq)
+        return Outcome(reply, receipts(account, found, marks))
+
+    return Write(move)
+
+
+@handles(Received, journaled=True)
+def received(ctx: Context, request: Received) -> Write:
+    account = ctx.user
+
+    def move(tx: Connection, now: int) -> Outcome:
+        found = conversations.find(tx, account.id, request.conversation)
+        if found is None:
+            return Outcome(ReceivedUpTo(conversations.known_as(tx, request.conversation), 0))
+        marks = reading.mark(tx, account.id, found, received=request.seq)
+        reply = ReceivedUpTo(found.address(account.id), marks.received_seq)
+        return Outcome(reply, receipts(account, found, marks))
+
+    return Write(move)
+
+
+@handles(Sync)
+async def sync(ctx: Context, request: Sync) -> Synced:
+    reader, epoch = ctx.user.id, ctx.realm.database.epoch
+    have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
+    missed = await ctx.realm.database.read(reading.missed, reader, have)
+    recovered = missed.recovered and request.epoch in (None, epoch)
+    return Synced(
+        conversations=[
+            Position(
+                conversation=s.address,
+                last_seq=s.last_seq,
+                read_seq=s.read_seq,
+                unread=s.unread,
+                name=s.name,
+                other_received_seq=s.other_received_seq,
+                other_read_seq=s.other_read_seq,
+            )
+            for s in missed.standings
+        ],
+        messages=missed.messages if recovered else [],
+        more=missed.more and recovered,
+        epoch=epoch,
+        recovered=recovered,
+    )

@@ -1,0 +1,65 @@
+"""Private chats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.messages import Message, Page
+from shared.protocol.commands.private import Inbox, ListPc, PrivateChat, PrivateChats, Send
+from ws_server.context import Context, handles
+from ws_server.handlers.history import inbox_page
+from ws_server.store import reading
+from ws_server.store.journal import Write
+from ws_server.store.messages import Draft
+
+T = TypeVar("T")
+
+
+@handles(Send, journaled=True)
+def send(ctx: Context, request: Send) -> Draft:
+    return Draft(ctx.user.id, request.to, request.text, key=request.idempotency_key)
+
+
+@handles(Inbox)
+async def inbox(ctx: Context, request: Inbox) -> Page | Write:
+    return await inbox_page(ctx, request.user, request.before, request.limit)
+
+
+@handles(ListPc)
+async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
+    reader = ctx.user.id
+
+    def ask(tx: Connection) -> list[PrivateChat]:
+        standings = reading.standings(tx, reader, groups=False)
+        last = reading.newest(tx, reader, standings)
+        return [
+            PrivateChat(
+                conversation=s.address,
+                last_seq=s.last_seq,
+                read_seq=s.read_seq,
+                unread=s.unread,
+                other_received_seq=s.other_received_seq or 0,
+                other_read_seq=s.other_read_seq or 0,
+                last=last.get(s.conversation_id),
+            )
+            for s in standings
+        ]
+
+    chats = await ctx.realm.database.read(ask)
+    shown = fitting((chat, chat.last) for chat in chats)
+    return PrivateChats(shown, True if len(shown) < len(chats) else None)
+
+
+def fitting(rows: Iterable[tuple[T, Message | None]]) -> list[T]:
+    """Return the first rows of a list that fit one frame, each given with its newest message."""
+    shown: list[T] = []
+    size = 0
+    for row, last in rows:
+        size += 400 + (reading.size_on_wire(last) if last else 0)
+        if size > reading.LIST_BYTES:
+            break
+        shown.append(row)
+    return shown

@@ -1,0 +1,1 @@
+"""Connections: sockets, sessions, and who is connected."""

@@ -1,0 +1,198 @@
+"""One WebSocket: frames in without a queue, frames out in one write per pass of the loop.
+
+The library does the handshake, control frames and the closing handshake. Two things are our own,
+because they are the hot path: whole messages go straight from the parser to the gate, and what is
+written in one pass of the event loop leaves in one `write` (measured in docs/benchmarks.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.protocol import Event, State
+from websockets.server import ServerProtocol
+
+from ws_server.net.session import Session
+
+if TYPE_CHECKING:
+    from ws_server.net.listener import Listener
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 4 * 2**20
+"""Bytes that may wait for a connection; a slower reader is cut off with 4000."""
+CLOSE_TIMEOUT = 3.0
+"""Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
+
+
+def header(size: int) -> bytes:
+    """Return the header of an unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
+    if size < 126:
+        return bytes((0x81, size))
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big")
+    return b"\x81\x7f" + size.to_bytes(8, "big")
+
+
+HEADERS = [header(size) for size in range(1024)]
+
+
+class Writer:
+    """Collects the connections that have something to write in this pass of the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ready: list[Connection] = []
+
+    def add(self, connection: Connection) -> None:
+        """Let a connection write at the end of this pass."""
+        if not self._ready:
+            self._loop.call_soon(self._flush)
+        self._ready.append(connection)
+
+    def _flush(self) -> None:
+        ready, self._ready = self._ready, []
+        for connection in ready:
+            connection.flush()
+
+
+class Connection(ServerConnection):
+    """A client's WebSocket; it is the `Outlet` of its session."""
+
+    def __init__(
+        self, protocol: ServerProtocol, server: Server, listener: Listener, **options: Any
+    ) -> None:
+        super().__init__(protocol, server, **options)
+        self._listener = listener
+        self.session: Session | None = None
+        self.heard = True
+        """Whether anything came since the last ping."""
+        self._out: list[bytes] = []
+        self._out_size = 0
+        self._queued = False
+        self._fragments: bytearray | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    # From the peer
+
+    def process_event(self, event: Event) -> None:
+        session = self.session
+        if session is None or not isinstance(event, Frame):
+            super().process_event(event)
+            return
+        self.heard = True
+        if event.opcode is Opcode.TEXT and event.fin:
+            self._deliver(session, event.data)
+        elif event.opcode in DATA_OPCODES:
+            self._collect(session, event)
+        else:
+            super().process_event(event)
+
+    def _collect(self, session: Session, frame: Frame) -> None:
+        """Join fragments; the protocol has checked their order and their size together."""
+        if frame.opcode is Opcode.BINARY:
+            self._fragments = None
+        elif frame.opcode is Opcode.TEXT:
+            self._fragments = bytearray(frame.data)
+        elif self._fragments is not None:
+            self._fragments += frame.data
+        if frame.fin:
+            whole, self._fragments = self._fragments, None
+            if whole is not None:
+                self._deliver(session, bytes(whole))
+            elif session.open:
+                self._listener.gate.receive_binary(session)
+
+    def _deliver(self, session: Session, payload: bytes | bytearray | memoryview) -> None:
+        if not session.open:
+            return
+        try:
+            self._listener.gate.receive(session, bytes(payload))
+        except UnicodeDecodeError:
+            self.protocol.fail(1007, "not UTF-8")
+            self.send_data()
+            session.open = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._out.clear()
+        if self.session is not None:
+            self._listener.gate.leave(self.session)
+
+    # To the peer
+
+    def write(self, payload: bytes) -> None:
+        size = len(payload)
+        self._out.append(HEADERS[size] if size < 1024 else header(size))
+        self._out.append(payload)
+        self._out_size += size + 4
+        if not self._queued:
+            self._queued = True
+            self._listener.writer.add(self)
+
+    def flush(self) -> None:
+        """Write what waits, unless the peer takes nothing more now."""
+        self._queued = False
+        if self.protocol.state is not State.OPEN:
+            self._out.clear()
+            self._out_size = 0
+        elif self.paused:
+            # Kept here, where the frames are shared between connections.
+            if self._out_size + self.transport.get_write_buffer_size() > MAX_WAITING:
+                self._out.clear()
+                self._out_size = 0
+                self.close_with(4000, "too slow; resume and sync")
+        elif self._out:
+            self.transport.write(b"".join(self._out))
+            self._out.clear()
+            self._out_size = 0
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.flush()
+
+    async def room(self) -> None:
+        while self.paused:
+            await self.drain()
+
+    def pause_reading(self) -> None:
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def close_with(self, code: int, reason: str) -> None:
+        """Begin the closing handshake; the peer has CLOSE_TIMEOUT to answer."""
+        if self.session is not None:
+            self._listener.gate.leave(self.session)
+        if self._closing is None:
+            # A paused connection would never read the answer to the close frame.
+            self.resume_reading()
+            self.flush()
+            self._closing = self.loop.create_task(super().close(code, reason))
+
+    def beat(self) -> None:
+        """Keep alive: a peer that said nothing since the last ping is gone."""
+        if self.protocol.state is not State.OPEN:
+            return
+        if self.heard:
+            self.heard = False
+            self.protocol.send_ping(b"")
+            self.send_data()
+        else:
+            self.close_with(1011, "no answer to a ping")
+
+
+def connection_factory(listener: Listener) -> Callable[..., ServerConnection]:
+    """Return what the library calls for every new connection."""
+
+    def create(protocol: ServerProtocol, server: Server, **options: Any) -> Connection:
+        return Connection(protocol, server, listener, **options)
+
+    return create

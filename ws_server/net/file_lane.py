@@ -1,0 +1,105 @@
+"""Files on their way to one connection: paced by what it takes, so that they delay no text."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from shared.protocol import json_dialect, text_dialect
+from shared.protocol.call import Dialect
+from shared.protocol.commands.files import FileChunk
+from shared.protocol.errors import ChatError
+from ws_server.store.blobs import Blobs
+from ws_server.store.files import StoredFile
+
+if TYPE_CHECKING:
+    from ws_server.net.session import Session
+
+log = logging.getLogger(__name__)
+
+MAX_QUEUED = 100
+"""Files that may wait for one connection; what is over is left to getfile."""
+PIECE = 48 * 1024
+"""Raw bytes in one `file` event: 64 KiB of base64."""
+KEPT = 64
+"""Frames kept for the other recipients of a file: 4 MiB."""
+
+
+class Pieces:
+    """The frames of files, read and serialised once for all who are being sent them."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._kept: dict[tuple[str, int, Dialect], asyncio.Task[bytes]] = {}
+
+    async def frame(self, file: StoredFile, offset: int, dialect: Dialect) -> bytes:
+        """Return the `file` event that begins at an offset.
+
+        Raises:
+            ChatError: UNAVAILABLE, the content cannot be read.
+        """
+        key = (file.id, offset, dialect)
+        if key not in self._kept:
+            make = self._make(file, offset, dialect)
+            self._kept[key] = asyncio.get_running_loop().create_task(make)
+            if len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
+        try:
+            return await asyncio.shield(self._kept[key])
+        except ChatError:
+            self._kept.pop(key, None)
+            raise
+
+    async def _make(self, file: StoredFile, offset: int, dialect: Dialect) -> bytes:
+        content = await self._blobs.run(self._blobs.read, file.sha256, offset, PIECE)
+        data = binascii.b2a_base64(content, newline=False).decode()
+        event = FileChunk(file.id, offset, data, offset + len(content) >= file.size)
+        if dialect is Dialect.JSON:
+            return json_dialect.format_event(event)
+        return text_dialect.format_event(event).encode()
+
+
+class FileLane:
+    """The files that one session is being sent, one after the other."""
+
+    def __init__(self, session: Session, pieces: Pieces) -> None:
+        self._session = session
+        self._pieces = pieces
+        self._queue: deque[tuple[StoredFile, int]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, file: StoredFile, offset: int = 0) -> bool:
+        """Send a file from an offset, behind those already queued; False if too many wait."""
+        if len(self._queue) >= MAX_QUEUED:
+            return False
+        self._queue.append((file, offset))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        return True
+
+    def close(self) -> None:
+        """Stop sending."""
+        self._queue.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        session = self._session
+        try:
+            while self._queue:
+                file, offset = self._queue.popleft()
+                while offset < file.size:
+                    frame = await self._pieces.frame(file, offset, session.dialect)
+                    await session.outlet.room()
+                    if not session.open or session.account is None:
+                        return
+                    session.push(frame)
+                    offset += PIECE
+        except ChatError as error:
+            log.error("a file could not be sent: %s", error.message)
+        finally:
+            self._queue.clear()
+            self._task = None

@@ -1,0 +1,70 @@
+"""Who is connected. Handlers say what to publish to whom, never to which connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+
+from shared.protocol import json_dialect, text_dialect
+from shared.protocol.call import Dialect
+from shared.protocol.spec import Event
+from ws_server.net.session import Account, Session
+
+
+class Hub:
+    """The sessions of every signed-in user."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, list[Session]] = {}
+        self.events = 0
+        """Events handed to sessions since the start."""
+
+    def sign_in(self, session: Session, account: Account) -> None:
+        """Let a session act for a user; its events wait until the reply to the sign-in has gone."""
+        self.sign_out(session)
+        session.account = account
+        if session.open:
+            session.held = []
+            self._sessions.setdefault(account.id, []).append(session)
+
+    def sign_out(self, session: Session) -> None:
+        """Let a session act for nobody."""
+        if session.account is None:
+            return
+        sessions = self._sessions.get(session.account.id, [])
+        if session in sessions:
+            sessions.remove(session)
+        if not sessions:
+            self._sessions.pop(session.account.id, None)
+        session.account = None
+
+    def of(self, user_id: int) -> Collection[Session]:
+        """Return a user's sessions."""
+        return self._sessions.get(user_id, ())
+
+    def reached(self, users: Iterable[int], but: Session | None) -> Iterator[Session]:
+        """Return the sessions of these users, all but one."""
+        everybody = self._sessions
+        for user_id in users:
+            for session in everybody.get(user_id, ()):
+                if session is not but:
+                    yield session
+
+    def publish(self, event: Event, users: Iterable[int], but: Session | None = None) -> None:
+        """Push an event to all sessions of these users but one; serialised once a dialect."""
+        as_json: bytes | None = None
+        as_text: bytes | None = None
+        for session in self.reached(users, but):
+            if session.dialect is Dialect.JSON:
+                if as_json is None:
+                    as_json = json_dialect.format_event(event)
+                session.push(as_json)
+            else:
+                if as_text is None:
+                    as_text = text_dialect.format_event(event).encode()
+                session.push(as_text)
+            self.events += 1
+
+    @property
+    def users(self) -> int:
+        """How many users are connected."""
+        return len(self._sessions)

@@ -1,0 +1,189 @@
+"""The port: WebSockets, health and metrics over HTTP, deadlines and keep-alive."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from shared.protocol.values import MAX_FRAME
+from ws_server.gate import Gate
+from ws_server.net.connection import CLOSE_TIMEOUT, Connection, Writer, connection_factory
+from ws_server.net.session import Session
+from ws_server.settings import Network, split
+
+log = logging.getLogger(__name__)
+
+SIGN_IN_TIMEOUT = 120.0
+"""Seconds in which a connection must sign in (4500)."""
+HANDSHAKE_TIMEOUT = 10.0
+PING_INTERVAL = 20.0
+"""Seconds between pings; proxies cut idle connections after 30 or more."""
+BACKLOG = 1_024
+
+
+class Listener:
+    """Everything that accepts connections."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        ready: Callable[[], Awaitable[bool]],
+        metrics: Callable[[], bytes],
+        origins: Sequence[str],
+        trusted_proxies: Sequence[Network],
+    ) -> None:
+        self.gate = gate
+        self.writer = Writer(asyncio.get_running_loop())
+        self._ready = ready
+        self._metrics = metrics
+        self._origins = [origin.rstrip("/") for origin in origins]
+        self._trusted = trusted_proxies
+        self._servers: list[Server] = []
+        self._connections: set[Connection] = set()
+        self._strangers: deque[tuple[float, Connection]] = deque()
+        self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many WebSockets are open."""
+        return len(self._connections)
+
+    async def open(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None) -> int:
+        """Listen on all hosts and return the port (the one chosen, if `port` is 0).
+
+        Raises:
+            OSError: no host could be bound, or the port is taken.
+        """
+        bound = port
+        for host in hosts:
+            try:
+                server = await serve(
+                    self._serve,
+                    host,
+                    bound,
+                    ssl=tls,
+                    compression=None,
+                    process_request=self._http,
+                    server_header=None,
+                    open_timeout=HANDSHAKE_TIMEOUT,
+                    ping_interval=None,
+                    close_timeout=CLOSE_TIMEOUT,
+                    max_size=MAX_FRAME,
+                    create_connection=connection_factory(self),  # type: ignore[arg-type]
+                    backlog=BACKLOG,
+                )
+            except OSError:
+                # A machine without IPv6 has no ::1; one address is enough to serve localhost.
+                if host == hosts[-1] and self._servers:
+                    continue
+                await self.close()
+                raise
+            self._servers.append(server)
+            bound = server.sockets[0].getsockname()[1]
+        self._ticking = asyncio.create_task(self._tick())
+        return bound
+
+    async def close(self) -> None:
+        """Close all connections with 1001; those that do not answer are cut off."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+        for server in self._servers:
+            server.close(code=1001, reason="the server goes away")
+        for server in self._servers:
+            await server.wait_closed()
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        """Live as long as the connection; its frames go to the gate by themselves."""
+        assert isinstance(connection, Connection)
+        assert connection.request is not None
+        connection.session = Session(connection, self._address(connection))
+        self._connections.add(connection)
+        self._strangers.append((connection.loop.time() + SIGN_IN_TIMEOUT, connection))
+        try:
+            await connection.wait_closed()
+        finally:
+            self._connections.discard(connection)
+
+    def _address(self, connection: ServerConnection) -> str:
+        """Return whom the limits count: the peer, or who a trusted proxy says it speaks for."""
+        peer = str((connection.remote_address or ("",))[0])
+        assert connection.request is not None
+        if not self._is_trusted(peer):
+            return peer
+        headers = connection.request.headers.get_all("X-Forwarded-For")
+        for hop in reversed(split(",".join(headers))):
+            if not self._is_trusted(hop):
+                return hop if _is_address(hop) else peer
+        return peer
+
+    def _is_trusted(self, address: str) -> bool:
+        if not self._trusted or not _is_address(address):
+            return False
+        found = ipaddress.ip_address(address)
+        return any(found in network for network in self._trusted)
+
+    async def _http(self, connection: ServerConnection, request: Request) -> Response | None:
+        path = urlsplit(request.path).path
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            if not self._origin_allowed(request.headers):
+                return connection.respond(
+                    HTTPStatus.FORBIDDEN, "This origin is not in --origins.\n"
+                )
+            return None
+        if path == "/healthz":
+            return connection.respond(HTTPStatus.OK, "ok\n")
+        if path == "/readyz":
+            if await self._ready():
+                return connection.respond(HTTPStatus.OK, "ready\n")
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "the store does not answer\n")
+        if path == "/metrics":
+            response = connection.respond(HTTPStatus.OK, "")
+            response.body = self._metrics()
+            response.headers["Content-Length"] = str(len(response.body))
+            del response.headers["Content-Type"]
+            response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
+            return response
+        return connection.respond(
+            HTTPStatus.UPGRADE_REQUIRED,
+            "This is a chat server. Connect with a WebSocket client, such as wscat.\n",
+        )
+
+    def _origin_allowed(self, headers: Headers) -> bool:
+        """Judge a browser's Origin; programs send none."""
+        origin = headers.get("Origin")
+        return origin is None or not self._origins or origin.rstrip("/") in self._origins
+
+    async def _tick(self) -> None:
+        """Ping everybody once a PING_INTERVAL, spread evenly; close who did not sign in."""
+        loop = asyncio.get_running_loop()
+        while True:
+            round_ = list(self._connections)
+            steps = int(PING_INTERVAL)
+            for step in range(steps):
+                await asyncio.sleep(PING_INTERVAL / steps)
+                for connection in round_[step::steps]:
+                    connection.beat()
+                while self._strangers and self._strangers[0][0] <= loop.time():
+                    _, connection = self._strangers.popleft()
+                    session = connection.session
+                    if session is not None and session.open and session.account is None:
+                        connection.close_with(4500, "not signed in in time")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

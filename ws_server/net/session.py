@@ -1,0 +1,134 @@
+"""One connection's state above the socket: who it acts for and how it wants to be answered."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.protocol import json_dialect, text_dialect
+from shared.protocol.call import Call, Dialect
+from shared.protocol.errors import ChatError
+from shared.protocol.spec import Reply
+from ws_server.net.file_lane import FileLane
+
+
+class Outlet(Protocol):
+    """Where a session's frames go: a WebSocket, or a list in a test."""
+
+    def write(self, payload: bytes) -> None:
+        """Queue one text frame; never waits."""
+
+    def close_with(self, code: int, reason: str) -> None:
+        """Begin closing; what was queued goes out before."""
+
+    def pause_reading(self) -> None:
+        """Take no more from the peer until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Take from the peer again."""
+
+    async def room(self) -> None:
+        """Wait until the peer has taken most of what was written, or is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is signed in, and with which token (its hash)."""
+
+    id: int
+    name: str
+    token: bytes
+
+
+class Session:
+    """One connection. Only the gate and the hub change it."""
+
+    __slots__ = (
+        "account",
+        "address",
+        "busy",
+        "dialect",
+        "error_count",
+        "error_since",
+        "files_pushed",
+        "held",
+        "lane",
+        "open",
+        "outlet",
+        "pinned",
+        "queue",
+        "queued_bytes",
+        "reading_paused",
+        "unanswered",
+    )
+
+    def __init__(self, outlet: Outlet, address: str) -> None:
+        self.outlet = outlet
+        self.address = address
+        self.account: Account | None = None
+        self.dialect = Dialect.TEXT
+        self.pinned = False
+        self.files_pushed: bool | None = None
+        self.open = True
+        self.queue: deque[Call] | None = None
+        self.queued_bytes = 0
+        self.reading_paused = False
+        self.unanswered = 0
+        """Journaled commands whose commit has not come back."""
+        self.busy = False
+        """A command that is no journaled one runs."""
+        self.held: list[bytes] | None = None
+        """Events that wait for the reply to a sign-in; None when nothing is held."""
+        self.error_count = 0
+        self.error_since = 0.0
+        self.lane: FileLane | None = None
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether the content of files is pushed; by default to programs, not to people."""
+        if self.files_pushed is None:
+            return self.dialect is Dialect.JSON
+        return self.files_pushed
+
+    def push(self, payload: bytes) -> None:
+        """Send an event; it waits if the reply to a sign-in has to go first."""
+        if self.held is None:
+            self.outlet.write(payload)
+        else:
+            self.held.append(payload)
+
+    def release(self) -> None:
+        """Send what was held."""
+        held, self.held = self.held, None
+        for payload in held or ():
+            self.outlet.write(payload)
+
+    def reply(self, call: Call, reply: Reply) -> None:
+        """Answer a command that succeeded."""
+        if self._dialect_for(call) is Dialect.JSON:
+            payload = json_dialect.format_reply(reply, call.command or "", call.label)
+        else:
+            payload = text_dialect.format_reply(reply).encode()
+        self.outlet.write(payload)
+
+    def refuse(self, call: Call, error: ChatError) -> None:
+        """Answer a command that was refused."""
+        if self._dialect_for(call) is Dialect.JSON:
+            payload = json_dialect.format_error(error, call.command, call.label)
+        else:
+            payload = text_dialect.format_error(error).encode()
+        self.outlet.write(payload)
+
+    def _dialect_for(self, call: Call) -> Dialect:
+        return self.dialect if self.pinned else call.dialect
+
+    def errors_within(self, window: float) -> int:
+        """Count one more error and return how many there were in this window of seconds."""
+        now = time.monotonic()
+        if now - self.error_since > window:
+            self.error_since = now
+            self.error_count = 0
+        self.error_count += 1
+        return self.error_count

@@ -1,0 +1,70 @@
+"""What one running realm consists of; `app.py` puts it together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.spec import Request
+from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
+from ws_server.limits import Limits
+from ws_server.net.file_lane import Pieces
+from ws_server.net.hub import Hub
+from ws_server.passwords import Passwords
+from ws_server.store import files
+from ws_server.store.blobs import Blobs
+from ws_server.store.cache import Cache
+from ws_server.store.database import Database
+from ws_server.store.journal import Journal
+
+
+@dataclass(slots=True)
+class Realm:
+    """The services behind the gate."""
+
+    name: str
+    registration_open: bool
+    database: Database
+    journal: Journal
+    blobs: Blobs
+    passwords: Passwords
+    limits: Limits
+    pieces: Pieces
+    hub: Hub = field(default_factory=Hub)
+    cache: Cache = field(default_factory=Cache)
+    home: str = ""
+    """The folded name, which addresses may carry."""
+
+    def __post_init__(self) -> None:
+        self.home = fold(self.name)
+
+    def local(self, request: Request[Any]) -> Request[Any]:
+        """Return the request without this realm's own name in its addresses.
+
+        Raises:
+            ChatError: UNKNOWN_REALM, an address is of another realm.
+        """
+        request = request.at_home(self.home)
+        for name in request.spec.addresses:
+            self._known(getattr(request, name).realm)
+        self._known(getattr(request, "realm", None) or "")
+        return request
+
+    def _known(self, realm: str) -> None:
+        if realm and fold(realm) != self.home:
+            raise ChatError(
+                ErrorCode.UNKNOWN_REALM, f"No realm is known here as {realm}; listrealm shows them"
+            )
+
+    def limits_on_the_wire(self) -> LimitsOnTheWire:
+        """Return what this realm takes, as told at sign-in."""
+        return LimitsOnTheWire(
+            frame=MAX_FRAME,
+            text=MAX_TEXT,
+            whole_file=MAX_WHOLE_FILE,
+            file=files.MAX_FILE,
+            user_files=files.MAX_USER_FILES,
+            page=MAX_PAGE,
+        )

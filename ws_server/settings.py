@@ -1,0 +1,169 @@
+"""What an operator may set: command line, before CHAT_* in the environment, before a file."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from shared.protocol.values import NAME
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsRefused(Exception):
+    """A setting is wrong; the text tells which one and why."""
+
+
+def host_name() -> str:
+    """Return this machine's name in the form of a realm's name."""
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname().partition(".")[0])[:32]
+    return name if NAME.fullmatch(name) else "realm"
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; the descriptions are the manual (docs/settings.md)."""
+
+    model_config = SettingsConfigDict(env_prefix="CHAT_", extra="ignore")
+
+    host: str = Field(
+        "localhost", description="address to listen on; localhost is 127.0.0.1 and ::1"
+    )
+    port: int = Field(8765, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    data: Path = Field(Path("data"), description="folder for the database and the files")
+    realm: str = Field(default_factory=host_name, description="this realm's name; the host's name")
+    database: str = Field("", description="database URL; SQLite in the data folder if empty")
+    registration: Literal["open", "closed"] = Field(
+        "open", description="whether people may register"
+    )
+    rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
+    realms: Literal["open", "admin", "closed"] = Field("open", description="who may add realms")
+    public: bool = Field(False, description="refuse links to loopback and private addresses")
+    origins: str = Field("", description="web origins that may connect, by comma; all if empty")
+    trusted_proxies: str = Field(
+        "", description="networks, by comma, whose X-Forwarded-For is believed"
+    )
+    tls_cert: Path | None = Field(None, description="certificate chain (PEM), for wss://")
+    tls_key: Path | None = Field(None, description="its private key (PEM)")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least to log"
+    )
+    config: Path | None = Field(None, description="TOML file with any of these settings")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        given = dict(init_settings())
+        path = given.get("config") or os.environ.get("CHAT_CONFIG")
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _toml(path))
+
+    @field_validator("realm")
+    @classmethod
+    def _realm_is_a_name(cls, realm: str) -> str:
+        if not NAME.fullmatch(realm):
+            raise ValueError("must be 1 to 32 of A-Z a-z 0-9 . _ -")
+        return realm
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, text: str) -> str:
+        _networks(text)
+        return text
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key go together")
+        return self
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses to listen on."""
+        return ["127.0.0.1", "::1"] if self.host == "localhost" else [self.host]
+
+    @property
+    def networks(self) -> list[Network]:
+        """The trusted proxies."""
+        return _networks(self.trusted_proxies)
+
+
+def _networks(text: str) -> list[Network]:
+    return [ipaddress.ip_network(part, strict=False) for part in split(text)]
+
+
+def split(text: str) -> list[str]:
+    """Return the parts of a list written with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _toml(path: str | Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        found = tomllib.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise SettingsRefused(f"--config {path}: {error}") from error
+    values = {name.replace("-", "_"): value for name, value in found.items()}
+    if unknown := values.keys() - Settings.model_fields.keys():
+        raise SettingsRefused(f"--config {path}: there is no setting {', '.join(sorted(unknown))}")
+    return values
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser one option for each setting."""
+    for name, field in Settings.model_fields.items():
+        flag = "--" + name.replace("_", "-")
+        shown = field.get_default(call_default_factory=True, validated_data={})
+        text = (
+            f"{field.description} (default: {shown})"
+            if shown not in (None, "", False)
+            else (field.description or "")
+        )
+        if field.annotation is bool:
+            parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=text)
+        else:
+            parser.add_argument(flag, metavar="X", default=argparse.SUPPRESS, help=text)
+
+
+def load(arguments: Sequence[str]) -> Settings:
+    """Read all sources.
+
+    Raises:
+        SettingsRefused: a setting is wrong.
+        SystemExit: --help was asked for, or an option is unknown.
+    """
+    parser = argparse.ArgumentParser(
+        "python -m ws_server",
+        description="Serve a chat realm.",
+        epilog="Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
+    )
+    add_arguments(parser)
+    try:
+        return Settings(**vars(parser.parse_args(arguments)))
+    except ValidationError as error:
+        raise SettingsRefused("\n".join(_explained(fault) for fault in error.errors())) from None
+
+
+def _explained(fault: Any) -> str:
+    where = "".join("--" + str(part).replace("_", "-") for part in fault["loc"][:1])
+    return f"{where}: {fault['msg'].removeprefix('Value error, ')}".lstrip(": ")

@@ -1,0 +1,1 @@
+"""Everything durable: the database, its one writer (the journal) and the files' contents."""

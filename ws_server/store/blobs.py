@@ -1,0 +1,169 @@
+"""The contents of files, named by their sha256; equal content is stored once.
+
+A blob is written under a temporary name, synced, renamed into place, and the folder is synced, so
+that a name always means the whole content. All functions block; the server calls them in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+from weakref import WeakValueDictionary
+
+from shared.protocol.errors import ChatError, ErrorCode
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_STEP = 1 << 20
+
+
+class Blobs:
+    """The folders `blobs` and `uploads` in the data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self._blobs = data / "blobs"
+        self._uploads = data / "uploads"
+        for folder in (self._blobs, self._uploads):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        self._threads = ThreadPoolExecutor(2, "blob")
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, upload: str) -> asyncio.Lock:
+        """Return the lock that keeps the chunks of one upload apart."""
+        return self._locks.setdefault(upload, asyncio.Lock())
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one of the functions below in a thread.
+
+        Raises:
+            ChatError: UNAVAILABLE, the disk refused.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, lambda: work(*args, **kwargs)
+            )
+        except OSError as error:
+            raise ChatError(
+                ErrorCode.UNAVAILABLE, "The server cannot store or read files now; try again later"
+            ) from error
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
+
+    def path(self, sha256: str) -> Path:
+        """Return where the blob of this hash is or would be."""
+        return self._blobs / sha256[:2] / sha256
+
+    def put(self, content: bytes) -> str:
+        """Store content durably and return its sha256.
+
+        Raises:
+            OSError: nothing was stored.
+        """
+        sha256 = hashlib.sha256(content).hexdigest()
+        path = self.path(sha256)
+        if not path.exists():
+            part = self._uploads / f"{sha256}.{os.urandom(4).hex()}.new"
+            try:
+                with open(part, "xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._place(part, path)
+            except OSError:
+                part.unlink(missing_ok=True)
+                raise
+        return sha256
+
+    def _place(self, part: Path, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        os.replace(part, path)
+        for folder in (path.parent, path.parent.parent):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def read(self, sha256: str, offset: int, size: int) -> bytes:
+        """Return a piece of a blob."""
+        with open(self.path(sha256), "rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+    def upload_offset(self, upload: str, size: int) -> int:
+        """Return where an upload of `size` bytes goes on.
+
+        The chunk with the last byte is what posts the message, so if a crash came between, that
+        byte is taken again.
+        """
+        try:
+            here = self._part(upload).stat().st_size
+        except FileNotFoundError:
+            return 0
+        if here >= size:
+            os.truncate(self._part(upload), size - 1)
+            return size - 1
+        return here
+
+    def append(self, upload: str, offset: int, content: bytes) -> None:
+        """Add a chunk that begins at `offset`, which is where the upload goes on.
+
+        Raises:
+            OSError: the disk refused; what was written of the chunk is taken off again.
+        """
+        with open(self._part(upload), "ab", buffering=0) as file:
+            try:
+                left = memoryview(content)
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(offset)
+                raise
+
+    def finish(self, upload: str, sha256: str) -> bool:
+        """Make a complete upload a blob, durably; False (and nothing kept) if its hash differs."""
+        part = self._part(upload)
+        digest = hashlib.sha256()
+        with open(part, "rb") as file:
+            while piece := file.read(_STEP):
+                digest.update(piece)
+            os.fsync(file.fileno())
+        if digest.hexdigest() != sha256:
+            part.unlink()
+            return False
+        path = self.path(sha256)
+        if path.exists():
+            part.unlink()
+        else:
+            self._place(part, path)
+        return True
+
+    def drop_upload(self, upload: str) -> None:
+        """Remove what is here of an upload."""
+        self._part(upload).unlink(missing_ok=True)
+
+    def _part(self, upload: str) -> Path:
+        return self._uploads / upload
+
+    def sweep(self, uploads: set[str], referenced: Callable[[str], bool]) -> int:
+        """Remove what no upload and no file refers to, and return how many there were.
+
+        Only at start, when nothing is being stored: a blob comes before the row that names it.
+        """
+        removed = 0
+        for part in self._uploads.iterdir():
+            if part.name not in uploads:
+                part.unlink()
+                removed += 1
+        for blob in self._blobs.glob("??/*"):
+            if not referenced(blob.name):
+                blob.unlink()
+                removed += 1
+        return removed

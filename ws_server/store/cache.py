@@ -1,0 +1,48 @@
+"""Conversations in memory. A copy may be stale: every commit that uses one checks it."""
+
+from __future__ import annotations
+
+from shared.protocol.values import Address, GroupAddress, fold
+from shared.protocol.values import Conversation as ConversationAddress
+from ws_server.store.conversations import Conversation
+
+MAX_PRIVATE = 50_000
+MAX_GROUP_MEMBERS = 500_000
+"""Members of all cached groups together, about 100 MB."""
+
+
+class Cache:
+    """The conversations written to lately; the first to come is the first to go."""
+
+    def __init__(self) -> None:
+        self._private: dict[tuple[int, str], Conversation] = {}
+        self._groups: dict[int, Conversation] = {}
+        self._group_members = 0
+
+    def get(self, sender: int, target: ConversationAddress) -> Conversation | None:
+        """Return what `sender` means by `target`, if it is known and he is in it."""
+        if type(target) is Address:
+            return self._private.get((sender, fold(target.user)))
+        assert isinstance(target, GroupAddress)
+        group = self._groups.get(target.number)
+        return group if group is not None and sender in group.members else None
+
+    def put_private(self, sender: int, name: str, conversation: Conversation) -> None:
+        """Keep a private chat under the name its sender used."""
+        self._private[sender, fold(name)] = conversation
+        if len(self._private) > MAX_PRIVATE:
+            del self._private[next(iter(self._private))]
+
+    def put_group(self, group: Conversation) -> None:
+        """Keep a group, unless a newer copy is known."""
+        assert group.number is not None
+        known = self._groups.get(group.number)
+        if known is not None:
+            if known.version > group.version:
+                return
+            self._group_members -= len(known.members)
+        self._groups[group.number] = group
+        self._group_members += len(group.members)
+        while self._group_members > MAX_GROUP_MEMBERS and len(self._groups) > 1:
+            oldest = self._groups.pop(next(iter(self._groups)))
+            self._group_members -= len(oldest.members)

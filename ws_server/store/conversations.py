@@ -1,0 +1,234 @@
+"""Private chats and groups: who is in them, and how their readers name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.values import Address, GroupAddress
+from shared.protocol.values import Conversation as ConversationAddress
+from ws_server.store import users
+from ws_server.store.schema import conversations, members
+from ws_server.store.schema import users as user_table
+
+MAX_MEMBERS = 5_000
+"""Members of a group; a list of them fits one frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One person in a conversation."""
+
+    name: str
+    owner: bool
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A conversation as it was at `version`.
+
+    Everything but `last_seq` is fixed for a version; the journal alone moves `last_seq`, after a
+    commit, and each commit checks both against the database.
+    """
+
+    id: int
+    number: int | None
+    name: str
+    version: int
+    last_seq: int
+    members: dict[int, Member] = field(default_factory=dict)
+    """By user id, the oldest member first."""
+
+    def address(self, reader: int) -> str:
+        """Return how this reader names the conversation."""
+        if self.number is not None:
+            return f"#{self.number}"
+        for user_id, member in self.members.items():
+            if user_id != reader:
+                return member.name
+        return self.members[reader].name
+
+
+def load(
+    tx: Connection, *, id: int | None = None, number: int | None = None
+) -> Conversation | None:
+    """Return a conversation with its members, by id or by group number."""
+    where = conversations.c.id == id if number is None else conversations.c.number == number
+    row = tx.execute(
+        select(
+            conversations.c.id,
+            conversations.c.number,
+            conversations.c.name,
+            conversations.c.version,
+            conversations.c.last_seq,
+        ).where(where)
+    ).first()
+    if row is None:
+        return None
+    people = tx.execute(
+        select(members.c.user_id, user_table.c.name, members.c.owner)
+        .join(user_table, user_table.c.id == members.c.user_id)
+        .where(members.c.conversation_id == row.id)
+        .order_by(members.c.place)
+    )
+    return Conversation(
+        row.id,
+        row.number,
+        row.name or "",
+        row.version,
+        row.last_seq,
+        {user_id: Member(name, owner) for user_id, name, owner in people},
+    )
+
+
+def find(tx: Connection, user_id: int, target: ConversationAddress) -> Conversation | None:
+    """Return the conversation that `user_id` means by `target`.
+
+    Returns:
+        None for a private chat in which nothing was written yet.
+
+    Raises:
+        ChatError: UNKNOWN_USER, or UNKNOWN_GROUP also for a group one is not in.
+    """
+    if isinstance(target, GroupAddress):
+        return group(tx, user_id, target)
+    other = users.existing(tx, target.user).id
+    found = tx.scalar(
+        select(conversations.c.id).where(
+            conversations.c.low_user == min(user_id, other),
+            conversations.c.high_user == max(user_id, other),
+        )
+    )
+    return None if found is None else load(tx, id=found)
+
+
+def group(tx: Connection, user_id: int, address: GroupAddress) -> Conversation:
+    """Return a group one is a member of.
+
+    Raises:
+        ChatError: UNKNOWN_GROUP.
+    """
+    found = load(tx, number=address.number)
+    if found is None or user_id not in found.members:
+        raise unknown_group(address)
+    return found
+
+
+def known_as(tx: Connection, target: ConversationAddress) -> str:
+    """Return how a person is written, for a private chat in which nothing was written yet.
+
+    Raises:
+        ChatError: UNKNOWN_USER.
+    """
+    assert isinstance(target, Address)
+    return users.existing(tx, target.user).name
+
+
+def unknown_group(address: ConversationAddress) -> ChatError:
+    """Return the refusal for a group that does not exist or that one is not in."""
+    return ChatError(
+        ErrorCode.UNKNOWN_GROUP, f"You are in no group {address}; listgroup shows yours"
+    )
+
+
+def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Conversation:
+    """Return one's private chat with a person, begun if need be.
+
+    Raises:
+        ChatError: UNKNOWN_USER.
+    """
+    found = find(tx, user_id, target)
+    if found is not None:
+        return found
+    other = users.existing(tx, target.user).id
+    conversation_id = _add(tx, now, low_user=min(user_id, other), high_user=max(user_id, other))
+    for place, person in enumerate(dict.fromkeys((user_id, other))):
+        _add_member(tx, conversation_id, person, place=place, owner=False, joined_seq=0)
+    made = load(tx, id=conversation_id)
+    assert made is not None
+    return made
+
+
+def create_group(tx: Connection, user_id: int, name: str, now: int) -> Conversation:
+    """Make a group with one member, its owner."""
+    number = 1 + (tx.scalar(select(func.max(conversations.c.number))) or 0)
+    conversation_id = _add(tx, now, number=number, name=name)
+    _add_member(tx, conversation_id, user_id, place=0, owner=True, joined_seq=0)
+    made = load(tx, id=conversation_id)
+    assert made is not None
+    return made
+
+
+def _add(tx: Connection, now: int, **values: Any) -> int:
+    made = tx.execute(insert(conversations).values(last_seq=0, version=1, created=now, **values))
+    assert made.inserted_primary_key is not None
+    return int(made.inserted_primary_key[0])
+
+
+def _add_member(
+    tx: Connection, conversation_id: int, user_id: int, *, place: int, owner: bool, joined_seq: int
+) -> None:
+    tx.execute(
+        insert(members).values(
+            conversation_id=conversation_id,
+            user_id=user_id,
+            owner=owner,
+            place=place,
+            joined_seq=joined_seq,
+            read_seq=joined_seq,
+            received_seq=joined_seq,
+        )
+    )
+
+
+def join(tx: Connection, conversation: Conversation, user: users.User) -> Conversation:
+    """Add a person to a group and return the group as it is then.
+
+    Raises:
+        ChatError: TOO_LARGE, the group has MAX_MEMBERS.
+    """
+    if len(conversation.members) >= MAX_MEMBERS:
+        raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
+    # The journal may hold the count in memory; the row is the truth inside a transaction.
+    last_seq, place = tx.execute(
+        select(
+            conversations.c.last_seq,
+            select(func.coalesce(func.max(members.c.place), 0) + 1)
+            .where(members.c.conversation_id == conversation.id)
+            .scalar_subquery(),
+        ).where(conversations.c.id == conversation.id)
+    ).one()
+    _add_member(tx, conversation.id, user.id, place=place, owner=False, joined_seq=last_seq)
+    return _changed(tx, conversation)
+
+
+def leave(tx: Connection, conversation: Conversation, user_id: int) -> Conversation:
+    """Take a member out of a group; an owner's place goes to the oldest member."""
+    was_owner = conversation.members[user_id].owner
+    tx.execute(
+        delete(members).where(
+            members.c.conversation_id == conversation.id, members.c.user_id == user_id
+        )
+    )
+    heir = next((person for person in conversation.members if person != user_id), None)
+    if was_owner and heir is not None:
+        tx.execute(
+            update(members)
+            .where(members.c.conversation_id == conversation.id, members.c.user_id == heir)
+            .values(owner=True)
+        )
+    return _changed(tx, conversation)
+
+
+def _changed(tx: Connection, conversation: Conversation) -> Conversation:
+    tx.execute(
+        update(conversations)
+        .where(conversations.c.id == conversation.id)
+        .values(version=conversations.c.version + 1)
+    )
+    now = load(tx, id=conversation.id)
+    assert now is not None
+    return now

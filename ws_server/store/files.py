@@ -1,0 +1,231 @@
+"""Files that messages carry, uploads under way, and what each user may keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from mimetypes import MimeTypes
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from shared.protocol.commands.messages import FileInfo
+from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store.schema import files, members, uploads
+
+MAX_FILE = 100 * 1024 * 1024
+MAX_USER_FILES = 1024 * 1024 * 1024
+MAX_UPLOADS = 100
+"""Uploads one user may have under way."""
+UPLOAD_LIFE = 24 * 3600 * 1000
+"""Milliseconds after which an abandoned upload is forgotten."""
+
+# Only the types built into Python, so that every server guesses the same.
+_TYPES = MimeTypes(filenames=())
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file: its id and what it is; the content is a blob named by its hash."""
+
+    id: str
+    name: str
+    size: int
+    type: str
+    sha256: str
+
+    def info(self) -> FileInfo:
+        """Return the file as the wire shows it."""
+        return FileInfo(self.id, self.name, self.size, self.type, self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """An upload under way; `target` is the recipient's address in folded form."""
+
+    id: str
+    user_id: int
+    target: str
+    name: str
+    size: int
+    sha256: str
+    key: str | None
+
+
+def guess_type(name: str) -> str:
+    """Return the media type that a file name suggests."""
+    return _TYPES.guess_type(name)[0] or "application/octet-stream"
+
+
+def add(
+    tx: Connection, file: StoredFile, conversation_id: int, owner_id: int, upload: str | None
+) -> None:
+    """Keep a file that a message is about to carry, and end its upload.
+
+    Raises:
+        ChatError: TOO_LARGE, the owner's quota is used up.
+    """
+    if upload is not None:
+        tx.execute(delete(uploads).where(uploads.c.id == upload))
+    check_quota(tx, owner_id, file.size)
+    tx.execute(
+        insert(files).values(
+            id=file.id,
+            conversation_id=conversation_id,
+            owner_id=owner_id,
+            name=file.name,
+            size=file.size,
+            type=file.type,
+            sha256=file.sha256,
+        )
+    )
+
+
+def check_quota(tx: Connection, owner_id: int, size: int) -> None:
+    """Refuse a file that would take a user over MAX_USER_FILES, uploads under way included.
+
+    Raises:
+        ChatError: TOO_LARGE.
+    """
+    kept = tx.scalar(
+        select(func.coalesce(func.sum(files.c.size), 0)).where(files.c.owner_id == owner_id)
+    )
+    coming = tx.scalar(
+        select(func.coalesce(func.sum(uploads.c.size), 0)).where(uploads.c.user_id == owner_id)
+    )
+    if (kept or 0) + (coming or 0) + size > MAX_USER_FILES:
+        raise ChatError(
+            ErrorCode.TOO_LARGE, f"All your files together may have {MAX_USER_FILES:,} bytes"
+        )
+
+
+_FILE = (files.c.id, files.c.name, files.c.size, files.c.type, files.c.sha256)
+
+
+def get(tx: Connection, file_id: str) -> StoredFile | None:
+    """Return a file whoever asks; for callers that checked."""
+    row = tx.execute(select(*_FILE).where(files.c.id == file_id)).first()
+    return StoredFile(*row) if row else None
+
+
+def readable(tx: Connection, user_id: int, file_id: str) -> StoredFile:
+    """Return a file of a conversation one is in.
+
+    Raises:
+        ChatError: UNKNOWN_FILE.
+    """
+    row = tx.execute(
+        select(*_FILE)
+        .join(members, members.c.conversation_id == files.c.conversation_id)
+        .where(files.c.id == file_id, members.c.user_id == user_id)
+    ).first()
+    if row is None:
+        raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no file of this name")
+    return StoredFile(*row)
+
+
+_UPLOAD = (
+    uploads.c.id,
+    uploads.c.user_id,
+    uploads.c.target,
+    uploads.c.name,
+    uploads.c.size,
+    uploads.c.sha256,
+    uploads.c.idempotency_key,
+)
+
+
+def _upload(row: Sequence[Any] | None) -> OpenUpload | None:
+    return OpenUpload(*row) if row else None
+
+
+def open_upload(tx: Connection, wanted: OpenUpload, now: int) -> OpenUpload:
+    """Return the upload of the same user, recipient and hash, begun if there is none.
+
+    Raises:
+        ChatError: TOO_LARGE, the user's quota does not hold it; CONFLICT, the same content was
+            announced with another size; RATE_LIMITED, too many are under way.
+    """
+    found = _upload(
+        tx.execute(
+            select(*_UPLOAD).where(
+                uploads.c.user_id == wanted.user_id,
+                uploads.c.target == wanted.target,
+                uploads.c.sha256 == wanted.sha256,
+            )
+        ).first()
+    )
+    if found is not None:
+        if found.size != wanted.size:
+            raise ChatError(
+                ErrorCode.CONFLICT, "This upload was begun with another size", size=found.size
+            )
+        touch(tx, found.id, now)
+        return found
+    count = tx.scalar(
+        select(func.count()).select_from(uploads).where(uploads.c.user_id == wanted.user_id)
+    )
+    if (count or 0) >= MAX_UPLOADS:
+        raise ChatError(
+            ErrorCode.RATE_LIMITED,
+            f"At most {MAX_UPLOADS} uploads at a time; finish one first",
+            retry_after=60,
+        )
+    check_quota(tx, wanted.user_id, wanted.size)
+    tx.execute(
+        insert(uploads).values(
+            id=wanted.id,
+            user_id=wanted.user_id,
+            target=wanted.target,
+            name=wanted.name,
+            size=wanted.size,
+            sha256=wanted.sha256,
+            idempotency_key=wanted.key,
+            touched=now,
+        )
+    )
+    return wanted
+
+
+def upload(tx: Connection, user_id: int, upload_id: str) -> OpenUpload:
+    """Return one's upload.
+
+    Raises:
+        ChatError: UNKNOWN_FILE.
+    """
+    found = _upload(
+        tx.execute(
+            select(*_UPLOAD).where(uploads.c.id == upload_id, uploads.c.user_id == user_id)
+        ).first()
+    )
+    if found is None:
+        raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no upload of this name; begin it anew")
+    return found
+
+
+def touch(tx: Connection, upload_id: str, now: int) -> None:
+    """Note that an upload is alive."""
+    tx.execute(update(uploads).where(uploads.c.id == upload_id).values(touched=now))
+
+
+def end_upload(tx: Connection, upload_id: str) -> None:
+    """Forget an upload."""
+    tx.execute(delete(uploads).where(uploads.c.id == upload_id))
+
+
+def forget_abandoned(tx: Connection, now: int) -> list[str]:
+    """Forget uploads that nobody touched for UPLOAD_LIFE, and return their ids."""
+    abandoned = uploads.c.touched < now - UPLOAD_LIFE
+    ids = list(tx.scalars(select(uploads.c.id).where(abandoned)))
+    tx.execute(delete(uploads).where(abandoned))
+    return ids
+
+
+def open_uploads(tx: Connection) -> set[str]:
+    """Return the ids of all uploads under way."""
+    return set(tx.scalars(select(uploads.c.id)))
+
+
+def referenced(tx: Connection, sha256: str) -> bool:
+    """Tell whether any file has this content."""
+    return tx.scalar(select(files.c.id).where(files.c.sha256 == sha256).limit(1)) is not None

@@ -1,0 +1,204 @@
+"""The one writer: groups what arrives during a commit into the next one.
+
+Entries are written in the order they were posted, many in one transaction with one fsync. When the
+transaction is on disk, each entry's `done` is called in the same order; a fault of the store
+refuses the whole batch and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Any, cast
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store import messages
+from ws_server.store.database import Database, unavailable
+from ws_server.store.messages import Clock, Draft, Moved, Stale
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 512
+"""Entries in one transaction; bounds how long one commit takes."""
+MAX_WAITING = 50_000
+"""Entries that may wait; more are refused as `unavailable`."""
+
+
+class Write:
+    """Any change that is no message: `change(tx, now)` runs inside the transaction.
+
+    A `ChatError` undoes this change alone. The function may run twice, the first time rolled back,
+    so it must have no effect outside the transaction.
+    """
+
+    __slots__ = ("change", "done", "error", "origin", "result")
+
+    def __init__(self, change: Callable[[Connection, int], Any]) -> None:
+        self.change = change
+        self.done: Callable[[Any], None] | None = None
+        self.origin: Any = None
+        self.result: Any = None
+        self.error: ChatError | None = None
+
+
+Entry = Draft | Write
+
+
+class Journal:
+    """The queue in front of the writer thread; its methods belong to the event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Entry] = deque()
+        self._batches: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
+        self._busy = False
+        self._scheduled = False
+        self._closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._clock = Clock()
+        self.commits = 0
+        self.entries = 0
+        self._thread = threading.Thread(
+            target=self._run, args=(database,), name="journal", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait for their transaction to begin."""
+        return len(self._waiting)
+
+    def post(self, entry: Entry) -> None:
+        """Hand an entry over; its `done` is called once it is on disk, or refused.
+
+        Raises:
+            ChatError: UNAVAILABLE, too many wait or the server stops.
+        """
+        if self._closed or len(self._waiting) >= MAX_WAITING:
+            raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits to be written; try again soon")
+        self._waiting.append(entry)
+        if not self._busy and not self._scheduled:
+            # At the end of this pass of the loop, so that all its frames share one commit.
+            self._scheduled = True
+            self._loop.call_soon(self._begin)
+
+    async def write(self, change: Callable[[Connection, int], Any]) -> Any:
+        """Run `change(tx, now)` in the next transaction and return its result once on disk.
+
+        Raises:
+            ChatError: what `change` refused, or UNAVAILABLE.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(entry: Write) -> None:
+            if future.cancelled():
+                return
+            if entry.error is not None:
+                future.set_exception(entry.error)
+            else:
+                future.set_result(entry.result)
+
+        entry = Write(change)
+        entry.done = done
+        self.post(entry)
+        return await future
+
+    async def close(self) -> None:
+        """Write what waits, then end the thread."""
+        self._closed = True
+        await self._idle.wait()
+        self._batches.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _begin(self) -> None:
+        self._scheduled = False
+        if self._busy or not self._waiting:
+            return
+        count = min(MAX_BATCH, len(self._waiting))
+        batch = [self._waiting.popleft() for _ in range(count)]
+        self._busy = True
+        self._idle.clear()
+        self._batches.put(batch)
+
+    def _committed(self, batch: list[Entry]) -> None:
+        self._busy = False
+        self.commits += 1
+        self.entries += len(batch)
+        # The next commit runs while the loop answers this one.
+        self._begin()
+        for entry in batch:
+            if entry.done is not None:
+                entry.done(entry)
+        if not self._busy and not self._waiting:
+            self._idle.set()
+
+    # Everything below runs in the writer thread.
+
+    def _run(self, database: Database) -> None:
+        connection = database.connect_writer()
+        try:
+            while (batch := self._batches.get()) is not None:
+                self._commit(connection, batch)
+                self._loop.call_soon_threadsafe(self._committed, batch)
+        finally:
+            connection.close()
+
+    def _commit(self, connection: Connection, batch: list[Entry]) -> None:
+        try:
+            try:
+                moved = self._write(connection, batch)
+            except Stale:
+                for entry in batch:
+                    if type(entry) is Draft:
+                        entry.conversation = None
+                moved = self._write(connection, batch)
+        except Exception as error:
+            refusal = unavailable(error)
+            if refusal is None:
+                log.exception("a batch of %d entries was refused", len(batch))
+                refusal = ChatError(ErrorCode.INTERNAL, "The server failed; nothing was done")
+            else:
+                log.error("the store refused a batch of %d entries: %s", len(batch), cause(error))
+            for entry in batch:
+                entry.error = refusal
+            return
+        for conversation, seq in moved.values():
+            conversation.last_seq = seq
+
+    def _write(self, connection: Connection, batch: list[Entry]) -> Moved:
+        """Write the batch in one transaction and return the last seqs that now hold."""
+        moved: Moved = {}
+        with connection.begin():
+            now = self._clock.now()
+            for kind, run in groupby(batch, type):
+                if kind is Draft:
+                    messages.write(connection, cast("list[Draft]", list(run)), now, moved)
+                else:
+                    for entry in cast("Iterable[Write]", run):
+                        _apply(connection, entry, now)
+        return moved
+
+
+def _apply(tx: Connection, entry: Write, now: int) -> None:
+    entry.error = None
+    tx.exec_driver_sql("SAVEPOINT entry")
+    try:
+        entry.result = entry.change(tx, now)
+    except ChatError as refusal:
+        entry.error = refusal
+        tx.exec_driver_sql("ROLLBACK TO SAVEPOINT entry")
+    tx.exec_driver_sql("RELEASE SAVEPOINT entry")
+
+
+def cause(error: Exception) -> str:
+    """Return what the database said, without the statement and its parameters."""
+    return str(error.orig) if isinstance(error, DBAPIError) else str(error)

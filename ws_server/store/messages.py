@@ -1,0 +1,175 @@
+"""Writing messages in bulk: the journal's hot path."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Connection, select, tuple_
+
+from shared.protocol.errors import ChatError
+from shared.protocol.values import Address
+from shared.protocol.values import Conversation as ConversationAddress
+from ws_server.store import conversations, files
+from ws_server.store.bulk import insert_rows, move_last_seq
+from ws_server.store.conversations import Conversation
+from ws_server.store.files import StoredFile
+from ws_server.store.schema import messages
+
+_PREFIX = secrets.token_hex(8)
+_COUNTER = count(1)
+
+
+def new_id(kind: str) -> str:
+    """Return an id that no other realm, process or restored backup uses: 64 random bits a start."""
+    return f"{kind}_{_PREFIX}{next(_COUNTER):x}"
+
+
+class Stale(Exception):
+    """A cached conversation was not what the database holds; the batch is written again."""
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """A message on its way to disk. The journal fills in what the commit decides."""
+
+    sender: int
+    target: ConversationAddress
+    text: str = ""
+    file: StoredFile | None = None
+    key: str | None = None
+    upload: str | None = None
+    """The upload whose file this is; it ends with the commit."""
+
+    conversation: Conversation | None = None
+    """A cached copy; checked by the commit, looked up by it if None."""
+    id: str = ""
+    seq: int = 0
+    time: int = 0
+    duplicate: bool = False
+    error: ChatError | None = None
+    origin: Any = None
+    """Whoever posted it, for `done`; the journal does not look at it."""
+    done: Callable[[Any], None] | None = None
+
+
+class Clock:
+    """Unix milliseconds that never go back, so that time and seq agree in a conversation."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def now(self) -> int:
+        self._last = max(self._last, time.time_ns() // 1_000_000)
+        return self._last
+
+
+Moved = dict[int, tuple[Conversation, int]]
+"""Conversations a transaction wrote to, by id, with the last seq they have inside it."""
+
+
+def write(tx: Connection, drafts: list[Draft], now: int, moved: Moved) -> None:
+    """Write the drafts in their order and give each its seq; refusals go to `draft.error`.
+
+    Args:
+        now: Unix milliseconds.
+        moved: What this transaction wrote before; brought up to date.
+
+    Raises:
+        Stale: a conversation changed since it was cached.
+    """
+    first_of = _repeated(tx, drafts)
+    opened: dict[tuple[int, ConversationAddress], Conversation] = {}
+    steps: dict[int, tuple[int, int, int, int]] = {}
+    rows: list[tuple[object, ...]] = []
+    repeats: list[tuple[Draft, Draft]] = []
+    for draft in drafts:
+        draft.error = None
+        if draft.key is not None:
+            first = first_of.setdefault((draft.sender, draft.key), draft)
+            if first is not draft:
+                repeats.append((draft, first))
+                continue
+        try:
+            conversation = draft.conversation or _open(tx, draft, opened, now)
+            if draft.sender not in conversation.members:
+                raise conversations.unknown_group(draft.target)
+            if draft.file is not None:
+                files.add(tx, draft.file, conversation.id, draft.sender, draft.upload)
+        except ChatError as error:
+            draft.error = error
+            if draft.key is not None:
+                del first_of[draft.sender, draft.key]
+            continue
+        id = conversation.id
+        last = moved[id][1] if id in moved else conversation.last_seq
+        old = steps[id][2] if id in steps else last
+        draft.conversation = conversation
+        draft.id = new_id("m")
+        draft.seq = last + 1
+        draft.time = now
+        moved[id] = (conversation, last + 1)
+        steps[id] = (id, conversation.version, old, last + 1)
+        file_id = draft.file.id if draft.file else None
+        rows.append((id, last + 1, draft.id, draft.sender, now, draft.text, file_id, draft.key))
+    if not move_last_seq(tx, list(steps.values())):
+        raise Stale
+    insert_rows(tx, rows)
+    for draft, first in repeats:
+        _repeat(draft, first)
+
+
+def _open(
+    tx: Connection,
+    draft: Draft,
+    opened: dict[tuple[int, ConversationAddress], Conversation],
+    now: int,
+) -> Conversation:
+    """Look the draft's conversation up inside the transaction; once for all drafts of a batch."""
+    place = (draft.sender, draft.target)
+    if place not in opened:
+        opened[place] = (
+            conversations.open_private(tx, draft.sender, draft.target, now)
+            if isinstance(draft.target, Address)
+            else conversations.group(tx, draft.sender, draft.target)
+        )
+    return opened[place]
+
+
+def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draft]:
+    """Return what was written before under the drafts' idempotency keys."""
+    keys = [(draft.sender, draft.key) for draft in drafts if draft.key is not None]
+    if not keys:
+        return {}
+    m = messages.c
+    found = tx.execute(
+        select(m.sender_id, m.idempotency_key, m.conversation_id, m.id, m.seq, m.time, m.file_id)
+        .where(m.idempotency_key.is_not(None))
+        .where(tuple_(m.sender_id, m.idempotency_key).in_(keys))
+    ).all()
+    first: dict[tuple[int, str], Draft] = {}
+    for sender, key, conversation_id, id, seq, time_, file_id in found:
+        conversation = conversations.load(tx, id=conversation_id)
+        assert conversation is not None
+        first[sender, key] = Draft(
+            sender,
+            Address(""),
+            file=files.get(tx, file_id) if file_id else None,
+            conversation=conversation,
+            id=id,
+            seq=seq,
+            time=time_,
+        )
+    return first
+
+
+def _repeat(draft: Draft, first: Draft) -> None:
+    """Give a repeated draft the result of the first."""
+    draft.duplicate = True
+    draft.conversation = first.conversation
+    draft.file = first.file
+    draft.id, draft.seq, draft.time = first.id, first.seq, first.time

@@ -1,0 +1,141 @@
+"""The tables. Alembic migrations under `migrations/` create them; a test holds both together."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+# SQLite gives only INTEGER primary keys their fast row number.
+Id = BigInteger().with_variant(Integer, "sqlite")
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(32), nullable=False),
+    Column("key", String(32), nullable=False, unique=True),  # the folded name
+    Column("real_name", Text, nullable=False),
+    Column("country", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("admin", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("created", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+)
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Id, primary_key=True),
+    # Private chats: the two people, the lower id first; equal for notes to oneself.
+    Column("low_user", ForeignKey("users.id")),
+    Column("high_user", ForeignKey("users.id")),
+    # Groups: the 12 of #12.
+    Column("number", BigInteger, unique=True),
+    Column("name", Text),
+    Column("last_seq", BigInteger, nullable=False),
+    # Rises with every change of membership; proves that a cached copy is fresh.
+    Column("version", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("low_user", "high_user"),
+    CheckConstraint("(number IS NULL) <> (low_user IS NULL)", name="private_or_group"),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("owner", Boolean, nullable=False),
+    Column("place", BigInteger, nullable=False),  # order of joining
+    Column("joined_seq", BigInteger, nullable=False),
+    Column("read_seq", BigInteger, nullable=False),
+    Column("received_seq", BigInteger, nullable=False),
+    Index(None, "user_id"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("row", Id, primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("id", String(40), nullable=False),
+    Column("sender_id", ForeignKey("users.id"), nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("file_id", ForeignKey("files.id")),
+    Column("idempotency_key", String(64)),
+    UniqueConstraint("conversation_id", "seq"),
+    Index(
+        None,
+        "sender_id",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=text("idempotency_key IS NOT NULL"),
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("target", String(80), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("idempotency_key", String(64)),
+    Column("touched", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "target", "sha256"),
+)

@@ -1,0 +1,141 @@
+"""Accounts and the tokens of their sessions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.values import fold
+from ws_server.store.schema import tokens, users
+
+TOKENS_KEPT = 100
+"""Tokens a user; a new sign-in ends the one that was not used for the longest time."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One account; `password` is an argon2id hash."""
+
+    id: int
+    name: str
+    real_name: str
+    country: str
+    password: str
+    admin: bool
+
+
+_COLUMNS = (
+    users.c.id,
+    users.c.name,
+    users.c.real_name,
+    users.c.country,
+    users.c.password,
+    users.c.admin,
+)
+
+
+def _user(row: Sequence[Any] | None) -> User | None:
+    return User(*row) if row else None
+
+
+def find(tx: Connection, name: str) -> User | None:
+    """Return the account of this name, whatever its case; None if there is none."""
+    return _user(tx.execute(select(*_COLUMNS).where(users.c.key == fold(name))).first())
+
+
+def existing(tx: Connection, name: str) -> User:
+    """Return the account of this name.
+
+    Raises:
+        ChatError: UNKNOWN_USER.
+    """
+    user = find(tx, name)
+    if user is None:
+        raise unknown_user(name)
+    return user
+
+
+def unknown_user(name: str) -> ChatError:
+    """Return the refusal for a name nobody has."""
+    return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody here is called {name}")
+
+
+def create(
+    tx: Connection, name: str, real_name: str, country: str, password: str, now: int
+) -> User:
+    """Add an account; the first one is the realm's admin.
+
+    Args:
+        password: argon2id hash.
+        now: Unix milliseconds.
+
+    Raises:
+        ChatError: USER_EXISTS.
+    """
+    if find(tx, name) is not None:
+        raise ChatError(ErrorCode.USER_EXISTS, f"{name} is taken; choose another name")
+    admin = tx.scalar(select(func.count()).select_from(users)) == 0
+    made = tx.execute(
+        insert(users).values(
+            name=name,
+            key=fold(name),
+            real_name=real_name,
+            country=country,
+            password=password,
+            admin=admin,
+            created=now,
+        )
+    )
+    assert made.inserted_primary_key is not None
+    return User(made.inserted_primary_key[0], name, real_name, country, password, admin)
+
+
+def set_password(tx: Connection, user_id: int, password: str) -> None:
+    """Keep another argon2id hash."""
+    tx.execute(update(users).where(users.c.id == user_id).values(password=password))
+
+
+def hash_token(token: str) -> bytes:
+    """Return what is stored of a token: 256 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
+    """Keep the hash of a new token and end the least recently used ones above TOKENS_KEPT."""
+    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=now))
+    kept = (
+        select(tokens.c.hash)
+        .where(tokens.c.user_id == user_id)
+        .order_by(tokens.c.used.desc(), tokens.c.created.desc())
+        .limit(TOKENS_KEPT)
+    )
+    tx.execute(delete(tokens).where(tokens.c.user_id == user_id, tokens.c.hash.not_in(kept)))
+
+
+def use_token(tx: Connection, token: bytes, now: int) -> User | None:
+    """Return whose token this is, and note that it was used; None if it has ended."""
+    found = _user(
+        tx.execute(
+            select(*_COLUMNS)
+            .join(tokens, tokens.c.user_id == users.c.id)
+            .where(tokens.c.hash == token)
+        ).first()
+    )
+    if found is not None:
+        tx.execute(update(tokens).where(tokens.c.hash == token).values(used=now))
+    return found
+
+
+def end_token(tx: Connection, token: bytes) -> None:
+    """Forget a token."""
+    tx.execute(delete(tokens).where(tokens.c.hash == token))
+
+
+def end_other_tokens(tx: Connection, user_id: int, kept: bytes) -> None:
+    """Forget all tokens of a user but one."""
+    tx.execute(delete(tokens).where(tokens.c.user_id == user_id, tokens.c.hash != kept))
