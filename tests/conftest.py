@@ -1,0 +1,19 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.realserver import RealServer
+
+
+@pytest.fixture
+def real_server(tmp_path: Path) -> Iterator[RealServer]:
+    """A server process that has started; it ends with the test."""
+    server = RealServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
