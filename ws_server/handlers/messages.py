@@ -42,8 +42,8 @@ def announce(realm: Realm, draft: Draft, session: Session) -> None:
         group_name = None
         here, there = conversation.address(sender), conversation.members[sender].name
         recipients = [user_id for user_id in conversation.members if user_id != sender]
-        if type(draft.target) is Address:
-            realm.cache.put_private(sender, draft.target.user, conversation)
+        assert isinstance(draft.target, Address)
+        realm.cache.put_private(sender, draft.target.user, conversation)
     name = conversation.members[sender].name
     file = draft.file.info() if draft.file else None
     event = MessageArrived(

@@ -15,23 +15,27 @@ class Cache:
     """The conversations written to lately; the first to come is the first to go."""
 
     def __init__(self) -> None:
-        self._private: dict[tuple[int, str], Conversation] = {}
+        # Both people of a private chat name it differently but must share one copy.
+        self._private: dict[tuple[int, str], int] = {}
+        self._chats: dict[int, Conversation] = {}
         self._groups: dict[int, Conversation] = {}
         self._group_members = 0
 
     def get(self, sender: int, target: ConversationAddress) -> Conversation | None:
         """Return what `sender` means by `target`, if it is known and he is in it."""
         if type(target) is Address:
-            return self._private.get((sender, fold(target.user)))
+            id = self._private.get((sender, fold(target.user)))
+            return None if id is None else self._chats.get(id)
         assert isinstance(target, GroupAddress)
         group = self._groups.get(target.number)
         return group if group is not None and sender in group.members else None
 
     def put_private(self, sender: int, name: str, conversation: Conversation) -> None:
         """Keep a private chat under the name its sender used."""
-        self._private[sender, fold(name)] = conversation
+        self._chats[conversation.id] = conversation
+        self._private[sender, fold(name)] = conversation.id
         if len(self._private) > MAX_PRIVATE:
-            del self._private[next(iter(self._private))]
+            self._chats.pop(self._private.pop(next(iter(self._private))), None)
 
     def put_group(self, group: Conversation) -> None:
         """Keep a group, unless a newer copy is known."""

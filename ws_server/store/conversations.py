@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -82,6 +82,21 @@ def load(
         row.last_seq,
         {user_id: Member(name, owner) for user_id, name, owner in people},
     )
+
+
+def reload(tx: Connection, cached: dict[int, Conversation]) -> dict[int, Conversation]:
+    """Return cached conversations as they are now; only those with a new version cost a query."""
+    c = conversations.c
+    rows = tx.execute(select(c.id, c.version, c.last_seq).where(c.id.in_(cached)))
+    fresh: dict[int, Conversation] = {}
+    for id, version, last_seq in rows:
+        if version == cached[id].version:
+            fresh[id] = replace(cached[id], last_seq=last_seq)
+        else:
+            now = load(tx, id=id)
+            assert now is not None
+            fresh[id] = now
+    return fresh
 
 
 def find(tx: Connection, user_id: int, target: ConversationAddress) -> Conversation | None:

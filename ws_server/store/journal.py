@@ -157,10 +157,7 @@ class Journal:
             try:
                 moved = self._write(connection, batch)
             except Stale:
-                for entry in batch:
-                    if type(entry) is Draft:
-                        entry.conversation = None
-                moved = self._write(connection, batch)
+                moved = self._write(connection, batch, reload=True)
         except Exception as error:
             refusal = unavailable(error)
             if refusal is None:
@@ -174,14 +171,17 @@ class Journal:
         for conversation, seq in moved.values():
             conversation.last_seq = seq
 
-    def _write(self, connection: Connection, batch: list[Entry]) -> Moved:
+    def _write(self, connection: Connection, batch: list[Entry], reload: bool = False) -> Moved:
         """Write the batch in one transaction and return the last seqs that now hold."""
         moved: Moved = {}
         with connection.begin():
             now = self._clock.now()
             for kind, run in groupby(batch, type):
                 if kind is Draft:
-                    messages.write(connection, cast("list[Draft]", list(run)), now, moved)
+                    drafts = cast("list[Draft]", list(run))
+                    if reload:
+                        messages.reload(connection, drafts)
+                    messages.write(connection, drafts, now, moved)
                 else:
                     for entry in cast("Iterable[Write]", run):
                         _apply(connection, entry, now)

@@ -123,6 +123,15 @@ def write(tx: Connection, drafts: list[Draft], now: int, moved: Moved) -> None:
         _repeat(draft, first)
 
 
+def reload(tx: Connection, drafts: list[Draft]) -> None:
+    """Replace the cached conversations of drafts by what this transaction sees."""
+    cached = {d.conversation.id: d.conversation for d in drafts if d.conversation is not None}
+    fresh = conversations.reload(tx, cached)
+    for draft in drafts:
+        if draft.conversation is not None:
+            draft.conversation = fresh[draft.conversation.id]
+
+
 def _open(
     tx: Connection,
     draft: Draft,
