@@ -10,6 +10,9 @@ import pytest
 from tests.realserver import RealServer
 
 
+pytest_plugins = ["tests.skips"]
+
+
 @pytest.fixture
 def real_server(tmp_path: Path) -> Iterator[RealServer]:
     """A server process that has started; it ends with the test."""
