@@ -33,7 +33,7 @@ class SimpleChattingClient(Client):
             start = payload.find(b'"text":"') + 8
             self.on_message(payload[start : payload.find(b'"', start)].decode())
         elif payload.startswith(b'{"status":"ERROR"'):
-            raise RuntimeError(payload.decode())
+            sys.exit(payload.decode())
 
     def send(self, to, text):
         self.ws.send('{"command":"send","to":"u%d","text":"%s"}' % (to, text))

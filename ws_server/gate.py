@@ -183,7 +183,7 @@ class Gate:
             self._reply(session, call, result)
             return False
         if type(result) is Draft:
-            result.conversation = self._realm.cache.get(result.sender, result.target)
+            result.cached = self._realm.cache.get(result.sender, result.target)
         result.origin = (session, call)
         result.done = self._durable
         self._realm.journal.post(result)

@@ -8,6 +8,7 @@ size; running the text directly spares building it anew for every batch.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TypeVar
@@ -35,8 +36,7 @@ _MESSAGE = (
 def insert_rows(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Insert messages given as the columns of `_MESSAGE`."""
     for chunk in _chunks(rows):
-        sql = _insert(tx.dialect, len(chunk))
-        tx.exec_driver_sql(sql, tuple(value for row in chunk for value in row))
+        _execute(tx, _insert(tx.dialect, len(chunk)), chunk)
 
 
 def move_last_seq(tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> bool:
@@ -47,12 +47,22 @@ def move_last_seq(tx: Connection, moved: Sequence[tuple[int, int, int, int]]) ->
     """
     matched = 0
     for chunk in _chunks(moved):
-        sql = _move(tx.dialect, len(chunk))
-        count = tx.exec_driver_sql(sql, tuple(value for row in chunk for value in row)).rowcount
-        if count < 0:  # Python's SQLite driver does not count for a statement that begins with WITH
-            count = tx.exec_driver_sql("SELECT changes()").scalar_one()
-        matched += count
+        matched += _execute(tx, _move(tx.dialect, len(chunk)), chunk)
     return matched == len(moved)
+
+
+def _execute(tx: Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> int:
+    """Run a statement that takes these rows, and return how many it changed."""
+    parameters = tuple(value for row in rows for value in row)
+    if tx.dialect.name != "sqlite":
+        return tx.exec_driver_sql(sql, parameters).rowcount
+    # SQLAlchemy's own way to the driver costs 30 us a statement, as much as the statement itself.
+    driver: sqlite3.Connection | None = tx.connection.driver_connection
+    assert driver is not None
+    count = driver.execute(sql, parameters).rowcount
+    if count < 0:  # the driver does not count for a statement that begins with WITH
+        (count,) = driver.execute("SELECT changes()").fetchone()
+    return count
 
 
 def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -19,7 +19,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -36,13 +36,17 @@ CHECKPOINT_PAGES = 4_000
 """Pages in the write-ahead log before SQLite copies them into the database (16 MB)."""
 
 
+_BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+
+
 class DatabaseRefused(Exception):
     """The database cannot be used; the text tells the operator what to do."""
 
 
 def unavailable(error: Exception) -> ChatError | None:
     """Return the refusal for a fault of the store; None if `error` is a bug of ours."""
-    if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | ProgrammingError):
+    fault = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(fault, sqlite3.Error) and not isinstance(fault, _BUGS):
         return ChatError(ErrorCode.UNAVAILABLE, "The store cannot answer now; nothing was done")
     if isinstance(error, OSError):
         return ChatError(ErrorCode.UNAVAILABLE, "The disk refused; nothing was done")
@@ -74,9 +78,10 @@ class Database:
             with database._writing.begin() as tx:
                 _migrate(tx)
                 database.epoch = _epoch(tx)
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             database.close()
-            raise DatabaseRefused(f"{url}: {error.orig}") from error
+            fault = error.orig if isinstance(error, DBAPIError) else error
+            raise DatabaseRefused(f"{url}: {fault}") from error
         except DatabaseRefused:
             database.close()
             raise
@@ -101,7 +106,7 @@ class Database:
             return await asyncio.get_running_loop().run_in_executor(
                 self._threads, lambda: self._ask(question, *args, **kwargs)
             )
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, sqlite3.Error, OSError) as error:
             raise unavailable(error) or error from error
         finally:
             self._waiting -= 1
@@ -140,7 +145,9 @@ def _engine(url: str, begin: str, size: int) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver: sqlite3.Connection | None = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute(begin)
 
     return engine
 

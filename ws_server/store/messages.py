@@ -45,8 +45,9 @@ class Draft:
     upload: str | None = None
     """The upload whose file this is; it ends with the commit."""
 
+    cached: Conversation | None = None
+    """The conversation from the cache; checked by the commit, looked up by it if None."""
     conversation: Conversation | None = None
-    """A cached copy; checked by the commit, looked up by it if None."""
     id: str = ""
     seq: int = 0
     time: int = 0
@@ -95,7 +96,7 @@ def write(tx: Connection, drafts: list[Draft], now: int, moved: Moved) -> None:
                 repeats.append((draft, first))
                 continue
         try:
-            conversation = draft.conversation or _open(tx, draft, opened, now)
+            conversation = draft.cached or _open(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
             if draft.file is not None:
@@ -125,11 +126,11 @@ def write(tx: Connection, drafts: list[Draft], now: int, moved: Moved) -> None:
 
 def reload(tx: Connection, drafts: list[Draft]) -> None:
     """Replace the cached conversations of drafts by what this transaction sees."""
-    cached = {d.conversation.id: d.conversation for d in drafts if d.conversation is not None}
+    cached = {d.cached.id: d.cached for d in drafts if d.cached is not None}
     fresh = conversations.reload(tx, cached)
     for draft in drafts:
-        if draft.conversation is not None:
-            draft.conversation = fresh[draft.conversation.id]
+        if draft.cached is not None:
+            draft.cached = fresh[draft.cached.id]
 
 
 def _open(
