@@ -1,0 +1,141 @@
+"""Who may import whom, and the shape of every file; see ARCHITECTURE.md."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.realserver import ROOT
+
+SOURCES = ["shared", "ws_server", "flet_app", "terminal_app"]
+MAX_LINES = 400
+
+WAITING = "asyncio socket socketserver selectors ssl threading subprocess websockets http".split()
+DATABASES = "sqlalchemy alembic sqlite3".split()
+
+MAY_NOT_IMPORT = {
+    "shared": ["ws_server", "flet_app", "terminal_app", *DATABASES],
+    "shared.protocol": ["shared.client", *WAITING],
+    "flet_app": ["ws_server", "terminal_app", "websockets", *DATABASES],
+    "flet_app.state": ["flet"],
+    "terminal_app": ["ws_server", "flet_app", "websockets", *DATABASES],
+    "ws_server": ["flet_app", "terminal_app"],
+    "ws_server.store": [
+        *("ws_server.app", "ws_server.context", "ws_server.gate", "ws_server.handlers"),
+        *("ws_server.net", "ws_server.realm", "ws_server.settings", "socket", "websockets"),
+    ],
+    "ws_server.handlers": ["ws_server.app", "ws_server.gate", "socket", "ssl", "websockets"],
+    "ws_server.gate": ["ws_server.app", "socket", "ssl", "websockets", *DATABASES],
+    "ws_server.context": ["ws_server.app", "ws_server.gate", "websockets", *DATABASES],
+    "ws_server.net": ["ws_server.app", "ws_server.handlers", *DATABASES],
+    "ws_server.net.session": WAITING,
+    "ws_server.net.hub": WAITING,
+}
+"""Whoever begins with the left may import nothing that begins with one of the right."""
+
+ONLY_IMPORTED_BY = {
+    "argon2": ["ws_server.passwords"],
+    "prometheus_client": ["ws_server.metrics"],
+    "pydantic": ["ws_server.settings"],
+    "pydantic_settings": ["ws_server.settings"],
+    "shared.client": ["shared.client", "flet_app", "terminal_app", "ws_server.federation"],
+    "sqlite3": ["ws_server.store", "ws_server.admin"],
+    "structlog": ["ws_server.logs"],
+    "websockets": ["shared.client", "ws_server.federation", "ws_server.net"],
+    "ws_server.app": ["ws_server.__main__", "ws_server.admin"],
+    "ws_server.metrics": ["ws_server.app"],
+    "ws_server.net.connection": ["ws_server.net.listener"],
+    "ws_server.net.listener": ["ws_server.app", "ws_server.net.connection"],
+}
+"""What begins with the left is imported only by what begins with one of the right."""
+
+
+def files(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield what a module imports, for type checkers too; `from a import b` counts as `a.b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, "imports name the whole package"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, *packages: str) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+def broken_rules(importer: str, imported: str) -> Iterator[str]:
+    for package, forbidden in MAY_NOT_IMPORT.items():
+        if within(importer, package) and within(imported, *forbidden):
+            yield f"{package} may not import {imported}"
+    for package, users in ONLY_IMPORTED_BY.items():
+        if within(imported, package) and not within(importer, *users):
+            yield f"only {', '.join(users)} may import {package}"
+
+
+@pytest.mark.parametrize("path", files(*SOURCES), ids=shown)
+def test_imports_follow_the_rules(path: Path) -> None:
+    for imported in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not list(broken_rules(module(path), imported))
+
+
+@pytest.mark.parametrize(
+    "importer, line",
+    [
+        ("shared.protocol.spec", "import asyncio"),
+        ("shared.protocol.spec", "from ws_server import app"),
+        ("ws_server.store.users", "from ws_server.net.hub import Hub"),
+        ("ws_server.handlers.meta", "def late():\n    import websockets.frames"),
+        ("ws_server.gate", "if TYPE_CHECKING:\n    from ws_server.net.listener import Listener"),
+        ("flet_app.state", "import flet"),
+    ],
+)
+def test_the_rules_notice_an_import_they_forbid(importer: str, line: str) -> None:
+    (imported,) = imports(ast.parse(line))
+    assert list(broken_rules(importer, imported))
+
+
+def test_the_protocol_loads_nothing_that_waits() -> None:
+    ask = (
+        "import sys, shared.protocol.reference, shared.protocol.text_dialect, "
+        "shared.protocol.json_dialect; print(*sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert "shared.protocol.reference" in loaded
+    assert {"asyncio", "socket", "websockets", "sqlalchemy"}.isdisjoint(loaded)
+
+
+def test_every_feature_has_its_commands_and_handlers_in_files_of_one_name() -> None:
+    commands = {path.name for path in files("shared/protocol/commands")}
+    handlers = {path.name for path in files("ws_server/handlers")}
+    assert commands == handlers
+
+
+@pytest.mark.parametrize("path", files(*SOURCES), ids=shown)
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert not source.strip() or ast.get_docstring(ast.parse(source))
+
+
+@pytest.mark.parametrize("path", files(*SOURCES, "tests", "benchmarks"), ids=shown)
+def test_no_file_is_too_long_to_read(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
