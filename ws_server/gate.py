@@ -76,7 +76,7 @@ class Gate:
     async def close(self) -> None:
         """Wait for the commands that run; the caller has closed the connections."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=2)
+            await asyncio.wait(self._tasks, timeout=1)
 
     def _take(self, session: Session, call: Call, size: int) -> None:
         self.commands += 1

@@ -75,23 +75,33 @@ class Connection(ServerConnection):
         self._out: list[bytes] = []
         self._out_size = 0
         self._queued = False
+        self._early: list[Frame] = []
         self._fragments: bytearray | None = None
         self._closing: asyncio.Task[None] | None = None
 
     # From the peer
 
     def process_event(self, event: Event) -> None:
-        session = self.session
-        if session is None or not isinstance(event, Frame):
+        if not isinstance(event, Frame):
             super().process_event(event)
             return
         self.heard = True
-        if event.opcode is Opcode.TEXT and event.fin:
+        session = self.session
+        if event.opcode not in DATA_OPCODES:
+            return  # the protocol has answered pings; pongs only say that the peer lives
+        if session is None:
+            self._early.append(event)
+        elif event.opcode is Opcode.TEXT and event.fin:
             self._deliver(session, event.data)
-        elif event.opcode in DATA_OPCODES:
-            self._collect(session, event)
         else:
-            super().process_event(event)
+            self._collect(session, event)
+
+    def begin(self, session: Session) -> None:
+        """The handshake is done; take what came since, then everything as it comes."""
+        self.session = session
+        early, self._early = self._early, []
+        for frame in early:
+            self.process_event(frame)
 
     def _collect(self, session: Session, frame: Frame) -> None:
         """Join fragments; the protocol has checked their order and their size together."""
@@ -172,10 +182,13 @@ class Connection(ServerConnection):
         if self.session is not None:
             self._listener.gate.leave(self.session)
         if self._closing is None:
-            # A paused connection would never read the answer to the close frame.
-            self.resume_reading()
-            self.flush()
-            self._closing = self.loop.create_task(super().close(code, reason))
+            self._closing = self.loop.create_task(self.close(code, reason))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        # Replies go before the close frame, and a paused connection would never read the answer.
+        self.resume_reading()
+        self.flush()
+        await super().close(code, reason)
 
     def beat(self) -> None:
         """Keep alive: a peer that said nothing since the last ping is gone."""

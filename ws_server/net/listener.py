@@ -107,7 +107,7 @@ class Listener:
         """Live as long as the connection; its frames go to the gate by themselves."""
         assert isinstance(connection, Connection)
         assert connection.request is not None
-        connection.session = Session(connection, self._address(connection))
+        connection.begin(Session(connection, self._address(connection)))
         self._connections.add(connection)
         self._strangers.append((connection.loop.time() + SIGN_IN_TIMEOUT, connection))
         try:
