@@ -1,0 +1,122 @@
+"""`./chat`: it installs what is missing, once, and says what to do where it cannot."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.realserver import ROOT
+from tests.system.product import run_chat
+
+REQUIREMENTS = ["requirements.txt", "requirements-dev.txt"]
+RECORDER = """#!/bin/sh
+# Stands for .venv/bin/python: records what it is asked, and fails to install if told so.
+echo "$*" >> "$RECORD"
+case "$*" in *"pip install"*) exit "${INSTALL_RESULT:-0}" ;; esac
+"""
+NEEDED = "bash dirname readlink sha256sum".split()
+NO_PYTHON = "#!/bin/sh\nexit 1\n"
+NO_VENV = '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; esac\n'
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Path:
+    """The script with a virtual environment that only records."""
+    for name in ("chat", *REQUIREMENTS):
+        shutil.copy2(ROOT / name, tmp_path / name)
+    program(tmp_path / ".venv" / "bin" / "python", RECORDER)
+    return tmp_path / "chat"
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def installs(chat: Path, result: str = "0") -> int:
+    """Serve, and return how often that installed something."""
+    record = chat.parent / "record"
+    record.write_text("")
+    served = run_chat(chat, "serve", cwd=chat.parent, RECORD=str(record), INSTALL_RESULT=result)
+    lines = record.read_text().splitlines()
+    assert (served.returncode == 0) == (lines[-1] == "-P -m ws_server"), served
+    return sum("pip install" in line for line in lines)
+
+
+def test_it_installs_on_first_use_only(chat: Path) -> None:
+    assert [installs(chat), installs(chat)] == [1, 0]
+
+
+def test_it_installs_again_when_the_requirements_changed(chat: Path) -> None:
+    assert installs(chat) == 1
+    with open(chat.parent / "requirements.txt", "a") as requirements:
+        requirements.write("# changed\n")
+    assert [installs(chat), installs(chat)] == [1, 0]
+
+
+def test_an_install_that_failed_is_repeated(chat: Path) -> None:
+    assert [installs(chat, "1"), installs(chat, "1"), installs(chat), installs(chat)] == [
+        1,
+        1,
+        1,
+        0,
+    ]
+
+
+def test_a_failed_change_does_not_pass_for_the_old_install(chat: Path) -> None:
+    assert installs(chat) == 1
+    requirements = chat.parent / "requirements.txt"
+    before = requirements.read_text()
+    requirements.write_text(before + "# changed\n")
+    assert installs(chat, "1") == 1
+    requirements.write_text(before)
+    assert installs(chat) == 1
+
+
+@pytest.mark.parametrize(
+    "python, package", [(NO_PYTHON, "python3 python3-venv"), (NO_VENV, "python3-venv")]
+)
+def test_it_says_what_to_install_where_python_is_missing(
+    chat: Path, python: str, package: str
+) -> None:
+    shutil.rmtree(chat.parent / ".venv")
+    tools = chat.parent / "bin"
+    program(tools / "python3", python)
+    for name in NEEDED:
+        found = shutil.which(name)
+        assert found
+        (tools / name).symlink_to(found)
+    refused = run_chat(chat, "serve", cwd=chat.parent, PATH=str(tools))
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines() == [
+        "Python 3.11 or newer with its venv module is needed. "
+        f"On Debian or Ubuntu: sudo apt-get install {package}"
+    ]
+
+
+def test_an_unfinished_environment_is_made_anew(chat: Path) -> None:
+    (chat.parent / ".venv" / "unfinished").touch()
+    # The recorder stands for the Python that makes the new one too, and makes nothing.
+    program(chat.parent / "bin" / "python3", RECORDER)
+    path = f"{chat.parent / 'bin'}:/usr/bin:/bin"
+    record = chat.parent / "record"
+    failed = run_chat(chat, "serve", cwd=chat.parent, PATH=path, RECORD=str(record))
+    assert failed.returncode != 0
+    assert record.read_text().splitlines()[-1] == f"-m venv {chat.parent / '.venv'}"
+    assert not (chat.parent / ".venv" / "bin").exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("help",), ("--help",)])
+def test_usage_is_shown_when_asked_for(chat: Path, arguments: tuple[str, ...]) -> None:
+    shown = run_chat(chat, *arguments, cwd=chat.parent)
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("Usage: ./chat COMMAND")
+
+
+def test_an_unknown_word_shows_usage_and_fails(chat: Path) -> None:
+    refused = run_chat(chat, "sevre", cwd=chat.parent)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("There is no ./chat sevre.\nUsage: ./chat COMMAND")
