@@ -9,7 +9,6 @@ import pytest
 
 from tests.realserver import RealServer
 
-
 pytest_plugins = ["tests.skips"]
 
 

@@ -1,4 +1,4 @@
-"""`--no-skips`: a test that was left out counts as failed, so that nothing goes unchecked unseen."""
+"""`--no-skips`: a test left out counts as failed, so that nothing goes unchecked unseen."""
 
 from __future__ import annotations
 
