@@ -43,6 +43,14 @@ def _password_hash() -> str:
     return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
 
 
+class Closed(Exception):
+    """The server closed the connection, so no more frames come."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(f"closed with {code}")
+        self.code = code
+
+
 def _read(frame: bytes) -> Any:
     return orjson.loads(frame) if frame[:1] == b"{" else frame.decode()
 
@@ -81,7 +89,11 @@ class Person:
         self._take(None)
 
     async def reply(self) -> Any:
-        """Return the next reply."""
+        """Return the next reply.
+
+        Raises:
+            Closed: none will come.
+        """
         return _read(await self._next(self._replies))
 
     async def say(self, frame: str | bytes) -> Any:
@@ -102,7 +114,11 @@ class Person:
         return str(reply["code"])
 
     async def push(self) -> Any:
-        """Return the next event; it waits for one."""
+        """Return the next event; waits for one.
+
+        Raises:
+            Closed: none will come.
+        """
         return _read(await self._next(self._pushes))
 
     async def pushes(self) -> list[Any]:
@@ -111,6 +127,10 @@ class Person:
         Contents of files come in their own time; wait for those with `push`.
         """
         await self.say("ping" if self.session.dialect is Dialect.TEXT else '{"command":"ping"}')
+        return self.pushed()
+
+    def pushed(self) -> list[Any]:
+        """Return the events pushed until now, without waiting."""
         found = [_read(frame) for frame in self._pushes]
         self._pushes.clear()
         return found
@@ -160,7 +180,8 @@ class Person:
     async def _next(self, frames: deque[bytes]) -> bytes:
         async with asyncio.timeout(LIMIT):
             while not frames:
-                assert self.session.open, f"nothing comes any more, closed with {self.closed}"
+                if not self.session.open:
+                    raise Closed(self.closed)
                 self._news.clear()
                 await self._news.wait()
         return frames.popleft()

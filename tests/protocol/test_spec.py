@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -210,8 +211,6 @@ def _declared(
 
 
 def _new_class(name: str, bases: tuple[Any, ...], body: Callable[[dict[str, Any]], None]) -> type:
-    import types
-
     return types.new_class(name, bases, exec_body=body)
 
 
