@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import os
 import secrets
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.threads import lower_priority
 
 THREADS = 2
 MAX_WAITING = 1_024
@@ -34,7 +33,7 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         _return_large_blocks()
-        self._threads = ThreadPoolExecutor(THREADS, "password", initializer=_yield_to_the_loop)
+        self._threads = ThreadPoolExecutor(THREADS, "password", initializer=lower_priority)
         self._waiting: OrderedDict[str, deque[_Job]] = OrderedDict()
         self._count = 0
         self._running = 0
@@ -106,10 +105,3 @@ def _return_large_blocks() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(-3, 1 << 20)
-
-
-def _yield_to_the_loop() -> None:
-    """Lower this thread's priority: people who chat go before people who sign in."""
-    with suppress(OSError, AttributeError):
-        # Linux gives every thread a nice value of its own (man 2 setpriority).
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

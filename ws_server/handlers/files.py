@@ -31,8 +31,8 @@ from ws_server.store.messages import Draft, new_id
 
 MAX_PUSHED = 8 * 2**20
 """Bytes up to which a file's content is pushed behind its message."""
-CHUNK = 192 * 1024
-"""Raw bytes asked for in one `chunk`: 256 KiB of base64."""
+CHUNK = 128 * 1024
+"""Raw bytes asked for in one `chunk`: 171 KiB of base64."""
 
 
 @handles(SendFile)

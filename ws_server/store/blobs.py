@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.threads import lower_priority
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class Blobs:
         self._uploads = data / "uploads"
         for folder in (self._blobs, self._uploads):
             folder.mkdir(mode=0o700, exist_ok=True)
-        self._threads = ThreadPoolExecutor(2, "blob")
+        self._threads = ThreadPoolExecutor(2, "blob", initializer=lower_priority)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, upload: str) -> asyncio.Lock:
@@ -123,6 +124,9 @@ class Blobs:
                 left = memoryview(content)
                 while left:
                     left = left[file.write(left) :]
+                # Not for the upload, which may begin anew after a power cut: much unwritten data
+                # would make the journal's own sync wait for all of it.
+                os.fdatasync(file.fileno())
             except OSError:
                 file.truncate(offset)
                 raise
