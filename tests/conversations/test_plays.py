@@ -1,0 +1,187 @@
+"""Every play, in this process and with a real server; and what the player itself promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.conversations.play import BadPlay, Failed, Performance, parse, read
+from tests.realserver import RealServer
+from tests.world import PASSWORD, Closed, Person, World
+
+PLAYS = sorted(Path(__file__).parent.glob("*.chat"))
+
+
+class Seat(Person):
+    """Somebody in this process who gets replies and events in one row."""
+
+    def write(self, payload: bytes) -> None:
+        self._replies.append(payload)
+        self._news.set()
+
+    async def frame(self) -> str:
+        return (await self._next(self._replies)).decode()
+
+
+class SeatDoor:
+    """A `Door` to a realm in this process."""
+
+    def __init__(self, world: World) -> None:
+        self._seat = Seat(world, "192.0.2.1")
+
+    async def send(self, frame: str) -> None:
+        self._seat.send(frame)
+
+    async def receive(self) -> str:
+        return await self._seat.frame()
+
+    async def leave(self) -> None:
+        self._seat.leave()
+
+
+class InProcess:
+    """A `Stage` in this process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def add_user(self, name: str) -> None:
+        await self._world.add_users(name)
+
+    async def open(self) -> SeatDoor:
+        return SeatDoor(self._world)
+
+
+class SocketDoor:
+    """A `Door` to a server."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    async def send(self, frame: str) -> None:
+        try:
+            await self._socket.send(frame)
+        except ConnectionClosed:
+            pass  # `receive` tells
+
+    async def receive(self) -> str:
+        try:
+            return str(await self._socket.recv())
+        except ConnectionClosed as closed:
+            raise Closed(closed.rcvd.code if closed.rcvd else None) from None
+
+    async def leave(self) -> None:
+        await self._socket.close()
+
+
+class Served:
+    """A `Stage` behind a socket."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def add_user(self, name: str) -> None:
+        door = await self.open()
+        await door.send(f"register {name} {name.title()} {PASSWORD} Indonesia")
+        assert (await door.receive()).startswith("OK ")
+        await door.leave()
+
+    async def open(self) -> SocketDoor:
+        return SocketDoor(await connect(self._url, proxy=None, compression=None, max_size=None))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """One server for all plays: starting costs more than playing."""
+    server = RealServer(tmp_path_factory.mktemp("plays"))
+    server.start()
+    yield server
+    server.kill()
+
+
+def title(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize("path", PLAYS, ids=title)
+async def test_play_in_this_process(path: Path, tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await Performance(read(path), InProcess(world)).run()
+
+
+@pytest.mark.parametrize("path", PLAYS, ids=title)
+async def test_play_with_a_real_server(path: Path, server: RealServer) -> None:
+    logged = len(server.log)
+    await Performance(read(path), Served(server.url)).run()
+    assert "Traceback" not in server.log[logged:]
+
+
+def test_no_two_plays_share_a_person_so_that_one_server_serves_all() -> None:
+    casts = [{line.user.lower() for line in read(path).lines} for path in PLAYS]
+    assert len(set().union(*casts)) == sum(map(len, casts))
+
+
+# The player
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ("# only a title\n", "wrong.chat: nothing happens"),
+        ("alice signs in\nalice says hi\n", "wrong.chat:2: neither speech nor direction"),
+        ("alice>send bob hi\n", "wrong.chat:1: neither speech nor direction"),
+        ("\nalice signs in\n  | hi\n", "wrong.chat:3: nothing is said"),
+        ("bob is disconnected with\n", "wrong.chat:1: a close code"),
+        ("bob signs in 4501\n", "wrong.chat:1: a close code"),
+    ],
+)
+def test_what_is_no_play_is_refused_with_file_and_line(text: str, what: str) -> None:
+    with pytest.raises(BadPlay, match=what):
+        parse("wrong.chat", text)
+
+
+GREETING = "ann signs in\nben signs in\nann> send ben hi\n"
+
+
+@pytest.mark.parametrize(
+    "end, what",
+    [
+        ("ann< OK Sent to ben as message 2\nben< [ann] hi", "^play:4: ann should see"),
+        ("ann< OK ...\nben< [ann] hi there", "^play:5: ben should see"),
+        ("ann< OK ...", "^play:4: ben by then had also seen: .ann. hi"),
+        ("ben< [ann] hi", "^play:4: ann by then had also seen: OK Sent"),
+        ("ann< OK Sent to {ben} as message 1\nben< [{ben}] hi", "^play:5: ben should see"),
+        ("ann< OK ...\nben< [ann] hi\nben> send {who} hi", "^play:6: ben cannot know {who}"),
+        ("ann< OK ...\nben< [ann] hi\ncarl> ping", "^play:6: carl is not on stage"),
+        ("ann< OK ...\nben< [ann] hi\nann signs in", "^play:6: ann is on stage already"),
+        ("ann< OK ...\nben< [ann] hi\nben is disconnected with 4501", "^play:6: ben heard nothing"),
+    ],
+)
+async def test_a_play_fails_at_the_line_that_is_not_so(
+    end: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.conversations.play.LIMIT", 1.0)
+    async with World(tmp_path) as world:
+        with pytest.raises(Failed, match=what):
+            await Performance(parse("play", GREETING + end), InProcess(world)).run()
+
+
+async def test_what_varies_may_be_left_open(tmp_path: Path) -> None:
+    end = """
+        ann< OK Sent to {who} as ...
+        ben< [ann] hi
+        ben> history ann
+        ben< OK ...
+           | ...
+        ann> send {who} {U+0041}
+        ann< OK Sent to {who} as message 2
+        ben< [ann] A
+    """
+    play = parse("play", GREETING + dedent(end))
+    async with World(tmp_path) as world:
+        await Performance(play, InProcess(world)).run()
