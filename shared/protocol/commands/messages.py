@@ -149,7 +149,10 @@ class Receipt(Event):
     read_seq: int = result("read up to here")
 
     def line(self) -> str:
-        return f"({self.user} has read {self.conversation} up to {self.read_seq})"
+        read = self.read_seq >= self.received_seq
+        done, seq = ("read", self.read_seq) if read else ("received", self.received_seq)
+        what = "" if self.conversation == self.user else f" {self.conversation}"
+        return f"({self.user} has {done}{what} up to message {seq})"
 
 
 @event("delivery")
