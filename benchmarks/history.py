@@ -28,7 +28,8 @@ def fill(database: Path, conversation: int, sender: int, count: int) -> None:
             """
             WITH RECURSIVE n(seq) AS (SELECT 2 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
             INSERT INTO messages (conversation_id, seq, id, sender_id, time, text)
-            SELECT ?, seq, 'm_' || ? || '_' || seq, ?, 1700000000000 + seq, printf('%064d', seq) FROM n
+            SELECT ?, seq, 'm_' || ? || '_' || seq, ?, 1700000000000 + seq, printf('%064d', seq)
+            FROM n
             """,
             (count, conversation, conversation, sender),
         )

@@ -36,10 +36,10 @@ class SimpleChattingClient(Client):
             sys.exit(payload.decode())
 
     def send(self, to, text):
-        self.ws.send('{"command":"send","to":"u%d","text":"%s"}' % (to, text))
+        self.ws.send(f'{{"command":"send","to":"u{to}","text":"{text}"}}')
 
     def send_group(self, group, text):
-        self.ws.send('{"command":"sendg","group":"1","text":"%s"}' % text)
+        self.ws.send(f'{{"command":"sendg","group":"1","text":"{text}"}}')
 
     async def close(self):
         await self.ws.close()
@@ -54,8 +54,9 @@ class SimpleChattingPeer(Peer):
     sender_gets_group_copy = False
 
     def command(self):
-        options = ["--host", "127.0.0.1", "--port", str(self.port), "--data", str(self.dir / "data")]
-        return [str(PYTHON), "-m", "ws_server", *options, "--rate-limits", "off", "--realm", "bench"]
+        where = ["--host", "127.0.0.1", "--port", str(self.port)]
+        options = ["--data", str(self.dir / "data"), "--rate-limits", "off", "--realm", "bench"]
+        return [str(PYTHON), "-m", "ws_server", *where, *options]
 
     def environment(self):
         return {"PYTHONPATH": str(ROOT)}

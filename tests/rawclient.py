@@ -32,7 +32,7 @@ class RawClient:
         password = f"secret-{name}"
         if register:
             await client.ask(
-                "register", user=name, real_name=name.title(), password=password, country="Indonesia"
+                "register", user=name, real_name=name, password=password, country="Indonesia"
             )
         await client.ask("auth", user=name, password=password)
         return client
