@@ -24,8 +24,6 @@ from shared.protocol.spec import (
 )
 from shared.protocol.values import BadValue
 
-_LENIENT_LIMIT = 64 * 1024
-"""Bytes up to which a frame that is not strict JSON is read again to name its command."""
 _PASSTHROUGH = orjson.OPT_PASSTHROUGH_DATACLASS
 
 
@@ -70,8 +68,6 @@ def parse(frame: bytes | str) -> Call:
 
 def _lenient(frame: bytes | str) -> object:
     """Read what is nearly JSON (NaN, lone surrogates), so that the refusal can be precise."""
-    if len(frame) > _LENIENT_LIMIT:
-        return None
     try:
         return json.loads(frame)
     except (ValueError, RecursionError):  # deep nesting is not a ValueError

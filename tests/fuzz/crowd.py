@@ -11,6 +11,7 @@ from typing import Any
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
+from shared.protocol.commands.accounts import Auth, Resume
 from shared.protocol.commands.meta import SetFormat
 from shared.protocol.errors import ErrorCode
 from tests.fuzz.frames import Known, any_frame
@@ -38,6 +39,8 @@ class Talker:
     pinned: Dialect | None = None
     asked: deque[tuple[str, Call]] = field(default_factory=deque)
     last_seq: dict[str, int] = field(default_factory=dict)
+    one_user: bool = True
+    """Nobody else has signed in here, to whom the same conversation is another one."""
 
     def send(self, frame: str | None) -> None:
         """Send a frame without waiting; None is a binary one."""
@@ -91,6 +94,8 @@ class Talker:
             assert code == call.error.code
         elif isinstance(call.request, SetFormat):
             assert code is None
+        elif isinstance(call.request, Auth | Resume) and code is None:
+            self.one_user = False
 
     def _learn(self, reply: str) -> None:
         for name in NAMED.findall(reply)[:20]:
@@ -105,7 +110,7 @@ class Talker:
     def _check_pushes(self) -> None:
         """In each conversation, messages come in the order of their seq."""
         for push in self.person.pushed():
-            if isinstance(push, dict) and push["event"] == "message":
+            if self.one_user and isinstance(push, dict) and push["event"] == "message":
                 conversation, seq = push["conversation"], push["seq"]
                 assert seq > self.last_seq.get(conversation, 0)
                 self.last_seq[conversation] = seq
@@ -126,6 +131,7 @@ class Crowd:
         for dialect in Dialect:
             for person in await self.world.log_in(*USERS, dialect=dialect):
                 self.talkers.append(Talker(person, self.known))
+                self.known.tokens.append(person.token)
             self.talkers.append(Talker(self.world.connect(dialect=dialect), self.known))
         alice, bob, carol, dave = self.talkers[:4]
         await self._ask(alice, "creategroup team", "invitegroup #1 bob", "sendg #1 hi")
@@ -148,6 +154,8 @@ class Crowd:
                 for _ in range(self.chance.randrange(1, BURST)):
                     talker.send(self._frame())
             for talker in talkers:
+                if talker.person.session.account is None and self.chance.random() < 0.5:
+                    talker.send(f"resume {self.chance.choice(self.known.tokens[-9:])}")
                 try:
                     await talker.hear()
                 except Closed as closed:
@@ -169,9 +177,11 @@ class Crowd:
             talker.person = self.world.connect()
         else:
             (talker.person,) = await self.world.log_in(self.chance.choice(USERS))
+            self.known.tokens.append(talker.person.token)
         talker.pinned = None
         talker.asked.clear()
         talker.last_seq.clear()
+        talker.one_user = True
 
     async def settle(self) -> None:
         """Everybody still gets an answer."""

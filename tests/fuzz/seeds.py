@@ -13,8 +13,7 @@ SEEDS: list[str] = [
     "\n",  # what a terminal sends for a bare return
     "\x0b{}",  # blank for bytes.lstrip, which finds the JSON dialect, but not in JSON
     "{",  # JSON that ends at once
-    '{\0"\0c\0',  # looks like UTF-16, which a lenient reader would guess
-    '{\0"\0c\0',  # looks like UTF-16, which Python's own reader would guess
+    '{\0"\0c\0',  # looks like UTF-16
     "{}",  # no command
     "[]",  # JSON, but text to us
     "null",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -84,9 +84,9 @@ STATES = [
 
 
 @contextlib.asynccontextmanager
-async def connected(server: RealServer, name: str = "") -> AsyncIterator[RawClient]:
-    """Open a connection (registered and signed in as `name`), and close it whatever happens."""
-    client = await (RawClient.signed_in(server.url, name) if name else RawClient.open(server.url))
+async def connected(server: RealServer) -> AsyncIterator[RawClient]:
+    """Open a connection, and cut it off whatever happens."""
+    client = await RawClient.open(server.url)
     try:
         yield client
     finally:
@@ -94,19 +94,32 @@ async def connected(server: RealServer, name: str = "") -> AsyncIterator[RawClie
         await client.close()
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """One server for all tests of this file: what one leaves behind is the next one's state."""
+    server = RealServer(tmp_path_factory.mktemp("fuzz"))
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-async def witness(real_server: RealServer) -> AsyncIterator[RawClient]:
+async def witness(server: RealServer) -> AsyncIterator[RawClient]:
     """Bob, on a connection of his own: whatever others send, he is served and nothing is logged."""
-    async with connected(real_server, "alice"), connected(real_server, "bob") as bob:
-        pid = real_server.pid
+    pid, logged = server.pid, len(server.log)
+    async with connected(server) as bob:
+        for name in ("alice", "bob"):
+            account = {"user": name, "real_name": name, "country": "Peru"}
+            await bob.say("register", password=f"secret-{name}", **account)
+        await bob.ask("auth", user="bob", password="secret-bob")
         yield bob
         await bob.settled()
-        async with connected(real_server) as newcomer:
+        async with connected(server) as newcomer:
             await newcomer.ask("ping")
-    assert real_server.pid == pid
-    log = real_server.log
+    assert server.pid == pid
+    log = server.log[logged:]
     for word in ("Traceback", "exception", "level=error", "Warning"):
-        assert word not in log, log[-3_000:]
+        assert word not in log, log[:3_000]
 
 
 def pieces(chance: Random, frame: str) -> Any:
@@ -148,13 +161,13 @@ async def throw(client: RawClient, frames: list[Any]) -> int:
 
 @pytest.mark.parametrize("state", STATES, ids=[state.__name__ for state in STATES])
 async def test_every_frame_in_every_state_is_answered_once(
-    real_server: RealServer,
+    server: RealServer,
     witness: RawClient,
     state: Callable[[RawClient, Known], Awaitable[None]],
 ) -> None:
     chance = Random(state.__name__)
     known = Known()
-    async with connected(real_server) as client:
+    async with connected(server) as client:
         await state(client, known)
         texts = [known.filled(chance, seed) for seed in SEEDS]
         texts += [any_frame(chance, known, str(number)) for number in range(FRAMES)]
@@ -163,11 +176,11 @@ async def test_every_frame_in_every_state_is_answered_once(
 
 
 async def test_a_text_frame_that_is_not_utf_8_closes_its_connection_alone(
-    real_server: RealServer, witness: RawClient
+    server: RealServer, witness: RawClient
 ) -> None:
     for raw in RAW:
         for cut in (False, True):
-            async with connected(real_server) as client:
+            async with connected(server) as client:
                 await client.socket.send([raw[:1], raw[1:]] if cut else raw, text=True)
                 with pytest.raises(ConnectionClosed) as closed:
                     await client.socket.recv()
@@ -177,11 +190,11 @@ async def test_a_text_frame_that_is_not_utf_8_closes_its_connection_alone(
 @pytest.mark.parametrize("fragments", [1, 3])
 @pytest.mark.parametrize("first", ["x", "{"])
 async def test_a_frame_over_a_mebibyte_closes_its_connection_alone(
-    real_server: RealServer, witness: RawClient, fragments: int, first: str
+    server: RealServer, witness: RawClient, fragments: int, first: str
 ) -> None:
     largest = first + "x" * (MAX_FRAME - 1)
     part = "x" * (MAX_FRAME // fragments + 1)
-    async with connected(real_server) as client:
+    async with connected(server) as client:
         await client.socket.send(largest)
         assert "bad_command" in str(await client.socket.recv())
         with contextlib.suppress(ConnectionClosed):
@@ -192,12 +205,12 @@ async def test_a_frame_over_a_mebibyte_closes_its_connection_alone(
 
 
 async def test_a_connection_cut_in_the_middle_of_anything_leaves_nothing_behind(
-    real_server: RealServer, witness: RawClient
+    server: RealServer, witness: RawClient
 ) -> None:
     chance = Random(0)
     for number in range(40):
         known = Known()
-        async with connected(real_server) as client:
+        async with connected(server) as client:
             await chance.choice(STATES)(client, known)
             for _ in range(chance.randrange(8)):
                 await client.socket.send(pieces(chance, any_frame(chance, known, str(number))))
