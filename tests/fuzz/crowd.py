@@ -170,9 +170,10 @@ class Crowd:
 
     async def _replace(self, talker: Talker) -> None:
         """Lose a connection, commands under way included, and open another one."""
-        for _ in range(self.chance.randrange(BURST)):
-            talker.send(self._frame())
-        talker.person.leave()
+        if talker.person.session.open:
+            for _ in range(self.chance.randrange(BURST)):
+                talker.send(self._frame())
+            talker.person.leave()
         if self.chance.random() < 0.3:
             talker.person = self.world.connect()
         else:
@@ -184,7 +185,10 @@ class Crowd:
         talker.one_user = True
 
     async def settle(self) -> None:
-        """Everybody still gets an answer."""
+        """Everybody still gets an answer; who was signed out from elsewhere comes back first."""
+        for talker in self.talkers:
+            if not talker.person.session.open:
+                await self._replace(talker)
         await asyncio.gather(*(self._ask(talker, "ping") for talker in self.talkers))
 
 
