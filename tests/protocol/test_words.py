@@ -75,7 +75,9 @@ def arrived(**changes: Any) -> MessageArrived:
             Delivery("bob@beta", "m_1", 3, "refused", "unknown_user"),
             "(message 3 to bob@beta was refused: unknown_user)",
         ),
-        (Receipt("bob", "bob", 5, 4), "(bob has read bob up to 4)"),
+        (Receipt("bob", "bob", 4, 4), "(bob has read up to message 4)"),
+        (Receipt("bob", "bob", 5, 4), "(bob has received up to message 5)"),
+        (Receipt("#1", "alice", 4, 4), "(alice has read #1 up to message 4)"),
     ],
 )
 def test_an_event_in_words(event: Event, line: str) -> None:
