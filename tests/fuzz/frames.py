@@ -16,7 +16,21 @@ NAMES = ["alice", "bob", "carol", "dave", "alice", "Bob", "nobody", "bob@alpha",
 REALMS = ["alpha", "Alpha", "beta"]
 TEXTS = ["hi", "", " ", "a\nb", "é👋", "\x1b[2J", "x" * 300, "a\0", "\u202e", "{}", "limit=1"]
 NUMBERS = [0, 1, 2, 3, 50, 200, 201, -1, 2**53 - 1, 2**53]
-WRONG = [None, True, 1.5, -1, 2**70, [], {}, {"a": {}}, "", "x" * 70_000, "a b", "\x1b", [["x"]]]
+WRONG: list[Any] = [
+    None,
+    True,
+    1.5,
+    -1,
+    2**70,
+    [],
+    {},
+    {"a": {}},
+    "",
+    "x" * 70_000,
+    "a b",
+    "\x1b",
+    [["x"]],
+]
 SHA256 = "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
 """Of `hi`."""
 RARE = {"auth", "register", "passwd", "logout", "leavegroup", "kick"}

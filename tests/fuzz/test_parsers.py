@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from random import Random
 from typing import Any
 
@@ -90,7 +91,6 @@ def test_any_words_of_a_command_are_read_or_refused(spelling: str, words: list[s
 @many
 @given(SPELLINGS, st.dictionaries(KEYS, JSON_VALUES))
 def test_any_object_of_a_command_is_read_or_refused(spelling: str, body: dict[str, Any]) -> None:
-    import json
 
     check(json_dialect.parse(json.dumps({"command": spelling, **body})))
 
@@ -98,7 +98,6 @@ def test_any_object_of_a_command_is_read_or_refused(spelling: str, body: dict[st
 @many
 @given(JSON_VALUES)
 def test_any_json_is_read_or_refused(value: Any) -> None:
-    import json
 
     check_both(json.dumps(value))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -92,7 +93,7 @@ def requests(spec: Spec, *, typed: bool = False) -> SearchStrategy[Request[Any]]
             continue
         values = values_of(a.kind)
         if typed:
-            values = values.filter(lambda value, a=a: can_be_typed(a, value))
+            values = values.filter(functools.partial(can_be_typed, a))
         (fields if a.required else optional)[a.name] = values
     given = st.fixed_dictionaries(fields, optional=optional)
     return given.map(lambda values: spec.request(**values)).filter(lambda r: r.wrong() is None)

@@ -37,7 +37,7 @@ SHOWN_TIME = "2023-11-14 22:13"
 
 def arrived(**changes: Any) -> MessageArrived:
     """Return bob's `hi` as it is pushed to alice, changed."""
-    fields = {
+    fields: dict[str, Any] = {
         **{"id": "m_1", "conversation": "bob", "seq": 1, "sender": "bob", "time": TIME},
         **{"text": "hi", "file": None, "state": None, "group_name": None},
     }
