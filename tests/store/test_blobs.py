@@ -1,0 +1,177 @@
+"""Rules of blobs: whole or not there, one for equal content, uploads that go on where they were."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store.blobs import Blobs
+
+CONTENT = b"some content"
+HASH = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Iterator[Blobs]:
+    made = Blobs(tmp_path)
+    yield made
+    made.close()
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def fail(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_content_is_kept_once_under_its_hash(blobs: Blobs, tmp_path: Path) -> None:
+    assert blobs.put(CONTENT) == blobs.put(CONTENT) == HASH
+    assert everything(tmp_path) == [f"blobs/{HASH[:2]}/{HASH}"]
+    assert blobs.read(HASH, 0, 100) == CONTENT
+    assert blobs.read(HASH, 5, 3) == CONTENT[5:8]
+
+
+def test_content_is_synced_before_it_has_its_name(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        steps.append("sync folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "sync file")
+        fsync(handle)
+
+    def named(old: Path, new: Path) -> None:
+        steps.append("name")
+        replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", named)
+    blobs.put(CONTENT)
+    assert steps == ["sync file", "name", "sync folder", "sync folder"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_disk_that_refuses_leaves_nothing(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, fail)
+        with pytest.raises(OSError):
+            blobs.put(CONTENT)
+    assert everything(tmp_path) == []
+    assert blobs.put(CONTENT) == HASH
+
+
+async def test_a_disk_that_refuses_is_unavailable_to_the_caller(blobs: Blobs) -> None:
+    with pytest.raises(ChatError) as refused:
+        await blobs.run(fail)
+    assert refused.value.code is ErrorCode.UNAVAILABLE
+
+
+def test_an_upload_goes_on_where_it_was(blobs: Blobs, tmp_path: Path) -> None:
+    assert blobs.upload_offset("u_1", 12) == 0
+    blobs.append("u_1", 0, CONTENT[:5])
+    again = Blobs(tmp_path)
+    assert again.upload_offset("u_1", 12) == 5
+    again.append("u_1", 5, CONTENT[5:])
+    assert again.finish("u_1", HASH)
+    assert everything(tmp_path) == [f"blobs/{HASH[:2]}/{HASH}"]
+    again.close()
+
+
+def test_a_complete_upload_whose_end_was_not_taken_asks_for_its_last_byte(blobs: Blobs) -> None:
+    blobs.append("u_1", 0, CONTENT)
+    assert blobs.upload_offset("u_1", len(CONTENT)) == len(CONTENT) - 1
+    blobs.append("u_1", len(CONTENT) - 1, CONTENT[-1:])
+    assert blobs.finish("u_1", HASH)
+
+
+def test_a_chunk_the_disk_refused_is_taken_off_again(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs.append("u_1", 0, CONTENT[:5])
+
+    class Full:
+        """A file on a disk that takes three bytes more."""
+
+        def __init__(self, file: Any) -> None:
+            self.file, self.left = file, 3
+
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+        def write(self, content: memoryview) -> int:
+            if not self.left:
+                fail()
+            taken, self.left = self.file.write(content[: self.left]), 0
+            return int(taken)
+
+        def truncate(self, size: int) -> None:
+            self.file.truncate(size)
+
+    real_open = open
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.open", lambda *args, **options: Full(real_open(*args, **options)))
+        with pytest.raises(OSError):
+            blobs.append("u_1", 5, CONTENT[5:])
+    assert blobs.upload_offset("u_1", 12) == 5
+    blobs.append("u_1", 5, CONTENT[5:])
+    assert blobs.finish("u_1", HASH)
+
+
+def test_an_upload_of_another_hash_is_thrown_away(blobs: Blobs, tmp_path: Path) -> None:
+    blobs.append("u_1", 0, b"something else")
+    assert not blobs.finish("u_1", HASH)
+    assert everything(tmp_path) == []
+
+
+def test_an_upload_of_content_that_is_here_leaves_one_blob(blobs: Blobs, tmp_path: Path) -> None:
+    blobs.put(CONTENT)
+    blobs.append("u_1", 0, CONTENT)
+    assert blobs.finish("u_1", HASH)
+    assert everything(tmp_path) == [f"blobs/{HASH[:2]}/{HASH}"]
+
+
+def test_dropping_an_upload_twice_is_harmless(blobs: Blobs, tmp_path: Path) -> None:
+    blobs.append("u_1", 0, CONTENT)
+    blobs.drop_upload("u_1")
+    blobs.drop_upload("u_1")
+    assert everything(tmp_path) == []
+
+
+def test_the_sweep_removes_what_nothing_refers_to(blobs: Blobs, tmp_path: Path) -> None:
+    kept, dropped = blobs.put(b"kept"), blobs.put(b"dropped")
+    for upload in ("u_open", "u_gone"):
+        blobs.append(upload, 0, b"x")
+    (tmp_path / "uploads" / "abc.new").write_bytes(b"half")
+    removed = blobs.sweep({"u_open"}, lambda sha256: sha256 != dropped)
+    assert removed == 3
+    assert everything(tmp_path) == [f"blobs/{kept[:2]}/{kept}", "uploads/u_open"]
+
+
+async def test_an_upload_has_one_lock_that_is_forgotten_after_use(blobs: Blobs) -> None:
+    lock = blobs.lock("u_1")
+    assert blobs.lock("u_1") is lock
+    assert blobs.lock("u_2") is not lock
+    del lock
+    gc.collect()
+    assert not blobs._locks
+
+
+def test_nobody_else_may_read_the_folders(blobs: Blobs, tmp_path: Path) -> None:
+    blobs.put(CONTENT)
+    for folder in ("blobs", "uploads", f"blobs/{HASH[:2]}"):
+        assert (tmp_path / folder).stat().st_mode & 0o077 == 0

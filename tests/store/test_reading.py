@@ -1,0 +1,232 @@
+"""Rules of reading: pages, markers, unread counts, lists, catching up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, update
+
+from shared.protocol import json_dialect, text_dialect
+from shared.protocol.commands.messages import Message, Page
+from shared.protocol.values import Address, GroupAddress
+from tests.store.test_journal import GROUP, commit, make_group, say
+from tests.world import World
+from ws_server.store import conversations, reading, users
+from ws_server.store.conversations import Conversation
+from ws_server.store.schema import messages
+
+ALICE, BOB, CAROL = 1, 2, 3
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World(tmp_path) as world:
+        await world.add_users("alice", "bob", "carol")
+        yield world
+
+
+async def talk(world: World, *wanted: str) -> Conversation:
+    """Let alice write these to bob, in one commit."""
+    drafts = [say(ALICE, Address("bob"), text) for text in wanted]
+    await commit(world.realm.journal, *drafts)
+    assert drafts[-1].conversation is not None
+    return drafts[-1].conversation
+
+
+async def page(world: World, chat: Conversation, **asked: Any) -> tuple[list[int], bool]:
+    found = await world.realm.database.read(reading.page, BOB, chat, **asked)
+    return [message.seq for message in found.messages], found.more
+
+
+async def mark(world: World, user: int, chat: Conversation, **to: int) -> reading.Markers:
+    def move(tx: Connection, now: int) -> reading.Markers:
+        return reading.mark(tx, user, chat, **to)
+
+    found: reading.Markers = await world.realm.journal.write(move)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"limit": 3}, ([8, 9, 10], True)),
+        ({"limit": 10}, ([*range(1, 11)], False)),
+        ({"before": 8, "limit": 3}, ([5, 6, 7], True)),
+        ({"before": 4, "limit": 3}, ([1, 2, 3], False)),
+        ({"before": 1, "limit": 3}, ([], False)),
+        ({"before": 10**15, "limit": 2}, ([9, 10], True)),
+        ({"after": 0, "limit": 3}, ([1, 2, 3], True)),
+        ({"after": 7, "limit": 3}, ([8, 9, 10], False)),
+        ({"after": 10, "limit": 3}, ([], False)),
+    ],
+)
+async def test_pages_are_exclusive_oldest_first_and_say_if_there_is_more(
+    world: World, asked: dict[str, int], expected: Any
+) -> None:
+    chat = await talk(world, *map(str, range(1, 11)))
+    assert await page(world, chat, **asked) == expected
+
+
+@pytest.mark.parametrize("text", ["x" * 16_384, "\x1b" * 16_384, '"' * 16_384, "\u202e" * 5_461])
+async def test_a_page_fits_a_frame_in_both_dialects(world: World, text: str) -> None:
+    chat = await talk(world, *[text] * 120)
+    found = await world.realm.database.read(reading.page, BOB, chat, limit=200)
+    assert found.more and found.messages[-1].seq == 120
+    reply = Page("alice", found.messages, found.more)
+    assert len(json_dialect.format_reply(reply, "history", "x" * 64)) < 2**20
+    assert len(text_dialect.format_reply(reply).encode()) < 2**20
+
+
+@given(st.text(max_size=500), st.sampled_from(["alice", "a" * 32]))
+def test_the_size_on_the_wire_is_not_guessed_too_low(text: str, name: str) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    message = Message("m_" + "f" * 30, name, 2**53, name, 2**43, text, None, "stored")
+    one, none = Page(name, [message], False), Page(name, [], False)
+    in_json = len(json_dialect.format_reply(one, "history", None))
+    in_json -= len(json_dialect.format_reply(none, "history", None))
+    in_words = len(message.row().encode()) + 1
+    assert max(in_json, in_words) <= reading.size_on_wire(message) + 60
+
+
+async def test_markers_never_go_back_nor_beyond_the_last_message(world: World) -> None:
+    chat = await talk(world, "1", "2", "3")
+    steps = [
+        ({"received": 2}, (0, 2, True)),
+        ({"received": 1}, (0, 2, False)),
+        ({"read": 1}, (1, 2, True)),
+        ({"read": 3}, (3, 3, True)),
+        ({"read": 2, "received": 2}, (3, 3, False)),
+        ({"read": 10**15}, (3, 3, False)),
+    ]
+    for asked, expected in steps:
+        found = await mark(world, BOB, chat, **asked)
+        assert (found.read_seq, found.received_seq, found.changed) == expected
+
+
+async def test_who_left_has_no_markers(world: World) -> None:
+    chat = await talk(world, "1")
+    assert await mark(world, CAROL, chat, read=1) == reading.Markers(0, 0, False)
+
+
+async def test_unread_counts_what_others_wrote_behind_the_marker(world: World) -> None:
+    chat = await talk(world, "1", "2")
+    await commit(world.realm.journal, say(BOB, Address("alice")), say(ALICE, Address("bob")))
+    unread = world.realm.database.read
+    assert await unread(reading.unread, BOB) == {"alice": 3}
+    assert await unread(reading.unread, ALICE) == {"bob": 1}
+    await mark(world, BOB, chat, read=2)
+    assert await unread(reading.unread, BOB) == {"alice": 1}
+    await mark(world, BOB, chat, read=4)
+    assert await unread(reading.unread, BOB) == {}
+
+
+async def test_who_joins_has_read_what_was_before_and_sees_it(world: World) -> None:
+    await make_group(world, "alice", "bob")
+    await commit(world.realm.journal, *(say(ALICE, GROUP) for _ in range(3)))
+
+    def invite(tx: Connection, now: int) -> Conversation:
+        group = conversations.group(tx, ALICE, GROUP)
+        return conversations.join(tx, group, users.existing(tx, "carol"))
+
+    group = await world.realm.journal.write(invite)
+    await commit(world.realm.journal, say(ALICE, GROUP))
+    assert await world.realm.database.read(reading.unread, CAROL) == {"#1": 1}
+    found = await world.realm.database.read(reading.page, CAROL, group, limit=50)
+    assert [message.seq for message in found.messages] == [1, 2, 3, 4]
+
+
+async def test_the_list_is_newest_first_and_shows_where_both_stand(world: World) -> None:
+    await make_group(world, "alice", "bob")
+    chat = await talk(world, "1")
+    await commit(world.realm.journal, say(ALICE, Address("alice"), "note"))
+    later = say(CAROL, Address("alice"), "latest")
+    await commit(world.realm.journal, later)
+
+    def date(tx: Connection, now: int) -> None:
+        for conversation_id, time in ((2, 10), (3, 20), (4, 30)):
+            tx.execute(
+                update(messages)
+                .where(messages.c.conversation_id == conversation_id)
+                .values(time=time)
+            )
+
+    await world.realm.journal.write(date)
+    await mark(world, BOB, chat, received=1)
+    found = await world.realm.database.read(reading.standings, ALICE)
+    # The empty group counts by the time it was made, which is not as far back as the dates above.
+    assert [s.address for s in found] == ["#1", "carol", "alice", "bob"]
+    bob, note = found[3], found[2]
+    assert (bob.other_received_seq, bob.other_read_seq, bob.unread) == (1, 0, 0)
+    assert (note.other_read_seq, note.unread) == (0, 0)
+    groups = await world.realm.database.read(reading.standings, ALICE, groups=True)
+    assert [(s.address, s.owner, s.members) for s in groups] == [("#1", True, 2)]
+    private = await world.realm.database.read(reading.standings, ALICE, groups=False)
+    assert [s.address for s in private] == ["carol", "alice", "bob"]
+
+
+async def test_the_newest_message_is_cut_to_a_preview(world: World) -> None:
+    await talk(world, "old", "x" * 1_000)
+
+    def ask(tx: Connection) -> list[Message]:
+        return list(reading.newest(tx, BOB, reading.standings(tx, BOB)).values())
+
+    (last,) = await world.realm.database.read(ask)
+    assert (last.seq, last.conversation, len(last.text)) == (2, "alice", reading.PREVIEW)
+    assert last.text.endswith("…")
+
+
+async def missed(world: World, reader: int, have: dict[Any, int]) -> reading.Missed:
+    return await world.realm.database.read(reading.missed, reader, have)
+
+
+async def test_sync_gives_what_came_after_and_counts_what_is_not_named_as_0(world: World) -> None:
+    await make_group(world, "alice", "bob")
+    await talk(world, "1", "2", "3")
+    await commit(world.realm.journal, say(ALICE, GROUP, "g"))
+    found = await missed(world, BOB, {Address("ALICE"): 2})
+    assert sorted((m.conversation, m.seq) for m in found.messages) == [("#1", 1), ("alice", 3)]
+    assert (found.more, found.recovered) == (False, True)
+    found = await missed(world, BOB, {Address("alice"): 3, GroupAddress(1): 1})
+    assert (found.messages, found.recovered) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("have", "recovered"),
+    [
+        ({Address("alice"): 4}, False),
+        ({Address("carol"): 1}, False),
+        ({Address("carol"): 0}, True),
+        ({GroupAddress(9): 5}, True),  # a group one has left in the meantime
+    ],
+)
+async def test_sync_from_ahead_of_the_history_recovers_nothing(
+    world: World, have: dict[Any, int], recovered: bool
+) -> None:
+    await talk(world, "1", "2", "3")
+    found = await missed(world, BOB, have)
+    assert (found.recovered, bool(found.messages)) == (recovered, recovered)
+
+
+async def test_sync_pages_leave_no_gap_and_end(world: World) -> None:
+    chats = {}
+    for sender in (ALICE, CAROL):
+        drafts = [say(sender, Address("bob"), f"{n}" * 3_000) for n in range(400)]
+        await commit(world.realm.journal, *drafts)
+        chats[Address("alice" if sender == ALICE else "carol")] = 0
+    seen: dict[str, list[int]] = {"alice": [], "carol": []}
+    rounds = 0
+    while True:
+        rounds += 1
+        found = await missed(world, BOB, {who: n for who, n in chats.items() if n})
+        for message in found.messages:
+            seen[message.conversation].append(message.seq)
+            chats[Address(message.conversation)] = message.seq
+        if not found.more:
+            break
+        assert found.messages and rounds < 50
+    assert seen == {"alice": [*range(1, 401)], "carol": [*range(1, 401)]}
