@@ -1,0 +1,176 @@
+"""Rules of the settings: where they come from, which goes first, what is refused and how."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.protocol.values import NAME
+from ws_server import settings as settings_module
+from ws_server.settings import Settings, SettingsRefused, add_arguments, host_name, load, split
+
+FLAGS = (
+    "host port data realm database registration rate-limits realms public origins trusted-proxies "
+    "tls-cert tls-key log-level config"
+).split()
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("CHAT_"):
+            monkeypatch.delenv(name)
+
+
+def refusal(*arguments: str) -> str:
+    with pytest.raises(SettingsRefused) as refused:
+        load(arguments)
+    return str(refused.value)
+
+
+def test_the_defaults_of_the_contract() -> None:
+    found = load([])
+    assert (found.hosts, found.port) == (["127.0.0.1", "::1"], 8765)
+    assert (found.registration, found.rate_limits, found.realms) == ("open", "on", "open")
+    assert (found.origins, found.networks, found.public) == ("", [], False)
+    assert (found.tls_cert, found.tls_key, found.log_level) == (None, None, "info")
+
+
+def test_every_flag_of_the_contract_is_an_option_with_a_description() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    text = parser.format_help()
+    for flag in FLAGS:
+        assert f"--{flag} " in text or f"--{flag}\n" in text or f"--{flag}]" in text
+    assert {name.replace("_", "-") for name in Settings.model_fields} >= set(FLAGS)
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text('port = 1001\nrealm = "from-file"\nlog-level = "debug"\nhost = "0.0.0.0"\n')
+    monkeypatch.setenv("CHAT_PORT", "1002")
+    monkeypatch.setenv("CHAT_REALM", "from-env")
+    found = load(["--port", "1003", "--config", str(file)])
+    assert (found.port, found.realm, found.log_level) == (1003, "from-env", "debug")
+    assert found.hosts == ["0.0.0.0"]
+
+
+def test_the_file_may_be_named_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text("port = 1001\npublic = true\n")
+    monkeypatch.setenv("CHAT_CONFIG", str(file))
+    found = load([])
+    assert (found.port, found.public) == (1001, True)
+
+
+@pytest.mark.parametrize("flag", [name for name in FLAGS if name not in ("config", "public")])
+def test_every_setting_can_come_from_each_source(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {
+        "port": "1234",
+        "registration": "closed",
+        "rate-limits": "off",
+        "realms": "admin",
+        "trusted-proxies": "10.0.0.0/8",
+        "log-level": "error",
+    }
+    value, name = values.get(flag, "x"), flag.replace("-", "_")
+    # A certificate and its key go together.
+    other = {"tls-cert": "tls-key", "tls-key": "tls-cert"}.get(flag)
+    pair = {flag: value, **({other: "y"} if other else {})}
+    by_option = load([word for f, v in pair.items() for word in (f"--{f}", v)])
+    with monkeypatch.context() as patched:
+        for f, v in pair.items():
+            patched.setenv(f"CHAT_{f.replace('-', '_').upper()}", v)
+        by_environment = load([])
+    file = tmp_path / "chat.toml"
+    file.write_text("".join(f'{f} = "{v}"\n' for f, v in pair.items()))
+    by_file = load(["--config", str(file)])
+    found = [str(getattr(s, name)) for s in (by_option, by_environment, by_file)]
+    assert found == [value] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--port", "70000"], "--port"),
+        (["--port", "http"], "--port"),
+        (["--realm", "no spaces"], "--realm"),
+        (["--realm", ""], "--realm"),
+        (["--realm", "x" * 33], "--realm"),
+        (["--registration", "maybe"], "--registration"),
+        (["--rate-limits", "yes"], "--rate-limits"),
+        (["--log-level", "loud"], "--log-level"),
+        (["--trusted-proxies", "10.0.0.0/8, somewhere"], "--trusted-proxies"),
+        (["--tls-cert", "cert.pem"], "--tls-cert and --tls-key go together"),
+        (["--tls-key", "key.pem"], "--tls-cert and --tls-key go together"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name(arguments: list[str], named: str) -> None:
+    text = refusal(*arguments)
+    assert text.startswith(named) and len(text.splitlines()) == 1
+
+
+def test_all_wrong_settings_are_named_at_once() -> None:
+    text = refusal("--port", "x", "--registration", "x")
+    assert "--port" in text and "--registration" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("port = ", "Invalid"),
+        ("colour = 1", "there is no setting colour"),
+        ("[server]\nport = 1", "there is no setting server"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text(content)
+    text = refusal("--config", str(file))
+    assert str(file) in text and told in text
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert "No such file" in refusal("--config", str(tmp_path / "no.toml"))
+
+
+def test_an_unknown_option_ends_with_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load(["--colour", "red"])
+    assert "--colour" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("machine", "realm"),
+    [
+        ("alpha", "alpha"),
+        ("alpha.example.org", "alpha"),
+        ("my machine", "my-machine"),
+        ("x" * 60, "x" * 32),
+        ("", "realm"),
+        ("büro", "b-ro"),
+    ],
+)
+def test_the_realm_is_named_as_the_host(
+    machine: str, realm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings_module.socket, "gethostname", lambda: machine)
+    assert host_name() == realm
+    assert NAME.fullmatch(realm)
+
+
+def test_lists_are_written_with_commas() -> None:
+    assert split(" a, b ,,c ") == ["a", "b", "c"]
+    networks = load(["--trusted-proxies", "10.1.2.3/8, ::1"]).networks
+    assert networks == [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")]
