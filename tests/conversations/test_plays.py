@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -29,10 +30,17 @@ def title(path: Path) -> str:
     return path.stem
 
 
-@pytest.mark.parametrize("path", PLAYS, ids=title)
-async def test_play_in_this_process(path: Path, tmp_path: Path) -> None:
+@pytest.fixture
+async def stage(tmp_path: Path, empty_database: Path) -> AsyncIterator[InProcess]:
+    """A realm in this process for one play."""
+    shutil.copy(empty_database, tmp_path)
     async with World(tmp_path) as world:
-        await Performance(read(path), InProcess(world)).run()
+        yield InProcess(world)
+
+
+@pytest.mark.parametrize("path", PLAYS, ids=title)
+async def test_play_in_this_process(path: Path, stage: InProcess) -> None:
+    await Performance(read(path), stage).run()
 
 
 @pytest.mark.parametrize("path", PLAYS, ids=title)
@@ -84,15 +92,14 @@ GREETING = "ann signs in\nben signs in\nann> send ben hi\n"
     ],
 )
 async def test_a_play_fails_at_the_line_that_is_not_so(
-    end: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    end: str, what: str, stage: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.conversations.play.LIMIT", 1.0)
-    async with World(tmp_path) as world:
-        with pytest.raises(Failed, match=what):
-            await Performance(parse("play", GREETING + end), InProcess(world)).run()
+    with pytest.raises(Failed, match=what):
+        await Performance(parse("play", GREETING + end), stage).run()
 
 
-async def test_what_varies_may_be_left_open(tmp_path: Path) -> None:
+async def test_what_varies_may_be_left_open(stage: InProcess) -> None:
     end = """
         ann< OK Sent to {who} as ...
         ben< [ann] hi
@@ -104,5 +111,4 @@ async def test_what_varies_may_be_left_open(tmp_path: Path) -> None:
         ben< [ann] A
     """
     play = parse("play", GREETING + dedent(end))
-    async with World(tmp_path) as world:
-        await Performance(play, InProcess(world)).run()
+    await Performance(play, stage).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,21 @@ async def test_signing_in_as_another_replaces_the_session(world: World) -> None:
     await alice.ask("send", to="bob", text="to bob")
     await alice.ask("send", to="carol", text="to carol")
     assert [push["text"] for push in await bob.pushes()] == ["to carol"]
+
+
+async def test_a_sign_in_that_the_store_could_not_finish_changes_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    alice, bob = await world.log_in("alice", "bob")
+    store = sqlite3.connect(tmp_path / "chat.db", isolation_level=None)
+    store.execute("ALTER TABLE messages RENAME TO lost")
+    stranger = world.connect()
+    for person in (stranger, alice):
+        assert await person.refused("resume", token=bob.token) == "unavailable"
+    store.execute("ALTER TABLE lost RENAME TO messages")
+    store.close()
+    assert await stranger.refused("whoami") == "not_authenticated"
+    assert (await alice.ask("whoami"))["user"] == "alice"
 
 
 async def test_commands_behind_a_sign_in_wait_for_it(world: World) -> None:

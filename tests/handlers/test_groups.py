@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
+from shared.protocol.values import GroupAddress
 from tests.world import Person, World
 
 
@@ -238,3 +242,29 @@ async def test_members_tells_how_far_each_has_read(world: World) -> None:
     await bob.ask("read", conversation=group, seq=2)
     found = (await alice.ask("members", group=group))["members"]
     assert {member["user"]: member["read_seq"] for member in found}["bob"] == 2
+
+
+@pytest.mark.parametrize("change", ["nothing", "restart", "invitation"])
+async def test_a_group_written_to_is_kept_in_memory(
+    world: World, tmp_path: Path, change: str
+) -> None:
+    alice, bob = await world.log_in("alice", "bob")
+    group = GroupAddress.parse(await team(alice, bob))
+    await alice.ask("sendg", group=str(group), text="hi")
+    async with AsyncExitStack() as stack:
+        if change == "restart":
+            await world.__aexit__()
+            stack.push_async_callback(world.__aenter__)
+            world = await stack.enter_async_context(World(tmp_path))
+            (alice,) = await world.log_in("alice")
+        elif change == "invitation":
+            await world.add_users("carol")
+            frame = {"command": "invitegroup", "group": str(group), "user": "carol"}
+            alice.send(orjson.dumps(frame))
+            alice.send(orjson.dumps({"command": "sendg", "group": str(group), "text": "hi"}))
+            await alice.reply(), await alice.reply()
+        sent = await alice.ask("sendg", group=str(group), text="hi")
+        assert alice.session.account is not None
+        kept = world.realm.cache.get(alice.session.account.id, group)
+        # Else every message to it costs a look at all its members, or is written twice.
+        assert kept is not None and kept.last_seq == sent["seq"]

@@ -173,6 +173,20 @@ async def test_pipelined_commands_are_answered_in_order_with_their_labels(world:
     assert [reply["seq"] for reply in replies[0::9]] == list(range(1, 31))
 
 
+async def test_thousands_sent_in_one_breath_keep_their_order(world: World) -> None:
+    alice, bob = await world.log_in("alice", "bob")
+    for number in range(2_000):
+        send(alice, "send", to="bob", text=str(number))
+        if number % 100 == 0:
+            send(alice, "listpc")
+    for number in range(2_000):
+        assert (await alice.reply())["seq"] == number + 1
+        if number % 100 == 0:
+            assert (await alice.reply())["conversations"][0]["last_seq"] == number + 1
+    texts = [push["text"] for push in await bob.pushes()]
+    assert texts == [str(number) for number in range(2_000)]
+
+
 async def test_reads_see_what_earlier_commands_of_the_connection_wrote(world: World) -> None:
     alice, _ = await world.log_in("alice", "bob")
     for number in range(1, 21):
