@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -84,7 +85,11 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(settings.tls_cert, settings.tls_key)
     except (OSError, ssl.SSLError) as error:
-        raise Refused(f"--tls-cert {settings.tls_cert}: {error}") from error
+        why = error.strerror or "no certificate"
+        raise Refused(
+            f"--tls-cert {settings.tls_cert} with --tls-key {settings.tls_key}: {why}. "
+            "Both must be PEM files, and the key must fit the certificate"
+        ) from error
     return context
 
 
@@ -144,9 +149,10 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     try:
         port = await listener.open(settings.hosts, settings.port, tls)
     except OSError as error:
+        hint = "; another --port may be free" if error.errno == errno.EADDRINUSE else ""
         raise Refused(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
-            "Another --port may be free"
+            f"Cannot listen on --host {settings.host} --port {settings.port}: "
+            f"{error.strerror or error}{hint}"
         ) from error
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
@@ -201,7 +207,7 @@ async def keep_house(realm: Realm) -> None:
 
 def measure(metrics: Metrics, realm: Realm, gate: Gate, listener: Listener) -> None:
     """Say what /metrics shows."""
-    metrics.gauge("connections", "open WebSocket connections", lambda: listener.connections)
+    metrics.gauge("connections", "open WebSocket connections", lambda: len(listener.connections))
     metrics.gauge("users", "users with at least one session", lambda: realm.hub.users)
     metrics.counter("commands", "frames received from clients", lambda: gate.commands)
     metrics.counter("errors", "commands that were refused", lambda: gate.errors)
@@ -239,7 +245,8 @@ def welcome(settings: Settings, port: int) -> None:
     host = "localhost" if settings.host in ("localhost", "0.0.0.0", "::") else settings.host
     url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     print(
-        f"Realm {settings.realm} serves {url} (data in {settings.data}). Try in a terminal:\n"
+        f"Realm {settings.realm} serves {url}, with its data in {settings.data.resolve()}\n"
+        f"Try in a terminal:\n"
         f"\n"
         f"    npx wscat -c {url}\n"
         f"    > register bob Bob secret1 Indonesia\n"

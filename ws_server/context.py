@@ -41,19 +41,22 @@ Answer = Reply | Draft | Write
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
 
 
-@dataclass(slots=True)
 class Context:
     """One command: who asks, and the realm that is asked."""
 
-    realm: Realm
-    session: Session
+    __slots__ = ("_account", "realm", "session")
+
+    def __init__(self, realm: Realm, session: Session) -> None:
+        self.realm = realm
+        self.session = session
+        # Kept, because the connection may be gone before a handler has begun.
+        self._account = session.account
 
     @property
     def user(self) -> Account:
         """Who is signed in; the gate has checked that somebody is."""
-        account = self.session.account
-        assert account is not None
-        return account
+        assert self._account is not None
+        return self._account
 
 
 @dataclass(frozen=True, slots=True)

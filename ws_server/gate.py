@@ -55,7 +55,7 @@ class Gate:
         if frame[:1] == b"{" or frame.lstrip()[:1] == b"{":
             call = json_dialect.parse(frame)
             if call.request is None:
-                frame.decode()
+                frame.decode()  # what is not UTF-8 is not even a refused command
         else:
             call = text_dialect.parse(frame.decode())
         self._take(session, call, len(frame))

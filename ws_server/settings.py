@@ -10,7 +10,7 @@ import socket
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -41,7 +41,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHAT_", extra="ignore")
 
     host: str = Field(
-        "localhost", description="address to listen on; localhost is 127.0.0.1 and ::1"
+        "localhost",
+        min_length=1,
+        description="address to listen on; localhost is 127.0.0.1 and ::1",
     )
     port: int = Field(8765, ge=0, le=65535, description="TCP port; 0 takes a free one")
     data: Path = Field(Path("data"), description="folder for the database and the files")
@@ -76,6 +78,13 @@ class Settings(BaseSettings):
         given = dict(init_settings())
         path = given.get("config") or os.environ.get("CHAT_CONFIG")
         return init_settings, env_settings, InitSettingsSource(settings_cls, _toml(path))
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _data_is_named(cls, data: object) -> object:
+        if data == "":
+            raise ValueError("must name a folder")
+        return data
 
     @field_validator("realm")
     @classmethod
@@ -124,7 +133,7 @@ def _toml(path: str | Path | None) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise SettingsRefused(f"--config {path}: {error}") from error
     values = {name.replace("-", "_"): value for name, value in found.items()}
-    if unknown := values.keys() - Settings.model_fields.keys():
+    if unknown := values.keys() - (Settings.model_fields.keys() - {"config"}):
         raise SettingsRefused(f"--config {path}: there is no setting {', '.join(sorted(unknown))}")
     return values
 
@@ -134,15 +143,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, field in Settings.model_fields.items():
         flag = "--" + name.replace("_", "-")
         shown = field.get_default(call_default_factory=True, validated_data={})
-        text = (
-            f"{field.description} (default: {shown})"
-            if shown not in (None, "", False)
-            else (field.description or "")
-        )
+        text = field.description or ""
+        if shown not in (None, "", False):
+            text += f" (default: {shown})"
+        if get_origin(field.annotation) is Literal:
+            value = "|".join(get_args(field.annotation))
+        else:
+            value = name.rpartition("_")[2].upper()
         if field.annotation is bool:
             parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=text)
         else:
-            parser.add_argument(flag, metavar="X", default=argparse.SUPPRESS, help=text)
+            parser.add_argument(flag, metavar=value, default=argparse.SUPPRESS, help=text)
 
 
 def load(arguments: Sequence[str]) -> Settings:
@@ -165,5 +176,9 @@ def load(arguments: Sequence[str]) -> Settings:
 
 
 def _explained(fault: Any) -> str:
-    where = "".join("--" + str(part).replace("_", "-") for part in fault["loc"][:1])
-    return f"{where}: {fault['msg'].removeprefix('Value error, ')}".lstrip(": ")
+    """Return one sentence on a wrong setting, naming it as each source does."""
+    why = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if not fault["loc"]:
+        return str(why)
+    name = str(fault["loc"][0])
+    return f"--{name.replace('_', '-')} (CHAT_{name.upper()}): {why}"

@@ -69,7 +69,7 @@ def parse(frame: bytes | str) -> Call:
 def _lenient(frame: bytes | str) -> object:
     """Read what is nearly JSON (NaN, lone surrogates), so that the refusal can be precise."""
     try:
-        return json.loads(frame)
+        return json.loads(frame, parse_int=float)  # Python refuses to read very long integers
     except (ValueError, RecursionError):  # deep nesting is not a ValueError
         return None
 
@@ -85,8 +85,6 @@ def _request(spec: Spec, spelling: str, body: dict[str, Any]) -> Request[Any]:
     for a in spec.args:
         value = body.pop(a.name, None)
         if value is None:
-            if a.required:
-                raise spec.missing(spelling, a)
             continue
         try:
             values[a.name] = a.kind.from_json(value)
@@ -161,6 +159,8 @@ def parse_reply(frame: bytes | str, reply: type[Reply]) -> Reply:
         raise ValueError("no reply")
     if body["status"] == "OK":
         return cast(Reply, _read(reply, body))
+    if body.get("code") not in set(ErrorCode) or "message" not in body:
+        raise ValueError("no refusal known here")
     known = {"status", "command", "id", "code", "message", "temporary", "retry_after"}
     raise ChatError(
         ErrorCode(body["code"]),

@@ -66,7 +66,9 @@ class Text(Word):
         if not self.least <= size <= self.most:
             unit = "bytes" if self.in_bytes else "characters"
             raise BadValue(f"must have {self.least} to {self.most:,} {unit}")
-        if self.one_line and (values.CONTROLS.search(word) or not word.strip()):
+        if self.one_line and (
+            values.CONTROLS.search(word) or values.BIDIRECTIONAL.search(word) or not word.strip()
+        ):
             raise BadValue("must be one line of visible text")
         return word
 
@@ -196,7 +198,8 @@ FILE_NAME: Final = FileName()
 BASE64: Final = Base64()
 POSITIONS: Final = Positions()
 MESSAGE_TEXT: Final = Text(values.MAX_TEXT, in_bytes=True)
-LABEL: Final = Text(values.MAX_LABEL, in_bytes=True)
+LABEL: Final = Text(values.MAX_LABEL, least=0, in_bytes=True)
+KEY: Final = Text(values.MAX_LABEL, in_bytes=True)
 IDENTIFIER: Final = Text(128)
 NEW_PASSWORD: Final = Text(values.MAX_PASSWORD, values.MIN_PASSWORD)
 PASSWORD: Final = Text(1024)

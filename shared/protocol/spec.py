@@ -7,6 +7,7 @@ all derive from `TABLE`. A declaration that is wrong fails at import.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
@@ -62,6 +63,9 @@ class Spec:
 
     def usage(self, spelling: str | None = None) -> str:
         """Return the line to type, such as `send <to> <text...>`."""
+        if any(a.required and a.json_only for a in self.args):
+            needed = "".join(f',"{a.name}":<{a.name}>' for a in self.args if a.required)
+            return f'{self.name} (JSON only): {{"command":"{self.name}"{needed}}}'
         words = [spelling or self.name]
         shown = self.words
         if spelling and spelling == self.realm_name:
@@ -78,16 +82,16 @@ class Spec:
         usage = self.usage(spelling)
         return ChatError(ErrorCode.BAD_ARGUMENTS, f"{what}. Usage: {usage}")
 
-    def missing(self, spelling: str, arg: Arg) -> ChatError:
-        """Return the `bad_arguments` for a required argument that was not given."""
-        return self.refusal(spelling, None, arg.missing or f"{arg.name} is missing")
-
     def build(self, spelling: str, values: dict[str, Any], realm: str | None) -> Request[Any]:
         """Make the request; a realm spelling qualifies its unqualified addresses.
 
         Raises:
-            ChatError: BAD_ARGUMENTS, the realm's name is malformed.
+            ChatError: BAD_ARGUMENTS, one is missing, they do not fit together, or the realm's
+                name is malformed.
         """
+        for a in self.args:
+            if a.required and a.name not in values:
+                raise self.refusal(spelling, None, a.missing or f"{a.name} is missing")
         if realm is not None:
             if not NAME.fullmatch(realm):
                 raise self.refusal(spelling, None, "realm must be a realm's name")
@@ -172,6 +176,8 @@ class Event(Record):
         raise NotImplementedError
 
 
+ENVELOPE = frozenset({"status", "command", "id", "message"})
+"""The fields of every reply."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""
 EVENTS: dict[str, type[Event]] = {}
@@ -219,13 +225,16 @@ def unsent(*, default: Any = MISSING, default_factory: Any = MISSING) -> Any:
 @dataclass_transform(field_specifiers=(result, unsent))
 def record(cls: type[T]) -> type[T]:
     """Declare a reply or a record inside one; it becomes a dataclass."""
+    assert cls.__doc__, f"{cls.__name__}: a docstring is missing"
     made = cast(Any, dataclass(slots=True)(cls))
     made.wires = tuple(
         Wire(f.name, f.metadata["wire"] or f.name, f.metadata["help"], f.metadata["optional"])
         for f in fields(made)
         if not f.metadata.get("unsent")
     )
-    assert cls.__doc__, f"{cls.__name__}: a docstring is missing"
+    if issubclass(made, Reply):
+        taken = ENVELOPE & {w.wire for w in made.wires}
+        assert not taken, f"{cls.__name__}: {taken} belong to every reply"
     return cast("type[T]", made)
 
 
@@ -250,16 +259,25 @@ def command(
     """Declare a command; its class becomes a frozen dataclass and a row of `TABLE`."""
 
     def declare(cls: type[T]) -> type[T]:
+        assert cls.__doc__, f"{name}: a docstring is missing"
         made = cast(Any, dataclass(frozen=True)(cls))
         args = tuple(Arg(f.name, required=f.default is MISSING, **f.metadata) for f in fields(made))
         words = tuple(a for a in args if not a.json_only)
         addresses = tuple(a.name for a in args if _is_address(a.kind))
-        assert cls.__doc__, f"{name}: a docstring is missing"
         assert not any(a.rest for a in words[:-1]), f"{name}: only the last word may be the rest"
+        assert not words or not words[-1].rest or all(a.required for a in words), (
+            f"{name}: before the rest of the line nothing can be optional"
+        )
+        assert not {"command", "id"} & {a.name for a in args}, f"{name}: every command has these"
+        for f in fields(made):
+            assert f.default in (MISSING, None) or _takes(f.metadata["kind"], f.default), (
+                f"{name}: {f.name} does not take its own default"
+            )
         assert realm_name is None or addresses or any(a.name == "realm" for a in args), (
             f"{name}: a realm spelling needs an address or a realm to qualify"
         )
-        (reply,) = get_args(made.__orig_bases__[0])
+        (reply,) = get_args(getattr(made, "__orig_bases__", (Request,))[0]) or (None,)
+        assert isinstance(reply, type) and issubclass(reply, Reply), f"{name}: which reply?"
         made.spec = Spec(
             name=name,
             realm_name=realm_name,
@@ -272,11 +290,19 @@ def command(
             addresses=addresses,
         )
         for spelling in filter(None, (name, realm_name)):
+            assert re.fullmatch("[a-z]+", spelling), f"{spelling}: a command is a-z"
             assert spelling not in TABLE, f"{spelling} is declared twice"
             TABLE[spelling] = made.spec
         return cast("type[T]", made)
 
     return declare
+
+
+def _takes(kind: Kind, value: Any) -> bool:
+    try:
+        return bool(kind.from_json(kind.to_json(value)) == value)
+    except BadValue:
+        return False
 
 
 def _is_address(kind: Kind) -> bool:

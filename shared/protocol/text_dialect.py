@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from shared.protocol.call import Call, Dialect
@@ -10,6 +11,7 @@ from shared.protocol.spec import TABLE, Arg, Event, Reply, Request, Spec, unknow
 from shared.protocol.values import BadValue, in_words
 
 BLANK = " \t\r\n"
+_GAP = re.compile(r"[ \t\r\n]+")
 
 
 def parse(line: str) -> Call:
@@ -32,10 +34,8 @@ def parse(line: str) -> Call:
 def _split(line: str) -> tuple[str, str]:
     """Return the first word and what follows the blanks behind it."""
     line = line.lstrip(BLANK)
-    for at, character in enumerate(line):
-        if character in BLANK:
-            return line[:at], line[at:].lstrip(BLANK)
-    return line, ""
+    gap = _GAP.search(line)
+    return (line[: gap.start()], line[gap.end() :]) if gap else (line, "")
 
 
 def _request(spec: Spec, spelling: str, rest: str) -> Request[Any]:
@@ -60,9 +60,6 @@ def _request(spec: Spec, spelling: str, rest: str) -> Request[Any]:
         rest = after
     if rest and not left:
         raise spec.refusal(spelling, None, "there are too many words")
-    for a in left:
-        if a.required:
-            raise spec.missing(spelling, a)
     return spec.build(spelling, values, realm)
 
 

@@ -65,7 +65,7 @@ kick <group> <user>
 history <conversation> [before] [after] [limit]
 read <conversation> <seq>
 received <conversation> <seq>
-sync
+sync (JSON only): {"command":"sync","have":<have>}
 upload <to> <name> <size> <sha256>
 chunk <upload> <offset> <data>
 getfile <file> [offset]

@@ -76,7 +76,8 @@ def arrived(**changes: Any) -> MessageArrived:
             "(message 3 to bob@beta was refused: unknown_user)",
         ),
         (Receipt("bob", "bob", 4, 4), "(bob has read up to message 4)"),
-        (Receipt("bob", "bob", 5, 4), "(bob has received up to message 5)"),
+        (Receipt("bob", "bob", 5, 4), "(bob has read up to message 4, received up to 5)"),
+        (Receipt("bob", "bob", 5, 0), "(bob has received up to message 5)"),
         (Receipt("#1", "alice", 4, 4), "(alice has read #1 up to message 4)"),
     ],
 )
@@ -125,7 +126,7 @@ def test_a_size_in_words(size: int, words: str) -> None:
     [
         (
             Page("bob", [Message("m_1", "bob", 7, "bob", TIME, "a\nb")], True),
-            ["OK bob: messages 7 to 7 (there are more)", f"7. {SHOWN_TIME} [bob] a", "  b"],
+            ["OK bob: message 7 (there are more)", f"7. {SHOWN_TIME} [bob] a", "  b"],
         ),
         (Page("bob", [], False), ["OK No message"]),
         (

@@ -14,7 +14,7 @@ import pexpect  # type: ignore[import-untyped]
 
 from tests.realserver import ROOT, START_LIMIT
 
-ADDRESS = re.compile(r"Realm (\S+) serves wss?://(\S+):(\d+) ")
+ADDRESS = re.compile(r"Realm (\S+) serves wss?://(\S+):(\d+),")
 
 
 def copy_product(folder: Path) -> Path:

@@ -296,7 +296,6 @@ def test_a_wrong_line_is_told_what_would_be_right(terminal: Terminals) -> None:
     assert bob.say("ping") == "OK Pong"
 
 
-@pytest.mark.xfail(reason="sync without its required argument ends the connection")
 def test_a_command_that_only_json_can_carry_is_refused_when_typed(terminal: Terminals) -> None:
     bob = terminal("bob")
     assert bob.say("sync").startswith("ERROR bad_arguments ")

@@ -60,6 +60,8 @@ async def auth(ctx: Context, request: Auth) -> SignedIn:
     hashed = users.hash_token(token)
 
     def keep(tx: Connection, now: int) -> None:
+        if users.existing(tx, user.name).password != user.password:
+            raise wrong_password()  # it was changed while it was being checked
         users.add_token(tx, user.id, hashed, now)
 
     await ctx.realm.journal.write(keep)
@@ -141,6 +143,8 @@ async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
     password = await realm.passwords.hash(request.new_password, ctx.session.address)
 
     def change(tx: Connection, now: int) -> None:
+        if users.existing(tx, user.name).password != user.password:
+            raise wrong_password()
         users.set_password(tx, user.id, password)
         users.end_other_tokens(tx, user.id, account.token)
 

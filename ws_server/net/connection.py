@@ -77,7 +77,6 @@ class Connection(ServerConnection):
         self._queued = False
         self._early: list[Frame] = []
         self._fragments: bytearray | None = None
-        self._closing: asyncio.Task[None] | None = None
 
     # From the peer
 
@@ -88,7 +87,10 @@ class Connection(ServerConnection):
         self.heard = True
         session = self.session
         if event.opcode not in DATA_OPCODES:
-            return  # the protocol has answered pings; pongs only say that the peer lives
+            # The protocol has answered pings and closes; pongs only say that the peer lives.
+            if event.opcode is Opcode.CLOSE and session is not None:
+                self._listener.gate.leave(session)
+            return
         if session is None:
             self._early.append(event)
         elif event.opcode is Opcode.TEXT and event.fin:
@@ -128,8 +130,13 @@ class Connection(ServerConnection):
             self.send_data()
             session.open = False
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._listener.connections.add(self)
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._listener.connections.discard(self)
         self._out.clear()
         if self.session is not None:
             self._listener.gate.leave(self.session)
@@ -157,7 +164,11 @@ class Connection(ServerConnection):
                 self._out.clear()
                 self._out_size = 0
                 self.close_with(4000, "too slow; resume and sync")
-        elif self._out:
+        else:
+            self._write_out()
+
+    def _write_out(self) -> None:
+        if self._out:
             self.transport.write(b"".join(self._out))
             self._out.clear()
             self._out_size = 0
@@ -178,23 +189,28 @@ class Connection(ServerConnection):
             self.transport.resume_reading()
 
     def close_with(self, code: int, reason: str) -> None:
-        """Begin the closing handshake; the peer has CLOSE_TIMEOUT to answer."""
+        """Begin the closing handshake; a peer that does not answer is cut off."""
         if self.session is not None:
             self._listener.gate.leave(self.session)
-        if self._closing is None:
-            self._closing = self.loop.create_task(self.close(code, reason))
+        if self.protocol.state is State.OPEN:
+            # Replies go before the close frame, and who is not read from cannot answer it.
+            self.resume_reading()
+            self._write_out()
+            self.protocol.send_close(code, reason)
+            self.send_data()
+            self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        # Replies go before the close frame, and a paused connection would never read the answer.
-        self.resume_reading()
-        self.flush()
-        await super().close(code, reason)
+        # Not the library's, which waits for a reader that may never read.
+        self.close_with(code, reason)
+        await self.wait_closed()
 
     def beat(self) -> None:
         """Keep alive: a peer that said nothing since the last ping is gone."""
         if self.protocol.state is not State.OPEN:
-            return
-        if self.heard:
+            # The closing handshake is over or overdue, but the peer keeps the TCP connection.
+            self.transport.abort()
+        elif self.heard:
             self.heard = False
             self.protocol.send_ping(b"")
             self.send_data()

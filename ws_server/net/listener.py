@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from shared.protocol.values import MAX_FRAME
 from ws_server.gate import Gate
@@ -50,14 +51,10 @@ class Listener:
         self._origins = [origin.rstrip("/") for origin in origins]
         self._trusted = trusted_proxies
         self._servers: list[Server] = []
-        self._connections: set[Connection] = set()
+        self.connections: set[Connection] = set()
+        """Every TCP connection, those still in their handshake included."""
         self._strangers: deque[tuple[float, Connection]] = deque()
         self._ticking: asyncio.Task[None] | None = None
-
-    @property
-    def connections(self) -> int:
-        """How many WebSockets are open."""
-        return len(self._connections)
 
     async def open(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None) -> int:
         """Listen on all hosts and return the port (the one chosen, if `port` is 0).
@@ -100,6 +97,9 @@ class Listener:
             self._ticking.cancel()
         for server in self._servers:
             server.close(code=1001, reason="the server goes away")
+        for connection in list(self.connections):
+            if connection.protocol.state is State.CONNECTING:
+                connection.transport.abort()
         for server in self._servers:
             await server.wait_closed()
 
@@ -108,12 +108,8 @@ class Listener:
         assert isinstance(connection, Connection)
         assert connection.request is not None
         connection.begin(Session(connection, self._address(connection)))
-        self._connections.add(connection)
         self._strangers.append((connection.loop.time() + SIGN_IN_TIMEOUT, connection))
-        try:
-            await connection.wait_closed()
-        finally:
-            self._connections.discard(connection)
+        await connection.wait_closed()
 
     def _address(self, connection: ServerConnection) -> str:
         """Return whom the limits count: the peer, or who a trusted proxy says it speaks for."""
@@ -168,7 +164,7 @@ class Listener:
         """Ping everybody once a PING_INTERVAL, spread evenly; close who did not sign in."""
         loop = asyncio.get_running_loop()
         while True:
-            round_ = list(self._connections)
+            round_ = [c for c in self.connections if c.session is not None]
             steps = int(PING_INTERVAL)
             for step in range(steps):
                 await asyncio.sleep(PING_INTERVAL / steps)

@@ -86,7 +86,9 @@ class Register(Request[Registered]):
     """Create an account. The first one on a realm is its admin."""
 
     user: str = arg("the name, 1 to 32 of A-Z a-z 0-9 . _ -", LOCAL_NAME)
-    real_name: str = arg("the person's name", Text(MAX_REAL_NAME, one_line=True))
+    real_name: str = arg(
+        "the person's name; one word when typed", Text(MAX_REAL_NAME, one_line=True)
+    )
     password: str = arg("6 to 128 characters", NEW_PASSWORD)
     country: str = arg("the person's country", Text(MAX_REAL_NAME, one_line=True), rest=True)
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import re
 
-from shared.protocol.commands.messages import FileInfo, Sent, idempotency_key, size_in_words
+from shared.protocol.commands.messages import (
+    FileInfo,
+    Sent,
+    idempotency_key,
+    sent_in_words,
+    size_in_words,
+)
 from shared.protocol.kinds import (
     BASE64,
     CONVERSATION,
@@ -54,7 +60,7 @@ class ChunkTaken(Reply):
     def sentence(self) -> str:
         if self.file is None:
             return f"{self.offset} bytes are here"
-        return f"Sent to {self.conversation} as message {self.seq}"
+        return sent_in_words(self.conversation, self.seq, self.state, self.duplicate)
 
     def lines(self) -> list[str]:
         return [f"file {self.file.id}"] if self.file else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.protocol.commands.messages import Message, Page, Sent, idempotency_key, summary
+from shared.protocol.commands.messages import Message, Page, Sent, counted, idempotency_key, summary
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import GROUP, LOCAL_NAME, MESSAGE_TEXT, USER, Text
 from shared.protocol.spec import (
@@ -54,12 +54,12 @@ class GroupChats(Reply):
 
     def sentence(self) -> str:
         count = len(self.groups)
-        return f"{count} group{'s' * (count != 1)}" if count else "No group yet"
+        return counted(count, "group") if count else "No group yet"
 
     def lines(self) -> list[str]:
         return [
-            f"{g.group} {in_words(g.name)} ({g.role}): {g.members} members, {g.last_seq} messages, "
-            f"{g.unread} unread{summary(g.last)}"
+            f"{g.group} {in_words(g.name)} ({g.role}): {counted(g.members, 'member')}, "
+            f"{counted(g.last_seq, 'message')}, {g.unread} unread{summary(g.last)}"
             for g in self.groups
         ]
 
@@ -102,7 +102,7 @@ class GroupMembers(Reply):
     members: list[GroupMember] = result("the oldest member first")
 
     def sentence(self) -> str:
-        return f"{len(self.members)} member{'s' * (len(self.members) != 1)}"
+        return counted(len(self.members), "member")
 
     def lines(self) -> list[str]:
         return [f"{m.user} ({m.role})" for m in self.members]

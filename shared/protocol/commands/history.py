@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.protocol.commands.messages import Message, Page
+from shared.protocol.commands.messages import Message, Page, counted
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import CONVERSATION, IDENTIFIER, POSITIONS, SEQ
 from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
@@ -59,8 +59,8 @@ class Synced(Reply):
     def sentence(self) -> str:
         if not self.recovered:
             return "The history has changed; read it anew"
-        count = len(self.messages)
-        return f"{count} message{'s' * (count != 1)} missed{' (there are more)' * self.more}"
+        missed = counted(len(self.messages), "message")
+        return f"{missed} missed{' (there are more)' * self.more}"
 
     def lines(self) -> list[str]:
         return [f"{m.conversation} {m.row()}" for m in self.messages]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 
-from shared.protocol.kinds import LABEL
+from shared.protocol.kinds import KEY
 from shared.protocol.spec import Event, Record, Reply, arg, event, record, result, unsent
 from shared.protocol.values import in_words
 
@@ -14,7 +14,7 @@ def idempotency_key() -> str | None:
     key: str | None = arg(
         "up to 64 bytes, kept for good: a repeat by the same user sends nothing and returns "
         "the first result with `duplicate`",
-        LABEL,
+        KEY,
         json_only=True,
         default=None,
     )
@@ -30,6 +30,11 @@ def size_in_words(size: int) -> str:
         if size_in_unit < 999.95 or unit == "MB":
             return f"{size_in_unit:.1f} {unit}"
     raise AssertionError
+
+
+def counted(count: int, thing: str) -> str:
+    """Return `1 message` or `2 messages`."""
+    return f"{count} {thing}{'s' * (count != 1)}"
 
 
 def clock_in_words(milliseconds: int) -> str:
@@ -95,6 +100,14 @@ class MessageArrived(Message, Event):
         return f"[{sender}] {self.content()}"
 
 
+def sent_in_words(
+    conversation: str | None, seq: int | None, state: str | None, duplicate: bool | None
+) -> str:
+    """Return what happened to a message that was sent."""
+    done = "Queued for" if state == "queued" else "Sent before to" if duplicate else "Sent to"
+    return f"{done} {conversation}" + (f" as message {seq}" if seq is not None else "")
+
+
 @record
 class Sent(Reply):
     """The message is durable on disk."""
@@ -110,9 +123,7 @@ class Sent(Reply):
     file: FileInfo | None = result("the file, if it carries one", default=None)
 
     def sentence(self) -> str:
-        if self.duplicate:
-            return f"Sent before to {self.conversation} as message {self.seq}"
-        return f"Sent to {self.conversation} as message {self.seq}"
+        return sent_in_words(self.conversation, self.seq, self.state, self.duplicate)
 
     def lines(self) -> list[str]:
         return [f"file {self.file.id}"] if self.file else []
@@ -130,7 +141,8 @@ class Page(Reply):
         if not self.messages:
             return "No message"
         first, last = self.messages[0].seq, self.messages[-1].seq
-        return f"{self.conversation}: messages {first} to {last}{' (there are more)' * self.more}"
+        which = f"message {first}" if first == last else f"messages {first} to {last}"
+        return f"{self.conversation}: {which}{' (there are more)' * self.more}"
 
     def lines(self) -> list[str]:
         return [message.row() for message in self.messages]
@@ -149,10 +161,11 @@ class Receipt(Event):
     read_seq: int = result("read up to here")
 
     def line(self) -> str:
-        read = self.read_seq >= self.received_seq
-        done, seq = ("read", self.read_seq) if read else ("received", self.received_seq)
         what = "" if self.conversation == self.user else f" {self.conversation}"
-        return f"({self.user} has {done}{what} up to message {seq})"
+        if self.read_seq == 0:
+            return f"({self.user} has received{what} up to message {self.received_seq})"
+        ahead = f", received up to {self.received_seq}" * (self.received_seq > self.read_seq)
+        return f"({self.user} has read{what} up to message {self.read_seq}{ahead})"
 
 
 @event("delivery")
@@ -167,4 +180,5 @@ class Delivery(Event):
 
     def line(self) -> str:
         why = f": {self.code}" if self.code else ""
-        return f"(message {self.seq} to {self.conversation} was {self.state}{why})"
+        which = "a message" if self.seq is None else f"message {self.seq}"
+        return f"({which} to {self.conversation} was {self.state}{why})"

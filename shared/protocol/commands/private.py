@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.protocol.commands.messages import Message, Page, Sent, idempotency_key, summary
+from shared.protocol.commands.messages import Message, Page, Sent, counted, idempotency_key, summary
 from shared.protocol.kinds import LOCAL_NAME, MESSAGE_TEXT, USER, Number
 from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
@@ -33,11 +33,12 @@ class PrivateChats(Reply):
 
     def sentence(self) -> str:
         count = len(self.conversations)
-        return f"{count} private chat{'s' * (count != 1)}" if count else "No private chat yet"
+        return counted(count, "private chat") if count else "No private chat yet"
 
     def lines(self) -> list[str]:
         return [
-            f"{c.conversation}: {c.last_seq} messages, {c.unread} unread{summary(c.last)}"
+            f"{c.conversation}: {counted(c.last_seq, 'message')}, "
+            f"{c.unread} unread{summary(c.last)}"
             for c in self.conversations
         ]
 

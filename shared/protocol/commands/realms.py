@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.protocol.commands.messages import counted
 from shared.protocol.kinds import LOCAL_NAME, Number, Text
 from shared.protocol.spec import (
     Event,
@@ -14,6 +15,7 @@ from shared.protocol.spec import (
     record,
     result,
 )
+from shared.protocol.values import in_words
 
 
 @record
@@ -49,12 +51,12 @@ class Realms(Reply):
 
     def sentence(self) -> str:
         count = len(self.realms)
-        return f"{count} realm{'s' * (count != 1)}" if count else "No other realm is known here"
+        return counted(count, "realm") if count else "No other realm is known here"
 
     def lines(self) -> list[str]:
         return [
-            f"{r.realm} {r.address}:{r.port} {r.state}, link {r.link}, {r.queued} queued, "
-            f"{r.fingerprint}"
+            f"{r.realm} {in_words(r.address)}:{r.port} {r.state}, link {r.link}, "
+            f"{r.queued} queued, {r.fingerprint}"
             for r in self.realms
         ]
 
@@ -102,7 +104,7 @@ class AddRealm(Request[RealmAdded]):
     name: str = arg("what to call it here", LOCAL_NAME)
     address: str = arg("its host, with wss:// before it for TLS", Text(255, one_line=True))
     port: int = arg("its port", Number(1, 65535))
-    fingerprint: str | None = arg("the key it must have", Text(128), default=None)
+    fingerprint: str | None = arg("the key it must have", Text(128, one_line=True), default=None)
 
 
 @command("listrealm")
