@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, select, text
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, GroupAddress
@@ -347,133 +343,6 @@ async def test_closing_writes_what_was_posted_just_before(tmp_path: Path) -> Non
     await book.close()
     database.close()
     assert answered == [entry] and entry.result == 7
-
-
-@dataclass
-class Model:
-    """What should be stored, in plain lists."""
-
-    members: set[int] = field(default_factory=lambda: {1, 2})
-    posts: dict[object, list[tuple[int, str]]] = field(default_factory=dict)
-    keys: dict[tuple[int, str], tuple[object, int]] = field(default_factory=dict)
-
-    def place(self, sender: int, to: int) -> object:
-        return "group" if to == 0 else frozenset((sender, to))
-
-
-STEP = st.one_of(
-    st.tuples(
-        st.just("say"),
-        st.integers(1, 3),
-        st.sampled_from([0, 0, 1, 2, 3]),
-        st.sampled_from([None, None, "k", "l"]),
-        st.booleans(),
-    ),
-    st.tuples(st.sampled_from(["join", "leave"]), st.integers(2, 3)),
-    st.tuples(st.just("refuse")),
-)
-BATCHES = st.lists(st.lists(STEP, min_size=1, max_size=12), min_size=1, max_size=6)
-
-
-def join_or_leave(kind: str, user_id: int) -> Write:
-    def change(tx: Connection, now: int) -> None:
-        group = conversations.load(tx, number=1)
-        assert group is not None
-        if kind == "leave":
-            if user_id in group.members:
-                conversations.leave(tx, group, user_id)
-        elif user_id not in group.members:
-            name = {2: "bob", 3: "carol"}[user_id]
-            conversations.join(tx, group, users.existing(tx, name))
-
-    return Write(change)
-
-
-def refuse_all(tx: Connection, now: int) -> None:
-    raise REFUSED
-
-
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(batches=BATCHES)
-async def test_random_batches_agree_with_a_simple_model(batches: list[list[Any]]) -> None:
-    """Copies stay in the hands of their users for as long as they like, as stale as they get."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with World(Path(folder)) as world:
-            await world.add_users("alice", "bob", "carol")
-            await make_group(world, "alice", "bob")
-            model, copies = Model(), {}
-            for batch in batches:
-                await _one_batch(world, model, copies, batch)
-            await _check(world, model)
-
-
-async def _one_batch(world: World, model: Model, copies: dict[Any, Any], batch: list[Any]) -> None:
-    names = {1: "alice", 2: "bob", 3: "carol"}
-    entries: list[Entry] = []
-    expected: list[tuple[Draft, object]] = []
-    for step in batch:
-        if step[0] == "say":
-            _, sender, to, key, use_copy = step
-            target = Address(names[to]) if to else GROUP
-            place = model.place(sender, to)
-            copy = copies.get(place) if use_copy else None
-            if copy is not None and sender not in copy.members:
-                copy = None
-            word = f"{len(model.posts)}.{len(entries)}"
-            draft = say(sender, target, word, key=key, cached=copy)
-            entries.append(draft)
-            if key is not None and (sender, key) in model.keys:
-                expected.append((draft, (True, model.keys[sender, key])))
-            elif to == 0 and sender not in model.members:
-                expected.append((draft, ErrorCode.UNKNOWN_GROUP))
-            else:
-                posts = model.posts.setdefault(place, [])
-                posts.append((sender, word))
-                if key is not None:
-                    model.keys[sender, key] = (place, len(posts))
-                expected.append((draft, (False, (place, len(posts)))))
-        elif step[0] == "refuse":
-            entries.append(Write(refuse_all))
-        else:
-            entries.append(join_or_leave(*step))
-            (model.members.add if step[0] == "join" else model.members.discard)(step[1])
-    await commit(world.realm.journal, *entries)
-    for draft, what in expected:
-        if isinstance(what, ErrorCode):
-            assert draft.error is not None and draft.error.code is what
-            continue
-        assert draft.error is None
-        found = draft.conversation
-        assert found is not None
-        place = "group" if found.number else frozenset(found.members)
-        assert (draft.duplicate, (place, draft.seq)) == what
-        copies[place] = found
-
-
-async def _check(world: World, model: Model) -> None:
-    def ask(tx: Connection) -> dict[object, list[tuple[int, str]]]:
-        found: dict[object, list[tuple[int, str]]] = {}
-        for (id,) in tx.execute(select(messages.c.conversation_id).distinct()).all():
-            conversation = conversations.load(tx, id=id)
-            assert conversation is not None
-            rows = tx.execute(
-                select(messages.c.seq, messages.c.sender_id, messages.c.text)
-                .where(messages.c.conversation_id == id)
-                .order_by(messages.c.seq)
-            ).all()
-            assert [row.seq for row in rows] == list(range(1, conversation.last_seq + 1))
-            place = "group" if conversation.number else frozenset(conversation.members)
-            found[place] = [(row.sender_id, row.text) for row in rows]
-        ids = tx.scalar(select(func.count(messages.c.id.distinct())))
-        assert ids == sum(map(len, found.values()))
-        return found
-
-    assert await world.realm.database.read(ask) == {p: m for p, m in model.posts.items() if m}
 
 
 def test_the_id_of_a_message_is_never_used_twice() -> None:
