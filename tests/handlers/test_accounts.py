@@ -218,7 +218,7 @@ async def test_events_are_held_back_until_the_sign_in_is_answered(world: World) 
     assert (reply["command"], reply["status"]) == ("resume", "OK")
     assert reply["unread"] == {"alice": sent}
     assert (await alice.ask("send", to="bob", text="after"))["seq"] == sent + 1
-    texts = []
+    texts: list[str] = []
     while texts[-1:] != ["after"]:
         texts.append(orjson.loads(await late.frame())["text"])
     assert texts[-2:] == ["between", "after"]
@@ -233,7 +233,7 @@ async def test_no_message_is_missed_around_a_sign_in(world: World) -> None:
         while not answered.done():
             await alice.ask("send", to="bob", text="hi")
         total = (await alice.ask("send", to="bob", text="end"))["seq"]
-        pushed = []
+        pushed: list[int] = []
         while pushed[-1:] != [total]:
             pushed.append(orjson.loads(await late.frame())["seq"])
         unread = orjson.loads(await answered)["unread"].get("alice", 0)

@@ -80,7 +80,7 @@ EVENT = {
 }
 WITHOUT_SESSION = {"register", "auth", "resume", "help", "format", "ping"}
 CONTENT = b"hello"
-NEEDS = {
+NEEDS: dict[str, dict[str, Any]] = {
     "register": {"user": "dave", "real_name": "Dave", "password": "secret1", "country": "Peru"},
     "auth": {"user": "bob", "password": "secret1"},
     "passwd": {"old_password": "secret1", "new_password": "secret2"},
@@ -130,7 +130,7 @@ async def alice(world: World) -> Person:
 
 async def arguments(alice: Person, command: str) -> dict[str, Any]:
     """Return arguments with which a command succeeds."""
-    needs: dict[str, Any] = dict(NEEDS.get(command, {}))
+    needs = dict(NEEDS.get(command, {}))
     if command == "resume":
         needs["token"] = alice.token
     elif command == "chunk":

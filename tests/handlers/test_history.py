@@ -86,7 +86,7 @@ async def test_a_page_ends_at_512_kib_and_leaves_nothing_out(world: World, text:
         found, more = await seqs(bob, after=forwards[-1] if forwards else 0, limit=200)
         assert 0 < len(found) < 70
         forwards += found
-    more, bound = True, {}
+    more, bound = True, dict[str, int]()
     while more:
         found, more = await seqs(bob, **bound, limit=200)
         backwards = found + backwards

@@ -121,5 +121,14 @@ async def test_sync_marks_nothing(world: World) -> None:
 
 async def test_positions_must_be_conversations_and_whole_numbers(world: World) -> None:
     (bob,) = await world.log_in("bob")
-    for have in ([], None, {"alice": "1"}, {"alice": -1}, {"al ice": 1}, {"#0": 1}, {"a": True}):
+    wrong: list[object] = [
+        [],
+        None,
+        {"alice": "1"},
+        {"alice": -1},
+        {"al ice": 1},
+        {"#0": 1},
+        {"a": True},
+    ]
+    for have in wrong:
         assert await bob.refused("sync", have=have) == "bad_arguments"
