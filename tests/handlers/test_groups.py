@@ -142,7 +142,7 @@ async def test_nothing_of_a_group_is_for_those_who_are_not_in_it(world: World) -
     await alice.ask("sendg", group=group, text="hi")
     await bob.ask("leavegroup", group=group)
     for stranger in (bob, carol):
-        for command, more in [
+        asked: list[tuple[str, dict[str, Any]]] = [
             ("sendg", {"group": group, "text": "hi"}),
             ("sendgroupfile", {"group": group, "name": "a", "data": "aGk="}),
             ("invitegroup", {"group": group, "user": "carol"}),
@@ -154,7 +154,8 @@ async def test_nothing_of_a_group_is_for_those_who_are_not_in_it(world: World) -
             ("read", {"conversation": group, "seq": 1}),
             ("received", {"conversation": group, "seq": 1}),
             ("upload", {"to": group, "name": "a", "size": 1, "sha256": "0" * 64}),
-        ]:
+        ]
+        for command, more in asked:
             assert await stranger.refused(command, **more) == "unknown_group", command
         assert (await stranger.ask("listgroup"))["groups"] == []
 
