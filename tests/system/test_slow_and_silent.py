@@ -21,7 +21,7 @@ from tests.realserver import RealServer
 
 MIB = 2**20
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
-GROWTH = 40 * MIB
+GROWTH = 24 * MIB
 """What one bad peer may cost in memory; its 4 MiB and what the system keeps for reuse."""
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
