@@ -88,7 +88,6 @@ def test_full_buckets_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatc
     assert len(buckets._levels) == 1
 
 
-@pytest.mark.xfail(reason="above KEPT every take looks at every bucket")
 def test_many_buckets_that_are_not_full_cost_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pairs of address and account are chosen by whoever guesses passwords."""
     looked: list[int] = []

@@ -162,6 +162,10 @@ class Person:
         self._paused = False
         asyncio.get_running_loop().call_soon(self._go_on)
 
+    @property
+    def congested(self) -> bool:
+        return False
+
     async def room(self) -> None:
         """There always is."""
 

@@ -10,11 +10,12 @@ import os
 import resource
 import signal
 import ssl
+import time
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, update
 
 from ws_server.gate import Gate
 from ws_server.limits import Limits
@@ -28,11 +29,12 @@ from ws_server.store import files
 from ws_server.store.blobs import Blobs
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
+from ws_server.store.schema import meta
 
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 3600.0
-"""Seconds between two rounds of forgetting abandoned uploads."""
+"""Seconds between two sweeps of what was abandoned."""
 
 
 class Refused(Exception):
@@ -132,14 +134,16 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         passwords=passwords,
         limits=Limits(settings.rate_limits == "on"),
         pieces=Pieces(blobs),
+        max_file=settings.max_file * 2**20,
+        max_user_files=settings.max_user_files * 2**20,
     )
-    await sweep(realm)
+    await sweep(realm, age=0)
     gate = Gate(realm)
     stack.push_async_callback(gate.close)
     metrics = Metrics()
     listener = Listener(
         gate,
-        ready=lambda: is_ready(realm),
+        ready=Readiness(realm),
         metrics=metrics.text,
         origins=split(settings.origins),
         trusted_proxies=settings.networks,
@@ -159,21 +163,35 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     return Server(realm, gate, listener, port)
 
 
-async def is_ready(realm: Realm) -> bool:
-    """Tell whether the store answers, by a write that goes to disk."""
+class Readiness:
+    """Whether the store takes writes, tried at most once a second however many ask."""
 
-    def probe(tx: Connection, now: int) -> None:
-        tx.execute(text("SELECT 1"))
+    def __init__(self, realm: Realm) -> None:
+        self._realm = realm
+        self._tried = 0.0
+        self._ready = False
+        self._lock = asyncio.Lock()
 
-    try:
-        async with asyncio.timeout(5):
-            await realm.journal.write(probe)
-    except Exception:
-        return False
-    return True
+    async def __call__(self) -> bool:
+        async with self._lock:
+            if time.monotonic() - self._tried > 1:
+                self._ready = await self._try()
+                self._tried = time.monotonic()
+            return self._ready
+
+    async def _try(self) -> bool:
+        def probe(tx: Connection, now: int) -> None:
+            tx.execute(update(meta).where(meta.c.key == "epoch").values(key="epoch"))
+
+        try:
+            async with asyncio.timeout(5):
+                await self._realm.journal.write(probe)
+        except Exception:
+            return False
+        return True
 
 
-async def sweep(realm: Realm) -> None:
+async def sweep(realm: Realm, age: float) -> None:
     """Forget abandoned uploads, and contents that no message ever came to carry."""
 
     def forget(tx: Connection, now: int) -> set[str]:
@@ -183,7 +201,7 @@ async def sweep(realm: Realm) -> None:
     uploads = await realm.journal.write(forget)
 
     def remove(tx: Connection) -> int:
-        return realm.blobs.sweep(uploads, lambda sha256: files.referenced(tx, sha256))
+        return realm.blobs.sweep(uploads, lambda hashes: files.unreferenced(tx, hashes), age)
 
     removed = await realm.database.read(remove)
     if removed:
@@ -191,23 +209,18 @@ async def sweep(realm: Realm) -> None:
 
 
 async def keep_house(realm: Realm) -> None:
-    """Forget abandoned uploads from time to time."""
-
-    def forget(tx: Connection, now: int) -> list[str]:
-        return files.forget_abandoned(tx, now)
-
+    """Sweep from time to time."""
     while True:
         await asyncio.sleep(HOUSEKEEPING)
         try:
-            for upload in await realm.journal.write(forget):
-                await realm.blobs.run(realm.blobs.drop_upload, upload)
+            await sweep(realm, age=HOUSEKEEPING)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
 
 
 def measure(metrics: Metrics, realm: Realm, gate: Gate, listener: Listener) -> None:
     """Say what /metrics shows."""
-    metrics.gauge("connections", "open WebSocket connections", lambda: len(listener.connections))
+    metrics.gauge("connections", "open WebSocket connections", lambda: listener.websockets)
     metrics.gauge("users", "users with at least one session", lambda: realm.hub.users)
     metrics.counter("commands", "frames received from clients", lambda: gate.commands)
     metrics.counter("errors", "commands that were refused", lambda: gate.errors)

@@ -60,6 +60,11 @@ class Gate:
             call = text_dialect.parse(frame.decode())
         self._take(session, call, len(frame))
 
+    def resume(self, session: Session) -> None:
+        """The peer took what was written; go on with what waits."""
+        if session.queue:
+            self._next(session)
+
     def receive_binary(self, session: Session) -> None:
         """Take a binary frame, which is no command."""
         error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not understood; send text")
@@ -120,7 +125,7 @@ class Gate:
         request = call.request
         if call.error is None and request is not None:
             registration = HANDLERS[type(request)]
-            if session.unanswered and not registration.journaled:
+            if not registration.journaled and (session.unanswered or session.outlet.congested):
                 return False
             if session.unanswered >= MAX_UNANSWERED:
                 return False

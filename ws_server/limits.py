@@ -19,6 +19,7 @@ class Buckets:
         self._rate = rate
         self._burst = burst
         self._levels: dict[Hashable, tuple[float, float]] = {}
+        self._sweep_above = KEPT
 
     def take(self, key: Hashable, amount: float = 1.0) -> None:
         """Take from the key's bucket.
@@ -32,8 +33,9 @@ class Buckets:
         if level < amount:
             raise rate_limited((amount - level) / self._rate)
         self._levels[key] = (level - amount, now)
-        if len(self._levels) > KEPT:
+        if len(self._levels) > self._sweep_above:
             self._forget_full(now)
+            self._sweep_above = max(KEPT, 2 * len(self._levels))
 
     def give_back(self, key: Hashable, amount: float = 1.0) -> None:
         """Undo a `take` that turned out to cost nothing."""
@@ -54,7 +56,7 @@ def rate_limited(wait: float) -> ChatError:
     return ChatError(
         ErrorCode.RATE_LIMITED,
         "That is too fast; wait a little",
-        retry_after=max(0.1, math.ceil(wait * 10) / 10),
+        retry_after=max(0.1, math.ceil(round(wait * 10, 6)) / 10),
     )
 
 
@@ -86,8 +88,8 @@ class Limits:
         if self.on:
             self._passwords.take((address, account))
 
-    def password_was_right(self, address: str, account: str) -> None:
-        """A right password costs nothing."""
+    def password_was_no_guess(self, address: str, account: str) -> None:
+        """A right password, or one that could not be checked, costs nothing."""
         if self.on:
             self._passwords.give_back((address, account))
 

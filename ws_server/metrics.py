@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
-    PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
@@ -25,7 +24,6 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
 
     def counter(self, name: str, help: str, read: Reading) -> None:
         """Show a number that only rises, as `chat_NAME_total`."""

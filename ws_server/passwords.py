@@ -27,6 +27,11 @@ MAX_WAITING_PER_ADDRESS = 256
 _Job = tuple[Callable[[], object], "asyncio.Future[object]"]
 
 
+def too_many() -> ChatError:
+    """Return the refusal for a password that cannot be looked at now."""
+    return ChatError(ErrorCode.UNAVAILABLE, "Too many are signing in; try again soon")
+
+
 class Passwords:
     """The queue in front of the hashing threads."""
 
@@ -64,13 +69,26 @@ class Passwords:
 
     async def _run(self, job: Callable[[], object], address: str) -> object:
         queued = len(self._waiting.get(address, ()))
-        if self._count >= MAX_WAITING or queued >= MAX_WAITING_PER_ADDRESS:
-            raise ChatError(ErrorCode.UNAVAILABLE, "Too many are signing in; try again soon")
+        if queued >= MAX_WAITING_PER_ADDRESS or not self._has_room(queued):
+            raise too_many()
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(address, deque()).append((job, future))
         self._count += 1
         self._start()
         return await future
+
+    def _has_room(self, queued: int) -> bool:
+        """Make room, if need be, at the cost of the address that has most waiting."""
+        if self._count < MAX_WAITING:
+            return True
+        longest = max(self._waiting.values(), key=len)
+        if len(longest) <= queued + 1:
+            return False
+        _, future = longest.pop()
+        self._count -= 1
+        if not future.done():
+            future.set_exception(too_many())
+        return True
 
     def _start(self) -> None:
         while self._running < THREADS and self._waiting:

@@ -13,7 +13,6 @@ from ws_server.limits import Limits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
 from ws_server.passwords import Passwords
-from ws_server.store import files
 from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
@@ -32,6 +31,8 @@ class Realm:
     passwords: Passwords
     limits: Limits
     pieces: Pieces
+    max_file: int
+    max_user_files: int
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
     home: str = ""
@@ -64,7 +65,7 @@ class Realm:
             frame=MAX_FRAME,
             text=MAX_TEXT,
             whole_file=MAX_WHOLE_FILE,
-            file=files.MAX_FILE,
-            user_files=files.MAX_USER_FILES,
+            file=self.max_file,
+            user_files=self.max_user_files,
             page=MAX_PAGE,
         )

@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
     realms: Literal["open", "admin", "closed"] = Field("open", description="who may add realms")
     public: bool = Field(False, description="refuse links to loopback and private addresses")
+    max_file: int = Field(100, ge=1, description="MiB of content of one file")
+    max_user_files: int = Field(1024, ge=1, description="MiB of all files of one user together")
     origins: str = Field("", description="web origins that may connect, by comma; all if empty")
     trusted_proxies: str = Field(
         "", description="networks, by comma, whose X-Forwarded-For is believed"

@@ -181,6 +181,8 @@ class Positions:
     def from_json(self, value: object) -> dict[values.Conversation, int]:
         if not isinstance(value, dict):
             raise BadValue("must be an object of conversation and last seq")
+        if len(value) > values.MAX_POSITIONS:
+            raise BadValue(f"can name at most {values.MAX_POSITIONS:,} conversations")
         return {
             CONVERSATION.from_json(conversation): SEQ.from_json(seq)
             for conversation, seq in value.items()

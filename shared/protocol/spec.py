@@ -78,7 +78,7 @@ class Spec:
 
     def refusal(self, spelling: str, arg: Arg | None, why: str) -> ChatError:
         """Return the `bad_arguments` of this command, which shows its usage."""
-        what = f"{arg.name} {why}" if arg else why
+        what = f"{arg.name}: {why}" if arg else why
         usage = self.usage(spelling)
         return ChatError(ErrorCode.BAD_ARGUMENTS, f"{what}. Usage: {usage}")
 
@@ -323,8 +323,8 @@ def specs() -> list[Spec]:
 def unknown_command(name: str) -> ChatError:
     """Return the `bad_command` that names the nearest command."""
     near = difflib.get_close_matches(name[:64].lower(), TABLE, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
-    shown = name if NAME.fullmatch(name) else "this"
+    hint = f"; did you mean {near[0]}?" if near else "."
+    shown = name if NAME.fullmatch(name) else "This"
     return ChatError(
-        ErrorCode.BAD_COMMAND, f"{shown} is not a command; {hint}Type help for the list"
+        ErrorCode.BAD_COMMAND, f"{shown} is not a command{hint} Type help for the list"
     )

@@ -109,8 +109,7 @@ def format_reply(reply: Reply) -> str:
 def format_error(error: ChatError) -> str:
     """Return `ERROR CODE SENTENCE`."""
     wait = f" (try again in {error.retry_after:g} s)" if error.retry_after is not None else ""
-    held = "".join(f"; {name} is {value}" for name, value in error.values.items())
-    return f"ERROR {error.code} {in_words(error.message)}{held}{wait}"
+    return f"ERROR {error.code} {in_words(error.message)}{wait}"
 
 
 def format_event(event: Event) -> str:

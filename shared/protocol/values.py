@@ -18,6 +18,8 @@ MAX_LABEL: Final = 64
 """Bytes of a reply label (`id`) and of an idempotency key."""
 MAX_NUMBER: Final = 2**53 - 1
 """Largest whole number that every JSON implementation keeps exactly (RFC 8259, section 6)."""
+MAX_POSITIONS: Final = 10_000
+"""Conversations that one sync may name."""
 MAX_GROUP_NAME: Final = 128
 MAX_REAL_NAME: Final = 128
 MIN_PASSWORD, MAX_PASSWORD = 6, 128

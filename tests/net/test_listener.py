@@ -93,7 +93,6 @@ async def test_metrics_are_prometheus_text_and_count(world: World) -> None:
     await client.close()
 
 
-@pytest.mark.xfail(reason="python_info tells everybody the version of Python")
 async def test_metrics_tell_no_version(world: World) -> None:
     assert "version=" not in (await raw(world, "GET /metrics HTTP/1.1"))[2]
 
@@ -262,7 +261,6 @@ async def test_who_does_not_sign_in_in_time_is_closed(
     await member.close()
 
 
-@pytest.mark.xfail(reason="closed connections are kept until their time to sign in is over")
 async def test_a_connection_that_is_gone_is_forgotten(world: World) -> None:
     for _ in range(20):
         async with connect(url(world), proxy=None) as socket:

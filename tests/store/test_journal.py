@@ -229,11 +229,7 @@ FAULTS = [
     (disk_full, ErrorCode.UNAVAILABLE),
     (programming_error, ErrorCode.INTERNAL),
     (constraint, ErrorCode.INTERNAL),
-    pytest.param(
-        constraint_found_by_the_commit,
-        ErrorCode.INTERNAL,
-        marks=pytest.mark.xfail(reason="a transaction whose commit failed stays open"),
-    ),
+    (constraint_found_by_the_commit, ErrorCode.INTERNAL),
 ]
 
 
@@ -332,7 +328,6 @@ async def test_closing_writes_what_waits_during_a_commit(tmp_path: Path) -> None
         assert len(await world.realm.database.read(texts)) == 600
 
 
-@pytest.mark.xfail(reason="what was posted in the same pass of the loop is forgotten")
 async def test_closing_writes_what_was_posted_just_before(tmp_path: Path) -> None:
     database = Database.open(f"sqlite:///{tmp_path / 'chat.db'}")
     book = Journal(database)

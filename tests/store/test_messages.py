@@ -136,7 +136,6 @@ async def test_a_copy_whose_seq_another_moved_is_noticed(world: World) -> None:
     assert last is not None and last.last_seq == 4
 
 
-@pytest.mark.xfail(reason="the second pass believes the first run's count")
 async def test_a_write_between_two_drafts_that_moves_the_seq_is_noticed(world: World) -> None:
     copy = await begun(world)
     before = say(ALICE, Address("bob"), "before", cached=copy)
@@ -205,10 +204,7 @@ async def test_a_kicked_sender_is_refused_even_with_an_old_copy_in_flight(
 
 @pytest.mark.parametrize(
     "copy_first",
-    [
-        pytest.param(True, marks=pytest.mark.xfail(reason="a fresh copy proves an old one right")),
-        False,
-    ],
+    [True, False],
 )
 async def test_an_old_copy_is_noticed_beside_a_fresh_one(world: World, copy_first: bool) -> None:
     """Somebody just invited has no copy; his post may not prove another's old one right."""
@@ -227,7 +223,6 @@ async def test_a_message_before_the_kick_stays_and_one_behind_it_is_refused(worl
     assert before.conversation is not None and BOB in before.conversation.members
 
 
-@pytest.mark.xfail(reason="a fresh copy proves an old one right")
 async def test_who_was_invited_in_the_batch_may_write_and_is_told(world: World) -> None:
     copy = await make_group(world, "alice", "bob")
     old, new = say(ALICE, GROUP, cached=copy), say(CAROL, GROUP)
@@ -338,7 +333,6 @@ async def test_an_upload_ends_with_the_message_that_carries_its_file(world: Worl
     assert await world.realm.database.read(_count_uploads) == 0
 
 
-@pytest.mark.xfail(reason="nobody looks whether the upload was still open")
 async def test_an_upload_makes_one_message_even_if_two_sessions_end_it(world: World) -> None:
     """Section 6: the message appears once, after the sha256 matched."""
     await _upload(world, "u_1")
@@ -357,7 +351,6 @@ async def test_an_upload_makes_one_message_even_if_two_sessions_end_it(world: Wo
     assert len(await world.realm.database.read(texts)) == 1
 
 
-@pytest.mark.xfail(reason="a refused draft keeps what it did before")
 async def test_an_upload_whose_message_is_refused_goes_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,7 +363,6 @@ async def test_an_upload_whose_message_is_refused_goes_on(
     assert await world.realm.database.read(_count_uploads) == 1
 
 
-@pytest.mark.xfail(reason="the upload of a repeated message stays open")
 async def test_an_upload_ends_with_a_repeated_key_too(world: World) -> None:
     await _upload(world, "u_1")
     file = StoredFile("f_1", "a.txt", 3, "text/plain", "0" * 64)

@@ -53,8 +53,10 @@ async def register(ctx: Context, request: Register) -> Write:
 
 @handles(Auth)
 async def auth(ctx: Context, request: Auth) -> SignedIn:
-    user = await ctx.realm.database.read(users.find, request.user)
-    await check_password(ctx, request.user, user, request.password)
+    name, at, realm = request.user.partition("@")
+    name = name if at and fold(realm) == ctx.realm.home else request.user
+    user = await ctx.realm.database.read(users.find, name)
+    await check_password(ctx, name, user, request.password)
     assert user is not None
     token = secrets.token_urlsafe(32)
     hashed = users.hash_token(token)
@@ -79,9 +81,14 @@ async def check_password(
     realm, address = ctx.realm, ctx.session.address
     realm.limits.password(address, fold(account))
     stored = user.password if user else None
-    if not await realm.passwords.verify(stored, password, address):
+    try:
+        fits = await realm.passwords.verify(stored, password, address)
+    except ChatError:
+        realm.limits.password_was_no_guess(address, fold(account))
+        raise
+    if not fits:
         raise wrong_password()
-    realm.limits.password_was_right(address, fold(account))
+    realm.limits.password_was_no_guess(address, fold(account))
 
 
 @handles(Resume)
@@ -94,7 +101,8 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
     user = await ctx.realm.journal.write(use)
     if user is None:
         raise ChatError(
-            ErrorCode.BAD_CREDENTIALS, "This token has ended; sign in with auth <user> <password>"
+            ErrorCode.BAD_CREDENTIALS,
+            "This token is unknown or has ended; sign in with auth <user> <password>",
         )
     return await _signed_in(ctx, user, request.token)
 
@@ -102,12 +110,20 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
 async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     realm = ctx.realm
     # First listen, then count: a message in between is pushed, and none is missed.
+    before = ctx.session.account
     realm.hub.sign_in(ctx.session, Account(user.id, user.name, users.hash_token(token)))
+    try:
+        unread = await realm.database.read(reading.unread, user.id)
+    except BaseException:
+        realm.hub.sign_out(ctx.session)
+        if before is not None:
+            realm.hub.sign_in(ctx.session, before)
+        raise
     return SignedIn(
         user=user.name,
         realm=realm.name,
         token=token,
-        unread=await realm.database.read(reading.unread, user.id),
+        unread=unread,
         epoch=realm.database.epoch,
         protocol=PROTOCOL,
         limits=realm.limits_on_the_wire(),

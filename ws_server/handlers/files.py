@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from sqlalchemy import Connection
@@ -24,13 +25,15 @@ from ws_server.context import Context, handles
 from ws_server.net.file_lane import FileLane
 from ws_server.net.session import Session
 from ws_server.realm import Realm
-from ws_server.store import conversations, files
+from ws_server.store import conversations, files, messages
 from ws_server.store.blobs import Blobs
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.messages import Draft, new_id
 
 MAX_PUSHED = 8 * 2**20
 """Bytes up to which a file's content is pushed behind its message."""
+TOUCH_EVERY = 3600 * 1000
+"""Milliseconds after which a chunk notes again that its upload is alive."""
 CHUNK = 128 * 1024
 """Raw bytes asked for in one `chunk`: 171 KiB of base64."""
 
@@ -55,22 +58,28 @@ async def _whole_file(
             ErrorCode.TOO_LARGE,
             f"One frame carries at most {MAX_WHOLE_FILE:,} bytes of a file; use upload and chunk",
         )
-    account = ctx.user
+    account, realm = ctx.user, ctx.realm
+    draft = Draft(account.id, target, key=key, quota=realm.max_user_files)
 
-    def check(tx: Connection) -> None:
-        files.check_quota(tx, account.id, len(content))
+    def check(tx: Connection) -> bool:
+        """Find out before anything is stored what would refuse the message, or repeat it."""
+        if key is not None and messages.is_used(tx, account.id, key):
+            return False
+        conversations.find(tx, account.id, target, only=(account.id,))
+        files.check_quota(tx, account.id, len(content), realm.max_user_files)
+        return True
 
-    await ctx.realm.database.read(check)
-    sha256 = await ctx.realm.blobs.run(ctx.realm.blobs.put, content)
-    file = StoredFile(new_id("f"), name, len(content), files.guess_type(name), sha256)
-    return Draft(account.id, target, file=file, key=key)
+    if await realm.database.read(check):
+        sha256 = await realm.blobs.run(realm.blobs.put, content)
+        draft.file = StoredFile(new_id("f"), name, len(content), files.guess_type(name), sha256)
+    return draft
 
 
 @handles(Upload)
 async def upload(ctx: Context, request: Upload) -> UploadOpened:
-    if request.size > files.MAX_FILE:
-        raise ChatError(ErrorCode.TOO_LARGE, f"A file may have at most {files.MAX_FILE:,} bytes")
-    account, blobs = ctx.user, ctx.realm.blobs
+    account, realm = ctx.user, ctx.realm
+    if request.size > realm.max_file:
+        raise ChatError(ErrorCode.TOO_LARGE, f"A file may have at most {realm.max_file:,} bytes")
     wanted = OpenUpload(
         id=new_id("u"),
         user_id=account.id,
@@ -79,15 +88,16 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
         size=request.size,
         sha256=request.sha256,
         key=request.idempotency_key,
+        touched=0,
     )
 
     def begin(tx: Connection, now: int) -> OpenUpload:
-        conversations.find(tx, account.id, request.to)
-        return files.open_upload(tx, wanted, now)
+        conversations.find(tx, account.id, request.to, only=(account.id,))
+        return files.open_upload(tx, wanted, now, realm.max_user_files)
 
-    opened: OpenUpload = await ctx.realm.journal.write(begin)
-    async with blobs.lock(opened.id):
-        offset = await blobs.run(blobs.upload_offset, opened.id, opened.size)
+    opened: OpenUpload = await realm.journal.write(begin)
+    async with realm.blobs.lock(opened.id):
+        offset = await realm.blobs.run(realm.blobs.upload_offset, opened.id, opened.size)
     return UploadOpened(opened.id, offset, CHUNK)
 
 
@@ -98,12 +108,21 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
     async with realm.blobs.lock(opened.id):
         done = await realm.blobs.run(_take_chunk, realm.blobs, opened, request)
     if not done:
+        if time.time() * 1000 - opened.touched > TOUCH_EVERY:
+            await realm.journal.write(lambda tx, now: files.touch(tx, opened.id, now))
         return ChunkTaken(request.offset + len(request.data))
     file = StoredFile(
         new_id("f"), opened.name, opened.size, files.guess_type(opened.name), opened.sha256
     )
     target = parse_conversation(opened.target)
-    return Draft(account.id, target, file=file, key=opened.key, upload=opened.id)
+    return Draft(
+        account.id,
+        target,
+        file=file,
+        key=opened.key,
+        upload=opened.id,
+        quota=realm.max_user_files,
+    )
 
 
 def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:

@@ -87,11 +87,14 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Write:
     account = ctx.user
 
     def invite(tx: Connection, now: int) -> Outcome:
-        group = conversations.group(tx, account.id, request.group)
-        user = users.existing(tx, request.user.user)
+        user = users.find(tx, request.user.user)
+        both = (account.id, user.id if user else account.id)
+        group = conversations.group(tx, account.id, request.group, both)
+        if user is None:
+            raise users.unknown_user(request.user.user)
         if user.id in group.members:
             return Outcome(GroupPerson(f"#{group.number}", user.name))
-        group = conversations.join(tx, group, user)
+        group = conversations.join(tx, conversations.group(tx, account.id, request.group), user)
         reply = GroupPerson(f"#{group.number}", user.name, "is now in")
         return Outcome(reply, [changed(group, user.name, "joined")], group)
 

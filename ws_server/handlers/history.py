@@ -46,11 +46,11 @@ async def inbox_page(
     account = ctx.user
 
     def ask(tx: Connection) -> tuple[Conversation | None, Page, int]:
-        found = conversations.find(tx, account.id, target)
+        found = conversations.find(tx, account.id, target, (account.id,))
         if found is None:
             return None, Page(conversations.known_as(tx, target), [], False), 0
         page = reading.page(tx, account.id, found, before=before, limit=limit)
-        read_seq = reading.read_marks(tx, found)[account.id]
+        read_seq = reading.read_seq(tx, account.id, found)
         return found, Page(found.address(account.id), page.messages, page.more), read_seq
 
     found, page, read_seq = await ctx.realm.database.read(ask)
@@ -70,7 +70,7 @@ async def history(ctx: Context, request: History) -> Page:
     reader = ctx.user.id
 
     def ask(tx: Connection) -> Page:
-        found = conversations.find(tx, reader, request.conversation)
+        found = conversations.find(tx, reader, request.conversation, (reader,))
         if found is None:
             return Page(conversations.known_as(tx, request.conversation), [], False)
         page = reading.page(
@@ -83,10 +83,10 @@ async def history(ctx: Context, request: History) -> Page:
 
 @handles(Read, journaled=True)
 def read(ctx: Context, request: Read) -> Write:
-    account = ctx.user
+    account, me = ctx.user, (ctx.user.id,)
 
     def move(tx: Connection, now: int) -> Outcome:
-        found = conversations.find(tx, account.id, request.conversation)
+        found = conversations.find(tx, account.id, request.conversation, me)
         if found is None:
             return Outcome(ReadUpTo(conversations.known_as(tx, request.conversation), 0))
         marks = reading.mark(tx, account.id, found, read=request.seq)
@@ -98,10 +98,10 @@ def read(ctx: Context, request: Read) -> Write:
 
 @handles(Received, journaled=True)
 def received(ctx: Context, request: Received) -> Write:
-    account = ctx.user
+    account, me = ctx.user, (ctx.user.id,)
 
     def move(tx: Connection, now: int) -> Outcome:
-        found = conversations.find(tx, account.id, request.conversation)
+        found = conversations.find(tx, account.id, request.conversation, me)
         if found is None:
             return Outcome(ReceivedUpTo(conversations.known_as(tx, request.conversation), 0))
         marks = reading.mark(tx, account.id, found, received=request.seq)
@@ -128,7 +128,7 @@ async def sync(ctx: Context, request: Sync) -> Synced:
                 other_received_seq=s.other_received_seq,
                 other_read_seq=s.other_read_seq,
             )
-            for s in missed.standings
+            for s in reading.told(missed.standings)
         ],
         messages=missed.messages if recovered else [],
         more=missed.more and recovered,

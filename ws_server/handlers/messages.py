@@ -38,6 +38,7 @@ def announce(realm: Realm, draft: Draft, session: Session) -> None:
         group_name: str | None = conversation.name
         here = there = f"#{conversation.number}"
         recipients = [user_id for user_id in conversation.members if user_id != sender]
+        realm.cache.put_group(conversation)
     else:
         group_name = None
         here, there = conversation.address(sender), conversation.members[sender].name

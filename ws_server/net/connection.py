@@ -26,6 +26,14 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 4 * 2**20
 """Bytes that may wait for a connection; a slower reader is cut off with 4000."""
+FLUSH_AT = 1 << 20
+"""Bytes to write at once even within one pass of the loop."""
+MAX_SMALL = 512
+"""Frames that may wait one by one for a slow reader before they are joined."""
+STEP = 4 * 1024
+"""Bytes parsed at a time; the smallest frames take 10 of them."""
+MAX_FRAMES = 64
+"""Frames of one connection in one pass of the loop, but for what the last STEP holds."""
 CLOSE_TIMEOUT = 3.0
 """Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
 
@@ -75,12 +83,60 @@ class Connection(ServerConnection):
         self._out: list[bytes] = []
         self._out_size = 0
         self._queued = False
+        self._joined = 0
+        """How many of `_out` are frames joined already."""
         self._early: list[Frame] = []
+        self._backlog = bytearray()
+        """What came and is not parsed yet, because others had their turn."""
+        self._reading_on = False
+        self._stopped = False
+        """The gate takes no more for now."""
+        self._frames = 0
+        self._ending = False
         self._fragments: bytearray | None = None
 
     # From the peer
 
+    def data_received(self, data: bytes) -> None:
+        if self._backlog or self._stopped or len(data) > STEP:
+            self._backlog += data
+            if not self._reading_on and not self._stopped:
+                self.transport.pause_reading()
+                self._read_on()
+        else:
+            self._parse(data)
+
+    def _read_on(self) -> None:
+        """Parse what waits, at most about MAX_FRAMES in one pass, so that nobody starves others."""
+        self._reading_on = False
+        self._frames = 0
+        while self._backlog and not self._stopped and self._frames < MAX_FRAMES:
+            piece = bytes(self._backlog[:STEP])
+            del self._backlog[:STEP]
+            self._parse(piece)
+        if self.transport.is_closing():
+            self._backlog.clear()
+        elif self._backlog and not self._stopped:
+            self._reading_on = True
+            self.loop.call_soon(self._read_on)
+        elif not self._stopped:
+            self.transport.resume_reading()
+
+    def _parse(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > MAX_WAITING:
+            # Only pongs come here, which the library writes past us.
+            self.transport.abort()
+        elif self.protocol.state is State.CLOSING:
+            self._cut_off_later()
+
+    def eof_received(self) -> None:
+        super().data_received(bytes(self._backlog))
+        self._backlog.clear()
+        super().eof_received()
+
     def process_event(self, event: Event) -> None:
+        self._frames += 1
         if not isinstance(event, Frame):
             super().process_event(event)
             return
@@ -136,8 +192,9 @@ class Connection(ServerConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._backlog.clear()
         self._listener.connections.discard(self)
-        self._out.clear()
+        self._drop_out()
         if self.session is not None:
             self._listener.gate.leave(self.session)
 
@@ -151,41 +208,61 @@ class Connection(ServerConnection):
         if not self._queued:
             self._queued = True
             self._listener.writer.add(self)
+        if self._out_size > FLUSH_AT:
+            self._flush_now()
 
     def flush(self) -> None:
         """Write what waits, unless the peer takes nothing more now."""
         self._queued = False
+        self._flush_now()
+
+    def _flush_now(self) -> None:
         if self.protocol.state is not State.OPEN:
-            self._out.clear()
-            self._out_size = 0
-        elif self.paused:
-            # Kept here, where the frames are shared between connections.
-            if self._out_size + self.transport.get_write_buffer_size() > MAX_WAITING:
-                self._out.clear()
-                self._out_size = 0
-                self.close_with(4000, "too slow; resume and sync")
-        else:
+            self._drop_out()
+        elif not self.paused:
             self._write_out()
+        elif self._out_size + self.transport.get_write_buffer_size() > MAX_WAITING:
+            self._drop_out()
+            self.close_with(4000, "too slow; resume and sync")
+        elif len(self._out) - self._joined > MAX_SMALL:
+            # As objects of their own, small frames take many times their size.
+            self._out[self._joined :] = [b"".join(self._out[self._joined :])]
+            self._joined += 1
 
     def _write_out(self) -> None:
         if self._out:
             self.transport.write(b"".join(self._out))
-            self._out.clear()
-            self._out_size = 0
+            self._drop_out()
+
+    def _drop_out(self) -> None:
+        self._out.clear()
+        self._out_size = 0
+        self._joined = 0
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self.flush()
+        if self.session is not None and not self.paused:
+            self._listener.gate.resume(self.session)
+
+    @property
+    def congested(self) -> bool:
+        return self.paused
 
     async def room(self) -> None:
         while self.paused:
             await self.drain()
 
     def pause_reading(self) -> None:
+        self._stopped = True
         self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self.transport.is_closing():
+        self._stopped = False
+        if self._backlog and not self._reading_on:
+            self._reading_on = True
+            self.loop.call_soon(self._read_on)
+        elif not self._backlog and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def close_with(self, code: int, reason: str) -> None:
@@ -198,6 +275,12 @@ class Connection(ServerConnection):
             self._write_out()
             self.protocol.send_close(code, reason)
             self.send_data()
+            self._cut_off_later()
+
+    def _cut_off_later(self) -> None:
+        """A peer that does not answer a close frame is cut off."""
+        if not self._ending:
+            self._ending = True
             self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:

@@ -23,19 +23,22 @@ class Hub:
         self.sign_out(session)
         session.account = account
         if session.open:
-            session.held = []
+            session.hold()
             self._sessions.setdefault(account.id, []).append(session)
 
     def sign_out(self, session: Session) -> None:
         """Let a session act for nobody."""
         if session.account is None:
             return
+        if session.lane is not None:
+            session.lane.close()
         sessions = self._sessions.get(session.account.id, [])
         if session in sessions:
             sessions.remove(session)
         if not sessions:
             self._sessions.pop(session.account.id, None)
         session.account = None
+        session.held = None
 
     def of(self, user_id: int) -> Collection[Session]:
         """Return a user's sessions."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
 import ssl
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from itertools import takewhile
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -53,8 +54,13 @@ class Listener:
         self._servers: list[Server] = []
         self.connections: set[Connection] = set()
         """Every TCP connection, those still in their handshake included."""
-        self._strangers: deque[tuple[float, Connection]] = deque()
+        self._strangers: dict[Connection, float] = {}
         self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def websockets(self) -> int:
+        """How many WebSockets are open."""
+        return sum(connection.session is not None for connection in self.connections)
 
     async def open(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None) -> int:
         """Listen on all hosts and return the port (the one chosen, if `port` is 0).
@@ -80,9 +86,9 @@ class Listener:
                     create_connection=connection_factory(self),  # type: ignore[arg-type]
                     backlog=BACKLOG,
                 )
-            except OSError:
+            except OSError as error:
                 # A machine without IPv6 has no ::1; one address is enough to serve localhost.
-                if host == hosts[-1] and self._servers:
+                if self._servers and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                     continue
                 await self.close()
                 raise
@@ -108,8 +114,11 @@ class Listener:
         assert isinstance(connection, Connection)
         assert connection.request is not None
         connection.begin(Session(connection, self._address(connection)))
-        self._strangers.append((connection.loop.time() + SIGN_IN_TIMEOUT, connection))
-        await connection.wait_closed()
+        self._strangers[connection] = connection.loop.time() + SIGN_IN_TIMEOUT
+        try:
+            await connection.wait_closed()
+        finally:
+            self._strangers.pop(connection, None)
 
     def _address(self, connection: ServerConnection) -> str:
         """Return whom the limits count: the peer, or who a trusted proxy says it speaks for."""
@@ -170,8 +179,9 @@ class Listener:
                 await asyncio.sleep(PING_INTERVAL / steps)
                 for connection in round_[step::steps]:
                     connection.beat()
-                while self._strangers and self._strangers[0][0] <= loop.time():
-                    _, connection = self._strangers.popleft()
+                late = takewhile(lambda item: item[1] <= loop.time(), self._strangers.items())
+                for connection, _ in list(late):
+                    del self._strangers[connection]
                     session = connection.session
                     if session is not None and session.open and session.account is None:
                         connection.close_with(4500, "not signed in in time")

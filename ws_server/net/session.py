@@ -13,6 +13,9 @@ from shared.protocol.errors import ChatError
 from shared.protocol.spec import Reply
 from ws_server.net.file_lane import FileLane
 
+MAX_HELD = 4 * 2**20
+"""Bytes of events that wait for the reply to a sign-in; more closes the connection."""
+
 
 class Outlet(Protocol):
     """Where a session's frames go: a WebSocket, or a list in a test."""
@@ -28,6 +31,10 @@ class Outlet(Protocol):
 
     def resume_reading(self) -> None:
         """Take from the peer again."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer is behind in taking what was written."""
 
     async def room(self) -> None:
         """Wait until the peer has taken most of what was written, or is gone."""
@@ -54,6 +61,7 @@ class Session:
         "error_since",
         "files_pushed",
         "held",
+        "held_bytes",
         "lane",
         "open",
         "outlet",
@@ -81,6 +89,7 @@ class Session:
         """A command that is no journaled one runs."""
         self.held: list[bytes] | None = None
         """Events that wait for the reply to a sign-in; None when nothing is held."""
+        self.held_bytes = 0
         self.error_count = 0
         self.error_since = 0.0
         self.lane: FileLane | None = None
@@ -96,8 +105,16 @@ class Session:
         """Send an event; it waits if the reply to a sign-in has to go first."""
         if self.held is None:
             self.outlet.write(payload)
-        else:
+        elif self.held_bytes < MAX_HELD:
             self.held.append(payload)
+            self.held_bytes += len(payload)
+        else:
+            self.outlet.close_with(4000, "too slow; resume and sync")
+
+    def hold(self) -> None:
+        """Let events wait until `release`; what was held for somebody else is dropped."""
+        self.held = []
+        self.held_bytes = 0
 
     def release(self) -> None:
         """Send what was held."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,6 +34,7 @@ class Blobs:
         for folder in (self._blobs, self._uploads):
             folder.mkdir(mode=0o700, exist_ok=True)
         self._threads = ThreadPoolExecutor(2, "blob", initializer=lower_priority)
+        self._sweeping = threading.Lock()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, upload: str) -> asyncio.Lock:
@@ -55,7 +58,7 @@ class Blobs:
 
     def close(self) -> None:
         """End the threads."""
-        self._threads.shutdown()
+        self._threads.shutdown(cancel_futures=True)
 
     def path(self, sha256: str) -> Path:
         """Return where the blob of this hash is or would be."""
@@ -69,7 +72,7 @@ class Blobs:
         """
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
-        if not path.exists():
+        if not self._renewed(path):
             part = self._uploads / f"{sha256}.{os.urandom(4).hex()}.new"
             try:
                 with open(part, "xb") as file:
@@ -81,6 +84,15 @@ class Blobs:
                 part.unlink(missing_ok=True)
                 raise
         return sha256
+
+    def _renewed(self, path: Path) -> bool:
+        """Tell whether a blob is here, and keep it from the next sweep."""
+        with self._sweeping:
+            try:
+                os.utime(path)
+            except FileNotFoundError:
+                return False
+            return True
 
     def _place(self, part: Path, path: Path) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -143,7 +155,7 @@ class Blobs:
             part.unlink()
             return False
         path = self.path(sha256)
-        if path.exists():
+        if self._renewed(path):
             part.unlink()
         else:
             self._place(part, path)
@@ -156,18 +168,26 @@ class Blobs:
     def _part(self, upload: str) -> Path:
         return self._uploads / upload
 
-    def sweep(self, uploads: set[str], referenced: Callable[[str], bool]) -> int:
+    def sweep(
+        self, uploads: set[str], unreferenced: Callable[[list[str]], set[str]], age: float
+    ) -> int:
         """Remove what no upload and no file refers to, and return how many there were.
 
-        Only at start, when nothing is being stored: a blob comes before the row that names it.
+        Args:
+            unreferenced: Returns those of the given hashes that no file has.
+            age: Seconds for which nobody may have touched it, as a blob comes before the row that
+                names it; 0 when nothing is being stored.
         """
+        before = time.time() - age
         removed = 0
         for part in self._uploads.iterdir():
-            if part.name not in uploads:
+            if part.name not in uploads and part.stat().st_mtime <= before:
                 part.unlink()
                 removed += 1
-        for blob in self._blobs.glob("??/*"):
-            if not referenced(blob.name):
-                blob.unlink()
-                removed += 1
+        for folder in self._blobs.iterdir():
+            for sha256 in unreferenced([blob.name for blob in folder.iterdir()]):
+                with self._sweeping:
+                    if self.path(sha256).stat().st_mtime <= before:
+                        self.path(sha256).unlink()
+                        removed += 1
         return removed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -53,9 +54,17 @@ class Conversation:
 
 
 def load(
-    tx: Connection, *, id: int | None = None, number: int | None = None
+    tx: Connection,
+    *,
+    id: int | None = None,
+    number: int | None = None,
+    only: Collection[int] | None = None,
 ) -> Conversation | None:
-    """Return a conversation with its members, by id or by group number."""
+    """Return a conversation, by id or by group number.
+
+    Args:
+        only: Load just these members of a group, which may have thousands.
+    """
     where = conversations.c.id == id if number is None else conversations.c.number == number
     row = tx.execute(
         select(
@@ -68,19 +77,21 @@ def load(
     ).first()
     if row is None:
         return None
-    people = tx.execute(
+    people = (
         select(members.c.user_id, user_table.c.name, members.c.owner)
         .join(user_table, user_table.c.id == members.c.user_id)
         .where(members.c.conversation_id == row.id)
         .order_by(members.c.place)
     )
+    if only is not None and row.number is not None:
+        people = people.where(members.c.user_id.in_(only))
     return Conversation(
         row.id,
         row.number,
         row.name or "",
         row.version,
         row.last_seq,
-        {user_id: Member(name, owner) for user_id, name, owner in people},
+        {user_id: Member(name, owner) for user_id, name, owner in tx.execute(people)},
     )
 
 
@@ -99,8 +110,16 @@ def reload(tx: Connection, cached: dict[int, Conversation]) -> dict[int, Convers
     return fresh
 
 
-def find(tx: Connection, user_id: int, target: ConversationAddress) -> Conversation | None:
+def find(
+    tx: Connection,
+    user_id: int,
+    target: ConversationAddress,
+    only: Collection[int] | None = None,
+) -> Conversation | None:
     """Return the conversation that `user_id` means by `target`.
+
+    Args:
+        only: Load just these members of a group.
 
     Returns:
         None for a private chat in which nothing was written yet.
@@ -109,7 +128,7 @@ def find(tx: Connection, user_id: int, target: ConversationAddress) -> Conversat
         ChatError: UNKNOWN_USER, or UNKNOWN_GROUP also for a group one is not in.
     """
     if isinstance(target, GroupAddress):
-        return group(tx, user_id, target)
+        return group(tx, user_id, target, only)
     other = users.existing(tx, target.user).id
     found = tx.scalar(
         select(conversations.c.id).where(
@@ -120,13 +139,18 @@ def find(tx: Connection, user_id: int, target: ConversationAddress) -> Conversat
     return None if found is None else load(tx, id=found)
 
 
-def group(tx: Connection, user_id: int, address: GroupAddress) -> Conversation:
+def group(
+    tx: Connection, user_id: int, address: GroupAddress, only: Collection[int] | None = None
+) -> Conversation:
     """Return a group one is a member of.
+
+    Args:
+        only: Load just these of its members; oneself has to be among them.
 
     Raises:
         ChatError: UNKNOWN_GROUP.
     """
-    found = load(tx, number=address.number)
+    found = load(tx, number=address.number, only=only)
     if found is None or user_id not in found.members:
         raise unknown_group(address)
     return found

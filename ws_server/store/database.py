@@ -119,7 +119,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; blocks until running questions have ended."""
-        self._threads.shutdown()
+        self._threads.shutdown(cancel_futures=True)
         self._reading.dispose()
         self._writing.dispose()
 

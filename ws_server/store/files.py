@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mimetypes import MimeTypes
 from typing import Any
 
@@ -13,8 +13,6 @@ from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store.schema import files, members, uploads
 
-MAX_FILE = 100 * 1024 * 1024
-MAX_USER_FILES = 1024 * 1024 * 1024
 MAX_UPLOADS = 100
 """Uploads one user may have under way."""
 UPLOAD_LIFE = 24 * 3600 * 1000
@@ -50,6 +48,8 @@ class OpenUpload:
     size: int
     sha256: str
     key: str | None
+    touched: int
+    """Unix milliseconds, within an hour of the last chunk."""
 
 
 def guess_type(name: str) -> str:
@@ -58,16 +58,26 @@ def guess_type(name: str) -> str:
 
 
 def add(
-    tx: Connection, file: StoredFile, conversation_id: int, owner_id: int, upload: str | None
+    tx: Connection,
+    file: StoredFile,
+    conversation_id: int,
+    owner_id: int,
+    upload: str | None,
+    quota: int,
 ) -> None:
     """Keep a file that a message is about to carry, and end its upload.
 
     Raises:
         ChatError: TOO_LARGE, the owner's quota is used up.
     """
+    coming = 0
     if upload is not None:
-        tx.execute(delete(uploads).where(uploads.c.id == upload))
-    check_quota(tx, owner_id, file.size)
+        coming = tx.scalar(select(uploads.c.size).where(uploads.c.id == upload)) or 0
+        if not coming:
+            raise ChatError(ErrorCode.UNKNOWN_FILE, "This upload has ended; begin it anew")
+    check_quota(tx, owner_id, file.size - coming, quota)
+    if upload is not None:
+        end_upload(tx, upload)
     tx.execute(
         insert(files).values(
             id=file.id,
@@ -81,8 +91,8 @@ def add(
     )
 
 
-def check_quota(tx: Connection, owner_id: int, size: int) -> None:
-    """Refuse a file that would take a user over MAX_USER_FILES, uploads under way included.
+def check_quota(tx: Connection, owner_id: int, size: int, quota: int) -> None:
+    """Refuse a file that would take a user over the quota, uploads under way included.
 
     Raises:
         ChatError: TOO_LARGE.
@@ -93,10 +103,8 @@ def check_quota(tx: Connection, owner_id: int, size: int) -> None:
     coming = tx.scalar(
         select(func.coalesce(func.sum(uploads.c.size), 0)).where(uploads.c.user_id == owner_id)
     )
-    if (kept or 0) + (coming or 0) + size > MAX_USER_FILES:
-        raise ChatError(
-            ErrorCode.TOO_LARGE, f"All your files together may have {MAX_USER_FILES:,} bytes"
-        )
+    if (kept or 0) + (coming or 0) + size > quota:
+        raise ChatError(ErrorCode.TOO_LARGE, f"All your files together may have {quota:,} bytes")
 
 
 _FILE = (files.c.id, files.c.name, files.c.size, files.c.type, files.c.sha256)
@@ -132,6 +140,7 @@ _UPLOAD = (
     uploads.c.size,
     uploads.c.sha256,
     uploads.c.idempotency_key,
+    uploads.c.touched,
 )
 
 
@@ -139,7 +148,7 @@ def _upload(row: Sequence[Any] | None) -> OpenUpload | None:
     return OpenUpload(*row) if row else None
 
 
-def open_upload(tx: Connection, wanted: OpenUpload, now: int) -> OpenUpload:
+def open_upload(tx: Connection, wanted: OpenUpload, now: int, quota: int) -> OpenUpload:
     """Return the upload of the same user, recipient and hash, begun if there is none.
 
     Raises:
@@ -158,10 +167,16 @@ def open_upload(tx: Connection, wanted: OpenUpload, now: int) -> OpenUpload:
     if found is not None:
         if found.size != wanted.size:
             raise ChatError(
-                ErrorCode.CONFLICT, "This upload was begun with another size", size=found.size
+                ErrorCode.CONFLICT,
+                f"This upload was begun with a size of {found.size:,} bytes",
+                size=found.size,
             )
-        touch(tx, found.id, now)
-        return found
+        tx.execute(
+            update(uploads)
+            .where(uploads.c.id == found.id)
+            .values(touched=now, name=wanted.name, idempotency_key=wanted.key)
+        )
+        return replace(found, name=wanted.name, key=wanted.key)
     count = tx.scalar(
         select(func.count()).select_from(uploads).where(uploads.c.user_id == wanted.user_id)
     )
@@ -171,7 +186,7 @@ def open_upload(tx: Connection, wanted: OpenUpload, now: int) -> OpenUpload:
             f"At most {MAX_UPLOADS} uploads at a time; finish one first",
             retry_after=60,
         )
-    check_quota(tx, wanted.user_id, wanted.size)
+    check_quota(tx, wanted.user_id, wanted.size, quota)
     tx.execute(
         insert(uploads).values(
             id=wanted.id,
@@ -213,12 +228,9 @@ def end_upload(tx: Connection, upload_id: str) -> None:
     tx.execute(delete(uploads).where(uploads.c.id == upload_id))
 
 
-def forget_abandoned(tx: Connection, now: int) -> list[str]:
-    """Forget uploads that nobody touched for UPLOAD_LIFE, and return their ids."""
-    abandoned = uploads.c.touched < now - UPLOAD_LIFE
-    ids = list(tx.scalars(select(uploads.c.id).where(abandoned)))
-    tx.execute(delete(uploads).where(abandoned))
-    return ids
+def forget_abandoned(tx: Connection, now: int) -> None:
+    """Forget uploads that nobody touched for UPLOAD_LIFE."""
+    tx.execute(delete(uploads).where(uploads.c.touched < now - UPLOAD_LIFE))
 
 
 def open_uploads(tx: Connection) -> set[str]:
@@ -226,6 +238,10 @@ def open_uploads(tx: Connection) -> set[str]:
     return set(tx.scalars(select(uploads.c.id)))
 
 
-def referenced(tx: Connection, sha256: str) -> bool:
-    """Tell whether any file has this content."""
-    return tx.scalar(select(files.c.id).where(files.c.sha256 == sha256).limit(1)) is not None
+def unreferenced(tx: Connection, hashes: list[str]) -> set[str]:
+    """Return those of these hashes that no file has."""
+    used: set[str] = set()
+    for at in range(0, len(hashes), 500):
+        some = hashes[at : at + 500]
+        used.update(tx.scalars(select(files.c.sha256).where(files.c.sha256.in_(some))))
+    return set(hashes) - used

@@ -86,6 +86,7 @@ class Journal:
         if self._closed or len(self._waiting) >= MAX_WAITING:
             raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits to be written; try again soon")
         self._waiting.append(entry)
+        self._idle.clear()
         if not self._busy and not self._scheduled:
             # At the end of this pass of the loop, so that all its frames share one commit.
             self._scheduled = True
@@ -136,8 +137,11 @@ class Journal:
         # The next commit runs while the loop answers this one.
         self._begin()
         for entry in batch:
-            if entry.done is not None:
-                entry.done(entry)
+            try:
+                if entry.done is not None:
+                    entry.done(entry)
+            except Exception:
+                log.exception("an entry that is on disk was not answered")
         if not self._busy and not self._waiting:
             self._idle.set()
 
@@ -159,6 +163,7 @@ class Journal:
             except Stale:
                 moved = self._write(connection, batch, reload=True)
         except Exception as error:
+            _roll_back(connection)
             refusal = unavailable(error)
             if refusal is None:
                 log.exception("a batch of %d entries was refused", len(batch))
@@ -181,11 +186,18 @@ class Journal:
                     drafts = cast("list[Draft]", list(run))
                     if reload:
                         messages.reload(connection, drafts)
-                    messages.write(connection, drafts, now, moved)
+                    messages.write(connection, drafts, now, moved, reload)
                 else:
                     for entry in cast("Iterable[Write]", run):
                         _apply(connection, entry, now)
         return moved
+
+
+def _roll_back(connection: Connection) -> None:
+    """End the transaction that SQLite keeps open when a commit fails."""
+    driver = connection.connection.driver_connection
+    if driver is not None and driver.in_transaction:
+        driver.rollback()
 
 
 def _apply(tx: Connection, entry: Write, now: int) -> None:

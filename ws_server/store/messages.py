@@ -42,6 +42,8 @@ class Draft:
     text: str = ""
     file: StoredFile | None = None
     key: str | None = None
+    quota: int = 0
+    """Bytes that all files of the sender may have together, if it carries one."""
     upload: str | None = None
     """The upload whose file this is; it ends with the commit."""
 
@@ -73,7 +75,9 @@ Moved = dict[int, tuple[Conversation, int]]
 """Conversations a transaction wrote to, by id, with the last seq they have inside it."""
 
 
-def write(tx: Connection, drafts: list[Draft], now: int, moved: Moved) -> None:
+def write(
+    tx: Connection, drafts: list[Draft], now: int, moved: Moved, reloaded: bool = False
+) -> None:
     """Write the drafts in their order and give each its seq; refusals go to `draft.error`.
 
     Args:
@@ -90,25 +94,36 @@ def write(tx: Connection, drafts: list[Draft], now: int, moved: Moved) -> None:
     repeats: list[tuple[Draft, Draft]] = []
     for draft in drafts:
         draft.error = None
+        draft.duplicate = False
         if draft.key is not None:
             first = first_of.setdefault((draft.sender, draft.key), draft)
             if first is not draft:
                 repeats.append((draft, first))
+                if draft.upload is not None:
+                    files.end_upload(tx, draft.upload)
                 continue
         try:
             conversation = draft.cached or _open(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
+            if id_step := steps.get(conversation.id):
+                # The commit checks one version a conversation, so all copies must be of that one.
+                if id_step[1] != conversation.version:
+                    raise Stale
             if draft.file is not None:
-                files.add(tx, draft.file, conversation.id, draft.sender, draft.upload)
+                files.add(tx, draft.file, conversation.id, draft.sender, draft.upload, draft.quota)
         except ChatError as error:
             draft.error = error
             if draft.key is not None:
                 del first_of[draft.sender, draft.key]
             continue
         id = conversation.id
-        last = moved[id][1] if id in moved else conversation.last_seq
-        old = steps[id][2] if id in steps else last
+        if id in steps:
+            _, _, old, last = steps[id]
+        elif id in moved and draft.cached is not None and not reloaded:
+            old = last = moved[id][1]  # by an earlier run of this batch; the copy is behind
+        else:
+            old = last = conversation.last_seq
         draft.conversation = conversation
         draft.id = new_id("m")
         draft.seq = last + 1
@@ -148,6 +163,16 @@ def _open(
             else conversations.group(tx, draft.sender, draft.target)
         )
     return opened[place]
+
+
+def is_used(tx: Connection, sender: int, key: str) -> bool:
+    """Tell whether a message was written under this idempotency key."""
+    m = messages.c
+    # The index holds only keys that are not null, and the planner must see that it may be used.
+    found = select(m.row).where(
+        m.idempotency_key.is_not(None), m.sender_id == sender, m.idempotency_key == key
+    )
+    return tx.scalar(found) is not None
 
 
 def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draft]:

@@ -21,6 +21,10 @@ PAGE_BYTES = 512 * 1024
 LIST_BYTES = 768 * 1024
 PREVIEW = 256
 """Characters of the newest message shown in a list of conversations."""
+POSITION_BYTES = 384 * 1024
+"""Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
+MAX_COUNTS = 5_000
+"""Unread counts told at sign-in, those of the newest conversations."""
 SYNC_MESSAGES = 500
 """Most messages in one answer to sync."""
 
@@ -152,6 +156,14 @@ def mark(
     return Markers(new_read, new_received, changed)
 
 
+def read_seq(tx: Connection, user_id: int, conversation: Conversation) -> int:
+    """Return one's own read marker."""
+    mine = select(members.c.read_seq).where(
+        members.c.conversation_id == conversation.id, members.c.user_id == user_id
+    )
+    return tx.scalar(mine) or 0
+
+
 def read_marks(tx: Connection, conversation: Conversation) -> dict[int, int]:
     """Return each member's read marker by user id."""
     rows = tx.execute(
@@ -279,8 +291,9 @@ def _sizes(tx: Connection, reader: int) -> dict[int, int]:
 
 
 def unread(tx: Connection, reader: int) -> dict[str, int]:
-    """Return the unread messages by conversation, only counts above 0."""
-    return {s.address: s.unread for s in standings(tx, reader) if s.unread}
+    """Return the unread messages by conversation, only counts above 0, the newest ones first."""
+    counts = [(s.address, s.unread) for s in standings(tx, reader) if s.unread]
+    return dict(counts[:MAX_COUNTS])
 
 
 def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, Message]:
@@ -362,6 +375,16 @@ def missed(tx: Connection, reader: int, have: dict[ConversationAddress, int]) ->
         more = more or after < standing.last_seq
     found.sort(key=itemgetter(0))
     return Missed(all_of_them, [message for _, message in found], more, True)
+
+
+def told(positions: list[Standing]) -> list[Standing]:
+    """Return the first of these that fit one answer beside a page of messages."""
+    size = 0
+    for count, standing in enumerate(positions):
+        size += 220 + len(orjson.dumps(standing.name))
+        if size > POSITION_BYTES:
+            return positions[:count]
+    return positions
 
 
 def _here(address: ConversationAddress) -> str:

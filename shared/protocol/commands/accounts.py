@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, Text
 from shared.protocol.spec import Access, Record, Reply, Request, arg, command, record, result
-from shared.protocol.values import MAX_REAL_NAME, in_words
+from shared.protocol.values import MAX_REAL_NAME, fold, in_words
 
 
 @record
@@ -47,7 +47,7 @@ class SignedIn(Reply):
 
     def lines(self) -> list[str]:
         unread = [f"{conversation}: {count} unread" for conversation, count in self.unread.items()]
-        return [*unread, f"token {self.token}"]
+        return [*unread, f"token {self.token} (to resume; keep it secret)"]
 
 
 @record
@@ -85,12 +85,16 @@ class Me(Reply):
 class Register(Request[Registered]):
     """Create an account. The first one on a realm is its admin."""
 
-    user: str = arg("the name, 1 to 32 of A-Z a-z 0-9 . _ -", LOCAL_NAME)
+    user: str = arg("the name, 1 to 32 of A-Z a-z 0-9 . _ -, but not me", LOCAL_NAME)
     real_name: str = arg(
         "the person's name; one word when typed", Text(MAX_REAL_NAME, one_line=True)
     )
     password: str = arg("6 to 128 characters", NEW_PASSWORD)
     country: str = arg("the person's country", Text(MAX_REAL_NAME, one_line=True), rest=True)
+
+    def wrong(self) -> str | None:
+        # Lines such as `[me > bob] hi` mean the reader himself.
+        return "nobody can be called me" if fold(self.user) == "me" else None
 
 
 @command("auth", access=Access.ANYONE)

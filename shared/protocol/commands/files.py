@@ -7,6 +7,7 @@ import re
 from shared.protocol.commands.messages import (
     FileInfo,
     Sent,
+    counted,
     idempotency_key,
     sent_in_words,
     size_in_words,
@@ -22,12 +23,11 @@ from shared.protocol.kinds import (
     Number,
     Pattern,
 )
-from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result
+from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result, unsent
 from shared.protocol.values import Address, Conversation, GroupAddress
 
 NO_PATHS = (
-    "data is missing: the server opens no files, so give the content as base64 behind the name "
-    "(the terminal client and the app read files by their path)"
+    "data is missing: the server opens no files, so put the content as base64 behind the name"
 )
 FILES_MODE = Pattern(re.compile("push|offer"), "push or offer")
 
@@ -59,7 +59,7 @@ class ChunkTaken(Reply):
 
     def sentence(self) -> str:
         if self.file is None:
-            return f"{self.offset} bytes are here"
+            return f"{counted(self.offset, 'byte')} received"
         return sent_in_words(self.conversation, self.seq, self.state, self.duplicate)
 
     def lines(self) -> list[str]:
@@ -78,9 +78,9 @@ class FileOffered(Reply):
 
 @record
 class FilesMode(Reply):
-    """How this session takes files."""
+    """This session takes files so from now on."""
 
-    mode: str = result("push: the content follows its message; offer: only on getfile")
+    mode: str = unsent()
 
     def sentence(self) -> str:
         return f"Files: {self.mode}"

@@ -70,7 +70,7 @@ class GroupPerson(Reply):
 
     group: str = result("the group's address")
     user: str = result("the person")
-    done: str = unsent(default="is in")
+    done: str = unsent(default="is already in")
 
     def sentence(self) -> str:
         return f"{self.user} {self.done} {self.group}"

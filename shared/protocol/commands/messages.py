@@ -32,6 +32,10 @@ def size_in_words(size: int) -> str:
     raise AssertionError
 
 
+FRAME = str.maketrans("[]|", "()/")
+"""What frames a line: in a group's name it could forge a sender."""
+
+
 def counted(count: int, thing: str) -> str:
     """Return `1 message` or `2 messages`."""
     return f"{count} {thing}{'s' * (count != 1)}"
@@ -95,7 +99,8 @@ class MessageArrived(Message, Event):
         own = self.state is not None
         if self.group_name is not None:
             sender = "me" if own else self.sender
-            return f"[{self.conversation} {in_words(self.group_name)} | {sender}] {self.content()}"
+            group = in_words(self.group_name).translate(FRAME)
+            return f"[{self.conversation} {group} | {sender}] {self.content()}"
         sender = f"me > {self.conversation}" if own else self.sender
         return f"[{sender}] {self.content()}"
 

@@ -49,7 +49,7 @@ class HelpPage(Reply):
 class Format(Reply):
     """Replies and events of this connection are now in this dialect."""
 
-    dialect: str = result("json or text")
+    dialect: str = unsent()
 
     def sentence(self) -> str:
         return f"Replies and events now come as {self.dialect}"
