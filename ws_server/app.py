@@ -10,7 +10,6 @@ import os
 import resource
 import signal
 import ssl
-import time
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import IO
@@ -143,7 +142,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     metrics = Metrics()
     listener = Listener(
         gate,
-        ready=Readiness(realm),
+        ready=lambda: is_ready(realm),
         metrics=metrics.text,
         origins=split(settings.origins),
         trusted_proxies=settings.networks,
@@ -163,32 +162,18 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     return Server(realm, gate, listener, port)
 
 
-class Readiness:
-    """Whether the store takes writes, tried at most once a second however many ask."""
+async def is_ready(realm: Realm) -> bool:
+    """Tell whether the store takes writes, by one that goes to disk."""
 
-    def __init__(self, realm: Realm) -> None:
-        self._realm = realm
-        self._tried = 0.0
-        self._ready = False
-        self._lock = asyncio.Lock()
+    def probe(tx: Connection, now: int) -> None:
+        tx.execute(update(meta).where(meta.c.key == "epoch").values(key="epoch"))
 
-    async def __call__(self) -> bool:
-        async with self._lock:
-            if time.monotonic() - self._tried > 1:
-                self._ready = await self._try()
-                self._tried = time.monotonic()
-            return self._ready
-
-    async def _try(self) -> bool:
-        def probe(tx: Connection, now: int) -> None:
-            tx.execute(update(meta).where(meta.c.key == "epoch").values(key="epoch"))
-
-        try:
-            async with asyncio.timeout(5):
-                await self._realm.journal.write(probe)
-        except Exception:
-            return False
-        return True
+    try:
+        async with asyncio.timeout(5):
+            await realm.journal.write(probe)
+    except Exception:
+        return False
+    return True
 
 
 async def sweep(realm: Realm, age: float) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Hashable
 
 from shared.protocol.errors import ChatError, ErrorCode
 
+ROUNDING = 1e-6
+"""What adding up fractions may be off."""
 KEPT = 10_000
 """Buckets in memory before the full ones, which say nothing, are forgotten."""
 
@@ -30,7 +32,7 @@ class Buckets:
         now = time.monotonic()
         level, since = self._levels.get(key, (self._burst, now))
         level = min(self._burst, level + (now - since) * self._rate)
-        if level < amount:
+        if level + ROUNDING < amount:
             raise rate_limited((amount - level) / self._rate)
         self._levels[key] = (level - amount, now)
         if len(self._levels) > self._sweep_above:
