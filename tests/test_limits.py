@@ -142,7 +142,7 @@ def test_right_passwords_cost_nothing(clock: Clock) -> None:
     limits = Limits(on=True)
     for _ in range(100):
         limits.password("192.0.2.1", "bob")
-        limits.password_was_right("192.0.2.1", "bob")
+        limits.password_was_no_guess("192.0.2.1", "bob")
     assert allowed(limits, "password", "192.0.2.1", "bob") == 5
 
 
@@ -155,7 +155,7 @@ def test_switched_off_they_allow_everything() -> None:
         "registration": ("192.0.2.1",),
     }.items():
         assert allowed(limits, method, *arguments) == 2_000
-    limits.password_was_right("192.0.2.1", "bob")
+    limits.password_was_no_guess("192.0.2.1", "bob")
 
 
 def test_chunks_are_limited_by_their_bytes(clock: Clock) -> None:

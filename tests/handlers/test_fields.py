@@ -166,9 +166,16 @@ async def test_a_realm_spelling_answers_the_same(
     assert reply["command"] == spelling
 
 
-async def test_files_and_format_say_what_is_chosen(alice: Person) -> None:
-    assert (await alice.ask("files", mode="offer"))["mode"] == "offer"
-    assert (await alice.ask("format", dialect="json"))["dialect"] == "json"
+@pytest.mark.parametrize(
+    ("command", "choice"), [("files", {"mode": "offer"}), ("format", {"dialect": "json"})]
+)
+async def test_files_and_format_say_what_is_chosen_in_their_sentence_alone(
+    alice: Person, command: str, choice: dict[str, str]
+) -> None:
+    reply = await alice.ask(command, id="7", **choice)
+    assert list(reply) == ["status", "command", "id", "message"]
+    (chosen,) = choice.values()
+    assert chosen in reply["message"]
 
 
 async def test_a_refusal_has_its_fields_in_their_order(world: World) -> None:

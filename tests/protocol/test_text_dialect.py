@@ -157,7 +157,7 @@ def test_wrong_arguments_are_refused_with_the_usage(line: str) -> None:
 
 
 def test_the_argument_at_fault_is_named() -> None:
-    assert refusal("inbox bob limit=0").message.startswith("limit must be from 1 to 200")
+    assert refusal("inbox bob limit=0").message.startswith("limit: must be from 1 to 200")
     assert refusal("send").message.startswith("to is missing")
 
 
@@ -186,8 +186,8 @@ def test_a_refusal_begins_with_its_code() -> None:
 def test_a_refusal_in_words_tells_when_to_try_again_and_what_is_right() -> None:
     slow = ChatError(ErrorCode.RATE_LIMITED, "Too fast", retry_after=2.5)
     assert text_dialect.format_error(slow) == "ERROR rate_limited Too fast (try again in 2.5 s)"
-    moved = ChatError(ErrorCode.CONFLICT, "Go on", offset=7)
-    assert text_dialect.format_error(moved) == "ERROR conflict Go on; offset is 7"
+    moved = ChatError(ErrorCode.CONFLICT, "Go on at offset 7", offset=7)
+    assert text_dialect.format_error(moved) == "ERROR conflict Go on at offset 7"
 
 
 @given(st.text())

@@ -64,7 +64,7 @@ def arrived(**changes: Any) -> MessageArrived:
         (arrived(text="a\nb"), "[bob] a\n  b"),
         (arrived(text="a\n[eve] b"), "[bob] a\n  [eve] b"),
         (arrived(text="\x1b[2J"), r"[bob] \x1b[2J"),
-        (arrived(conversation="#12", group_name="a\n[eve] b"), "[#12 a\n  [eve] b | bob] hi"),
+        (arrived(conversation="#12", group_name="a\n[eve] b"), "[#12 a\n  (eve) b | bob] hi"),
         (FileChunk("f_1", 49_152, "aGk=", True), "FILE f_1 49152 aGk="),
         (GroupChanged("#12", "team", "bob", "joined"), "(bob joined: #12 team)"),
         (GroupChanged("#12", "team", "bob", "left"), "(bob left: #12 team)"),
@@ -143,7 +143,11 @@ def test_a_size_in_words(size: int, words: str) -> None:
         (Me("bob", "alpha", "Bob", "Peru", True), ["OK bob on alpha: Bob, Peru, admin"]),
         (
             SignedIn("bob", "alpha", "abc", {"eve": 2}, "e", 1, Limits(1, 1, 1, 1, 1, 1)),
-            ["OK Signed in as bob on alpha; 2 unread", "eve: 2 unread", "token abc"],
+            [
+                "OK Signed in as bob on alpha; 2 unread",
+                "eve: 2 unread",
+                "token abc (to resume; keep it secret)",
+            ],
         ),
         (UploadOpened("u_1", 5, 9), ["OK Upload u_1 goes on at 5"]),
     ],

@@ -22,6 +22,8 @@ from ws_server.store.schema import conversations as table
 from ws_server.store.schema import members, messages, uploads
 
 ALICE, BOB, CAROL = 1, 2, 3
+QUOTA = 2**30
+"""Bytes of files that a sender may have where this is not what is tested."""
 
 
 @pytest.fixture
@@ -307,8 +309,8 @@ async def test_a_repeated_file_is_the_first_one(world: World) -> None:
     def file(id: str) -> StoredFile:
         return StoredFile(id, "a.txt", 3, "text/plain", "0" * 64)
 
-    first = say(ALICE, Address("bob"), "", file=file("f_1"), key="k")
-    again = say(ALICE, Address("bob"), "", file=file("f_2"), key="k")
+    first = say(ALICE, Address("bob"), "", file=file("f_1"), key="k", quota=QUOTA)
+    again = say(ALICE, Address("bob"), "", file=file("f_2"), key="k", quota=QUOTA)
     await commit(world.realm.journal, first)
     await commit(world.realm.journal, again)
     assert again.duplicate and again.file == first.file
@@ -316,8 +318,8 @@ async def test_a_repeated_file_is_the_first_one(world: World) -> None:
 
 
 async def _upload(world: World, id: str, size: int = 3) -> Write:
-    wanted = OpenUpload(id, ALICE, "bob", "a.txt", size, "0" * 64, None)
-    write = Write(lambda tx, now: files.open_upload(tx, wanted, now))
+    wanted = OpenUpload(id, ALICE, "bob", "a.txt", size, "0" * 64, None, 0)
+    write = Write(lambda tx, now: files.open_upload(tx, wanted, now, QUOTA))
     await commit(world.realm.journal, write)
     return write
 
@@ -329,7 +331,9 @@ def _count_uploads(tx: Connection) -> int:
 async def test_an_upload_ends_with_the_message_that_carries_its_file(world: World) -> None:
     await _upload(world, "u_1")
     file = StoredFile("f_1", "a.txt", 3, "text/plain", "0" * 64)
-    await commit(world.realm.journal, say(ALICE, Address("bob"), "", file=file, upload="u_1"))
+    draft = say(ALICE, Address("bob"), "", file=file, upload="u_1", quota=QUOTA)
+    await commit(world.realm.journal, draft)
+    assert draft.error is None
     assert await world.realm.database.read(_count_uploads) == 0
 
 
@@ -343,6 +347,7 @@ async def test_an_upload_makes_one_message_even_if_two_sessions_end_it(world: Wo
             "",
             file=StoredFile(f"f_{n}", "a.txt", 3, "text/plain", "0" * 64),
             upload="u_1",
+            quota=QUOTA,
         )
         for n in (1, 2)
     ]
@@ -351,13 +356,10 @@ async def test_an_upload_makes_one_message_even_if_two_sessions_end_it(world: Wo
     assert len(await world.realm.database.read(texts)) == 1
 
 
-async def test_an_upload_whose_message_is_refused_goes_on(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_upload_whose_message_is_refused_goes_on(world: World) -> None:
     await _upload(world, "u_1")
-    monkeypatch.setattr(files, "MAX_USER_FILES", 2)
     file = StoredFile("f_1", "a.txt", 3, "text/plain", "0" * 64)
-    draft = say(ALICE, Address("bob"), "", file=file, upload="u_1")
+    draft = say(ALICE, Address("bob"), "", file=file, upload="u_1", quota=2)
     await commit(world.realm.journal, draft)
     assert code(draft) is ErrorCode.TOO_LARGE
     assert await world.realm.database.read(_count_uploads) == 1
@@ -368,7 +370,7 @@ async def test_an_upload_ends_with_a_repeated_key_too(world: World) -> None:
     file = StoredFile("f_1", "a.txt", 3, "text/plain", "0" * 64)
     first = say(ALICE, Address("bob"), key="k")
     await commit(world.realm.journal, first)
-    again = say(ALICE, Address("bob"), "", file=file, upload="u_1", key="k")
+    again = say(ALICE, Address("bob"), "", file=file, upload="u_1", key="k", quota=QUOTA)
     await commit(world.realm.journal, again)
     assert again.duplicate
     assert await world.realm.database.read(_count_uploads) == 0

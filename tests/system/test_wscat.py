@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*forkpty:DeprecationWarning"),
 ]
 
-TOKEN = re.compile(r"^token (\S+)$", re.MULTILINE)
+TOKEN = re.compile(r"^token (\S+) \(to resume; keep it secret\)$", re.MULTILINE)
 FILE = re.compile(r"file (f_\w+)$")
 Terminals = Callable[..., Wscat]
 
@@ -182,7 +182,7 @@ def test_a_larger_file_is_typed_in_chunks(terminal: Terminals) -> None:
     sha256 = hashlib.sha256(b"hallo").hexdigest()
     opened = alice.say(f"upload bob note.txt 5 {sha256}")
     upload = found(re.compile(r"(u_\w+) goes on at 0$"), opened)
-    assert alice.say(f"chunk {upload} 0 aGFs") == "OK 3 bytes are here"
+    assert alice.say(f"chunk {upload} 0 aGFs") == "OK 3 bytes received"
     assert alice.say(f"chunk {upload} 4 bG8=").startswith("ERROR conflict ")
     assert alice.say(f"upload bob note.txt 5 {sha256}").endswith(f"{upload} goes on at 3")
     assert alice.say(f"chunk {upload} 3 bG8=").startswith("OK Sent to bob as message 1\nfile f_")
