@@ -98,6 +98,8 @@ class Connection(ServerConnection):
     # From the peer
 
     def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
         if self._backlog or self._stopped or len(data) > STEP:
             self._backlog += data
             if not self._reading_on and not self._stopped:
@@ -255,7 +257,8 @@ class Connection(ServerConnection):
 
     def pause_reading(self) -> None:
         self._stopped = True
-        self.transport.pause_reading()
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         self._stopped = False

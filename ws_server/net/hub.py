@@ -48,7 +48,8 @@ class Hub:
         """Return the sessions of these users, all but one."""
         everybody = self._sessions
         for user_id in users:
-            for session in everybody.get(user_id, ()):
+            # A copy, because pushing to a slow one may end it.
+            for session in tuple(everybody.get(user_id, ())):
                 if session is not but:
                     yield session
 
