@@ -200,9 +200,10 @@ def test_a_refusal_is_one_line_that_no_frame_can_forge(line: str) -> None:
 
 def test_a_long_word_is_read_as_fast_as_a_long_text() -> None:
     def seconds(line: str) -> float:
-        begin = time.perf_counter()
+        # Of this process alone, however busy the machine is.
+        begin = time.process_time()
         text_dialect.parse(line)
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     # Every connection waits while one frame is read, so a whole file must not take long.
-    assert min(seconds("sendfile bob a.png " + "A" * 699_048) for _ in range(3)) < 0.02
+    assert min(seconds("sendfile bob a.png " + "A" * 699_048) for _ in range(10)) < 0.02

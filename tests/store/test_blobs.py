@@ -162,6 +162,30 @@ def test_the_sweep_removes_what_nothing_refers_to(blobs: Blobs, tmp_path: Path) 
     assert everything(tmp_path) == [f"blobs/{kept[:2]}/{kept}", "uploads/u_open"]
 
 
+def test_a_sweep_removed_what_had_just_come_and_had_no_row_yet(
+    blobs: Blobs, tmp_path: Path
+) -> None:
+    old, fresh, again = blobs.put(b"old"), blobs.put(b"fresh"), blobs.put(b"again")
+    for upload in ("u_old", "u_fresh"):
+        blobs.append(upload, 0, b"x")
+    for path in (blobs.path(old), blobs.path(again), tmp_path / "uploads" / "u_old"):
+        os.utime(path, (0, 0))
+    # What is stored once more is about to get a row, too.
+    assert blobs.put(b"again") == again
+    assert blobs.sweep(set(), set, 3600) == 2
+    kept = [f"blobs/{sha256[:2]}/{sha256}" for sha256 in (fresh, again)]
+    assert everything(tmp_path) == sorted([*kept, "uploads/u_fresh"])
+
+
+def test_a_finished_upload_of_a_known_content_was_swept_before_its_row_came(blobs: Blobs) -> None:
+    known = blobs.put(CONTENT)
+    os.utime(blobs.path(known), (0, 0))
+    blobs.append("u_1", 0, CONTENT)
+    assert blobs.finish("u_1", HASH)
+    assert blobs.sweep(set(), set, 3600) == 0
+    assert blobs.read(HASH, 0, 100) == CONTENT
+
+
 async def test_an_upload_has_one_lock_that_is_forgotten_after_use(blobs: Blobs) -> None:
     lock = blobs.lock("u_1")
     assert blobs.lock("u_1") is lock

@@ -14,6 +14,7 @@ import pytest
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.product import Served, copy_product, run_chat
+from tests.system.wire import HANDSHAKE
 from ws_server.settings import Settings
 
 pytestmark = [
@@ -192,11 +193,6 @@ def test_a_port_that_is_taken_is_refused(chat: Path, tmp_path: Path) -> None:
 
 # Ending
 
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-
 
 def end_with(server: RealServer, *silent: bytes) -> float:
     """Ask it to end while clients that sent this say no more; return the seconds it took."""
@@ -237,6 +233,27 @@ async def test_it_ends_within_5_seconds_though_a_client_reads_no_more(
         began = time.monotonic()
         assert real_server.stop(limit=15) == 0
         assert time.monotonic() - began < 5
+
+
+async def test_it_waited_for_all_questions_to_the_store_before_it_ended(
+    real_server: RealServer,
+) -> None:
+    """Section 8: SIGTERM ends it within 5 s, however many reads wait for a thread."""
+    alice = await RawClient.signed_in(real_server.url, "alice")
+    for number in range(200):
+        await alice.ask("send", to="alice", text=f"{number}" * 4_000)
+    sessions = [
+        await RawClient.signed_in(real_server.url, "alice", register=False) for _ in range(40)
+    ]
+    for session in sessions:
+        for _ in range(60):
+            await session.send("history", conversation="alice", limit=200)
+    began = time.monotonic()
+    assert real_server.stop(limit=15) == 0
+    assert time.monotonic() - began < 5
+    assert "Traceback" not in real_server.log
+    for client in (alice, *sessions):
+        client.socket.transport.abort()
 
 
 def test_a_second_signal_does_not_spoil_the_end(chat: Path, tmp_path: Path) -> None:
