@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 
 from ws_server import app, logs
-from ws_server.settings import SettingsRefused, load
+from ws_server.settings import SettingsRefused, load, unknown_variables
 from ws_server.store.database import DatabaseRefused
 
 try:
@@ -21,6 +22,8 @@ def main() -> int:
         settings = load(sys.argv[1:])
         logs.configure(settings.log_level)
         app.set_umask()
+        for name in unknown_variables():
+            logging.getLogger(__name__).warning("%s is no setting", name)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
             runner.run(app.run(settings))
     except (SettingsRefused, app.Refused, DatabaseRefused) as refusal:

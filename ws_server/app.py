@@ -230,11 +230,16 @@ async def run(settings: Settings) -> None:
         server = await open_server(settings, stack)
         log.info(
             "serving",
-            extra={"realm": settings.realm, "port": server.port, "data": str(settings.data)},
+            extra={
+                "realm": settings.realm,
+                "port": server.port,
+                "data": str(settings.data.resolve()),
+            },
         )
         welcome(settings, server.port)
         await stop.wait()
         log.info("stopping")
+    log.info("stopped")
 
 
 def welcome(settings: Settings, port: int) -> None:
@@ -251,7 +256,12 @@ def welcome(settings: Settings, port: int) -> None:
         f"    > auth bob secret1\n"
         f"    > help\n"
         f"\n"
-        f"and in another one the same as henderson, then: send bob hi\n"
+        f"that is a name, the real name in one word, a password and a country. In another one:\n"
+        f"\n"
+        f"    > register ana Ana secret2 Portugal\n"
+        f"    > auth ana secret2\n"
+        f"    > send bob hi\n"
+        f"\n"
         f"Ctrl+C stops the server.",
         flush=True,
     )

@@ -88,7 +88,11 @@ class Limits:
     def password(self, address: str, account: str) -> None:
         """Count a try before it is checked; the account itself is never locked."""
         if self.on:
-            self._passwords.take((address, account))
+            try:
+                self._passwords.take((address, account))
+            except ChatError as error:
+                error.message = "Too many wrong passwords for this account from your address"
+                raise
 
     def password_was_no_guess(self, address: str, account: str) -> None:
         """A right password, or one that could not be checked, costs nothing."""

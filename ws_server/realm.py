@@ -55,9 +55,7 @@ class Realm:
 
     def _known(self, realm: str) -> None:
         if realm and fold(realm) != self.home:
-            raise ChatError(
-                ErrorCode.UNKNOWN_REALM, f"No realm is known here as {realm}; listrealm shows them"
-            )
+            raise ChatError(ErrorCode.UNKNOWN_REALM, f"No realm is known here as {realm}")
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
         """Return what this realm takes, as told at sign-in."""

@@ -25,6 +25,14 @@ from shared.protocol.values import NAME
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+PLAIN = {
+    "int_parsing": "must be a whole number",
+    "string_too_short": "must not be empty",
+    "string_type": "must be one text; lists are written with commas",
+}
+"""The library's own sentences, put plainly."""
+
+
 class SettingsRefused(Exception):
     """A setting is wrong; the text tells which one and why."""
 
@@ -38,7 +46,7 @@ def host_name() -> str:
 class Settings(BaseSettings):
     """All settings with their defaults; the descriptions are the manual (docs/settings.md)."""
 
-    model_config = SettingsConfigDict(env_prefix="CHAT_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CHAT_", env_ignore_empty=True, extra="ignore")
 
     host: str = Field(
         "localhost",
@@ -94,6 +102,14 @@ class Settings(BaseSettings):
         if not NAME.fullmatch(realm):
             raise ValueError("must be 1 to 32 of A-Z a-z 0-9 . _ -")
         return realm
+
+    @field_validator("origins")
+    @classmethod
+    def _origins_are_origins(cls, text: str) -> str:
+        for origin in split(text):
+            if not re.fullmatch(r"https?://[^/\s]+/?", origin):
+                raise ValueError(f"{origin} is no origin such as https://chat.example.org")
+        return text
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -158,6 +174,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, metavar=value, default=argparse.SUPPRESS, help=text)
 
 
+def unknown_variables() -> list[str]:
+    """Return the CHAT_* variables that are no setting, likely misspelt."""
+    known = {f"CHAT_{name.upper()}" for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith("CHAT_") and name not in known)
+
+
 def load(arguments: Sequence[str]) -> Settings:
     """Read all sources.
 
@@ -179,7 +201,8 @@ def load(arguments: Sequence[str]) -> Settings:
 
 def _explained(fault: Any) -> str:
     """Return one sentence on a wrong setting, naming it as each source does."""
-    why = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    why = PLAIN.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+    why = why.replace("Input should be", "must be")
     if not fault["loc"]:
         return str(why)
     name = str(fault["loc"][0])

@@ -100,6 +100,8 @@ class User(Word):
     """A person's address."""
 
     def from_word(self, word: str) -> Address:
+        if word.startswith("#"):
+            raise BadValue("this is a group; groups have commands of their own, such as sendg")
         return Address.parse(word)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import types
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
 from shared.protocol.commands.meta import CommandHelp, HelpPage
 from shared.protocol.errors import MEANING, ChatError, ErrorCode
 from shared.protocol.spec import EVENTS, TABLE, Record, Spec, specs, unknown_command
@@ -62,10 +65,11 @@ def _command_section(spec: Spec) -> str:
     lines += ["```", ""]
     if spec.access.value == "anyone":
         lines.append("Needs no session.\n")
+    hints = get_type_hints(spec.request)
     for a in spec.args:
         notes = ["optional"] * (not a.required) + ["JSON only"] * a.json_only
-        note = f" ({', '.join(notes)})" if notes else ""
-        lines.append(f"- `{a.name}`{note}: {a.help}")
+        note = ", ".join([_type(hints[a.name]), *notes])
+        lines.append(f"- `{a.name}` ({note}): {a.help}")
     if spec.args:
         lines.append("")
     lines.append(f"Answers: {(spec.reply.__doc__ or '').strip()}")
@@ -84,4 +88,22 @@ def _record_section(kind: type[Record]) -> str:
 
 
 def _fields(kind: type[Record]) -> list[str]:
-    return [f"- `{w.wire}`{' (if any)' * w.optional}: {w.help}" for w in kind.wires]
+    hints = get_type_hints(kind)
+    return [
+        f"- `{w.wire}` ({_type(hints[w.name])}{', if any' * w.optional}): {w.help}"
+        for w in kind.wires
+    ]
+
+
+def _type(hint: Any) -> str:
+    """Return what a field is in JSON."""
+    if get_origin(hint) in (Union, types.UnionType):
+        parts = [_type(part) for part in get_args(hint) if part is not type(None)]
+        return " or ".join(dict.fromkeys(parts))
+    if get_origin(hint) is list:
+        return f"list of {_type(get_args(hint)[0])}"
+    if get_origin(hint) is dict:
+        return "object"
+    if isinstance(hint, type) and issubclass(hint, Record):
+        return hint.__name__
+    return {int: "integer", bool: "boolean", bytes: "base64"}.get(hint, "string")

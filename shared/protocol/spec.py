@@ -178,6 +178,21 @@ class Event(Record):
 
 ENVELOPE = frozenset({"status", "command", "id", "message"})
 """The fields of every reply."""
+MEANT = {
+    "exit": "logout",
+    "groups": "listgroup",
+    "login": "auth",
+    "message": "send",
+    "msg": "send",
+    "quit": "logout",
+    "rooms": "listgroup",
+    "signin": "auth",
+    "signup": "register",
+    "users": "listpc",
+}
+"""What people type who know other systems, and the command they mean."""
+FEATURES = ("accounts", "private", "groups", "history", "files", "realms", "meta")
+"""The order in which help and the reference show the commands' modules."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""
 EVENTS: dict[str, type[Event]] = {}
@@ -316,13 +331,15 @@ def _is_address(kind: Kind) -> bool:
 
 
 def specs() -> list[Spec]:
-    """Return every command once, in the order of declaration."""
-    return list({id(spec): spec for spec in TABLE.values()}.values())
+    """Return every command once, feature by feature in the order of declaration."""
+    every = {id(spec): spec for spec in TABLE.values()}.values()
+    return sorted(every, key=lambda spec: FEATURES.index(spec.request.__module__.split(".")[-1]))
 
 
 def unknown_command(name: str) -> ChatError:
     """Return the `bad_command` that names the nearest command."""
-    near = difflib.get_close_matches(name[:64].lower(), TABLE, n=1, cutoff=0.5)
+    word = name[:64].lower()
+    near = [MEANT[word]] if word in MEANT else difflib.get_close_matches(word, TABLE, 1, 0.6)
     hint = f"; did you mean {near[0]}?" if near else "."
     shown = name if NAME.fullmatch(name) else "This"
     return ChatError(

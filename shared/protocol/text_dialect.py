@@ -46,13 +46,15 @@ def _request(spec: Spec, spelling: str, rest: str) -> Request[Any]:
         if not realm:
             raise spec.refusal(spelling, None, "realm is missing")
         left = [a for a in left if a.name != "realm"]
+    if any(a.required and a.json_only for a in spec.args):
+        raise spec.refusal(spelling, None, f"{spelling} can be sent in JSON only")
     values: dict[str, Any] = {}
     while left:
         expected = left[0]
         word, after = (rest, "") if expected.rest else _split(rest)
         if not word:
             break
-        found, word = _named(spec, expected, word)
+        found, word = _named(spec, spelling, expected, word)
         if found not in left:
             raise spec.refusal(spelling, found, "is given twice")
         left.remove(found)
@@ -63,13 +65,16 @@ def _request(spec: Spec, spelling: str, rest: str) -> Request[Any]:
     return spec.build(spelling, values, realm)
 
 
-def _named(spec: Spec, expected: Arg, word: str) -> tuple[Arg, str]:
+def _named(spec: Spec, spelling: str, expected: Arg, word: str) -> tuple[Arg, str]:
     """Read `name=value` where an optional argument may stand."""
     if not expected.required and not expected.rest:
         name, equals, value = word.partition("=")
         named = spec.by_name.get(name)
         if equals and named and not named.required and not named.json_only:
             return named, value
+        if equals and name.isidentifier():
+            there = ", ".join(a.name for a in spec.words if not a.required)
+            raise spec.refusal(spelling, None, f"{name} is not an option; there is {there}")
     return expected, word
 
 

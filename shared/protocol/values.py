@@ -82,9 +82,9 @@ class GroupAddress:
     def parse(cls, word: str) -> GroupAddress:
         digits, at, realm = word.removeprefix("#").partition("@")
         if not (digits.isascii() and digits.isdecimal() and len(digits) <= 15):
-            raise BadValue("a group is written #12, or #12@realm in another realm")
+            raise BadValue("a group is written #12 or 12; listgroup shows yours")
         if int(digits) == 0 or (at and not NAME.fullmatch(realm)):
-            raise BadValue("a group is written #12, or #12@realm in another realm")
+            raise BadValue("a group is written #12 or 12; listgroup shows yours")
         return cls(int(digits), realm)
 
     def in_realm(self, realm: str) -> GroupAddress:

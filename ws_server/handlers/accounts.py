@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 
 from sqlalchemy import Connection
@@ -26,6 +27,8 @@ from ws_server.net.session import Account
 from ws_server.store import reading, users
 from ws_server.store.journal import Write
 
+log = logging.getLogger(__name__)
+
 PROTOCOL = 1
 
 
@@ -37,7 +40,7 @@ def wrong_password() -> ChatError:
 @handles(Register)
 async def register(ctx: Context, request: Register) -> Write:
     if not ctx.realm.registration_open:
-        raise ChatError(ErrorCode.FORBIDDEN, "Registration is closed; ask this realm's admin")
+        raise ChatError(ErrorCode.FORBIDDEN, "Registration is closed on this realm")
     address = ctx.session.address
     if await ctx.realm.database.read(users.find, request.user) is not None:
         raise ChatError(ErrorCode.USER_EXISTS, f"{request.user} is taken; choose another name")
@@ -46,7 +49,7 @@ async def register(ctx: Context, request: Register) -> Write:
 
     def create(tx: Connection, now: int) -> Outcome:
         user = users.create(tx, request.user, request.real_name, request.country, password, now)
-        return Outcome(Registered(user.name))
+        return Outcome(Registered(user.name, user.real_name, user.country))
 
     return Write(create)
 
@@ -87,6 +90,9 @@ async def check_password(
         realm.limits.password_was_no_guess(address, fold(account))
         raise
     if not fits:
+        # The name only if it is one: people type passwords into the wrong place.
+        known = {"user": user.name} if user else {}
+        log.info("wrong password", extra={"address": address, **known})
         raise wrong_password()
     realm.limits.password_was_no_guess(address, fold(account))
 

@@ -149,7 +149,9 @@ def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
 async def getfile(ctx: Context, request: GetFile) -> FileOffered:
     file = await ctx.realm.database.read(files.readable, ctx.user.id, request.file)
     if request.offset >= file.size:
-        raise ChatError(ErrorCode.CONFLICT, f"The file ends at {file.size}", offset=file.size)
+        raise ChatError(
+            ErrorCode.CONFLICT, f"The offset must be below {file.size}", offset=file.size
+        )
     if not lane_of(ctx.realm, ctx.session).add(file, request.offset):
         raise ChatError(
             ErrorCode.RATE_LIMITED, "Too many files are on their way to you", retry_after=5

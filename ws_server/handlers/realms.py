@@ -11,7 +11,7 @@ from ws_server.context import Context, handles
 def addrealm(ctx: Context, request: AddRealm) -> Realms:
     raise ChatError(
         ErrorCode.REALM_UNREACHABLE,
-        "This server cannot link to other realms yet; nothing was added",
+        "This version cannot talk to other realms yet; nothing was added",
     )
 
 

@@ -184,7 +184,7 @@ class Listener:
                     del self._strangers[connection]
                     session = connection.session
                     if session is not None and session.open and session.account is None:
-                        connection.close_with(4500, "not signed in in time")
+                        connection.close_with(4500, f"not signed in within {SIGN_IN_TIMEOUT:.0f} s")
 
 
 def _is_address(text: str) -> bool:

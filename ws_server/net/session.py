@@ -9,6 +9,7 @@ from typing import Protocol
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
+from shared.protocol.commands.meta import SetFormat
 from shared.protocol.errors import ChatError
 from shared.protocol.spec import Reply
 from ws_server.net.file_lane import FileLane
@@ -139,6 +140,8 @@ class Session:
         self.outlet.write(payload)
 
     def _dialect_for(self, call: Call) -> Dialect:
+        if isinstance(call.request, SetFormat) and call.dialect is Dialect.JSON:
+            return Dialect.JSON  # its label has to come back
         return self.dialect if self.pinned else call.dialect
 
     def errors_within(self, window: float) -> int:

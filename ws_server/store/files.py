@@ -128,7 +128,7 @@ def readable(tx: Connection, user_id: int, file_id: str) -> StoredFile:
         .where(files.c.id == file_id, members.c.user_id == user_id)
     ).first()
     if row is None:
-        raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no file of this name")
+        raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no file with this id")
     return StoredFile(*row)
 
 
@@ -214,7 +214,7 @@ def upload(tx: Connection, user_id: int, upload_id: str) -> OpenUpload:
         ).first()
     )
     if found is None:
-        raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no upload of this name; begin it anew")
+        raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no upload with this id; begin it anew")
     return found
 
 

@@ -62,7 +62,8 @@ def existing(tx: Connection, name: str) -> User:
 
 def unknown_user(name: str) -> ChatError:
     """Return the refusal for a name nobody has."""
-    return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody here is called {name}")
+    hint = f"; a group is written #{name}" if name.isdecimal() else ""
+    return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody here is called {name}{hint}")
 
 
 def create(

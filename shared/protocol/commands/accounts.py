@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, Text
-from shared.protocol.spec import Access, Record, Reply, Request, arg, command, record, result
+from shared.protocol.spec import (
+    Access,
+    Record,
+    Reply,
+    Request,
+    arg,
+    command,
+    record,
+    result,
+    unsent,
+)
 from shared.protocol.values import MAX_REAL_NAME, fold, in_words
 
 
@@ -24,9 +34,13 @@ class Registered(Reply):
     """The account exists; nobody is signed in by this."""
 
     user: str = result("the name as registered")
+    real_name: str = unsent()
+    country: str = unsent()
 
     def sentence(self) -> str:
-        return f"Welcome {self.user}. Sign in with: auth {self.user} <password>"
+        # Shown, because who types a real name of two words sees here what became of it.
+        who = f"{in_words(self.real_name)}, country {in_words(self.country)}"
+        return f"Welcome {self.user}, real name {who}. Sign in with: auth {self.user} <password>"
 
 
 @record

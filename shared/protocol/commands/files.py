@@ -41,7 +41,11 @@ class UploadOpened(Reply):
     chunk: int = result("raw bytes to send in one chunk")
 
     def sentence(self) -> str:
-        return f"Upload {self.upload} goes on at {self.offset}"
+        done = "goes on" if self.offset else "begins"
+        return f"Upload {self.upload} {done} at {self.offset}"
+
+    def lines(self) -> list[str]:
+        return [f"next: chunk {self.upload} {self.offset} <base64 of up to {self.chunk:,} bytes>"]
 
 
 @record

@@ -17,7 +17,7 @@ class ReadUpTo(Reply):
     read_seq: int = result("where the marker stands now")
 
     def sentence(self) -> str:
-        return f"{self.conversation} is read up to {self.read_seq}"
+        return f"You have read {self.conversation} up to {self.read_seq}"
 
 
 @record
@@ -28,7 +28,7 @@ class ReceivedUpTo(Reply):
     received_seq: int = result("where the marker stands now")
 
     def sentence(self) -> str:
-        return f"{self.conversation} is received up to {self.received_seq}"
+        return f"You have received {self.conversation} up to {self.received_seq}"
 
 
 @record

@@ -166,11 +166,15 @@ class Receipt(Event):
     read_seq: int = result("read up to here")
 
     def line(self) -> str:
-        what = "" if self.conversation == self.user else f" {self.conversation}"
+        # Of groups, and of what others wrote to one, only one's own markers are told.
+        if self.conversation == self.user:
+            who, what = f"{self.user} has", ""
+        else:
+            who, what = "you have", f" {self.conversation}"
         if self.read_seq == 0:
-            return f"({self.user} has received{what} up to message {self.received_seq})"
+            return f"({who} received{what} up to message {self.received_seq})"
         ahead = f", received up to {self.received_seq}" * (self.received_seq > self.read_seq)
-        return f"({self.user} has read{what} up to message {self.read_seq}{ahead})"
+        return f"({who} read{what} up to message {self.read_seq}{ahead})"
 
 
 @event("delivery")
