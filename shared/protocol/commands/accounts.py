@@ -34,8 +34,8 @@ class Registered(Reply):
     """The account exists; nobody is signed in by this."""
 
     user: str = result("the name as registered")
-    real_name: str = unsent()
-    country: str = unsent()
+    real_name: str = unsent(default="")
+    country: str = unsent(default="")
 
     def sentence(self) -> str:
         # Shown, because who types a real name of two words sees here what became of it.

@@ -84,7 +84,7 @@ class FileOffered(Reply):
 class FilesMode(Reply):
     """This session takes files so from now on."""
 
-    mode: str = unsent()
+    mode: str = unsent(default="")
 
     def sentence(self) -> str:
         return f"Files: {self.mode}"

@@ -49,7 +49,7 @@ class HelpPage(Reply):
 class Format(Reply):
     """Replies and events of this connection are now in this dialect."""
 
-    dialect: str = unsent()
+    dialect: str = unsent(default="")
 
     def sentence(self) -> str:
         return f"Replies and events now come as {self.dialect}"
