@@ -81,6 +81,7 @@ def test_every_setting_can_come_from_each_source(
         "registration": "closed",
         "rate-limits": "off",
         "realms": "admin",
+        "origins": "https://chat.example.org",
         "trusted-proxies": "10.0.0.0/8",
         "log-level": "error",
     }

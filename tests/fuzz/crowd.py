@@ -73,6 +73,8 @@ class Talker:
             self.pinned = Dialect(call.request.dialect)  # its own reply is pinned already
         if call is not BINARY:
             dialect = self.pinned or call.dialect
+            if isinstance(call.request, SetFormat) and call.dialect is Dialect.JSON:
+                dialect = Dialect.JSON  # so that its label comes back
             assert isinstance(reply, dict if dialect is Dialect.JSON else str)
         if isinstance(reply, dict):
             keys = [k for k in ("status", "command", "id", "code", "message") if k in reply]

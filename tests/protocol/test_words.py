@@ -78,7 +78,7 @@ def arrived(**changes: Any) -> MessageArrived:
         (Receipt("bob", "bob", 4, 4), "(bob has read up to message 4)"),
         (Receipt("bob", "bob", 5, 4), "(bob has read up to message 4, received up to 5)"),
         (Receipt("bob", "bob", 5, 0), "(bob has received up to message 5)"),
-        (Receipt("#1", "alice", 4, 4), "(alice has read #1 up to message 4)"),
+        (Receipt("#1", "alice", 4, 4), "(you have read #1 up to message 4)"),
     ],
 )
 def test_an_event_in_words(event: Event, line: str) -> None:
@@ -149,7 +149,10 @@ def test_a_size_in_words(size: int, words: str) -> None:
                 "token abc (to resume; keep it secret)",
             ],
         ),
-        (UploadOpened("u_1", 5, 9), ["OK Upload u_1 goes on at 5"]),
+        (
+            UploadOpened("u_1", 5, 9),
+            ["OK Upload u_1 goes on at 5", "next: chunk u_1 5 <base64 of up to 9 bytes>"],
+        ),
     ],
 )
 def test_a_reply_in_words(reply: Reply, lines: list[str]) -> None:

@@ -58,7 +58,9 @@ def found(pattern: re.Pattern[str], text: str) -> str:
 def test_a_person_registers_signs_in_and_out(terminal: Terminals) -> None:
     bob = terminal()
     assert bob.say("whoami").startswith("ERROR not_authenticated ")
-    assert bob.say("register Bob Bob secret1 Côte d'Ivoire").startswith("OK Welcome Bob.")
+    assert bob.say("register Bob Bob secret1 Côte d'Ivoire").startswith(
+        "OK Welcome Bob, real name Bob, country Côte d'Ivoire. Sign in with: auth Bob"
+    )
     assert bob.say("whoami").startswith("ERROR not_authenticated ")
     assert bob.say("register bob Bobby secret2 Chad").startswith("ERROR user_exists ")
     assert bob.say("auth bob wrong-one").startswith("ERROR bad_credentials ")
@@ -143,10 +145,10 @@ def test_inbox_marks_messages_read_and_history_does_not(terminal: Terminals) -> 
     assert bob.say("history alice 3 limit=1").endswith("[alice] two")
     assert "3 unread" in bob.say("listpc")
     assert "alice: 3 unread" in bob.say("auth bob secret-bob")
-    assert bob.say("received alice 3") == "OK alice is received up to 3"
-    assert bob.say("read alice 2") == "OK alice is read up to 2"
+    assert bob.say("received alice 3") == "OK You have received alice up to 3"
+    assert bob.say("read alice 2") == "OK You have read alice up to 2"
     assert "1 unread" in bob.say("listpc")
-    assert bob.say("read alice 1") == "OK alice is read up to 2"
+    assert bob.say("read alice 1") == "OK You have read alice up to 2"
     assert bob.say("inbox alice 3 limit=2").endswith("[alice] two")
     assert "1 unread" in bob.say("listpc")
     assert bob.say("inbox alice").startswith("OK alice: messages 1 to 3\n")
@@ -181,10 +183,12 @@ def test_a_larger_file_is_typed_in_chunks(terminal: Terminals) -> None:
     alice, bob = terminal("alice"), terminal("bob")
     sha256 = hashlib.sha256(b"hallo").hexdigest()
     opened = alice.say(f"upload bob note.txt 5 {sha256}")
-    upload = found(re.compile(r"(u_\w+) goes on at 0$"), opened)
+    upload = found(re.compile(r"(u_\w+) begins at 0\n"), opened)
     assert alice.say(f"chunk {upload} 0 aGFs") == "OK 3 bytes received"
     assert alice.say(f"chunk {upload} 4 bG8=").startswith("ERROR conflict ")
-    assert alice.say(f"upload bob note.txt 5 {sha256}").endswith(f"{upload} goes on at 3")
+    assert alice.say(f"upload bob note.txt 5 {sha256}").startswith(
+        f"OK Upload {upload} goes on at 3"
+    )
     assert alice.say(f"chunk {upload} 3 bG8=").startswith("OK Sent to bob as message 1\nfile f_")
     assert bob.hear().startswith("[alice] note.txt (5 bytes) file f_")
 
