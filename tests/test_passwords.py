@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server import passwords as passwords_module
 from ws_server.passwords import THREADS, Passwords
 
 
@@ -96,7 +95,7 @@ async def test_addresses_take_turns(passwords: Passwords, slow: threading.Event)
 async def test_the_queue_of_an_address_is_bounded(
     passwords: Passwords, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords_module, "MAX_WAITING_PER_ADDRESS", 3)
+    monkeypatch.setattr(passwords._threads, "_most_each", 3)
     tasks = [asyncio.create_task(passwords.hash("x", "192.0.2.66")) for _ in range(THREADS + 3)]
     await asyncio.sleep(0)
     with pytest.raises(ChatError) as refused:
@@ -112,7 +111,7 @@ async def test_the_queue_of_an_address_is_bounded(
 async def test_the_whole_queue_is_bounded(
     passwords: Passwords, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords_module, "MAX_WAITING", 5)
+    monkeypatch.setattr(passwords._threads, "_most", 5)
     tasks = [asyncio.create_task(passwords.hash("x", f"192.0.2.{n}")) for n in range(THREADS + 5)]
     await asyncio.sleep(0)
     with pytest.raises(ChatError) as refused:
@@ -120,7 +119,8 @@ async def test_the_whole_queue_is_bounded(
     assert refused.value.code is ErrorCode.UNAVAILABLE
     slow.set()
     await asyncio.gather(*tasks)
-    assert (passwords._count, passwords._running, len(passwords._waiting)) == (0, 0, 0)
+    turns = passwords._threads
+    assert (turns._count, turns._free, len(turns._waiting)) == (0, THREADS, 0)
 
 
 async def test_who_no_longer_waits_disturbs_nobody(

@@ -184,6 +184,7 @@ async def sweep(realm: Realm, age: float) -> None:
         return files.open_uploads(tx)
 
     uploads = await realm.journal.write(forget)
+    realm.stray_bytes.clear()
 
     def remove(tx: Connection) -> int:
         return realm.blobs.sweep(uploads, lambda hashes: files.unreferenced(tx, hashes), age)

@@ -74,8 +74,9 @@ def handles(request: type[Request[R]], *, journaled: bool = False) -> Callable[[
     """Register the handler of a command.
 
     Args:
-        journaled: The handler is no coroutine and returns a Draft or a Write. The journal keeps
-            their order, so further ones of the same connection need not wait for the commit.
+        journaled: The handler is no coroutine and returns a Draft or a cheap Write. The journal
+            keeps their order, so further ones of the same connection need not wait for the commit.
+            Dear ones are no such, or one connection could fill the journal with them.
     """
 
     def register(handler: Handler) -> Handler:

@@ -11,18 +11,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from typing import Any, cast
+from typing import cast
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call
 from shared.protocol.commands.files import Chunk
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import TABLE, Access, Reply, Request
+from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
 from ws_server.context import HANDLERS, Answer, Context, Outcome
 from ws_server.handlers.messages import announce, answer
 from ws_server.net.session import Session
 from ws_server.realm import Realm
+from ws_server.store.database import ASKER
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
 
@@ -86,11 +87,12 @@ class Gate:
     def _take(self, session: Session, call: Call, size: int) -> None:
         self.commands += 1
         call.size = size
-        if call.request is not None:
-            try:
-                self._admit(session, call.request)
-            except ChatError as error:
-                call.error = error
+        try:
+            self._admit(session, call)
+        except ChatError as error:
+            call.error = error.with_traceback(None)
+            if call.request is None:
+                self._penalise(session, error.retry_after or 0)
         if session.queue or not self._run(session, call):
             if session.queue is None:
                 session.queue = deque()
@@ -102,12 +104,27 @@ class Gate:
                 session.reading_paused = True
                 session.outlet.pause_reading()
 
-    def _admit(self, session: Session, request: Request[Any]) -> None:
+    def _admit(self, session: Session, call: Call) -> None:
         who = session.account.id if session.account else session.address
-        if type(request) is Chunk:
+        request = call.request
+        if request is None:
+            self._realm.limits.refused(who, call.size)
+        elif type(request) is Chunk:
             self._realm.limits.chunk(who, len(request.data))
         else:
             self._realm.limits.command(who)
+
+    def _penalise(self, session: Session, seconds: float) -> None:
+        """Read no further for a while: reading is what a refused frame costs."""
+        if not session.penalised:
+            session.penalised = True
+            session.outlet.pause_reading()
+            asyncio.get_running_loop().call_later(min(seconds, 10), self._forgive, session)
+
+    def _forgive(self, session: Session) -> None:
+        session.penalised = False
+        if session.open and not session.reading_paused:
+            session.outlet.resume_reading()
 
     def _next(self, session: Session) -> None:
         """Go on with what waits."""
@@ -116,7 +133,8 @@ class Gate:
             session.queued_bytes -= queue.popleft().size
         if session.reading_paused and len(queue or ()) < MAX_QUEUED // 2:
             session.reading_paused = False
-            session.outlet.resume_reading()
+            if not session.penalised:
+                session.outlet.resume_reading()
 
     def _run(self, session: Session, call: Call) -> bool:
         """Run a command if its turn has come; False if those before it must end first."""
@@ -152,11 +170,12 @@ class Gate:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             else:
-                self._answer(session, call, result)
+                waits = self._answer(session, call, result)
+                session.busy = waits and not registration.journaled
         except ChatError as error:
             if session.unanswered:
                 # Its reply must not pass those of the commands before it.
-                call.error = error
+                call.error = error.with_traceback(None)
                 return False
             self._refuse(session, call, error)
         except Exception:
@@ -169,6 +188,7 @@ class Gate:
 
     async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
         posted = False
+        ASKER.set(session.account.id if session.account else session.address)
         try:
             posted = self._answer(session, call, await answering)
         except ChatError as error:
@@ -200,6 +220,9 @@ class Gate:
         session, call = entry.origin
         session.unanswered -= 1
         session.busy = False
+        if type(entry) is Draft and entry.stored and (entry.error or entry.duplicate):
+            stray = self._realm.stray_bytes
+            stray[entry.sender] = stray.get(entry.sender, 0) + entry.stored
         if entry.error is not None:
             self._refuse(session, call, entry.error)
         elif type(entry) is Draft:

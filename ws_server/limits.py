@@ -14,6 +14,10 @@ KEPT = 10_000
 """Buckets in memory before the full ones, which say nothing, are forgotten."""
 
 
+REFUSED_UNIT = 16 * 1024
+"""Bytes of a refused frame that count as one command more."""
+
+
 class Buckets:
     """One bucket for each key: `burst` at once, then `rate` a second."""
 
@@ -79,6 +83,11 @@ class Limits:
         """Count one command of a user, or of an address that has not signed in."""
         if self.on:
             self._commands.take(who)
+
+    def refused(self, who: Hashable, size: int) -> None:
+        """Count a frame that could not be read; a large one as many commands."""
+        if self.on:
+            self._commands.take(who, 1 + size / REFUSED_UNIT)
 
     def chunk(self, who: Hashable, size: int) -> None:
         """Count the bytes of a chunk."""

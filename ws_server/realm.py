@@ -33,6 +33,8 @@ class Realm:
     pieces: Pieces
     max_file: int
     max_user_files: int
+    stray_bytes: dict[int, int] = field(default_factory=dict)
+    """Contents stored since the last sweep for messages that then were refused, by user id."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
     home: str = ""

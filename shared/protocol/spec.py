@@ -339,7 +339,7 @@ def specs() -> list[Spec]:
 def unknown_command(name: str) -> ChatError:
     """Return the `bad_command` that names the nearest command."""
     word = name[:64].lower()
-    near = [MEANT[word]] if word in MEANT else difflib.get_close_matches(word, TABLE, 1, 0.6)
+    near = [MEANT[word]] if word in MEANT else difflib.get_close_matches(word, TABLE, 1, 0.4)
     hint = f"; did you mean {near[0]}?" if near else "."
     shown = name if NAME.fullmatch(name) else "This"
     return ChatError(

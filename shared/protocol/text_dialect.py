@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.protocol.call import Call, Dialect
 from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.kinds import Text
 from shared.protocol.spec import TABLE, Arg, Event, Reply, Request, Spec, unknown_command
 from shared.protocol.values import BadValue, in_words
 
@@ -27,7 +28,8 @@ def parse(line: str) -> Call:
             raise unknown_command(word)
         call.request = _request(spec, name, rest)
     except ChatError as error:
-        call.error = error
+        # Without its traceback, which would keep the whole frame in a cycle with the call.
+        call.error = error.with_traceback(None)
     return call
 
 
@@ -52,6 +54,8 @@ def _request(spec: Spec, spelling: str, rest: str) -> Request[Any]:
     while left:
         expected = left[0]
         word, after = (rest, "") if expected.rest else _split(rest)
+        if isinstance(expected.kind, Text) and expected.kind.one_line:
+            word = word.rstrip("\r\n")  # some terminals send the end of the line too
         if not word:
             break
         found, word = _named(spec, spelling, expected, word)

@@ -114,7 +114,7 @@ def clean_file_name(name: str) -> str:
     Raises:
         BadValue: nothing usable is left, or it is over MAX_FILE_NAME bytes.
     """
-    bare = re.split(r"[/\\]", name)[-1]
+    bare = name[max(name.rfind("/"), name.rfind("\\")) + 1 :]
     bare = BIDIRECTIONAL.sub("", CONTROLS.sub("", bare)).strip()
     if bare in ("", ".", ".."):
         raise BadValue("this is no file name")
@@ -131,15 +131,13 @@ def in_words(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return UNSAFE.sub(_shown, text.replace("\r\n", "\n"))
+    return text.replace("\r\n", "\n").translate(SHOWN)
 
 
-UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
-def _shown(found: re.Match[str]) -> str:
-    character = found.group()
-    if character == "\n":
-        return "\n  "
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+SHOWN = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+SHOWN |= {
+    code: f"\\u{code:04x}"
+    for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+}
+SHOWN[0x0A] = "\n  "
+"""How characters that could forge a line, reorder it or steer a terminal are shown."""

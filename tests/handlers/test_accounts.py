@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from tests.conversations.stages import Seat
 from tests.world import PASSWORD, Closed, Person, World
+from ws_server.store.database import ASKER
 
 NEW = {"real_name": "Somebody", "password": "secret1", "country": "Costa Rica"}
 
@@ -204,7 +205,11 @@ async def test_events_are_held_back_until_the_sign_in_is_answered(world: World) 
         go_on.wait(20)
 
     # All readers are kept busy, so that the unread count must wait.
-    busy = [asyncio.create_task(world.realm.database.read(wait)) for _ in range(4)]
+    async def keep_busy(who: int) -> None:
+        ASKER.set(f"asker {who}")
+        await world.realm.database.read(wait)
+
+    busy = [asyncio.create_task(keep_busy(who)) for who in range(4)]
     late.send(orjson.dumps({"command": "resume", "token": bob.token}))
     sent = 0
     while late.session.account is None:

@@ -82,19 +82,22 @@ async def check_password(
         ChatError: BAD_CREDENTIALS, RATE_LIMITED or UNAVAILABLE.
     """
     realm, address = ctx.realm, ctx.session.address
-    realm.limits.password(address, fold(account))
     stored = user.password if user else None
-    try:
-        fits = await realm.passwords.verify(stored, password, address)
-    except ChatError:
-        realm.limits.password_was_no_guess(address, fold(account))
-        raise
+    # One at a time, so that many at once are no more guesses than one after the other.
+    async with realm.passwords.turn(address, fold(account)):
+        realm.limits.password(address, fold(account))
+        try:
+            fits = await realm.passwords.verify(stored, password, address)
+        except ChatError:
+            realm.limits.password_was_no_guess(address, fold(account))
+            raise
+        if fits:
+            realm.limits.password_was_no_guess(address, fold(account))
     if not fits:
         # The name only if it is one: people type passwords into the wrong place.
         known = {"user": user.name} if user else {}
         log.info("wrong password", extra={"address": address, **known})
         raise wrong_password()
-    realm.limits.password_was_no_guess(address, fold(account))
 
 
 @handles(Resume)

@@ -66,11 +66,13 @@ async def _whole_file(
         if key is not None and messages.is_used(tx, account.id, key):
             return False
         conversations.find(tx, account.id, target, only=(account.id,))
-        files.check_quota(tx, account.id, len(content), realm.max_user_files)
+        stray = realm.stray_bytes.get(account.id, 0)
+        files.check_quota(tx, account.id, len(content) + stray, realm.max_user_files)
         return True
 
     if await realm.database.read(check):
         sha256 = await realm.blobs.run(realm.blobs.put, content)
+        draft.stored = len(content)
         draft.file = StoredFile(new_id("f"), name, len(content), files.guess_type(name), sha256)
     return draft
 
@@ -122,6 +124,7 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
         key=opened.key,
         upload=opened.id,
         quota=realm.max_user_files,
+        stored=opened.size,
     )
 
 

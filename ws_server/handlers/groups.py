@@ -44,7 +44,7 @@ def changed(group: Conversation, user: str, change: str, *also: int) -> Publicat
     return Publication(event, [*group.members, *also])
 
 
-@handles(CreateGroup, journaled=True)
+@handles(CreateGroup)
 def creategroup(ctx: Context, request: CreateGroup) -> Write:
     account = ctx.user
 
@@ -82,7 +82,7 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
     return GroupChats(shown, True if len(shown) < len(chats) else None)
 
 
-@handles(InviteGroup, journaled=True)
+@handles(InviteGroup)
 def invitegroup(ctx: Context, request: InviteGroup) -> Write:
     account = ctx.user
 
@@ -94,7 +94,7 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Write:
             raise users.unknown_user(request.user.user)
         if user.id in group.members:
             return Outcome(GroupPerson(f"#{group.number}", user.name))
-        group = conversations.join(tx, conversations.group(tx, account.id, request.group), user)
+        group = conversations.join(tx, group, user)
         reply = GroupPerson(f"#{group.number}", user.name, "is now in")
         return Outcome(reply, [changed(group, user.name, "joined")], group)
 
@@ -126,12 +126,12 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
     return GroupMembers(await ctx.realm.database.read(ask))
 
 
-@handles(LeaveGroup, journaled=True)
+@handles(LeaveGroup)
 def leavegroup(ctx: Context, request: LeaveGroup) -> Write:
     account = ctx.user
 
     def leave(tx: Connection, now: int) -> Outcome:
-        group = conversations.group(tx, account.id, request.group)
+        group = conversations.group(tx, account.id, request.group, (account.id,))
         group = conversations.leave(tx, group, account.id)
         event = changed(group, account.name, "left", account.id)
         return Outcome(GroupLeft(f"#{group.number}"), [event], group)
@@ -139,15 +139,18 @@ def leavegroup(ctx: Context, request: LeaveGroup) -> Write:
     return Write(leave)
 
 
-@handles(Kick, journaled=True)
+@handles(Kick)
 def kick(ctx: Context, request: Kick) -> Write:
     account = ctx.user
 
     def remove(tx: Connection, now: int) -> Outcome:
-        group = conversations.group(tx, account.id, request.group)
+        user = users.find(tx, request.user.user)
+        both = (account.id, user.id if user else account.id)
+        group = conversations.group(tx, account.id, request.group, both)
         if not group.members[account.id].owner:
             raise ChatError(ErrorCode.FORBIDDEN, f"Only the owner of #{group.number} may do this")
-        user = users.existing(tx, request.user.user)
+        if user is None:
+            raise users.unknown_user(request.user.user)
         if user.id == account.id:
             raise ChatError(ErrorCode.FORBIDDEN, f"To go yourself: leavegroup #{group.number}")
         if user.id not in group.members:

@@ -34,7 +34,7 @@ STEP = 4 * 1024
 """Bytes parsed at a time; the smallest frames take 10 of them."""
 MAX_FRAMES = 64
 """Frames of one connection in one pass of the loop, but for what the last STEP holds."""
-CLOSE_TIMEOUT = 3.0
+CLOSE_TIMEOUT = 2.0
 """Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
 
 
@@ -296,7 +296,7 @@ class Connection(ServerConnection):
         if self.protocol.state is not State.OPEN:
             # The closing handshake is over or overdue, but the peer keeps the TCP connection.
             self.transport.abort()
-        elif self.heard:
+        elif self.heard or self._stopped:
             self.heard = False
             self.protocol.send_ping(b"")
             self.send_data()

@@ -24,6 +24,8 @@ MAX_QUEUED = 100
 """Files that may wait for one connection; what is over is left to getfile."""
 PIECE = 48 * 1024
 """Raw bytes in one `file` event: 64 KiB of base64."""
+RATE = 24 * 2**20
+"""Bytes a second that one connection is sent at most, so that texts get their turn."""
 KEPT = 64
 """Frames kept for the other recipients of a file: 4 MiB."""
 
@@ -98,6 +100,7 @@ class FileLane:
                         return
                     session.push(frame)
                     offset += PIECE
+                    await asyncio.sleep(PIECE / RATE)
         except ChatError as error:
             log.error("a file could not be sent: %s", error.message)
         finally:

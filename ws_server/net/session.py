@@ -66,6 +66,7 @@ class Session:
         "lane",
         "open",
         "outlet",
+        "penalised",
         "pinned",
         "queue",
         "queued_bytes",
@@ -84,6 +85,7 @@ class Session:
         self.queue: deque[Call] | None = None
         self.queued_bytes = 0
         self.reading_paused = False
+        self.penalised = False
         self.unanswered = 0
         """Journaled commands whose commit has not come back."""
         self.busy = False

@@ -229,17 +229,14 @@ def join(tx: Connection, conversation: Conversation, user: users.User) -> Conver
     Raises:
         ChatError: TOO_LARGE, the group has MAX_MEMBERS.
     """
-    if len(conversation.members) >= MAX_MEMBERS:
-        raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
-    # The journal may hold the count in memory; the row is the truth inside a transaction.
-    last_seq, place = tx.execute(
-        select(
-            conversations.c.last_seq,
-            select(func.coalesce(func.max(members.c.place), 0) + 1)
-            .where(members.c.conversation_id == conversation.id)
-            .scalar_subquery(),
-        ).where(conversations.c.id == conversation.id)
+    place, count = tx.execute(
+        select(func.coalesce(func.max(members.c.place), 0) + 1, func.count()).where(
+            members.c.conversation_id == conversation.id
+        )
     ).one()
+    if count >= MAX_MEMBERS:
+        raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
+    last_seq = conversation.last_seq
     _add_member(tx, conversation.id, user.id, place=place, owner=False, joined_seq=last_seq)
     return _changed(tx, conversation)
 
@@ -252,11 +249,14 @@ def leave(tx: Connection, conversation: Conversation, user_id: int) -> Conversat
             members.c.conversation_id == conversation.id, members.c.user_id == user_id
         )
     )
-    heir = next((person for person in conversation.members if person != user_id), None)
-    if was_owner and heir is not None:
+    if was_owner:
+        oldest = select(func.min(members.c.place)).where(
+            members.c.conversation_id == conversation.id
+        )
         tx.execute(
             update(members)
-            .where(members.c.conversation_id == conversation.id, members.c.user_id == heir)
+            .where(members.c.conversation_id == conversation.id)
+            .where(members.c.place == oldest.scalar_subquery())
             .values(owner=True)
         )
     return _changed(tx, conversation)

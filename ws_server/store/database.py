@@ -6,11 +6,10 @@ reader thread (`Database.read`) or inside the journal's transaction, never on th
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sqlite3
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -24,10 +23,13 @@ from sqlalchemy.pool import QueuePool
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store.schema import meta
+from ws_server.threads import Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
+"""Whose command is being run: a user's id, or the address of somebody not signed in."""
 READERS = 4
 MAX_WAITING_READS = 2_000
 LOCK_WAIT = 2.0
@@ -59,8 +61,13 @@ class Database:
     def __init__(self, reading: Engine, writing: Engine) -> None:
         self._reading = reading
         self._writing = writing
-        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="read")
-        self._waiting = 0
+        self._threads = Turns(
+            "read",
+            READERS,
+            each_at_once=READERS // 2,
+            most=MAX_WAITING_READS,
+            most_each=MAX_WAITING_READS // 2,
+        )
         self.epoch = ""
 
     @classmethod
@@ -96,20 +103,17 @@ class Database:
     ) -> T:
         """Run `question(tx, ...)` in a reader thread, on one snapshot of the database.
 
+        Those who ask (`ASKER`) take turns.
+
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
         """
-        if self._waiting >= MAX_WAITING_READS:
-            raise ChatError(ErrorCode.UNAVAILABLE, "Too many are asking; try again soon")
-        self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._threads, lambda: self._ask(question, *args, **kwargs)
+            return await self._threads.run(
+                ASKER.get(), lambda: self._ask(question, *args, **kwargs)
             )
         except (DBAPIError, sqlite3.Error, OSError) as error:
             raise unavailable(error) or error from error
-        finally:
-            self._waiting -= 1
 
     def _ask(
         self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -119,7 +123,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; blocks until running questions have ended."""
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.close()
         self._reading.dispose()
         self._writing.dispose()
 

@@ -152,8 +152,8 @@ def open_upload(tx: Connection, wanted: OpenUpload, now: int, quota: int) -> Ope
     """Return the upload of the same user, recipient and hash, begun if there is none.
 
     Raises:
-        ChatError: TOO_LARGE, the user's quota does not hold it; CONFLICT, the same content was
-            announced with another size; RATE_LIMITED, too many are under way.
+        ChatError: TOO_LARGE, the user's quota does not hold it or too many are under way;
+            CONFLICT, the same content was announced with another size.
     """
     found = _upload(
         tx.execute(
@@ -182,9 +182,7 @@ def open_upload(tx: Connection, wanted: OpenUpload, now: int, quota: int) -> Ope
     )
     if (count or 0) >= MAX_UPLOADS:
         raise ChatError(
-            ErrorCode.RATE_LIMITED,
-            f"At most {MAX_UPLOADS} uploads at a time; finish one first",
-            retry_after=60,
+            ErrorCode.TOO_LARGE, f"At most {MAX_UPLOADS} uploads at a time; finish one first"
         )
     check_quota(tx, wanted.user_id, wanted.size, quota)
     tx.execute(

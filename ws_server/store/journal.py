@@ -206,7 +206,7 @@ def _apply(tx: Connection, entry: Write, now: int) -> None:
     try:
         entry.result = entry.change(tx, now)
     except ChatError as refusal:
-        entry.error = refusal
+        entry.error = refusal.with_traceback(None)
         tx.exec_driver_sql("ROLLBACK TO SAVEPOINT entry")
     tx.exec_driver_sql("RELEASE SAVEPOINT entry")
 

@@ -44,6 +44,8 @@ class Draft:
     key: str | None = None
     quota: int = 0
     """Bytes that all files of the sender may have together, if it carries one."""
+    stored: int = 0
+    """Bytes of content that were stored for this message alone."""
     upload: str | None = None
     """The upload whose file this is; it ends with the commit."""
 
@@ -113,7 +115,7 @@ def write(
             if draft.file is not None:
                 files.add(tx, draft.file, conversation.id, draft.sender, draft.upload, draft.quota)
         except ChatError as error:
-            draft.error = error
+            draft.error = error.with_traceback(None)
             if draft.key is not None:
                 del first_of[draft.sender, draft.key]
             continue
@@ -188,7 +190,7 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
     ).all()
     first: dict[tuple[int, str], Draft] = {}
     for sender, key, conversation_id, id, seq, time_, file_id in found:
-        conversation = conversations.load(tx, id=conversation_id)
+        conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
         first[sender, key] = Draft(
             sender,
