@@ -15,6 +15,7 @@ from shared.protocol.commands.history import (
     Synced,
 )
 from shared.protocol.commands.messages import Page, Receipt
+from shared.protocol.spec import Reply
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.context import Context, Outcome, Publication, handles
 from ws_server.net.session import Account
@@ -83,30 +84,32 @@ async def history(ctx: Context, request: History) -> Page:
 
 @handles(Read, journaled=True)
 def read(ctx: Context, request: Read) -> Write:
-    account, me = ctx.user, (ctx.user.id,)
-
-    def move(tx: Connection, now: int) -> Outcome:
-        found = conversations.find(tx, account.id, request.conversation, me)
-        if found is None:
-            return Outcome(ReadUpTo(conversations.known_as(tx, request.conversation), 0))
-        marks = reading.mark(tx, account.id, found, read=request.seq)
-        reply = ReadUpTo(found.address(account.id), marks.read_seq)
-        return Outcome(reply, receipts(account, found, marks))
-
-    return Write(move)
+    return _move_marker(ctx, request.conversation, read=request.seq)
 
 
 @handles(Received, journaled=True)
 def received(ctx: Context, request: Received) -> Write:
-    account, me = ctx.user, (ctx.user.id,)
+    return _move_marker(ctx, request.conversation, received=request.seq)
+
+
+def _move_marker(
+    ctx: Context, target: ConversationAddress, *, read: int | None = None, received: int = 0
+) -> Write:
+    """Move one marker, and answer where it stands then; `read` None means the received one."""
+    account = ctx.user
 
     def move(tx: Connection, now: int) -> Outcome:
-        found = conversations.find(tx, account.id, request.conversation, me)
+        found = conversations.find(tx, account.id, target, (account.id,))
+        marks, address = reading.Markers(), ""
         if found is None:
-            return Outcome(ReceivedUpTo(conversations.known_as(tx, request.conversation), 0))
-        marks = reading.mark(tx, account.id, found, received=request.seq)
-        reply = ReceivedUpTo(found.address(account.id), marks.received_seq)
-        return Outcome(reply, receipts(account, found, marks))
+            address = conversations.known_as(tx, target)
+        else:
+            marks = reading.mark(tx, account.id, found, read=read or 0, received=received)
+            address = found.address(account.id)
+        reply: Reply = ReceivedUpTo(address, marks.received_seq)
+        if read is not None:
+            reply = ReadUpTo(address, marks.read_seq)
+        return Outcome(reply, receipts(account, found, marks) if found else [])
 
     return Write(move)
 
