@@ -123,7 +123,11 @@ class Gate:
 
     def _forgive(self, session: Session) -> None:
         session.penalised = False
-        if session.open and not session.reading_paused:
+        self._read_again(session)
+
+    def _read_again(self, session: Session) -> None:
+        """Read on, unless there is another reason not to."""
+        if session.open and not session.reading_paused and not session.penalised:
             session.outlet.resume_reading()
 
     def _next(self, session: Session) -> None:
@@ -133,8 +137,7 @@ class Gate:
             session.queued_bytes -= queue.popleft().size
         if session.reading_paused and len(queue or ()) < MAX_QUEUED // 2:
             session.reading_paused = False
-            if not session.penalised:
-                session.outlet.resume_reading()
+            self._read_again(session)
 
     def _run(self, session: Session, call: Call) -> bool:
         """Run a command if its turn has come; False if those before it must end first."""

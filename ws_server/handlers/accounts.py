@@ -65,8 +65,7 @@ async def auth(ctx: Context, request: Auth) -> SignedIn:
     hashed = users.hash_token(token)
 
     def keep(tx: Connection, now: int) -> None:
-        if users.existing(tx, user.name).password != user.password:
-            raise wrong_password()  # it was changed while it was being checked
+        check_unchanged(tx, user)
         users.add_token(tx, user.id, hashed, now)
 
     await ctx.realm.journal.write(keep)
@@ -97,6 +96,16 @@ async def check_password(
         # The name only if it is one: people type passwords into the wrong place.
         known = {"user": user.name} if user else {}
         log.info("wrong password", extra={"address": address, **known})
+        raise wrong_password()
+
+
+def check_unchanged(tx: Connection, user: users.User) -> None:
+    """Refuse a password that was changed while it was being checked.
+
+    Raises:
+        ChatError: BAD_CREDENTIALS.
+    """
+    if users.existing(tx, user.name).password != user.password:
         raise wrong_password()
 
 
@@ -168,8 +177,7 @@ async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
     password = await realm.passwords.hash(request.new_password, ctx.session.address)
 
     def change(tx: Connection, now: int) -> None:
-        if users.existing(tx, user.name).password != user.password:
-            raise wrong_password()
+        check_unchanged(tx, user)
         users.set_password(tx, user.id, password)
         users.end_other_tokens(tx, user.id, account.token)
 

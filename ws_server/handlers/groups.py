@@ -87,9 +87,7 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Write:
     account = ctx.user
 
     def invite(tx: Connection, now: int) -> Outcome:
-        user = users.find(tx, request.user.user)
-        both = (account.id, user.id if user else account.id)
-        group = conversations.group(tx, account.id, request.group, both)
+        group, user = _group_and_person(tx, account.id, request)
         if user is None:
             raise users.unknown_user(request.user.user)
         if user.id in group.members:
@@ -99,6 +97,15 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Write:
         return Outcome(reply, [changed(group, user.name, "joined")], group)
 
     return Write(invite)
+
+
+def _group_and_person(
+    tx: Connection, me: int, request: InviteGroup | Kick
+) -> tuple[Conversation, users.User | None]:
+    """Return the group with just oneself and the person named, if there is such a person."""
+    user = users.find(tx, request.user.user)
+    both = (me, user.id if user else me)
+    return conversations.group(tx, me, request.group, both), user
 
 
 @handles(SendGroup, journaled=True)
@@ -144,9 +151,7 @@ def kick(ctx: Context, request: Kick) -> Write:
     account = ctx.user
 
     def remove(tx: Connection, now: int) -> Outcome:
-        user = users.find(tx, request.user.user)
-        both = (account.id, user.id if user else account.id)
-        group = conversations.group(tx, account.id, request.group, both)
+        group, user = _group_and_person(tx, account.id, request)
         if not group.members[account.id].owner:
             raise ChatError(ErrorCode.FORBIDDEN, f"Only the owner of #{group.number} may do this")
         if user is None:

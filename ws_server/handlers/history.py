@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from shared.protocol.commands.history import (
@@ -84,32 +86,36 @@ async def history(ctx: Context, request: History) -> Page:
 
 @handles(Read, journaled=True)
 def read(ctx: Context, request: Read) -> Write:
-    return _move_marker(ctx, request.conversation, read=request.seq)
+    def answer(address: str, marks: reading.Markers) -> Reply:
+        return ReadUpTo(address, marks.read_seq)
+
+    return _move_marker(ctx, request.conversation, answer, read=request.seq)
 
 
 @handles(Received, journaled=True)
 def received(ctx: Context, request: Received) -> Write:
-    return _move_marker(ctx, request.conversation, received=request.seq)
+    def answer(address: str, marks: reading.Markers) -> Reply:
+        return ReceivedUpTo(address, marks.received_seq)
+
+    return _move_marker(ctx, request.conversation, answer, received=request.seq)
 
 
 def _move_marker(
-    ctx: Context, target: ConversationAddress, *, read: int | None = None, received: int = 0
+    ctx: Context,
+    target: ConversationAddress,
+    answer: Callable[[str, reading.Markers], Reply],
+    **moved: int,
 ) -> Write:
-    """Move one marker, and answer where it stands then; `read` None means the received one."""
+    """Move the markers given as those of `reading.mark`, and answer where they stand then."""
     account = ctx.user
 
     def move(tx: Connection, now: int) -> Outcome:
         found = conversations.find(tx, account.id, target, (account.id,))
-        marks, address = reading.Markers(), ""
         if found is None:
-            address = conversations.known_as(tx, target)
-        else:
-            marks = reading.mark(tx, account.id, found, read=read or 0, received=received)
-            address = found.address(account.id)
-        reply: Reply = ReceivedUpTo(address, marks.received_seq)
-        if read is not None:
-            reply = ReadUpTo(address, marks.read_seq)
-        return Outcome(reply, receipts(account, found, marks) if found else [])
+            return Outcome(answer(conversations.known_as(tx, target), reading.Markers()))
+        marks = reading.mark(tx, account.id, found, **moved)
+        reply = answer(found.address(account.id), marks)
+        return Outcome(reply, receipts(account, found, marks))
 
     return Write(move)
 

@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
 
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import Address, fold, in_words
@@ -164,6 +164,11 @@ def read_seq(tx: Connection, user_id: int, conversation: Conversation) -> int:
     return tx.scalar(mine) or 0
 
 
+def _numbers(rows: Iterable[Row[int, int]]) -> dict[int, int]:
+    """Return rows of an id and a number as a dictionary."""
+    return {id: number for id, number in rows}  # noqa: C416 - rows are no pairs to mypy
+
+
 def read_marks(tx: Connection, conversation: Conversation) -> dict[int, int]:
     """Return each member's read marker by user id."""
     rows = tx.execute(
@@ -171,7 +176,7 @@ def read_marks(tx: Connection, conversation: Conversation) -> dict[int, int]:
             members.c.conversation_id == conversation.id
         )
     )
-    return {id: value for id, value in rows}  # noqa: C416 - rows are no pairs to mypy
+    return _numbers(rows)
 
 
 @dataclass(slots=True)
@@ -277,7 +282,7 @@ def _unread(tx: Connection, reader: int) -> dict[int, int]:
         .where(members.c.user_id == reader)
         .group_by(messages.c.conversation_id)
     )
-    return {id: value for id, value in rows}  # noqa: C416 - rows are no pairs to mypy
+    return _numbers(rows)
 
 
 def _sizes(tx: Connection, reader: int) -> dict[int, int]:
@@ -287,7 +292,7 @@ def _sizes(tx: Connection, reader: int) -> dict[int, int]:
         .where(members.c.conversation_id.in_(mine))
         .group_by(members.c.conversation_id)
     )
-    return {id: value for id, value in rows}  # noqa: C416 - rows are no pairs to mypy
+    return _numbers(rows)
 
 
 def unread(tx: Connection, reader: int) -> dict[str, int]:
