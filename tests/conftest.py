@@ -19,3 +19,12 @@ def real_server(tmp_path: Path) -> Iterator[RealServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """One server for all tests of a module that do not stop theirs: starting costs more."""
+    server = RealServer(tmp_path_factory.mktemp("lasting"))
+    server.start()
+    yield server
+    server.kill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -15,15 +15,6 @@ from tests.realserver import RealServer
 from tests.world import World
 
 PLAYS = sorted(Path(__file__).parent.glob("*.chat"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    """One server for all plays: starting costs more than playing."""
-    server = RealServer(tmp_path_factory.mktemp("plays"))
-    server.start()
-    yield server
-    server.kill()
 
 
 def title(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -92,15 +92,6 @@ async def connected(server: RealServer) -> AsyncIterator[RawClient]:
     finally:
         client.socket.transport.abort()
         await client.close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    """One server for all tests of this file: what one leaves behind is the next one's state."""
-    server = RealServer(tmp_path_factory.mktemp("fuzz"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

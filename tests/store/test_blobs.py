@@ -145,13 +145,6 @@ def test_an_upload_of_content_that_is_here_leaves_one_blob(blobs: Blobs, tmp_pat
     assert everything(tmp_path) == [f"blobs/{HASH[:2]}/{HASH}"]
 
 
-def test_dropping_an_upload_twice_is_harmless(blobs: Blobs, tmp_path: Path) -> None:
-    blobs.append("u_1", 0, CONTENT)
-    blobs.drop_upload("u_1")
-    blobs.drop_upload("u_1")
-    assert everything(tmp_path) == []
-
-
 def test_the_sweep_removes_what_nothing_refers_to(blobs: Blobs, tmp_path: Path) -> None:
     kept, dropped = blobs.put(b"kept"), blobs.put(b"dropped")
     for upload in ("u_open", "u_gone"):

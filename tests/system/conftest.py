@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.realserver import RealServer
 from tests.system.bystanders import Chat, known
 from tests.system.wire import Wire
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    """One server for all tests of a module that do not stop theirs; each has people of its own."""
-    server = RealServer(tmp_path_factory.mktemp("lasting"))
-    server.start()
-    yield server
-    server.kill()
 
 
 @pytest.fixture

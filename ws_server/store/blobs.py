@@ -161,10 +161,6 @@ class Blobs:
             self._place(part, path)
         return True
 
-    def drop_upload(self, upload: str) -> None:
-        """Remove what is here of an upload."""
-        self._part(upload).unlink(missing_ok=True)
-
     def _part(self, upload: str) -> Path:
         return self._uploads / upload
 
