@@ -8,12 +8,8 @@ import sys
 
 from ws_server import app, logs
 from ws_server.settings import SettingsRefused, load, unknown_variables
-from ws_server.store.database import DatabaseRefused
-
-try:
-    import uvloop
-except ImportError:  # not made for Windows
-    uvloop = None  # type: ignore[assignment]
+from ws_server.store.adapter import DatabaseRefused
+from ws_server.threads import new_event_loop
 
 
 def main() -> int:
@@ -24,7 +20,7 @@ def main() -> int:
         app.set_umask()
         for name in unknown_variables():
             logging.getLogger(__name__).warning("%s is no setting", name)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(app.run(settings))
     except (SettingsRefused, app.Refused, DatabaseRefused) as refusal:
         print(refusal, file=sys.stderr)
