@@ -29,13 +29,6 @@ GROUP = GroupAddress(1)
 REFUSED = ChatError(ErrorCode.FORBIDDEN, "no")
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path) as world:
-        await world.add_users("alice", "bob", "carol")
-        yield world
-
-
 async def commit(book: Journal, *entries: Entry) -> None:
     """Post entries in one pass of the loop, so that they share a batch, and wait for them all."""
     left = len(entries)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -53,7 +53,10 @@ class Adapter(Protocol):
 
 
 class Bulk(Protocol):
-    """Statements that write many rows at once; found at `tx` as its execution option `bulk`."""
+    """Statements for many rows at once; found at `tx` as its execution option `bulk`."""
+
+    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
+        """Return the columns `bulk.KEYED` of the messages under these (sender, key)."""
 
     def insert_messages(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert messages given as the columns `bulk.MESSAGE`."""

@@ -1,9 +1,9 @@
-"""The statements of the hot path: they write many rows at once, each database in its own way."""
+"""The statements of the hot path: they take many rows at once, each database in its own way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 from sqlalchemy import Connection
 
@@ -21,6 +21,21 @@ MESSAGE = (
     messages.c.idempotency_key,
 )
 """The columns of a new message."""
+KEYED = (
+    messages.c.sender_id,
+    messages.c.idempotency_key,
+    messages.c.conversation_id,
+    messages.c.id,
+    messages.c.seq,
+    messages.c.time,
+    messages.c.file_id,
+)
+"""What a repeated message needs of the first."""
+
+
+def find_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
+    """Return the columns `KEYED` of the messages written under these (sender, key)."""
+    return _bulk(tx).find_keys(tx, keys) if keys else ()
 
 
 def insert_rows(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:

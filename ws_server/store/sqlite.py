@@ -10,9 +10,9 @@ own way to the driver, as much as the statement itself costs.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -23,6 +23,8 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    select,
+    tuple_,
     update,
     values,
 )
@@ -31,7 +33,7 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ClauseElement
 
 from ws_server.store.adapter import LOCK_WAIT, READERS
-from ws_server.store.bulk import MESSAGE
+from ws_server.store.bulk import KEYED, MESSAGE
 from ws_server.store.schema import conversations, messages
 
 T = TypeVar("T")
@@ -126,6 +128,14 @@ def _engine(url: str, begin: str, size: int) -> Engine:
 
 class Values:
     """A `Bulk` of statements with VALUES for up to 256 rows."""
+
+    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
+        # The index holds only keys that are not null, and the planner must see that it may be used.
+        return tx.execute(
+            select(*KEYED)
+            .where(messages.c.idempotency_key.is_not(None))
+            .where(tuple_(messages.c.sender_id, messages.c.idempotency_key).in_(keys))
+        ).all()
 
     def insert_messages(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         for chunk in _chunks(rows):
