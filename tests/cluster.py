@@ -142,7 +142,10 @@ class Cluster:
 
     def _ask(self, name: str, statement: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self.psql(name), "-c", statement], env=self.environment, capture_output=True, text=True
+            [*self.psql(name), "-c", statement],
+            env=self.environment,
+            capture_output=True,
+            text=True,
         )
 
     def psql(self, name: str) -> list[str]:

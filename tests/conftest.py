@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,12 +27,21 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database of one test; it runs once with each kind."""
+def database_kind(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """What gives the URL of an empty database, in a folder if it is a file.
+
+    A test that asks for this, or for `database_url`, runs once with each kind.
+    """
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'chat.db'}"
+        return lambda folder: f"sqlite:///{folder / 'chat.db'}"
     cluster: Cluster = request.getfixturevalue("cluster")
-    return cluster.fresh_realm()
+    return lambda folder: cluster.fresh_realm()
+
+
+@pytest.fixture
+def database_url(database_kind: Callable[[Path], str], tmp_path: Path) -> str:
+    """The URL of an empty database of one test."""
+    return database_kind(tmp_path)
 
 
 @pytest.fixture
