@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -170,8 +171,10 @@ class Cluster:
         It is one for all tests, emptied: making one takes half a second.
         """
         if not self._realm:
-            self._realm = self.new_database()
-            Database.open(self._realm).close()
+            url = self.new_database()
+            with ThreadPoolExecutor(1) as thread:  # the caller's may have a running loop
+                thread.submit(lambda: Database.open(url).close()).result()
+            self._realm = url
         deletes = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)]
         counters = "SELECT setval(seqrelid::regclass, 1, false) FROM pg_sequence"
         self.sql(self._realm, "; ".join([*deletes, counters]))
