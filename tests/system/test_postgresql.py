@@ -18,7 +18,7 @@ import pytest
 from tests.cluster import PASSWORD, Cluster
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
-from tests.system.test_store_faults import assert_unavailable, failed_start, history
+from tests.system.test_store_faults import assert_unavailable, failed_start, history, status
 
 
 @pytest.fixture
@@ -133,6 +133,8 @@ async def test_a_postgresql_that_went_away_is_used_again_when_it_is_back(
             assert_unavailable(reply)
         if how == "stop":
             assert len(refused) == 10
+            assert await status(realm, "/readyz") == 503
+            assert await status(realm, "/healthz") == 200
             assert_unavailable(await bob.say("history", conversation="alice"))
         await bob.ask("ping")
         assert time.monotonic() - begun < 25
@@ -144,6 +146,7 @@ async def test_a_postgresql_that_went_away_is_used_again_when_it_is_back(
         )
         assert reply["seq"] == number + 1
     assert texts(await history(bob, "alice")) == [f"{number}" for number in range(10)]
+    assert await status(realm, "/readyz") == 200
     assert "Traceback" not in realm.log
     assert "Another server" in refused_start(
         realm.data.parent / "other", realm.environment["CHAT_DATABASE"]

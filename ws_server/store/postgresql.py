@@ -115,8 +115,10 @@ class PostgreSQL:
         if not is_fault(error) and not isinstance(error, asyncpg.InterfaceError):
             return None
         shown = self._url.set(query={}).render_as_string(hide_password=True)
-        why = str(said(error)) or f"no answer within {CONNECT_WAIT:.0f} s"
-        return f"{shown}: {why}. Start PostgreSQL, or give another --database"
+        fault = said(error)
+        why = str(fault).rstrip(".") or f"no answer within {CONNECT_WAIT:.0f} s"
+        hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Make what it names"
+        return f"{shown}: {why}. {hint}, or correct --database"
 
     def close(self) -> None:
         # In a thread without a running loop, as the caller may have one.
@@ -285,6 +287,7 @@ async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
     except Exception as error:
         # An ERROR means that nothing was committed; after anything else it is not known.
         if getattr(error, "severity_en", "") == "ERROR":
+            _hush(error)
             await line.roll_back()
             raise
         await line.drop()
