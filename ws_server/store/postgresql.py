@@ -114,7 +114,16 @@ class PostgreSQL:
             return f"--database: {error}"
         if not is_fault(error) and not isinstance(error, asyncpg.InterfaceError):
             return None
-        shown = self._url.set(query={}).render_as_string(hide_password=True)
+        # A password with an @ that is not written as %40 reaches into the host.
+        host = (self._url.host or "").rpartition("@")[2]
+        shown = URL.create(
+            "postgresql+asyncpg",
+            self._url.username,
+            None,
+            host or None,
+            self._url.port,
+            self._url.database,
+        )
         fault = said(error)
         why = str(fault).rstrip(".") or f"no answer within {CONNECT_WAIT:.0f} s"
         hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Make what it names"
