@@ -56,7 +56,10 @@ class Settings(BaseSettings):
     port: int = Field(8765, ge=0, le=65535, description="TCP port; 0 takes a free one")
     data: Path = Field(Path("data"), description="folder for the database and the files")
     realm: str = Field(default_factory=host_name, description="this realm's name; the host's name")
-    database: str = Field("", description="database URL; SQLite in the data folder if empty")
+    database: str = Field(
+        "",
+        description="sqlite:///PATH or postgresql+asyncpg://...; in the data folder if empty",
+    )
     registration: Literal["open", "closed"] = Field(
         "open", description="whether people may register"
     )

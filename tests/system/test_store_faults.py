@@ -43,6 +43,15 @@ async def history(client: RawClient, conversation: str) -> list[dict[str, Any]]:
     return messages
 
 
+async def status(server: RealServer, path: str) -> int:
+    """Ask for a page and return the status of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    line = await asyncio.wait_for(reader.readline(), 20)
+    writer.close()
+    return int(line.split()[1])
+
+
 @contextmanager
 def held(data: Path, how: str) -> Iterator[None]:
     """Hold the database from another process's point of view: a connection of its own."""
@@ -95,18 +104,11 @@ async def test_a_short_lock_only_delays(real_server: RealServer) -> None:
 
 async def test_readyz_tells_a_store_that_does_not_answer(real_server: RealServer) -> None:
     """Contract 1: /readyz is 200 when the store answers, /healthz while the process lives."""
-
-    async def status(path: str) -> int:
-        reader, writer = await asyncio.open_connection("127.0.0.1", real_server.port)
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        line = await asyncio.wait_for(reader.readline(), 20)
-        writer.close()
-        return int(line.split()[1])
-
-    assert (await status("/healthz"), await status("/readyz")) == (200, 200)
+    server = real_server
+    assert (await status(server, "/healthz"), await status(server, "/readyz")) == (200, 200)
     with held(real_server.data, "IMMEDIATE"):
-        assert (await status("/healthz"), await status("/readyz")) == (200, 503)
-    assert await status("/readyz") == 200
+        assert (await status(server, "/healthz"), await status(server, "/readyz")) == (200, 503)
+    assert await status(server, "/readyz") == 200
 
 
 class Disk:
