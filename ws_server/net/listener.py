@@ -7,6 +7,7 @@ import errno
 import ipaddress
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from itertools import takewhile
@@ -54,6 +55,8 @@ class Listener:
         self._servers: list[Server] = []
         self.connections: set[Connection] = set()
         """Every TCP connection, those still in their handshake included."""
+        self.closed: Counter[str] = Counter()
+        """How many WebSockets ended, by who ended them; see `Connection.ended_by`."""
         self._strangers: dict[Connection, float] = {}
         self._ticking: asyncio.Task[None] | None = None
 

@@ -94,6 +94,11 @@ class Database:
             raise
         return database
 
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a reader."""
+        return self._threads.waiting
+
     def connect_writer(self) -> Connection:
         """Return the one connection that writes; its transactions take the write lock at once."""
         return self._writing.connect()
