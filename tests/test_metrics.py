@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
-from tests.system.wire import CLOSE, Wire, frame
+from tests.system.wire import CLOSE, TEXT, Wire, frame
 from tests.world import World
 from ws_server import __version__
 from ws_server.durations import BOUNDS, Durations
@@ -41,9 +41,11 @@ async def readings(server: RealServer) -> Readings:
 async def changed(server: RealServer, before: Readings, name: str) -> float:
     """Wait until a number has risen, and return by how much."""
     async with asyncio.timeout(20):
-        while (now := (await readings(server)).get(name, 0)) == before.get(name, 0):
+        while True:
+            risen = (await readings(server)).get(name, 0) - before.get(name, 0)
+            if risen:
+                return risen
             await asyncio.sleep(0.02)
-    return now - before.get(name, 0)
 
 
 @pytest.fixture
@@ -89,11 +91,17 @@ async def test_an_end_counts_by_who_ended_it(server: RealServer, before: Reading
     assert await changed(server, before, "chat_closed_total by=client") == 1
     (await Wire.open(server.port)).drop()
     assert await changed(server, before, "chat_closed_total by=lost") == 1
-    (await Wire.open(server.port)).writer.write(frame(1, b"\xff"))
+    wire = await Wire.open(server.port)
+    wire.writer.write(frame(TEXT, b"\xff"))
+    assert await wire.close_code() == 1007
+    wire.drop()
     assert await changed(server, before, "chat_closed_total by=1007") == 1
     # A client may choose among thousands of codes; they make no series of their own.
     before = await readings(server)
-    (await Wire.open(server.port)).writer.write(frame(CLOSE, (4321).to_bytes(2, "big")))
+    wire = await Wire.open(server.port)
+    wire.writer.write(frame(CLOSE, (4321).to_bytes(2, "big")))
+    assert await wire.close_code() == 4321
+    wire.drop()
     assert await changed(server, before, "chat_closed_total by=client") == 1
     assert not any("4321" in name for name in await readings(server))
 
@@ -147,9 +155,8 @@ async def test_who_is_closed_by_the_server_counts_under_the_code(
         client = await RawClient.open(f"ws://127.0.0.1:{world._server.port}/")
         with pytest.raises(ConnectionClosed):
             await client.frame()
-        async with asyncio.timeout(20):
-            while not world._server.listener.closed:
-                await asyncio.sleep(0.02)
+        await client.close()
+        await world._server.listener.close()
         assert world._server.listener.closed == {"4500": 1}
 
 

@@ -49,6 +49,7 @@ async def raw(world: World, request: str) -> tuple[int, dict[str, str], str]:
     head, _, body = answer.partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines)
+    assert len(headers) == len(lines), "no header comes twice"
     return int(status.split()[1]), headers, body
 
 

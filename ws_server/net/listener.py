@@ -156,9 +156,8 @@ class Listener:
                 return connection.respond(HTTPStatus.OK, "ready\n")
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "the store does not answer\n")
         if path == "/metrics":
-            response = connection.respond(HTTPStatus.OK, "")
-            response.body = self._metrics()
-            response.headers["Content-Length"] = str(len(response.body))
+            response = connection.respond(HTTPStatus.OK, self._metrics().decode())
+            # Setting a header adds one more of its name.
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
             return response
