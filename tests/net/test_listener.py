@@ -94,6 +94,17 @@ async def test_metrics_are_prometheus_text_and_count(world: World) -> None:
     await client.close()
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["//x/metrics", "///metrics", "http://x/metrics", "/metrics/", "/metrics#", "/%6detrics"],
+)
+async def test_no_other_path_that_a_proxy_would_pass_shows_the_metrics(
+    world: World, path: str
+) -> None:
+    status, _, body = await raw(world, f"GET {path} HTTP/1.1")
+    assert status != 200 and "chat_" not in body
+
+
 async def test_metrics_name_no_library_and_no_interpreter(world: World) -> None:
     body = (await raw(world, "GET /metrics HTTP/1.1"))[2].lower()
     assert "python" not in body and "websockets/" not in body
