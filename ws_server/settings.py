@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -197,8 +197,17 @@ def load(arguments: Sequence[str]) -> Settings:
     )
     add_arguments(parser)
     parser.add_argument("--version", action="version", version=f"Simple Chatting {__version__}")
+    return from_arguments(vars(parser.parse_args(arguments)))
+
+
+def from_arguments(given: Mapping[str, Any]) -> Settings:
+    """Read the environment and the file for what the command line has not given.
+
+    Raises:
+        SettingsRefused: a setting is wrong.
+    """
     try:
-        return Settings(**vars(parser.parse_args(arguments)))
+        return Settings(**given)
     except ValidationError as error:
         raise SettingsRefused("\n".join(_explained(fault) for fault in error.errors())) from None
 
