@@ -35,6 +35,8 @@ class Blobs:
             folder.mkdir(mode=0o700, exist_ok=True)
         self._threads = ThreadPoolExecutor(2, "blob", initializer=lower_priority)
         self._sweeping = threading.Lock()
+        self.bytes = 0
+        """What all blobs take, right after each sweep and about right between two."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, upload: str) -> asyncio.Lock:
@@ -96,7 +98,10 @@ class Blobs:
 
     def _place(self, part: Path, path: Path) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
+        size = part.stat().st_size
         os.replace(part, path)
+        with self._sweeping:
+            self.bytes += size
         for folder in (path.parent, path.parent.parent):
             handle = os.open(folder, os.O_RDONLY)
             try:
@@ -175,15 +180,19 @@ class Blobs:
                 names it; 0 when nothing is being stored.
         """
         before = time.time() - age
-        removed = 0
+        removed = kept = 0
         for part in self._uploads.iterdir():
             if part.name not in uploads and part.stat().st_mtime <= before:
                 part.unlink()
                 removed += 1
         for folder in self._blobs.iterdir():
-            for sha256 in unreferenced([blob.name for blob in folder.iterdir()]):
+            sizes = {blob.name: blob.stat().st_size for blob in folder.iterdir()}
+            for sha256 in unreferenced(list(sizes)):
                 with self._sweeping:
                     if self.path(sha256).stat().st_mtime <= before:
                         self.path(sha256).unlink()
+                        del sizes[sha256]
                         removed += 1
+            kept += sum(sizes.values())
+        self.bytes = kept
         return removed

@@ -89,6 +89,11 @@ class Database:
                 raise
             raise DatabaseRefused(why) from error
 
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a reader."""
+        return self._threads.waiting
+
     async def read(
         self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
