@@ -154,6 +154,18 @@ def format_event(event: Event) -> bytes:
     return orjson.dumps({"event": event.event, **event.to_wire()}, _nested, _PASSTHROUGH)
 
 
+def parse_frame(frame: bytes | str) -> dict[str, Any]:
+    """Read one frame of a server: an event if it has `event`, else a reply.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    body = orjson.loads(frame)
+    if type(body) is not dict:
+        raise ValueError("no JSON object")
+    return body
+
+
 def parse_reply(frame: bytes | str, reply: type[R]) -> R:
     """Read the answer to a command whose reply is `reply`; see `read_reply`."""
     return read_reply(orjson.loads(frame), reply)
