@@ -378,8 +378,8 @@ class ChatClient(Methods):
             self._following.cancel()
             self._following = None
 
-    def _signed_out(self, reason: str, *, token_ended: bool) -> None:
-        """The server ended the session: nobody's call can succeed any more."""
+    def _signed_out(self, reason: str, *, token_ended: bool, closed: bool) -> None:
+        """The server ended the session, and the calls that need one; with it all, if it closed."""
         token = self._session.token
         self._session.signed_out()
         if not token_ended:
@@ -389,7 +389,7 @@ class ChatClient(Methods):
         self._calls.fail_all(
             refusal,
             lambda call: no_answer(call, reason),
-            only=lambda call: call.request.spec.access is Access.USER,
+            only=lambda call: closed or call.request.spec.access is Access.USER,
         )
 
     # The connection
@@ -411,9 +411,8 @@ class ChatClient(Methods):
             code, reason, least = await self._serve(connection)
             if loop.time() - since > PROVED:
                 self._backoff.reset()
-            if 4500 <= code < 5000:
-                if self._session.kept or code != 4500:
-                    self._signed_out(f"{reason} ({code})", token_ended=code == 4501)
+            if 4500 <= code < 5000 and (self._session.kept or code != 4500):
+                self._signed_out(f"{reason} ({code})", token_ended=code == 4501, closed=True)
             elif self._session.kept or len(self._calls):
                 await self._rest(reason if code == 1006 else f"{reason} ({code})", least)
 
@@ -464,5 +463,5 @@ class ChatClient(Methods):
             if error.code in TEMPORARY or error.code is ErrorCode.INTERNAL:
                 connection.end(1006, error.message)
                 return error.retry_after or 0.0
-            self._signed_out(error.message, token_ended=True)
+            self._signed_out(error.message, token_ended=True, closed=False)
         return 0.0

@@ -7,6 +7,7 @@ event loop leaves in one write, as in the server.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 
@@ -29,6 +30,11 @@ PATIENCE = 10.0
 """The same while a short command waits for its answer; a ping of ours asks in between."""
 TICK = 2.5
 """Seconds between looks at how long it has been silent."""
+
+
+_LIBRARY_LOG = logging.getLogger(f"{__name__}.websocket")
+# At a finer level the library logs every frame, passwords and tokens included.
+_LIBRARY_LOG.setLevel(logging.INFO)
 
 
 class Unreachable(Exception):
@@ -208,7 +214,7 @@ async def open_connection(uri: WebSocketURI, tls: ssl.SSLContext | None) -> Conn
 
     # Not the library's connect(), which follows redirects and asks the system for a proxy.
     def create() -> Connection:
-        return Connection(ClientProtocol(uri, max_size=MAX_FRAME))
+        return Connection(ClientProtocol(uri, max_size=MAX_FRAME, logger=_LIBRARY_LOG))
 
     connection: Connection | None = None
     try:

@@ -174,6 +174,8 @@ class Simulation:
         self.frames: deque[Callable[[], None]] = deque()
         self.positions = started(bob=0)
         self.unanswered: dict[int, None] = {}
+        self.on_its_way: deque[int] = deque()
+        """Sends the server has not come to."""
         self.count = 0
         self.told: list[Any] = []
         self.syncing = False
@@ -185,16 +187,19 @@ class Simulation:
         return message.seq
 
     def others(self) -> None:
-        message = self.log[self.post(self.chance.random() < 0.3) - 1]
-        self.frames.append(lambda: self.tell(self.positions.push(message)))
+        self.pushed(self.log[self.post(self.chance.random() < 0.3) - 1])
 
     def send(self) -> None:
         self.count += 1
         self.unanswered[self.count] = None
         self.positions.sent(self.count, "bob", lambda m: True)
-        self.reaches(self.count)
+        self.on_its_way.append(self.count)
 
-    def reaches(self, number: int) -> None:
+    def process(self) -> None:
+        """The server comes to the next command."""
+        if not self.on_its_way:
+            return
+        number = self.on_its_way.popleft()
         if number not in self.posted:
             self.posted[number] = self.post(own=True)
         seq = self.posted[number]
@@ -229,23 +234,26 @@ class Simulation:
         self.frames.clear()
         self.syncing = False
         self.positions.connected()
-        if self.unanswered and self.chance.random() < 0.3:
-            # The server comes to it only now, and takes it for one of another session.
-            seq = self.post(own=True)
-            self.posted.setdefault(min(self.unanswered), seq)
-            message = self.log[seq - 1]
-            self.frames.append(lambda: self.tell(self.positions.push(message)))
-        for number in list(self.unanswered):
-            self.reaches(number)
+        while self.on_its_way and self.chance.random() < 0.5:
+            # The server comes to it only now, and pushes it as if of another session.
+            number = self.on_its_way.popleft()
+            if number not in self.posted:
+                self.posted[number] = self.post(own=True)
+                self.pushed(self.log[-1])
+        self.on_its_way = deque(self.unanswered)
+
+    def pushed(self, message: MessageArrived) -> None:
+        self.frames.append(lambda: self.tell(self.positions.push(message)))
 
     def tell(self, some: list[Any]) -> None:
         self.told += told(some)
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
-            actions = [self.others, self.send, self.deliver, self.deliver, self.deliver, self.sync]
+            actions = [self.others, self.send, self.process, self.deliver, self.deliver, self.sync]
             self.chance.choice([*actions, *actions, self.break_off])()
-        while self.frames or self.positions.incomplete:
+        while self.on_its_way or self.frames or self.positions.incomplete:
+            self.process()
             self.sync()
             self.deliver()
 
