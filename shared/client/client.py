@@ -83,7 +83,9 @@ class ChatClient(Methods):
         self._session.token, self._session.kept = token, bool(token)
         self._session.files = files
         self._calls = Calls(self._session.dropped)
-        self._transfers = Transfers(self._call, self._session, self._calls, timeout)
+        self._transfers = Transfers(
+            self._call, self._session, self._calls, self._update_reading, timeout
+        )
         self._inner: dict[str, Call] = {}
         """The client's own questions on this connection, by label."""
         self._keys = secrets.token_hex(8)
@@ -232,8 +234,7 @@ class ChatClient(Methods):
         loop = asyncio.get_running_loop()
         call.timer = loop.call_later(seconds, self._late, call)
         self._wanted.set()
-        if self._queue.full:
-            self._update_reading()
+        self._update_reading()
         self._pump()
         begun = loop.time()
         try:
@@ -351,9 +352,11 @@ class ChatClient(Methods):
 
     def _update_reading(self) -> None:
         """Read no further while the app takes nothing, unless somebody waits for an answer."""
-        if self._connection is not None:
-            stuck = self._queue.full and not len(self._calls) and not self._inner
-            self._connection.read_on(not (stuck or self._transfers.full))
+        connection = self._connection
+        if connection is not None:
+            behind = self._queue.full or not (connection.reading or self._queue.roomy)
+            stuck = behind and not len(self._calls) and not self._inner
+            connection.read_on(not (stuck or self._transfers.full))
 
     # The session
 

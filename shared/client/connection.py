@@ -73,7 +73,8 @@ class Connection(ClientConnection):
         self._ended = False
         self._early: list[bytes] | None = []
         """Frames that came before anybody listened."""
-        self._reading = True
+        self.reading = True
+        """Whether what comes is taken from the socket."""
         self._heard_at = self._asked_at = self.loop.time()
         self._watch: asyncio.TimerHandle | None = None
 
@@ -97,9 +98,9 @@ class Connection(ClientConnection):
 
     def read_on(self, on: bool) -> None:
         """Read from the socket, or leave what comes to the system's buffers."""
-        if on == self._reading or self._ended:
+        if on == self.reading or self._ended:
             return
-        self._reading = on
+        self.reading = on
         if on:
             self._heard_at = self.loop.time()
             self.transport.resume_reading()
@@ -184,7 +185,7 @@ class Connection(ClientConnection):
         now = self.loop.time()
         if self.protocol.state is not State.OPEN:
             self._failed()
-        elif not self._reading:
+        elif not self.reading:
             self._heard_at = now
         elif now - self._heard_at > SILENCE:
             self.end(1006, f"the server has said nothing for {SILENCE:.0f} s")

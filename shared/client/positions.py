@@ -132,11 +132,7 @@ class Positions:
         place = self._places.get(fold(message.conversation))
         if place is None:
             place = self._place(message.conversation)
-        if place.seq is None and self.started and not self.incomplete:
-            # Nothing was missed on this connection, so this is the first there is for us.
-            place.seq = message.seq - 1
-        elif place.begun and place.seq is not None and message.seq <= place.seq:
-            place.seq = message.seq - 1
+        self._meet(place, message.seq)
         if place.seq == message.seq - 1 and message.state is None and not place.held:
             place.seq += 1
             place.begun = False
@@ -206,10 +202,7 @@ class Positions:
             return []
         place = self._place(conversation)
         told: list[Told] = []
-        if place.seq is None and self.started and not self.incomplete:
-            place.seq = seq - 1
-        elif place.begun and place.seq is not None and seq <= place.seq:
-            place.seq = seq - 1
+        self._meet(place, seq)
         self._is_own(place, seq)
         self._advance(place, told)
         return told
@@ -217,7 +210,9 @@ class Positions:
     def late(self, message: MessageArrived) -> list[Told]:
         """A reply came that nobody waits for: its message is told as an event."""
         told: list[Told] = []
-        self._accept(self._place(message.conversation), message, told, sure=True)
+        place = self._place(message.conversation)
+        self._meet(place, message.seq)
+        self._accept(place, message, told, sure=True)
         return told
 
     def placed(self, conversation: str, seq: int | None, id: str) -> list[Told]:
@@ -243,6 +238,14 @@ class Positions:
             if len(self._places) > MAX_POSITIONS:
                 self._release(self._places.pop(next(iter(self._places))))
         return place
+
+    def _meet(self, place: _Place, seq: int) -> None:
+        """Begin a conversation with its first message of this connection."""
+        if place.seq is None:
+            if self.started and not self.incomplete:
+                place.seq = seq - 1
+        elif place.begun and seq <= place.seq:
+            place.seq = seq - 1
 
     def _accept(
         self, place: _Place, message: MessageArrived, told: list[Told], sure: bool = False

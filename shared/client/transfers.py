@@ -55,10 +55,22 @@ class Caller(Protocol):
 
 
 class Transfers:
-    """The files under way of one client."""
+    """The files under way of one client.
 
-    def __init__(self, call: Caller, session: Session, calls: Calls, timeout: float) -> None:
+    Args:
+        on_room: Called when `full` may have become false.
+    """
+
+    def __init__(
+        self,
+        call: Caller,
+        session: Session,
+        calls: Calls,
+        on_room: Callable[[], None],
+        timeout: float,
+    ) -> None:
         self._call = call
+        self._on_room = on_room
         self._session = session
         self._calls = calls
         self._timeout = timeout
@@ -171,6 +183,7 @@ class Transfers:
                 return await incoming.finish()
             finally:
                 del self._incoming[id]
+                self._on_room()
                 await incoming.close()
 
     async def _fetch(self, id: str, incoming: Incoming, progress: Progress | None) -> None:
@@ -184,6 +197,7 @@ class Transfers:
             coming = True
             while coming:
                 coming = await incoming.more(STALLED)
+                self._on_room()
                 if progress is not None:
                     progress(incoming.offset, offered.file.size)
             if self._closed:
