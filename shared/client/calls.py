@@ -69,10 +69,9 @@ class Calls:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._sent)
 
-    @property
-    def urgent(self) -> bool:
-        """Whether an answer is due soon: chunks of files may take long to go out."""
-        return bool(self._sent) and not self._chunks
+    def urgent(self, others: bool) -> bool:
+        """Whether an answer is due soon, to these or to others: behind chunks all may take long."""
+        return (bool(self._sent) or others) and not self._chunks
 
     def add(self, request: Request[Any]) -> Call:
         """Queue a command.

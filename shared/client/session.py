@@ -74,6 +74,8 @@ class Session:
             if self._queue.epoch is None:
                 self._queue.epoch = reply.epoch
         self._positions.connected()
+        if not self._positions.started:
+            self.begun.clear()
         self.put(Online(reply.user))
 
     def signed_out(self) -> None:

@@ -170,7 +170,7 @@ async def test_an_app_that_takes_nothing_stops_the_reading_and_gets_all_later(
     total = 1500  # 24 MB: more than the sockets' buffers and the server's 4 MiB take
     for _ in range(total // 50):
         await asyncio.gather(*(alice.client.send(bob.client.user, text) for _ in range(50)))
-    assert len(bob.client._queue._entries) <= 100
+    assert len(bob.client._exchange.queue._entries) <= 100
     bob.taking.set()
     await bob.until(lambda: len(bob.messages) == total)
     assert [m.seq for m in bob.messages] == list(range(1, total + 1))
@@ -204,7 +204,7 @@ async def test_an_app_that_only_sends_is_never_stopped(
         await bob.client.send(sender.user, f"{n}")
         await sender.send(bob.client.user, f"{n}")
     assert await asyncio.wait_for(sender.ping(), 5)
-    assert (sender.positions, len(sender._queue._entries)) == ({}, 0)
+    assert (sender.positions, len(sender._exchange.queue._entries)) == ({}, 0)
 
 
 async def test_the_end_of_the_session_is_told(people: People) -> None:
