@@ -23,7 +23,7 @@ MAX_BYTES = 32 * 2**20
 class Call:
     """One command and who waits for its answer."""
 
-    __slots__ = ("abandoned", "answer", "frame", "number", "request", "sent", "timer")
+    __slots__ = ("abandoned", "answer", "frame", "number", "place", "request", "sent", "timer")
 
     def __init__(self, number: int, request: Request[Any], frame: bytes) -> None:
         self.number = number
@@ -34,6 +34,8 @@ class Call:
         """It went out, at least once."""
         self.abandoned = False
         """Nobody waits for its answer any more."""
+        self.place = ""
+        """The conversation it posts a message to, once it went out; empty: none."""
         self.timer: asyncio.TimerHandle | None = None
 
     def fail(self, error: Exception) -> None:

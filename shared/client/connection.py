@@ -94,7 +94,7 @@ class Connection(ClientConnection):
         self.protocol.send_text(frame)
         if not self._to_flush:
             self._to_flush = True
-            self.loop.call_soon(self._flush)
+            self.loop.call_soon(self._write_out)
 
     def read_on(self, on: bool) -> None:
         """Read from the socket, or leave what comes to the system's buffers."""
@@ -118,7 +118,7 @@ class Connection(ClientConnection):
         if self.protocol.state is State.OPEN:
             self.protocol.send_close(1000)
         if not self.transport.is_closing():
-            self._flush()
+            self.send_data()
             self.transport.close()
             self.loop.call_later(CLOSE_LIMIT, self.transport.abort)
         if self._early is None:
@@ -173,11 +173,17 @@ class Connection(ClientConnection):
         elif not self._ended:
             self.on_frame(frame)
 
-    def _flush(self) -> None:
+    def _write_out(self) -> None:
         self._to_flush = False
-        data = b"".join(self.protocol.data_to_send())
-        if data and not self.transport.is_closing():
-            self.transport.write(data)
+        self.send_data()
+
+    def send_data(self) -> None:
+        # The library's own does a write for each frame, at each read too.
+        parts = self.protocol.data_to_send()
+        if parts and not self.transport.is_closing():
+            self.transport.write(b"".join(parts))
+            if b"" in parts and self.transport.can_write_eof():
+                self.transport.write_eof()
 
     def _look(self) -> None:
         """End a connection that says nothing: half-open, or a server that hangs."""
@@ -193,7 +199,7 @@ class Connection(ClientConnection):
             if self._asked_at <= self._heard_at:
                 self._asked_at = now
                 self.protocol.send_ping(b"")
-                self._flush()
+                self.send_data()
             elif now - self._asked_at > PATIENCE:
                 self.end(1006, f"the server has not answered for {PATIENCE:.0f} s")
 

@@ -50,8 +50,11 @@ class EventQueue:
 
     @property
     def overfull(self) -> bool:
-        """Twice full: nothing more is taken at all."""
-        return len(self._entries) >= 2 * MAX_EVENTS or self._size >= 2 * MAX_BYTES
+        """Nothing more is taken at all, though reading goes on for whoever waits.
+
+        Well above `full`, because what was read at once still has to go somewhere.
+        """
+        return len(self._entries) >= 4 * MAX_EVENTS or self._size >= 2 * MAX_BYTES
 
     @property
     def roomy(self) -> bool:

@@ -41,6 +41,8 @@ class _Place:
     """One conversation."""
 
     name: str
+    key: str
+    """The name as it is looked up."""
     seq: int | None = None
     """Told up to here without a gap; None while it is not known where to begin."""
     begun: bool = False
@@ -107,7 +109,7 @@ class Positions:
         self._held = 0
         self._unplaced.clear()
         self._places = {
-            key: _Place(place.name, sends=place.sends)
+            key: _Place(place.name, key, sends=place.sends)
             for key, place in self._places.items()
             if place.sends
         }
@@ -133,15 +135,14 @@ class Positions:
         if place is None:
             place = self._place(message.conversation)
         self._meet(place, message.seq)
+        told: list[Told] = []
         if place.seq == message.seq - 1 and message.state is None and not place.held:
             place.seq += 1
             place.begun = False
-            if not place.own and len(self._places) < MAX_POSITIONS // 2:
-                return [message]
-            told: list[Told] = [message]
+            told.append(message)
             self._advance(place, told)
+            self._use(place)
             return told
-        told = []
         self._accept(place, message, told)
         if place.held and place.seq is not None and not self._next_is_here(place):
             self.drop()
@@ -234,7 +235,7 @@ class Positions:
         key = fold(name)
         place = self._places.get(key)
         if place is None:
-            place = self._places[key] = _Place(name)
+            place = self._places[key] = _Place(name, key)
             if len(self._places) > MAX_POSITIONS:
                 self._release(self._places.pop(next(iter(self._places))))
         return place
@@ -265,7 +266,7 @@ class Positions:
                 number = max((n for n, fits in place.sends.items() if fits(message)), default=0)
             place.held[seq] = message, number
             self._held += 1
-            self._waiting[fold(place.name)] = None
+            self._waiting[place.key] = None
         self._advance(place, told)
 
     def _is_own(self, place: _Place, seq: int) -> None:
@@ -278,6 +279,8 @@ class Positions:
 
     def _advance(self, place: _Place, told: list[Told]) -> None:
         """Tell what follows without a gap."""
+        if not place.own and not place.held:
+            return
         while place.seq is not None:
             seq = place.seq + 1
             if seq in place.own:
@@ -292,8 +295,12 @@ class Positions:
             place.seq = seq
             place.begun = False
         self._drained(place)
-        if len(self._places) > MAX_POSITIONS // 2 and (key := fold(place.name)) in self._places:
-            self._places[key] = self._places.pop(key)  # the one used last goes last
+        self._use(place)
+
+    def _use(self, place: _Place) -> None:
+        """Forget the others first."""
+        if len(self._places) > MAX_POSITIONS // 2 and place.key in self._places:
+            self._places[place.key] = self._places.pop(place.key)
 
     def _next_is_here(self, place: _Place) -> bool:
         """Whether what comes next is held only because it may be the message of a send."""
@@ -314,7 +321,7 @@ class Positions:
 
     def _drained(self, place: _Place) -> None:
         if not place.held:
-            self._waiting.pop(fold(place.name), None)
+            self._waiting.pop(place.key, None)
 
 
 def _as_event(message: Message) -> MessageArrived:

@@ -93,7 +93,7 @@ class Session:
         if not self._events:
             return
         if isinstance(event, MessageArrived):
-            if self._queue.full:
+            if self._queue.overfull:
                 self._positions.drop()
             else:
                 self._tell(self._positions.push(event), size)
@@ -111,21 +111,26 @@ class Session:
 
     def sending(self, call: Call) -> None:
         """A command goes out for the first time."""
-        self.expect(call.number, self._posts(call.request))
+        posts = self._posts(call.request) if self._events else None
+        if posts is not None:
+            call.place = self.expect(call.number, *posts)
 
-    def expect(self, number: int, posts: tuple[Conversation, Matches] | None) -> None:
-        """From now on, a message of one's own may be what this send has posted."""
-        if posts is not None and self._events:
-            self._positions.sent(number, self._named(posts[0]), posts[1])
+    def expect(self, number: int, to: Conversation, matches: Matches) -> str:
+        """From now on, a message of one's own may be what this send has posted; return where."""
+        place = self._named(to)
+        if self._events:
+            self._positions.sent(number, place, matches)
+        return place
 
-    def settled(self, number: int, posts: tuple[Conversation, Matches] | None) -> None:
+    def settled(self, number: int, place: str) -> None:
         """It has been told where that message went, or nobody will be told."""
-        if posts is not None and self._events:
-            self._tell(self._positions.settled(number, self._named(posts[0])))
+        if self._events:
+            self._tell(self._positions.settled(number, place))
 
     def dropped(self, call: Call) -> None:
         """There will be no answer: if it posted something, that comes as an event."""
-        self.settled(call.number, self._posts(call.request))
+        if call.place:
+            self.settled(call.number, call.place)
 
     def replied(self, call: Call, reply: Reply, waited_for: bool) -> None:
         """A command was answered."""
@@ -158,7 +163,7 @@ class Session:
 
     def _named(self, address: Conversation) -> str:
         """Return a conversation as the server names it, but for upper and lower case."""
-        return str(address.at_home(fold(self.realm)))
+        return str(address.at_home(fold(self.realm)) if address.realm else address)
 
     def _posts(self, request: Request[Any]) -> tuple[Conversation, Matches] | None:
         """Return where a command posts a message, and how to recognise that."""

@@ -131,10 +131,10 @@ class Transfers:
         upload = filled(
             Upload, to=to, name=name or file.name, size=size, sha256=sha256, idempotency_key=key
         )
-        number, posts = self._calls.number(), (upload.to, is_file(size))
         furthest, idle = -1, 0
         # What the last chunk posts may show before its answer does.
-        self._session.expect(number, posts)
+        number = self._calls.number()
+        place = self._session.expect(number, upload.to, is_file(size))
         try:
             while idle < MAX_ATTEMPTS:
                 opened = await self._call(upload, self._timeout)
@@ -151,7 +151,7 @@ class Transfers:
                     elif error.code is not ErrorCode.CONFLICT:
                         raise
         finally:
-            self._session.settled(number, posts)
+            self._session.settled(number, place)
         raise OutcomeUnknown(f"sending {file.name} does not get on; call it again with its key")
 
     async def save(

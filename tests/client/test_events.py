@@ -170,7 +170,7 @@ async def test_an_app_that_takes_nothing_stops_the_reading_and_gets_all_later(
     total = 1500  # 24 MB: more than the sockets' buffers and the server's 4 MiB take
     for _ in range(total // 50):
         await asyncio.gather(*(alice.client.send(bob.client.user, text) for _ in range(50)))
-    assert len(bob.client._exchange.queue._entries) <= 100
+    assert len(bob.client._exchange.queue._entries) <= 200
     bob.taking.set()
     await bob.until(lambda: len(bob.messages) == total)
     assert [m.seq for m in bob.messages] == list(range(1, total + 1))
