@@ -21,6 +21,7 @@ DATABASES = "sqlalchemy alembic sqlite3 asyncpg".split()
 MAY_NOT_IMPORT = {
     "shared": ["ws_server", "flet_app", "terminal_app", *DATABASES],
     "shared.protocol": ["shared.client", *WAITING],
+    "shared.client.positions": WAITING,
     "flet_app": ["ws_server", "terminal_app", "websockets", *DATABASES],
     "flet_app.state": ["flet"],
     "terminal_app": ["ws_server", "flet_app", "websockets", *DATABASES],
