@@ -1,0 +1,155 @@
+"""A database as a whole: read while it is in use, and made anew in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, delete, event, func, inspect, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from ws_server.store.database import (
+    LOCK_WAIT,
+    DatabaseRefused,
+    check_known,
+    epoch,
+    migrate,
+    newest_revision,
+)
+from ws_server.store.schema import meta, metadata
+
+T = TypeVar("T")
+
+
+async def read(url: str, question: Callable[[Connection], T]) -> T:
+    """Run `question(tx)` on one snapshot of a database, while others read and write it.
+
+    It is not migrated, and nothing waits for this but the reuse of the write-ahead log. The
+    question runs in the calling thread.
+
+    Raises:
+        DatabaseRefused: there is none, or it does not answer.
+    """
+    with _sqlite(url, "ro", "BEGIN") as tx:
+        return question(tx)
+
+
+async def create(
+    url: str,
+    revision: str,
+    fill: Callable[[Connection], T],
+    place: Callable[[], None] | None = None,
+) -> T:
+    """Make a database in one transaction and return what `fill(tx)` did.
+
+    Args:
+        revision: The schema that `fill` finds; it is migrated to the newest afterwards.
+        place: Runs last, right before the commit; its exception undoes all.
+
+    Raises:
+        DatabaseRefused: it is not empty, the schema is of a newer version, or the disk refused.
+    """
+    check_known(revision)
+    with _sqlite(url, "rwc", "BEGIN IMMEDIATE") as tx:
+        if inspect(tx).get_table_names():
+            raise DatabaseRefused(f"{_shown(url)} is not empty; name an empty database")
+        migrate(tx, revision)
+        done = fill(tx)
+        migrate(tx)
+        _set_sequences(tx)
+        tx.execute(delete(meta).where(meta.c.key == "epoch"))
+        epoch(tx)
+        if place is not None:
+            place()
+        return done
+
+
+def revision(tx: Connection) -> str:
+    """Return the revision of the schema.
+
+    Raises:
+        DatabaseRefused: it is of a newer version, or there is none.
+    """
+    found = MigrationContext.configure(tx).get_current_revision()
+    if found is None:
+        raise DatabaseRefused("The database holds no realm")
+    check_known(found)
+    return found
+
+
+def expect_newest(tx: Connection) -> None:
+    """Refuse a schema that questions of this version do not fit.
+
+    Raises:
+        DatabaseRefused: it is of another version.
+    """
+    if revision(tx) != newest_revision():
+        raise DatabaseRefused("The database is of an older version; start the server on it first")
+
+
+def _set_sequences(tx: Connection) -> None:
+    """Let new rows come after those that were written with their ids."""
+    if tx.dialect.name != "postgresql":
+        return  # SQLite goes on after the highest
+    for table in metadata.sorted_tables:
+        column = table.autoincrement_column
+        if column is not None:
+            sequence = func.pg_get_serial_sequence(f'"{table.name}"', column.name)
+            highest = func.coalesce(func.max(column), 0)
+            tx.execute(select(func.setval(sequence, highest + 1, text("false"))))
+
+
+@contextmanager
+def _sqlite(url: str, mode: str, begin: str) -> Iterator[Connection]:
+    path = Path(make_url(url).database or "").absolute()
+    is_new = not path.exists()
+    if mode == "ro" and is_new:
+        raise DatabaseRefused(f"{path}: there is no database")
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=LOCK_WAIT,
+        )
+        if mode == "rwc":
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        return connection
+
+    engine = create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=NullPool,
+        hide_parameters=True,  # they hold what people wrote
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    try:
+        with engine.begin() as tx:
+            yield tx
+        is_new = False
+    except (DBAPIError, sqlite3.Error) as error:
+        fault = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseRefused(f"{_shown(url)}: {fault}") from error
+    finally:
+        engine.dispose()
+        if is_new:
+            path.unlink(missing_ok=True)
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its password."""
+    return make_url(url).render_as_string(hide_password=True)
