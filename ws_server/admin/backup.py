@@ -178,7 +178,10 @@ def remember(data: Path, now: int) -> None:
     """Note when a backup was made, if the data folder may be written; the owner may read it."""
     path, part = data / LAST_BACKUP, data / f".{LAST_BACKUP}.part"
     with suppress(OSError):
-        part.write_text(f"{now}\n")
-        owner = data.stat()
-        os.chown(part, owner.st_uid, owner.st_gid)
-        os.replace(part, path)
+        try:
+            part.write_text(f"{now}\n")
+            owner = data.stat()
+            os.chown(part, owner.st_uid, owner.st_gid)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
