@@ -37,8 +37,7 @@ async def read(url: str, question: Callable[[Connection], T]) -> T:
     Raises:
         DatabaseRefused: there is none, or it does not answer.
     """
-    with _sqlite(url, "ro", "BEGIN") as tx:
-        return question(tx)
+    return await _transact(url, question, is_new=False)
 
 
 async def create(
@@ -57,9 +56,10 @@ async def create(
         DatabaseRefused: it is not empty, the schema is of a newer version, or the disk refused.
     """
     check_known(revision)
-    with _sqlite(url, "rwc", "BEGIN IMMEDIATE") as tx:
+
+    def build(tx: Connection) -> T:
         if inspect(tx).get_table_names():
-            raise DatabaseRefused(f"{_shown(url)} is not empty; name an empty database")
+            raise DatabaseRefused("The database is not empty; name an empty one with --database")
         migrate(tx, revision)
         done = fill(tx)
         migrate(tx)
@@ -69,6 +69,8 @@ async def create(
         if place is not None:
             place()
         return done
+
+    return await _transact(url, build, is_new=True)
 
 
 def revision(tx: Connection) -> str:
@@ -106,12 +108,28 @@ def _set_sequences(tx: Connection) -> None:
             tx.execute(select(func.setval(sequence, highest + 1, text("false"))))
 
 
+async def _transact(url: str, work: Callable[[Connection], T], *, is_new: bool) -> T:
+    """Run `work(tx)` in one transaction: one that writes, or one that only reads.
+
+    Raises:
+        DatabaseRefused: the database does not answer.
+    """
+    try:
+        with _sqlite(url, is_new) as tx:
+            return work(tx)
+    except (DBAPIError, sqlite3.Error) as error:
+        fault = error.orig if isinstance(error, DBAPIError) else error
+        shown = make_url(url).render_as_string(hide_password=True)
+        raise DatabaseRefused(f"{shown}: {fault}") from error
+
+
 @contextmanager
-def _sqlite(url: str, mode: str, begin: str) -> Iterator[Connection]:
+def _sqlite(url: str, is_new: bool) -> Iterator[Connection]:
     path = Path(make_url(url).database or "").absolute()
-    is_new = not path.exists()
-    if mode == "ro" and is_new:
+    was_there = path.exists()
+    if not (was_there or is_new):
         raise DatabaseRefused(f"{path}: there is no database")
+    mode, begin = ("rwc", "BEGIN IMMEDIATE") if is_new else ("ro", "BEGIN")
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -120,7 +138,7 @@ def _sqlite(url: str, mode: str, begin: str) -> Iterator[Connection]:
             isolation_level=None,
             timeout=LOCK_WAIT,
         )
-        if mode == "rwc":
+        if is_new:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -140,16 +158,8 @@ def _sqlite(url: str, mode: str, begin: str) -> Iterator[Connection]:
     try:
         with engine.begin() as tx:
             yield tx
-        is_new = False
-    except (DBAPIError, sqlite3.Error) as error:
-        fault = error.orig if isinstance(error, DBAPIError) else error
-        raise DatabaseRefused(f"{_shown(url)}: {fault}") from error
+        was_there = True
     finally:
         engine.dispose()
-        if is_new:
+        if not was_there:
             path.unlink(missing_ok=True)
-
-
-def _shown(url: str) -> str:
-    """Return a URL without its password."""
-    return make_url(url).render_as_string(hide_password=True)
