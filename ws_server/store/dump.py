@@ -12,11 +12,13 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, MetaData, Table, insert, select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 LEFT_OUT = frozenset({"alembic_version", "uploads"})
 """Tables that a backup does not hold: the schema's revision, which it names, and uploads under way,
 whose contents are not complete."""
+MISFIT = ("22", "23")
+"""Classes of SQLSTATEs that say that a value does not fit: data and integrity."""
 AT_ONCE = 1_000
 """Rows in memory at a time."""
 
@@ -67,9 +69,16 @@ def load(tx: Connection, table: Table, names: Sequence[str], content: bytes) -> 
     try:
         for at in range(0, len(rows), AT_ONCE):
             tx.execute(insert(table), rows[at : at + AT_ONCE])
-    except (IntegrityError, DataError) as error:
-        raise BadRows from error
+    except DBAPIError as error:
+        if isinstance(error, IntegrityError | DataError) or _state(error) in MISFIT:
+            raise BadRows from error
+        raise
     return len(rows)
+
+
+def _state(error: DBAPIError) -> str:
+    """Return the class of an SQLSTATE, which SQLite does not have."""
+    return str(getattr(error.orig, "sqlstate", ""))[:2]
 
 
 def _row(line: bytes, kinds: Sequence[tuple[type, bool]]) -> list[Any]:
