@@ -235,6 +235,7 @@ def blobs_in_another_order(entries: Entries) -> Entries:
         (about(realm="\x1b[2J"), DAMAGED),
         (about(tables={}), "tables"),
         (about(tables={"users": 5}), DAMAGED),
+        (about(tables={"users": [1, "id"]}), DAMAGED),
         (about(tables={"users": ["id"], "sqlite_master": ["name"]}), "tables"),
         (about(epoch="another"), "about.json"),
         (replaced(USERS, b"[1,", b'["1",'), USERS),

@@ -241,10 +241,14 @@ async def test_a_lost_content_is_named_and_nothing_is_written(
     assert leftovers(tmp_path, "data", "server.log") == []
 
 
-def test_a_place_that_cannot_be_written_is_named(data: Path, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_used_is_named(data: Path, archive: Path, tmp_path: Path) -> None:
     assert "is a folder" in refusal("backup", tmp_path, data=data)
     nowhere = tmp_path / "nowhere" / "x.tar"
     assert f"{nowhere} was not written: No such" in refusal("backup", nowhere, data=data)
+    long = tmp_path / ("x" * 300)
+    assert "name too long" in refusal("export", "bob", long, data=data)
+    assert "name too long" in refusal("restore", archive, data=long)
+    assert "name too long" in refusal("backup", tmp_path / "x.tar", data=long)
     assert leftovers(tmp_path) == []
 
 

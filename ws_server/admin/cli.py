@@ -64,7 +64,10 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, interrupt)
         lower_priority()
-        await command.beside(settings, given, say)
+        try:
+            await command.beside(settings, given, say)
+        except OSError as error:
+            raise AdminRefused(f"{error.filename or settings.data}: {error.strerror}") from error
         return
     try:
         await control.call(settings.data, command.name, given, say)

@@ -68,12 +68,9 @@ def opened(path: Path) -> IO[bytes]:
     """Open an archive.
 
     Raises:
-        AdminRefused: it cannot be read.
+        OSError: it cannot be read.
     """
-    try:
-        return open(path, "rb")
-    except OSError as error:
-        raise AdminRefused(f"{path}: {error.strerror}") from error
+    return open(path, "rb")
 
 
 def refuse_taken(data: Path) -> None:
@@ -135,6 +132,7 @@ def is_right(about: Any) -> bool:
         and (about.realm is None or NAME.fullmatch(about.realm) is not None)
         and isinstance(about.tables, dict)
         and all(isinstance(columns, list) for columns in about.tables.values())
+        and all(isinstance(name, str) for columns in about.tables.values() for name in columns)
     )
 
 
