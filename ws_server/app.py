@@ -71,6 +71,16 @@ def holds_realm(data: Path) -> bool:
     return (data / "blobs").is_dir()
 
 
+def expect_realm(data: Path) -> None:
+    """Refuse a folder on which no realm was ever opened.
+
+    Raises:
+        Refused: that is so.
+    """
+    if not holds_realm(data):
+        raise Refused(f"{data.resolve()} holds no realm; name its data folder with --data")
+
+
 def database_url(settings: Settings) -> str:
     """Return the URL of the database."""
     return settings.database or f"sqlite:///{settings.data / 'chat.db'}"

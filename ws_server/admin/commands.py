@@ -35,6 +35,14 @@ class Argument:
         """Its name in `Given`."""
         return self.name.lstrip("-").replace("-", "_")
 
+    @property
+    def usage(self) -> str:
+        """How it is written in a usage line."""
+        if not self.name.startswith("-"):
+            return self.key.upper()
+        word = self.name if self.flag else f"{self.name} {self.key.upper()}"
+        return f"[{word}]" if self.flag or not self.required else word
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -47,6 +55,11 @@ class Command:
     begins: bool = False
     in_realm: InRealm | None = None
     beside: Beside | None = None
+
+    @property
+    def usage(self) -> str:
+        """The line that shows how to write it."""
+        return " ".join([self.name, *(argument.usage for argument in self.arguments)])
 
 
 TABLE: dict[str, Command] = {}

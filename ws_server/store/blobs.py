@@ -11,7 +11,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -23,6 +23,10 @@ from ws_server.threads import lower_priority
 P = ParamSpec("P")
 T = TypeVar("T")
 _STEP = 1 << 20
+
+
+class Damaged(Exception):
+    """A blob is not what its name says; the text names its file."""
 
 
 class Blobs:
@@ -114,6 +118,26 @@ class Blobs:
         with open(self.path(sha256), "rb") as file:
             file.seek(offset)
             return file.read(size)
+
+    def pieces(self, sha256: str, size: int) -> Iterator[bytes]:
+        """Yield a whole blob, at most 1 MiB at a time.
+
+        Raises:
+            Damaged: it is missing, or its size or hash is another, which shows at its end.
+        """
+        path = self.path(sha256)
+        digest = hashlib.sha256()
+        try:
+            with open(path, "rb") as file:
+                if os.fstat(file.fileno()).st_size != size:
+                    raise Damaged(f"{path} does not have {size:,} bytes")
+                while piece := file.read(_STEP):
+                    digest.update(piece)
+                    yield piece
+        except OSError as error:
+            raise Damaged(f"{path}: {error.strerror}") from error
+        if digest.hexdigest() != sha256:
+            raise Damaged(f"{path} is damaged: its content does not have the hash it is named by")
 
     def upload_offset(self, upload: str, size: int) -> int:
         """Return where an upload of `size` bytes goes on.
