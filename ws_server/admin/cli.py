@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ws_server import app
-from ws_server.admin import control
+from ws_server.admin import control, folder
 from ws_server.admin.commands import TABLE, AdminRefused, Command, Given
 from ws_server.settings import Settings, from_arguments
 
@@ -59,16 +59,19 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
     if command.beside is not None:
         await command.beside(settings, given, say)
         return
+    parts = command.read(given) if command.read is not None else None
     try:
-        await control.call(settings.data, command.name, given, say)
+        await control.call(settings.data, command.name, given, say, parts)
     except control.NoAnswer:
+        if command.running:
+            raise AdminRefused(f"No server runs on {settings.data.resolve()}") from None
         if not (command.begins or app.holds_realm(settings.data)):
             raise AdminRefused(
                 f"{settings.data.resolve()} holds no realm; name its data folder with --data"
             ) from None
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
-            await control.run(realm, command.name, given, say)
+            await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
 
 
 def say(line: str) -> None:
