@@ -113,14 +113,8 @@ async def test_interrupted_it_says_so_and_leaves_all_or_nothing(tmp_path: Path) 
         said, why = running.communicate(timeout=60)
         if running.returncode != 0:
             assert running.returncode in (130, -signal.SIGINT), why
-    done(
-        "user",
-        "add",
-        "x",
-        *("--real-name", "x", "--country", "x"),
-        data=tmp_path / "data",
-        input="secret",
-    )
+    root = ("user", "add", "root", "--real-name", "Root", "--country", "Peru")
+    done(*root, data=tmp_path / "data", input="secret")
     assert people(tmp_path / "data") in (0, PEOPLE)
     done("import-json", old.path, data=tmp_path / "data")
     assert people(tmp_path / "data") == PEOPLE

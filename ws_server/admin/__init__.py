@@ -1,4 +1,6 @@
 """What operators do: `python -m ws_server admin COMMAND ...`; one module a feature."""
 
+from ws_server.admin import doctor as doctor
 from ws_server.admin import import_json as import_json
+from ws_server.admin import status as status
 from ws_server.admin import users as users

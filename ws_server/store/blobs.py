@@ -26,6 +26,11 @@ T = TypeVar("T")
 _STEP = 1 << 20
 
 
+def place(data: Path, sha256: str) -> Path:
+    """Return where in a data folder the blob of this hash is or would be."""
+    return data / "blobs" / sha256[:2] / sha256
+
+
 class Blobs:
     """The folders `blobs` and `uploads` in the data folder."""
 
