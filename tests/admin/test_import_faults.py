@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,6 +103,22 @@ async def test_killed_at_any_moment_it_leaves_all_or_nothing(tmp_path: Path, vic
         assert "Traceback" not in server.log
     finally:
         server.kill()
+
+
+async def test_a_command_cut_off_at_any_byte_changes_nothing(server: RealServer) -> None:
+    """A kill amid a line once left a traceback in the server's log."""
+    body = orjson.dumps({"nama": "x", "negara": "x", "password": "secret"})
+    head = orjson.dumps({"part": "users/cut.json", "size": len(body), "fault": ""})
+    request = orjson.dumps({"command": "import-json", "given": {"folder": "old"}})
+    whole = b"".join((request, b"\n", head, b"\n", body, b"\n"))
+    for length in range(len(request), len(whole), 3):
+        reader, writer = await asyncio.open_unix_connection(server.data / "admin.sock")
+        writer.write(whole[:length])
+        writer.close()
+        await writer.wait_closed()
+    done("status", data=server.data)
+    assert done("user", "list", data=server.data) == ""
+    assert "Traceback" not in server.log
 
 
 async def test_interrupted_it_says_so_and_leaves_all_or_nothing(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         ConnectionError: the operator's process has gone before the end.
     """
     while (line := await reader.readline()) != b"\n":
-        if not line:
+        if not line.endswith(b"\n"):
             raise ConnectionError("the operator's process has gone")
         head = orjson.loads(line)
         content = bytearray(head["size"])

@@ -71,8 +71,9 @@ def read(url: str, question: Callable[[Connection], T]) -> T:
     try:
         with engine.connect() as tx:
             return question(tx)
-    except DBAPIError as error:
-        raise DatabaseRefused(f"{path}: {error.orig}") from error
+    except (DBAPIError, sqlite3.Error) as error:
+        fault = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseRefused(f"{path}: {fault}") from error
     finally:
         engine.dispose()
 
@@ -106,7 +107,7 @@ def quick_check(tx: Connection, seconds: float) -> Check:
         return Check(str(error), True)
     finally:
         driver.set_progress_handler(None, 0)
-    return Check("" if fault == "ok" else fault, True)
+    return Check("" if fault == "ok" else " ".join(fault.split()), True)
 
 
 def newest_message(tx: Connection) -> int | None:
