@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import ssl
+import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from ws_server.metrics import Metrics
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
 from ws_server.passwords import Passwords
-from ws_server.realm import Realm
+from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings, split
 from ws_server.store import files
 from ws_server.store.blobs import Blobs
@@ -182,6 +183,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"Cannot listen on --host {settings.host} --port {settings.port}: "
             f"{error.strerror or error}{hint}"
         ) from error
+    realm.serving = Serving(settings.host, port, tls is not None, time.time())
     control = ControlSocket(realm, settings.data)
     stack.push_async_callback(control.close)
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ws_server import app
-from ws_server.admin import control
+from ws_server.admin import control, folder
 from ws_server.admin.commands import TABLE, AdminRefused, Command, Given
 from ws_server.settings import Settings, from_arguments
 from ws_server.threads import lower_priority
@@ -69,14 +69,17 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
         except OSError as error:
             raise AdminRefused(f"{error.filename or settings.data}: {error.strerror}") from error
         return
+    parts = command.read(given) if command.read is not None else None
     try:
-        await control.call(settings.data, command.name, given, say)
+        await control.call(settings.data, command.name, given, say, parts)
     except control.NoAnswer:
+        if command.running:
+            raise AdminRefused(f"No server runs on {settings.data.resolve()}") from None
         if not command.begins:
             app.expect_realm(settings.data)
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
-            await control.run(realm, command.name, given, say)
+            await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
 
 
 def interrupt(*_: object) -> None:

@@ -30,8 +30,9 @@ from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.whole import part_folder, place
 from ws_server.settings import Settings
 from ws_server.store import dump, snapshot
-from ws_server.store.adapter import DatabaseRefused, check_known
+from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.blobs import Blobs
+from ws_server.store.database import check_known
 from ws_server.store.schema import files, tokens
 
 MAX_PART = 4 * PART

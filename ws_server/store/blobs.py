@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from tempfile import TemporaryFile
+from typing import IO, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -27,6 +28,11 @@ _STEP = 1 << 20
 
 class Damaged(Exception):
     """A blob is not what its name says; the text names its file."""
+
+
+def place(data: Path, sha256: str) -> Path:
+    """Return where in a data folder the blob of this hash is or would be."""
+    return data / "blobs" / sha256[:2] / sha256
 
 
 class Blobs:
@@ -78,7 +84,7 @@ class Blobs:
         """
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
-        if not self._renewed(path):
+        if not self.renew(sha256):
             part = self._uploads / f"{sha256}.{os.urandom(4).hex()}.new"
             try:
                 with open(part, "xb") as file:
@@ -91,14 +97,18 @@ class Blobs:
                 raise
         return sha256
 
-    def _renewed(self, path: Path) -> bool:
+    def renew(self, sha256: str) -> bool:
         """Tell whether a blob is here, and keep it from the next sweep."""
         with self._sweeping:
             try:
-                os.utime(path)
+                os.utime(self.path(sha256))
             except FileNotFoundError:
                 return False
             return True
+
+    def scratch(self) -> IO[bytes]:
+        """Return a file without a name, which is gone when it is closed or the process ends."""
+        return TemporaryFile(dir=self._uploads)
 
     def _place(self, part: Path, path: Path) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -184,7 +194,7 @@ class Blobs:
             part.unlink()
             return False
         path = self.path(sha256)
-        if self._renewed(path):
+        if self.renew(sha256):
             part.unlink()
         else:
             self._place(part, path)
