@@ -34,12 +34,14 @@ class Summary:
 
     def ratio(self, server: str, other: str, figure: str) -> float | None:
         """Return the median of a figure's ratios, each of two runs of the same round."""
-        others = {run.round: run.figures.get(figure) for run in self.counted(other)}
+        above, below = (
+            {run.round: run.figures.get(figure, 0.0) for run in self.counted(name)}
+            for name in (server, other)
+        )
         ratios = [
-            value / divisor
-            for run in self.counted(server)
-            if (value := run.figures.get(figure)) is not None
-            and (divisor := others.get(run.round) or 0) > 0
+            above[number] / below[number]
+            for number in above.keys() & below.keys()
+            if below[number] > 0
         ]
         return median(ratios) if ratios else None
 

@@ -1,7 +1,7 @@
 """The reference: a chat server written the plain way with `websockets` and orjson.
 
 It keeps nothing and answers no sender, so it shows what the network path alone costs. Run it as
-`python -m benchmarks.servers.plain_relay PORT`.
+`python benchmarks/servers/plain_relay.py PORT`.
 """
 
 from __future__ import annotations

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from platform import python_version
 from typing import ClassVar
 
-from benchmarks.servers.server import JOINS_AT_ONCE, ROOT, Client, Server
+from benchmarks.servers.server import JOINS_AT_ONCE, Client, Server
 from benchmarks.waiting import each
 from benchmarks.websocket import connect
+
+PROGRAM = Path(__file__).with_name("plain_relay.py")
 
 
 class RelayClient(Client):
@@ -37,10 +40,8 @@ class Relay(Server):
         return f"{libraries} Python {python_version()}"
 
     def command(self) -> Sequence[str]:
-        return [sys.executable, "-m", "benchmarks.servers.plain_relay", str(self.port)]
-
-    def environment(self) -> dict[str, str]:
-        return {"PYTHONPATH": str(ROOT)}
+        # By its path, so that nothing of ours is loaded that would count as its memory.
+        return [sys.executable, "-P", str(PROGRAM), str(self.port)]
 
     async def register(self, count: int) -> None:
         """People are registered by signing in."""
