@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import resource
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from benchmarks.workloads import QUICK, WORKLOADS, Load
 
 RESULTS, TABLE = "results.jsonl", "results.md"
 ROUNDS = 3
+STOPPED = 130
+"""Exit code of what was stopped from outside, as shells have it."""
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,6 +37,13 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=whole, help="servers take turns in each; 3")
     parser.add_argument("--seconds", type=positive, help="length of each run; 5")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        choices=range(10),
+        metavar="0..9",
+        help="how often a run is done again while others use the machine; 2",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="little of everything, to see that it works"
     )
@@ -91,8 +101,9 @@ def chosen(names: list[str] | None) -> list[type[Server]]:
 def compared(options: argparse.Namespace) -> Results:
     """Run what was asked for, and keep every result as soon as there is one."""
     load = QUICK if options.quick else Load()
-    if options.seconds is not None:
-        load = dataclasses.replace(load, seconds=options.seconds)
+    changes = {name: getattr(options, name) for name in ("seconds", "repeats")}
+    given = {name: value for name, value in changes.items() if value is not None}
+    load = dataclasses.replace(load, **given)
     rounds = options.rounds or (1 if options.quick else ROUNDS)
     servers = chosen(options.servers)
     cores = Cores.found()
@@ -124,7 +135,13 @@ def shown(run: Run) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     options = arguments(words)
     options.out.mkdir(parents=True, exist_ok=True)
-    results = Results.read(options.out / RESULTS) if options.again else compared(options)
+    # Both ways to be stopped end the server and remove its data.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        results = Results.read(options.out / RESULTS) if options.again else compared(options)
+    except KeyboardInterrupt:
+        note("Stopped; --again shows what was measured so far.")
+        return STOPPED
     text = markdown(results)
     (options.out / TABLE).write_text(text, encoding="utf-8")
     print(text)

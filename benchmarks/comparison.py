@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -57,7 +56,7 @@ class Comparison:
     def _quietest(self, number: int, workload: str, size: int, server: type[Server]) -> Run:
         """Return the first run that was quiet; if none was, the quietest."""
         tries: list[Run] = []
-        most = self.load.tries if WORKLOADS[workload].timed else 1
+        most = 1 + (self.load.repeats if WORKLOADS[workload].timed else 0)
         while len(tries) < most:
             outcome, error = Outcome(), ""
             try:
@@ -88,9 +87,6 @@ def measured(
     """Run one workload on a server with nothing in it; server and data are gone afterwards."""
 
     async def run() -> Outcome:
-        task = asyncio.current_task()
-        assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         server = server_class(cores)
         try:
             async with asyncio.timeout(RUN_LIMIT):

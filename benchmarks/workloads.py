@@ -33,8 +33,8 @@ class Load:
     seconds: float = 5.0
     warm_up: float = 1.0
     settle: float = 0.5
-    tries: int = 3
-    """How often a run is done at most, until one is quiet."""
+    repeats: int = 2
+    """How often a run that was not quiet is done again at most."""
 
     def sizes(self, workload: str) -> tuple[int, ...]:
         sizes: tuple[int, ...] = getattr(self, WORKLOADS[workload].varies)
@@ -42,15 +42,15 @@ class Load:
 
 
 QUICK = Load(
-    people=10,
+    people=6,
     in_flight=(8,),
     rates=(500,),
-    members=(20,),
-    connections=(20,),
+    members=(10,),
+    connections=(10,),
     seconds=0.5,
     warm_up=0.2,
     settle=0.2,
-    tries=1,
+    repeats=0,
 )
 """To see that everything works; its figures mean little."""
 
