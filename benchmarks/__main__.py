@@ -134,6 +134,8 @@ def shown(run: Run) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     options = arguments(words)
+    if sys.platform != "linux":
+        raise SystemExit("./chat bench runs on Linux only: it pins processes and reads /proc.")
     options.out.mkdir(parents=True, exist_ok=True)
     # Both ways to be stopped end the server and remove its data.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

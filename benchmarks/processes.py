@@ -59,11 +59,13 @@ class Child:
             if core is not None:
                 os.sched_setaffinity(0, {core})
 
+        # Settings of whoever calls are not for a server under measurement.
+        kept = {name: value for name, value in os.environ.items() if name[:5] != "CHAT_"}
         with open(self.output, "ab") as output:
             self._process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env={**os.environ, **environment},
+                env={**kept, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
