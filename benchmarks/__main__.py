@@ -35,8 +35,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--workloads", type=listed(WORKLOADS), default=list(WORKLOADS), help=", ".join(WORKLOADS)
     )
-    parser.add_argument("--rounds", type=whole, help="servers take turns in each; 3")
-    parser.add_argument("--seconds", type=positive, help="length of each run; 5")
+    parser.add_argument("--rounds", type=rounds, help="servers take turns in each; 3")
+    parser.add_argument("--seconds", type=seconds, help="length of each run; 5")
     parser.add_argument(
         "--repeats",
         type=int,
@@ -54,7 +54,14 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--again", action="store_true", help=f"run nothing; table and picture of OUT/{RESULTS}"
     )
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    if options.again and not (options.out / RESULTS).exists():
+        parser.error(f"--again: there is no {options.out / RESULTS}")
+    if options.picture and "private" not in options.workloads:
+        parser.error("--picture shows the workload private, so that has to be run")
+    if options.picture and not options.picture.parent.is_dir():
+        parser.error(f"--picture: there is no folder {options.picture.parent}")
+    return options
 
 
 def listed(known: Iterable[str]) -> Callable[[str], list[str]]:
@@ -72,12 +79,15 @@ def listed(known: Iterable[str]) -> Callable[[str], list[str]]:
     return read
 
 
-def whole(text: str) -> int:
-    return int(positive(text))
+def rounds(text: str) -> int:
+    return int(bounded(int(text)))
 
 
-def positive(text: str) -> float:
-    number = float(text)
+def seconds(text: str) -> float:
+    return bounded(float(text))
+
+
+def bounded(number: float) -> float:
     if not 0 < number < 1000:
         raise argparse.ArgumentTypeError("must be above 0 and below 1000")
     return number
@@ -104,7 +114,7 @@ def compared(options: argparse.Namespace) -> Results:
     changes = {name: getattr(options, name) for name in ("seconds", "repeats")}
     given = {name: value for name, value in changes.items() if value is not None}
     load = dataclasses.replace(load, **given)
-    rounds = options.rounds or (1 if options.quick else ROUNDS)
+    count = options.rounds or (1 if options.quick else ROUNDS)
     servers = chosen(options.servers)
     cores = Cores.found()
     if not cores.apart:
@@ -114,7 +124,7 @@ def compared(options: argparse.Namespace) -> Results:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
-    comparison = Comparison(servers, options.workloads, load, rounds, cores)
+    comparison = Comparison(servers, options.workloads, load, count, cores)
     results = Results(comparison.setting(), [])
     with open(options.out / RESULTS, "w", encoding="utf-8") as file:
         file.write(as_line(results.setting))
@@ -122,7 +132,7 @@ def compared(options: argparse.Namespace) -> Results:
             results.runs.append(run)
             file.write(as_line(run))
             file.flush()
-            note(f"round {run.round} of {rounds}, {run.workload} {run.size}, {shown(run)}")
+            note(f"round {run.round} of {count}, {run.workload} {run.size}, {shown(run)}")
     return results
 
 

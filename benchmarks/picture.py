@@ -11,7 +11,7 @@ from benchmarks.servers import OURS
 from benchmarks.summary import Summary, sizes
 from benchmarks.workloads import Load
 
-WIDTH, MARGIN = 480, 16
+WIDTH, MARGIN = 420, 16
 TITLE, LINE, ROW, BAR = 58, 24, 46, 14
 PEOPLE = Load().people
 FIRST = 100

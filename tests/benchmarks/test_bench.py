@@ -18,6 +18,7 @@ from benchmarks.__main__ import RESULTS, STOPPED, TABLE
 from benchmarks.comparison import measured
 from benchmarks.processes import Cores, session, tree
 from benchmarks.results import Results
+from benchmarks.servers import SERVERS
 from benchmarks.servers.relay import Relay
 from benchmarks.servers.server import DISK, listens
 from benchmarks.servers.simple_chatting import SimpleChatting
@@ -70,13 +71,28 @@ def test_a_server_asked_for_but_missing_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--servers", "relay,irc"), ("--workloads", "chess"), ("--rounds", "0")]
+    "words",
+    [
+        ("--servers", "relay,irc"),
+        ("--workloads", "chess"),
+        ("--rounds", "0"),
+        ("--rounds", "0.5"),
+        ("--seconds", "nan"),
+        ("--again",),
+        ("--picture", "picture.svg", "--workloads", "group,idle"),
+        ("--picture", "nowhere/picture.svg"),
+    ],
 )
 def test_a_wrong_flag_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
     refused = bench(tmp_path, *words)
     assert refused.returncode == 2
     assert refused.stderr.startswith("usage: ./chat bench")
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("name", [*SERVERS, *WORKLOADS])
+def test_every_server_and_workload_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in (ROOT / "docs" / "benchmarks.md").read_text()
 
 
 class Forgetful(SimpleChatting):
