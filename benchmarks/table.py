@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
-from benchmarks.results import Results, Setting
+from benchmarks.results import Results, Run, Setting
 from benchmarks.servers import OURS, REFERENCE
 from benchmarks.summary import Summary, sizes
 from benchmarks.workloads import OVERLOADED
@@ -24,8 +25,11 @@ class Section:
     """Headings of figures."""
     bounded: bool = False
     """Whether the generator may be what bounds the figures."""
+    priced: bool = True
+    """Whether the server's CPU time is told for each delivery."""
 
 
+PRICE = "µs of CPU each"
 MILLISECONDS = {"p50_ms": "p50 ms", "p99_ms": "p99 ms"}
 SECTIONS = {
     "private": Section(
@@ -53,6 +57,7 @@ SECTIONS = {
         "kib",
         "memory",
         {"kib": "KiB each", "base_mib": "MiB without them", "rate": "sign-ins/s"},
+        priced=False,
     ),
 }
 
@@ -91,6 +96,7 @@ def section(results: Results, workload: str, size: int) -> Iterator[str]:
         [
             "server",
             *form.columns.values(),
+            *([PRICE] if form.priced else []),
             *(heading(name, form) for name in compared),
             "CPU % of server, generator",
             "rounds",
@@ -100,6 +106,8 @@ def section(results: Results, workload: str, size: int) -> Iterator[str]:
     )
     for server in summary.runs:
         cells = [number(summary.median(server, figure)) for figure in form.columns]
+        if form.priced:
+            cells.append(number(price(summary.counted(server))))
         for name in compared:
             above, below = (server, name) if name == REFERENCE else (name, server)
             ratio = None if above == below else summary.ratio(above, below, form.main)
@@ -110,6 +118,16 @@ def section(results: Results, workload: str, size: int) -> Iterator[str]:
             str(len(summary.counted(server))),
         ]
         yield row([server, *cells, "; ".join(notes(results, summary, server, form))])
+
+
+def price(runs: Iterable[Run]) -> float | None:
+    """Return the median CPU time that a server and its database took for a delivery, in µs."""
+    prices = [
+        10_000 * run.figures["server_cpu"] / run.figures["rate"]
+        for run in runs
+        if run.figures["rate"]
+    ]
+    return median(prices) if prices else None
 
 
 def heading(name: str, form: Section) -> str:

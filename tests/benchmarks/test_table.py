@@ -47,6 +47,12 @@ def test_ours_is_compared_with_each_peer() -> None:
     assert table["simple-chatting"]["simple-chatting ÷ this"] == ""
 
 
+def test_the_cpu_of_the_server_is_told_for_each_delivery() -> None:
+    # 99 % of a core for 9,900 messages a second.
+    found = results(run(1, "relay", 9_900), run(2, "relay", 0, figures={"server_cpu": 5}))
+    assert rows(markdown(found))["relay"]["µs of CPU each"] == "100"
+
+
 def test_a_round_that_was_not_quiet_does_not_count_beside_quiet_ones() -> None:
     loud = {"others_cpu": 80}
     found = results(
