@@ -40,6 +40,7 @@ MAY_NOT_IMPORT = {
 
 ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
+    "cryptography": ["ws_server.key", "ws_server.realm", "ws_server.federation"],
     "prometheus_client": ["ws_server.metrics"],
     "pydantic": ["ws_server.settings"],
     "pydantic_settings": ["ws_server.settings"],

@@ -11,11 +11,14 @@ import resource
 import signal
 import ssl
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from sqlalchemy import Connection, update
 
+from ws_server import key
+from ws_server.admin.control import ControlSocket
 from ws_server.gate import Gate
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
@@ -61,6 +64,11 @@ def lock_folder(data: Path) -> IO[str]:
     return lock
 
 
+def holds_realm(data: Path) -> bool:
+    """Tell whether a realm was ever opened on this folder."""
+    return (data / "blobs").is_dir()
+
+
 def database_url(settings: Settings) -> str:
     """Return the URL of the database.
 
@@ -94,30 +102,31 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+@dataclass(frozen=True, slots=True)
 class Server:
     """A realm with its port."""
 
-    def __init__(self, realm: Realm, gate: Gate, listener: Listener, port: int) -> None:
-        self.realm = realm
-        self.gate = gate
-        self.listener = listener
-        self.port = port
+    realm: Realm
+    gate: Gate
+    listener: Listener
+    port: int
 
 
-async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
-    """Start everything; `stack` stops it again, in reverse order.
+async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
+    """Open the realm without a port; `stack` closes it again, in reverse order.
 
     Raises:
         Refused: a setting does not work; nothing is left running.
         DatabaseRefused: the database cannot be used.
+        KeyRefused: the realm's key cannot be used.
     """
-    tls = tls_context(settings)
     stack.callback(lock_folder(settings.data).close)
     try:
         blobs = Blobs(settings.data)
     except OSError as error:
         raise Refused(f"--data {settings.data}: {error.strerror}") from error
     stack.callback(blobs.close)
+    realm_key = await asyncio.to_thread(key.read_or_make, settings.data)
     database = await asyncio.to_thread(Database.open, database_url(settings))
     stack.callback(database.close)
     journal = Journal(database)
@@ -126,6 +135,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.callback(passwords.close)
     realm = Realm(
         name=settings.realm,
+        key=realm_key,
         registration_open=settings.registration == "open",
         database=database,
         journal=journal,
@@ -137,6 +147,17 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         max_user_files=settings.max_user_files * 2**20,
     )
     await sweep(realm, age=0)
+    return realm
+
+
+async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
+    """Start everything; `stack` stops it again, in reverse order.
+
+    Raises:
+        Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left running.
+    """
+    tls = tls_context(settings)
+    realm = await open_realm(settings, stack)
     gate = Gate(realm)
     stack.push_async_callback(gate.close)
     metrics = Metrics()
@@ -157,6 +178,12 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"Cannot listen on --host {settings.host} --port {settings.port}: "
             f"{error.strerror or error}{hint}"
         ) from error
+    control = ControlSocket(realm, settings.data)
+    stack.push_async_callback(control.close)
+    try:
+        await control.open()
+    except OSError as error:
+        raise Refused(f"--data {settings.data} takes no socket: {error.strerror}") from error
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     return Server(realm, gate, listener, port)
@@ -220,7 +247,7 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then stop within 5 seconds.
 
     Raises:
-        Refused, DatabaseRefused: the server cannot start.
+        Refused, DatabaseRefused, KeyRefused: the server cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
@@ -24,6 +26,7 @@ class Realm:
     """The services behind the gate."""
 
     name: str
+    key: Ed25519PrivateKey
     registration_open: bool
     database: Database
     journal: Journal

@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -193,8 +193,17 @@ def load(arguments: Sequence[str]) -> Settings:
         epilog="Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
     )
     add_arguments(parser)
+    return from_arguments(vars(parser.parse_args(arguments)))
+
+
+def from_arguments(given: Mapping[str, Any]) -> Settings:
+    """Read the environment and the file for what the command line has not given.
+
+    Raises:
+        SettingsRefused: a setting is wrong.
+    """
     try:
-        return Settings(**vars(parser.parse_args(arguments)))
+        return Settings(**given)
     except ValidationError as error:
         raise SettingsRefused("\n".join(_explained(fault) for fault in error.errors())) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Dialect
@@ -39,6 +39,14 @@ class Hub:
             self._sessions.pop(session.account.id, None)
         session.account = None
         session.held = None
+
+    def end_sessions(
+        self, user_id: int, which: Callable[[Account], bool] = lambda account: True
+    ) -> None:
+        """Close those of a user's sessions that `which` names, because their token has ended."""
+        for session in list(self.of(user_id)):
+            if session.account is not None and which(session.account):
+                session.outlet.close_with(4501, "session ended")
 
     def of(self, user_id: int) -> Collection[Session]:
         """Return a user's sessions."""

@@ -1,0 +1,3 @@
+"""What operators do: `python -m ws_server admin COMMAND ...`; one module a feature."""
+
+from ws_server.admin import users as users
