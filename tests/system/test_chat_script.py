@@ -10,7 +10,7 @@ import pytest
 from tests.realserver import ROOT
 from tests.system.product import run_chat
 
-REQUIREMENTS = ["requirements.txt", "requirements-dev.txt"]
+REQUIREMENTS = ["requirements.txt", "requirements-bench.txt", "requirements-dev.txt"]
 RECORDER = """#!/bin/sh
 # Stands for .venv/bin/python: records what it is asked, and fails to install if told so.
 echo "$*" >> "$RECORD"
@@ -74,6 +74,16 @@ def test_a_failed_change_does_not_pass_for_the_old_install(chat: Path) -> None:
     assert installs(chat, "1") == 1
     requirements.write_text(before)
     assert installs(chat) == 1
+
+
+def test_the_bench_installs_what_it_needs_and_passes_its_flags_on(chat: Path) -> None:
+    record = chat.parent / "record"
+    done = run_chat(chat, "bench", "--quick", cwd=chat.parent, RECORD=str(record))
+    assert done.returncode == 0
+    *_, product, bench, started = record.read_text().splitlines()
+    assert product.endswith("/requirements.txt")
+    assert bench.endswith("/requirements-bench.txt")
+    assert started == "-P -m benchmarks --quick"
 
 
 @pytest.mark.parametrize(
