@@ -21,6 +21,7 @@ DATABASES = "sqlalchemy alembic sqlite3 asyncpg".split()
 MAY_NOT_IMPORT = {
     "shared": ["ws_server", "flet_app", "terminal_app", *DATABASES],
     "shared.protocol": ["shared.client", *WAITING],
+    "shared.client.positions": WAITING,
     "flet_app": ["ws_server", "terminal_app", "websockets", *DATABASES],
     "flet_app.state": ["flet"],
     "terminal_app": ["ws_server", "flet_app", "websockets", *DATABASES],
@@ -40,7 +41,8 @@ MAY_NOT_IMPORT = {
 
 ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
-    "asyncpg": ["ws_server.store.postgresql"],
+    "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
+    "cryptography": ["ws_server.key", "ws_server.realm", "ws_server.federation"],
     "prometheus_client": ["ws_server.metrics"],
     "pydantic": ["ws_server.settings"],
     "pydantic_settings": ["ws_server.settings"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
@@ -19,11 +21,23 @@ from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a realm is served."""
+
+    host: str
+    port: int
+    tls: bool
+    since: float
+    """Unix seconds."""
+
+
 @dataclass(slots=True)
 class Realm:
     """The services behind the gate."""
 
     name: str
+    key: Ed25519PrivateKey
     registration_open: bool
     database: Database
     journal: Journal
@@ -37,6 +51,8 @@ class Realm:
     """Contents stored since the last sweep for messages that then were refused, by user id."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
+    serving: Serving | None = None
+    """None while it has no port."""
     home: str = ""
     """The folded name, which addresses may carry."""
 

@@ -7,8 +7,9 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -21,6 +22,7 @@ from pydantic_settings import (
 )
 
 from shared.protocol.values import NAME
+from ws_server import __version__
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -44,7 +46,7 @@ def host_name() -> str:
 
 
 class Settings(BaseSettings):
-    """All settings with their defaults; the descriptions are the manual (docs/settings.md)."""
+    """All settings with their defaults; docs/operations.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_", env_ignore_empty=True, extra="ignore")
 
@@ -190,14 +192,25 @@ def load(arguments: Sequence[str]) -> Settings:
         SettingsRefused: a setting is wrong.
         SystemExit: --help was asked for, or an option is unknown.
     """
+    program = Path(sys.argv[0]).name
     parser = argparse.ArgumentParser(
-        "python -m ws_server",
+        "python -m ws_server" if program == "__main__.py" else program,
         description="Serve a chat realm.",
         epilog="Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
     )
     add_arguments(parser)
+    parser.add_argument("--version", action="version", version=f"Simple Chatting {__version__}")
+    return from_arguments(vars(parser.parse_args(arguments)))
+
+
+def from_arguments(given: Mapping[str, Any]) -> Settings:
+    """Read the environment and the file for what the command line has not given.
+
+    Raises:
+        SettingsRefused: a setting is wrong.
+    """
     try:
-        return Settings(**vars(parser.parse_args(arguments)))
+        return Settings(**given)
     except ValidationError as error:
         raise SettingsRefused("\n".join(_explained(fault) for fault in error.errors())) from None
 

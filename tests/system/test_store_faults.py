@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.mounting import mounted
 from tests.rawclient import RawClient
 from tests.realserver import ROOT, RealServer
 
@@ -151,21 +152,6 @@ class ShortFiles(Disk):
     def _limit(self, size: int) -> None:
         _, hard = resource.prlimit(self.server.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self.server.pid, resource.RLIMIT_FSIZE, (size, hard))
-
-
-@contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[None]:
-    """Mount on a folder, or skip the test where that is not allowed."""
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        ["mount", *options, str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(params=["no-space-left", "file-too-large"])

@@ -100,13 +100,16 @@ async def check_password(
 
 
 def check_unchanged(tx: Connection, user: users.User) -> None:
-    """Refuse a password that was changed while it was being checked.
+    """Refuse a password that was changed, or an account disabled, while it was being checked.
 
     Raises:
-        ChatError: BAD_CREDENTIALS.
+        ChatError: BAD_CREDENTIALS or FORBIDDEN.
     """
-    if users.existing(tx, user.name).password != user.password:
+    now = users.existing(tx, user.name)
+    if now.password != user.password:
         raise wrong_password()
+    if now.disabled:
+        raise ChatError(ErrorCode.FORBIDDEN, "This account is disabled; ask the realm's admin")
 
 
 @handles(Resume)
@@ -157,9 +160,7 @@ async def logout(ctx: Context, request: Logout) -> SignedOut:
 
     await ctx.realm.journal.write(end)
     ctx.realm.hub.sign_out(ctx.session)
-    for session in list(ctx.realm.hub.of(account.id)):
-        if session.account is not None and session.account.token == account.token:
-            session.outlet.close_with(4501, "session ended")
+    ctx.realm.hub.end_sessions(account.id, lambda other: other.token == account.token)
     return SignedOut()
 
 
@@ -182,9 +183,7 @@ async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
         users.end_other_tokens(tx, user.id, account.token)
 
     await realm.journal.write(change)
-    for session in list(realm.hub.of(account.id)):
-        if session.account is not None and session.account.token != account.token:
-            session.outlet.close_with(4501, "session ended")
+    realm.hub.end_sessions(account.id, lambda other: other.token != account.token)
     return PasswordChanged()
 
 

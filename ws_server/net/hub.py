@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Dialect
@@ -40,6 +40,14 @@ class Hub:
         session.account = None
         session.held = None
 
+    def end_sessions(
+        self, user_id: int, which: Callable[[Account], bool] = lambda account: True
+    ) -> None:
+        """Close those of a user's sessions that `which` names, because their token has ended."""
+        for session in list(self.of(user_id)):
+            if session.account is not None and which(session.account):
+                session.outlet.close_with(4501, "session ended")
+
     def of(self, user_id: int) -> Collection[Session]:
         """Return a user's sessions."""
         return self._sessions.get(user_id, ())
@@ -72,3 +80,8 @@ class Hub:
     def users(self) -> int:
         """How many users are connected."""
         return len(self._sessions)
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are signed in."""
+        return sum(map(len, self._sessions.values()))

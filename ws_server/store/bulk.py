@@ -38,6 +38,11 @@ def find_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Seque
     return _bulk(tx).find_keys(tx, keys) if keys else ()
 
 
+def used_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Return those of these (sender, key) under which a message was written."""
+    return {(sender, key) for sender, key, *_ in find_keys(tx, keys)}
+
+
 def insert_rows(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Insert messages given as the columns of `MESSAGE`."""
     if rows:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError
 from shared.protocol.values import Address
@@ -18,7 +18,6 @@ from ws_server.store import conversations, files
 from ws_server.store.bulk import find_keys, insert_rows, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
-from ws_server.store.schema import messages
 
 _PREFIX = secrets.token_hex(8)
 _COUNTER = count(1)
@@ -165,16 +164,6 @@ def _open(
             else conversations.group(tx, draft.sender, draft.target)
         )
     return opened[place]
-
-
-def is_used(tx: Connection, sender: int, key: str) -> bool:
-    """Tell whether a message was written under this idempotency key."""
-    m = messages.c
-    # The index holds only keys that are not null, and the planner must see that it may be used.
-    found = select(m.row).where(
-        m.idempotency_key.is_not(None), m.sender_id == sender, m.idempotency_key == key
-    )
-    return tx.scalar(found) is not None
 
 
 def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draft]:

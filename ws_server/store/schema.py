@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -48,6 +49,7 @@ users = Table(
     Column("country", Text, nullable=False),
     Column("password", Text, nullable=False),
     Column("admin", Boolean, nullable=False),
+    Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("created", BigInteger, nullable=False),
 )
 
@@ -124,6 +126,14 @@ messages = Table(
         sqlite_where=text("idempotency_key IS NOT NULL"),
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
+)
+
+imported_groups = Table(
+    "imported_groups",
+    metadata,
+    # As its old system called it; a second import finds it again by this.
+    Column("old_id", String(255), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
 )
 
 uploads = Table(

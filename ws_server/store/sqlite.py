@@ -19,12 +19,13 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Engine,
+    String,
+    and_,
     column,
     create_engine,
     event,
     insert,
     select,
-    tuple_,
     update,
     values,
 )
@@ -130,12 +131,11 @@ class Values:
     """A `Bulk` of statements with VALUES for up to 256 rows."""
 
     def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
-        # The index holds only keys that are not null, and the planner must see that it may be used.
-        return tx.execute(
-            select(*KEYED)
-            .where(messages.c.idempotency_key.is_not(None))
-            .where(tuple_(messages.c.sender_id, messages.c.idempotency_key).in_(keys))
-        ).all()
+        found: list[Sequence[Any]] = []
+        for chunk in _chunks(keys):
+            parameters = tuple(value for row in chunk for value in row)
+            found += _driver(tx).execute(_find(tx.dialect, len(chunk)), parameters).fetchall()
+        return found
 
     def insert_messages(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         for chunk in _chunks(rows):
@@ -167,6 +167,25 @@ def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
 def _insert(dialect: Dialect, count: int) -> str:
     row = {c.name: None for c in MESSAGE}
     return _compiled(insert(messages).values([row] * count), dialect, count * len(MESSAGE))
+
+
+@lru_cache
+def _find(dialect: Dialect, count: int) -> str:
+    # A join with the keys seeks each in the index; for `(sender_id, key) IN (...)` SQLite 3.40
+    # reads the whole of it. It holds only keys that are not null, and the planner must see that.
+    m = messages.c
+    keys = (
+        values(column("sender", BigInteger), column("key", String))
+        .data([(0, "")] * count)
+        .cte("keys")
+    )
+    statement = (
+        select(*KEYED)
+        .select_from(keys)
+        .join(messages, and_(m.sender_id == keys.c.sender, m.idempotency_key == keys.c.key))
+        .where(m.idempotency_key.is_not(None))
+    )
+    return _compiled(statement, dialect, count * 2)
 
 
 @lru_cache

@@ -27,6 +27,7 @@ class User:
     country: str
     password: str
     admin: bool
+    disabled: bool = False
 
 
 _COLUMNS = (
@@ -36,6 +37,7 @@ _COLUMNS = (
     users.c.country,
     users.c.password,
     users.c.admin,
+    users.c.disabled,
 )
 
 
@@ -46,6 +48,11 @@ def _user(row: Sequence[Any] | None) -> User | None:
 def find(tx: Connection, name: str) -> User | None:
     """Return the account of this name, whatever its case; None if there is none."""
     return _user(tx.execute(select(*_COLUMNS).where(users.c.key == fold(name))).first())
+
+
+def everybody(tx: Connection) -> list[User]:
+    """Return all accounts by name."""
+    return [User(*row) for row in tx.execute(select(*_COLUMNS).order_by(users.c.key))]
 
 
 def existing(tx: Connection, name: str) -> User:
@@ -101,6 +108,16 @@ def set_password(tx: Connection, user_id: int, password: str) -> None:
     tx.execute(update(users).where(users.c.id == user_id).values(password=password))
 
 
+def set_admin(tx: Connection, user_id: int, admin: bool) -> None:
+    """Let an account administer the realm, or no longer."""
+    tx.execute(update(users).where(users.c.id == user_id).values(admin=admin))
+
+
+def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
+    """Keep an account from signing in, or let it."""
+    tx.execute(update(users).where(users.c.id == user_id).values(disabled=disabled))
+
+
 def hash_token(token: str) -> bytes:
     """Return what is stored of a token: 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode()).digest()
@@ -135,6 +152,11 @@ def use_token(tx: Connection, token: bytes, now: int) -> User | None:
 def end_token(tx: Connection, token: bytes) -> None:
     """Forget a token."""
     tx.execute(delete(tokens).where(tokens.c.hash == token))
+
+
+def end_tokens(tx: Connection, user_id: int) -> None:
+    """Forget all tokens of a user."""
+    tx.execute(delete(tokens).where(tokens.c.user_id == user_id))
 
 
 def end_other_tokens(tx: Connection, user_id: int, kept: bytes) -> None:

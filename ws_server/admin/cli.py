@@ -1,0 +1,142 @@
+"""`python -m ws_server admin COMMAND ...`: reads the line and runs it where it belongs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from ws_server import app
+from ws_server.admin import control, folder
+from ws_server.admin.commands import TABLE, AdminRefused, Command, Given
+from ws_server.settings import Settings, from_arguments
+from ws_server.threads import lower_priority
+
+PROGRAM = "python -m ws_server admin"
+WHERE = ("data", "database", "config")
+"""The settings that say where a realm is."""
+WHERE_USAGE = " ".join(f"[--{name} {name.upper()}]" for name in WHERE)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one admin command; returns 0, or 1 if it was refused.
+
+    Raises:
+        SettingsRefused, app.Refused, DatabaseRefused, KeyRefused: the realm cannot be opened.
+        SystemExit: the line is wrong (2), or asks for help.
+    """
+    options = vars(parser().parse_args(arguments))
+    command = TABLE[options.pop("command")]
+    where: dict[str, Any] = {name: options.pop(name) for name in WHERE if name in options}
+    settings = from_arguments(where)
+    given = {
+        argument.key: "yes" if options[argument.key] is True else options[argument.key]
+        for argument in command.arguments
+        if options.get(argument.key)
+    }
+    if command.secret:
+        given[command.secret] = read_secret(command.secret)
+    try:
+        asyncio.run(run(settings, command, given))
+    except AdminRefused as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Given up", file=sys.stderr)
+        return 130
+    return 0
+
+
+async def run(settings: Settings, command: Command, given: Given) -> None:
+    """Run a command beside the server, inside it, or on the closed realm.
+
+    Raises:
+        AdminRefused: it cannot be done.
+    """
+    if command.beside is not None:
+        # It works in this thread, so what ends it has to come as an exception, and cleans up.
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, interrupt)
+        lower_priority()
+        try:
+            await command.beside(settings, given, say)
+        except OSError as error:
+            raise AdminRefused(f"{error.filename or settings.data}: {error.strerror}") from error
+        return
+    parts = command.read(given) if command.read is not None else None
+    try:
+        await control.call(settings.data, command.name, given, say, parts)
+    except control.NoAnswer:
+        if command.running:
+            raise AdminRefused(f"No server runs on {settings.data.resolve()}") from None
+        if not command.begins:
+            app.expect_realm(settings.data)
+        async with AsyncExitStack() as stack:
+            realm = await app.open_realm(settings, stack)
+            await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
+
+
+def interrupt(*_: object) -> None:
+    """End what runs, as Ctrl+C does."""
+    raise KeyboardInterrupt
+
+
+def say(line: str) -> None:
+    """Print one line at once."""
+    print(line, flush=True)
+
+
+def read_secret(name: str) -> str:
+    """Read a secret: from the keyboard unseen, or the first line of what is piped in.
+
+    Raises:
+        AdminRefused: nothing came.
+    """
+    if sys.stdin.isatty():
+        return getpass.getpass(f"{name.capitalize()}: ")
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        print(f"The {name} is read from standard input, and nothing came", file=sys.stderr)
+        sys.exit(2)
+    return line
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands, made from their table."""
+    top = argparse.ArgumentParser(PROGRAM, description="Look after a realm.")
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument(
+        "--data", type=Path, default=argparse.SUPPRESS, help="the realm's data folder"
+    )
+    where.add_argument("--database", default=argparse.SUPPRESS, help="its database, if not there")
+    where.add_argument("--config", default=argparse.SUPPRESS, help="TOML file that names them")
+    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {
+        "": top.add_subparsers(metavar="COMMAND", required=True)
+    }
+    for command in TABLE.values():
+        group, _, verb = command.name.rpartition(" ")
+        if group not in groups:
+            made = groups[""].add_parser(group, help=f"{group} ...")
+            groups[group] = made.add_subparsers(metavar="COMMAND", required=True)
+        leaf = groups[group].add_parser(
+            verb,
+            usage=f"{PROGRAM} {command.usage} {WHERE_USAGE}",
+            help=command.summary,
+            description=command.summary,
+            parents=[where],
+        )
+        leaf.set_defaults(command=command.name)
+        for a in command.arguments:
+            if a.flag:
+                leaf.add_argument(a.name, help=a.help, action="store_true")
+            elif a.name.startswith("-"):
+                leaf.add_argument(a.name, help=a.help, required=a.required)
+            else:
+                leaf.add_argument(a.key, help=a.help, metavar=a.key.upper())
+    return top

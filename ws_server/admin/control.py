@@ -1,0 +1,210 @@
+"""The running server's admin socket: how `admin` commands reach the one process that writes.
+
+A Unix socket in the data folder that only the server's own account (and root) may open. One request
+a connection, one JSON object a line: `{"command": NAME, "given": {...}}`, answered with
+`{"say": LINE}` for each line, and `{"done": true}` or `{"refused": WHY}` at the end. The files of
+a folder follow the request as `folder.send` writes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shared.protocol.errors import ChatError
+from ws_server.admin import folder
+from ws_server.admin.commands import TABLE, AdminRefused, Given, Part, Parts, Say
+from ws_server.realm import Realm
+from ws_server.store.database import ASKER
+
+log = logging.getLogger(__name__)
+
+FILE = "admin.sock"
+MAX_REQUEST = 64 * 1024
+"""Bytes of one request."""
+MAX_LINE = 1 << 20
+READ_TIMEOUT = 10.0
+"""Seconds a request may take to arrive."""
+
+
+class NoAnswer(Exception):
+    """No server listens at the socket."""
+
+
+class ControlSocket:
+    """The server's end; `close` ends it and removes the file."""
+
+    def __init__(self, realm: Realm, data: Path) -> None:
+        self._realm = realm
+        self._path = data / FILE
+        self._server: asyncio.Server | None = None
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Begin to listen; the caller holds the folder's lock, so an old socket is nobody's.
+
+        Raises:
+            OSError: the folder takes no socket.
+        """
+        self._path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX)
+        try:
+            with _short(self._path) as path:
+                listening.bind(path)
+            self._path.chmod(0o600)
+            listening.setblocking(False)
+            self._server = await asyncio.start_unix_server(
+                self._accept, sock=listening, limit=MAX_REQUEST
+            )
+        except OSError:
+            listening.close()
+            raise
+
+    async def close(self) -> None:
+        """Take no more; commands under way are cancelled, and so leave nothing half done."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=1)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            await self._serve(reader, writer)
+        except (OSError, asyncio.CancelledError):  # a TimeoutError is an OSError
+            pass  # the operator has gone, or the server goes
+        finally:
+            self._running.discard(task)
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def tell(**line: Any) -> None:
+            writer.write(orjson.dumps(line) + b"\n")
+
+        def say(line: str) -> None:
+            tell(say=line)
+
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                request = orjson.loads(await reader.readline())
+            name, given = str(request["command"]), dict(request["given"])
+        except (ValueError, KeyError, TypeError, TimeoutError):
+            return
+        try:
+            await run(self._realm, name, given, say, folder.receive(reader, writer))
+            log.info("admin command", extra={"command": name})
+            tell(done=True)
+        except AdminRefused as refusal:
+            tell(refused=str(refusal))
+        except ConnectionError:
+            log.info("admin command given up", extra={"command": name})
+            raise
+        except Exception:
+            log.exception("admin command failed", extra={"command": name})
+            tell(refused="The server failed; its log says why")
+        await writer.drain()
+        # What still comes of a folder is read, or the refusal might not arrive.
+        async with asyncio.timeout(READ_TIMEOUT):
+            while await reader.read(MAX_REQUEST):
+                pass
+
+
+async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> None:
+    """Run a command that changes the realm.
+
+    Args:
+        parts: The files of the folder, for a command that takes one.
+
+    Raises:
+        AdminRefused: it cannot be done.
+    """
+    command = TABLE.get(name)
+    if command is None or command.beside is not None:
+        raise AdminRefused(f"The server does not know {name}; it may be of another version")
+    ASKER.set("admin")
+    try:
+        if command.in_realm is not None:
+            await command.in_realm(realm, given, say)
+        elif command.from_folder is not None:
+            await command.from_folder(realm, given, say, parts)
+    except ChatError as refusal:
+        raise AdminRefused(refusal.message) from refusal
+
+
+async def call(
+    data: Path, name: str, given: Given, say: Say, parts: Iterator[Part] | None = None
+) -> None:
+    """Have a running server run a command.
+
+    Args:
+        parts: The files of a folder that go along; none of them is read if no server answers.
+
+    Raises:
+        NoAnswer: no server runs on this folder.
+        AdminRefused: it cannot be done, the socket may not be opened, or the server ended.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        with _short(data / FILE) as path:
+            connection.connect(path)
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
+        connection.close()
+        raise NoAnswer from error
+    except OSError as error:
+        connection.close()
+        raise AdminRefused(
+            f"{data / FILE}: {error.strerror}. Run this as the account the server runs as"
+        ) from error
+    sending: asyncio.Task[None] | None = None
+    try:
+        writer.write(orjson.dumps({"command": name, "given": given}) + b"\n")
+        if parts is not None:
+            sending = asyncio.create_task(folder.send(parts, writer))
+        while line := await reader.readline():
+            answer = orjson.loads(line)
+            if "done" in answer:
+                return
+            if "refused" in answer:
+                raise AdminRefused(answer["refused"])
+            say(answer["say"])
+    except OSError:
+        pass
+    finally:
+        if sending is not None:
+            sending.cancel()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    raise AdminRefused("The server ended before it answered. Look whether the change was made")
+
+
+class _short:
+    """A path to a socket that fits the 108 bytes the system has for one (man 7 unix)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder: int | None = None
+
+    def __enter__(self) -> str:
+        if len(os.fsencode(self._path)) < 100:
+            return str(self._path)
+        self._folder = os.open(self._path.parent, os.O_RDONLY)
+        return f"/proc/self/fd/{self._folder}/{self._path.name}"
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder is not None:
+            os.close(self._folder)

@@ -1,0 +1,125 @@
+"""Accounts as the operator sees them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.accounts import Register
+from shared.protocol.kinds import NEW_PASSWORD
+from shared.protocol.values import BadValue, in_words
+from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
+from ws_server.realm import Realm
+from ws_server.store import users
+from ws_server.store.users import User
+
+NAME = Argument("name", "the account's name")
+
+
+@in_realm("user list")
+async def list_(realm: Realm, given: Given, say: Say) -> None:
+    """List all accounts."""
+    for user in await realm.database.read(users.everybody):
+        marks = ", admin" * user.admin + ", disabled" * user.disabled
+        say(f"{user.name}: {in_words(user.real_name)}, {in_words(user.country)}{marks}")
+
+
+@in_realm(
+    "user add",
+    NAME,
+    Argument("--real-name", "the person's name"),
+    Argument("--country", "the person's country"),
+    secret="password",
+    begins=True,
+)
+async def add(realm: Realm, given: Given, say: Say) -> None:
+    """Add an account; its password is read from standard input."""
+    request = registration(given)
+    password = await realm.passwords.hash(request.password, "admin")
+
+    def create(tx: Connection, now: int) -> User:
+        return users.create(tx, request.user, request.real_name, request.country, password, now)
+
+    user: User = await realm.journal.write(create)
+    say(f"Added {user.name}{', who is the admin of this realm' * user.admin}")
+
+
+def registration(given: Given) -> Register:
+    """Return the account wanted, held to the same rules as `register`.
+
+    Raises:
+        AdminRefused: an argument breaks one.
+        ChatError: BAD_ARGUMENTS, the name is reserved.
+    """
+    values = {}
+    for argument in Register.spec.args:
+        name = "name" if argument.name == "user" else argument.name
+        try:
+            values[argument.name] = argument.kind.from_word(given[name])
+        except BadValue as why:
+            raise AdminRefused(f"{name.replace('_', ' ')}: {why}") from None
+    request = Register(**values)
+    if (wrong := request.wrong()) is not None:
+        raise AdminRefused(wrong)
+    return request
+
+
+@in_realm("user password", NAME, secret="password")
+async def set_password(realm: Realm, given: Given, say: Say) -> None:
+    """Give an account another password, read from standard input, and end its sessions."""
+    try:
+        password = NEW_PASSWORD.from_word(given["password"])
+    except BadValue as why:
+        raise AdminRefused(f"password: {why}") from None
+    hashed = await realm.passwords.hash(password, "admin")
+
+    def change(tx: Connection, now: int) -> User:
+        user = users.existing(tx, given["name"])
+        users.set_password(tx, user.id, hashed)
+        users.end_tokens(tx, user.id)
+        return user
+
+    user: User = await realm.journal.write(change)
+    realm.hub.end_sessions(user.id)
+    say(f"{user.name} has the new password; all sessions of the account have ended")
+
+
+@in_realm("user disable", NAME)
+async def disable(realm: Realm, given: Given, say: Say) -> None:
+    """Keep an account from signing in and end its sessions; what it wrote stays."""
+
+    def change(tx: Connection, now: int) -> User:
+        user = users.existing(tx, given["name"])
+        users.set_disabled(tx, user.id, True)
+        users.end_tokens(tx, user.id)
+        return user
+
+    user: User = await realm.journal.write(change)
+    realm.hub.end_sessions(user.id)
+    say(f"{user.name} is disabled; user enable {user.name} undoes it")
+
+
+@in_realm("user enable", NAME)
+async def enable(realm: Realm, given: Given, say: Say) -> None:
+    """Let a disabled account sign in again."""
+
+    def change(tx: Connection, now: int) -> User:
+        user = users.existing(tx, given["name"])
+        users.set_disabled(tx, user.id, False)
+        return user
+
+    user: User = await realm.journal.write(change)
+    say(f"{user.name} can sign in")
+
+
+@in_realm("user grant-admin", NAME, Argument("--revoke", "take it away", flag=True))
+async def grant_admin(realm: Realm, given: Given, say: Say) -> None:
+    """Make an account an admin of this realm, or no longer one."""
+    admin = "revoke" not in given
+
+    def change(tx: Connection, now: int) -> User:
+        user = users.existing(tx, given["name"])
+        users.set_admin(tx, user.id, admin)
+        return user
+
+    user: User = await realm.journal.write(change)
+    say(f"{user.name} is {'now' if admin else 'no longer'} an admin of this realm")

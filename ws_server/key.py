@@ -1,0 +1,93 @@
+"""The realm's long-term key: an Ed25519 key in a file of its own, made at the first start."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+FILE = "realm.key"
+"""The key's file in the data folder: PKCS #8 in PEM, readable by the server's account only."""
+FINGERPRINT_BYTES = 20
+"""160 bits: nobody finds another key with this fingerprint, and a person can compare it."""
+
+
+class KeyRefused(Exception):
+    """The key cannot be used; the text tells the operator what to do."""
+
+
+def fingerprint(public: Ed25519PublicKey) -> str:
+    """Return what people compare: the first 160 bits of the key's sha256, in 8 groups of base32."""
+    digest = hashlib.sha256(public.public_bytes_raw()).digest()[:FINGERPRINT_BYTES]
+    letters = base64.b32encode(digest).decode()
+    return "-".join(letters[at : at + 4] for at in range(0, len(letters), 4))
+
+
+def read(data: Path) -> Ed25519PrivateKey | None:
+    """Return the key in a data folder; None if there is none yet.
+
+    Raises:
+        KeyRefused: there is a file, but no Ed25519 key in it, or it cannot be read.
+    """
+    path = data / FILE
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise KeyRefused(f"{path}: {error.strerror}") from error
+    try:
+        key = serialization.load_pem_private_key(content, password=None)
+    except ValueError:
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyRefused(f"{path} holds no Ed25519 key. Put back the one of a backup of this realm")
+    return key
+
+
+def read_or_make(data: Path) -> Ed25519PrivateKey:
+    """Return the key in a data folder, made and synced to disk if there is none.
+
+    Raises:
+        KeyRefused: it cannot be read or written.
+    """
+    key = read(data)
+    if key is None:
+        key = Ed25519PrivateKey.generate()
+        write(data, encoded(key))
+    return key
+
+
+def encoded(key: Ed25519PrivateKey) -> bytes:
+    """Return the content of the key's file."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def write(data: Path, content: bytes) -> None:
+    """Write the key's file; a crash leaves the whole of it or nothing.
+
+    Raises:
+        KeyRefused: the disk refused.
+    """
+    path, part = data / FILE, data / f"{FILE}.new"
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        folder = os.open(data, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise KeyRefused(f"{path}: {error.strerror}") from error
