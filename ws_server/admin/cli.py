@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
         SettingsRefused, app.Refused, DatabaseRefused, KeyRefused: the realm cannot be opened.
         SystemExit: the line is wrong (2), or asks for help.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may be beyond the terminal
     options = vars(parser().parse_args(arguments))
     command = TABLE[options.pop("command")]
     where: dict[str, Any] = {name: options.pop(name) for name in WHERE if name in options}
@@ -75,8 +79,11 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
 
 
 def say(line: str) -> None:
-    """Print one line at once."""
-    print(line, flush=True)
+    """Print one line at once; if nobody reads on, what was begun is still done."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def read_secret(name: str) -> str:
