@@ -234,6 +234,27 @@ def test_hundreds_of_broken_files_are_each_listed_and_the_rest_comes_in(tmp_path
     assert "root" not in said  # nothing of what links lead to
 
 
+@pytest.mark.parametrize("reader", ["cat", "head -n 1"])
+def test_names_beyond_the_terminal_and_a_reader_who_stops_do_no_harm(
+    tmp_path: Path, reader: str
+) -> None:
+    old = OldFolder(tmp_path / "old")
+    old.user("ana", "ünï")
+    old.group("gruppe-ü", ["ana"], *([text("ana", "hi")] + [{}] * 500))
+    ended = subprocess.run(
+        f"{sys.executable} -m ws_server admin import-json {old.path} --data {tmp_path}/data"
+        f" | {reader}",
+        shell=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.startswith("users/\\xfcn\\xef.json: must be 1 to 32")
+    assert "Nothing new" in done("import-json", old.path, data=tmp_path / "data")
+
+
 def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     old = OldFolder(tmp_path / "old")
     elsewhere = OldFolder(tmp_path / "elsewhere")
