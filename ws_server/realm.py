@@ -21,6 +21,17 @@ from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a realm is served."""
+
+    host: str
+    port: int
+    tls: bool
+    since: float
+    """Unix seconds."""
+
+
 @dataclass(slots=True)
 class Realm:
     """The services behind the gate."""
@@ -40,6 +51,8 @@ class Realm:
     """Contents stored since the last sweep for messages that then were refused, by user id."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
+    serving: Serving | None = None
+    """None while it has no port."""
     home: str = ""
     """The folded name, which addresses may carry."""
 

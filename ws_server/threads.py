@@ -14,6 +14,13 @@ from typing import Any, TypeVar, cast
 
 from shared.protocol.errors import ChatError, ErrorCode
 
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not made for Windows
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
+__all__ = ["Turns", "lower_priority", "new_event_loop", "too_many"]
+
 T = TypeVar("T")
 _Job = tuple[Callable[[], object], "asyncio.Future[Any]"]
 
@@ -49,6 +56,11 @@ class Turns:
         self._waiting: OrderedDict[Hashable, deque[_Job]] = OrderedDict()
         self._running: Counter[Hashable] = Counter()
         self._count = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return self._count
 
     async def run(self, who: Hashable, job: Callable[[], T]) -> T:
         """Run a job in a thread when its turn has come.

@@ -119,6 +119,33 @@ def test_an_unfinished_environment_is_made_anew(chat: Path) -> None:
     assert not (chat.parent / ".venv" / "bin").exists()
 
 
+def test_install_puts_the_program_in_without_what_an_older_version_left(chat: Path) -> None:
+    (chat.parent / "build" / "lib").mkdir(parents=True)
+    record = chat.parent / "record"
+    assert run_chat(chat, "install", cwd=chat.parent, RECORD=str(record)).returncode == 0
+    requirements, package = (line for line in record.read_text().splitlines() if "pip" in line)
+    assert requirements.endswith(f"-r {chat.parent / 'requirements.txt'}")
+    assert "--no-deps" in package and package.endswith(f" {chat.parent}")
+    assert not (chat.parent / "build").exists()
+
+
+def test_lock_writes_one_file_for_what_runs_and_one_for_each_group(chat: Path) -> None:
+    # The recorder cannot read pyproject.toml, so it says what groups there are.
+    groups = RECORDER + 'case "$*" in *tomllib*) echo dev bench ;; esac\n'
+    program(chat.parent / ".venv" / "bin" / "python", groups)
+    program(chat.parent / ".venv" / "bin" / "uv", RECORDER)
+    record = chat.parent / "record"
+    locked = run_chat(chat, "lock", "--upgrade", cwd=chat.parent, RECORD=str(record))
+    assert locked.returncode == 0
+    lines = [line for line in record.read_text().splitlines() if "pip compile" in line]
+    written = [line.partition("--output-file ")[2] for line in lines]
+    assert written == [
+        "requirements.txt --upgrade",
+        "requirements-dev.txt --group dev --constraint requirements.txt --upgrade",
+        "requirements-bench.txt --group bench --constraint requirements.txt --upgrade",
+    ]
+
+
 @pytest.mark.parametrize("arguments", [(), ("help",), ("--help",)])
 def test_usage_is_shown_when_asked_for(chat: Path, arguments: tuple[str, ...]) -> None:
     shown = run_chat(chat, *arguments, cwd=chat.parent)

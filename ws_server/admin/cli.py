@@ -5,20 +5,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from ws_server import app
-from ws_server.admin import control
+from ws_server.admin import control, folder
 from ws_server.admin.commands import TABLE, AdminRefused, Command, Given
 from ws_server.settings import Settings, from_arguments
+from ws_server.threads import lower_priority
 
 PROGRAM = "python -m ws_server admin"
 WHERE = ("data", "database", "config")
 """The settings that say where a realm is."""
+WHERE_USAGE = " ".join(f"[--{name} {name.upper()}]" for name in WHERE)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,6 +33,8 @@ def main(arguments: Sequence[str]) -> int:
         SettingsRefused, app.Refused, DatabaseRefused, KeyRefused: the realm cannot be opened.
         SystemExit: the line is wrong (2), or asks for help.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may be beyond the terminal
     options = vars(parser().parse_args(arguments))
     command = TABLE[options.pop("command")]
     where: dict[str, Any] = {name: options.pop(name) for name in WHERE if name in options}
@@ -57,23 +64,39 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
         AdminRefused: it cannot be done.
     """
     if command.beside is not None:
-        await command.beside(settings, given, say)
+        # It works in this thread, so what ends it has to come as an exception, and cleans up.
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, interrupt)
+        lower_priority()
+        try:
+            await command.beside(settings, given, say)
+        except OSError as error:
+            raise AdminRefused(f"{error.filename or settings.data}: {error.strerror}") from error
         return
+    parts = command.read(given) if command.read is not None else None
     try:
-        await control.call(settings.data, command.name, given, say)
+        await control.call(settings.data, command.name, given, say, parts)
     except control.NoAnswer:
-        if not (command.begins or app.holds_realm(settings.data)):
-            raise AdminRefused(
-                f"{settings.data.resolve()} holds no realm; name its data folder with --data"
-            ) from None
+        if command.running:
+            raise AdminRefused(f"No server runs on {settings.data.resolve()}") from None
+        if not command.begins:
+            app.expect_realm(settings.data)
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
-            await control.run(realm, command.name, given, say)
+            await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
+
+
+def interrupt(*_: object) -> None:
+    """End what runs, as Ctrl+C does."""
+    raise KeyboardInterrupt
 
 
 def say(line: str) -> None:
-    """Print one line at once."""
-    print(line, flush=True)
+    """Print one line at once; if nobody reads on, what was begun is still done."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def read_secret(name: str) -> str:
@@ -109,7 +132,11 @@ def parser() -> argparse.ArgumentParser:
             made = groups[""].add_parser(group, help=f"{group} ...")
             groups[group] = made.add_subparsers(metavar="COMMAND", required=True)
         leaf = groups[group].add_parser(
-            verb, help=command.summary, description=command.summary, parents=[where]
+            verb,
+            usage=f"{PROGRAM} {command.usage} {WHERE_USAGE}",
+            help=command.summary,
+            description=command.summary,
+            parents=[where],
         )
         leaf.set_defaults(command=command.name)
         for a in command.arguments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -129,13 +129,7 @@ def find(
     """
     if isinstance(target, GroupAddress):
         return group(tx, user_id, target, only)
-    other = users.existing(tx, target.user).id
-    found = tx.scalar(
-        select(conversations.c.id).where(
-            conversations.c.low_user == min(user_id, other),
-            conversations.c.high_user == max(user_id, other),
-        )
-    )
+    found = _between(tx, user_id, users.existing(tx, target.user).id)
     return None if found is None else load(tx, id=found)
 
 
@@ -179,23 +173,103 @@ def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Con
     Raises:
         ChatError: UNKNOWN_USER.
     """
-    found = find(tx, user_id, target)
-    if found is not None:
-        return found
     other = users.existing(tx, target.user).id
-    conversation_id = _add(tx, now, low_user=min(user_id, other), high_user=max(user_id, other))
-    for place, person in enumerate(dict.fromkeys((user_id, other))):
-        _add_member(tx, conversation_id, person, place=place, owner=False, joined_seq=0)
-    made = load(tx, id=conversation_id)
-    assert made is not None
-    return made
+    found = _between(tx, user_id, other)
+    if found is None:
+        found = _add(tx, now, low_user=min(user_id, other), high_user=max(user_id, other))
+        tx.execute(insert(members), _member_rows(found, _two(user_id, other)))
+    chat = load(tx, id=found)
+    assert chat is not None
+    return chat
 
 
-def create_group(tx: Connection, user_id: int, name: str, now: int) -> Conversation:
-    """Make a group with one member, its owner."""
-    number = 1 + (tx.scalar(select(func.max(conversations.c.number))) or 0)
+def open_all_private(
+    tx: Connection, pairs: Collection[tuple[int, int]], names: Mapping[int, str], now: int
+) -> dict[tuple[int, int], Conversation]:
+    """Return the private chats of many, begun if need be, in a few statements.
+
+    Args:
+        pairs: The people of each by id, the lower id first.
+        names: Everybody's name by id.
+    """
+    chats = _chats(tx, pairs, names)
+    missing = set(pairs) - chats.keys()
+    if missing:
+        begun = [
+            {"low_user": low, "high_user": high, "last_seq": 0, "version": 1, "created": now}
+            for low, high in sorted(missing)
+        ]
+        tx.execute(insert(conversations), begun)
+        made = _chats(tx, missing, names)
+        tx.execute(
+            insert(members),
+            [row for pair, chat in made.items() for row in _member_rows(chat.id, _two(*pair))],
+        )
+        chats |= made
+    return chats
+
+
+def _chats(
+    tx: Connection, pairs: Collection[tuple[int, int]], names: Mapping[int, str]
+) -> dict[tuple[int, int], Conversation]:
+    """Return those private chats that were begun."""
+    c = conversations.c
+    wanted = set(pairs)
+    lows = sorted({low for low, _ in pairs})
+    found: dict[tuple[int, int], Conversation] = {}
+    for at in range(0, len(lows), 500):
+        rows = tx.execute(
+            select(c.id, c.low_user, c.high_user, c.version, c.last_seq).where(
+                c.low_user.in_(lows[at : at + 500])
+            )
+        )
+        for id, low, high, version, last_seq in rows:
+            if (low, high) in wanted:
+                people = {person: Member(names[person], False) for person in (low, high)}
+                found[low, high] = Conversation(id, None, "", version, last_seq, people)
+    return found
+
+
+def _two(one: int, other: int) -> list[int]:
+    """Return the members of a private chat: two, or one who writes to himself."""
+    return list(dict.fromkeys((one, other)))
+
+
+def _between(tx: Connection, one: int, other: int) -> int | None:
+    return tx.scalar(
+        select(conversations.c.id).where(
+            conversations.c.low_user == min(one, other),
+            conversations.c.high_user == max(one, other),
+        )
+    )
+
+
+def last_number(tx: Connection) -> int:
+    """Return the highest number of a group; 0 if there is none."""
+    return tx.scalar(select(func.max(conversations.c.number))) or 0
+
+
+def create_group(
+    tx: Connection,
+    user_id: int,
+    name: str,
+    now: int,
+    *,
+    others: Sequence[int] = (),
+    number: int | None = None,
+) -> Conversation:
+    """Make a group.
+
+    Args:
+        user_id: Its owner and oldest member.
+        others: Its other members, in the order of joining.
+        number: A free one; the one above the highest if None.
+    """
+    if number is None:
+        number = last_number(tx) + 1
     conversation_id = _add(tx, now, number=number, name=name)
-    _add_member(tx, conversation_id, user_id, place=0, owner=True, joined_seq=0)
+    rows = _member_rows(conversation_id, (user_id, *others), owner=user_id)
+    tx.execute(insert(members), rows)
     made = load(tx, id=conversation_id)
     assert made is not None
     return made
@@ -207,20 +281,26 @@ def _add(tx: Connection, now: int, **values: Any) -> int:
     return int(made.inserted_primary_key[0])
 
 
-def _add_member(
-    tx: Connection, conversation_id: int, user_id: int, *, place: int, owner: bool, joined_seq: int
-) -> None:
-    tx.execute(
-        insert(members).values(
-            conversation_id=conversation_id,
-            user_id=user_id,
-            owner=owner,
-            place=place,
-            joined_seq=joined_seq,
-            read_seq=joined_seq,
-            received_seq=joined_seq,
-        )
-    )
+def _member_rows(
+    conversation_id: int,
+    people: Iterable[int],
+    *,
+    owner: int | None = None,
+    place: int = 0,
+    joined_seq: int = 0,
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "conversation_id": conversation_id,
+            "user_id": person,
+            "owner": person == owner,
+            "place": at,
+            "joined_seq": joined_seq,
+            "read_seq": joined_seq,
+            "received_seq": joined_seq,
+        }
+        for at, person in enumerate(people, place)
+    ]
 
 
 def join(tx: Connection, conversation: Conversation, user: users.User) -> Conversation:
@@ -237,7 +317,8 @@ def join(tx: Connection, conversation: Conversation, user: users.User) -> Conver
     if count >= MAX_MEMBERS:
         raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
     last_seq = conversation.last_seq
-    _add_member(tx, conversation.id, user.id, place=place, owner=False, joined_seq=last_seq)
+    rows = _member_rows(conversation.id, (user.id,), place=place, joined_seq=last_seq)
+    tx.execute(insert(members), rows)
     return _changed(tx, conversation)
 
 

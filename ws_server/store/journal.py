@@ -13,15 +13,18 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import groupby
+from time import perf_counter
 from typing import Any, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.durations import Durations
 from ws_server.store import messages
-from ws_server.store.database import Database, unavailable
+from ws_server.store.database import Database
 from ws_server.store.messages import Clock, Draft, Moved, Stale
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,7 @@ class Journal:
     """The queue in front of the writer thread; its methods belong to the event loop."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
         self._batches: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
@@ -66,10 +70,12 @@ class Journal:
         self._idle.set()
         self._clock = Clock()
         self.commits = 0
+        self.failed_commits = 0
         self.entries = 0
-        self._thread = threading.Thread(
-            target=self._run, args=(database,), name="journal", daemon=True
-        )
+        self.commit_seconds = Durations()
+        self.push_seconds = Durations()
+        """From the end of a commit until what it caused is written to the connections."""
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     @property
@@ -130,10 +136,14 @@ class Journal:
         self._idle.clear()
         self._batches.put(batch)
 
-    def _committed(self, batch: list[Entry]) -> None:
+    def _committed(self, batch: list[Entry], kept: bool, began: float, ended: float) -> None:
         self._busy = False
-        self.commits += 1
-        self.entries += len(batch)
+        self.commit_seconds.add(ended - began)
+        if kept:
+            self.commits += 1
+            self.entries += len(batch)
+        else:
+            self.failed_commits += 1
         # The next commit runs while the loop answers this one.
         self._begin()
         for entry in batch:
@@ -142,29 +152,33 @@ class Journal:
                     entry.done(entry)
             except Exception:
                 log.exception("an entry that is on disk was not answered")
+        # Behind the connections, which write at the end of this pass of the loop.
+        self._loop.call_soon(self._pushed, ended)
         if not self._busy and not self._waiting:
             self._idle.set()
 
+    def _pushed(self, since: float) -> None:
+        self.push_seconds.add(perf_counter() - since)
+
     # Everything below runs in the writer thread.
 
-    def _run(self, database: Database) -> None:
-        connection = database.connect_writer()
-        try:
-            while (batch := self._batches.get()) is not None:
-                self._commit(connection, batch)
-                self._loop.call_soon_threadsafe(self._committed, batch)
-        finally:
-            connection.close()
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            began = perf_counter()
+            kept = self._commit(batch)
+            ended = perf_counter()
+            self._loop.call_soon_threadsafe(self._committed, batch, kept, began, ended)
 
-    def _commit(self, connection: Connection, batch: list[Entry]) -> None:
+    def _commit(self, batch: list[Entry]) -> bool:
+        """Put a batch on disk, or refuse all of it; tell which."""
+        write = self._database.write
         try:
             try:
-                moved = self._write(connection, batch)
-            except Stale:
-                moved = self._write(connection, batch, reload=True)
+                moved = write(partial(self._write, batch))
+            except (Stale, _Refused):
+                moved = write(partial(self._write, batch, again=True))
         except Exception as error:
-            _roll_back(connection)
-            refusal = unavailable(error)
+            refusal = self._database.unavailable(error)
             if refusal is None:
                 log.exception("a batch of %d entries was refused", len(batch))
                 refusal = ChatError(ErrorCode.INTERNAL, "The server failed; nothing was done")
@@ -172,36 +186,44 @@ class Journal:
                 log.error("the store refused a batch of %d entries: %s", len(batch), cause(error))
             for entry in batch:
                 entry.error = refusal
-            return
+            return False
         for conversation, seq in moved.values():
             conversation.last_seq = seq
+        return True
 
-    def _write(self, connection: Connection, batch: list[Entry], reload: bool = False) -> Moved:
-        """Write the batch in one transaction and return the last seqs that now hold."""
+    def _write(self, batch: list[Entry], tx: Connection, again: bool = False) -> Moved:
+        """Write the batch in this transaction and return the last seqs that then hold.
+
+        Raises:
+            Stale, _Refused: it has to be written `again`, with more care.
+        """
         moved: Moved = {}
-        with connection.begin():
-            now = self._clock.now()
-            for kind, run in groupby(batch, type):
-                if kind is Draft:
-                    drafts = cast("list[Draft]", list(run))
-                    if reload:
-                        messages.reload(connection, drafts)
-                    messages.write(connection, drafts, now, moved, reload)
-                else:
-                    for entry in cast("Iterable[Write]", run):
-                        _apply(connection, entry, now)
+        now = self._clock.now()
+        for kind, run in groupby(batch, type):
+            if kind is Draft:
+                drafts = cast("list[Draft]", list(run))
+                if again:
+                    messages.reload(tx, drafts)
+                messages.write(tx, drafts, now, moved, again)
+            else:
+                for entry in cast("Iterable[Write]", run):
+                    _apply(tx, entry, now, again)
         return moved
 
 
-def _roll_back(connection: Connection) -> None:
-    """End the transaction that SQLite keeps open when a commit fails."""
-    driver = connection.connection.driver_connection
-    if driver is not None and driver.in_transaction:
-        driver.rollback()
+class _Refused(Exception):
+    """A change was refused, and nothing marks where it began, so all are undone."""
 
 
-def _apply(tx: Connection, entry: Write, now: int) -> None:
+def _apply(tx: Connection, entry: Write, now: int, again: bool) -> None:
     entry.error = None
+    if not again:
+        # Few changes are refused, and a savepoint for each costs two round trips.
+        try:
+            entry.result = entry.change(tx, now)
+        except ChatError:
+            raise _Refused from None
+        return
     tx.exec_driver_sql("SAVEPOINT entry")
     try:
         entry.result = entry.change(tx, now)
