@@ -86,7 +86,7 @@ async def resolve(host: str, port: int, public: bool) -> list[Ip]:
         )
     except (OSError, UnicodeError, ValueError) as error:
         raise Unreachable("no such host") from error
-    addresses = [ipaddress.ip_address(item[4][0].partition("%")[0]) for item in found]
+    addresses = [ipaddress.ip_address(str(item[4][0]).partition("%")[0]) for item in found]
     # All of them: a name that also points inside is one that somebody made to look inside.
     if not addresses or not all(may_dial(address, public) for address in addresses):
         raise Unreachable("an address that is not dialled")

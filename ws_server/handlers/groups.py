@@ -27,7 +27,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.context import Context, Outcome, Publication, handles
 from ws_server.handlers.history import inbox_page
 from ws_server.handlers.private import fitting
-from ws_server.store import conversations, reading, users
+from ws_server.store import conversations, markers, standings, users
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
@@ -61,8 +61,8 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
     reader = ctx.user.id
 
     def ask(tx: Connection) -> list[GroupChat]:
-        standings = reading.standings(tx, reader, groups=True)
-        last = reading.newest(tx, reader, standings)
+        found = standings.standings(tx, reader, groups=True)
+        last = standings.newest(tx, reader, found)
         return [
             GroupChat(
                 group=s.address,
@@ -74,7 +74,7 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
                 unread=s.unread,
                 last=last.get(s.conversation_id),
             )
-            for s in standings
+            for s in found
         ]
 
     chats = await ctx.realm.database.read(ask)
@@ -124,7 +124,7 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
 
     def ask(tx: Connection) -> list[GroupMember]:
         group = conversations.group(tx, reader, request.group)
-        read = reading.read_marks(tx, group)
+        read = markers.read_marks(tx, group)
         return [
             GroupMember(member.name, role(member.owner), read[user_id])
             for user_id, member in group.members.items()

@@ -11,7 +11,7 @@ from shared.protocol.commands.messages import Message, Page
 from shared.protocol.commands.private import Inbox, ListPc, PrivateChat, PrivateChats, Send
 from ws_server.context import Context, handles
 from ws_server.handlers.history import inbox_page
-from ws_server.store import reading
+from ws_server.store import pages, standings
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
 
@@ -33,8 +33,8 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
     reader = ctx.user.id
 
     def ask(tx: Connection) -> list[PrivateChat]:
-        standings = reading.standings(tx, reader, groups=False)
-        last = reading.newest(tx, reader, standings)
+        found = standings.standings(tx, reader, groups=False)
+        last = standings.newest(tx, reader, found)
         return [
             PrivateChat(
                 conversation=s.address,
@@ -45,7 +45,7 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
                 other_read_seq=s.other_read_seq or 0,
                 last=last.get(s.conversation_id),
             )
-            for s in standings
+            for s in found
         ]
 
     chats = await ctx.realm.database.read(ask)
@@ -58,8 +58,8 @@ def fitting(rows: Iterable[tuple[T, Message | None]]) -> list[T]:
     shown: list[T] = []
     size = 0
     for row, last in rows:
-        size += 400 + (reading.size_on_wire(last) if last else 0)
-        if size > reading.LIST_BYTES:
+        size += 400 + (pages.size_on_wire(last) if last else 0)
+        if size > standings.LIST_BYTES:
             break
         shown.append(row)
     return shown
