@@ -6,13 +6,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address, GroupAddress
+from shared.protocol.values import Address, GroupAddress, fold
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import users
-from ws_server.store.schema import conversations, members
+from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 
 MAX_MEMBERS = 5_000
@@ -24,7 +24,9 @@ class Member:
     """One person in a conversation."""
 
     name: str
+    """The person's address here."""
     owner: bool
+    realm_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -42,11 +44,20 @@ class Conversation:
     last_seq: int
     members: dict[int, Member] = field(default_factory=dict)
     """By user id, the oldest member first."""
+    realm_id: int | None = None
+    """The realm that hosts the group, if it is another one."""
+    realm: str = ""
+    """What that realm is called here."""
+
+    @property
+    def realms(self) -> set[int]:
+        """The other realms that have members in it."""
+        return {m.realm_id for m in self.members.values() if m.realm_id is not None}
 
     def address(self, reader: int) -> str:
         """Return how this reader names the conversation."""
         if self.number is not None:
-            return f"#{self.number}"
+            return str(GroupAddress(self.number, self.realm))
         for user_id, member in self.members.items():
             if user_id != reader:
                 return member.name
@@ -57,29 +68,31 @@ def load(
     tx: Connection,
     *,
     id: int | None = None,
-    number: int | None = None,
+    group: GroupAddress | None = None,
     only: Collection[int] | None = None,
 ) -> Conversation | None:
-    """Return a conversation, by id or by group number.
+    """Return a conversation, by id or as a group.
 
     Args:
         only: Load just these members of a group, which may have thousands.
     """
-    where = conversations.c.id == id if number is None else conversations.c.number == number
+    c = conversations.c
+    if group is None:
+        where = c.id == id
+    elif group.realm:
+        where = and_(c.number == group.number, realms.c.key == fold(group.realm))
+    else:
+        where = and_(c.number == group.number, c.realm_id.is_(None))
     row = tx.execute(
-        select(
-            conversations.c.id,
-            conversations.c.number,
-            conversations.c.name,
-            conversations.c.version,
-            conversations.c.last_seq,
-        ).where(where)
+        select(c.id, c.number, c.name, c.version, c.last_seq, c.realm_id, realms.c.name)
+        .select_from(conversations.outerjoin(realms, realms.c.id == c.realm_id))
+        .where(where)
     ).first()
     if row is None:
         return None
     people = (
-        select(members.c.user_id, user_table.c.name, members.c.owner)
-        .join(user_table, user_table.c.id == members.c.user_id)
+        select(members.c.user_id, users.address_of(), members.c.owner, user_table.c.realm_id)
+        .select_from(users.WITH_REALMS.join(members, members.c.user_id == user_table.c.id))
         .where(members.c.conversation_id == row.id)
         .order_by(members.c.place)
     )
@@ -91,7 +104,9 @@ def load(
         row.name or "",
         row.version,
         row.last_seq,
-        {user_id: Member(name, owner) for user_id, name, owner in tx.execute(people)},
+        {user_id: Member(*member) for user_id, *member in tx.execute(people)},
+        row.realm_id,
+        row[-1] or "",
     )
 
 
@@ -129,11 +144,16 @@ def find(
     """
     if isinstance(target, GroupAddress):
         return group(tx, user_id, target, only)
-    other = users.existing(tx, target.user).id
+    other = users.known(tx, target)
+    return None if other is None else private(tx, user_id, other.id)
+
+
+def private(tx: Connection, one: int, other: int) -> Conversation | None:
+    """Return the private chat of two people, if they have one."""
     found = tx.scalar(
         select(conversations.c.id).where(
-            conversations.c.low_user == min(user_id, other),
-            conversations.c.high_user == max(user_id, other),
+            conversations.c.low_user == min(one, other),
+            conversations.c.high_user == max(one, other),
         )
     )
     return None if found is None else load(tx, id=found)
@@ -150,7 +170,7 @@ def group(
     Raises:
         ChatError: UNKNOWN_GROUP.
     """
-    found = load(tx, number=address.number, only=only)
+    found = load(tx, group=address, only=only)
     if found is None or user_id not in found.members:
         raise unknown_group(address)
     return found
@@ -163,7 +183,8 @@ def known_as(tx: Connection, target: ConversationAddress) -> str:
         ChatError: UNKNOWN_USER.
     """
     assert isinstance(target, Address)
-    return users.existing(tx, target.user).name
+    found = users.known(tx, target)
+    return str(target) if found is None else found.name
 
 
 def unknown_group(address: ConversationAddress) -> ChatError:
@@ -179,10 +200,10 @@ def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Con
     Raises:
         ChatError: UNKNOWN_USER.
     """
-    found = find(tx, user_id, target)
+    other = users.person(tx, target, now).id
+    found = private(tx, user_id, other)
     if found is not None:
         return found
-    other = users.existing(tx, target.user).id
     conversation_id = _add(tx, now, low_user=min(user_id, other), high_user=max(user_id, other))
     for place, person in enumerate(dict.fromkeys((user_id, other))):
         _add_member(tx, conversation_id, person, place=place, owner=False, joined_seq=0)
@@ -193,7 +214,8 @@ def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Con
 
 def create_group(tx: Connection, user_id: int, name: str, now: int) -> Conversation:
     """Make a group with one member, its owner."""
-    number = 1 + (tx.scalar(select(func.max(conversations.c.number))) or 0)
+    here = select(func.max(conversations.c.number)).where(conversations.c.realm_id.is_(None))
+    number = 1 + (tx.scalar(here) or 0)
     conversation_id = _add(tx, now, number=number, name=name)
     _add_member(tx, conversation_id, user_id, place=0, owner=True, joined_seq=0)
     made = load(tx, id=conversation_id)

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, select
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import in_words
 from ws_server.store.conversations import Conversation
-from ws_server.store.schema import files, messages, users
+from ws_server.store.schema import files, messages, realms, users
+from ws_server.store.users import address_of
 
 PAGE_BYTES = 512 * 1024
 """A page ends at this many bytes of text, so that it fits a frame."""
@@ -20,7 +21,7 @@ MESSAGE = select(
     messages.c.id,
     messages.c.seq,
     messages.c.sender_id,
-    users.c.name.label("sender"),
+    address_of().label("sender"),
     messages.c.time,
     messages.c.text,
     messages.c.file_id,
@@ -29,9 +30,9 @@ MESSAGE = select(
     files.c.type,
     files.c.sha256,
 ).select_from(
-    messages.join(users, users.c.id == messages.c.sender_id).outerjoin(
-        files, files.c.id == messages.c.file_id
-    )
+    messages.join(users, users.c.id == messages.c.sender_id)
+    .outerjoin(realms, realms.c.id == users.c.realm_id)
+    .outerjoin(files, files.c.id == messages.c.file_id)
 )
 
 

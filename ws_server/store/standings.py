@@ -9,9 +9,12 @@ import orjson
 from sqlalchemy import Connection, and_, func, select
 
 from shared.protocol.commands.messages import Message
+from shared.protocol.values import GroupAddress
+from ws_server.store import users
 from ws_server.store.markers import numbers
 from ws_server.store.pages import MESSAGE, to_message
-from ws_server.store.schema import conversations, members, messages, users
+from ws_server.store.schema import conversations, members, messages, realms
+from ws_server.store.schema import users as user_table
 
 LIST_BYTES = 768 * 1024
 
@@ -48,7 +51,7 @@ def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> lis
         groups: Only groups, only private chats, or None for both. Private chats in which nothing
             was written are left out.
     """
-    me, other = members.alias("me"), members.alias("other")
+    me, other, host = members.alias("me"), members.alias("other"), realms.alias("host")
     c = conversations.c
     newest = (
         select(messages.c.time)
@@ -65,7 +68,8 @@ def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> lis
             me.c.owner,
             other.c.received_seq.label("other_received"),
             other.c.read_seq.label("other_read"),
-            users.c.name.label("other_name"),
+            users.address_of().label("other_name"),
+            host.c.name.label("host"),
         )
         .select_from(
             me.join(conversations, c.id == me.c.conversation_id)
@@ -77,7 +81,9 @@ def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> lis
                     (other.c.user_id != reader) | (c.low_user == c.high_user),
                 ),
             )
-            .outerjoin(users, users.c.id == other.c.user_id)
+            .outerjoin(user_table, user_table.c.id == other.c.user_id)
+            .outerjoin(realms, realms.c.id == user_table.c.realm_id)
+            .outerjoin(host, host.c.id == c.realm_id)
         )
         .where(me.c.user_id == reader)
         .where(c.number.is_not(None) | (c.last_seq > 0))
@@ -91,7 +97,9 @@ def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> lis
     return [
         Standing(
             conversation_id=row.id,
-            address=row.other_name if row.number is None else f"#{row.number}",
+            address=row.other_name
+            if row.number is None
+            else str(GroupAddress(row.number, row.host or "")),
             name=row.name,
             last_seq=row.last_seq,
             read_seq=row.read_seq,

@@ -7,11 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import fold
-from ws_server.store.schema import tokens, users
+from shared.protocol.values import Address, fold
+from ws_server.store import realms as known_realms
+from ws_server.store.schema import realms, tokens, users
 
 TOKENS_KEPT = 100
 """Tokens a user; a new sign-in ends the one that was not used for the longest time."""
@@ -28,17 +39,30 @@ class User:
     password: str
     admin: bool
     disabled: bool = False
+    realm_id: int | None = None
 
 
+def address_of() -> ColumnElement[str]:
+    """Return, as SQL over `users` joined with `realms`, how a person is written here."""
+    return case(
+        (users.c.realm_id.is_(None), users.c.name),
+        (users.c.name.contains("@"), users.c.name),  # of a third realm, as the group's host says
+        else_=users.c.name + "@" + realms.c.name,
+    )
+
+
+WITH_REALMS = users.outerjoin(realms, realms.c.id == users.c.realm_id)
 _COLUMNS = (
     users.c.id,
-    users.c.name,
+    address_of().label("name"),
     users.c.real_name,
     users.c.country,
     users.c.password,
     users.c.admin,
     users.c.disabled,
+    users.c.realm_id,
 )
+_USER = select(*_COLUMNS).select_from(WITH_REALMS)
 
 
 def _user(row: Sequence[Any] | None) -> User | None:
@@ -46,13 +70,62 @@ def _user(row: Sequence[Any] | None) -> User | None:
 
 
 def find(tx: Connection, name: str) -> User | None:
-    """Return the account of this name, whatever its case; None if there is none."""
-    return _user(tx.execute(select(*_COLUMNS).where(users.c.key == fold(name))).first())
+    """Return the account here of this name, whatever its case; None if there is none."""
+    here = and_(users.c.realm_id.is_(None), users.c.key == fold(name))
+    return _user(tx.execute(_USER.where(here)).first())
+
+
+def person(tx: Connection, address: Address, now: int) -> User:
+    """Return whom an address means; a person of another realm is noted at the first mention.
+
+    Raises:
+        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM.
+    """
+    if not address.realm:
+        return existing(tx, address.user)
+    realm = known_realms.existing(tx, address.realm)
+    return of_realm(tx, realm.id, address.user, now)
+
+
+def known(tx: Connection, address: Address) -> User | None:
+    """Return whom an address means; None for somebody of another realm not mentioned yet.
+
+    Raises:
+        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM.
+    """
+    if not address.realm:
+        return existing(tx, address.user)
+    realm = known_realms.existing(tx, address.realm)
+    there = and_(users.c.realm_id == realm.id, users.c.key == fold(address.user))
+    return _user(tx.execute(_USER.where(there)).first())
+
+
+def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
+    """Return a person of another realm, noted if need be."""
+    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
+    found = _user(tx.execute(_USER.where(there)).first())
+    if found is None:
+        tx.execute(
+            insert(users).values(
+                realm_id=realm_id,
+                name=name,
+                key=fold(name),
+                real_name="",
+                country="",
+                password="",
+                admin=False,
+                created=now,
+            )
+        )
+        found = _user(tx.execute(_USER.where(there)).first())
+        assert found is not None
+    return found
 
 
 def everybody(tx: Connection) -> list[User]:
-    """Return all accounts by name."""
-    return [User(*row) for row in tx.execute(select(*_COLUMNS).order_by(users.c.key))]
+    """Return all accounts of this realm by name."""
+    here = _USER.where(users.c.realm_id.is_(None)).order_by(users.c.key)
+    return [User(*row) for row in tx.execute(here)]
 
 
 def existing(tx: Connection, name: str) -> User:
@@ -87,7 +160,8 @@ def create(
     """
     if find(tx, name) is not None:
         raise ChatError(ErrorCode.USER_EXISTS, f"{name} is taken; choose another name")
-    admin = tx.scalar(select(func.count()).select_from(users)) == 0
+    here = select(func.count()).select_from(users).where(users.c.realm_id.is_(None))
+    admin = tx.scalar(here) == 0
     made = tx.execute(
         insert(users).values(
             name=name,
@@ -140,7 +214,7 @@ def use_token(tx: Connection, token: bytes, now: int) -> User | None:
     found = _user(
         tx.execute(
             select(*_COLUMNS)
-            .join(tokens, tokens.c.user_id == users.c.id)
+            .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
             .where(tokens.c.hash == token)
         ).first()
     )
