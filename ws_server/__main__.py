@@ -10,12 +10,8 @@ from ws_server import app, logs
 from ws_server.admin import cli
 from ws_server.key import KeyRefused
 from ws_server.settings import SettingsRefused, load, unknown_variables
-from ws_server.store.database import DatabaseRefused
-
-try:
-    import uvloop
-except ImportError:  # not made for Windows
-    uvloop = None  # type: ignore[assignment]
+from ws_server.store.adapter import DatabaseRefused
+from ws_server.threads import new_event_loop
 
 
 def main() -> int:
@@ -30,7 +26,7 @@ def main() -> int:
         app.set_umask()
         for name in unknown_variables():
             logging.getLogger(__name__).warning("%s is no setting", name)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop if uvloop else None) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(app.run(settings))
     except (SettingsRefused, app.Refused, DatabaseRefused, KeyRefused) as refusal:
         print(refusal, file=sys.stderr)

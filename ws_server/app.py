@@ -70,16 +70,8 @@ def holds_realm(data: Path) -> bool:
 
 
 def database_url(settings: Settings) -> str:
-    """Return the URL of the database.
-
-    Raises:
-        Refused: it is of no kind this version can use.
-    """
-    if not settings.database:
-        return f"sqlite:///{settings.data / 'chat.db'}"
-    if not settings.database.startswith("sqlite:///"):
-        raise Refused("--database: only sqlite:///PATH is supported in this version")
-    return settings.database
+    """Return the URL of the database."""
+    return settings.database or f"sqlite:///{settings.data / 'chat.db'}"
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

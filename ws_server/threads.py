@@ -14,6 +14,13 @@ from typing import Any, TypeVar, cast
 
 from shared.protocol.errors import ChatError, ErrorCode
 
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not made for Windows
+    from asyncio import new_event_loop  # type: ignore[assignment]
+
+__all__ = ["Turns", "lower_priority", "new_event_loop", "too_many"]
+
 T = TypeVar("T")
 _Job = tuple[Callable[[], object], "asyncio.Future[Any]"]
 

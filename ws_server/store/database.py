@@ -1,13 +1,13 @@
-"""One SQL database: opening, migrating, reading in threads.
+"""One SQL database: opening, migrating, reading in threads, writing.
 
 Questions to the store are functions `question(tx, ...)` on a SQLAlchemy connection; they run in a
-reader thread (`Database.read`) or inside the journal's transaction, never on the event loop.
+reader thread (`Database.read`) or inside the journal's transaction, never on the event loop. Which
+database it is shows in `sqlite` and `postgresql` alone.
 """
 
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from pathlib import Path
@@ -17,12 +17,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import Connection, insert, select
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
 from ws_server.store.schema import meta
+from ws_server.store.sqlite import SQLite
 from ws_server.threads import Turns
 
 P = ParamSpec("P")
@@ -30,37 +30,33 @@ T = TypeVar("T")
 
 ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
-READERS = 4
 MAX_WAITING_READS = 2_000
-LOCK_WAIT = 2.0
-"""Seconds to wait for another process that holds the database before answering `unavailable`."""
-CHECKPOINT_PAGES = 4_000
-"""Pages in the write-ahead log before SQLite copies them into the database (16 MB)."""
 
 
-_BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+def adapter_for(url: str) -> Adapter:
+    """Return the adapter for a database's URL; it opens nothing yet.
 
+    Raises:
+        DatabaseRefused: no adapter takes such a URL.
+    """
+    if url.startswith("sqlite:///"):
+        return SQLite(url)
+    if url.startswith(("postgresql+asyncpg://", "postgresql://")):
+        # Who does not use PostgreSQL need not wait for its driver to load.
+        from ws_server.store.postgresql import PostgreSQL
 
-class DatabaseRefused(Exception):
-    """The database cannot be used; the text tells the operator what to do."""
-
-
-def unavailable(error: Exception) -> ChatError | None:
-    """Return the refusal for a fault of the store; None if `error` is a bug of ours."""
-    fault = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(fault, sqlite3.Error) and not isinstance(fault, _BUGS):
-        return ChatError(ErrorCode.UNAVAILABLE, "The store cannot answer now; nothing was done")
-    if isinstance(error, OSError):
-        return ChatError(ErrorCode.UNAVAILABLE, "The disk refused; nothing was done")
-    return None
+        return PostgreSQL(url)
+    raise DatabaseRefused(
+        "--database must be sqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME"
+    )
 
 
 class Database:
     """A database that is open and has the newest schema."""
 
-    def __init__(self, reading: Engine, writing: Engine) -> None:
-        self._reading = reading
-        self._writing = writing
+    def __init__(self, adapter: Adapter, epoch: str) -> None:
+        self._adapter = adapter
+        self.epoch = epoch
         self._threads = Turns(
             "read",
             READERS,
@@ -68,35 +64,30 @@ class Database:
             most=MAX_WAITING_READS,
             most_each=MAX_WAITING_READS // 2,
         )
-        self.epoch = ""
 
     @classmethod
     def open(cls, url: str) -> Database:
         """Open and migrate the database; blocks.
 
         Args:
-            url: `sqlite:///path`.
+            url: `sqlite:///path` or `postgresql+asyncpg://user:password@host:port/name`.
 
         Raises:
-            DatabaseRefused: it was made by a newer version, or cannot be opened.
+            DatabaseRefused: it does not answer, is used by another server or was made by a newer
+                version.
         """
-        database = cls(_engine(url, "BEGIN", READERS), _engine(url, "BEGIN IMMEDIATE", 1))
+        adapter = adapter_for(url)
         try:
-            with database._writing.begin() as tx:
-                _migrate(tx)
-                database.epoch = _epoch(tx)
-        except (DBAPIError, sqlite3.Error) as error:
-            database.close()
-            fault = error.orig if isinstance(error, DBAPIError) else error
-            raise DatabaseRefused(f"{url}: {fault}") from error
+            return cls(adapter, adapter.prepare(_prepare))
         except DatabaseRefused:
-            database.close()
+            adapter.close()
             raise
-        return database
-
-    def connect_writer(self) -> Connection:
-        """Return the one connection that writes; its transactions take the write lock at once."""
-        return self._writing.connect()
+        except Exception as error:
+            adapter.close()
+            why = adapter.explain(error)
+            if why is None:
+                raise
+            raise DatabaseRefused(why) from error
 
     async def read(
         self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -108,52 +99,42 @@ class Database:
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
         """
-        try:
-            return await self._threads.run(
-                ASKER.get(), lambda: self._ask(question, *args, **kwargs)
-            )
-        except (DBAPIError, sqlite3.Error, OSError) as error:
-            raise unavailable(error) or error from error
 
-    def _ask(
-        self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        with self._reading.begin() as tx:
+        def ask(tx: Connection) -> T:
             return question(tx, *args, **kwargs)
+
+        try:
+            return await self._threads.run(ASKER.get(), lambda: self._adapter.read(ask))
+        except Exception as error:
+            raise self.unavailable(error) or error from error
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        """Run `change(tx)` in a transaction that is on disk on return; for the journal's thread."""
+        return self._adapter.write(change)
+
+    def unavailable(self, error: Exception) -> ChatError | None:
+        """Return the refusal for a fault of the store; None if `error` is a bug of ours."""
+        if isinstance(error, InDoubt):
+            return ChatError(
+                ErrorCode.UNAVAILABLE,
+                "The store went away while this was written, so it may have been done or not; "
+                "look, or send it again under the same idempotency_key",
+            )
+        if self._adapter.is_fault(error):
+            return ChatError(ErrorCode.UNAVAILABLE, "The store cannot answer now; nothing was done")
+        if isinstance(error, OSError):
+            return ChatError(ErrorCode.UNAVAILABLE, "The disk refused; nothing was done")
+        return None
 
     def close(self) -> None:
         """Close all connections; blocks until running questions have ended."""
         self._threads.close()
-        self._reading.dispose()
-        self._writing.dispose()
+        self._adapter.close()
 
 
-def _engine(url: str, begin: str, size: int) -> Engine:
-    engine = create_engine(
-        url,
-        poolclass=QueuePool,
-        pool_size=size,
-        max_overflow=0,
-        hide_parameters=True,  # they hold what people wrote, and errors are logged
-        connect_args={"check_same_thread": False, "timeout": LOCK_WAIT},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _connected(connection: sqlite3.Connection, _: object) -> None:
-        # The driver's own transaction handling would hide BEGIN from us.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        driver: sqlite3.Connection | None = connection.connection.driver_connection
-        assert driver is not None
-        driver.execute(begin)
-
-    return engine
+def _prepare(tx: Connection) -> str:
+    _migrate(tx)
+    return _epoch(tx)
 
 
 def _migrate(tx: Connection) -> None:

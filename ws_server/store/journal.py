@@ -13,6 +13,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import groupby
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store import messages
-from ws_server.store.database import Database, unavailable
+from ws_server.store.database import Database
 from ws_server.store.messages import Clock, Draft, Moved, Stale
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Journal:
     """The queue in front of the writer thread; its methods belong to the event loop."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
         self._batches: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
@@ -67,9 +69,7 @@ class Journal:
         self._clock = Clock()
         self.commits = 0
         self.entries = 0
-        self._thread = threading.Thread(
-            target=self._run, args=(database,), name="journal", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     @property
@@ -147,24 +147,20 @@ class Journal:
 
     # Everything below runs in the writer thread.
 
-    def _run(self, database: Database) -> None:
-        connection = database.connect_writer()
-        try:
-            while (batch := self._batches.get()) is not None:
-                self._commit(connection, batch)
-                self._loop.call_soon_threadsafe(self._committed, batch)
-        finally:
-            connection.close()
+    def _run(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._commit(batch)
+            self._loop.call_soon_threadsafe(self._committed, batch)
 
-    def _commit(self, connection: Connection, batch: list[Entry]) -> None:
+    def _commit(self, batch: list[Entry]) -> None:
+        write = self._database.write
         try:
             try:
-                moved = self._write(connection, batch)
+                moved = write(partial(self._write, batch))
             except Stale:
-                moved = self._write(connection, batch, reload=True)
+                moved = write(partial(self._write, batch, reload=True))
         except Exception as error:
-            _roll_back(connection)
-            refusal = unavailable(error)
+            refusal = self._database.unavailable(error)
             if refusal is None:
                 log.exception("a batch of %d entries was refused", len(batch))
                 refusal = ChatError(ErrorCode.INTERNAL, "The server failed; nothing was done")
@@ -176,28 +172,20 @@ class Journal:
         for conversation, seq in moved.values():
             conversation.last_seq = seq
 
-    def _write(self, connection: Connection, batch: list[Entry], reload: bool = False) -> Moved:
-        """Write the batch in one transaction and return the last seqs that now hold."""
+    def _write(self, batch: list[Entry], tx: Connection, reload: bool = False) -> Moved:
+        """Write the batch in this transaction and return the last seqs that then hold."""
         moved: Moved = {}
-        with connection.begin():
-            now = self._clock.now()
-            for kind, run in groupby(batch, type):
-                if kind is Draft:
-                    drafts = cast("list[Draft]", list(run))
-                    if reload:
-                        messages.reload(connection, drafts)
-                    messages.write(connection, drafts, now, moved, reload)
-                else:
-                    for entry in cast("Iterable[Write]", run):
-                        _apply(connection, entry, now)
+        now = self._clock.now()
+        for kind, run in groupby(batch, type):
+            if kind is Draft:
+                drafts = cast("list[Draft]", list(run))
+                if reload:
+                    messages.reload(tx, drafts)
+                messages.write(tx, drafts, now, moved, reload)
+            else:
+                for entry in cast("Iterable[Write]", run):
+                    _apply(tx, entry, now)
         return moved
-
-
-def _roll_back(connection: Connection) -> None:
-    """End the transaction that SQLite keeps open when a commit fails."""
-    driver = connection.connection.driver_connection
-    if driver is not None and driver.in_transaction:
-        driver.rollback()
 
 
 def _apply(tx: Connection, entry: Write, now: int) -> None:

@@ -1,0 +1,62 @@
+"""What a kind of database must offer; `sqlite` and `postgresql` do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+READERS = 4
+"""Threads that ask questions."""
+LOCK_WAIT = 2.0
+"""Seconds to wait for somebody who holds the database before answering `unavailable`."""
+
+
+class DatabaseRefused(Exception):
+    """The database cannot be used; the text tells the operator what to do."""
+
+
+class InDoubt(Exception):
+    """A commit was under way when the database went away; it may be on disk or not."""
+
+
+class Adapter(Protocol):
+    """One database. Its methods block and are called from threads, never from an event loop."""
+
+    def prepare(self, change: Callable[[Connection], T]) -> T:
+        """Run the first transaction, which may take as long as it likes.
+
+        Raises:
+            DatabaseRefused: another server uses the database, or it is unfit.
+        """
+
+    def read(self, question: Callable[[Connection], T]) -> T:
+        """Run `question(tx)` on one snapshot, read only; up to READERS threads at a time."""
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        """Run `change(tx)` in a transaction that is on disk on return; one thread at a time.
+
+        Raises:
+            InDoubt: nobody can tell whether it is on disk. After any other exception it is not.
+        """
+
+    def is_fault(self, error: Exception) -> bool:
+        """Tell a fault of the database, which may pass, from a bug of ours."""
+
+    def explain(self, error: Exception) -> str | None:
+        """Return for the operator why the database cannot be used; None if `error` is a bug."""
+
+    def close(self) -> None:
+        """Close all connections; nothing runs any more."""
+
+
+class Bulk(Protocol):
+    """Statements that write many rows at once; found at `tx` as its execution option `bulk`."""
+
+    def insert_messages(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert messages given as the columns `bulk.MESSAGE`."""
+
+    def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
+        """Move conversations given as (id, version, old, new); return how many matched."""

@@ -1,0 +1,365 @@
+"""PostgreSQL, by asyncpg: one connection and one event loop for each thread that asks or writes.
+
+The store's functions are plain functions, and asyncpg is asynchronous: SQLAlchemy runs such a
+function in a greenlet (`AsyncConnection.run_sync`), which steps aside while a statement is under
+way. A loop runs only while its thread has something to ask, so nothing here waits but the thread
+that called.
+
+Each transaction names itself in `meta`, in the same round trip as its COMMIT. When the connection
+breaks before the answer, that name tells whether it is on disk: the writer's advisory lock, taken
+again, proves that the old transaction has ended. (`pg_xact_status` does not: after a crash
+PostgreSQL may give the number of a lost transaction to another one.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from typing import Any, TypeVar
+
+import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused, InDoubt
+from ws_server.store.postgresql_bulk import Arrays
+from ws_server.threads import new_event_loop
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+CONNECT_WAIT = 5.0
+"""Seconds a connection may take to be made, and a transaction to begin."""
+STATEMENT_WAIT = 10.0
+"""Seconds a statement may take; PostgreSQL ends it then."""
+ANSWER_WAIT = STATEMENT_WAIT + 2
+"""Seconds to wait for any answer from PostgreSQL."""
+AWAY_WAIT = 0.5
+"""Seconds after a failed connection in which no other is tried."""
+DOUBT_WAIT = 10.0
+"""Seconds to find out whether a commit is on disk."""
+LOCK = int.from_bytes(b"SimpleCh")
+"""The advisory lock that the one server of a database holds."""
+
+READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+WRITE = "BEGIN"
+COMMIT = (
+    "INSERT INTO meta VALUES ('commit', '{}') ON CONFLICT (key) DO UPDATE SET value = "
+    "excluded.value; COMMIT"
+)
+
+_FAULTS = ("08", "25006", "28", "3D", "40", "42501", "53", "55P03", "57", "58", "XX")
+"""SQLSTATEs, or their beginnings, of what may pass: the connection, a database that takes no
+writes, rights and names that an operator changed, too little memory, disk or connections, locks and
+timeouts, an operator who intervenes, the disk."""
+
+
+class PostgreSQL:
+    """An `Adapter` for `postgresql+asyncpg://user:password@host:port/name`."""
+
+    def __init__(self, url: str) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            DatabaseRefused: the URL cannot be read.
+        """
+        try:
+            self._url = make_url(url).set(drivername="postgresql+asyncpg")
+        except (ArgumentError, ValueError) as error:
+            raise DatabaseRefused(
+                "--database: this URL cannot be read; it must look like "
+                "postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME"
+            ) from error
+        self._engine = _engine(self._url, bounded=True)
+        self._away = _Away()
+        self._writer = _Writer(self._engine, self._away)
+        self._readers: list[_Line] = []
+        self._mine = threading.local()
+
+    def prepare(self, change: Callable[[Connection], T]) -> T:
+        self._writer.hold()
+        # A migration may take long, so it has a connection without bounds; the writer's lock
+        # keeps other servers away meanwhile.
+        line = _Line(_engine(self._url, bounded=False), self._away)
+        try:
+            return line.run(_written(line, change))
+        finally:
+            line.close()
+
+    def read(self, question: Callable[[Connection], T]) -> T:
+        line: _Line | None = getattr(self._mine, "line", None)
+        if line is None:
+            line = self._mine.line = _Line(self._engine, self._away)
+            self._readers.append(line)
+        return line.run(_asked(line, question))
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        return self._writer.run(_written(self._writer, change))
+
+    def is_fault(self, error: Exception) -> bool:
+        return is_fault(error)
+
+    def explain(self, error: Exception) -> str | None:
+        if isinstance(error, TypeError):  # an option in the URL that asyncpg does not know
+            return f"--database: {error}"
+        if not is_fault(error) and not isinstance(error, asyncpg.InterfaceError):
+            return None
+        shown = self._url.set(query={}).render_as_string(hide_password=True)
+        why = str(said(error)) or f"no answer within {CONNECT_WAIT:.0f} s"
+        return f"{shown}: {why}. Start PostgreSQL, or give another --database"
+
+    def close(self) -> None:
+        # In a thread without a running loop, as the caller may have one.
+        with ThreadPoolExecutor(1) as threads:
+            list(threads.map(_Line.close, [self._writer, *self._readers]))
+
+
+class _Away:
+    """Whether PostgreSQL refused a connection just now; then others need not try."""
+
+    def __init__(self) -> None:
+        self._until = 0.0
+        self._why = ""
+
+    def check(self) -> None:
+        """Raise what the last connection was refused with, if that is not long ago."""
+        if time.monotonic() < self._until:
+            raise ConnectionError(self._why)
+
+    def note(self, error: Exception) -> None:
+        self._until = time.monotonic() + AWAY_WAIT
+        self._why = str(error) or f"no answer within {CONNECT_WAIT:.0f} s"
+
+
+class _Line:
+    """A connection, made when it is needed, and the event loop that drives it."""
+
+    def __init__(self, engine: AsyncEngine, away: _Away) -> None:
+        self._engine = engine
+        self._away = away
+        self._runner = asyncio.Runner(loop_factory=new_event_loop)
+        self._connection: AsyncConnection | None = None
+        self.driver: Any = None
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end in this thread."""
+        return self._runner.get_loop().run_until_complete(work)
+
+    async def begin(self, begin: str) -> None:
+        """Begin a transaction, on a new connection if the one at hand has gone."""
+        if self.driver is not None:
+            try:
+                await self.driver.execute(begin, timeout=CONNECT_WAIT)
+                return
+            except Exception:
+                await self.drop()
+        await self.connect()
+        await self.driver.execute(begin)
+
+    async def ask(self, question: Callable[[Connection], T]) -> T:
+        """Run a question in the transaction that was begun; if it fails, that is over."""
+        assert self._connection is not None
+        try:
+            return await self._connection.run_sync(_within, question)
+        except Exception as error:
+            _hush(error)
+            if self.driver.is_closed() or self._connection.invalidated:
+                await self.drop()
+                raise ConnectionError(f"the connection broke: {said(error)}") from error
+            await self.roll_back()
+            raise
+
+    async def roll_back(self) -> None:
+        """End a transaction that failed."""
+        try:
+            await self.driver.execute("ROLLBACK", timeout=CONNECT_WAIT)
+        except Exception:
+            await self.drop()
+
+    async def connect(self) -> None:
+        """Make the connection."""
+        self._away.check()
+        try:
+            self._connection = await self._engine.connect()
+            raw = await self._connection.get_raw_connection()
+            self.driver = raw.driver_connection
+            await self.greet()
+        except Exception as error:
+            await self.drop()
+            self._away.note(error)
+            raise
+
+    async def greet(self) -> None:
+        """Say what has to be said on a new connection."""
+
+    async def drop(self) -> None:
+        """Give the connection up, whatever state it is in."""
+        connection, self._connection = self._connection, None
+        if self.driver is not None:
+            self.driver.terminate()
+            self.driver = None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.invalidate()
+            await connection.close()
+
+    async def bid_farewell(self) -> None:
+        """Close the connection in good order, if PostgreSQL answers."""
+        if self.driver is not None:
+            with suppress(Exception):
+                await self.driver.close(timeout=1)
+        await self.drop()
+
+    def close(self) -> None:
+        """Close the connection and the loop."""
+        self.run(self.bid_farewell())
+        self._runner.close()
+
+
+class _Writer(_Line):
+    """The connection that writes; it holds the lock that keeps other servers away."""
+
+    def __init__(self, engine: AsyncEngine, away: _Away) -> None:
+        super().__init__(engine, away)
+        self._process = 0
+
+    def hold(self) -> None:
+        """Connect and take the lock."""
+        self.run(self.connect())
+
+    async def greet(self) -> None:
+        # What is left of our last connection may still hold the lock.
+        await self.driver.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND "
+            f"(classid::bigint << 32) + objid::bigint = {LOCK} AND pid = {self._process}"
+        )
+        try:
+            await self.driver.execute(f"SELECT pg_advisory_lock({LOCK})")
+        except asyncpg.LockNotAvailableError:
+            raise DatabaseRefused(
+                "Another server uses this database. Stop it, or give another --database"
+            ) from None
+        self._process = self.driver.get_server_pid()
+        encoding, fsync, commit = await self.driver.fetchrow(
+            "SELECT current_setting('server_encoding'), current_setting('fsync'), "
+            "current_setting('synchronous_commit')"
+        )
+        if encoding != "UTF8":
+            raise DatabaseRefused(
+                f"The database has the encoding {encoding}, which cannot hold every text. "
+                "Make one with ENCODING 'UTF8' TEMPLATE template0"
+            )
+        if fsync == "off":
+            log.warning("PostgreSQL runs with fsync off: a power cut may lose what was answered OK")
+        if commit == "off":
+            await self.driver.execute("SET synchronous_commit = on")
+
+
+async def _asked(line: _Line, question: Callable[[Connection], T]) -> T:
+    await line.begin(READ)
+    answer = await line.ask(question)
+    await line.roll_back()  # nothing was written
+    return answer
+
+
+_START = secrets.token_hex(8)
+_COUNTER = count(1)
+
+
+async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
+    await line.begin(WRITE)
+    result = await line.ask(change)
+    name = f"{_START}.{next(_COUNTER):x}"
+    try:
+        await line.driver.execute(COMMIT.format(name))
+    except Exception as error:
+        # An ERROR means that nothing was committed; after anything else it is not known.
+        if getattr(error, "severity_en", "") == "ERROR":
+            await line.roll_back()
+            raise
+        await line.drop()
+        log.warning("PostgreSQL went away during a commit: %s", error)
+        if not await _is_on_disk(line, name):
+            raise ConnectionError(f"the commit failed: {error}") from error
+    return result
+
+
+async def _is_on_disk(line: _Line, name: str) -> bool:
+    """Find out whether the transaction of this name was committed.
+
+    Raises:
+        InDoubt: PostgreSQL does not come back in time.
+    """
+    deadline = time.monotonic() + DOUBT_WAIT
+    while True:
+        try:
+            await line.connect()
+            return bool(
+                await line.driver.fetchval("SELECT value = $1 FROM meta WHERE key = 'commit'", name)
+            )
+        except Exception as error:
+            await line.drop()
+            if time.monotonic() > deadline:
+                raise InDoubt(f"a commit may be on disk or not: {error}") from error
+        await asyncio.sleep(AWAY_WAIT / 2)
+
+
+def _within(connection: Connection, question: Callable[[Connection], T]) -> T:
+    # BEGIN and COMMIT are ours; SQLAlchemy keeps account of a transaction of its own.
+    with connection.begin():
+        return question(connection)
+
+
+def _engine(url: URL, *, bounded: bool) -> AsyncEngine:
+    settings = {"application_name": "simple-chatting", "lock_timeout": _milliseconds(LOCK_WAIT)}
+    settings["statement_timeout"] = _milliseconds(STATEMENT_WAIT if bounded else 0)
+    return create_async_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,  # they hold what people wrote, and errors are logged
+        connect_args={
+            "timeout": CONNECT_WAIT,
+            "command_timeout": ANSWER_WAIT if bounded else None,
+            "server_settings": settings,
+        },
+        execution_options={"bulk": Arrays()},
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
+
+
+def said(error: Exception) -> BaseException:
+    """Return the driver's own exception."""
+    return (error.orig or error) if isinstance(error, DBAPIError) else error
+
+
+def _hush(error: BaseException | None) -> None:
+    """Take out of an exception, which may be logged, what people wrote."""
+    while error is not None:
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None
+        elif isinstance(error, asyncpg.DataError):
+            error.args = ("a value does not fit its column",)
+        error = error.__cause__ or error.__context__
+
+
+def is_fault(error: Exception) -> bool:
+    """Tell a fault of PostgreSQL or of the way to it from a bug of ours."""
+    fault = said(error)
+    state = getattr(fault, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_FAULTS)
+    return isinstance(fault, OSError | DatabaseRefused)
