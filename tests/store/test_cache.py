@@ -114,7 +114,7 @@ BATCHES = st.lists(st.lists(STEP, min_size=1, max_size=12), min_size=1, max_size
 
 def join_or_leave(kind: str, user_id: int) -> Write:
     def change(tx: Connection, now: int) -> None:
-        group = conversations.load(tx, number=1)
+        group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
         if kind == "leave":
             if user_id in group.members:

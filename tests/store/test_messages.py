@@ -35,7 +35,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 def kick(user_id: int) -> Write:
     def change(tx: Connection, now: int) -> Conversation:
-        group = conversations.load(tx, number=1)
+        group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
         return conversations.leave(tx, group, user_id)
 
@@ -44,7 +44,7 @@ def kick(user_id: int) -> Write:
 
 def invite(name: str) -> Write:
     def change(tx: Connection, now: int) -> Conversation:
-        group = conversations.load(tx, number=1)
+        group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
         return conversations.join(tx, group, users.existing(tx, name))
 

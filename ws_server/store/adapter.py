@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection
 
 T = TypeVar("T")
+Columns = tuple[Column[Any], ...]
 READERS = 4
 """Threads that ask questions."""
 LOCK_WAIT = 2.0
@@ -55,8 +56,8 @@ class Adapter(Protocol):
 class Bulk(Protocol):
     """Statements that write many rows at once; found at `tx` as its execution option `bulk`."""
 
-    def insert_messages(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert messages given as the columns `bulk.MESSAGE`."""
+    def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert rows given as these columns of one table."""
 
     def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
         """Move conversations given as (id, version, old, new); return how many matched."""

@@ -48,11 +48,11 @@ class Conversation:
     """The realm that hosts the group, if it is another one."""
     realm: str = ""
     """What that realm is called here."""
+    realms: frozenset[int] = frozenset()
+    """The other realms that have members in it."""
 
-    @property
-    def realms(self) -> set[int]:
-        """The other realms that have members in it."""
-        return {m.realm_id for m in self.members.values() if m.realm_id is not None}
+    def __post_init__(self) -> None:
+        self.realms = frozenset(m.realm_id for m in self.members.values() if m.realm_id is not None)
 
     def address(self, reader: int) -> str:
         """Return how this reader names the conversation."""

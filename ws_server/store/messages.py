@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -14,8 +14,8 @@ from sqlalchemy import Connection, select, tuple_
 from shared.protocol.errors import ChatError
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import conversations, files
-from ws_server.store.bulk import insert_rows, move_last_seq
+from ws_server.store import conversations, files, outbox
+from ws_server.store.bulk import insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
 from ws_server.store.schema import messages
@@ -53,6 +53,11 @@ class Draft:
     """The conversation from the cache; checked by the commit, looked up by it if None."""
     conversation: Conversation | None = None
     id: str = ""
+    """Given by the realm in which it was written: the commit here, unless it is another one."""
+    origin_seq: int | None = None
+    """Its seq in the sender's own realm, if that is another one."""
+    outgoing: list[tuple[int, int]] = field(default_factory=list)
+    """The realms it now waits for, each with its number in the outbox."""
     seq: int = 0
     time: int = 0
     duplicate: bool = False
@@ -94,9 +99,11 @@ def write(
     steps: dict[int, tuple[int, int, int, int]] = {}
     rows: list[tuple[object, ...]] = []
     repeats: list[tuple[Draft, Draft]] = []
+    remote: list[Draft] = []
     for draft in drafts:
         draft.error = None
         draft.duplicate = False
+        draft.outgoing = []
         if draft.key is not None:
             first = first_of.setdefault((draft.sender, draft.key), draft)
             if first is not draft:
@@ -127,16 +134,25 @@ def write(
         else:
             old = last = conversation.last_seq
         draft.conversation = conversation
-        draft.id = new_id("m")
+        draft.id = draft.id or new_id("m")
         draft.seq = last + 1
         draft.time = now
         moved[id] = (conversation, last + 1)
         steps[id] = (id, conversation.version, old, last + 1)
         file_id = draft.file.id if draft.file else None
-        rows.append((id, last + 1, draft.id, draft.sender, now, draft.text, file_id, draft.key))
+        rows.append(
+            (
+                *(id, draft.seq, draft.id, draft.sender, now, draft.text, file_id, draft.key),
+                draft.origin_seq,
+            )
+        )
+        if conversation.realms:
+            remote.append(draft)
     if not move_last_seq(tx, list(steps.values())):
         raise Stale
-    insert_rows(tx, rows)
+    insert_messages(tx, rows)
+    if remote:
+        outbox.add_messages(tx, remote, now)
     for draft, first in repeats:
         _repeat(draft, first)
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from sqlalchemy import Connection, String, Text
 from sqlalchemy.engine import AdaptedConnection
 
-from ws_server.store.bulk import MESSAGE
+from ws_server.store.adapter import Columns
 
 
-def _arrays() -> str:
-    types = ("text" if isinstance(c.type, String | Text) else "bigint" for c in MESSAGE)
-    return ", ".join(f"${at}::{type}[]" for at, type in enumerate(types, 1))
+@lru_cache
+def _insert(columns: Columns) -> str:
+    types = ("text" if isinstance(c.type, String | Text) else "bigint" for c in columns)
+    arrays = ", ".join(f"${at}::{type}[]" for at, type in enumerate(types, 1))
+    names = ", ".join(c.name for c in columns)
+    return f"INSERT INTO {columns[0].table.name} ({names}) SELECT * FROM unnest({arrays})"
 
 
-INSERT = (
-    f"INSERT INTO messages ({', '.join(c.name for c in MESSAGE)}) SELECT * FROM unnest({_arrays()})"
-)
 MOVE = (
     "UPDATE conversations SET last_seq = moved.new "
     "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) "
@@ -31,8 +32,8 @@ MOVE = (
 class Arrays:
     """A `Bulk` of two statements on the driver's own connection."""
 
-    def insert_messages(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        _execute(tx, INSERT, rows)
+    def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
+        _execute(tx, _insert(columns), rows)
 
     def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
         return int(_execute(tx, MOVE, moved).removeprefix("UPDATE "))
