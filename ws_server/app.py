@@ -19,6 +19,7 @@ from sqlalchemy import Connection, update
 
 from ws_server import key
 from ws_server.admin.control import ControlSocket
+from ws_server.federation.peers import Peers
 from ws_server.gate import Gate
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
@@ -138,6 +139,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
         max_file=settings.max_file * 2**20,
         max_user_files=settings.max_user_files * 2**20,
     )
+    realm.links = Peers(realm, policy=settings.realms, public=settings.public)
     await sweep(realm, age=0)
     return realm
 
@@ -170,6 +172,8 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"Cannot listen on --host {settings.host} --port {settings.port}: "
             f"{error.strerror or error}{hint}"
         ) from error
+    stack.push_async_callback(realm.links.close)
+    await realm.links.open(port, tls is not None)
     control = ControlSocket(realm, settings.data)
     stack.push_async_callback(control.close)
     try:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable
+from functools import partial
 from typing import cast
 
 from shared.protocol import json_dialect, text_dialect
@@ -20,12 +21,15 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
 from ws_server.context import HANDLERS, Answer, Context, Outcome
-from ws_server.handlers.messages import announce, answer
+from ws_server.federation.handshake import Transcript
+from ws_server.federation.peers import DOUBLE
+from ws_server.handlers.messages import announce, answer, refused_there
 from ws_server.net.session import Session
 from ws_server.realm import Realm
 from ws_server.store.database import ASKER
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
+from ws_server.store.realms import KnownRealm
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,9 @@ class Gate:
         Raises:
             UnicodeDecodeError: the frame is not UTF-8.
         """
+        if session.link is not None:
+            session.link.receive(frame)
+            return
         if frame[:1] == b"{" or frame.lstrip()[:1] == b"{":
             call = json_dialect.parse(frame)
             if call.request is None:
@@ -78,6 +85,8 @@ class Gate:
         self._realm.hub.sign_out(session)
         if session.lane is not None:
             session.lane.close()
+        if session.link is not None:
+            session.link.lost()
 
     async def close(self) -> None:
         """Wait for the commands that run; the caller has closed the connections."""
@@ -229,7 +238,11 @@ class Gate:
         if entry.error is not None:
             self._refuse(session, call, entry.error)
         elif type(entry) is Draft:
-            self._reply(session, call, answer(entry, call.request))
+            if entry.outgoing:
+                # Later replies may pass this one, which waits for another realm's answer.
+                self._realm.links.deliver(entry, partial(self._delivered, session, call, entry))
+            else:
+                self._reply(session, call, answer(entry, call.request))
             if not entry.duplicate:
                 announce(self._realm, entry, session)
         else:
@@ -244,9 +257,30 @@ class Gate:
         if session.queue:
             self._next(session)
 
+    def _delivered(
+        self, session: Session, call: Call, draft: Draft, state: str, code: str | None
+    ) -> None:
+        """Another realm has a message, refused it, or has not answered in time."""
+        if code is None:
+            draft.state = state
+            self._reply(session, call, answer(draft, call.request))
+        else:
+            self._refuse(session, call, refused_there(draft, code))
+
     def _reply(self, session: Session, call: Call, reply: Reply) -> None:
         if session.open:
             session.reply(call, reply)
+        if session.linking is not None:
+            self._link(session, *session.linking)
+
+    def _link(self, session: Session, known: KnownRealm, transcript: Transcript) -> None:
+        """Hand the connection of a realm that has proven itself over to its link."""
+        session.linking = None
+        if not session.open:
+            return
+        session.link = self._realm.links.accepted(known, session.outlet, transcript)
+        if session.link is None:
+            session.outlet.close_with(DOUBLE, "another link to this realm is kept")
 
     def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
         self.errors += 1

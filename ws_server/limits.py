@@ -78,6 +78,7 @@ class Limits:
         self._chunk_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
         self._passwords = Buckets(rate=0.1, burst=5)
         self._registrations = Buckets(rate=30 / 600, burst=30)
+        self._first_contacts = Buckets(rate=10 / 3600, burst=10)
 
     def command(self, who: Hashable) -> None:
         """Count one command of a user, or of an address that has not signed in."""
@@ -107,6 +108,11 @@ class Limits:
         """A right password, or one that could not be checked, costs nothing."""
         if self.on:
             self._passwords.give_back((address, account))
+
+    def first_contact(self, who: Hashable) -> None:
+        """Count a try to link to a realm that is not known."""
+        if self.on:
+            self._first_contacts.take(who)
 
     def registration(self, address: str) -> None:
         """Count one new account."""

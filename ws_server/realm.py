@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
+from shared.protocol.commands.history import History, Read, Received
+from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
@@ -19,6 +21,13 @@ from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
+from ws_server.store.realms import unknown_realm
+
+if TYPE_CHECKING:
+    from ws_server.federation.peers import Peers
+
+OVER_REALMS = frozenset((Send, Inbox, ListPc, History, Read, Received))
+"""The commands that may name people of other realms."""
 
 
 @dataclass(slots=True)
@@ -38,6 +47,8 @@ class Realm:
     max_user_files: int
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
+    links: Peers = field(init=False)
+    """The other realms."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
     home: str = ""
@@ -53,14 +64,18 @@ class Realm:
             ChatError: UNKNOWN_REALM, an address is of another realm.
         """
         request = request.at_home(self.home)
-        for name in request.spec.addresses:
-            self._known(getattr(request, name).realm)
-        self._known(getattr(request, "realm", None) or "")
+        named = {getattr(request, name).realm for name in request.spec.addresses}
+        named.add(getattr(request, "realm", None) or "")
+        for realm in named:
+            if realm and fold(realm) != self.home:
+                if self.links.find(realm) is None:
+                    raise unknown_realm(realm)
+                if type(request) not in OVER_REALMS:
+                    raise ChatError(
+                        ErrorCode.REALM_UNREACHABLE,
+                        f"This version cannot do {request.spec.name} with another realm yet",
+                    )
         return request
-
-    def _known(self, realm: str) -> None:
-        if realm and fold(realm) != self.home:
-            raise ChatError(ErrorCode.UNKNOWN_REALM, f"No realm is known here as {realm}")
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
         """Return what this realm takes, as told at sign-in."""

@@ -139,11 +139,15 @@ class FileName(Word):
         return values.clean_file_name(word)
 
 
+@dataclass(frozen=True)
 class Base64:
     """Standard base64 with its padding; the value is the decoded content.
 
-    Sizes are judged by the handler, which can answer `too_large`.
+    Sizes are judged by the handler, which can answer `too_large`, but for those that are fixed.
     """
+
+    size: int | None = None
+    """Bytes of content, if that is fixed."""
 
     def from_word(self, word: str) -> bytes:
         try:
@@ -152,6 +156,8 @@ class Base64:
             raise BadValue("must be base64") from None
         if not content:
             raise BadValue("must be base64 of at least one byte")
+        if self.size is not None and len(content) != self.size:
+            raise BadValue(f"must be base64 of {self.size} bytes")
         return content
 
     def from_json(self, value: object) -> bytes:

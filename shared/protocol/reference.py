@@ -7,7 +7,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from shared.protocol.commands.meta import CommandHelp, HelpPage
 from shared.protocol.errors import MEANING, ChatError, ErrorCode
-from shared.protocol.spec import EVENTS, TABLE, Record, Spec, specs, unknown_command
+from shared.protocol.spec import EVENTS, TABLE, Access, Record, Spec, specs, unknown_command
 
 
 def help_page(topic: str | None) -> HelpPage:
@@ -17,7 +17,8 @@ def help_page(topic: str | None) -> HelpPage:
         ChatError: BAD_ARGUMENTS, there is no such command; it names the nearest.
     """
     if topic is None:
-        return HelpPage([_command(spec, spec.name) for spec in specs()])
+        shown = (spec for spec in specs() if spec.access is not Access.REALM)
+        return HelpPage([_command(spec, spec.name) for spec in shown])
     name = topic.lower()
     spec = TABLE.get(name)
     if spec is None:
@@ -63,8 +64,10 @@ def _command_section(spec: Spec) -> str:
     if spec.realm_name:
         lines.append(spec.usage(spec.realm_name))
     lines += ["```", ""]
-    if spec.access.value == "anyone":
+    if spec.access is Access.ANYONE:
         lines.append("Needs no session.\n")
+    elif spec.access is Access.REALM:
+        lines.append("For realms that link; see [federation.md](federation.md).\n")
     hints = get_type_hints(spec.request)
     for a in spec.args:
         notes = ["optional"] * (not a.required) + ["JSON only"] * a.json_only

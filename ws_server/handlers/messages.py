@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.protocol.commands.files import Chunk, ChunkTaken
 from shared.protocol.commands.messages import MessageArrived, Sent
+from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Reply, Request
 from shared.protocol.values import Address
 from ws_server.handlers.files import push_file
@@ -24,13 +25,27 @@ def answer(draft: Draft, request: Request[Any] | None) -> Reply:
     if isinstance(request, Chunk):
         offset = request.offset + len(request.data)
         return ChunkTaken(
-            offset, address, draft.seq, draft.id, draft.time, "stored", duplicate, file
+            offset, address, draft.seq, draft.id, draft.time, draft.state, duplicate, file
         )
-    return Sent(address, draft.seq, draft.id, draft.time, "stored", duplicate, file)
+    return Sent(address, draft.seq, draft.id, draft.time, draft.state, duplicate, file)
 
 
-def announce(realm: Realm, draft: Draft, session: Session) -> None:
-    """Push a durable message to its recipients and to the sender's other sessions."""
+def refused_there(draft: Draft, code: str) -> ChatError:
+    """Return the refusal of a message by the recipient's realm."""
+    conversation = draft.conversation
+    assert conversation is not None
+    to = conversation.address(draft.sender)
+    if code == ErrorCode.UNKNOWN_USER:
+        return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
+    return ChatError(ErrorCode.REALM_REFUSED, f"The realm of {to} refused the message: {code}")
+
+
+def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
+    """Push a durable message to its recipients and to the sender's other sessions.
+
+    Args:
+        session: The sender's, which is answered instead; None if another realm sent it.
+    """
     conversation = draft.conversation
     assert conversation is not None
     sender = draft.sender
@@ -44,7 +59,7 @@ def announce(realm: Realm, draft: Draft, session: Session) -> None:
         here, there = conversation.address(sender), conversation.members[sender].name
         recipients = [user_id for user_id in conversation.members if user_id != sender]
         assert isinstance(draft.target, Address)
-        realm.cache.put_private(sender, draft.target.user, conversation)
+        realm.cache.put_private(sender, draft.target, conversation)
     name = conversation.members[sender].name
     file = draft.file.info() if draft.file else None
     event = MessageArrived(
@@ -52,9 +67,9 @@ def announce(realm: Realm, draft: Draft, session: Session) -> None:
     )
     realm.hub.publish(event, recipients)
     others = realm.hub.of(sender)
-    if len(others) > 1 or session not in others:
+    if len(others) > 1 or (others and session not in others):
         own = MessageArrived(
-            draft.id, here, draft.seq, name, draft.time, draft.text, file, "stored", group_name
+            draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, group_name
         )
         realm.hub.publish(own, (sender,), session)
     if draft.file is not None:

@@ -9,11 +9,13 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.messages import Message, Page
 from shared.protocol.commands.private import Inbox, ListPc, PrivateChat, PrivateChats, Send
+from shared.protocol.values import fold
 from ws_server.context import Context, handles
 from ws_server.handlers.history import inbox_page
 from ws_server.store import pages, standings
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
+from ws_server.store.standings import Standing
 
 T = TypeVar("T")
 
@@ -33,7 +35,7 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
     reader = ctx.user.id
 
     def ask(tx: Connection) -> list[PrivateChat]:
-        found = standings.standings(tx, reader, groups=False)
+        found = of_realm(standings.standings(tx, reader, groups=False), request.realm)
         last = standings.newest(tx, reader, found)
         return [
             PrivateChat(
@@ -51,6 +53,13 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
     chats = await ctx.realm.database.read(ask)
     shown = fitting((chat, chat.last) for chat in chats)
     return PrivateChats(shown, True if len(shown) < len(chats) else None)
+
+
+def of_realm(found: list[Standing], realm: str | None) -> list[Standing]:
+    """Return those of a realm; all if none is asked for."""
+    if realm is None:
+        return found
+    return [s for s in found if fold(s.address.partition("@")[2]) == fold(realm)]
 
 
 def fitting(rows: Iterable[tuple[T, Message | None]]) -> list[T]:

@@ -24,16 +24,16 @@ class Cache:
     def get(self, sender: int, target: ConversationAddress) -> Conversation | None:
         """Return what `sender` means by `target`, if it is known and he is in it."""
         if type(target) is Address:
-            id = self._private.get((sender, fold(target.user)))
+            id = self._private.get((sender, fold(str(target))))
             return None if id is None else self._chats.get(id)
         assert isinstance(target, GroupAddress)
         group = self._groups.get(target.number)
         return group if group is not None and sender in group.members else None
 
-    def put_private(self, sender: int, name: str, conversation: Conversation) -> None:
-        """Keep a private chat under the name its sender used."""
+    def put_private(self, sender: int, target: Address, conversation: Conversation) -> None:
+        """Keep a private chat under the address its sender used."""
         self._chats[conversation.id] = conversation
-        self._private[sender, fold(name)] = conversation.id
+        self._private[sender, fold(str(target))] = conversation.id
         if len(self._private) > MAX_PRIVATE:
             self._chats.pop(self._private.pop(next(iter(self._private))), None)
 

@@ -10,7 +10,8 @@ from sqlalchemy import ColumnElement, Connection, and_
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import Address, fold
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store.pages import MESSAGE, PAGE_BYTES, size_on_wire, to_message
+from ws_server.store import outbox
+from ws_server.store.pages import MESSAGE, NO_STATES, PAGE_BYTES, size_on_wire, to_message
 from ws_server.store.schema import messages
 from ws_server.store.standings import Standing, standings
 
@@ -53,6 +54,8 @@ def missed(tx: Connection, reader: int, have: dict[ConversationAddress, int]) ->
             more = True
             break
         time = 0
+        away = "@" in standing.address and standing.name is None
+        states = outbox.states(tx, (standing.conversation_id,)) if away else NO_STATES
         rows = tx.execute(
             MESSAGE.where(_above(standing.conversation_id, after))
             .order_by(messages.c.seq)
@@ -61,7 +64,7 @@ def missed(tx: Connection, reader: int, have: dict[ConversationAddress, int]) ->
         for row in rows:
             if size >= PAGE_BYTES:
                 break
-            message = to_message(row, reader, standing.address)
+            message = to_message(row, reader, standing.address, states)
             # A clock that was set back must not part time and seq.
             time = max(time, message.time)
             found.append((time, message))

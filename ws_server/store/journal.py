@@ -168,6 +168,8 @@ class Journal:
                 log.error("the store refused a batch of %d entries: %s", len(batch), cause(error))
             for entry in batch:
                 entry.error = refusal
+                if type(entry) is Draft and entry.chain is not None:
+                    entry.chain.broken = True
             return
         for conversation, seq in moved.values():
             conversation.last_seq = seq

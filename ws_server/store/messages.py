@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, tuple_
 
-from shared.protocol.errors import ChatError
+from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import conversations, files, outbox
@@ -31,6 +31,22 @@ def new_id(kind: str) -> str:
 
 class Stale(Exception):
     """A cached conversation was not what the database holds; the batch is written again."""
+
+
+@dataclass(slots=True)
+class Chain:
+    """Entries of which none may be written once one could not be, so that their order holds."""
+
+    broken: bool = False
+
+    def check(self) -> None:
+        """Refuse what comes behind one that could not be written.
+
+        Raises:
+            ChatError: UNAVAILABLE.
+        """
+        if self.broken:
+            raise ChatError(ErrorCode.UNAVAILABLE, "What came before this could not be stored")
 
 
 @dataclass(slots=True, eq=False)
@@ -56,10 +72,12 @@ class Draft:
     """Given by the realm in which it was written: the commit here, unless it is another one."""
     origin_seq: int | None = None
     """Its seq in the sender's own realm, if that is another one."""
+    chain: Chain | None = None
     outgoing: list[tuple[int, int]] = field(default_factory=list)
     """The realms it now waits for, each with its number in the outbox."""
     seq: int = 0
     time: int = 0
+    state: str = "stored"
     duplicate: bool = False
     error: ChatError | None = None
     origin: Any = None
@@ -112,6 +130,8 @@ def write(
                     files.end_upload(tx, draft.upload)
                 continue
         try:
+            if draft.chain is not None:
+                draft.chain.check()
             conversation = draft.cached or _open(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
@@ -208,6 +228,7 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
     for sender, key, conversation_id, id, seq, time_, file_id in found:
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
+        state = outbox.state_of(tx, conversation, seq)
         first[sender, key] = Draft(
             sender,
             Address(""),
@@ -216,6 +237,7 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
             id=id,
             seq=seq,
             time=time_,
+            state=state,
         )
     return first
 
@@ -225,4 +247,5 @@ def _repeat(draft: Draft, first: Draft) -> None:
     draft.duplicate = True
     draft.conversation = first.conversation
     draft.file = first.file
+    draft.state = first.state
     draft.id, draft.seq, draft.time = first.id, first.seq, first.time

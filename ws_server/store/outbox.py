@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, and_, delete, func, select, update
 
 from ws_server.store import bulk
 from ws_server.store.schema import conversations, messages, outbox, realms, users
+from ws_server.store.users import WITH_REALMS, address_of
 
 if TYPE_CHECKING:
+    from ws_server.store.conversations import Conversation
     from ws_server.store.messages import Draft
 
 MESSAGE = "message"
+STORED, QUEUED, DELIVERED, REFUSED = "stored", "queued", "delivered", "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,19 @@ class Item:
     time: int
     text: str
 
+    def on_link(self) -> dict[str, Any]:
+        """Return the row as a link carries it."""
+        return {
+            "number": self.number,
+            "kind": MESSAGE,
+            "id": self.id,
+            "from": self.sender,
+            "to": self.to,
+            "seq": self.seq,
+            "time": self.time,
+            "text": self.text,
+        }
+
 
 def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
     """Let messages wait for the realms of their recipients, and give each its numbers there."""
@@ -52,6 +68,8 @@ def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
         for number, draft in enumerate(going, _last_number(tx, realm_id) + 1):
             assert draft.conversation is not None
             draft.outgoing.append((realm_id, number))
+            if draft.conversation.number is None:
+                draft.state = QUEUED
             rows.append((realm_id, number, MESSAGE, draft.conversation.id, draft.seq, None, now))
     bulk.insert_outbox(tx, rows)
 
@@ -133,4 +151,59 @@ def states(tx: Connection, conversation_ids: Collection[int]) -> dict[tuple[int,
             outbox.c.conversation_id.in_(conversation_ids), outbox.c.seq.is_not(None)
         )
     )
-    return {(id, seq): "queued" if refused is None else "refused" for id, seq, refused in rows}
+    return {(id, seq): QUEUED if refused is None else REFUSED for id, seq, refused in rows}
+
+
+def state_of(tx: Connection, conversation: Conversation, seq: int) -> str:
+    """Return the state of a message in the eyes of its sender."""
+    if conversation.number is not None or not conversation.realms:
+        return STORED
+    return states(tx, (conversation.id,)).get((conversation.id, seq), DELIVERED)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One message of a sender that waits."""
+
+    conversation: str
+    realm_id: int
+    message_id: str
+    since: int
+
+
+MAX_WAITING = 1_000
+"""Rows shown to one sender; more would not fit a frame."""
+
+
+def of_sender(tx: Connection, sender_id: int) -> list[Waiting]:
+    """Return the oldest of a sender's messages that wait."""
+    m, c, o = messages.c, conversations.c, outbox.c
+    rows = tx.execute(
+        select(address_of(), o.realm_id, m.id, o.since)
+        .select_from(
+            WITH_REALMS.join(conversations, users.c.id.in_((c.low_user, c.high_user)))
+            .join(outbox, and_(o.conversation_id == c.id, o.realm_id == users.c.realm_id))
+            .join(messages, and_(m.conversation_id == o.conversation_id, m.seq == o.seq))
+        )
+        .where(m.sender_id == sender_id, o.refused.is_(None))
+        .order_by(o.since, o.number)
+        .limit(MAX_WAITING)
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def concerned(tx: Connection, realm_id: int) -> list[int]:
+    """Return the admins, and those with messages waiting for a realm."""
+    waiting = (
+        select(messages.c.sender_id)
+        .join(
+            outbox,
+            and_(
+                outbox.c.conversation_id == messages.c.conversation_id,
+                outbox.c.seq == messages.c.seq,
+            ),
+        )
+        .where(outbox.c.realm_id == realm_id, outbox.c.refused.is_(None))
+    )
+    here = select(users.c.id).where(users.c.realm_id.is_(None))
+    return list(tx.scalars(here.where(users.c.admin | users.c.id.in_(waiting))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import in_words
+from ws_server.store import outbox
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import files, messages, realms, users
 from ws_server.store.users import address_of
@@ -17,8 +19,10 @@ from ws_server.store.users import address_of
 PAGE_BYTES = 512 * 1024
 """A page ends at this many bytes of text, so that it fits a frame."""
 
+NO_STATES: Mapping[tuple[int, int], str] = {}
 MESSAGE = select(
     messages.c.id,
+    messages.c.conversation_id,
     messages.c.seq,
     messages.c.sender_id,
     address_of().label("sender"),
@@ -44,7 +48,14 @@ class Found:
     more: bool = False
 
 
-def to_message(row: Any, reader: int, conversation: str) -> Message:
+def to_message(
+    row: Any, reader: int, conversation: str, states: Mapping[tuple[int, int], str] = NO_STATES
+) -> Message:
+    """Return a message as its reader sees it.
+
+    Args:
+        states: Of what waits for other realms or was refused by them, by (conversation id, seq).
+    """
     file = None
     if row.file_id is not None:
         file = FileInfo(row.file_id, row.file_name, row.size, row.type, row.sha256)
@@ -56,8 +67,14 @@ def to_message(row: Any, reader: int, conversation: str) -> Message:
         row.time,
         row.text,
         file,
-        "stored" if row.sender_id == reader else None,
+        _state(row, conversation, states) if row.sender_id == reader else None,
     )
+
+
+def _state(row: Any, conversation: str, states: Mapping[tuple[int, int], str]) -> str:
+    if "@" not in conversation or conversation.startswith("#"):
+        return outbox.STORED
+    return states.get((row.conversation_id, row.seq), outbox.DELIVERED)
 
 
 def size_on_wire(message: Message) -> int:
@@ -93,10 +110,12 @@ def page(
             query = query.where(messages.c.seq < before)
         query = query.order_by(messages.c.seq.desc())
     address = conversation.address(reader)
+    away = conversation.number is None and conversation.realms
+    states = outbox.states(tx, (conversation.id,)) if away else NO_STATES
     found = Found()
     size = 0
     for row in tx.execute(query.limit(limit + 1)):
-        message = to_message(row, reader, address)
+        message = to_message(row, reader, address, states)
         size += size_on_wire(message)
         if len(found.messages) == limit or (size > PAGE_BYTES and found.messages):
             found.more = True

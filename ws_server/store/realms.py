@@ -142,6 +142,45 @@ def add(
     return made
 
 
+def keep(
+    tx: Connection,
+    *,
+    name: str,
+    public_key: bytes,
+    own_name: str,
+    address: str,
+    port: int,
+    tls: bool,
+    now: int,
+) -> KnownRealm:
+    """Keep a realm that somebody added, or its new address if it was known under this name.
+
+    Raises:
+        ChatError: REALM_EXISTS, the name is another realm's, or the realm has another name here.
+    """
+    known = by_key(tx, public_key)
+    if known is None:
+        return add(
+            tx,
+            name=name,
+            public_key=public_key,
+            own_name=own_name,
+            address=address,
+            port=port,
+            tls=tls,
+            state=ACTIVE,
+            now=now,
+        )
+    if fold(known.name) != fold(name):
+        raise ChatError(ErrorCode.REALM_EXISTS, f"This realm is known here as {known.name}")
+    if known.state == BLOCKED:
+        raise ChatError(ErrorCode.REALM_REFUSED, f"{known.name} is blocked by the admin here")
+    change(tx, known.id, address=address, port=port, tls=tls, state=ACTIVE)
+    changed = by_key(tx, public_key)
+    assert changed is not None
+    return changed
+
+
 def change(tx: Connection, realm_id: int, **values: Any) -> None:
     """Change columns of a realm, such as its address or its state."""
     tx.execute(update(realms).where(realms.c.id == realm_id).values(**values))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import GroupAddress
-from ws_server.store import users
+from ws_server.store import outbox, users
 from ws_server.store.markers import numbers
 from ws_server.store.pages import MESSAGE, to_message
 from ws_server.store.schema import conversations, members, messages, realms
@@ -162,19 +162,18 @@ def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, 
     ids = list(addresses)
     for at in range(0, len(ids), 500):
         some = ids[at : at + 500]
+        states = outbox.states(tx, some)
         rows = tx.execute(
-            MESSAGE.add_columns(messages.c.conversation_id)
-            .join(
+            MESSAGE.join(
                 conversations,
                 and_(
                     conversations.c.id == messages.c.conversation_id,
                     conversations.c.last_seq == messages.c.seq,
                 ),
-            )
-            .where(conversations.c.id.in_(some))
+            ).where(conversations.c.id.in_(some))
         )
         for row in rows:
-            message = to_message(row, reader, addresses[row.conversation_id])
+            message = to_message(row, reader, addresses[row.conversation_id], states)
             if len(message.text) > PREVIEW:
                 message.text = message.text[: PREVIEW - 1] + "…"
             last[row.conversation_id] = message

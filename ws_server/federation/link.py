@@ -1,0 +1,155 @@
+"""One link that is up: signed frames both ways, whoever dialled.
+
+Frames are JSON objects behind a signature (`handshake.Seal`): `open` first, then `batch` and
+`ack` in both directions. docs/federation.md describes them for other implementations.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import orjson
+
+from shared.protocol.kinds import IDENTIFIER, SEQ
+from shared.protocol.values import BadValue
+from ws_server.federation.handshake import NotProven, Seal
+from ws_server.federation.incoming import Incoming, Overrun
+from ws_server.federation.outgoing import Outgoing
+from ws_server.net.session import Outlet
+from ws_server.realm import Realm
+from ws_server.store.outbox import Item
+from ws_server.store.realms import KnownRealm
+
+log = logging.getLogger(__name__)
+
+BROKEN = 4400
+"""Closes a link whose other side broke the protocol; it is dialled anew like any other."""
+
+
+class Owner(Protocol):
+    """Whoever keeps the link: `peers.Peer`."""
+
+    def link_opened(self, link: Link, confirmed: int) -> None:
+        """The other side has everything up to `confirmed`; messages may flow."""
+
+    def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
+        """The other side has these for good, or refused them."""
+
+    def link_received(self, log_name: str, number: int) -> None:
+        """What the other side sent is durable here up to a number of a history of its."""
+
+    def link_ended(self, link: Link) -> None:
+        """The link is gone."""
+
+
+class Link:
+    """One link. Its methods belong to the event loop."""
+
+    def __init__(
+        self, realm: Realm, known: KnownRealm, outlet: Outlet, seal: Seal, owner: Owner
+    ) -> None:
+        self._realm = realm
+        self._known = known
+        self._outlet = outlet
+        self._seal = seal
+        self._owner = owner
+        self._ended = False
+        self._incoming: Incoming | None = None
+        self._their_log = ""
+        self.outgoing = Outgoing(realm, known.id, self._send)
+
+    def begin(self) -> None:
+        """Say which history our numbers count, and how far we have that of the other side."""
+        self._say(
+            kind="open",
+            log=self._realm.database.epoch,
+            have={"log": self._known.received_log, "number": self._known.received},
+        )
+
+    def receive(self, frame: bytes) -> None:
+        """Take one frame; what is not the other side's next one ends the link."""
+        if self._ended:
+            return
+        try:
+            body = orjson.loads(self._seal.open(frame))
+            if not isinstance(body, dict):
+                raise Overrun("a frame is an object")
+            self._take(body)
+        except (NotProven, Overrun, BadValue, orjson.JSONDecodeError) as error:
+            self._break(str(error))
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection."""
+        self._outlet.close_with(code, reason)
+        self.lost()
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        if self._ended:
+            return
+        self._ended = True
+        self.outgoing.close()
+        if self._incoming is not None:
+            self._incoming.close()
+        self._owner.link_ended(self)
+
+    def _break(self, why: str) -> None:
+        log.warning("a link was broken off", extra={"realm": self._known.name, "why": why})
+        self.end(BROKEN, why[:100])
+
+    def _take(self, body: dict[str, Any]) -> None:
+        kind = body.get("kind")
+        if self._incoming is None:
+            if kind != "open":
+                raise Overrun("a link begins with open")
+            self._open(body)
+        elif kind == "batch":
+            self._incoming.take(body.get("items"))
+        elif kind == "ack":
+            self._acked(body)
+        # What a newer version says besides is not for this one.
+
+    def _open(self, body: dict[str, Any]) -> None:
+        self._their_log = IDENTIFIER.from_json(body.get("log"))
+        have = body.get("have")
+        if not isinstance(have, dict):
+            raise Overrun("open says what it has")
+        number = SEQ.from_json(have.get("number"))
+        confirmed = number if have.get("log") == self._realm.database.epoch else 0
+        self._incoming = Incoming(
+            self._realm, self._known.id, self._their_log, self._confirm, self._give_up
+        )
+        self._owner.link_opened(self, confirmed)
+        self.outgoing.begin(confirmed)
+
+    def _acked(self, body: dict[str, Any]) -> None:
+        up_to = SEQ.from_json(body.get("up_to"))
+        refused = body.get("refused")
+        if up_to > self.outgoing.sent or not isinstance(refused, dict):
+            raise Overrun("an ack of what was not sent")
+        codes = {
+            int(number): str(code)[:32] for number, code in refused.items() if number.isdecimal()
+        }
+        self._owner.link_confirmed(self.outgoing.confirm(up_to), up_to, codes)
+
+    def _confirm(self, up_to: int, refused: dict[int, str]) -> None:
+        self._owner.link_received(self._their_log, up_to)
+        if not self._ended:
+            self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
+
+    def _give_up(self, why: str) -> None:
+        if not self._ended:
+            self._break(why)
+
+    def _say(self, **body: Any) -> None:
+        self._send(orjson.dumps(body))
+
+    def _send(self, body: bytes) -> None:
+        if not self._ended:
+            self._outlet.write(self._seal.close(body))
+
+
+Confirmed = Callable[[str, str | None], None]
+"""Told how a message fared: its state, and the code if it was refused."""
