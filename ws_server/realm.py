@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
+from shared.protocol.commands.groups import (
+    CreateGroup,
+    InboxGroup,
+    InviteGroup,
+    Kick,
+    LeaveGroup,
+    ListGroup,
+    Members,
+    SendGroup,
+)
 from shared.protocol.commands.history import History, Read, Received
 from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
@@ -26,8 +36,11 @@ from ws_server.store.realms import unknown_realm
 if TYPE_CHECKING:
     from ws_server.federation.peers import Peers
 
-OVER_REALMS = frozenset((Send, Inbox, ListPc, History, Read, Received))
-"""The commands that may name people of other realms."""
+OVER_REALMS = frozenset(
+    (Send, Inbox, ListPc, History, Read, Received)
+    + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
+)
+"""The commands that may name people and groups of other realms."""
 
 
 @dataclass(slots=True)

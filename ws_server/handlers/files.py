@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
@@ -22,16 +21,12 @@ from shared.protocol.commands.files import (
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
 from ws_server.context import Context, handles
-from ws_server.net.file_lane import FileLane
-from ws_server.net.session import Session
-from ws_server.realm import Realm
+from ws_server.publications import lane_of
 from ws_server.store import conversations, files, messages
 from ws_server.store.blobs import Blobs
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.messages import Draft, new_id
 
-MAX_PUSHED = 8 * 2**20
-"""Bytes up to which a file's content is pushed behind its message."""
 TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""
 CHUNK = 128 * 1024
@@ -166,18 +161,3 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
 def choose(ctx: Context, request: Files) -> FilesMode:
     ctx.session.files_pushed = request.mode == "push"
     return FilesMode(request.mode)
-
-
-def push_file(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
-    """Send a file's content behind its message to those sessions that take files."""
-    if file.size <= MAX_PUSHED:
-        for session in sessions:
-            if session.takes_files:
-                lane_of(realm, session).add(file)
-
-
-def lane_of(realm: Realm, session: Session) -> FileLane:
-    """Return a session's file lane, made on first use."""
-    if session.lane is None:
-        session.lane = FileLane(session, realm.pieces)
-    return session.lane

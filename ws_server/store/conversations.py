@@ -194,6 +194,11 @@ def unknown_group(address: ConversationAddress) -> ChatError:
     )
 
 
+def not_owner(group: Conversation) -> ChatError:
+    """Return the refusal for what only a group's owner may do."""
+    return ChatError(ErrorCode.FORBIDDEN, f"Only the owner of {group.address(0)} may do this")
+
+
 def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Conversation:
     """Return one's private chat with a person, begun if need be.
 
@@ -212,11 +217,23 @@ def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Con
     return made
 
 
-def create_group(tx: Connection, user_id: int, name: str, now: int) -> Conversation:
-    """Make a group with one member, its owner."""
+def requested(tx: Connection, request: str) -> Conversation | None:
+    """Return the group that another realm had made here by this request."""
+    found = tx.scalar(select(conversations.c.id).where(conversations.c.request == request))
+    return None if found is None else load(tx, id=found)
+
+
+def create_group(
+    tx: Connection, user_id: int, name: str, now: int, request: str | None = None
+) -> Conversation:
+    """Make a group with one member, its owner.
+
+    Args:
+        request: Of another realm, so that it is known again.
+    """
     here = select(func.max(conversations.c.number)).where(conversations.c.realm_id.is_(None))
     number = 1 + (tx.scalar(here) or 0)
-    conversation_id = _add(tx, now, number=number, name=name)
+    conversation_id = _add(tx, now, number=number, name=name, request=request)
     _add_member(tx, conversation_id, user_id, place=0, owner=True, joined_seq=0)
     made = load(tx, id=conversation_id)
     assert made is not None

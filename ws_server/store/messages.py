@@ -18,7 +18,7 @@ from ws_server.store import conversations, files, outbox
 from ws_server.store.bulk import insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
-from ws_server.store.schema import messages
+from ws_server.store.schema import messages, posts
 
 _PREFIX = secrets.token_hex(8)
 _COUNTER = count(1)
@@ -78,6 +78,8 @@ class Draft:
     seq: int = 0
     time: int = 0
     state: str = "stored"
+    sender_name: str = ""
+    """The sender's address, if he need not be a member any more."""
     duplicate: bool = False
     error: ChatError | None = None
     origin: Any = None
@@ -118,6 +120,7 @@ def write(
     rows: list[tuple[object, ...]] = []
     repeats: list[tuple[Draft, Draft]] = []
     remote: list[Draft] = []
+    posted: list[Draft] = []
     for draft in drafts:
         draft.error = None
         draft.duplicate = False
@@ -135,6 +138,12 @@ def write(
             conversation = draft.cached or _open(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
+            if conversation.realm_id is not None:
+                draft.conversation = conversation
+                draft.id = new_id("m")
+                draft.time = now
+                posted.append(draft)
+                continue
             if id_step := steps.get(conversation.id):
                 # The commit checks one version a conversation, so all copies must be of that one.
                 if id_step[1] != conversation.version:
@@ -173,6 +182,8 @@ def write(
     insert_messages(tx, rows)
     if remote:
         outbox.add_messages(tx, remote, now)
+    if posted:
+        outbox.add_posts(tx, posted, now)
     for draft, first in repeats:
         _repeat(draft, first)
 
@@ -238,6 +249,25 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
             seq=seq,
             time=time_,
             state=state,
+        )
+    return first | _repeated_posts(tx, keys)
+
+
+def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[int, str], Draft]:
+    """Return what waits for the host of its group, and so has no place yet."""
+    p = posts.c
+    found = tx.execute(
+        select(p.sender_id, p.idempotency_key, p.conversation_id, p.id, p.time, p.refused)
+        .where(p.idempotency_key.is_not(None))
+        .where(tuple_(p.sender_id, p.idempotency_key).in_(keys))
+    ).all()
+    first: dict[tuple[int, str], Draft] = {}
+    for sender, key, conversation_id, id, time_, refused in found:
+        conversation = conversations.load(tx, id=conversation_id, only=(sender,))
+        assert conversation is not None
+        state = outbox.QUEUED if refused is None else outbox.REFUSED
+        first[sender, key] = Draft(
+            sender, Address(""), conversation=conversation, id=id, time=time_, state=state
         )
     return first
 
