@@ -51,7 +51,8 @@ class Gate:
         self._realm = realm
         self._tasks: set[asyncio.Task[None]] = set()
         self.commands = 0
-        self.errors = 0
+        self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
+        """How many commands were refused, by code."""
 
     def receive(self, session: Session, frame: bytes) -> None:
         """Take one text frame.
@@ -307,7 +308,7 @@ class Gate:
             session.outlet.close_with(DOUBLE, "another link to this realm is kept")
 
     def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
-        self.errors += 1
+        self.refused[error.code] += 1
         if not session.open:
             return
         session.refuse(call, error)

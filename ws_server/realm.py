@@ -43,6 +43,17 @@ OVER_REALMS = frozenset(
 """The commands that may name people and groups of other realms."""
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a realm is served."""
+
+    host: str
+    port: int
+    tls: bool
+    since: float
+    """Unix seconds."""
+
+
 @dataclass(slots=True)
 class Realm:
     """The services behind the gate."""
@@ -64,6 +75,8 @@ class Realm:
     """The other realms."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
+    serving: Serving | None = None
+    """None while it has no port."""
     home: str = ""
     """The folded name, which addresses may carry."""
 

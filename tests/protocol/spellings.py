@@ -24,9 +24,9 @@ from shared.protocol.commands.groups import (
     SendGroup,
 )
 from shared.protocol.commands.history import History, Read, Received
+from shared.protocol.commands.links import OpenLink, ProveLink
 from shared.protocol.commands.meta import Help, Ping, SetFormat
 from shared.protocol.commands.private import Inbox, ListPc, Send
-from shared.protocol.commands.links import OpenLink, ProveLink
 from shared.protocol.commands.realms import AddRealm, ListRealm, ShowOutbox
 from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress

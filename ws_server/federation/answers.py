@@ -134,7 +134,7 @@ async def creategroup(question: Question) -> dict[str, Any]:
         if made is not None:
             return GroupChange(made)
         owner = users.of_realm(tx, question.asker.id, by, now)
-        made = conversations.create_group(tx, owner.id, name, now, request)
+        made = conversations.create_group(tx, owner.id, name, now, request=request)
         return GroupChange(made, owner, "joined")
 
     return await _told(question, create)

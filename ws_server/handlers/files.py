@@ -22,7 +22,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
 from ws_server.context import Context, handles
 from ws_server.publications import lane_of
-from ws_server.store import conversations, files, messages
+from ws_server.store import bulk, conversations, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.messages import Draft, new_id
@@ -58,7 +58,7 @@ async def _whole_file(
 
     def check(tx: Connection) -> bool:
         """Find out before anything is stored what would refuse the message, or repeat it."""
-        if key is not None and messages.is_used(tx, account.id, key):
+        if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
         conversations.find(tx, account.id, target, only=(account.id,))
         stray = realm.stray_bytes.get(account.id, 0)

@@ -15,10 +15,10 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import conversations, files, outbox
-from ws_server.store.bulk import insert_messages, move_last_seq
+from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
-from ws_server.store.schema import messages, posts
+from ws_server.store.schema import posts
 
 _PREFIX = secrets.token_hex(8)
 _COUNTER = count(1)
@@ -214,29 +214,11 @@ def _open(
     return opened[place]
 
 
-def is_used(tx: Connection, sender: int, key: str) -> bool:
-    """Tell whether a message was written under this idempotency key."""
-    m = messages.c
-    # The index holds only keys that are not null, and the planner must see that it may be used.
-    found = select(m.row).where(
-        m.idempotency_key.is_not(None), m.sender_id == sender, m.idempotency_key == key
-    )
-    return tx.scalar(found) is not None
-
-
 def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draft]:
     """Return what was written before under the drafts' idempotency keys."""
     keys = [(draft.sender, draft.key) for draft in drafts if draft.key is not None]
-    if not keys:
-        return {}
-    m = messages.c
-    found = tx.execute(
-        select(m.sender_id, m.idempotency_key, m.conversation_id, m.id, m.seq, m.time, m.file_id)
-        .where(m.idempotency_key.is_not(None))
-        .where(tuple_(m.sender_id, m.idempotency_key).in_(keys))
-    ).all()
     first: dict[tuple[int, str], Draft] = {}
-    for sender, key, conversation_id, id, seq, time_, file_id in found:
+    for sender, key, conversation_id, id, seq, time_, file_id in find_keys(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
         state = outbox.state_of(tx, conversation, seq)
@@ -250,7 +232,7 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
             time=time_,
             state=state,
         )
-    return first | _repeated_posts(tx, keys)
+    return first | _repeated_posts(tx, keys) if keys else first
 
 
 def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[int, str], Draft]:
