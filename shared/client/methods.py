@@ -277,7 +277,14 @@ class Methods:
         """Say which realm dials."""
         return await self.call(
             filled(
-                OpenLink, version=version, name=name, key=key, nonce=nonce, port=port, scheme=scheme, expects=expects
+                OpenLink,
+                version=version,
+                name=name,
+                key=key,
+                nonce=nonce,
+                port=port,
+                scheme=scheme,
+                expects=expects,
             )
         )
 
