@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import ssl
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from sqlalchemy import Connection, update
 
 from ws_server import key
 from ws_server.admin.control import ControlSocket
-from ws_server.federation.peers import Peers
+from ws_server.federation.peers import Peer, Peers
 from ws_server.gate import Gate
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
@@ -140,6 +141,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
         max_user_files=settings.max_user_files * 2**20,
     )
     realm.links = Peers(realm, policy=settings.realms, public=settings.public)
+    await realm.links.load()
     await sweep(realm, age=0)
     return realm
 
@@ -173,7 +175,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"{error.strerror or error}{hint}"
         ) from error
     stack.push_async_callback(realm.links.close)
-    await realm.links.open(port, tls is not None)
+    realm.links.open(port, tls is not None)
     control = ControlSocket(realm, settings.data)
     stack.push_async_callback(control.close)
     try:
@@ -237,6 +239,22 @@ def measure(metrics: Metrics, realm: Realm, gate: Gate, listener: Listener) -> N
     metrics.counter("commits", "transactions on disk", lambda: realm.journal.commits)
     metrics.counter("entries", "changes in those transactions", lambda: realm.journal.entries)
     metrics.gauge("journal_waiting", "changes not yet begun", lambda: realm.journal.waiting)
+    measure_realms(metrics, realm.links)
+
+
+def measure_realms(metrics: Metrics, peers: Peers) -> None:
+    """Say what /metrics shows of each other realm."""
+
+    def each(read: Callable[[Peer], float]) -> Callable[[], dict[str, float]]:
+        return lambda: {peer.known.name: read(peer) for peer in peers.listed()}
+
+    gauge, counter = metrics.gauge_of_realms, metrics.counter_of_realms
+    gauge("link_up", "whether messages can flow, 0 or 1", each(lambda p: p.up))
+    gauge("queued", "messages waiting for the realm", each(lambda p: p.queued))
+    counter("sent", "messages that it has confirmed", each(lambda p: p.count.sent))
+    counter("received", "messages of it that are on disk here", each(lambda p: p.count.received))
+    counter("refused", "messages that it refused for ever", each(lambda p: p.count.refused))
+    counter("attempts", "times that it was dialled", each(lambda p: p.count.attempts))
 
 
 async def run(settings: Settings) -> None:

@@ -60,6 +60,11 @@ class Link:
         self._their_log = ""
         self.outgoing = Outgoing(realm, known.id, self._send)
 
+    @property
+    def opened(self) -> bool:
+        """Whether the other side has said `open`, so that messages can flow."""
+        return self._incoming is not None
+
     def begin(self) -> None:
         """Say which history our numbers count, and how far we have that of the other side."""
         self._say(

@@ -132,6 +132,27 @@ def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) 
     )
 
 
+def renumber(tx: Connection, realm_id: int, other_id: int) -> None:
+    """Let two realms that change keys number their rows so that neither key has seen a number.
+
+    Whoever holds a key counts the numbers of the realm that had it; a row with one of those would
+    pass for sent.
+    """
+    theirs = _last_number(tx, other_id)
+    last = max(theirs, _last_number(tx, realm_id))
+    if theirs:
+        moved = update(outbox).where(outbox.c.realm_id == realm_id)
+        tx.execute(moved.values(number=outbox.c.number + last))
+    for id in (realm_id, other_id) if theirs else (other_id,):
+        tx.execute(update(realms).where(realms.c.id == id).values(confirmed=last))
+
+
+def refuse_all(tx: Connection, realm_id: int, code: str) -> None:
+    """Refuse what waits for a realm for ever; it is not sent again."""
+    waiting = and_(outbox.c.realm_id == realm_id, outbox.c.refused.is_(None))
+    tx.execute(update(outbox).where(waiting).values(refused=code))
+
+
 def counts(tx: Connection) -> dict[int, int]:
     """Return how many rows wait for each realm, only counts above 0."""
     rows = tx.execute(
