@@ -35,6 +35,11 @@ DIAL = 9.0
 MAX_FRAME = 8 * 1024
 """Bytes of one frame of the handshake."""
 
+
+class Declined(Unreachable):
+    """The realm there has proven its key, and answered no."""
+
+
 Judge = Callable[[bytes], None]
 """Looks at the key that the listener has proven, and raises to leave before it learns ours."""
 
@@ -80,7 +85,8 @@ async def dial_realm(
         expected: The key it must have; None at the first contact.
 
     Raises:
-        Unreachable: nobody there speaks this protocol, or it refused.
+        Unreachable: nobody there speaks this protocol.
+        Declined: a realm does, and refused.
         OtherKey: it has proven another key than the one expected.
         NotProven: it has proven nothing, or is this realm.
     """
@@ -93,7 +99,10 @@ async def dial_realm(
                 if judge is not None:
                     judge(transcript.listener.key)
                 proof = ProveLink(transcript.sign(peers.realm.key, Role.DIALLER))
-                opened: LinkOpened = await _ask(wire, proof, LinkOpened)
+                try:
+                    opened: LinkOpened = await _ask(wire, proof, LinkOpened)
+                except ChatError as refusal:
+                    raise Declined(f"refused there: {str(refusal.message)[:200]}") from None
             except BaseException:
                 peers.start(wire.closed())
                 raise
@@ -107,7 +116,10 @@ async def _ask_who(peers: Peers, wire: Dialled, expected: bytes | None) -> Trans
     own = Hello(peers.realm.name, peers.public_key)
     scheme = "wss" if peers.tls else "ws"
     hello = OpenLink(VERSION, own.realm, own.key, own.nonce, peers.port, scheme, expected)
-    offered: LinkOffered = await _ask(wire, hello, LinkOffered)
+    try:
+        offered: LinkOffered = await _ask(wire, hello, LinkOffered)
+    except ChatError as refusal:
+        raise Unreachable(f"refused there: {str(refusal.message)[:200]}") from None
     if offered.version != VERSION:
         raise Unreachable("another version")
     try:
@@ -125,14 +137,17 @@ async def _ask_who(peers: Peers, wire: Dialled, expected: bytes | None) -> Trans
 
 
 async def _ask(wire: Dialled, request: Request[Any], kind: type[Reply]) -> Any:
-    """Send a command of the handshake and return its reply."""
+    """Send a command of the handshake and return its reply.
+
+    Raises:
+        ChatError: what the other side refused, whose text may be no text.
+        Unreachable: it answers like no realm.
+    """
     wire.write(format_request(request))
     frame = await wire.read()
     if len(frame) > MAX_FRAME:
         raise Unreachable("too much said")
     try:
         return parse_reply(frame, kind)
-    except ChatError as error:
-        raise Unreachable(f"refused there: {str(error.message)[:200]}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Unreachable("no realm") from error

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.federation import dialling
-from ws_server.federation.handshake import NotProven
-from ws_server.federation.introduce import Place, Proven, dial_realm
+from ws_server.federation.handshake import Hello, NotProven
+from ws_server.federation.introduce import Declined, Place, Proven, dial_realm
 from ws_server.federation.reach import Unreachable, read_address
 from ws_server.key import fingerprint
 from ws_server.store import outbox, realms
@@ -33,8 +33,8 @@ MAX_TOLD = 1_000
 class _Seen(Exception):
     """Ends a dial once the key there is proven, before that realm learns who asks."""
 
-    def __init__(self, key: bytes) -> None:
-        self.key = key
+    def __init__(self, listener: Hello) -> None:
+        self.listener = listener
 
 
 async def add(peers: Peers, name: str, address: str, port: int, wanted: str | None) -> Peer:
@@ -46,7 +46,8 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
 
     Raises:
         ChatError: REALM_UNREACHABLE, none answered there as wanted; REALM_EXISTS, the name is
-            another realm's or the realm has another name; FORBIDDEN, it is blocked.
+            another realm's or the realm has another name; FORBIDDEN, it is blocked here;
+            REALM_REFUSED, it answered no.
     """
 
     def judge(key: bytes) -> None:
@@ -63,12 +64,18 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
         host, tls = read_address(address)
         place = Place(host, port, tls)
         proven = await dial_realm(peers, place, peers.adds, judge=judge)
+        listener = proven.transcript.listener
+    except _Seen as seen:
+        listener = seen.listener
+    except Declined as no:
+        raise ChatError(
+            ErrorCode.REALM_REFUSED, f"The realm at {address} {port}: {no}; nothing was added"
+        ) from None
     except (Unreachable, NotProven) as error:
         log.info("no realm added", extra={"realm": name, "why": str(error)})
         raise unreachable(f"{address} {port}") from None
 
     def keep(tx: Connection, now: int) -> KnownRealm:
-        listener = proven.transcript.listener
         return realms.keep(
             tx,
             name=name,
@@ -83,9 +90,10 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
     try:
         known: KnownRealm = await peers.realm.journal.write(keep)
     except BaseException:
-        peers.start(proven.wire.closed())
+        if proven is not None:
+            peers.start(proven.wire.closed())
         raise
-    return await _link(peers, known, proven)
+    return peers.know(known) if proven is None else await _link(peers, known, proven)
 
 
 async def _link(peers: Peers, known: KnownRealm, proven: Proven) -> Peer:
@@ -211,13 +219,13 @@ async def _new_key(peers: Peers, peer: Peer, wanted: str | None) -> bytes:
         )
 
     def judge(key: bytes) -> None:
-        raise _Seen(key)
+        raise _Seen(Hello(known.own_name, key))
 
     try:
         place = Place(known.address, known.port, known.tls)
         await dial_realm(peers, place, peers.adds, judge=judge)
     except _Seen as seen:
-        return seen.key
+        return seen.listener.key
     except (Unreachable, NotProven) as error:
         raise ChatError(
             ErrorCode.REALM_UNREACHABLE,
