@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.rawclient import LIMIT, RawClient
 from tests.realserver import RealServer
+from ws_server import key
 from ws_server.admin import control
 
 
@@ -55,8 +56,6 @@ async def texts(client: RawClient, conversation: str) -> list[str]:
 
 def fingerprint_of(server: RealServer) -> str:
     """Return the fingerprint of a realm's own key."""
-    from ws_server import key
-
     own = key.read(server.data)
     assert own is not None
     return key.fingerprint(own.public_key().public_bytes_raw())
