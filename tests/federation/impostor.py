@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import binascii
 import hashlib
+from types import TracebackType
 from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from tests.rawclient import LIMIT
@@ -28,9 +30,9 @@ def key_of(name: str) -> Ed25519PrivateKey:
 
 
 class Impostor:
-    """One connection to a real realm, dialled in the name of another."""
+    """One connection with a real realm, in the name of another."""
 
-    def __init__(self, socket: ClientConnection, name: str) -> None:
+    def __init__(self, socket: ClientConnection | ServerConnection, name: str) -> None:
         self.socket = socket
         self.name = name
         self.key = key_of(name)
@@ -134,3 +136,62 @@ class Impostor:
 
     async def close(self) -> None:
         await self.socket.close()
+
+
+class Listening:
+    """A realm as a script that is dialled; use it as `async with Listening(name) as there`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.port = 0
+        self.proven = asyncio.Event()
+        """A dialler has sent its proof."""
+        self.go = asyncio.Event()
+        """Until then no proof is answered."""
+        self._links: asyncio.Queue[Impostor] = asyncio.Queue()
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> Listening:
+        self._server = await serve(self._connected, "127.0.0.1", 0, compression=None)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def link(self) -> Impostor:
+        """Return the next connection whose handshake is done."""
+        async with asyncio.timeout(LIMIT):
+            return await self._links.get()
+
+    async def _connected(self, socket: ServerConnection) -> None:
+        impostor = Impostor(socket, self.name)
+        said = orjson.loads(await socket.recv())
+        dialler = Hello(said["name"], *(binascii.a2b_base64(said[f]) for f in ("key", "nonce")))
+        own = Hello(self.name, impostor.public_key)
+        expected = binascii.a2b_base64(said["expects"]) if said.get("expects") else None
+        transcript = Transcript(dialler, own, expected, said["port"], said["scheme"] == "wss")
+        offered = {
+            "version": 1,
+            "name": self.name,
+            "key": encoded(own.key),
+            "nonce": encoded(own.nonce),
+            "signature": encoded(transcript.sign(impostor.key, Role.LISTENER)),
+        }
+        await socket.send(orjson.dumps({"status": "OK", **offered}).decode())
+        proof = orjson.loads(await socket.recv())
+        transcript.check(binascii.a2b_base64(proof["signature"]), Role.DIALLER)
+        self.proven.set()
+        await self.go.wait()
+        await socket.send('{"status":"OK","state":"active"}')
+        impostor.transcript = transcript
+        impostor.seal = Seal(transcript, impostor.key, Role.LISTENER)
+        self._links.put_nowait(impostor)
+        await socket.wait_closed()
