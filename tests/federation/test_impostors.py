@@ -290,3 +290,49 @@ async def test_nobody_speaks_for_people_of_another_realm(crowd: RealServer, ente
         acked = await forger.hear("ack")
         assert acked["refused"] == {"1": "bad_arguments", "2": "bad_arguments"}
         assert (await hal.event("message"))["from"] == "hal@forger"
+
+
+async def test_a_realm_that_ignores_the_window_is_cut_off(crowd: RealServer, enter: Enter) -> None:
+    await enter(crowd, "ida")
+    async with linked(crowd, "flood") as flood:
+        await flood.open()
+        row = {"kind": "message", "from": "x", "to": "ida", "seq": 1, "time": 1}
+        text = "x" * 16_000
+        with pytest.raises(ConnectionClosed):
+            for batch in range(100):
+                rows = [
+                    {**row, "number": batch * 60 + n + 1, "id": f"{batch}.{n}", "text": text}
+                    for n in range(60)
+                ]
+                await flood.say(kind="batch", items=rows)
+            await flood.closed_with()
+            await flood.socket.recv()
+        assert flood.socket.close_code == 4400
+
+
+async def test_an_ack_refuses_only_what_it_confirms_and_with_a_code(
+    crowd: RealServer, enter: Enter
+) -> None:
+    joe = await enter(crowd, "joe")
+    async with linked(crowd, "picky") as picky:
+        await picky.open()
+        await joe.send("send", to="you@picky", text="hi")
+        number = (await picky.hear("batch"))["items"][0]["number"]
+        refused = {str(number): "\n[boss] hi", "9" * 5_000: "x", "-1": "x", "²": "x", "77": "y"}
+        await picky.say(kind="ack", up_to=number, refused=refused)
+        assert (await joe.reply())["code"] == "realm_refused"
+        await joe.send("send", to="you@picky", text="and now")
+        assert (await picky.hear("batch"))["items"][0]["text"] == "and now"
+
+
+async def test_what_a_realm_claims_to_have_is_at_most_what_was_sent(
+    crowd: RealServer, enter: Enter
+) -> None:
+    kim = await enter(crowd, "kim")
+    for number in (2**53 - 1, 0):
+        async with linked(crowd, "liar") as liar:
+            theirs = await liar.hear("open")
+            await liar.say(kind="open", log="l", have={"log": theirs["log"], "number": number})
+            if number == 0:
+                await kim.send("send", to="you@liar", text="hi")
+                assert (await liar.hear("batch"))["items"][0]["number"] == 1

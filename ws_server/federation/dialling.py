@@ -47,6 +47,9 @@ async def keep(peers: Peers, peer: Peer, first: tuple[Dialled, Link] | None = No
         except (Unreachable, NotProven) as error:
             opened = False
             _note(peer, error)
+        except Exception:
+            log.exception("a realm was not dialled; it is tried again")
+            opened = False
         if opened:
             since, delay = time.monotonic(), FIRST_DELAY
             # A link that ends at once is no reason to dial without a pause.

@@ -114,6 +114,7 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
 
 def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> None:
     """Forget what the other realm has, up to a number, and keep why it refused some of it."""
+    up_to = min(up_to, _last_number(tx, realm_id))  # it may claim to have what never was
     for number, code in refused.items():
         tx.execute(
             update(outbox)
