@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from tests.federation.conftest import Enter, Start
 from tests.federation.people import eventually
@@ -98,6 +99,45 @@ async def test_whatever_is_no_realm_is_refused_in_the_same_words(
         return len(os.listdir(f"/proc/{real_server.pid}/fd")) <= files
 
     await eventually(all_closed)
+
+
+GARBAGE: list[str | bytes] = [
+    "",
+    "[]",
+    "OK nice",
+    b"\x00\xff",
+    "x" * 9_000,
+    "x" * (2**20 + 1),
+    '{"status":"OK"}',
+    '{"status":"ERROR"}',
+    '{"status":"ERROR","code":"realm_refused","message":5}',
+    '{"status":"ERROR","code":["x"],"message":"x"}',
+    '{"status":"ERROR","code":"realm_refused","message":"no","self":1,"message_":2}',
+    '{"status":"ERROR","code":"realm_refused","message":"\\n\\u001b[2Jgone"}',
+    '{"status":"OK","version":2,"name":"x","key":"","nonce":"","signature":""}',
+    '{"status":"OK","version":1,"name":5,"key":[],"nonce":{},"signature":null}',
+    '{"status":"OK","version":1,"name":"a b","key":"eA==","nonce":"eA==","signature":"eA=="}',
+    '{"event":"message"}',
+    "[" * 8_000,
+]
+
+
+async def test_whatever_a_websocket_says_that_is_no_realm_is_refused_in_the_same_words(
+    real_server: RealServer, enter: Enter
+) -> None:
+    emil = await enter(real_server, "emil")
+    said = iter(GARBAGE)
+
+    async def connected(socket: ServerConnection) -> None:
+        await socket.recv()
+        await socket.send(next(said))
+        await socket.wait_closed()
+
+    async with serve(connected, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        told = {await refusal(emil, "127.0.0.1", port) for _ in GARBAGE}
+    assert len(told) == 1 and next(said, None) is None
+    assert "Traceback" not in real_server.log and "\x1b[2J" not in real_server.log
 
 
 async def test_neither_redirects_nor_proxies_are_followed(tmp_path: Path) -> None:

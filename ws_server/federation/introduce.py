@@ -20,7 +20,7 @@ from shared.protocol.errors import ChatError
 from shared.protocol.json_dialect import format_request, parse_reply
 from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.spec import Reply, Request
-from shared.protocol.values import BadValue
+from shared.protocol.values import BadValue, in_words
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
 from ws_server.federation.reach import Unreachable
 from ws_server.federation.wire import Dialled
@@ -102,7 +102,7 @@ async def dial_realm(
                 try:
                     opened: LinkOpened = await _ask(wire, proof, LinkOpened)
                 except ChatError as refusal:
-                    raise Declined(f"refused there: {str(refusal.message)[:200]}") from None
+                    raise Declined(_said(refusal)) from None
             except BaseException:
                 peers.start(wire.closed())
                 raise
@@ -119,7 +119,7 @@ async def _ask_who(peers: Peers, wire: Dialled, expected: bytes | None) -> Trans
     try:
         offered: LinkOffered = await _ask(wire, hello, LinkOffered)
     except ChatError as refusal:
-        raise Unreachable(f"refused there: {str(refusal.message)[:200]}") from None
+        raise Unreachable(_said(refusal)) from None
     if offered.version != VERSION:
         raise Unreachable("another version")
     try:
@@ -134,6 +134,11 @@ async def _ask_who(peers: Peers, wire: Dialled, expected: bytes | None) -> Trans
     transcript = Transcript(own, theirs, expected, peers.port, peers.tls)
     transcript.check(signature, Role.LISTENER)
     return transcript
+
+
+def _said(refusal: ChatError) -> str:
+    """Return why the other side refused, in one line that steers no terminal."""
+    return "refused there: " + in_words(" ".join(str(refusal.message)[:200].split()))
 
 
 async def _ask(wire: Dialled, request: Request[Any], kind: type[Reply]) -> Any:
