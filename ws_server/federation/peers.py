@@ -82,7 +82,6 @@ class Peer:
         self.down = asyncio.Event()
         self.down.set()
         self._waiting: dict[int, Confirmed] = {}
-        self._confirming: tuple[int, dict[int, str]] | None = None
         self.keeping: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
 
