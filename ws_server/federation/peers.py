@@ -18,7 +18,7 @@ from shared.protocol.values import fold
 from ws_server.federation.dialling import keep
 from ws_server.federation.handshake import Role, Seal, Transcript
 from ws_server.federation.introduce import HANDSHAKE
-from ws_server.federation.link import Confirmed, Link
+from ws_server.federation.link import BROKEN, Confirmed, Link
 from ws_server.net.session import Outlet
 from ws_server.realm import Realm
 from ws_server.store import outbox, realms
@@ -213,14 +213,16 @@ class Peer:
         self._peers.start(self._confirm(up_to, refused, held or []))
 
     async def _confirm(self, up_to: int, refused: dict[int, str], held: list[Item]) -> None:
-        def forget(tx: Connection, now: int) -> int:
-            outbox.confirm(tx, self.known.id, up_to, refused)
-            return outbox.counts(tx).get(self.known.id, 0)
+        def forget(tx: Connection, now: int) -> tuple[bool, int]:
+            moved = outbox.confirm(tx, self.known.id, up_to, refused)
+            return moved, outbox.counts(tx).get(self.known.id, 0)
 
         try:
-            self.queued = await self._realm.journal.write(forget)
+            moved, self.queued = await self._realm.journal.write(forget)
         except ChatError:
             return  # it is confirmed again, at the latest by the next link
+        if moved and self.queued and self.link is not None:
+            self.link.end(BROKEN, "what waits has new numbers")
         for item in held:
             code = refused[item.number]
             told = self._tell(item.number, "refused", code)
