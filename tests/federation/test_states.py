@@ -206,3 +206,17 @@ async def metrics(server: RealServer) -> dict[str, float]:
     await writer.wait_closed()
     found = re.findall(r'^chat_realm_(\w+)\{realm="beta"\} (\S+)$', text, re.MULTILINE)
     return {name: float(value) for name, value in found if not name.endswith("_created")}
+
+
+@pytest.mark.parametrize("verb", ["block", "remove"])
+async def test_who_is_kept_out_is_closed_with_4503_and_refused_wherever_it_dials_from(
+    server: RealServer, verb: str
+) -> None:
+    name = f"out-{verb}"
+    link = await Impostor.linked(server.url, name)
+    await link.open()
+    await operate(server, f"realm {verb}", name=name)
+    assert await link.closed_with() == 4503
+    with pytest.raises(Refused, match="realm_refused: Your realm"):
+        await Impostor.linked(server.url, name, port=4321)
+    await link.close()

@@ -87,9 +87,10 @@ async def _live(peers: Peers, peer: Peer) -> bool:
     """
     known = peer.known
     assert known.address is not None and known.port is not None
-    peer.count.attempts += 1
     place = Place(known.address, known.port, known.tls)
-    proven = await dial_realm(peers, place, peers.dials, known.public_key)
+    async with peers.dials:
+        peer.count.attempts += 1
+        proven = await dial_realm(peers, place, expected=known.public_key)
     if proven.state != ACTIVE:
         peers.start(proven.wire.closed())
         raise Unreachable("not approved there yet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,15 +75,16 @@ def encoded(content: bytes) -> str:
 async def dial_realm(
     peers: Peers,
     place: Place,
-    turns: asyncio.Semaphore,
+    *,
     expected: bytes | None = None,
     judge: Judge | None = None,
+    turns: asyncio.Semaphore | None = None,
 ) -> Proven:
     """Dial a realm and do the handshake; the caller owns the connection.
 
     Args:
-        turns: How many may dial at once; the wait is part of the time.
         expected: The key it must have; None at the first contact.
+        turns: How many may dial at once, if the wait for that is part of the time.
 
     Raises:
         Unreachable: nobody there speaks this protocol.
@@ -92,7 +94,7 @@ async def dial_realm(
     """
     begun = asyncio.get_running_loop().time()
     try:
-        async with asyncio.timeout(DIAL), turns:
+        async with asyncio.timeout(DIAL), turns or nullcontext():
             wire = await Dialled.open(place.host, place.port, place.tls, peers.public)
             try:
                 transcript = await _ask_who(peers, wire, expected)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import orjson
 
 from shared.protocol.errors import ErrorCode
-from shared.protocol.kinds import IDENTIFIER, SEQ
+from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
 from ws_server.federation.answers import answer
 from ws_server.federation.asks import Asks
@@ -140,7 +140,7 @@ class Link:
         have = body.get("have")
         if not isinstance(have, dict):
             raise Overrun("open says what it has")
-        number = SEQ.from_json(have.get("number"))
+        number = _CLAIM.from_json(have.get("number"))
         confirmed = number if have.get("log") == self._realm.database.epoch else 0
         self._incoming = Incoming(
             self._realm, self._known, self._their_log, self._confirm, self._give_up
@@ -181,6 +181,8 @@ def _code(code: object) -> str:
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ErrorCode.REALM_REFUSED
 
 
+_CLAIM = Number(0, 2**52)
+"""A number that leaves room for as many again, whatever the other side claims to have."""
 _CODE = re.compile("[a-z_]{1,32}")
 Confirmed = Callable[[str, str | None, int], None]
 """Told how a message fared: its state, the code if it was refused, its seq if that is new."""

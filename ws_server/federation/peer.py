@@ -14,7 +14,7 @@ from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError
 from ws_server.federation.handshake import Seal
 from ws_server.federation.introduce import HANDSHAKE
-from ws_server.federation.link import Confirmed, Link
+from ws_server.federation.link import BROKEN, Confirmed, Link
 from ws_server.net.session import Outlet, Session
 from ws_server.store import outbox
 from ws_server.store.messages import Draft
@@ -242,14 +242,16 @@ class Peer:
     async def _confirm(
         self, up_to: int, refused: dict[int, str], held: Sequence[tuple[Own, str]]
     ) -> None:
-        def forget(tx: Connection, now: int) -> int:
-            outbox.confirm(tx, self.known.id, up_to, refused)
-            return outbox.counts(tx).get(self.known.id, 0)
+        def forget(tx: Connection, now: int) -> tuple[bool, int]:
+            moved = outbox.confirm(tx, self.known.id, up_to, refused)
+            return moved, outbox.counts(tx).get(self.known.id, 0)
 
         try:
-            self.queued = await self._realm.journal.write(forget)
+            moved, self.queued = await self._realm.journal.write(forget)
         except ChatError:
             return  # it is confirmed again, at the latest by the next link
+        if moved and self.queued and self.link is not None:
+            self.link.end(BROKEN, "what waits has new numbers")
         for own, code in held:
             told = self._tell(own.id, outbox.REFUSED, code)
             self._peers.announce_delivery(own, code, told)

@@ -64,7 +64,7 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
     try:
         host, tls = read_address(address)
         place = Place(host, port, tls)
-        proven = await dial_realm(peers, place, peers.adds, judge=judge)
+        proven = await dial_realm(peers, place, judge=judge, turns=peers.adds)
         listener = proven.transcript.listener
     except _Seen as seen:
         listener = seen.listener
@@ -225,7 +225,7 @@ async def _new_key(peers: Peers, peer: Peer, wanted: str | None) -> bytes:
 
     try:
         place = Place(known.address, known.port, known.tls)
-        await dial_realm(peers, place, peers.adds, judge=judge)
+        await dial_realm(peers, place, judge=judge, turns=peers.adds)
     except _Seen as seen:
         return seen.listener.key
     except (Unreachable, NotProven) as error:

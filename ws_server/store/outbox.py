@@ -282,9 +282,16 @@ def speaker(name: str, realm: str | None, public_key: bytes | None) -> dict[str,
     return {"name": name, "realm": realm or "", "key": key}
 
 
-def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> None:
-    """Forget what the other realm has, up to a number, and keep why it refused some of it."""
-    up_to = min(up_to, _last_number(tx, realm_id))  # it may claim to have what never was
+def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> bool:
+    """Forget what the other realm has, up to a number, and keep why it refused some of it.
+
+    Returns:
+        Whether it has a number that was never given here: it counts what it had from this realm
+        by another name, with a key it has no more. What waits then has new numbers, above that.
+    """
+    if up_to > _last_number(tx, realm_id):
+        _shift(tx, realm_id, up_to)
+        return True
     for number, code in refused.items():
         this = and_(outbox.c.realm_id == realm_id, outbox.c.number == number)
         _refuse(tx, this, code)
@@ -298,6 +305,14 @@ def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) 
         .where(realms.c.id == realm_id, realms.c.confirmed < up_to)
         .values(confirmed=up_to)
     )
+    return False
+
+
+def _shift(tx: Connection, realm_id: int, by: int) -> None:
+    """Add to the numbers of all rows of a realm, at least the highest of them, so none meet."""
+    moved = update(outbox).where(outbox.c.realm_id == realm_id)
+    tx.execute(moved.values(number=outbox.c.number + by))
+    tx.execute(update(realms).where(realms.c.id == realm_id).values(confirmed=by))
 
 
 def renumber(tx: Connection, realm_id: int, other_id: int) -> None:
@@ -309,10 +324,8 @@ def renumber(tx: Connection, realm_id: int, other_id: int) -> None:
     theirs = _last_number(tx, other_id)
     last = max(theirs, _last_number(tx, realm_id))
     if theirs:
-        moved = update(outbox).where(outbox.c.realm_id == realm_id)
-        tx.execute(moved.values(number=outbox.c.number + last))
-    for id in (realm_id, other_id) if theirs else (other_id,):
-        tx.execute(update(realms).where(realms.c.id == id).values(confirmed=last))
+        _shift(tx, realm_id, last)
+    tx.execute(update(realms).where(realms.c.id == other_id).values(confirmed=last))
 
 
 def refuse_all(tx: Connection, realm_id: int, code: str) -> None:
