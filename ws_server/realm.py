@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
+from shared.protocol.commands.files import SendFile, Upload
 from shared.protocol.commands.history import History, Read, Received
 from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
@@ -24,9 +25,10 @@ from ws_server.store.journal import Journal
 from ws_server.store.realms import unknown_realm
 
 if TYPE_CHECKING:
+    from ws_server.federation.contents import Contents
     from ws_server.federation.peers import Peers
 
-OVER_REALMS = frozenset((Send, Inbox, ListPc, History, Read, Received))
+OVER_REALMS = frozenset((Send, SendFile, Upload, Inbox, ListPc, History, Read, Received))
 """The commands that may name people of other realms."""
 
 
@@ -45,10 +47,13 @@ class Realm:
     pieces: Pieces
     max_file: int
     max_user_files: int
+    max_realm_files: int
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
     links: Peers = field(init=False)
     """The other realms."""
+    contents: Contents = field(init=False)
+    """The contents of files that come from them."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
     home: str = ""

@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.kinds import KEY, LOCAL_NAME, MESSAGE_TEXT, Number
+from shared.protocol.kinds import KEY, LOCAL_NAME, Number
 from shared.protocol.values import Address, BadValue, fold
+from ws_server.federation import attachments
 from ws_server.handlers.messages import announce
 from ws_server.realm import Realm
 from ws_server.store import realms, users
@@ -106,6 +107,9 @@ class Incoming:
             except BadValue:
                 refused[last] = ErrorCode.BAD_ARGUMENTS
                 continue
+            except ChatError as error:
+                refused[last] = error.code
+                continue
             draft.origin = last
             draft.done = self._done
             drafts.append(draft)
@@ -158,15 +162,21 @@ class Incoming:
 
         Raises:
             BadValue: it is none that could ever be taken.
+            ChatError: TOO_LARGE, its file is too large for this realm.
         """
         if item.get("kind") != "message":
             raise BadValue("no kind known here")
         sender = LOCAL_NAME.from_json(item.get("from"))
         id = KEY.from_json(item.get("id"))
+        text, file = attachments.content(item)
+        attachments.check_size(file, self._realm.max_file)
         return Draft(
             self._senders[fold(sender)],
             Address(LOCAL_NAME.from_json(item.get("to"))),
-            MESSAGE_TEXT.from_json(item.get("text")),
+            text,
+            file,
+            source=self._realm_id,
+            quota=self._realm.max_realm_files,
             # The key makes a row that comes twice, after a cut or a restored backup, come once.
             key=id,
             id=id,

@@ -258,6 +258,7 @@ class Peers:
                 draft.seq,
                 draft.time,
                 draft.text,
+                draft.file,
             )
             if told is not None:
                 if peer.up:

@@ -25,8 +25,9 @@ from ws_server.context import Context, handles
 from ws_server.net.file_lane import FileLane
 from ws_server.net.session import Session
 from ws_server.realm import Realm
-from ws_server.store import conversations, files, messages
+from ws_server.store import conversations, fetches, files, messages
 from ws_server.store.blobs import Blobs
+from ws_server.store.fetches import Away
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.messages import Draft, new_id
 
@@ -36,6 +37,8 @@ TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""
 CHUNK = 128 * 1024
 """Raw bytes asked for in one `chunk`: 171 KiB of base64."""
+ASK_AGAIN = 2.0
+"""Seconds after which to ask again for a content that is on its way from another realm."""
 
 
 @handles(SendFile)
@@ -150,7 +153,14 @@ def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
 
 @handles(GetFile)
 async def getfile(ctx: Context, request: GetFile) -> FileOffered:
-    file = await ctx.realm.database.read(files.readable, ctx.user.id, request.file)
+    user_id = ctx.user.id
+
+    def ask(tx: Connection) -> tuple[StoredFile, Away | None]:
+        return files.readable(tx, user_id, request.file), fetches.away(tx, request.file)
+
+    file, away = await ctx.realm.database.read(ask)
+    if away is not None:
+        raise not_here(file, away)
     if request.offset >= file.size:
         raise ChatError(
             ErrorCode.CONFLICT, f"The offset must be below {file.size}", offset=file.size
@@ -168,8 +178,34 @@ def choose(ctx: Context, request: Files) -> FilesMode:
     return FilesMode(request.mode)
 
 
-def push_file(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
-    """Send a file's content behind its message to those sessions that take files."""
+def not_here(file: StoredFile, away: Away) -> ChatError:
+    """Return the refusal for a file whose content another realm has."""
+    if away.given_up:
+        return ChatError(
+            ErrorCode.UNKNOWN_FILE,
+            f"{away.realm} did not send the content of {file.name}; ask for it to be sent again",
+        )
+    return ChatError(
+        ErrorCode.UNAVAILABLE,
+        f"{file.name} is still on its way from {away.realm}; ask again soon",
+        retry_after=ASK_AGAIN,
+    )
+
+
+def push_file(realm: Realm, draft: Draft, sessions: Iterable[Session]) -> None:
+    """Send the content of a message's file behind it to those sessions that take files."""
+    file = draft.file
+    if file is None:
+        return
+    if draft.awaited:
+        assert draft.source is not None
+        realm.contents.expect(draft.source, file, sessions)
+    else:
+        push_content(realm, file, sessions)
+
+
+def push_content(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
+    """Send a content that is here to those sessions that take files."""
     if file.size <= MAX_PUSHED:
         for session in sessions:
             if session.takes_files:

@@ -37,6 +37,11 @@ def refused_there(draft: Draft, code: str) -> ChatError:
     to = conversation.address(draft.sender)
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
+    if code == ErrorCode.TOO_LARGE:
+        return ChatError(
+            ErrorCode.TOO_LARGE,
+            f"The realm of {to} has no room for this file: it limits one, and all from this realm",
+        )
     return ChatError(ErrorCode.REALM_REFUSED, f"The realm of {to} refused the message: {code}")
 
 
@@ -72,5 +77,4 @@ def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
             draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, group_name
         )
         realm.hub.publish(own, (sender,), session)
-    if draft.file is not None:
-        push_file(realm, draft.file, realm.hub.reached(conversation.members, session))
+    push_file(realm, draft, realm.hub.reached(conversation.members, session))

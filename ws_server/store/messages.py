@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, tuple_
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import conversations, files, outbox
+from ws_server.store import conversations, fetches, files, outbox
 from ws_server.store.bulk import insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
@@ -59,7 +59,11 @@ class Draft:
     file: StoredFile | None = None
     key: str | None = None
     quota: int = 0
-    """Bytes that all files of the sender may have together, if it carries one."""
+    """Bytes that all files of the sender, or of its realm, may have together, if it carries one."""
+    source: int | None = None
+    """The other realm that has the content of its file."""
+    awaited: bool = False
+    """The content is not here yet."""
     stored: int = 0
     """Bytes of content that were stored for this message alone."""
     upload: str | None = None
@@ -140,7 +144,7 @@ def write(
                 if id_step[1] != conversation.version:
                     raise Stale
             if draft.file is not None:
-                files.add(tx, draft.file, conversation.id, draft.sender, draft.upload, draft.quota)
+                _keep_file(tx, draft, draft.file, conversation.id, now)
         except ChatError as error:
             draft.error = error.with_traceback(None)
             if draft.key is not None:
@@ -175,6 +179,16 @@ def write(
         outbox.add_messages(tx, remote, now)
     for draft, first in repeats:
         _repeat(draft, first)
+
+
+def _keep_file(
+    tx: Connection, draft: Draft, file: StoredFile, conversation_id: int, now: int
+) -> None:
+    sender, quota = draft.sender, draft.quota
+    if draft.source is None:
+        files.add(tx, file, conversation_id, sender, draft.upload, quota)
+    else:
+        draft.awaited = fetches.keep(tx, file, conversation_id, sender, draft.source, quota, now)
 
 
 def reload(tx: Connection, drafts: list[Draft]) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, and_, delete, func, select, update
 
 from ws_server.store import bulk
-from ws_server.store.schema import conversations, messages, outbox, realms, users
+from ws_server.store.files import FILE, StoredFile
+from ws_server.store.schema import conversations, files, messages, outbox, realms, users
 from ws_server.store.users import WITH_REALMS, address_of
 
 if TYPE_CHECKING:
@@ -40,10 +41,11 @@ class Item:
     seq: int
     time: int
     text: str
+    file: StoredFile | None = None
 
     def on_link(self) -> dict[str, Any]:
         """Return the row as a link carries it."""
-        return {
+        row = {
             "number": self.number,
             "kind": MESSAGE,
             "id": self.id,
@@ -53,6 +55,9 @@ class Item:
             "time": self.time,
             "text": self.text,
         }
+        if self.file is not None:
+            row["file"] = self.file.on_link()
+        return row
 
 
 def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
@@ -96,6 +101,7 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             m.seq,
             m.time,
             m.text,
+            *FILE,
         )
         .select_from(
             outbox.join(messages, and_(m.conversation_id == o.conversation_id, m.seq == o.seq))
@@ -104,12 +110,18 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             .join(
                 other, and_(other.c.realm_id == realm_id, other.c.id.in_((c.low_user, c.high_user)))
             )
+            .outerjoin(files, files.c.id == m.file_id)
         )
         .where(o.realm_id == realm_id, o.number > after, o.refused.is_(None))
         .order_by(o.number)
         .limit(limit)
     )
-    return [Item(*row) for row in rows]
+    found: list[Item] = []
+    for row in rows:
+        fields: Sequence[Any] = row
+        item, file = fields[: -len(FILE)], fields[-len(FILE) :]
+        found.append(Item(*item, StoredFile(*file) if file[0] is not None else None))
+    return found
 
 
 def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> None:
