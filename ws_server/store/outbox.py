@@ -118,9 +118,10 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
     )
     found: list[Item] = []
     for row in rows:
-        fields: Sequence[Any] = row
-        item, file = fields[: -len(FILE)], fields[-len(FILE) :]
-        found.append(Item(*item, StoredFile(*file) if file[0] is not None else None))
+        fields: list[Any] = list(row)
+        file = fields[-len(FILE) :]
+        fields[-len(FILE) :] = [None if file[0] is None else StoredFile(*file)]
+        found.append(Item(*fields))
     return found
 
 
