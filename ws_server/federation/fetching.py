@@ -36,9 +36,10 @@ MAX_WINDOW = 16.0
 """Pieces asked for and not yet on disk."""
 TARGET = 0.1
 """Seconds that a piece may wait for others; the window shrinks above."""
-MAX_POSTPONED = 500
 FIRST_DELAY, MAX_DELAY = 1.0, 60.0
 """Seconds before a realm is asked again for what it has not got yet itself."""
+MAX_RESTING = 500
+"""Contents that may rest so; more of them are asked for sooner."""
 PAUSE = 2.0
 """Seconds before it is tried again after the store or the disk failed."""
 
@@ -86,8 +87,10 @@ class Fetching:
         """Contents of which a thread may be writing, so that nobody else may."""
         self._ended: set[str] = set()
         """Contents that ended while the table was being read."""
-        self._postponed: dict[str, tuple[float, float]] = {}
-        """When to ask again for a hash, and the delay that was."""
+        self._resting: set[str] = set()
+        """Contents that the other realm has not got yet itself."""
+        self._delays: dict[str, float] = {}
+        """Seconds for which they rested the last time."""
         self._wants: deque[Want] = deque()
         self._unwritten = 0
         self._window = 2.0
@@ -109,7 +112,8 @@ class Fetching:
         self._say = say
         self._name = name
         self._window, self._fastest = 2.0, float("inf")
-        self._postponed.clear()
+        self._resting.clear()
+        self._delays.clear()
         self.wake()
 
     def end(self, say: Callable[..., None]) -> None:
@@ -149,7 +153,7 @@ class Fetching:
         elif not part.dropped:
             self._drop(part)
             if kind == LATER:
-                self._postpone(sha256)
+                self._rest(sha256)
             elif kind == GONE:
                 self._realm.links.start(self._fail(part.fetch, fetches.MAX_ATTEMPTS, "is gone"))
         self._fill()
@@ -179,15 +183,20 @@ class Fetching:
         if self._parts.get(part.fetch.sha256) is part:
             del self._parts[part.fetch.sha256]
 
-    def _postpone(self, sha256: str) -> None:
-        _, before = self._postponed.pop(sha256, (0.0, FIRST_DELAY / 2))
-        delay = min(MAX_DELAY, before * 2)
+    def _rest(self, sha256: str) -> None:
+        delay = min(MAX_DELAY, self._delays.pop(sha256, FIRST_DELAY / 2) * 2)
+        self._delays[sha256] = delay
+        if len(self._delays) > MAX_RESTING:
+            oldest = next(iter(self._delays))
+            del self._delays[oldest]
+            self._resting.discard(oldest)
+        self._resting.add(sha256)
         wait = delay * random.uniform(0.7, 1.3)
-        loop = asyncio.get_running_loop()
-        self._postponed[sha256] = (loop.time() + wait, delay)
-        if len(self._postponed) > MAX_POSTPONED:
-            del self._postponed[next(iter(self._postponed))]
-        loop.call_later(wait, self.wake)
+        asyncio.get_running_loop().call_later(wait, self._rested, sha256)
+
+    def _rested(self, sha256: str) -> None:
+        self._resting.discard(sha256)
+        self.wake()
 
     # Asking
 
@@ -205,11 +214,9 @@ class Fetching:
             self._reading = False
 
     async def _open(self) -> None:
-        now = asyncio.get_running_loop().time()
-        resting = [sha256 for sha256, (until, _) in self._postponed.items() if until > now]
         self._ended.clear()
         found: list[Fetch] = await self._realm.database.read(
-            fetches.chosen, self._realm_id, resting, MAX_OPEN
+            fetches.chosen, self._realm_id, list(self._resting), MAX_OPEN
         )
         wanted = {fetch.sha256 for fetch in found}
         for sha256, part in list(self._parts.items()):
@@ -295,7 +302,7 @@ class Fetching:
         await self._realm.journal.write(note)
         self._drop(part)
         self._ended.add(fetch.sha256)
-        self._postponed.pop(fetch.sha256, None)
+        self._delays.pop(fetch.sha256, None)
         self._came(fetch.realm_id, fetch.sha256, True)
 
     async def _fail(self, fetch: Fetch, attempts: int, why: str) -> None:
