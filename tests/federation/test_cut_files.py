@@ -13,7 +13,7 @@ from tests.federation.two_realms import TwoRealms, fetched, parts, pending, unti
 from tests.system.transfers import announced, encoded, go_on, noise, received, sha256_of
 
 SIZE = 40_000_000
-CUTS = 4
+CUTS = 3
 
 
 @pytest.mark.parametrize("seed", [1, 2])

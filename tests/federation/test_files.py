@@ -89,6 +89,16 @@ async def test_20_mb_by_upload_are_on_their_way_and_then_there(pair: TwoRealms) 
     assert sha256_of(await fetched(ana, sent["file"])) == sha256_of(content)
 
 
+async def test_the_realm_that_was_dialled_gives_as_well(pair: TwoRealms) -> None:
+    ana, ana_is, bea, bea_is = await pair.two()
+    content = noise(3 * MIB)
+    assert (await ana.ask("send", to=f"{bea_is}@beta", text="hi"))["state"] == "delivered"
+    await go_on(bea, announced(f"{ana_is}@alpha", content), content)
+    assert sha256_of(await received(ana, (await ana.event("message"))["file"])) == (
+        sha256_of(content)
+    )
+
+
 async def test_texts_and_files_keep_their_order(pair: TwoRealms) -> None:
     """Contract 5: `seq` is the only order, and a file has its place in it at once."""
     ana, ana_is, bea, bea_is = await pair.two()
