@@ -243,10 +243,11 @@ class Fetching:
                 if self._timer is None:
                     self._timer = loop.call_at(self._next_at, self._fill_again)
                 return
-            self._next_at = now + PIECE / RATE
             self._wants.append(Want(part, part.asked, now))
             self._say(kind=WANT, sha256=part.fetch.sha256, offset=part.asked)
-            part.asked = min(part.fetch.size, part.asked + PIECE)
+            size = min(PIECE, part.fetch.size - part.asked)
+            part.asked += size
+            self._next_at = now + size / RATE
             self._turn += 1
             self._served[part.fetch.sender_id] = self._turn
 
@@ -284,7 +285,8 @@ class Fetching:
             self._drop(part)
             asyncio.get_running_loop().call_later(PAUSE, self.wake)
         else:
-            if part.dropped:
+            # Not after each of many: the table is read again when half of them have ended.
+            if len(self._parts) < MAX_OPEN // 2:
                 self.wake()
         finally:
             self._writing.discard(fetch.sha256)
@@ -314,7 +316,9 @@ class Fetching:
         try:
             given_up: bool = await self._realm.journal.write(note)
         except ChatError:
-            given_up = False  # it will come to nothing again, and be counted then
+            # It will come to nothing again, and be counted then.
+            asyncio.get_running_loop().call_later(PAUSE, self.wake)
+            return
         log.warning(
             "a content from another realm %s%s",
             why,

@@ -80,7 +80,7 @@ class Giving:
                 await self._outlet.room()
                 self._wants.popleft()
                 self._say(**answer)
-                await asyncio.sleep(PIECE / RATE)
+                await asyncio.sleep(len(answer.get("data", "")) * 3 / 4 / RATE)
         finally:
             self._task = None
 

@@ -146,7 +146,8 @@ files = Table(
     Column("type", Text, nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
     # The other realm that sent the message, and has the content; null if it was stored here.
-    Column("realm_id", ForeignKey("realms.id"), index=True),
+    Column("realm_id", ForeignKey("realms.id")),
+    Index(None, "realm_id", "sha256", "size"),  # the size for the sum of all from a realm
 )
 
 # Contents that other realms have announced and that are not here yet.

@@ -73,7 +73,9 @@ def upgrade() -> None:
     with op.batch_alter_table("files") as files:
         files.add_column(sa.Column("realm_id", _ID, nullable=True))
         files.create_foreign_key(op.f("fk_files_realm_id"), "realms", ["realm_id"], ["id"])
-        files.create_index(op.f("ix_files_realm_id"), ["realm_id"], unique=False)
+        files.create_index(
+            op.f("ix_files_realm_id_sha256_size"), ["realm_id", "sha256", "size"], unique=False
+        )
     op.create_table(
         "fetches",
         sa.Column("realm_id", _ID, nullable=False),
