@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.federation.two_realms import pending
+from tests.federation.two_realms import cut, pending
 from tests.rawclient import LIMIT, RawClient
 from tests.realserver import RealServer
 from ws_server.federation.handshake import Hello, Role, Seal, Transcript
@@ -52,7 +52,7 @@ class HandmadeRealm:
     async def dial(self, server: RealServer) -> None:
         """Dial, do the handshake and exchange `open`."""
         self.kept.clear()
-        self._socket = await connect(server.url, proxy=None, compression=None)
+        self._socket = await connect(server.url, proxy=None, compression=None, max_queue=None)
         own = Hello(self.name, self.key.public_key().public_bytes_raw())
         offered = await self._ask(
             command="link",
@@ -187,4 +187,4 @@ class Stage:
         for realm in self._realms:
             await realm.hang_up()
         for client in self._people:
-            await client.close()
+            await cut(client)

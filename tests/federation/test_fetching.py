@@ -6,8 +6,6 @@ import asyncio
 import re
 from typing import Any
 
-import pytest
-
 from tests.federation.handmade import BROKEN, PIECE, Stage, described
 from tests.federation.two_realms import fetched, parts, pending
 from tests.rawclient import LIMIT, RawClient
@@ -25,28 +23,27 @@ async def given_up(client: RawClient, file: dict[str, Any]) -> dict[str, Any]:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"name": "../.."},
-        {"name": "x" * 256},
-        {"name": 7},
-        {"size": 0},
-        {"size": "9"},
-        {"size": True},
-        {"size": 2**60},
-        {"type": "no type"},
-        {"type": "text/html\r\nx: y"},
-        {"sha256": "F" * 64},
-        {"sha256": None},
-    ],
-)
-async def test_a_malformed_file_is_refused_and_the_rest_flows_on(
-    stage: Stage, changed: dict[str, Any]
-) -> None:
+MALFORMED: list[dict[str, Any]] = [
+    {"name": "../.."},
+    {"name": "x" * 256},
+    {"name": 7},
+    {"size": 0},
+    {"size": "9"},
+    {"size": True},
+    {"size": 2**60},
+    {"type": "no type"},
+    {"type": "text/html\r\nx: y"},
+    {"sha256": "F" * 64},
+    {"sha256": None},
+]
+
+
+async def test_a_malformed_file_is_refused_and_the_rest_flows_on(stage: Stage) -> None:
     bob = await stage.sign_in("bob")
     mallory = await stage.linked()
-    assert await mallory.send("bob", file=described(b"x", **changed)) == "bad_arguments"
+    for changed in MALFORMED:
+        refused = await mallory.send("bob", file=described(b"x", **changed))
+        assert refused == "bad_arguments", changed
     assert await mallory.send("bob", file="x.bin") == "bad_arguments"
     assert await mallory.send("bob", file=described(b"x"), text="and more") == "bad_arguments"
     assert await mallory.send("bob", text="hi") is None
@@ -135,26 +132,25 @@ async def test_later_is_asked_again(stage: Stage) -> None:
     assert await received(bob, (await bob.event("message"))["file"]) == b"content"
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {"kind": "piece", "sha256": "f" * 64, "offset": 0, "data": "eA==", "last": True},
-        {"kind": "gone", "sha256": "f" * 64},
-        {"kind": "later"},
-        {"kind": "piece", "sha256": sha256_of(b"asked"), "offset": 1, "data": "eA==", "last": True},
-        {"kind": "piece", "sha256": sha256_of(b"asked"), "offset": 0, "data": "?", "last": True},
-        {"kind": "piece", "sha256": sha256_of(b"asked"), "offset": 0, "last": True},
-    ],
-)
-async def test_an_answer_to_what_was_not_asked_ends_the_link(
-    stage: Stage, answer: dict[str, Any]
-) -> None:
+_ASKED = {"sha256": sha256_of(b"asked"), "offset": 0}
+NOT_ASKED: list[dict[str, Any]] = [
+    {"kind": "piece", "sha256": "f" * 64, "offset": 0, "data": "eA==", "last": True},
+    {"kind": "gone", "sha256": "f" * 64},
+    {"kind": "later"},
+    {"kind": "piece", **_ASKED, "offset": 1, "data": "eA==", "last": True},
+    {"kind": "piece", **_ASKED, "data": "?", "last": True},
+    {"kind": "piece", **_ASKED, "last": True},
+]
+
+
+async def test_an_answer_to_what_was_not_asked_ends_the_link(stage: Stage) -> None:
     await stage.sign_in("bob")
-    mallory = await stage.linked()
-    assert await mallory.send("bob", file=described(b"asked")) is None
-    await mallory.hear("want")
-    await mallory.say(**answer)
-    assert await mallory.closed() == BROKEN
+    for number, answer in enumerate(NOT_ASKED):
+        mallory = await stage.linked(f"mallory{number}")
+        assert await mallory.send("bob", file=described(b"asked")) is None
+        await mallory.hear("want")
+        await mallory.say(**answer)
+        assert await mallory.closed() == BROKEN, answer
     assert "Traceback" not in stage.beta.log
 
 
