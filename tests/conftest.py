@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cluster import Cluster, missing
 from tests.realserver import RealServer
 
 pytest_plugins = ["tests.skips"]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """PostgreSQL for all tests of this process."""
+    if why := missing():
+        pytest.skip(why)
+    made = Cluster()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_kind(request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """What gives the URL of an empty database, in a folder if it is a file.
+
+    A test that asks for this, or for `database_url`, runs once with each kind.
+    """
+    if request.param == "sqlite":
+        return lambda folder: f"sqlite:///{folder / 'chat.db'}"
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return lambda folder: cluster.fresh_realm()
+
+
+@pytest.fixture
+def database_url(database_kind: Callable[[Path], str], tmp_path: Path) -> str:
+    """The URL of an empty database of one test."""
+    return database_kind(tmp_path)
 
 
 @pytest.fixture

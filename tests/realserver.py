@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -18,6 +18,9 @@ START_LIMIT = 30.0
 
 class RealServer:
     """`python -m ws_server` on a free port, its data and log below `folder`."""
+
+    program: Sequence[str] = (sys.executable, "-m", "ws_server")
+    cwd = ROOT
 
     def __init__(
         self, folder: Path, *options: str, environment: Mapping[str, str] | None = None
@@ -49,11 +52,11 @@ class RealServer:
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "ws_server", "--host", "127.0.0.1"),
+                    *(*self.program, "--host", "127.0.0.1"),
                     *("--port", str(self.port), "--data", str(self.data)),
                     *("--realm", "alpha", "--rate-limits", "off", *self.options),
                 ],
-                cwd=ROOT,
+                cwd=self.cwd,
                 env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -16,11 +16,12 @@ SOURCES = ["shared", "ws_server", "flet_app", "terminal_app"]
 MAX_LINES = 400
 
 WAITING = "asyncio socket socketserver selectors ssl threading subprocess websockets http".split()
-DATABASES = "sqlalchemy alembic sqlite3".split()
+DATABASES = "sqlalchemy alembic sqlite3 asyncpg".split()
 
 MAY_NOT_IMPORT = {
     "shared": ["ws_server", "flet_app", "terminal_app", *DATABASES],
     "shared.protocol": ["shared.client", *WAITING],
+    "shared.client.positions": WAITING,
     "flet_app": ["ws_server", "terminal_app", "websockets", *DATABASES],
     "flet_app.state": ["flet"],
     "terminal_app": ["ws_server", "flet_app", "websockets", *DATABASES],
@@ -40,6 +41,7 @@ MAY_NOT_IMPORT = {
 
 ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
+    "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
     "cryptography": ["ws_server.key", "ws_server.realm", "ws_server.federation"],
     "prometheus_client": ["ws_server.metrics"],
     "pydantic": ["ws_server.settings"],
@@ -52,6 +54,8 @@ ONLY_IMPORTED_BY = {
     "ws_server.metrics": ["ws_server.app"],
     "ws_server.net.connection": ["ws_server.net.listener"],
     "ws_server.net.listener": ["ws_server.app", "ws_server.net.connection"],
+    "ws_server.store.postgresql": ["ws_server.store.database"],
+    "ws_server.store.sqlite": ["ws_server.store.database"],
 }
 """What begins with the left is imported only by what begins with one of the right."""
 

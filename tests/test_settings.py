@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from shared.protocol.values import NAME
+from tests.realserver import ROOT
 from ws_server import settings as settings_module
 from ws_server.settings import Settings, SettingsRefused, add_arguments, host_name, load, split
 
@@ -48,6 +50,15 @@ def test_every_flag_of_the_contract_is_an_option_with_a_description() -> None:
         assert f"--{flag} " in text or f"--{flag}\n" in text or f"--{flag}]" in text
     assert {name.replace("_", "-") for name in Settings.model_fields} >= set(FLAGS)
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_page_on_settings_explains_each_and_no_other() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = page.split("## Settings\n")[1].split("\n## ")[0]
+    first = "".join(re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE))
+    assert sorted(re.findall(r"`--([\w-]+)`", first)) == sorted(
+        name.replace("_", "-") for name in Settings.model_fields
+    )
 
 
 def test_the_command_line_goes_before_the_environment_and_that_before_the_file(

@@ -6,10 +6,13 @@ import asyncio
 import errno
 import fcntl
 import logging
+import math
 import os
 import resource
+import shutil
 import signal
 import ssl
+import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,7 @@ from typing import IO
 
 from sqlalchemy import Connection, update
 
-from ws_server import key
+from ws_server import __version__, key
 from ws_server.admin.control import ControlSocket
 from ws_server.federation.contents import Contents
 from ws_server.federation.peers import Peers
@@ -27,7 +30,7 @@ from ws_server.metrics import Metrics
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
 from ws_server.passwords import Passwords
-from ws_server.realm import Realm
+from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings, split
 from ws_server.store import fetches, files
 from ws_server.store.blobs import Blobs
@@ -69,6 +72,16 @@ def lock_folder(data: Path) -> IO[str]:
 def holds_realm(data: Path) -> bool:
     """Tell whether a realm was ever opened on this folder."""
     return (data / "blobs").is_dir()
+
+
+def expect_realm(data: Path) -> None:
+    """Refuse a folder on which no realm was ever opened.
+
+    Raises:
+        Refused: that is so.
+    """
+    if not holds_realm(data):
+        raise Refused(f"{data.resolve()} holds no realm; name its data folder with --data")
 
 
 def database_url(settings: Settings) -> str:
@@ -166,7 +179,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         trusted_proxies=settings.networks,
     )
     stack.push_async_callback(listener.close)
-    measure(metrics, realm, gate, listener)
+    measure(metrics, settings, realm, gate, listener)
     try:
         port = await listener.open(settings.hosts, settings.port, tls)
     except OSError as error:
@@ -175,6 +188,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"Cannot listen on --host {settings.host} --port {settings.port}: "
             f"{error.strerror or error}{hint}"
         ) from error
+    realm.serving = Serving(settings.host, port, tls is not None, time.time())
     stack.push_async_callback(realm.links.close)
     await realm.links.open(port, tls is not None)
     control = ControlSocket(realm, settings.data)
@@ -230,16 +244,46 @@ async def keep_house(realm: Realm) -> None:
             log.exception("housekeeping failed; it is tried again in an hour")
 
 
-def measure(metrics: Metrics, realm: Realm, gate: Gate, listener: Listener) -> None:
-    """Say what /metrics shows."""
+def measure(
+    metrics: Metrics, settings: Settings, realm: Realm, gate: Gate, listener: Listener
+) -> None:
+    """Say what /metrics shows; docs/observability.md explains it."""
+    metrics.info("this realm and its server", {"realm": realm.name, "version": __version__})
     metrics.gauge("connections", "open WebSocket connections", lambda: listener.websockets)
     metrics.gauge("users", "users with at least one session", lambda: realm.hub.users)
     metrics.counter("commands", "frames received from clients", lambda: gate.commands)
-    metrics.counter("errors", "commands that were refused", lambda: gate.errors)
+    metrics.counter_by("code", "errors", "commands that were refused", lambda: gate.refused)
     metrics.counter("events", "events handed to sessions", lambda: realm.hub.events)
     metrics.counter("commits", "transactions on disk", lambda: realm.journal.commits)
     metrics.counter("entries", "changes in those transactions", lambda: realm.journal.entries)
     metrics.gauge("journal_waiting", "changes not yet begun", lambda: realm.journal.waiting)
+    metrics.counter("failed_commits", "transactions lost", lambda: realm.journal.failed_commits)
+    metrics.histogram("commit_seconds", "from begin to disk", realm.journal.commit_seconds)
+    metrics.histogram("push_seconds", "from disk to the sockets", realm.journal.push_seconds)
+    metrics.gauge("reads_waiting", "questions without a reader", lambda: realm.database.waiting)
+    metrics.gauge("passwords_waiting", "passwords to be hashed", lambda: realm.passwords.waiting)
+    metrics.counter_by("by", "closed", "WebSockets that ended", lambda: listener.closed)
+    metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
+    metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
+    metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
+
+
+def size_of(url: str) -> int:
+    """Return the bytes of a database and its write-ahead log; 0 if it is in no file."""
+    size = 0
+    if path := url.partition("sqlite:///")[2]:
+        for file in (path, f"{path}-wal"):
+            with suppress(OSError):
+                size += os.stat(file).st_size
+    return size
+
+
+def free_space(folder: Path) -> float:
+    """Return the bytes that may still be written there; NaN if the folder is gone."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return math.nan
 
 
 async def run(settings: Settings) -> None:

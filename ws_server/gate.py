@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call
@@ -20,15 +20,17 @@ from shared.protocol.commands.files import Chunk
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
-from ws_server.context import HANDLERS, Answer, Context, Outcome
+from ws_server.context import HANDLERS, Abroad, Answer, Context, Outcome
 from ws_server.federation.handshake import Transcript
 from ws_server.federation.peers import DOUBLE
-from ws_server.handlers.messages import announce, answer, refused_there
+from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session
+from ws_server.publications import announce
 from ws_server.realm import Realm
 from ws_server.store.database import ASKER
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
+from ws_server.store.outbox import QUEUED
 from ws_server.store.realms import KnownRealm
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,8 @@ class Gate:
         self._realm = realm
         self._tasks: set[asyncio.Task[None]] = set()
         self.commands = 0
-        self.errors = 0
+        self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
+        """How many commands were refused, by code."""
 
     def receive(self, session: Session, frame: bytes) -> None:
         """Take one text frame.
@@ -178,9 +181,7 @@ class Gate:
             result = registration.handler(Context(self._realm, session), request)
             if isinstance(result, Awaitable):
                 session.busy = True
-                task = asyncio.get_running_loop().create_task(self._wait_for(session, call, result))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._start(self._wait_for(session, call, result))
             else:
                 waits = self._answer(session, call, result)
                 session.busy = waits and not registration.journaled
@@ -193,6 +194,21 @@ class Gate:
         except Exception:
             self._refuse(session, call, self._bug(call))
         return True
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
+        """Reply when another realm has answered; later replies may pass this one."""
+        ASKER.set(session.account.id if session.account else session.address)
+        try:
+            self._reply(session, call, await answering)
+        except ChatError as error:
+            self._refuse(session, call, error)
+        except Exception:
+            self._refuse(session, call, self._bug(call))
 
     def _heard(self, session: Session, call: Call) -> None:
         if not session.pinned:
@@ -219,6 +235,9 @@ class Gate:
         if isinstance(result, Reply):
             self._reply(session, call, result)
             return False
+        if isinstance(result, Abroad):
+            self._start(self._ask_abroad(session, call, result.reply))
+            return False
         if type(result) is Draft:
             result.cached = self._realm.cache.get(result.sender, result.target)
         result.origin = (session, call)
@@ -238,31 +257,37 @@ class Gate:
         if entry.error is not None:
             self._refuse(session, call, entry.error)
         elif type(entry) is Draft:
-            if entry.outgoing:
-                # Later replies may pass this one, which waits for another realm's answer.
-                self._realm.links.deliver(entry, partial(self._delivered, session, call, entry))
-            else:
+            if entry.duplicate or entry.state != QUEUED:
                 self._reply(session, call, answer(entry, call.request))
             if not entry.duplicate:
-                announce(self._realm, entry, session)
+                if entry.seq:
+                    announce(self._realm, entry, session)
+                if entry.outgoing:
+                    # Later replies may pass this one, which waits for another realm's answer.
+                    told = partial(self._delivered, session, call, entry)
+                    self._realm.links.deliver(entry, session, told)
         else:
             outcome = cast(Outcome, cast(Write, entry).result)
+            assert outcome.reply is not None
             self._reply(session, call, outcome.reply)
             if outcome.changed is not None:
                 self._realm.cache.put_group(outcome.changed)
             for publication in outcome.publications:
                 self._realm.hub.publish(publication.event, publication.users, session)
+            if outcome.realms:
+                self._realm.links.nudge(outcome.realms)
         if session.held is not None:
             session.release()
         if session.queue:
             self._next(session)
 
     def _delivered(
-        self, session: Session, call: Call, draft: Draft, state: str, code: str | None
+        self, session: Session, call: Call, draft: Draft, state: str, code: str | None, seq: int
     ) -> None:
         """Another realm has a message, refused it, or has not answered in time."""
         if code is None:
             draft.state = state
+            draft.seq = seq or draft.seq
             self._reply(session, call, answer(draft, call.request))
         else:
             self._refuse(session, call, refused_there(draft, code))
@@ -283,7 +308,7 @@ class Gate:
             session.outlet.close_with(DOUBLE, "another link to this realm is kept")
 
     def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
-        self.errors += 1
+        self.refused[error.code] += 1
         if not session.open:
             return
         session.refuse(call, error)

@@ -1,6 +1,6 @@
 """Logs: one line an event, `key=value`, to standard error.
 
-Passwords, tokens and message texts are never given to a logger; see docs/operations.md.
+Passwords, tokens and message texts are never given to a logger; see docs/observability.md.
 """
 
 from __future__ import annotations

@@ -1,16 +1,24 @@
-"""What `/metrics` shows, read from the live objects when asked; they count plain integers."""
+"""What `/metrics` shows, read from the live objects when asked; they count plain numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
+
+from ws_server.durations import Durations
 
 Reading = Callable[[], float]
 
@@ -19,25 +27,47 @@ class Metrics(Collector):
     """A registry of numbers by name."""
 
     def __init__(self) -> None:
-        self._counters: dict[str, tuple[str, Reading]] = {}
-        self._gauges: dict[str, tuple[str, Reading]] = {}
+        self._families: list[Callable[[], Metric]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
+    def info(self, help: str, facts: Mapping[str, str]) -> None:
+        """Show what does not change, as the labels of `chat_info`."""
+        self._families.append(lambda: InfoMetricFamily("chat", help, value=dict(facts)))
+
     def counter(self, name: str, help: str, read: Reading) -> None:
         """Show a number that only rises, as `chat_NAME_total`."""
-        self._counters[f"chat_{name}"] = (help, read)
+        self._families.append(lambda: CounterMetricFamily(f"chat_{name}", help, value=read()))
+
+    def counter_by(
+        self, label: str, name: str, help: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Show numbers that only rise, one for each value of a label."""
+
+        def family() -> Metric:
+            counters = CounterMetricFamily(f"chat_{name}", help, labels=[label])
+            for value, number in read().items():
+                counters.add_metric([value], number)
+            return counters
+
+        self._families.append(family)
 
     def gauge(self, name: str, help: str, read: Reading) -> None:
         """Show a number that rises and falls, as `chat_NAME`."""
-        self._gauges[f"chat_{name}"] = (help, read)
+        self._families.append(lambda: GaugeMetricFamily(f"chat_{name}", help, value=read()))
+
+    def histogram(self, name: str, help: str, durations: Durations) -> None:
+        """Show how long something takes, as `chat_NAME_bucket`, `_sum` and `_count`."""
+        self._families.append(
+            lambda: HistogramMetricFamily(
+                f"chat_{name}", help, buckets=durations.buckets(), sum_value=durations.total
+            )
+        )
 
     def collect(self) -> Iterable[Metric]:
-        for name, (help, read) in self._counters.items():
-            yield CounterMetricFamily(name, help, value=read())
-        for name, (help, read) in self._gauges.items():
-            yield GaugeMetricFamily(name, help, value=read())
+        for family in self._families:
+            yield family()
 
     def text(self) -> bytes:
         """Return everything in the Prometheus text format."""

@@ -40,6 +40,11 @@ class Passwords:
         # Checked for unknown names, so that the time of the answer does not tell them apart.
         self._nobody = self._hasher.hash(secrets.token_hex())
 
+    @property
+    def waiting(self) -> int:
+        """How many passwords wait to be hashed."""
+        return self._threads.waiting
+
     def turn(self, address: str, account: str) -> asyncio.Lock:
         """Return the lock under which an address tries passwords of an account."""
         return self._turns.setdefault((address, account), asyncio.Lock())

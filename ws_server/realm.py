@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
-from shared.protocol.commands.files import SendFile, Upload
+from shared.protocol.commands.files import SendFile, SendGroupFile, Upload
+from shared.protocol.commands.groups import (
+    CreateGroup,
+    InboxGroup,
+    InviteGroup,
+    Kick,
+    LeaveGroup,
+    ListGroup,
+    Members,
+    SendGroup,
+)
 from shared.protocol.commands.history import History, Read, Received
 from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
@@ -28,8 +38,22 @@ if TYPE_CHECKING:
     from ws_server.federation.contents import Contents
     from ws_server.federation.peers import Peers
 
-OVER_REALMS = frozenset((Send, SendFile, Upload, Inbox, ListPc, History, Read, Received))
-"""The commands that may name people of other realms."""
+OVER_REALMS = frozenset(
+    (Send, Inbox, ListPc, History, Read, Received, SendFile, SendGroupFile, Upload)
+    + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
+)
+"""The commands that may name people and groups of other realms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where a realm is served."""
+
+    host: str
+    port: int
+    tls: bool
+    since: float
+    """Unix seconds."""
 
 
 @dataclass(slots=True)
@@ -56,6 +80,8 @@ class Realm:
     """The contents of files that come from them."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
+    serving: Serving | None = None
+    """None while it has no port."""
     home: str = ""
     """The folded name, which addresses may carry."""
 

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import re
 import socket
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from pydantic_settings import (
 )
 
 from shared.protocol.values import NAME
+from ws_server import __version__
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -44,7 +46,7 @@ def host_name() -> str:
 
 
 class Settings(BaseSettings):
-    """All settings with their defaults; the descriptions are the manual (docs/settings.md)."""
+    """All settings with their defaults; docs/operations.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_", env_ignore_empty=True, extra="ignore")
 
@@ -56,7 +58,10 @@ class Settings(BaseSettings):
     port: int = Field(8765, ge=0, le=65535, description="TCP port; 0 takes a free one")
     data: Path = Field(Path("data"), description="folder for the database and the files")
     realm: str = Field(default_factory=host_name, description="this realm's name; the host's name")
-    database: str = Field("", description="database URL; SQLite in the data folder if empty")
+    database: str = Field(
+        "",
+        description="sqlite:///PATH or postgresql+asyncpg://...; in the data folder if empty",
+    )
     registration: Literal["open", "closed"] = Field(
         "open", description="whether people may register"
     )
@@ -190,12 +195,14 @@ def load(arguments: Sequence[str]) -> Settings:
         SettingsRefused: a setting is wrong.
         SystemExit: --help was asked for, or an option is unknown.
     """
+    program = Path(sys.argv[0]).name
     parser = argparse.ArgumentParser(
-        "python -m ws_server",
+        "python -m ws_server" if program == "__main__.py" else program,
         description="Serve a chat realm.",
         epilog="Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
     )
     add_arguments(parser)
+    parser.add_argument("--version", action="version", version=f"Simple Chatting {__version__}")
     return from_arguments(vars(parser.parse_args(arguments)))
 
 

@@ -57,6 +57,11 @@ class Turns:
         self._running: Counter[Hashable] = Counter()
         self._count = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return self._count
+
     async def run(self, who: Hashable, job: Callable[[], T]) -> T:
         """Run a job in a thread when its turn has come.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Mapping
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from collections.abc import Callable
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import orjson
 
@@ -23,6 +23,8 @@ from shared.protocol.spec import (
     unknown_command,
 )
 from shared.protocol.values import BadValue
+
+R = TypeVar("R", bound=Reply)
 
 _LENIENT_LIMIT = 256 * 1024
 """Bytes up to which that is done; Python's own reader takes 150 ms for the worst 1 MiB."""
@@ -152,64 +154,117 @@ def format_event(event: Event) -> bytes:
     return orjson.dumps({"event": event.event, **event.to_wire()}, _nested, _PASSTHROUGH)
 
 
-def parse_reply(frame: bytes | str, reply: type[Reply]) -> Reply:
-    """Read the answer to a command whose reply is `reply`.
+def parse_frame(frame: bytes | str) -> dict[str, Any]:
+    """Read one frame of a server: an event if it has `event`, else a reply.
+
+    Raises:
+        ValueError: it is no JSON object.
+    """
+    body = orjson.loads(frame)
+    if type(body) is not dict:
+        raise ValueError("no JSON object")
+    return body
+
+
+def parse_reply(frame: bytes | str, reply: type[R]) -> R:
+    """Read the answer to a command whose reply is `reply`; see `read_reply`."""
+    return read_reply(orjson.loads(frame), reply)
+
+
+def read_reply(body: object, reply: type[R]) -> R:
+    """Read the answer to a command whose reply is `reply`, out of its JSON object.
 
     Raises:
         ChatError: the server refused.
-        ValueError: the frame is no reply, or misses a field.
+        ValueError: it is no reply, or misses a field.
     """
-    body = orjson.loads(frame)
     if not isinstance(body, dict) or body.get("status") not in ("OK", "ERROR"):
         raise ValueError("no reply")
     if body["status"] == "OK":
-        return cast(Reply, _read(reply, body))
-    if body.get("code") not in set(ErrorCode) or "message" not in body:
+        return cast(R, _reader(reply)(body))
+    message, retry_after = body.get("message"), body.get("retry_after")
+    if body.get("code") not in set(ErrorCode) or type(message) is not str:
         raise ValueError("no refusal known here")
-    known = {"status", "command", "id", "code", "message", "temporary", "retry_after"}
+    if type(retry_after) not in (int, float, types.NoneType):
+        raise ValueError("retry_after must be a number")
+    known = {"self", "status", "command", "id", "code", "message", "temporary", "retry_after"}
     raise ChatError(
         ErrorCode(body["code"]),
-        body["message"],
-        retry_after=body.get("retry_after"),
+        message,
+        retry_after=retry_after,
         **{name: value for name, value in body.items() if name not in known},
     )
 
 
 def parse_event(frame: bytes | str) -> Event:
-    """Read an event.
+    """Read an event; see `read_event`."""
+    return read_event(orjson.loads(frame))
+
+
+def read_event(body: object) -> Event:
+    """Read an event out of its JSON object.
 
     Raises:
-        ValueError: the frame is no event known here, or misses a field.
+        ValueError: it is no event known here, or misses a field.
     """
-    body = orjson.loads(frame)
     kind = EVENTS.get(str(body.get("event"))) if isinstance(body, dict) else None
     if kind is None:
         raise ValueError("no event")
-    return cast(Event, _read(kind, body))
+    return cast(Event, _reader(kind)(cast("dict[str, Any]", body)))
 
 
-def _read(kind: type[Record], body: Mapping[str, Any]) -> Record:
-    """Build a record from its wire fields; unknown keys are from a newer server and ignored."""
+Reader = Callable[[Any], Any]
+"""Returns a JSON value as what a field holds; raises ValueError if it is something else."""
+
+
+_READERS: dict[type[Record], Reader] = {}
+
+
+def _reader(kind: type[Record]) -> Reader:
+    """Return what builds a record; made once, as resolving its hints costs more than reading."""
+    if kind not in _READERS:
+        _READERS[kind] = _make_reader(kind)
+    return _READERS[kind]
+
+
+def _make_reader(kind: type[Record]) -> Reader:
+    """Return what builds a record from its wire fields; keys of a newer server are ignored."""
     hints = get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for w in kind.wires:
-        if w.wire in body:
-            values[w.name] = _typed(hints[w.name], body[w.wire])
-        elif not w.optional:
-            raise ValueError(f"{kind.__name__} misses {w.wire}")
-    return kind(**values)
+    plan = [(w.name, w.wire, w.optional, _typed(hints[w.name], w.wire)) for w in kind.wires]
+
+    def read(body: Any) -> Any:
+        if type(body) is not dict:
+            raise ValueError(f"{kind.__name__} must be an object")
+        values: dict[str, Any] = {}
+        for name, wire, optional, typed in plan:
+            if wire in body:
+                values[name] = typed(body[wire])
+            elif not optional:
+                raise ValueError(f"{kind.__name__} misses {wire}")
+        return kind(**values)
+
+    return read
 
 
-def _typed(hint: Any, value: Any) -> Any:
-    """Return `value` with the records that `hint` names inside it."""
-    if value is None:
-        return None
-    origin = get_origin(hint)
+def _typed(hint: Any, wire: str) -> Reader:
+    """Return the reader of one field."""
+    origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        hint = next(a for a in get_args(hint) if a is not type(None))
-        return _typed(hint, value)
+        (only,) = (part for part in inner if part is not types.NoneType)
+        some = _typed(only, wire)
+        return lambda value: None if value is None else some(value)
     if origin is list:
-        return [_typed(get_args(hint)[0], item) for item in value]
-    if isinstance(hint, type) and issubclass(hint, Record):
-        return _read(hint, value)
+        item = _typed(inner[0], wire)
+        return lambda value: [item(one) for one in _exactly(list, value, wire)]
+    if origin is dict:
+        count = _typed(inner[1], wire)
+        return lambda value: {key: count(one) for key, one in _exactly(dict, value, wire).items()}
+    if issubclass(hint, Record):
+        return _reader(hint)
+    return lambda value: value if type(value) is hint else _exactly(hint, value, wire)
+
+
+def _exactly(kind: type, value: Any, wire: str) -> Any:
+    if type(value) is not kind:
+        raise ValueError(f"{wire} must be {kind.__name__}")
     return value

@@ -57,6 +57,8 @@ class Spec:
     by_name: Mapping[str, Arg]
     addresses: tuple[str, ...]
     """Names of the arguments that hold a person's or a group's address."""
+    repeatable: bool
+    """Whether a client may send it again when no answer came: it changes nothing a second time."""
 
     @property
     def summary(self) -> str:
@@ -270,9 +272,17 @@ def event(name: str) -> Callable[[type[T]], type[T]]:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(arg,))
 def command(
-    name: str, *, realm_name: str | None = None, access: Access = Access.USER
+    name: str,
+    *,
+    realm_name: str | None = None,
+    access: Access = Access.USER,
+    repeatable: bool = False,
 ) -> Callable[[type[T]], type[T]]:
-    """Declare a command; its class becomes a frozen dataclass and a row of `TABLE`."""
+    """Declare a command; its class becomes a frozen dataclass and a row of `TABLE`.
+
+    Args:
+        repeatable: See `Spec`. With an idempotency key every command is, under the same key.
+    """
 
     def declare(cls: type[T]) -> type[T]:
         assert cls.__doc__, f"{name}: a docstring is missing"
@@ -304,6 +314,7 @@ def command(
             words=words,
             by_name={a.name: a for a in args},
             addresses=addresses,
+            repeatable=repeatable or "idempotency_key" in {a.name for a in args},
         )
         for spelling in filter(None, (name, realm_name)):
             assert re.fullmatch("[a-z]+", spelling), f"{spelling}: a command is a-z"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from tests.cluster import Cluster
 from tests.conversations.play import BadPlay, Failed, Performance, parse, read
 from tests.conversations.stages import InProcess, Served
 from tests.realserver import RealServer
@@ -22,10 +22,9 @@ def title(path: Path) -> str:
 
 
 @pytest.fixture
-async def stage(tmp_path: Path, empty_database: Path) -> AsyncIterator[InProcess]:
+async def stage(tmp_path: Path, database_url: str) -> AsyncIterator[InProcess]:
     """A realm in this process for one play."""
-    shutil.copy(empty_database, tmp_path)
-    async with World(tmp_path) as world:
+    async with World(tmp_path, database=database_url) as world:
         yield InProcess(world)
 
 
@@ -34,11 +33,26 @@ async def test_play_in_this_process(path: Path, stage: InProcess) -> None:
     await Performance(read(path), stage).run()
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def theatre(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RealServer]:
+    """One server for all plays on one kind of database."""
+    environment = {}
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        environment["CHAT_DATABASE"] = cluster.new_database()
+    server = RealServer(tmp_path_factory.mktemp("theatre"), environment=environment)
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.mark.parametrize("path", PLAYS, ids=title)
-async def test_play_with_a_real_server(path: Path, server: RealServer) -> None:
-    logged = len(server.log)
-    await Performance(read(path), Served(server.url)).run()
-    assert "Traceback" not in server.log[logged:]
+async def test_play_with_a_real_server(path: Path, theatre: RealServer) -> None:
+    logged = len(theatre.log)
+    await Performance(read(path), Served(theatre.url)).run()
+    assert "Traceback" not in theatre.log[logged:]
 
 
 def test_no_two_plays_share_a_person_so_that_one_server_serves_all() -> None:

@@ -49,6 +49,7 @@ async def raw(world: World, request: str) -> tuple[int, dict[str, str], str]:
     head, _, body = answer.partition("\r\n\r\n")
     status, *lines = head.split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines)
+    assert len(headers) == len(lines), "no header comes twice"
     return int(status.split()[1]), headers, body
 
 
@@ -86,15 +87,27 @@ async def test_metrics_are_prometheus_text_and_count(world: World) -> None:
     assert (status, headers["content-type"].partition(";")[0]) == (200, "text/plain")
     found = {family.name: family for family in text_string_to_metric_families(body)}
     assert found.keys() >= set(NAMES)
-    values = {name: found[name].samples[0].value for name in NAMES}
+    values = {name: sum(sample.value for sample in found[name].samples) for name in NAMES}
     assert all(found[name].documentation for name in NAMES)
     assert (values["chat_connections"] >= 1, values["chat_users"]) == (True, 1)
     assert (values["chat_commands"], values["chat_errors"]) == (3, 1)
     await client.close()
 
 
-async def test_metrics_tell_no_version(world: World) -> None:
-    assert "version=" not in (await raw(world, "GET /metrics HTTP/1.1"))[2]
+@pytest.mark.parametrize(
+    "path",
+    ["//x/metrics", "///metrics", "http://x/metrics", "/metrics/", "/metrics#", "/%6detrics"],
+)
+async def test_no_other_path_that_a_proxy_would_pass_shows_the_metrics(
+    world: World, path: str
+) -> None:
+    status, _, body = await raw(world, f"GET {path} HTTP/1.1")
+    assert status != 200 and "chat_" not in body
+
+
+async def test_metrics_name_no_library_and_no_interpreter(world: World) -> None:
+    body = (await raw(world, "GET /metrics HTTP/1.1"))[2].lower()
+    assert "python" not in body and "websockets/" not in body
 
 
 async def test_a_browser_that_comes_without_a_websocket_is_told_what_to_do(world: World) -> None:

@@ -1,15 +1,28 @@
-"""docs/commands.md is generated, so it cannot be out of date."""
+"""What is generated from the command table cannot be out of date."""
 
-from shared.protocol.reference import markdown
+import inspect
+
+import pytest
+
+from shared.client.methods import Methods
+from shared.protocol.reference import WRITTEN, markdown
 from shared.protocol.spec import EVENTS, specs
 from tests.realserver import ROOT
 
 
-def test_the_reference_is_what_the_table_says() -> None:
-    written = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    assert written == markdown(), "run ./chat reference"
+@pytest.mark.parametrize("path", WRITTEN)
+def test_what_is_generated_is_what_the_table_says(path: str) -> None:
+    written = (ROOT / path).read_text(encoding="utf-8")
+    assert written == WRITTEN[path](), "run ./chat reference"
 
 
 def test_the_reference_names_every_command_and_event() -> None:
     headings = {line.removeprefix("### ") for line in markdown().splitlines()}
     assert {spec.name for spec in specs()} | EVENTS.keys() <= headings
+
+
+def test_every_command_is_a_method_with_its_arguments_and_its_reply() -> None:
+    for spec in specs():
+        method = inspect.signature(getattr(Methods, spec.name))
+        assert list(method.parameters) == ["self", *(a.name for a in spec.args)]
+        assert method.return_annotation == spec.reply.__name__

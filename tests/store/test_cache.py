@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,10 +138,13 @@ def refuse_all(tx: Connection, now: int) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(batches=BATCHES)
-async def test_random_batches_agree_with_a_simple_model(batches: list[list[Any]]) -> None:
+async def test_random_batches_agree_with_a_simple_model(
+    database_kind: Callable[[Path], str], batches: list[list[Any]]
+) -> None:
     """Copies stay in the hands of their users for as long as they like, as stale as they get."""
     with tempfile.TemporaryDirectory() as folder:
-        async with World(Path(folder)) as world:
+        url = database_kind(Path(folder))
+        async with World(Path(folder), database=url) as world:
             await world.add_users("alice", "bob", "carol")
             await make_group(world, "alice", "bob")
             model, copies = Model(), {}

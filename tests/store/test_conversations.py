@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Connection
 
@@ -12,21 +9,15 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, GroupAddress
 from ws_server.store import conversations, users
 from ws_server.store.conversations import Conversation
-from ws_server.store.database import Database
 
 ALICE, BOB, CAROL = 1, 2, 3
 
 
-@pytest.fixture
-def tx(tmp_path: Path) -> Iterator[Connection]:
-    """A transaction on a new database with three accounts."""
-    database = Database.open(f"sqlite:///{tmp_path / 'chat.db'}")
-    with database.connect_writer() as connection, connection.begin() as transaction:
-        for name in ("Alice", "bob", "carol"):
-            users.create(connection, name, name, "Indonesia", "hash", 1)
-        yield connection
-        transaction.rollback()
-    database.close()
+@pytest.fixture(autouse=True)
+def people(tx: Connection) -> None:
+    """Three accounts."""
+    for name in ("Alice", "bob", "carol"):
+        users.create(tx, name, name, "Indonesia", "hash", 1)
 
 
 @pytest.fixture

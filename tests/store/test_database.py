@@ -3,119 +3,109 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateTable
 
 from shared.protocol.errors import ChatError, ErrorCode
+from tests.cluster import Cluster
 from ws_server.store import database as database_module
-from ws_server.store.database import Database, DatabaseRefused
+from ws_server.store.adapter import DatabaseRefused
+from ws_server.store.database import Database, adapter_for
 from ws_server.store.schema import metadata
 
 
-def opened(folder: Path) -> Database:
-    return Database.open(f"sqlite:///{folder / 'chat.db'}")
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database that is open."""
+    made = Database.open(database_url)
+    yield made
+    made.close()
 
 
-def test_the_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    with database.connect_writer() as tx:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_urls(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """The URLs of two databases without any table."""
+    if request.param == "sqlite":
+        return [f"sqlite:///{tmp_path / name}" for name in ("one.db", "two.db")]
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return [cluster.new_database() for _ in range(2)]
+
+
+def test_the_migrations_make_exactly_the_schema(empty_urls: list[str]) -> None:
+    def compare(tx: Connection) -> None:
         options = {"compare_type": True, "compare_server_default": True}
         context = MigrationContext.configure(tx, opts=options)
         assert compare_metadata(context, metadata) == []
+
+    database = Database.open(empty_urls[0])
+    database.write(compare)
     database.close()
 
 
-def test_the_migrations_make_the_same_checks_and_indexes(tmp_path: Path) -> None:
+def test_the_migrations_make_the_same_checks_and_indexes(database: Database) -> None:
     """What `compare_metadata` does not look at."""
-    database = opened(tmp_path)
-    with database.connect_writer() as tx:
-        found = inspect(tx)
+
+    def compare(tx: Connection) -> None:
+        found, where = inspect(tx), f"{tx.dialect.name}_where"
         for table in metadata.sorted_tables:
             checks = {c["name"] for c in found.get_check_constraints(table.name)}
             assert checks == {str(c.name) for c in table.constraints if hasattr(c, "sqltext")}
             partial = {
                 index["name"]
                 for index in found.get_indexes(table.name)
-                if index.get("dialect_options", {}).get("sqlite_where") is not None
+                if index.get("dialect_options", {}).get(where) is not None
             }
             assert partial == {
                 index.name
                 for index in table.indexes
-                if index.dialect_options["sqlite"]["where"] is not None
+                if index.dialect_options[tx.dialect.name]["where"] is not None
             }
-    database.close()
+
+    database.write(compare)
 
 
-def test_the_schema_can_be_written_for_postgresql_too() -> None:
-    for table in metadata.sorted_tables:
-        assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=postgresql.dialect()))
-
-
-def test_the_epoch_is_kept_over_restarts_and_differs_between_databases(tmp_path: Path) -> None:
+def test_the_epoch_is_kept_over_restarts_and_differs_between_databases(
+    empty_urls: list[str],
+) -> None:
     epochs = []
-    for folder in ("one", "one", "two"):
-        (tmp_path / folder).mkdir(exist_ok=True)
-        database = opened(tmp_path / folder)
+    for url in (empty_urls[0], *empty_urls):
+        database = Database.open(url)
         epochs.append(database.epoch)
         database.close()
     assert epochs[0] == epochs[1] != epochs[2]
     assert len(epochs[0]) == 16
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    opened(tmp_path).close()
-    with sqlite3.connect(tmp_path / "chat.db") as direct:
-        direct.execute("UPDATE alembic_version SET version_num = '9999'")
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(empty_urls: list[str]) -> None:
+    Database.open(empty_urls[0]).close()
+    direct = adapter_for(empty_urls[0])
+
+    def version(tx: Connection) -> str:
+        return str(tx.scalar(text("SELECT version_num FROM alembic_version")))
+
+    direct.write(lambda tx: tx.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     direct.close()
     with pytest.raises(DatabaseRefused, match="newer version .*schema 9999"):
-        opened(tmp_path)
-    with sqlite3.connect(tmp_path / "chat.db") as direct:
-        (version,) = direct.execute("SELECT version_num FROM alembic_version").fetchone()
+        Database.open(empty_urls[0])
+    direct = adapter_for(empty_urls[0])
+    assert direct.read(version) == "9999"
     direct.close()
-    assert version == "9999"
 
 
-def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "chat.db").write_bytes(b"this is no database" * 1000)
-    with pytest.raises(DatabaseRefused, match="not a database"):
-        opened(tmp_path)
+@pytest.mark.parametrize("url", ["mysql://a:secret@b/c", "postgresql+psycopg://a:secret@b/c", "x"])
+def test_a_url_of_another_kind_is_refused_by_naming_both(url: str) -> None:
+    with pytest.raises(DatabaseRefused, match=r"sqlite:///PATH or postgresql\+asyncpg://") as said:
+        Database.open(url)
+    assert "secret" not in str(said.value)
 
 
-def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatabaseRefused, match="unable to open"):
-        opened(tmp_path / "nowhere")
-
-
-def test_a_database_that_somebody_holds_is_refused(tmp_path: Path) -> None:
-    opened(tmp_path).close()
-    other = sqlite3.connect(tmp_path / "chat.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DatabaseRefused, match="locked"):
-        opened(tmp_path)
-    other.close()
-
-
-def test_commits_are_synced_and_references_checked(tmp_path: Path) -> None:
-    database = opened(tmp_path)
-    with database.connect_writer() as tx:
-        found = [
-            tx.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys")
-        ]
-    assert found == ["wal", 2, 1]
-    database.close()
-
-
-async def test_a_question_sees_one_snapshot(tmp_path: Path) -> None:
-    database = opened(tmp_path)
+async def test_a_question_sees_one_snapshot(database: Database) -> None:
     asked, written = threading.Event(), threading.Event()
 
     def question(tx: Connection) -> list[object]:
@@ -127,20 +117,33 @@ async def test_a_question_sees_one_snapshot(tmp_path: Path) -> None:
 
     def write() -> None:
         assert asked.wait(10)
-        with database.connect_writer() as tx, tx.begin():
-            tx.execute(text("INSERT INTO meta VALUES ('k', 'v')"))
+        database.write(lambda tx: tx.execute(text("INSERT INTO meta VALUES ('k', 'v')")))
         written.set()
 
-    found, _ = await asyncio.gather(database.read(question), asyncio.to_thread(write))
-    assert found == [1, 1]
-    database.close()
+    (first, second), _ = await asyncio.gather(database.read(question), asyncio.to_thread(write))
+    assert first == second
+    assert await database.read(lambda tx: tx.scalar(text("SELECT value FROM meta WHERE key = 'k'")))
+
+
+async def test_a_change_that_fails_leaves_nothing(database: Database) -> None:
+    def fail(tx: Connection) -> None:
+        tx.execute(text("INSERT INTO meta VALUES ('k', 'v')"))
+        raise KeyError
+
+    def look(tx: Connection) -> object:
+        return tx.scalar(text("SELECT value FROM meta WHERE key = 'k'"))
+
+    with pytest.raises(KeyError):
+        await asyncio.to_thread(database.write, fail)
+    assert await database.read(look) is None
+    assert await asyncio.to_thread(database.write, look) is None
 
 
 async def test_too_many_questions_are_refused_as_unavailable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database_module, "MAX_WAITING_READS", 3)
-    database = opened(tmp_path)
+    database = await asyncio.to_thread(Database.open, database_url)
     go_on = threading.Event()
     waiting = [asyncio.create_task(database.read(lambda tx: go_on.wait(10))) for _ in range(3)]
     await asyncio.sleep(0)
@@ -153,34 +156,19 @@ async def test_too_many_questions_are_refused_as_unavailable(
     database.close()
 
 
-@pytest.mark.parametrize(
-    ("fault", "code"),
-    [
-        (sqlite3.OperationalError("disk I/O error"), ErrorCode.UNAVAILABLE),
-        (sqlite3.DatabaseError("database disk image is malformed"), ErrorCode.UNAVAILABLE),
-        (OSError(28, "No space left on device"), ErrorCode.UNAVAILABLE),
-    ],
-)
-async def test_a_fault_of_the_store_is_a_refusal(
-    tmp_path: Path, fault: Exception, code: ErrorCode
-) -> None:
-    database = opened(tmp_path)
-
+async def test_a_disk_that_refuses_is_a_refusal(database: Database) -> None:
     def fail(tx: Connection) -> None:
-        raise fault
+        raise OSError(28, "No space left on device")
 
     with pytest.raises(ChatError) as refused:
         await database.read(fail)
-    assert refused.value.code is code
-    database.close()
+    assert refused.value.code is ErrorCode.UNAVAILABLE
 
 
-async def test_a_bug_is_not_called_a_fault_of_the_store(tmp_path: Path) -> None:
-    database = opened(tmp_path)
+async def test_a_bug_is_not_called_a_fault_of_the_store(database: Database) -> None:
+    def bug(tx: Connection) -> None:
+        raise KeyError("a bug")
 
-    def fail(tx: Connection) -> None:
-        raise sqlite3.ProgrammingError("a bug")
-
-    with pytest.raises(sqlite3.ProgrammingError):
-        await database.read(fail)
-    database.close()
+    with pytest.raises(KeyError):
+        await database.read(bug)
+    assert await database.read(lambda tx: tx.scalar(text("SELECT 7"))) == 7

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,6 @@ from ws_server.store.schema import members, messages, uploads
 ALICE, BOB, CAROL = 1, 2, 3
 QUOTA = 2**30
 """Bytes of files that a sender may have where this is not what is tested."""
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path) as world:
-        await world.add_users("alice", "bob", "carol")
-        yield world
 
 
 def kick(user_id: int) -> Write:
@@ -261,13 +253,15 @@ async def test_a_key_repeated_gives_the_first_result(world: World) -> None:
     assert await world.realm.database.read(texts) == [(1, "once")]
 
 
-async def test_a_key_is_known_across_a_restart_and_a_kick(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
+async def test_a_key_is_known_across_a_restart_and_a_kick(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with World(tmp_path, database=database_url) as world:
         await world.add_users("alice", "bob")
         await make_group(world, "alice", "bob")
         first = say(BOB, GROUP, "once", key="k")
         await commit(world.realm.journal, first, kick(BOB))
-    async with World(tmp_path) as world:
+    async with World(tmp_path, database=database_url) as world:
         again = say(BOB, GROUP, "once", key="k")
         await commit(world.realm.journal, again)
         assert (again.duplicate, again.id, again.seq) == (True, first.id, 1)

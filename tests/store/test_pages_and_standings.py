@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +19,6 @@ from ws_server.store.conversations import Conversation
 from ws_server.store.schema import messages
 
 ALICE, BOB, CAROL = 1, 2, 3
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path) as world:
-        await world.add_users("alice", "bob", "carol")
-        yield world
 
 
 async def talk(world: World, *wanted: str) -> Conversation:

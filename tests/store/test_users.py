@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import Connection, select
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store import users
-from ws_server.store.database import Database
 from ws_server.store.schema import tokens
 from ws_server.store.users import TOKENS_KEPT
-
-
-@pytest.fixture
-def tx(tmp_path: Path) -> Iterator[Connection]:
-    """A transaction on a new database."""
-    database = Database.open(f"sqlite:///{tmp_path / 'chat.db'}")
-    with database.connect_writer() as connection, connection.begin() as transaction:
-        yield connection
-        transaction.rollback()
-    database.close()
 
 
 def add(tx: Connection, name: str) -> users.User:

@@ -10,7 +10,7 @@ import pytest
 from tests.realserver import ROOT
 from tests.system.product import run_chat
 
-REQUIREMENTS = ["requirements.txt", "requirements-dev.txt"]
+REQUIREMENTS = ["requirements.txt", "requirements-bench.txt", "requirements-dev.txt"]
 RECORDER = """#!/bin/sh
 # Stands for .venv/bin/python: records what it is asked, and fails to install if told so.
 echo "$*" >> "$RECORD"
@@ -76,6 +76,16 @@ def test_a_failed_change_does_not_pass_for_the_old_install(chat: Path) -> None:
     assert installs(chat) == 1
 
 
+def test_the_bench_installs_what_it_needs_and_passes_its_flags_on(chat: Path) -> None:
+    record = chat.parent / "record"
+    done = run_chat(chat, "bench", "--quick", cwd=chat.parent, RECORD=str(record))
+    assert done.returncode == 0
+    *_, product, bench, started = record.read_text().splitlines()
+    assert product.endswith("/requirements.txt")
+    assert bench.endswith("/requirements-bench.txt")
+    assert started == "-P -m benchmarks --quick"
+
+
 @pytest.mark.parametrize(
     "python, package", [(NO_PYTHON, "python3 python3-venv"), (NO_VENV, "python3-venv")]
 )
@@ -107,6 +117,33 @@ def test_an_unfinished_environment_is_made_anew(chat: Path) -> None:
     assert failed.returncode != 0
     assert record.read_text().splitlines()[-1] == f"-m venv {chat.parent / '.venv'}"
     assert not (chat.parent / ".venv" / "bin").exists()
+
+
+def test_install_puts_the_program_in_without_what_an_older_version_left(chat: Path) -> None:
+    (chat.parent / "build" / "lib").mkdir(parents=True)
+    record = chat.parent / "record"
+    assert run_chat(chat, "install", cwd=chat.parent, RECORD=str(record)).returncode == 0
+    requirements, package = (line for line in record.read_text().splitlines() if "pip" in line)
+    assert requirements.endswith(f"-r {chat.parent / 'requirements.txt'}")
+    assert "--no-deps" in package and package.endswith(f" {chat.parent}")
+    assert not (chat.parent / "build").exists()
+
+
+def test_lock_writes_one_file_for_what_runs_and_one_for_each_group(chat: Path) -> None:
+    # The recorder cannot read pyproject.toml, so it says what groups there are.
+    groups = RECORDER + 'case "$*" in *tomllib*) echo dev bench ;; esac\n'
+    program(chat.parent / ".venv" / "bin" / "python", groups)
+    program(chat.parent / ".venv" / "bin" / "uv", RECORDER)
+    record = chat.parent / "record"
+    locked = run_chat(chat, "lock", "--upgrade", cwd=chat.parent, RECORD=str(record))
+    assert locked.returncode == 0
+    lines = [line for line in record.read_text().splitlines() if "pip compile" in line]
+    written = [line.partition("--output-file ")[2] for line in lines]
+    assert written == [
+        "requirements.txt --upgrade",
+        "requirements-dev.txt --group dev --constraint requirements.txt --upgrade",
+        "requirements-bench.txt --group bench --constraint requirements.txt --upgrade",
+    ]
 
 
 @pytest.mark.parametrize("arguments", [(), ("help",), ("--help",)])

@@ -245,11 +245,13 @@ async def fetch(client: RawClient, file: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.timeout(60 + 10 * ROUNDS)
-async def test_nothing_answered_is_lost_moved_or_doubled_by_kill_9(tmp_path: Path) -> None:
+async def test_nothing_answered_is_lost_moved_or_doubled_by_kill_9(
+    tmp_path: Path, database_url: str
+) -> None:
     """Contract 5: OK only when durable; a repeat under the same key sends nothing twice."""
     print(f"CHAT_KILL_SEED={SEED} CHAT_KILL_ROUNDS={ROUNDS}")
     chance = random.Random(SEED)
-    server = RealServer(tmp_path)
+    server = RealServer(tmp_path, environment={"CHAT_DATABASE": database_url})
     server.start()
     try:
         people = [Person(name) for name in NAMES]
@@ -310,9 +312,11 @@ async def test_nothing_answered_is_lost_moved_or_doubled_by_kill_9(tmp_path: Pat
         server.kill()
 
 
-async def test_groups_members_and_ended_tokens_survive_kill_9(tmp_path: Path) -> None:
+async def test_groups_members_and_ended_tokens_survive_kill_9(
+    tmp_path: Path, database_url: str
+) -> None:
     """What was answered OK is durable, whatever it was: membership, logout, a new password."""
-    server = RealServer(tmp_path)
+    server = RealServer(tmp_path, environment={"CHAT_DATABASE": database_url})
     server.start()
     try:
         alice = await RawClient.signed_in(server.url, "alice")

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.mounting import mounted
 from tests.rawclient import RawClient
 from tests.realserver import ROOT, RealServer
 
@@ -41,6 +42,15 @@ async def history(client: RawClient, conversation: str) -> list[dict[str, Any]]:
         more = page["more"]
     assert [message["seq"] for message in messages] == list(range(1, len(messages) + 1))
     return messages
+
+
+async def status(server: RealServer, path: str) -> int:
+    """Ask for a page and return the status of the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    line = await asyncio.wait_for(reader.readline(), 20)
+    writer.close()
+    return int(line.split()[1])
 
 
 @contextmanager
@@ -95,18 +105,11 @@ async def test_a_short_lock_only_delays(real_server: RealServer) -> None:
 
 async def test_readyz_tells_a_store_that_does_not_answer(real_server: RealServer) -> None:
     """Contract 1: /readyz is 200 when the store answers, /healthz while the process lives."""
-
-    async def status(path: str) -> int:
-        reader, writer = await asyncio.open_connection("127.0.0.1", real_server.port)
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        line = await asyncio.wait_for(reader.readline(), 20)
-        writer.close()
-        return int(line.split()[1])
-
-    assert (await status("/healthz"), await status("/readyz")) == (200, 200)
+    server = real_server
+    assert (await status(server, "/healthz"), await status(server, "/readyz")) == (200, 200)
     with held(real_server.data, "IMMEDIATE"):
-        assert (await status("/healthz"), await status("/readyz")) == (200, 503)
-    assert await status("/readyz") == 200
+        assert (await status(server, "/healthz"), await status(server, "/readyz")) == (200, 503)
+    assert await status(server, "/readyz") == 200
 
 
 class Disk:
@@ -149,21 +152,6 @@ class ShortFiles(Disk):
     def _limit(self, size: int) -> None:
         _, hard = resource.prlimit(self.server.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self.server.pid, resource.RLIMIT_FSIZE, (size, hard))
-
-
-@contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[None]:
-    """Mount on a folder, or skip the test where that is not allowed."""
-    folder.mkdir(exist_ok=True)
-    done = subprocess.run(
-        ["mount", *options, str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture(params=["no-space-left", "file-too-large"])

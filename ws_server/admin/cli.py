@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from ws_server import app
-from ws_server.admin import control
+from ws_server.admin import control, folder
 from ws_server.admin.commands import TABLE, AdminRefused, Command, Given
 from ws_server.settings import Settings, from_arguments
+from ws_server.threads import lower_priority
 
 PROGRAM = "python -m ws_server admin"
 WHERE = ("data", "database", "config")
 """The settings that say where a realm is."""
+WHERE_USAGE = " ".join(f"[--{name} {name.upper()}]" for name in WHERE)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,18 +60,31 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
         AdminRefused: it cannot be done.
     """
     if command.beside is not None:
-        await command.beside(settings, given, say)
+        # It works in this thread, so what ends it has to come as an exception, and cleans up.
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, interrupt)
+        lower_priority()
+        try:
+            await command.beside(settings, given, say)
+        except OSError as error:
+            raise AdminRefused(f"{error.filename or settings.data}: {error.strerror}") from error
         return
+    parts = command.read(given) if command.read is not None else None
     try:
-        await control.call(settings.data, command.name, given, say)
+        await control.call(settings.data, command.name, given, say, parts)
     except control.NoAnswer:
-        if not (command.begins or app.holds_realm(settings.data)):
-            raise AdminRefused(
-                f"{settings.data.resolve()} holds no realm; name its data folder with --data"
-            ) from None
+        if command.running:
+            raise AdminRefused(f"No server runs on {settings.data.resolve()}") from None
+        if not command.begins:
+            app.expect_realm(settings.data)
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
-            await control.run(realm, command.name, given, say)
+            await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
+
+
+def interrupt(*_: object) -> None:
+    """End what runs, as Ctrl+C does."""
+    raise KeyboardInterrupt
 
 
 def say(line: str) -> None:
@@ -109,7 +125,11 @@ def parser() -> argparse.ArgumentParser:
             made = groups[""].add_parser(group, help=f"{group} ...")
             groups[group] = made.add_subparsers(metavar="COMMAND", required=True)
         leaf = groups[group].add_parser(
-            verb, help=command.summary, description=command.summary, parents=[where]
+            verb,
+            usage=f"{PROGRAM} {command.usage} {WHERE_USAGE}",
+            help=command.summary,
+            description=command.summary,
+            parents=[where],
         )
         leaf.set_defaults(command=command.name)
         for a in command.arguments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,28 @@ Given = Mapping[str, str]
 Say = Callable[[str], None]
 """Prints one line for the operator."""
 InRealm = Callable[[Realm, Given, Say], Awaitable[None]]
+FromFolder = Callable[[Realm, Given, Say, "Parts"], Awaitable[None]]
 Beside = Callable[[Settings, Given, Say], Awaitable[None]]
 
 
 class AdminRefused(Exception):
     """The command cannot be done, and nothing was; the text tells the operator what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a folder that an operator hands in: its content, or why it cannot be read."""
+
+    name: str
+    """Its path below the folder; printable if there is a fault."""
+    content: bytes | bytearray = b""
+    fault: str = ""
+
+
+Parts = AsyncIterator[Part]
+"""A folder's files, one at a time, so that no more than one is in memory."""
+Read = Callable[[Given], Iterator[Part]]
+"""Begins to read the folder, in the operator's process; refuses one that is of another kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +52,34 @@ class Argument:
         """Its name in `Given`."""
         return self.name.lstrip("-").replace("-", "_")
 
+    @property
+    def usage(self) -> str:
+        """How it is written in a usage line."""
+        if not self.name.startswith("-"):
+            return self.key.upper()
+        word = self.name if self.flag else f"{self.name} {self.key.upper()}"
+        return f"[{word}]" if self.flag or not self.required else word
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One row of the table; exactly one of `in_realm` and `beside` is set."""
+    """One row of the table; exactly one of `in_realm`, `from_folder` and `beside` is set."""
 
     name: str
     summary: str
     arguments: tuple[Argument, ...]
     secret: str
     begins: bool = False
+    running: bool = False
     in_realm: InRealm | None = None
+    read: Read | None = None
+    from_folder: FromFolder | None = None
     beside: Beside | None = None
+
+    @property
+    def usage(self) -> str:
+        """The line that shows how to write it."""
+        return " ".join([self.name, *(argument.usage for argument in self.arguments)])
 
 
 TABLE: dict[str, Command] = {}
@@ -54,7 +87,11 @@ TABLE: dict[str, Command] = {}
 
 
 def in_realm(
-    name: str, *arguments: Argument, secret: str = "", begins: bool = False
+    name: str,
+    *arguments: Argument,
+    secret: str = "",
+    begins: bool = False,
+    running: bool = False,
 ) -> Callable[[InRealm], InRealm]:
     """Declare a command that changes the realm.
 
@@ -64,10 +101,27 @@ def in_realm(
     Args:
         secret: An argument read from standard input instead, such as `password`.
         begins: It makes a new realm where the folder holds none.
+        running: It is about a running server, and refused where there is none.
     """
 
     def declare(run: InRealm) -> InRealm:
-        _add(name, run, arguments, secret, begins=begins, in_realm=run)
+        _add(name, run, arguments, secret, begins=begins, running=running, in_realm=run)
+        return run
+
+    return declare
+
+
+def from_folder(
+    name: str, read: Read, *arguments: Argument, begins: bool = False
+) -> Callable[[FromFolder], FromFolder]:
+    """Declare a command that changes the realm by what is in a folder of the operator's.
+
+    It runs where those of `in_realm` do. The operator's process reads the folder and passes it on
+    file by file, because the server's account may not be allowed to.
+    """
+
+    def declare(run: FromFolder) -> FromFolder:
+        _add(name, run, arguments, "", begins=begins, read=read, from_folder=run)
         return run
 
     return declare

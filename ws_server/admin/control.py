@@ -2,7 +2,8 @@
 
 A Unix socket in the data folder that only the server's own account (and root) may open. One request
 a connection, one JSON object a line: `{"command": NAME, "given": {...}}`, answered with
-`{"say": LINE}` for each line, and `{"done": true}` or `{"refused": WHY}` at the end.
+`{"say": LINE}` for each line, and `{"done": true}` or `{"refused": WHY}` at the end. The files of
+a folder follow the request as `folder.send` writes them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from typing import Any
 import orjson
 
 from shared.protocol.errors import ChatError
-from ws_server.admin.commands import TABLE, AdminRefused, Given, Say
+from ws_server.admin import folder
+from ws_server.admin.commands import TABLE, AdminRefused, Given, Part, Parts, Say
 from ws_server.realm import Realm
 from ws_server.store.database import ASKER
 
@@ -81,7 +84,7 @@ class ControlSocket:
         self._running.add(task)
         try:
             await self._serve(reader, writer)
-        except (OSError, asyncio.CancelledError):
+        except (OSError, asyncio.CancelledError):  # a TimeoutError is an OSError
             pass  # the operator has gone, or the server goes
         finally:
             self._running.discard(task)
@@ -101,35 +104,53 @@ class ControlSocket:
         except (ValueError, KeyError, TypeError, TimeoutError):
             return
         try:
-            await run(self._realm, name, given, say)
+            await run(self._realm, name, given, say, folder.receive(reader, writer))
             log.info("admin command", extra={"command": name})
             tell(done=True)
         except AdminRefused as refusal:
             tell(refused=str(refusal))
+        except ConnectionError:
+            log.info("admin command given up", extra={"command": name})
+            raise
         except Exception:
             log.exception("admin command failed", extra={"command": name})
             tell(refused="The server failed; its log says why")
         await writer.drain()
+        # What still comes of a folder is read, or the refusal might not arrive.
+        async with asyncio.timeout(READ_TIMEOUT):
+            while await reader.read(MAX_REQUEST):
+                pass
 
 
-async def run(realm: Realm, name: str, given: Given, say: Say) -> None:
+async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> None:
     """Run a command that changes the realm.
+
+    Args:
+        parts: The files of the folder, for a command that takes one.
 
     Raises:
         AdminRefused: it cannot be done.
     """
     command = TABLE.get(name)
-    if command is None or command.in_realm is None:
+    if command is None or command.beside is not None:
         raise AdminRefused(f"The server does not know {name}; it may be of another version")
     ASKER.set("admin")
     try:
-        await command.in_realm(realm, given, say)
+        if command.in_realm is not None:
+            await command.in_realm(realm, given, say)
+        elif command.from_folder is not None:
+            await command.from_folder(realm, given, say, parts)
     except ChatError as refusal:
         raise AdminRefused(refusal.message) from refusal
 
 
-async def call(data: Path, name: str, given: Given, say: Say) -> None:
+async def call(
+    data: Path, name: str, given: Given, say: Say, parts: Iterator[Part] | None = None
+) -> None:
     """Have a running server run a command.
+
+    Args:
+        parts: The files of a folder that go along; none of them is read if no server answers.
 
     Raises:
         NoAnswer: no server runs on this folder.
@@ -148,8 +169,11 @@ async def call(data: Path, name: str, given: Given, say: Say) -> None:
         raise AdminRefused(
             f"{data / FILE}: {error.strerror}. Run this as the account the server runs as"
         ) from error
+    sending: asyncio.Task[None] | None = None
     try:
         writer.write(orjson.dumps({"command": name, "given": given}) + b"\n")
+        if parts is not None:
+            sending = asyncio.create_task(folder.send(parts, writer))
         while line := await reader.readline():
             answer = orjson.loads(line)
             if "done" in answer:
@@ -160,6 +184,8 @@ async def call(data: Path, name: str, given: Given, say: Say) -> None:
     except OSError:
         pass
     finally:
+        if sending is not None:
+            sending.cancel()
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import FILE_NAME, MEDIA_TYPE, MESSAGE_TEXT, SHA256, Number
 from shared.protocol.values import BadValue
 from ws_server.store.files import StoredFile
@@ -34,11 +33,15 @@ def content(row: Mapping[str, Any]) -> tuple[str, StoredFile | None]:
     )
 
 
+class TooLarge(Exception):
+    """A file is larger than this realm takes."""
+
+
 def check_size(file: StoredFile | None, max_file: int) -> None:
     """Refuse a file that is larger than this realm takes.
 
     Raises:
-        ChatError: TOO_LARGE.
+        TooLarge: it is.
     """
     if file is not None and file.size > max_file:
-        raise ChatError(ErrorCode.TOO_LARGE, f"A file may have at most {max_file:,} bytes")
+        raise TooLarge

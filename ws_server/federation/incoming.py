@@ -1,28 +1,32 @@
 """What comes from another realm over one link: checked, stored, pushed, and confirmed once durable.
 
-Who sends is who the link has proven; a row names only a person of that realm and one of this.
-What can never be taken is refused with a code, so that the rest flows on; what cannot be taken now
-is not confirmed, and comes again on the next link.
+Who sends is who the link has proven: a row names only a person of that realm, or, in groups that
+realm hosts, whom it relays. What can never be taken is refused with a code, so that the rest flows
+on; what cannot be taken now is not confirmed, and comes again on the next link.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.kinds import KEY, LOCAL_NAME, Number
-from shared.protocol.values import Address, BadValue, fold
-from ws_server.federation import attachments
-from ws_server.handlers.messages import announce
+from shared.protocol.kinds import LOCAL_NAME
+from shared.protocol.values import BadValue, fold
+from ws_server.federation import attachments, receipts, rows
+from ws_server.federation.attachments import TooLarge
+from ws_server.federation.replicating import Replicating
+from ws_server.publications import announce
 from ws_server.realm import Realm
-from ws_server.store import realms, users
+from ws_server.store import outbox, realms, users
 from ws_server.store.journal import Write
 from ws_server.store.messages import Chain, Draft
+from ws_server.store.realms import KnownRealm
+from ws_server.store.replicas import Relayed
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +34,6 @@ MAX_BATCHES = 1_024
 """Batches that may wait here; a realm that keeps to the window never has as many."""
 MAX_KNOWN = 10_000
 """Senders whose ids are kept in memory."""
-_POSITIVE = Number(1)
 
 
 class Overrun(Exception):
@@ -43,7 +46,7 @@ class Incoming:
     def __init__(
         self,
         realm: Realm,
-        realm_id: int,
+        known: KnownRealm,
         log_name: str,
         confirm: Callable[[int, dict[int, str]], None],
         give_up: Callable[[str], None],
@@ -56,10 +59,11 @@ class Incoming:
             give_up: Called when what came cannot be stored now; the link has to end.
         """
         self._realm = realm
-        self._realm_id = realm_id
+        self._realm_id = known.id
         self._log_name = log_name
         self._confirm = confirm
         self._give_up = give_up
+        self._replicating = Replicating(realm, known)
         self._batches: asyncio.Queue[list[Any]] = asyncio.Queue(MAX_BATCHES)
         self._senders: dict[str, int] = {}
         self._chain = Chain()
@@ -97,25 +101,27 @@ class Incoming:
     async def _store(self, items: list[Any]) -> None:
         """Hand one batch to the journal; the last entry notes how far it went."""
         refused: dict[int, str] = {}
-        drafts: list[Draft] = []
-        last = 0
+        posted: list[Draft | Write] = []
+        relayed: list[tuple[int, Relayed]] = []
         await self._know(items)
+        last = 0
         for item in items:
             last = _number(item, last)
+            kind = item.get("kind")
+            if kind != outbox.GROUP:
+                await self._relay(relayed, refused)
             try:
-                draft = self._draft(item)
+                if kind == outbox.GROUP:
+                    relayed.append((last, rows.relayed(item)))
+                elif kind == outbox.CHANGE:
+                    await self._replicating.enrol(rows.roster(item))
+                else:
+                    posted.append(self._post(kind, item, last))
             except BadValue:
                 refused[last] = ErrorCode.BAD_ARGUMENTS
-                continue
-            except ChatError as error:
-                refused[last] = error.code
-                continue
-            draft.origin = last
-            draft.done = self._done
-            drafts.append(draft)
-        for draft in drafts:
-            draft.cached = self._realm.cache.get(draft.sender, draft.target)
-            self._realm.journal.post(draft)
+            except TooLarge:
+                refused[last] = ErrorCode.TOO_LARGE
+        await self._relay(relayed, refused)
 
         def note(tx: Connection, now: int) -> None:
             self._chain.check()
@@ -125,9 +131,9 @@ class Incoming:
             if entry.error is not None:
                 self._give_up(entry.error.message)
                 return
-            for draft in drafts:
-                if draft.error is not None:
-                    refused[draft.origin] = draft.error.code
+            for before in posted:
+                if before.error is not None:
+                    refused[before.origin] = before.error.code
             self._confirm(last, refused)
 
         end = Write(note)
@@ -139,59 +145,64 @@ class Incoming:
         names = {
             fold(item["from"]): item["from"]
             for item in items
-            if isinstance(item, dict) and isinstance(item.get("from"), str)
+            if isinstance(item, dict) and _is_name(item.get("from"))
         }
-        new = {key: name for key, name in names.items() if key not in self._senders}
-        wanted = {key: name for key, name in new.items() if _is_name(name)}
-        if not wanted:
-            return
         if len(self._senders) > MAX_KNOWN:
             self._senders.clear()
-            wanted = {key: name for key, name in names.items() if _is_name(name)}
+        new = {key: name for key, name in names.items() if key not in self._senders}
+        if not new:
+            return
 
         def find(tx: Connection, now: int) -> dict[str, int]:
             return {
-                key: users.of_realm(tx, self._realm_id, name, now).id
-                for key, name in wanted.items()
+                key: users.of_realm(tx, self._realm_id, name, now).id for key, name in new.items()
             }
 
         self._senders.update(await self._realm.journal.write(find))
 
-    def _draft(self, item: dict[str, Any]) -> Draft:
-        """Return the message that a row carries.
+    def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Draft | Write:
+        """Post what a row carries.
 
         Raises:
-            BadValue: it is none that could ever be taken.
-            ChatError: TOO_LARGE, its file is too large for this realm.
+            BadValue: it is nothing that could ever be taken.
+            TooLarge: its file is larger than this realm takes.
         """
-        if item.get("kind") != "message":
-            raise BadValue("no kind known here")
-        sender = LOCAL_NAME.from_json(item.get("from"))
-        id = KEY.from_json(item.get("id"))
-        text, file = attachments.content(item)
-        attachments.check_size(file, self._realm.max_file)
-        return Draft(
-            self._senders[fold(sender)],
-            Address(LOCAL_NAME.from_json(item.get("to"))),
-            text,
-            file,
-            source=self._realm_id,
-            quota=self._realm.max_realm_files,
-            # The key makes a row that comes twice, after a cut or a restored backup, come once.
-            key=id,
-            id=id,
-            chain=self._chain,
-            origin_seq=_POSITIVE.from_json(item.get("seq")),
-        )
+        sender = self._senders[fold(LOCAL_NAME.from_json(row.get("from")))]
+        entry: Draft | Write
+        if kind == outbox.RECEIPT:
+            entry = receipts.taken(self._realm, sender, row, self._chain)
+        else:
+            if kind == outbox.MESSAGE:
+                entry = rows.private(row, sender, self._chain)
+            elif kind == outbox.POST:
+                entry = rows.post(row, sender, self._chain)
+            else:
+                raise BadValue("no kind known here")
+            attachments.check_size(entry.file, self._realm.max_file)
+            entry.source, entry.quota = self._realm_id, self._realm.max_realm_files
+            entry.cached = self._realm.cache.get(entry.sender, entry.target)
+            entry.done = self._done
+        entry.origin = number
+        self._realm.journal.post(entry)
+        return entry
 
     def _done(self, draft: Draft) -> None:
         if draft.error is None and not draft.duplicate:
             announce(self._realm, draft, None)
+            if draft.outgoing:
+                self._realm.links.deliver(draft)
+
+    async def _relay(self, relayed: list[tuple[int, Relayed]], refused: dict[int, str]) -> None:
+        """Store messages of groups that the other realm hosts."""
+        if relayed:
+            for at in await self._replicating.take([message for _, message in relayed]):
+                refused[relayed[at][0]] = ErrorCode.UNKNOWN_GROUP
+            relayed.clear()
 
 
-def _is_name(name: str) -> bool:
+def _is_name(name: Any) -> bool:
     try:
-        LOCAL_NAME.from_word(name)
+        LOCAL_NAME.from_json(name)
     except BadValue:
         return False
     return True
@@ -200,7 +211,7 @@ def _is_name(name: str) -> bool:
 def _number(item: Any, last: int) -> int:
     """Return a row's number, which must rise."""
     try:
-        number = _POSITIVE.from_json(item.get("number") if isinstance(item, dict) else None)
+        number = rows.POSITIVE.from_json(rows.fields(item).get("number"))
     except BadValue:
         raise Overrun("a row has no number") from None
     if number <= last:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
 
 from shared.protocol.kinds import IDENTIFIER, SEQ
 from shared.protocol.values import BadValue
+from ws_server.federation.answers import answer
+from ws_server.federation.asks import Asks
 from ws_server.federation.giving import GONE, LATER, PIECE_OF, WANT, Giving
 from ws_server.federation.handshake import NotProven, Seal
 from ws_server.federation.incoming import Incoming, Overrun
@@ -62,6 +65,7 @@ class Link:
         self._their_log = ""
         self._fetching = realm.contents.of(known.id)
         self._giving = Giving(realm, known.id, outlet, self._say)
+        self.asks = Asks(self._say, partial(answer, realm, known))
         self.outgoing = Outgoing(realm, known.id, self._send)
 
     def begin(self) -> None:
@@ -97,6 +101,7 @@ class Link:
         self.outgoing.close()
         self._giving.close()
         self._fetching.end(self._say)
+        self.asks.close()
         if self._incoming is not None:
             self._incoming.close()
         self._owner.link_ended(self)
@@ -119,6 +124,10 @@ class Link:
             self._giving.want(body)
         elif kind in (PIECE_OF, LATER, GONE):
             self._fetching.answered(body)
+        elif kind == "ask":
+            self.asks.asked(body)
+        elif kind == "answer":
+            self.asks.answered(body)
         # What a newer version says besides is not for this one.
 
     def _open(self, body: dict[str, Any]) -> None:
@@ -129,7 +138,7 @@ class Link:
         number = SEQ.from_json(have.get("number"))
         confirmed = number if have.get("log") == self._realm.database.epoch else 0
         self._incoming = Incoming(
-            self._realm, self._known.id, self._their_log, self._confirm, self._give_up
+            self._realm, self._known, self._their_log, self._confirm, self._give_up
         )
         self._owner.link_opened(self, confirmed)
         self.outgoing.begin(confirmed)
@@ -162,5 +171,5 @@ class Link:
             self._outlet.write(self._seal.close(body))
 
 
-Confirmed = Callable[[str, str | None], None]
-"""Told how a message fared: its state, and the code if it was refused."""
+Confirmed = Callable[[str, str | None, int], None]
+"""Told how a message fared: its state, the code if it was refused, its seq if that is new."""

@@ -11,8 +11,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-import orjson
-
 from shared.protocol.errors import ChatError
 from ws_server.realm import Realm
 from ws_server.store import outbox
@@ -70,6 +68,12 @@ class Outgoing:
         elif item.number > self._sent:
             self._take(item)
 
+    def nudge(self) -> None:
+        """Something that is only in the outbox was just committed."""
+        self._live = False
+        self._missed = True
+        self._read_on()
+
     def confirm(self, up_to: int) -> list[Item]:
         """The other side has everything up to a number; return what that was."""
         confirmed: list[Item] = []
@@ -90,7 +94,7 @@ class Outgoing:
         return len(self._unconfirmed) >= MAX_ROWS or self._bytes >= MAX_BYTES
 
     def _take(self, item: Item) -> None:
-        row = orjson.dumps(item.on_link())
+        row = item.on_link()
         self._sent = item.number
         self._unconfirmed.append((item, len(row)))
         self._bytes += len(row)

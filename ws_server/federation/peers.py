@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -17,17 +17,18 @@ from shared.protocol.commands.messages import Delivery
 from shared.protocol.commands.realms import RealmLink
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
+from ws_server.federation.asks import no_answer
 from ws_server.federation.handshake import NotProven, Role, Seal, Transcript
 from ws_server.federation.introduce import dial_realm
 from ws_server.federation.link import Confirmed, Link
 from ws_server.federation.reach import Unreachable
 from ws_server.federation.wire import Dialled
 from ws_server.key import fingerprint
-from ws_server.net.session import Outlet
+from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
 from ws_server.store import outbox, realms
 from ws_server.store.messages import Draft
-from ws_server.store.outbox import Item
+from ws_server.store.outbox import Item, Own
 from ws_server.store.realms import ACTIVE, KnownRealm
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ ANSWER = 1.0
 DOUBLE = 4401
 """Closes the one of two links between the same realms that is not kept."""
 BLOCKED = 4503
+MAX_ECHOES = 10_000
+"""Posts whose sender's session is remembered until the host has given them their place."""
 
 
 class Peer:
@@ -60,7 +63,8 @@ class Peer:
         self.wake = asyncio.Event()
         self.down = asyncio.Event()
         self.down.set()
-        self._waiting: dict[int, Confirmed] = {}
+        self._waiting: dict[str, Confirmed] = {}
+        self._echoes: dict[str, Session | None] = {}
         self._confirming: tuple[int, dict[int, str]] | None = None
         self.keeping: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
@@ -78,16 +82,41 @@ class Peer:
         )
         self.wake.set()
 
-    def wait_for(self, number: int, told: Confirmed) -> None:
-        """Tell how a message fared, at the latest after ANSWER seconds, as `queued`."""
-        self._waiting[number] = told
-        asyncio.get_running_loop().call_later(ANSWER, self._tell, number, "queued", None)
+    def nudge(self) -> None:
+        """Something else for this realm was committed."""
+        self.queued += 1
+        if self.link is not None and self.up:
+            self.link.outgoing.nudge()
 
-    def _tell(self, number: int, state: str, code: str | None) -> bool:
-        told = self._waiting.pop(number, None)
+    def wait_for(self, message_id: str, told: Confirmed) -> None:
+        """Tell how a message fared, at the latest after ANSWER seconds, as `queued`."""
+        self._waiting[message_id] = told
+        asyncio.get_running_loop().call_later(ANSWER, self._tell, message_id, outbox.QUEUED)
+
+    def _tell(self, message_id: str, state: str, code: str | None = None, seq: int = 0) -> bool:
+        told = self._waiting.pop(message_id, None)
         if told is not None:
-            told(state, code)
+            told(state, code, seq)
         return told is not None
+
+    def expect_echo(self, message_id: str, session: Session | None) -> None:
+        """Remember who posted a message to a group that this realm hosts."""
+        self._echoes[message_id] = session
+        if len(self._echoes) > MAX_ECHOES:
+            del self._echoes[next(iter(self._echoes))]
+
+    def echoed(self, draft: Draft) -> Session | None:
+        """The host has given a message its place; tell who posted it."""
+        if draft.id not in self._echoes and not self._realm.hub.of(draft.sender):
+            return None
+        told = self._tell(draft.id, outbox.DELIVERED, None, draft.seq)
+        session = self._echoes.pop(draft.id, None)
+        assert draft.conversation is not None
+        address = draft.conversation.address(draft.sender)
+        if not told and draft.sender in draft.conversation.members:
+            event = Delivery(address, draft.id, draft.seq, outbox.DELIVERED)
+            self._realm.hub.publish(event, (draft.sender,))
+        return session if session is not None and session.open else None
 
     def adopt(self, outlet: Outlet, seal: Seal, dialled_by_us: bool) -> Link | None:
         """Take a proven connection as the link; None if the one that is up is kept instead.
@@ -121,12 +150,13 @@ class Peer:
 
     def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
         for item in items:
-            if item.number not in refused:
-                told = self._tell(item.number, "delivered", None)
-                self._peers.announce_delivery(self, item, None, told)
+            # A post is delivered when its echo brings its place.
+            if item.own is not None and item.number not in refused and item.kind != outbox.POST:
+                told = self._tell(item.own.id, outbox.DELIVERED)
+                self._peers.announce_delivery(item.own, None, told)
         # A refusal is told once it is kept, so that who then looks finds it.
-        held = [item for item in items if item.number in refused]
-        self._confirm_later(up_to, refused, held)
+        held = [(item.own, refused[item.number]) for item in items if item.number in refused]
+        self._confirm_later(up_to, refused, [(own, code) for own, code in held if own is not None])
 
     def link_received(self, log_name: str, number: int) -> None:
         self.known = replace(self.known, received=number, received_log=log_name)
@@ -141,15 +171,17 @@ class Peer:
             self.up = False
             log.info("link down", extra={"realm": self.known.name})
             self._peers.announce_link(self, "down")
-        for number in list(self._waiting):
-            self._tell(number, "queued", None)
+        for message_id in list(self._waiting):
+            self._tell(message_id, outbox.QUEUED)
 
     def _confirm_later(
-        self, up_to: int, refused: dict[int, str], held: list[Item] | None = None
+        self, up_to: int, refused: dict[int, str], held: Sequence[tuple[Own, str]] = ()
     ) -> None:
-        self._peers.start(self._confirm(up_to, refused, held or []))
+        self._peers.start(self._confirm(up_to, refused, held))
 
-    async def _confirm(self, up_to: int, refused: dict[int, str], held: list[Item]) -> None:
+    async def _confirm(
+        self, up_to: int, refused: dict[int, str], held: Sequence[tuple[Own, str]]
+    ) -> None:
         def forget(tx: Connection, now: int) -> int:
             outbox.confirm(tx, self.known.id, up_to, refused)
             return outbox.counts(tx).get(self.known.id, 0)
@@ -158,10 +190,9 @@ class Peer:
             self.queued = await self._realm.journal.write(forget)
         except ChatError:
             return  # it is confirmed again, at the latest by the next link
-        for item in held:
-            code = refused[item.number]
-            told = self._tell(item.number, "refused", code)
-            self._peers.announce_delivery(self, item, code, told)
+        for own, code in held:
+            told = self._tell(own.id, outbox.REFUSED, code)
+            self._peers.announce_delivery(own, code, told)
 
 
 class Peers:
@@ -236,36 +267,74 @@ class Peers:
         kept = (p for p in self._peers.values() if p.known.state != realms.REMOVED)
         return sorted(kept, key=lambda peer: fold(peer.known.name))
 
-    def deliver(self, draft: Draft, told: Confirmed | None) -> None:
+    def deliver(
+        self, draft: Draft, session: Session | None = None, told: Confirmed | None = None
+    ) -> None:
         """Send a message that is durable to the realms it waits for.
 
         Args:
-            told: Told its state as soon as it is known; for private messages, which have one realm.
+            session: Who sent it here.
+            told: Told its state as soon as it is known, if it waits for one realm's answer.
         """
         conversation = draft.conversation
         assert conversation is not None
         for realm_id, number in draft.outgoing:
             peer = self._peers[realm_id]
-            sender = conversation.members[draft.sender].name
-            other = next(m for m in conversation.members.values() if m.realm_id == realm_id)
-            item = Item(
-                number,
-                conversation.id,
-                draft.sender,
-                draft.id,
-                sender,
-                other.name.partition("@")[0],
-                draft.seq,
-                draft.time,
-                draft.text,
-                draft.file,
-            )
-            if told is not None:
+            if conversation.number is None:
+                item = outbox.private(draft, realm_id, number)
+            elif conversation.realm_id is None:
+                item = self._relayed(draft, number)
+            else:
+                item = outbox.post(draft, number)
+                peer.expect_echo(draft.id, session)
+            if told is not None and draft.state == outbox.QUEUED:
                 if peer.up:
-                    peer.wait_for(number, told)
+                    peer.wait_for(draft.id, told)
                 else:
-                    told("queued", None)
+                    told(outbox.QUEUED, None, 0)
             peer.offer(item)
+
+    def _relayed(self, draft: Draft, number: int) -> Item:
+        """Return the row of a message of a group hosted here that was just written."""
+        group = draft.conversation
+        assert group is not None
+        sender = group.members[draft.sender]
+        home = None if sender.realm_id is None else self._peers[sender.realm_id].known
+        who = outbox.speaker(
+            sender.name.partition("@")[0],
+            home.name if home else None,
+            home.public_key if home else None,
+        )
+        body = {
+            "group": group.number,
+            "from": who,
+            **outbox.content(draft.id, draft.seq, draft.time, draft.text, draft.file),
+        }
+        return Item(number, outbox.GROUP, body)
+
+    def nudge(self, realm_ids: Collection[int]) -> None:
+        """Something else than a message was put into the outbox for these realms."""
+        for realm_id in realm_ids:
+            self._peers[realm_id].nudge()
+
+    def echoed(self, realm_id: int, draft: Draft) -> Session | None:
+        """A host relayed a message; if somebody here posted it, he is told its place.
+
+        Returns:
+            The session that posted it, which has been told.
+        """
+        return self._peers[realm_id].echoed(draft)
+
+    async def ask(self, realm_id: int, what: str, **body: Any) -> dict[str, Any]:
+        """Ask another realm, and return what it answers.
+
+        Raises:
+            ChatError: REALM_UNREACHABLE, REALM_REFUSED, or what it refused.
+        """
+        link = self._peers[realm_id].link
+        if link is None:
+            raise no_answer()
+        return await link.asks.ask(what, **body)
 
     async def add(self, name: str, address: str, port: int, wanted: str | None) -> Peer:
         """Make a realm known under a name, once it has proven its key.
@@ -341,14 +410,13 @@ class Peers:
             concerned = await self.realm.database.read(outbox.concerned, peer.known.id)
             self.realm.hub.publish(RealmLink(peer.known.name, state), concerned)
 
-    def announce_delivery(self, peer: Peer, item: Item, code: str | None, told: bool) -> None:
-        """Tell the sender's sessions how a queued message fared, all if nobody was told yet."""
-        sessions = self.realm.hub.of(item.sender_id)
+    def announce_delivery(self, own: Own, code: str | None, told: bool) -> None:
+        """Tell the sender's sessions how a queued message fared, unless the only one knows."""
+        sessions = self.realm.hub.of(own.sender_id)
         if len(sessions) > (1 if told else 0):
-            state = "refused" if code else "delivered"
-            address = f"{item.to}@{peer.known.name}"
-            event = Delivery(address, item.id, item.seq, state, code)
-            self.realm.hub.publish(event, (item.sender_id,))
+            state = outbox.REFUSED if code else outbox.DELIVERED
+            event = Delivery(own.conversation, own.id, own.seq, state, code)
+            self.realm.hub.publish(event, (own.sender_id,))
 
     # Dialling
 

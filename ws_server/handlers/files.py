@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
@@ -22,17 +21,13 @@ from shared.protocol.commands.files import (
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
 from ws_server.context import Context, handles
-from ws_server.net.file_lane import FileLane
-from ws_server.net.session import Session
-from ws_server.realm import Realm
-from ws_server.store import conversations, fetches, files, messages
+from ws_server.publications import lane_of
+from ws_server.store import bulk, conversations, fetches, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.fetches import Away
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.messages import Draft, new_id
 
-MAX_PUSHED = 8 * 2**20
-"""Bytes up to which a file's content is pushed behind its message."""
 TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""
 CHUNK = 128 * 1024
@@ -66,7 +61,7 @@ async def _whole_file(
 
     def check(tx: Connection) -> bool:
         """Find out before anything is stored what would refuse the message, or repeat it."""
-        if key is not None and messages.is_used(tx, account.id, key):
+        if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
         conversations.find(tx, account.id, target, only=(account.id,))
         stray = realm.stray_bytes.get(account.id, 0)
@@ -172,12 +167,6 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
     return FileOffered(file.info())
 
 
-@handles(Files)
-def choose(ctx: Context, request: Files) -> FilesMode:
-    ctx.session.files_pushed = request.mode == "push"
-    return FilesMode(request.mode)
-
-
 def not_here(file: StoredFile, away: Away) -> ChatError:
     """Return the refusal for a file whose content another realm has."""
     if away.given_up:
@@ -192,28 +181,7 @@ def not_here(file: StoredFile, away: Away) -> ChatError:
     )
 
 
-def push_file(realm: Realm, draft: Draft, sessions: Iterable[Session]) -> None:
-    """Send the content of a message's file behind it to those sessions that take files."""
-    file = draft.file
-    if file is None:
-        return
-    if draft.awaited:
-        assert draft.source is not None
-        realm.contents.expect(draft.source, file, sessions)
-    else:
-        push_content(realm, file, sessions)
-
-
-def push_content(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
-    """Send a content that is here to those sessions that take files."""
-    if file.size <= MAX_PUSHED:
-        for session in sessions:
-            if session.takes_files:
-                lane_of(realm, session).add(file)
-
-
-def lane_of(realm: Realm, session: Session) -> FileLane:
-    """Return a session's file lane, made on first use."""
-    if session.lane is None:
-        session.lane = FileLane(session, realm.pieces)
-    return session.lane
+@handles(Files)
+def choose(ctx: Context, request: Files) -> FilesMode:
+    ctx.session.files_pushed = request.mode == "push"
+    return FilesMode(request.mode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Connection
 
@@ -16,30 +16,36 @@ from shared.protocol.commands.history import (
     Sync,
     Synced,
 )
-from shared.protocol.commands.messages import Page, Receipt
+from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.context import Context, Outcome, Publication, handles
+from ws_server.context import Context, Outcome, handles
 from ws_server.net.session import Account
-from ws_server.store import catching_up, conversations, markers, pages, standings
+from ws_server.publications import receipts
+from ws_server.store import catching_up, conversations, markers, outbox, pages, standings
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Write
 
 
-def receipts(
-    account: Account, conversation: Conversation, marks: markers.Markers
-) -> list[Publication]:
-    """Tell one's own other sessions, and in a private chat the other person, of moved markers."""
-    if not marks.changed:
-        return []
-    told = [account.id] if conversation.number is not None else list(conversation.members)
-    return [
-        Publication(
-            Receipt(conversation.address(reader), account.name, marks.received_seq, marks.read_seq),
-            (reader,),
-        )
-        for reader in told
-    ]
+def tell_realm(
+    tx: Connection, account: Account, conversation: Conversation, marks: markers.Markers, now: int
+) -> Collection[int]:
+    """Let the other person's realm know of moved markers, and return which realm that is."""
+    if not marks.changed or conversation.number is not None or not conversation.realms:
+        return ()
+    (realm_id,) = conversation.realms
+    other_id, other = next((i, m) for i, m in conversation.members.items() if m.realm_id)
+    received, read = markers.origin_seqs(tx, conversation.id, other_id, marks)
+    if received == 0:
+        return ()
+    said = {
+        "from": account.name,
+        "to": other.name.partition("@")[0],
+        "received": received,
+        "read": read,
+    }
+    outbox.say(tx, realm_id, outbox.RECEIPT, conversation.id, said, now)
+    return (realm_id,)
 
 
 async def inbox_page(
@@ -63,7 +69,8 @@ async def inbox_page(
 
     def move(tx: Connection, now: int) -> Outcome:
         marks = markers.mark(tx, account.id, found, read=seen)
-        return Outcome(page, receipts(account, found, marks))
+        told = tell_realm(tx, account, found, marks, now)
+        return Outcome(page, receipts(account, found, marks), told)
 
     return Write(move)
 
@@ -115,7 +122,8 @@ def _move_marker(
             return Outcome(answer(conversations.known_as(tx, target), markers.Markers()))
         marks = markers.mark(tx, account.id, found, **moved)
         reply = answer(found.address(account.id), marks)
-        return Outcome(reply, receipts(account, found, marks))
+        told = tell_realm(tx, account, found, marks, now)
+        return Outcome(reply, receipts(account, found, marks), told)
 
     return Write(move)
 

@@ -35,7 +35,9 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
     reader = ctx.user.id
 
     def ask(tx: Connection) -> list[PrivateChat]:
-        found = of_realm(standings.standings(tx, reader, groups=False), request.realm)
+        found = of_realm(
+            standings.standings(tx, reader, groups=False), request.realm, ctx.realm.home
+        )
         last = standings.newest(tx, reader, found)
         return [
             PrivateChat(
@@ -55,11 +57,12 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
     return PrivateChats(shown, True if len(shown) < len(chats) else None)
 
 
-def of_realm(found: list[Standing], realm: str | None) -> list[Standing]:
+def of_realm(found: list[Standing], realm: str | None, home: str) -> list[Standing]:
     """Return those of a realm; all if none is asked for."""
     if realm is None:
         return found
-    return [s for s in found if fold(s.address.partition("@")[2]) == fold(realm)]
+    wanted = "" if fold(realm) == home else fold(realm)
+    return [s for s in found if fold(s.address.partition("@")[2]) == wanted]
 
 
 def fitting(rows: Iterable[tuple[T, Message | None]]) -> list[T]:

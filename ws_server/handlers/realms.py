@@ -16,14 +16,18 @@ from shared.protocol.commands.realms import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
-from ws_server.context import Context, handles
+from ws_server.context import Abroad, Context, handles
 from ws_server.key import fingerprint
 from ws_server.store import outbox as outbox_store
 from ws_server.store import users
 
 
 @handles(AddRealm)
-async def addrealm(ctx: Context, request: AddRealm) -> RealmAdded:
+def addrealm(ctx: Context, request: AddRealm) -> Abroad:
+    return Abroad(_add(ctx, request))
+
+
+async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     realm, peers = ctx.realm, ctx.realm.links
     if peers.policy == "closed":
         raise ChatError(ErrorCode.FORBIDDEN, "This realm links to no others")

@@ -198,7 +198,18 @@ class Connection(ServerConnection):
         self._listener.connections.discard(self)
         self._drop_out()
         if self.session is not None:
+            self._listener.closed[self.ended_by()] += 1
             self._listener.gate.leave(self.session)
+
+    def ended_by(self) -> str:
+        """Return the code with which the server closed, or `client`, or `lost` if nobody did.
+
+        The codes that clients choose are many; this counts in few.
+        """
+        sent = self.protocol.close_sent
+        if sent is None:
+            return "lost"
+        return "client" if self.protocol.close_rcvd_then_sent else str(int(sent.code))
 
     # To the peer
 

@@ -80,3 +80,8 @@ class Hub:
     def users(self) -> int:
         """How many users are connected."""
         return len(self._sessions)
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are signed in."""
+        return sum(map(len, self._sessions.values()))

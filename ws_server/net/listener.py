@@ -7,10 +7,10 @@ import errno
 import ipaddress
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from itertools import takewhile
-from urllib.parse import urlsplit
+from itertools import count, cycle, takewhile
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -29,7 +29,9 @@ SIGN_IN_TIMEOUT = 120.0
 """Seconds in which a connection must sign in (4500)."""
 HANDSHAKE_TIMEOUT = 10.0
 PING_INTERVAL = 20.0
-"""Seconds between pings; proxies cut idle connections after 30 or more."""
+"""Seconds between two pings of a connection; proxies cut idle ones after 30 or more."""
+SLOTS = 20
+"""Parts of a PING_INTERVAL; each connection keeps its own, so they are not all pinged at once."""
 BACKLOG = 1_024
 
 
@@ -54,7 +56,12 @@ class Listener:
         self._servers: list[Server] = []
         self.connections: set[Connection] = set()
         """Every TCP connection, those still in their handshake included."""
+        self.closed: Counter[str] = Counter()
+        """How many WebSockets ended, by who ended them; see `Connection.ended_by`."""
         self._strangers: dict[Connection, float] = {}
+        self._slots: list[set[Connection]] = [set() for _ in range(SLOTS)]
+        self._next_slot = 0
+        self._arrivals = count()
         self._ticking: asyncio.Task[None] | None = None
 
     @property
@@ -115,10 +122,15 @@ class Listener:
         assert connection.request is not None
         connection.begin(Session(connection, self._address(connection)))
         self._strangers[connection] = connection.loop.time() + SIGN_IN_TIMEOUT
+        # Half an interval away at least, and those who come together apart from each other.
+        away = SLOTS // 2 + next(self._arrivals) % (SLOTS // 2)
+        slot = self._slots[(self._next_slot + away) % SLOTS]
+        slot.add(connection)
         try:
             await connection.wait_closed()
         finally:
             self._strangers.pop(connection, None)
+            slot.discard(connection)
 
     def _address(self, connection: ServerConnection) -> str:
         """Return whom the limits count: the peer, or who a trusted proxy says it speaks for."""
@@ -139,7 +151,9 @@ class Listener:
         return any(found in network for network in self._trusted)
 
     async def _http(self, connection: ServerConnection, request: Request) -> Response | None:
-        path = urlsplit(request.path).path
+        # Not parsed as a URL: a proxy that keeps /metrics from the public sees another path in
+        # //x/metrics, so it is another one here too.
+        path = request.path.partition("?")[0]
         if request.headers.get("Upgrade", "").lower() == "websocket":
             if not self._origin_allowed(request.headers):
                 return connection.respond(
@@ -153,9 +167,8 @@ class Listener:
                 return connection.respond(HTTPStatus.OK, "ready\n")
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "the store does not answer\n")
         if path == "/metrics":
-            response = connection.respond(HTTPStatus.OK, "")
-            response.body = self._metrics()
-            response.headers["Content-Length"] = str(len(response.body))
+            response = connection.respond(HTTPStatus.OK, self._metrics().decode())
+            # Setting a header adds one more of its name.
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
             return response
@@ -172,19 +185,16 @@ class Listener:
     async def _tick(self) -> None:
         """Ping everybody once a PING_INTERVAL, spread evenly; close who did not sign in."""
         loop = asyncio.get_running_loop()
-        while True:
-            round_ = [c for c in self.connections if c.session is not None]
-            steps = int(PING_INTERVAL)
-            for step in range(steps):
-                await asyncio.sleep(PING_INTERVAL / steps)
-                for connection in round_[step::steps]:
-                    connection.beat()
-                late = takewhile(lambda item: item[1] <= loop.time(), self._strangers.items())
-                for connection, _ in list(late):
-                    del self._strangers[connection]
-                    session = connection.session
-                    if session is not None and session.open and not session.known:
-                        connection.close_with(4500, f"not signed in within {SIGN_IN_TIMEOUT:.0f} s")
+        for self._next_slot in cycle(range(SLOTS)):
+            await asyncio.sleep(PING_INTERVAL / SLOTS)
+            for connection in tuple(self._slots[self._next_slot]):
+                connection.beat()
+            late = takewhile(lambda item: item[1] <= loop.time(), self._strangers.items())
+            for connection, _ in list(late):
+                del self._strangers[connection]
+                session = connection.session
+                if session is not None and session.open and not session.known:
+                    connection.close_with(4500, f"not signed in within {SIGN_IN_TIMEOUT:.0f} s")
 
 
 def _is_address(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Column, Connection
@@ -54,7 +54,10 @@ class Adapter(Protocol):
 
 
 class Bulk(Protocol):
-    """Statements that write many rows at once; found at `tx` as its execution option `bulk`."""
+    """Statements for many rows at once; found at `tx` as its execution option `bulk`."""
+
+    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
+        """Return the columns `bulk.KEYED` of the messages under these (sender, key)."""
 
     def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert rows given as these columns of one table."""

@@ -11,10 +11,11 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from tempfile import TemporaryFile
+from typing import IO, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -23,6 +24,15 @@ from ws_server.threads import lower_priority
 P = ParamSpec("P")
 T = TypeVar("T")
 _STEP = 1 << 20
+
+
+class Damaged(Exception):
+    """A blob is not what its name says; the text names its file."""
+
+
+def place(data: Path, sha256: str) -> Path:
+    """Return where in a data folder the blob of this hash is or would be."""
+    return data / "blobs" / sha256[:2] / sha256
 
 
 class Blobs:
@@ -35,6 +45,8 @@ class Blobs:
             folder.mkdir(mode=0o700, exist_ok=True)
         self._threads = ThreadPoolExecutor(2, "blob", initializer=lower_priority)
         self._sweeping = threading.Lock()
+        self.bytes = 0
+        """What all blobs take, right after each sweep and about right between two."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, upload: str) -> asyncio.Lock:
@@ -72,7 +84,7 @@ class Blobs:
         """
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
-        if not self._renewed(path):
+        if not self.renew(sha256):
             part = self._uploads / f"{sha256}.{os.urandom(4).hex()}.new"
             try:
                 with open(part, "xb") as file:
@@ -85,18 +97,25 @@ class Blobs:
                 raise
         return sha256
 
-    def _renewed(self, path: Path) -> bool:
+    def renew(self, sha256: str) -> bool:
         """Tell whether a blob is here, and keep it from the next sweep."""
         with self._sweeping:
             try:
-                os.utime(path)
+                os.utime(self.path(sha256))
             except FileNotFoundError:
                 return False
             return True
 
+    def scratch(self) -> IO[bytes]:
+        """Return a file without a name, which is gone when it is closed or the process ends."""
+        return TemporaryFile(dir=self._uploads)
+
     def _place(self, part: Path, path: Path) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
+        size = part.stat().st_size
         os.replace(part, path)
+        with self._sweeping:
+            self.bytes += size
         for folder in (path.parent, path.parent.parent):
             handle = os.open(folder, os.O_RDONLY)
             try:
@@ -109,6 +128,26 @@ class Blobs:
         with open(self.path(sha256), "rb") as file:
             file.seek(offset)
             return file.read(size)
+
+    def pieces(self, sha256: str, size: int) -> Iterator[bytes]:
+        """Yield a whole blob, at most 1 MiB at a time.
+
+        Raises:
+            Damaged: it is missing, or its size or hash is another, which shows at its end.
+        """
+        path = self.path(sha256)
+        digest = hashlib.sha256()
+        try:
+            with open(path, "rb") as file:
+                if os.fstat(file.fileno()).st_size != size:
+                    raise Damaged(f"{path} does not have {size:,} bytes")
+                while piece := file.read(_STEP):
+                    digest.update(piece)
+                    yield piece
+        except OSError as error:
+            raise Damaged(f"{path}: {error.strerror}") from error
+        if digest.hexdigest() != sha256:
+            raise Damaged(f"{path} is damaged: its content does not have the hash it is named by")
 
     def upload_offset(self, upload: str, size: int) -> int:
         """Return where an upload of `size` bytes goes on.
@@ -155,7 +194,7 @@ class Blobs:
             part.unlink()
             return False
         path = self.path(sha256)
-        if self._renewed(path):
+        if self.renew(sha256):
             part.unlink()
         else:
             self._place(part, path)
@@ -176,15 +215,19 @@ class Blobs:
                 names it; 0 when nothing is being stored.
         """
         before = time.time() - age
-        removed = 0
+        removed = kept = 0
         for part in self._uploads.iterdir():
             if part.name not in parts and part.stat().st_mtime <= before:
                 part.unlink()
                 removed += 1
         for folder in self._blobs.iterdir():
-            for sha256 in unreferenced([blob.name for blob in folder.iterdir()]):
+            sizes = {blob.name: blob.stat().st_size for blob in folder.iterdir()}
+            for sha256 in unreferenced(list(sizes)):
                 with self._sweeping:
                     if self.path(sha256).stat().st_mtime <= before:
                         self.path(sha256).unlink()
+                        del sizes[sha256]
                         removed += 1
+            kept += sum(sizes.values())
+        self.bytes = kept
         return removed

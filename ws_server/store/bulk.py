@@ -1,9 +1,9 @@
-"""The statements of the hot path: they write many rows at once, each database in its own way."""
+"""The statements of the hot path: they take many rows at once, each database in its own way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 from sqlalchemy import Connection
 
@@ -32,6 +32,26 @@ OUTBOX = (
     outbox.c.since,
 )
 """The columns of what begins to wait for another realm."""
+KEYED = (
+    messages.c.sender_id,
+    messages.c.idempotency_key,
+    messages.c.conversation_id,
+    messages.c.id,
+    messages.c.seq,
+    messages.c.time,
+    messages.c.file_id,
+)
+"""What a repeated message needs of the first."""
+
+
+def find_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
+    """Return the columns `KEYED` of the messages written under these (sender, key)."""
+    return _bulk(tx).find_keys(tx, keys) if keys else ()
+
+
+def used_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Return those of these (sender, key) under which a message was written."""
+    return {(sender, key) for sender, key, *_ in find_keys(tx, keys)}
 
 
 def insert_messages(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:

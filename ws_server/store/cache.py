@@ -18,7 +18,7 @@ class Cache:
         # Both people of a private chat name it differently but must share one copy.
         self._private: dict[tuple[int, str], int] = {}
         self._chats: dict[int, Conversation] = {}
-        self._groups: dict[int, Conversation] = {}
+        self._groups: dict[str, Conversation] = {}
         self._group_members = 0
 
     def get(self, sender: int, target: ConversationAddress) -> Conversation | None:
@@ -27,7 +27,7 @@ class Cache:
             id = self._private.get((sender, fold(str(target))))
             return None if id is None else self._chats.get(id)
         assert isinstance(target, GroupAddress)
-        group = self._groups.get(target.number)
+        group = self._groups.get(fold(str(target)))
         return group if group is not None and sender in group.members else None
 
     def put_private(self, sender: int, target: Address, conversation: Conversation) -> None:
@@ -39,13 +39,13 @@ class Cache:
 
     def put_group(self, group: Conversation) -> None:
         """Keep a group, unless a newer copy is known."""
-        assert group.number is not None
-        known = self._groups.get(group.number)
+        address = fold(group.address(0))
+        known = self._groups.get(address)
         if known is not None:
             if known.version > group.version:
                 return
             self._group_members -= len(known.members)
-        self._groups[group.number] = group
+        self._groups[address] = group
         self._group_members += len(group.members)
         while self._group_members > MAX_GROUP_MEMBERS and len(self._groups) > 1:
             oldest = self._groups.pop(next(iter(self._groups)))

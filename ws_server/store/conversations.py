@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -145,17 +145,7 @@ def find(
     if isinstance(target, GroupAddress):
         return group(tx, user_id, target, only)
     other = users.known(tx, target)
-    return None if other is None else private(tx, user_id, other.id)
-
-
-def private(tx: Connection, one: int, other: int) -> Conversation | None:
-    """Return the private chat of two people, if they have one."""
-    found = tx.scalar(
-        select(conversations.c.id).where(
-            conversations.c.low_user == min(one, other),
-            conversations.c.high_user == max(one, other),
-        )
-    )
+    found = None if other is None else _between(tx, user_id, other.id)
     return None if found is None else load(tx, id=found)
 
 
@@ -194,30 +184,74 @@ def unknown_group(address: ConversationAddress) -> ChatError:
     )
 
 
+def not_owner(group: Conversation) -> ChatError:
+    """Return the refusal for what only a group's owner may do."""
+    return ChatError(ErrorCode.FORBIDDEN, f"Only the owner of {group.address(0)} may do this")
+
+
 def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Conversation:
     """Return one's private chat with a person, begun if need be.
 
     Raises:
         ChatError: UNKNOWN_USER.
     """
-    other = users.person(tx, target, now).id
-    found = private(tx, user_id, other)
-    if found is not None:
-        return found
-    conversation_id = _add(tx, now, low_user=min(user_id, other), high_user=max(user_id, other))
-    for place, person in enumerate(dict.fromkeys((user_id, other))):
-        _add_member(tx, conversation_id, person, place=place, owner=False, joined_seq=0)
-    made = load(tx, id=conversation_id)
-    assert made is not None
-    return made
+    return between(tx, user_id, users.person(tx, target, now).id, now)
 
 
-def create_group(tx: Connection, user_id: int, name: str, now: int) -> Conversation:
-    """Make a group with one member, its owner."""
+def between(tx: Connection, one: int, other: int, now: int) -> Conversation:
+    """Return the private chat of two people, begun if need be."""
+    found = _between(tx, one, other)
+    if found is None:
+        found = _add(tx, now, low_user=min(one, other), high_user=max(one, other))
+        _add_members(tx, found, list(dict.fromkeys((one, other))))
+    chat = load(tx, id=found)
+    assert chat is not None
+    return chat
+
+
+def _between(tx: Connection, one: int, other: int) -> int | None:
+    return tx.scalar(
+        select(conversations.c.id).where(
+            conversations.c.low_user == min(one, other),
+            conversations.c.high_user == max(one, other),
+        )
+    )
+
+
+def last_number(tx: Connection) -> int:
+    """Return the highest number of a group; 0 if there is none."""
     here = select(func.max(conversations.c.number)).where(conversations.c.realm_id.is_(None))
-    number = 1 + (tx.scalar(here) or 0)
-    conversation_id = _add(tx, now, number=number, name=name)
-    _add_member(tx, conversation_id, user_id, place=0, owner=True, joined_seq=0)
+    return tx.scalar(here) or 0
+
+
+def requested(tx: Connection, request: str) -> Conversation | None:
+    """Return the group that another realm had made here by this request."""
+    found = tx.scalar(select(conversations.c.id).where(conversations.c.request == request))
+    return None if found is None else load(tx, id=found)
+
+
+def create_group(
+    tx: Connection,
+    user_id: int,
+    name: str,
+    now: int,
+    *,
+    others: Sequence[int] = (),
+    number: int | None = None,
+    request: str | None = None,
+) -> Conversation:
+    """Make a group.
+
+    Args:
+        user_id: Its owner and oldest member.
+        others: Its other members, in the order of joining.
+        number: A free one; the one above the highest if None.
+        request: Of another realm, so that it is known again.
+    """
+    if number is None:
+        number = last_number(tx) + 1
+    conversation_id = _add(tx, now, number=number, name=name, request=request)
+    _add_members(tx, conversation_id, [user_id, *others], owner=user_id)
     made = load(tx, id=conversation_id)
     assert made is not None
     return made
@@ -229,20 +263,28 @@ def _add(tx: Connection, now: int, **values: Any) -> int:
     return int(made.inserted_primary_key[0])
 
 
-def _add_member(
-    tx: Connection, conversation_id: int, user_id: int, *, place: int, owner: bool, joined_seq: int
+def _add_members(
+    tx: Connection,
+    conversation_id: int,
+    people: Sequence[int],
+    *,
+    owner: int | None = None,
+    place: int = 0,
+    joined_seq: int = 0,
 ) -> None:
-    tx.execute(
-        insert(members).values(
-            conversation_id=conversation_id,
-            user_id=user_id,
-            owner=owner,
-            place=place,
-            joined_seq=joined_seq,
-            read_seq=joined_seq,
-            received_seq=joined_seq,
-        )
-    )
+    rows = [
+        {
+            "conversation_id": conversation_id,
+            "user_id": person,
+            "owner": person == owner,
+            "place": at,
+            "joined_seq": joined_seq,
+            "read_seq": joined_seq,
+            "received_seq": joined_seq,
+        }
+        for at, person in enumerate(people, place)
+    ]
+    tx.execute(insert(members), rows)
 
 
 def join(tx: Connection, conversation: Conversation, user: users.User) -> Conversation:
@@ -259,7 +301,7 @@ def join(tx: Connection, conversation: Conversation, user: users.User) -> Conver
     if count >= MAX_MEMBERS:
         raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
     last_seq = conversation.last_seq
-    _add_member(tx, conversation.id, user.id, place=place, owner=False, joined_seq=last_seq)
+    _add_members(tx, conversation.id, [user.id], place=place, joined_seq=last_seq)
     return _changed(tx, conversation)
 
 

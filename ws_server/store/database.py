@@ -89,6 +89,11 @@ class Database:
                 raise
             raise DatabaseRefused(why) from error
 
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for a reader."""
+        return self._threads.waiting
+
     async def read(
         self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -133,29 +138,52 @@ class Database:
 
 
 def _prepare(tx: Connection) -> str:
-    _migrate(tx)
-    return _epoch(tx)
+    migrate(tx)
+    return epoch(tx)
 
 
-def _migrate(tx: Connection) -> None:
+MIGRATIONS = str(Path(__file__).parent / "migrations")
+
+
+def migrate(tx: Connection, revision: str = "head") -> None:
+    """Bring the schema to a later revision, or make it.
+
+    Raises:
+        DatabaseRefused: it was made by a newer version.
+    """
+    check_known(MigrationContext.configure(tx).get_current_revision())
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", MIGRATIONS)
     config.attributes["connection"] = tx
-    known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
-    current = MigrationContext.configure(tx).get_current_revision()
-    if current is not None and current not in known:
+    command.upgrade(config, revision)
+
+
+def check_known(revision: str | None) -> None:
+    """Refuse a schema that this version does not know.
+
+    Raises:
+        DatabaseRefused: it is of a newer version.
+    """
+    known = {script.revision for script in ScriptDirectory(MIGRATIONS).walk_revisions()}
+    if revision is not None and revision not in known:
         raise DatabaseRefused(
-            f"The database was made by a newer version of Simple Chatting (schema {current}). "
-            "Start that version, or give another --data folder"
+            f"The database was made by a newer version of Simple Chatting (schema {revision}). "
+            "Use that version, or give another --data folder"
         )
-    command.upgrade(config, "head")
 
 
-def _epoch(tx: Connection) -> str:
+def newest_revision() -> str:
+    """Return the schema of this version."""
+    newest = ScriptDirectory(MIGRATIONS).get_current_head()
+    assert newest is not None
+    return newest
+
+
+def epoch(tx: Connection) -> str:
     """Return the name of this history; made once, and anew when a backup is restored."""
     found = tx.scalar(select(meta.c.value).where(meta.c.key == "epoch"))
     if found is not None:
         return str(found)
-    epoch = secrets.token_hex(8)
-    tx.execute(insert(meta).values(key="epoch", value=epoch))
-    return epoch
+    made = secrets.token_hex(8)
+    tx.execute(insert(meta).values(key="epoch", value=made))
+    return made

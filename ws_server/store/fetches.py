@@ -8,9 +8,10 @@ it sent it before, or was sent it. So nobody gets at a content by naming its has
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, not_, or_, select, update
 from sqlalchemy.sql.expression import ColumnElement
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -62,45 +63,100 @@ def keep(
     Raises:
         ChatError: TOO_LARGE, the quota is used up; BAD_ARGUMENTS, the content has another size.
     """
-    kept = tx.scalar(
-        select(func.coalesce(func.sum(files.c.size), 0)).where(files.c.realm_id == realm_id)
-    )
-    if (kept or 0) + file.size > quota:
+    if _bytes_of(tx, realm_id) + file.size > quota:
         raise ChatError(
             ErrorCode.TOO_LARGE, f"All files from one realm may have {quota:,} bytes together"
         )
-    this = and_(fetches.c.realm_id == realm_id, fetches.c.sha256 == file.sha256)
-    fetch = tx.execute(select(fetches.c.size, fetches.c.attempts).where(this)).first()
-    size = _size_here(tx, realm_id, file.sha256) if fetch is None else fetch.size
+    size, away = _known(tx, realm_id, file.sha256)
     if size not in (None, file.size):
         raise ChatError(ErrorCode.BAD_ARGUMENTS, f"This content has {size:,} bytes")
     insert_file(tx, file, conversation_id, owner_id, realm_id)
-    if fetch is not None:
-        if fetch.attempts >= MAX_ATTEMPTS:
-            tx.execute(update(fetches).where(this).values(attempts=0, since=now))
-        return True
     if size is None:
-        tx.execute(
-            insert(fetches).values(
-                realm_id=realm_id,
-                sha256=file.sha256,
-                sender_id=owner_id,
-                size=file.size,
-                since=now,
-                attempts=0,
-            )
+        _add(tx, file, owner_id, realm_id, now, attempts=0)
+    elif away:
+        this = and_(fetches.c.realm_id == realm_id, fetches.c.sha256 == file.sha256)
+        tx.execute(update(fetches).where(this, not_(_PENDING)).values(attempts=0, since=now))
+    return away
+
+
+def _bytes_of(tx: Connection, realm_id: int) -> int:
+    """Return how much all files from a realm take, or will, but for those that are given up."""
+    size = func.coalesce(func.sum(files.c.size), 0)
+    all_of_it = tx.scalar(select(size).where(files.c.realm_id == realm_id))
+    given_up = tx.scalar(
+        select(size)
+        .join(fetches, _of(fetches.c.sha256, fetches.c.realm_id))
+        .where(fetches.c.realm_id == realm_id, not_(_PENDING))
+    )
+    return int(all_of_it or 0) - int(given_up or 0)
+
+
+def _add(
+    tx: Connection, file: StoredFile, owner_id: int, realm_id: int, now: int, attempts: int
+) -> None:
+    tx.execute(
+        insert(fetches).values(
+            realm_id=realm_id,
+            sha256=file.sha256,
+            sender_id=owner_id,
+            size=file.size,
+            since=now,
+            attempts=attempts,
         )
-    return size is None
+    )
 
 
-def _size_here(tx: Connection, realm_id: int, sha256: str) -> int | None:
-    """Return the size of a content that is here and that a realm is known to have."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What this realm takes of another one's files, in bytes."""
+
+    file: int
+    """Of one."""
+    together: int
+    """Of all."""
+
+
+def keep_replica(
+    tx: Connection,
+    file: StoredFile,
+    conversation_id: int,
+    owner_id: int,
+    host_id: int,
+    room: Room,
+    now: int,
+) -> tuple[StoredFile, bool]:
+    """Keep a file of a group that another realm hosts, which has given its message a place already.
+
+    What there is no room for is shown, and given up before it is fetched; what is told with a wrong
+    size is shown with the right one.
+
+    Returns:
+        The file as it is shown, and whether its content is still to come.
+    """
+    if file.size <= room.file:
+        with suppress(ChatError):
+            awaited = keep(tx, file, conversation_id, owner_id, host_id, room.together, now)
+            return file, awaited
+    size, away = _known(tx, host_id, file.sha256)
+    shown = file if size is None else replace(file, size=size)
+    insert_file(tx, shown, conversation_id, owner_id, host_id)
+    if size is None:
+        _add(tx, file, owner_id, host_id, now, attempts=MAX_ATTEMPTS)
+    return shown, away
+
+
+def _known(tx: Connection, realm_id: int, sha256: str) -> tuple[int | None, bool]:
+    """Return the size of a content that a realm is known to have, and whether it is not here."""
+    fetch = select(fetches.c.size).where(fetches.c.realm_id == realm_id, fetches.c.sha256 == sha256)
+    size = tx.scalar(fetch)
+    if size is not None:
+        return size, True
     sent = select(files.c.size).where(files.c.sha256 == sha256, files.c.realm_id == realm_id)
     size = tx.scalar(sent.limit(1))
     if size is None:
         found = offered(tx, realm_id, sha256)
         size = found.size if found is not None and found.here else None
-    return size
+    return size, size is None
 
 
 @dataclass(frozen=True, slots=True)

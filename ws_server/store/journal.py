@@ -15,12 +15,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import groupby
+from time import perf_counter
 from typing import Any, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.durations import Durations
 from ws_server.store import messages
 from ws_server.store.database import Database
 from ws_server.store.messages import Clock, Draft, Moved, Stale
@@ -68,7 +70,11 @@ class Journal:
         self._idle.set()
         self._clock = Clock()
         self.commits = 0
+        self.failed_commits = 0
         self.entries = 0
+        self.commit_seconds = Durations()
+        self.push_seconds = Durations()
+        """From the end of a commit until what it caused is written to the connections."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -130,10 +136,14 @@ class Journal:
         self._idle.clear()
         self._batches.put(batch)
 
-    def _committed(self, batch: list[Entry]) -> None:
+    def _committed(self, batch: list[Entry], kept: bool, began: float, ended: float) -> None:
         self._busy = False
-        self.commits += 1
-        self.entries += len(batch)
+        self.commit_seconds.add(ended - began)
+        if kept:
+            self.commits += 1
+            self.entries += len(batch)
+        else:
+            self.failed_commits += 1
         # The next commit runs while the loop answers this one.
         self._begin()
         for entry in batch:
@@ -142,17 +152,25 @@ class Journal:
                     entry.done(entry)
             except Exception:
                 log.exception("an entry that is on disk was not answered")
+        # Behind the connections, which write at the end of this pass of the loop.
+        self._loop.call_soon(self._pushed, ended)
         if not self._busy and not self._waiting:
             self._idle.set()
+
+    def _pushed(self, since: float) -> None:
+        self.push_seconds.add(perf_counter() - since)
 
     # Everything below runs in the writer thread.
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            self._commit(batch)
-            self._loop.call_soon_threadsafe(self._committed, batch)
+            began = perf_counter()
+            kept = self._commit(batch)
+            ended = perf_counter()
+            self._loop.call_soon_threadsafe(self._committed, batch, kept, began, ended)
 
-    def _commit(self, batch: list[Entry]) -> None:
+    def _commit(self, batch: list[Entry]) -> bool:
+        """Put a batch on disk, or refuse all of it; tell which."""
         write = self._database.write
         try:
             try:
@@ -170,9 +188,10 @@ class Journal:
                 entry.error = refusal
                 if type(entry) is Draft and entry.chain is not None:
                     entry.chain.broken = True
-            return
+            return False
         for conversation, seq in moved.values():
             conversation.last_seq = seq
+        return True
 
     def _write(self, batch: list[Entry], tx: Connection, reload: bool = False) -> Moved:
         """Write the batch in this transaction and return the last seqs that then hold."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, and_, select, update
 
 from ws_server.store.conversations import Conversation
-from ws_server.store.schema import conversations, members
+from ws_server.store.schema import conversations, members, messages
 
 
 @dataclass(slots=True)
@@ -70,3 +70,24 @@ def read_marks(tx: Connection, conversation: Conversation) -> dict[int, int]:
         )
     )
     return numbers(rows)
+
+
+def origin_seqs(
+    tx: Connection, conversation_id: int, sender_id: int, marks: Markers
+) -> tuple[int, int]:
+    """Return how far one received and read, as the sender's own realm numbers his messages."""
+    m = messages.c
+
+    def last(seq: int) -> int:
+        return (
+            tx.scalar(
+                select(m.origin_seq)
+                .where(m.conversation_id == conversation_id, m.seq <= seq)
+                .where(m.sender_id == sender_id)
+                .order_by(m.seq.desc())
+                .limit(1)
+            )
+            or 0
+        )
+
+    return last(marks.received_seq), last(marks.read_seq)

@@ -15,10 +15,10 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import conversations, fetches, files, outbox
-from ws_server.store.bulk import insert_messages, move_last_seq
+from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
-from ws_server.store.schema import messages
+from ws_server.store.schema import posts
 
 _PREFIX = secrets.token_hex(8)
 _COUNTER = count(1)
@@ -82,6 +82,8 @@ class Draft:
     seq: int = 0
     time: int = 0
     state: str = "stored"
+    sender_name: str = ""
+    """The sender's address, if he need not be a member any more."""
     duplicate: bool = False
     error: ChatError | None = None
     origin: Any = None
@@ -122,6 +124,7 @@ def write(
     rows: list[tuple[object, ...]] = []
     repeats: list[tuple[Draft, Draft]] = []
     remote: list[Draft] = []
+    posted: list[Draft] = []
     for draft in drafts:
         draft.error = None
         draft.duplicate = False
@@ -139,6 +142,14 @@ def write(
             conversation = draft.cached or _open(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
+            if conversation.realm_id is not None:
+                if draft.file is not None:
+                    _keep_file(tx, draft, draft.file, conversation.id, now)
+                draft.conversation = conversation
+                draft.id = new_id("m")
+                draft.time = now
+                posted.append(draft)
+                continue
             if id_step := steps.get(conversation.id):
                 # The commit checks one version a conversation, so all copies must be of that one.
                 if id_step[1] != conversation.version:
@@ -177,6 +188,8 @@ def write(
     insert_messages(tx, rows)
     if remote:
         outbox.add_messages(tx, remote, now)
+    if posted:
+        outbox.add_posts(tx, posted, now)
     for draft, first in repeats:
         _repeat(draft, first)
 
@@ -217,29 +230,11 @@ def _open(
     return opened[place]
 
 
-def is_used(tx: Connection, sender: int, key: str) -> bool:
-    """Tell whether a message was written under this idempotency key."""
-    m = messages.c
-    # The index holds only keys that are not null, and the planner must see that it may be used.
-    found = select(m.row).where(
-        m.idempotency_key.is_not(None), m.sender_id == sender, m.idempotency_key == key
-    )
-    return tx.scalar(found) is not None
-
-
 def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draft]:
     """Return what was written before under the drafts' idempotency keys."""
     keys = [(draft.sender, draft.key) for draft in drafts if draft.key is not None]
-    if not keys:
-        return {}
-    m = messages.c
-    found = tx.execute(
-        select(m.sender_id, m.idempotency_key, m.conversation_id, m.id, m.seq, m.time, m.file_id)
-        .where(m.idempotency_key.is_not(None))
-        .where(tuple_(m.sender_id, m.idempotency_key).in_(keys))
-    ).all()
     first: dict[tuple[int, str], Draft] = {}
-    for sender, key, conversation_id, id, seq, time_, file_id in found:
+    for sender, key, conversation_id, id, seq, time_, file_id in find_keys(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
         state = outbox.state_of(tx, conversation, seq)
@@ -250,6 +245,34 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
             conversation=conversation,
             id=id,
             seq=seq,
+            time=time_,
+            state=state,
+        )
+    return first | _repeated_posts(tx, keys) if keys else first
+
+
+def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[int, str], Draft]:
+    """Return what waits for the host of its group, and so has no place yet."""
+    p = posts.c
+    found = tx.execute(
+        select(
+            *(p.sender_id, p.idempotency_key, p.conversation_id, p.id, p.time, p.refused),
+            p.file_id,
+        )
+        .where(p.idempotency_key.is_not(None))
+        .where(tuple_(p.sender_id, p.idempotency_key).in_(keys))
+    ).all()
+    first: dict[tuple[int, str], Draft] = {}
+    for sender, key, conversation_id, id, time_, refused, file_id in found:
+        conversation = conversations.load(tx, id=conversation_id, only=(sender,))
+        assert conversation is not None
+        state = outbox.QUEUED if refused is None else outbox.REFUSED
+        first[sender, key] = Draft(
+            sender,
+            Address(""),
+            file=files.get(tx, file_id) if file_id else None,
+            conversation=conversation,
+            id=id,
             time=time_,
             state=state,
         )

@@ -6,132 +6,289 @@ what it has by one number. A row that was refused for ever stays, to be seen, an
 
 from __future__ import annotations
 
+import binascii
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, delete, func, select, update
+import orjson
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import bulk
-from ws_server.store.files import FILE, StoredFile
-from ws_server.store.schema import conversations, files, messages, outbox, realms, users
+from ws_server.store.files import StoredFile
+from ws_server.store.schema import conversations, files, messages, outbox, posts, realms, users
 from ws_server.store.users import WITH_REALMS, address_of
 
 if TYPE_CHECKING:
     from ws_server.store.conversations import Conversation
     from ws_server.store.messages import Draft
 
-MESSAGE = "message"
+MESSAGE, GROUP, POST, RECEIPT, CHANGE = "message", "group", "post", "receipt", "change"
+"""A private message; one of a group hosted here; one for a group hosted there; how far somebody
+has read; a change of a group hosted here."""
 STORED, QUEUED, DELIVERED, REFUSED = "stored", "queued", "delivered", "refused"
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """The message of a person here that a row carries."""
+
+    sender_id: int
+    conversation: str
+    """As the sender sees it."""
+    id: str
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """A message on its way to another realm."""
+    """One row on its way to another realm."""
 
     number: int
-    conversation_id: int
-    sender_id: int
-    id: str
-    sender: str
-    """The sender's name in this realm."""
-    to: str
-    """The recipient's name in the other realm."""
-    seq: int
-    time: int
-    text: str
-    file: StoredFile | None = None
+    kind: str
+    body: dict[str, Any]
+    """What the link carries, besides number and kind."""
+    own: Own | None = None
 
-    def on_link(self) -> dict[str, Any]:
+    def on_link(self) -> bytes:
         """Return the row as a link carries it."""
-        row = {
-            "number": self.number,
-            "kind": MESSAGE,
-            "id": self.id,
-            "from": self.sender,
-            "to": self.to,
-            "seq": self.seq,
-            "time": self.time,
-            "text": self.text,
-        }
-        if self.file is not None:
-            row["file"] = self.file.on_link()
-        return row
+        return orjson.dumps({"number": self.number, "kind": self.kind, **self.body})
+
+
+def private(draft: Draft, realm_id: int, number: int) -> Item:
+    """Return the row of a private message that was just written."""
+    conversation = draft.conversation
+    assert conversation is not None
+    other = next(m for m in conversation.members.values() if m.realm_id == realm_id)
+    body = {
+        "from": conversation.members[draft.sender].name,
+        "to": other.name.partition("@")[0],
+        **content(draft.id, draft.seq, draft.time, draft.text, draft.file),
+    }
+    return Item(number, MESSAGE, body, Own(draft.sender, other.name, draft.id, draft.seq))
+
+
+def content(
+    id: str, seq: int | None, time: int, text: str, file: StoredFile | None
+) -> dict[str, Any]:
+    """Return what a row says of a message, whatever its kind."""
+    content: dict[str, Any] = {"id": id, "time": time, "text": text}
+    if seq is not None:
+        content["seq"] = seq
+    if file is not None:
+        content["file"] = file.on_link()
+    return content
 
 
 def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
-    """Let messages wait for the realms of their recipients, and give each its numbers there."""
+    """Let messages wait for the realms of their recipients, and give each its numbers there.
+
+    What goes to a group hosted here goes to the realm of its sender too, which learns its place.
+    """
     of_realm: dict[int, list[Draft]] = defaultdict(list)
     for draft in drafts:
         conversation = draft.conversation
         assert conversation is not None
-        for realm_id in conversation.realms - {conversation.members[draft.sender].realm_id}:
-            of_realm[realm_id].append(draft)
+        home = conversation.members[draft.sender].realm_id
+        for realm_id in conversation.realms:
+            if realm_id != home or conversation.number is not None:
+                of_realm[realm_id].append(draft)
     rows: list[tuple[object, ...]] = []
     for realm_id, going in of_realm.items():
-        for number, draft in enumerate(going, _last_number(tx, realm_id) + 1):
+        for number, draft in enumerate(going, _next_number(tx, realm_id)):
             assert draft.conversation is not None
             draft.outgoing.append((realm_id, number))
+            kind = GROUP
             if draft.conversation.number is None:
-                draft.state = QUEUED
-            rows.append((realm_id, number, MESSAGE, draft.conversation.id, draft.seq, None, now))
+                kind, draft.state = MESSAGE, QUEUED
+            rows.append((realm_id, number, kind, draft.conversation.id, draft.seq, None, now))
     bulk.insert_outbox(tx, rows)
 
 
-def _last_number(tx: Connection, realm_id: int) -> int:
-    """Return the highest number that was ever given to a row of a realm."""
+def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
+    """Keep messages for groups hosted elsewhere, and let them wait for the hosts."""
+    of_realm: dict[int, list[Draft]] = defaultdict(list)
+    for draft in drafts:
+        assert draft.conversation is not None and draft.conversation.realm_id is not None
+        of_realm[draft.conversation.realm_id].append(draft)
+        draft.state = QUEUED
+    kept = [
+        {
+            "id": draft.id,
+            "conversation_id": draft.conversation.id if draft.conversation else None,
+            "sender_id": draft.sender,
+            "time": draft.time,
+            "text": draft.text,
+            "file_id": draft.file.id if draft.file else None,
+            "idempotency_key": draft.key,
+        }
+        for draft in drafts
+    ]
+    tx.execute(insert(posts), kept)
+    rows: list[tuple[object, ...]] = []
+    for realm_id, going in of_realm.items():
+        for number, draft in enumerate(going, _next_number(tx, realm_id)):
+            assert draft.conversation is not None
+            draft.outgoing.append((realm_id, number))
+            rows.append((realm_id, number, POST, draft.conversation.id, None, draft.id, now))
+    bulk.insert_outbox(tx, rows)
+
+
+def post(draft: Draft, number: int) -> Item:
+    """Return the row of a message for a group hosted elsewhere that was just written."""
+    group = draft.conversation
+    assert group is not None
+    body = {
+        "group": group.number,
+        "from": group.members[draft.sender].name,
+        **content(draft.id, None, draft.time, draft.text, draft.file),
+    }
+    return Item(number, POST, body, Own(draft.sender, group.address(draft.sender), draft.id, None))
+
+
+def say(
+    tx: Connection, realm_id: int, kind: str, conversation_id: int, body: dict[str, Any], now: int
+) -> None:
+    """Let something else than a message wait for a realm.
+
+    A receipt takes the place of one that waits for the same reader and conversation.
+    """
+    text = orjson.dumps(body).decode()
+    number = _next_number(tx, realm_id)
+    if kind == RECEIPT:
+        waiting = select(outbox.c.number, outbox.c.body).where(
+            outbox.c.realm_id == realm_id,
+            outbox.c.kind == RECEIPT,
+            outbox.c.conversation_id == conversation_id,
+        )
+        for old, said in tx.execute(waiting).all():
+            if orjson.loads(said)["from"] == body["from"]:
+                tx.execute(
+                    delete(outbox).where(outbox.c.realm_id == realm_id, outbox.c.number == old)
+                )
+    tx.execute(
+        insert(outbox).values(
+            realm_id=realm_id,
+            number=number,
+            kind=kind,
+            conversation_id=conversation_id,
+            body=text,
+            since=now,
+        )
+    )
+
+
+def _next_number(tx: Connection, realm_id: int) -> int:
+    """Return the number after all that were ever given to a row of a realm."""
     waiting = tx.scalar(select(func.max(outbox.c.number)).where(outbox.c.realm_id == realm_id))
     confirmed = tx.scalar(select(realms.c.confirmed).where(realms.c.id == realm_id))
-    return max(waiting or 0, confirmed or 0)
+    return max(waiting or 0, confirmed or 0) + 1
 
 
 def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
     """Return what is to be sent to a realm after a number, in order."""
-    o, m, c = outbox.c, messages.c, conversations.c
-    sender, other = users.alias("sender"), users.alias("other")
+    o, m, c, p = outbox.c, messages.c, conversations.c, posts.c
+    sender, home, other = users.alias("sender"), realms.alias("home"), users.alias("other")
+    host, poster = realms.alias("host"), users.alias("poster")
     rows = tx.execute(
         select(
             o.number,
-            o.conversation_id,
-            m.sender_id,
+            o.kind,
+            o.body,
+            c.number.label("group"),
+            host.c.name.label("host"),
             m.id,
-            sender.c.name,
-            other.c.name,
             m.seq,
             m.time,
             m.text,
-            *FILE,
+            m.sender_id,
+            sender.c.name.label("sender"),
+            home.c.name.label("home"),
+            home.c.public_key,
+            other.c.name.label("other"),
+            p.sender_id.label("poster_id"),
+            poster.c.name.label("poster"),
+            p.time.label("posted"),
+            p.text.label("post"),
+            files.c.id.label("file_id"),
+            files.c.name.label("file_name"),
+            files.c.size,
+            files.c.type,
+            files.c.sha256,
         )
         .select_from(
-            outbox.join(messages, and_(m.conversation_id == o.conversation_id, m.seq == o.seq))
-            .join(conversations, c.id == o.conversation_id)
-            .join(sender, sender.c.id == m.sender_id)
-            .join(
-                other, and_(other.c.realm_id == realm_id, other.c.id.in_((c.low_user, c.high_user)))
+            outbox.join(conversations, c.id == o.conversation_id)
+            .outerjoin(host, host.c.id == c.realm_id)
+            .outerjoin(messages, and_(m.conversation_id == c.id, m.seq == o.seq))
+            .outerjoin(sender, sender.c.id == m.sender_id)
+            .outerjoin(home, home.c.id == sender.c.realm_id)
+            .outerjoin(
+                other, and_(other.c.id.in_((c.low_user, c.high_user)), other.c.realm_id == realm_id)
             )
-            .outerjoin(files, files.c.id == m.file_id)
+            .outerjoin(posts, and_(o.kind == POST, p.id == o.body))
+            .outerjoin(poster, poster.c.id == p.sender_id)
+            .outerjoin(files, files.c.id == func.coalesce(m.file_id, p.file_id))
         )
         .where(o.realm_id == realm_id, o.number > after, o.refused.is_(None))
         .order_by(o.number)
         .limit(limit)
     )
-    found: list[Item] = []
-    for row in rows:
-        fields: list[Any] = list(row)
-        file = fields[-len(FILE) :]
-        fields[-len(FILE) :] = [None if file[0] is None else StoredFile(*file)]
-        found.append(Item(*fields))
-    return found
+    realm_name = tx.scalar(select(realms.c.name).where(realms.c.id == realm_id))
+    return [_item(row, realm_name or "") for row in rows]
+
+
+def _item(row: Any, realm_name: str) -> Item:
+    file = None
+    if row.file_id is not None:
+        file = StoredFile(row.file_id, row.file_name, row.size, row.type, row.sha256)
+    if row.kind == MESSAGE:
+        body = {
+            "from": row.sender,
+            "to": row.other,
+            **content(row.id, row.seq, row.time, row.text, file),
+        }
+        own = Own(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
+        return Item(row.number, MESSAGE, body, own)
+    if row.kind == GROUP:
+        body = {
+            "group": row.group,
+            "from": speaker(row.sender, row.home, row.public_key),
+            **content(row.id, row.seq, row.time, row.text, file),
+        }
+        return Item(row.number, GROUP, body)
+    if row.kind == POST:
+        body = {
+            "group": row.group,
+            "from": row.poster,
+            **content(row.body, None, row.posted, row.post, file),
+        }
+        own = Own(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
+        return Item(row.number, POST, body, own)
+    return Item(row.number, row.kind, orjson.loads(row.body))
+
+
+def speaker(name: str, realm: str | None, public_key: bytes | None) -> dict[str, str]:
+    """Return how a host names a member to other realms: its own people by their name alone.
+
+    Args:
+        name: In the member's own realm, or `carol@gamma` of a third one as told by a second.
+        realm: What the member's realm is called by the host.
+    """
+    if public_key is None:
+        return {"name": name}
+    key = binascii.b2a_base64(public_key, newline=False).decode()
+    return {"name": name, "realm": realm or "", "key": key}
 
 
 def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> None:
     """Forget what the other realm has, up to a number, and keep why it refused some of it."""
     for number, code in refused.items():
+        this = and_(outbox.c.realm_id == realm_id, outbox.c.number == number)
+        post = select(outbox.c.body).where(this, outbox.c.kind == POST)
+        tx.execute(update(posts).where(posts.c.id.in_(post.scalar_subquery())).values(refused=code))
         tx.execute(
-            update(outbox)
-            .where(outbox.c.realm_id == realm_id, outbox.c.number == number)
-            .values(refused=code)
+            update(outbox).where(this, outbox.c.kind.in_((MESSAGE, POST))).values(refused=code)
         )
     tx.execute(
         delete(outbox).where(
@@ -161,7 +318,7 @@ def states(tx: Connection, conversation_ids: Collection[int]) -> dict[tuple[int,
         return {}
     rows = tx.execute(
         select(outbox.c.conversation_id, outbox.c.seq, outbox.c.refused).where(
-            outbox.c.conversation_id.in_(conversation_ids), outbox.c.seq.is_not(None)
+            outbox.c.conversation_id.in_(conversation_ids), outbox.c.kind == MESSAGE
         )
     )
     return {(id, seq): QUEUED if refused is None else REFUSED for id, seq, refused in rows}
@@ -169,6 +326,8 @@ def states(tx: Connection, conversation_ids: Collection[int]) -> dict[tuple[int,
 
 def state_of(tx: Connection, conversation: Conversation, seq: int) -> str:
     """Return the state of a message in the eyes of its sender."""
+    if conversation.realm_id is not None:
+        return DELIVERED
     if conversation.number is not None or not conversation.realms:
         return STORED
     return states(tx, (conversation.id,)).get((conversation.id, seq), DELIVERED)
@@ -190,33 +349,45 @@ MAX_WAITING = 1_000
 
 def of_sender(tx: Connection, sender_id: int) -> list[Waiting]:
     """Return the oldest of a sender's messages that wait."""
-    m, c, o = messages.c, conversations.c, outbox.c
-    rows = tx.execute(
+    m, c, o, p = messages.c, conversations.c, outbox.c, posts.c
+    private_ones = (
         select(address_of(), o.realm_id, m.id, o.since)
         .select_from(
             WITH_REALMS.join(conversations, users.c.id.in_((c.low_user, c.high_user)))
             .join(outbox, and_(o.conversation_id == c.id, o.realm_id == users.c.realm_id))
             .join(messages, and_(m.conversation_id == o.conversation_id, m.seq == o.seq))
         )
-        .where(m.sender_id == sender_id, o.refused.is_(None))
+        .where(m.sender_id == sender_id, o.kind == MESSAGE, o.refused.is_(None))
         .order_by(o.since, o.number)
         .limit(MAX_WAITING)
     )
-    return [Waiting(*row) for row in rows]
+    in_groups = (
+        select(c.number, realms.c.name, o.realm_id, p.id, o.since)
+        .select_from(
+            posts.join(outbox, and_(o.kind == POST, o.body == p.id))
+            .join(conversations, c.id == p.conversation_id)
+            .join(realms, realms.c.id == c.realm_id)
+        )
+        .where(p.sender_id == sender_id, o.refused.is_(None))
+        .order_by(o.since, o.number)
+        .limit(MAX_WAITING)
+    )
+    found = [Waiting(*row) for row in tx.execute(private_ones)]
+    found += [Waiting(f"#{n}@{realm}", *row) for n, realm, *row in tx.execute(in_groups)]
+    return sorted(found, key=lambda waiting: waiting.since)[:MAX_WAITING]
 
 
 def concerned(tx: Connection, realm_id: int) -> list[int]:
     """Return the admins, and those with messages waiting for a realm."""
-    waiting = (
-        select(messages.c.sender_id)
-        .join(
-            outbox,
-            and_(
-                outbox.c.conversation_id == messages.c.conversation_id,
-                outbox.c.seq == messages.c.seq,
-            ),
-        )
-        .where(outbox.c.realm_id == realm_id, outbox.c.refused.is_(None))
+    o, m, p = outbox.c, messages.c, posts.c
+    here = and_(o.realm_id == realm_id, o.refused.is_(None))
+    writing = (
+        select(m.sender_id)
+        .join(outbox, and_(o.conversation_id == m.conversation_id, o.seq == m.seq))
+        .where(here, o.kind == MESSAGE)
     )
-    here = select(users.c.id).where(users.c.realm_id.is_(None))
-    return list(tx.scalars(here.where(users.c.admin | users.c.id.in_(waiting))))
+    posting = select(p.sender_id).join(outbox, o.body == p.id).where(here, o.kind == POST)
+    people = select(users.c.id).where(users.c.realm_id.is_(None))
+    return list(
+        tx.scalars(people.where(users.c.admin | users.c.id.in_(writing) | users.c.id.in_(posting)))
+    )

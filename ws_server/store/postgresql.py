@@ -26,42 +26,35 @@ from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Connection
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused, InDoubt
-from ws_server.store.postgresql_bulk import Arrays
+from ws_server.store.adapter import DatabaseRefused, InDoubt
+from ws_server.store.postgresql_driver import (
+    CONNECT_WAIT,
+    LOCK,
+    READ,
+    WRITE,
+    engine_for,
+    explain,
+    hush,
+    is_fault,
+    read_url,
+    said,
+)
 from ws_server.threads import new_event_loop
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-CONNECT_WAIT = 5.0
-"""Seconds a connection may take to be made, and a transaction to begin."""
-STATEMENT_WAIT = 10.0
-"""Seconds a statement may take; PostgreSQL ends it then."""
-ANSWER_WAIT = STATEMENT_WAIT + 2
-"""Seconds to wait for any answer from PostgreSQL."""
 AWAY_WAIT = 0.5
 """Seconds after a failed connection in which no other is tried."""
 DOUBT_WAIT = 10.0
 """Seconds to find out whether a commit is on disk."""
-LOCK = int.from_bytes(b"SimpleCh")
-"""The advisory lock that the one server of a database holds."""
 
-READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-WRITE = "BEGIN"
 COMMIT = (
     "INSERT INTO meta VALUES ('commit', '{}') ON CONFLICT (key) DO UPDATE SET value = "
     "excluded.value; COMMIT"
 )
-
-_FAULTS = ("08", "25006", "28", "3D", "40", "42501", "53", "55P03", "57", "58", "XX")
-"""SQLSTATEs, or their beginnings, of what may pass: the connection, a database that takes no
-writes, rights and names that an operator changed, too little memory, disk or connections, locks and
-timeouts, an operator who intervenes, the disk."""
 
 
 class PostgreSQL:
@@ -73,14 +66,8 @@ class PostgreSQL:
         Raises:
             DatabaseRefused: the URL cannot be read.
         """
-        try:
-            self._url = make_url(url).set(drivername="postgresql+asyncpg")
-        except (ArgumentError, ValueError) as error:
-            raise DatabaseRefused(
-                "--database: this URL cannot be read; it must look like "
-                "postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME"
-            ) from error
-        self._engine = _engine(self._url, bounded=True)
+        self._url = read_url(url)
+        self._engine = engine_for(self._url, bounded=True)
         self._away = _Away()
         self._writer = _Writer(self._engine, self._away)
         self._readers: list[_Line] = []
@@ -90,7 +77,7 @@ class PostgreSQL:
         self._writer.hold()
         # A migration may take long, so it has a connection without bounds; the writer's lock
         # keeps other servers away meanwhile.
-        line = _Line(_engine(self._url, bounded=False), self._away)
+        line = _Line(engine_for(self._url, bounded=False), self._away)
         try:
             return line.run(_written(line, change))
         finally:
@@ -110,13 +97,7 @@ class PostgreSQL:
         return is_fault(error)
 
     def explain(self, error: Exception) -> str | None:
-        if isinstance(error, TypeError):  # an option in the URL that asyncpg does not know
-            return f"--database: {error}"
-        if not is_fault(error) and not isinstance(error, asyncpg.InterfaceError):
-            return None
-        shown = self._url.set(query={}).render_as_string(hide_password=True)
-        why = str(said(error)) or f"no answer within {CONNECT_WAIT:.0f} s"
-        return f"{shown}: {why}. Start PostgreSQL, or give another --database"
+        return explain(self._url, error)
 
     def close(self) -> None:
         # In a thread without a running loop, as the caller may have one.
@@ -172,7 +153,7 @@ class _Line:
         try:
             return await self._connection.run_sync(_within, question)
         except Exception as error:
-            _hush(error)
+            hush(error)
             if self.driver.is_closed() or self._connection.invalidated:
                 await self.drop()
                 raise ConnectionError(f"the connection broke: {said(error)}") from error
@@ -285,6 +266,7 @@ async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
     except Exception as error:
         # An ERROR means that nothing was committed; after anything else it is not known.
         if getattr(error, "severity_en", "") == "ERROR":
+            hush(error)
             await line.roll_back()
             raise
         await line.drop()
@@ -318,48 +300,3 @@ def _within(connection: Connection, question: Callable[[Connection], T]) -> T:
     # BEGIN and COMMIT are ours; SQLAlchemy keeps account of a transaction of its own.
     with connection.begin():
         return question(connection)
-
-
-def _engine(url: URL, *, bounded: bool) -> AsyncEngine:
-    settings = {"application_name": "simple-chatting", "lock_timeout": _milliseconds(LOCK_WAIT)}
-    settings["statement_timeout"] = _milliseconds(STATEMENT_WAIT if bounded else 0)
-    return create_async_engine(
-        url,
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,  # they hold what people wrote, and errors are logged
-        connect_args={
-            "timeout": CONNECT_WAIT,
-            "command_timeout": ANSWER_WAIT if bounded else None,
-            "server_settings": settings,
-        },
-        execution_options={"bulk": Arrays()},
-    )
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(round(seconds * 1000))
-
-
-def said(error: Exception) -> BaseException:
-    """Return the driver's own exception."""
-    return (error.orig or error) if isinstance(error, DBAPIError) else error
-
-
-def _hush(error: BaseException | None) -> None:
-    """Take out of an exception, which may be logged, what people wrote."""
-    while error is not None:
-        if isinstance(error, asyncpg.PostgresError):
-            error.detail = None
-        elif isinstance(error, asyncpg.DataError):
-            error.args = ("a value does not fit its column",)
-        error = error.__cause__ or error.__context__
-
-
-def is_fault(error: Exception) -> bool:
-    """Tell a fault of PostgreSQL or of the way to it from a bug of ours."""
-    fault = said(error)
-    state = getattr(fault, "sqlstate", None)
-    if state is not None:
-        return str(state).startswith(_FAULTS)
-    return isinstance(fault, OSError | DatabaseRefused)

@@ -1,25 +1,23 @@
-"""PostgreSQL's statements for many rows: one array a column, whatever the number of rows."""
+"""PostgreSQL's statements for many rows: an array a column, or a COPY, for any number of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, String, Text
+from sqlalchemy import Connection
 from sqlalchemy.engine import AdaptedConnection
 
 from ws_server.store.adapter import Columns
+from ws_server.store.bulk import KEYED
 
-
-@lru_cache
-def _insert(columns: Columns) -> str:
-    types = ("text" if isinstance(c.type, String | Text) else "bigint" for c in columns)
-    arrays = ", ".join(f"${at}::{type}[]" for at, type in enumerate(types, 1))
-    names = ", ".join(c.name for c in columns)
-    return f"INSERT INTO {columns[0].table.name} ({names}) SELECT * FROM unnest({arrays})"
-
-
+T = TypeVar("T")
+FIND = (
+    f"SELECT {', '.join(f'messages.{c.name}' for c in KEYED)} "
+    "FROM unnest($1::bigint[], $2::text[]) AS wanted (sender, key) "
+    "JOIN messages ON messages.sender_id = wanted.sender "
+    "AND messages.idempotency_key = wanted.key AND messages.idempotency_key IS NOT NULL"
+)
 MOVE = (
     "UPDATE conversations SET last_seq = moved.new "
     "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) "
@@ -30,21 +28,25 @@ MOVE = (
 
 
 class Arrays:
-    """A `Bulk` of two statements on the driver's own connection."""
+    """A `Bulk` on the driver's own connection: one round trip a statement."""
+
+    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
+        rows: list[Sequence[Any]] = _on_driver(tx, lambda d: d.fetch(FIND, *_columns(keys)))
+        return rows
 
     def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
-        _execute(tx, _insert(columns), rows)
+        table, names = columns[0].table.name, [c.name for c in columns]
+        _on_driver(tx, lambda d: d.copy_records_to_table(table, records=rows, columns=names))
 
     def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
-        return int(_execute(tx, MOVE, moved).removeprefix("UPDATE "))
+        said: str = _on_driver(tx, lambda d: d.execute(MOVE, *_columns(moved)))
+        return int(said.removeprefix("UPDATE "))
 
 
-def _execute(tx: Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> str:
-    """Run a statement that takes a list for each column, and return what PostgreSQL says."""
-    columns = list(zip(*rows, strict=True))
-    adapted = cast(AdaptedConnection, tx.connection.dbapi_connection)
+def _columns(rows: Sequence[tuple[object, ...]]) -> Iterable[tuple[object, ...]]:
+    return zip(*rows, strict=True)
 
-    async def run(driver: Any) -> str:
-        return str(await driver.execute(sql, *columns))
 
-    return str(adapted.run_async(run))
+def _on_driver(tx: Connection, run: Callable[[Any], Awaitable[T]]) -> T:
+    # SQLAlchemy's own way to the driver costs as much as the statement.
+    return cast(AdaptedConnection, tx.connection.dbapi_connection).run_async(run)

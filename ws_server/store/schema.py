@@ -106,6 +106,8 @@ conversations = Table(
     Column("realm_id", ForeignKey("realms.id")),
     Column("number", BigInteger),
     Column("name", Text),
+    # Of a group that another realm had made here, so that asking again makes no second one.
+    Column("request", String(64), unique=True),
     Column("last_seq", BigInteger, nullable=False),
     # Rises with every change of membership; proves that a cached copy is fresh.
     Column("version", BigInteger, nullable=False),
@@ -210,6 +212,29 @@ uploads = Table(
     UniqueConstraint("user_id", "target", "sha256"),
 )
 
+# Messages for groups that another realm hosts, until it has given them their place.
+posts = Table(
+    "posts",
+    metadata,
+    Column("id", String(40), primary_key=True),  # of the message
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("sender_id", ForeignKey("users.id"), nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("file_id", ForeignKey("files.id")),
+    Column("idempotency_key", String(64)),
+    # The code with which the other realm refused it for ever.
+    Column("refused", String(32)),
+    Index(
+        None,
+        "sender_id",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=text("idempotency_key IS NOT NULL"),
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+)
+
 # What waits for other realms, in the order it is sent to each.
 outbox = Table(
     "outbox",
@@ -218,10 +243,10 @@ outbox = Table(
     Column("realm_id", ForeignKey("realms.id"), primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String(16), nullable=False),
-    # Of a message that has its place here; the rest is read from there when it is sent.
     Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    # Of a message that has its place here; the rest is read from there when it is sent.
     Column("seq", BigInteger),
-    # Of anything else, as JSON.
+    # Of one that has not, its id; of anything else, what is to be said, as JSON.
     Column("body", Text),
     Column("since", BigInteger, nullable=False),
     # The code with which the other realm refused it for ever; it is not sent again.

@@ -10,19 +10,22 @@ own way to the driver, as much as the statement itself costs.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     Dialect,
     Engine,
+    String,
+    and_,
     column,
     create_engine,
     event,
     insert,
+    select,
     update,
     values,
 )
@@ -31,7 +34,8 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ClauseElement
 
 from ws_server.store.adapter import LOCK_WAIT, READERS, Columns, DatabaseRefused
-from ws_server.store.schema import conversations
+from ws_server.store.bulk import KEYED
+from ws_server.store.schema import conversations, messages
 
 T = TypeVar("T")
 CHUNKS = (256, 64, 16, 4, 1)
@@ -141,6 +145,13 @@ def _engine(url: str, begin: str, size: int) -> Engine:
 class Values:
     """A `Bulk` of statements with VALUES for up to 256 rows."""
 
+    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
+        found: list[Sequence[Any]] = []
+        for chunk in _chunks(keys):
+            parameters = tuple(value for row in chunk for value in row)
+            found += _driver(tx).execute(_find(tx.dialect, len(chunk)), parameters).fetchall()
+        return found
+
     def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
         for chunk in _chunks(rows):
             _execute(tx, _insert(tx.dialect, columns, len(chunk)), chunk)
@@ -172,6 +183,25 @@ def _insert(dialect: Dialect, columns: Columns, count: int) -> str:
     row = {c.name: None for c in columns}
     statement = insert(columns[0].table).values([row] * count)
     return _compiled(statement, dialect, count * len(columns))
+
+
+@lru_cache
+def _find(dialect: Dialect, count: int) -> str:
+    # A join with the keys seeks each in the index; for `(sender_id, key) IN (...)` SQLite 3.40
+    # reads the whole of it. It holds only keys that are not null, and the planner must see that.
+    m = messages.c
+    keys = (
+        values(column("sender", BigInteger), column("key", String))
+        .data([(0, "")] * count)
+        .cte("keys")
+    )
+    statement = (
+        select(*KEYED)
+        .select_from(keys)
+        .join(messages, and_(m.sender_id == keys.c.sender, m.idempotency_key == keys.c.key))
+        .where(m.idempotency_key.is_not(None))
+    )
+    return _compiled(statement, dialect, count * 2)
 
 
 @lru_cache

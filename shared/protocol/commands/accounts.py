@@ -111,7 +111,7 @@ class Register(Request[Registered]):
         return "nobody can be called me" if fold(self.user) == "me" else None
 
 
-@command("auth", access=Access.ANYONE)
+@command("auth", access=Access.ANYONE, repeatable=True)
 class Auth(Request[SignedIn]):
     """Sign in with a password."""
 
@@ -119,14 +119,14 @@ class Auth(Request[SignedIn]):
     password: str = arg("the password", PASSWORD)
 
 
-@command("resume", access=Access.ANYONE)
+@command("resume", access=Access.ANYONE, repeatable=True)
 class Resume(Request[SignedIn]):
     """Sign in with the token of an earlier session."""
 
     token: str = arg("what auth answered", IDENTIFIER)
 
 
-@command("logout")
+@command("logout", repeatable=True)
 class Logout(Request[SignedOut]):
     """Sign out and end the token; other connections that use it are closed."""
 
@@ -139,6 +139,6 @@ class Passwd(Request[PasswordChanged]):
     new_password: str = arg("6 to 128 characters", NEW_PASSWORD)
 
 
-@command("whoami")
+@command("whoami", repeatable=True)
 class Whoami(Request[Me]):
     """Tell who is signed in."""

@@ -143,7 +143,7 @@ class Chunk(Request[ChunkTaken]):
     data: bytes = arg("the piece in base64", BASE64)
 
 
-@command("getfile")
+@command("getfile", repeatable=True)
 class GetFile(Request[FileOffered]):
     """Have a file's content sent as `file` events."""
 
@@ -151,7 +151,7 @@ class GetFile(Request[FileOffered]):
     offset: int = arg("where to begin, in bytes", Number(), default=0)
 
 
-@command("files")
+@command("files", repeatable=True)
 class Files(Request[FilesMode]):
     """Choose whether the content of files is pushed or only offered."""
 

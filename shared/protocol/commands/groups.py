@@ -132,14 +132,14 @@ class CreateGroup(Request[GroupCreated]):
     )
 
 
-@command("listgroup", realm_name="listgrouprealm")
+@command("listgroup", realm_name="listgrouprealm", repeatable=True)
 class ListGroup(Request[GroupChats]):
     """List one's groups."""
 
     realm: str | None = arg("only those hosted by this realm", LOCAL_NAME, default=None)
 
 
-@command("invitegroup", realm_name="invitegrouprealm")
+@command("invitegroup", realm_name="invitegrouprealm", repeatable=True)
 class InviteGroup(Request[GroupPerson]):
     """Add a person to a group; any member may, and repeating it changes nothing."""
 
@@ -156,7 +156,7 @@ class SendGroup(Request[Sent]):
     idempotency_key: str | None = idempotency_key()
 
 
-@command("inboxgroup", realm_name="inboxgrouprealm")
+@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True)
 class InboxGroup(Request[Page]):
     """Read the messages of a group, newest page first, and mark them read."""
 
@@ -165,7 +165,7 @@ class InboxGroup(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("members")
+@command("members", repeatable=True)
 class Members(Request[GroupMembers]):
     """List who is in a group."""
 

@@ -66,7 +66,7 @@ class Synced(Reply):
         return [f"{m.conversation} {m.row()}" for m in self.messages]
 
 
-@command("history")
+@command("history", repeatable=True)
 class History(Request[Page]):
     """Read the messages of a conversation without marking them read."""
 
@@ -81,7 +81,7 @@ class History(Request[Page]):
         return None
 
 
-@command("read")
+@command("read", repeatable=True)
 class Read(Request[ReadUpTo]):
     """Mark a conversation read up to a message."""
 
@@ -89,7 +89,7 @@ class Read(Request[ReadUpTo]):
     seq: int = arg("up to and with this message", SEQ)
 
 
-@command("received")
+@command("received", repeatable=True)
 class Received(Request[ReceivedUpTo]):
     """Say up to which message one has received; apps do this by themselves."""
 
@@ -97,7 +97,7 @@ class Received(Request[ReceivedUpTo]):
     seq: int = arg("up to and with this message", SEQ)
 
 
-@command("sync")
+@command("sync", repeatable=True)
 class Sync(Request[Synced]):
     """Catch up after an absence."""
 

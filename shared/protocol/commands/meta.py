@@ -65,20 +65,20 @@ class Pong(Reply):
         return "Pong"
 
 
-@command("format", access=Access.ANYONE)
+@command("format", access=Access.ANYONE, repeatable=True)
 class SetFormat(Request[Format]):
     """Pin replies and events of this connection to one dialect."""
 
     dialect: str = arg("json or text", Pattern(re.compile("json|text"), "json or text"))
 
 
-@command("help", access=Access.ANYONE)
+@command("help", access=Access.ANYONE, repeatable=True)
 class Help(Request[HelpPage]):
     """List the commands, or explain one."""
 
     topic: str | None = arg("a command", Text(64), default=None)
 
 
-@command("ping", access=Access.ANYONE)
+@command("ping", access=Access.ANYONE, repeatable=True)
 class Ping(Request[Pong]):
     """Ask whether the server answers."""

@@ -52,7 +52,7 @@ class Send(Request[Sent]):
     idempotency_key: str | None = idempotency_key()
 
 
-@command("inbox", realm_name="inboxrealm")
+@command("inbox", realm_name="inboxrealm", repeatable=True)
 class Inbox(Request[Page]):
     """Read the messages with one person, newest page first, and mark them read."""
 
@@ -61,7 +61,7 @@ class Inbox(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("listpc", realm_name="listpcrealm")
+@command("listpc", realm_name="listpcrealm", repeatable=True)
 class ListPc(Request[PrivateChats]):
     """List one's private chats."""
 

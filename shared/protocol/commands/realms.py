@@ -107,11 +107,11 @@ class AddRealm(Request[RealmAdded]):
     fingerprint: str | None = arg("the key it must have", Text(128, one_line=True), default=None)
 
 
-@command("listrealm")
+@command("listrealm", repeatable=True)
 class ListRealm(Request[Realms]):
     """List the known realms."""
 
 
-@command("outbox")
+@command("outbox", repeatable=True)
 class ShowOutbox(Request[Outbox]):
     """List one's messages that wait for other realms."""

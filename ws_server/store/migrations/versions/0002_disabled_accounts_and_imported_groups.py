@@ -8,10 +8,10 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("users") as users:
-        users.add_column(
-            sa.Column("disabled", sa.Boolean(), nullable=False, server_default=sa.false())
-        )
+    # No batch: on SQLite it makes the table anew, which rows that refer to it do not allow.
+    op.add_column(
+        "users", sa.Column("disabled", sa.Boolean(), nullable=False, server_default=sa.false())
+    )
     op.create_table(
         "imported_groups",
         sa.Column("old_id", sa.String(length=255), nullable=False),

@@ -54,6 +54,8 @@ def upgrade() -> None:
         "conversations", table_args=(kept,) if dialect == "sqlite" else ()
     ) as conversations:
         conversations.add_column(sa.Column("realm_id", _ID, nullable=True))
+        conversations.add_column(sa.Column("request", sa.String(length=64), nullable=True))
+        conversations.create_unique_constraint(op.f("uq_conversations_request"), ["request"])
         conversations.drop_constraint(op.f("uq_conversations_number"), type_="unique")
         conversations.create_foreign_key(
             op.f("fk_conversations_realm_id"), "realms", ["realm_id"], ["id"]
@@ -87,6 +89,31 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["realm_id"], ["realms.id"], name=op.f("fk_fetches_realm_id")),
         sa.ForeignKeyConstraint(["sender_id"], ["users.id"], name=op.f("fk_fetches_sender_id")),
         sa.PrimaryKeyConstraint("realm_id", "sha256", name=op.f("pk_fetches")),
+    )
+    op.create_table(
+        "posts",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("conversation_id", _ID, nullable=False),
+        sa.Column("sender_id", _ID, nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("file_id", sa.String(length=40), nullable=True),
+        sa.Column("idempotency_key", sa.String(length=64), nullable=True),
+        sa.Column("refused", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name=op.f("fk_posts_conversation_id")
+        ),
+        sa.ForeignKeyConstraint(["file_id"], ["files.id"], name=op.f("fk_posts_file_id")),
+        sa.ForeignKeyConstraint(["sender_id"], ["users.id"], name=op.f("fk_posts_sender_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_posts")),
+    )
+    op.create_index(
+        op.f("ix_posts_sender_id_idempotency_key"),
+        "posts",
+        ["sender_id", "idempotency_key"],
+        unique=True,
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+        postgresql_where=sa.text("idempotency_key IS NOT NULL"),
     )
     op.create_table(
         "outbox",

@@ -1,0 +1,129 @@
+"""Servers side by side: in each round, for each workload, they take turns."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+
+import uvloop
+
+from benchmarks.processes import Cores
+from benchmarks.results import About, Run, Setting
+from benchmarks.servers.server import DISK, Server
+from benchmarks.workloads import WORKLOADS, Load, Outcome
+
+RUN_LIMIT = 900.0
+"""Seconds for one run with everything around it; most of it are people who sign in."""
+SYNCS = 200
+
+
+@dataclass(frozen=True)
+class Comparison:
+    servers: Sequence[type[Server]]
+    workloads: Sequence[str]
+    load: Load
+    rounds: int
+    cores: Cores
+
+    def setting(self) -> Setting:
+        about = {
+            server.name: About(stores=server.stores, synced=server.synced, version=server.version())
+            for server in self.servers
+        }
+        return Setting(
+            servers=about,
+            apart=self.cores.apart,
+            rounds=self.rounds,
+            seconds=self.load.seconds,
+            sync_ms=round(sync_seconds() * 1000, 3),
+        )
+
+    def runs(self) -> Iterator[Run]:
+        """Run everything; one Run for each server, workload, size and round."""
+        for number in range(1, self.rounds + 1):
+            for workload in self.workloads:
+                for size in self.load.sizes(workload):
+                    for server in self.servers:
+                        yield self._quietest(number, workload, size, server)
+
+    def _quietest(self, number: int, workload: str, size: int, server: type[Server]) -> Run:
+        """Return the first run that was quiet; if none was, the quietest."""
+        tries: list[Run] = []
+        most = 1 + (self.load.repeats if WORKLOADS[workload].timed else 0)
+        while len(tries) < most:
+            outcome, error = Outcome(), ""
+            try:
+                outcome = measured(server, self.cores, self.load, workload, size)
+            except Exception as failure:  # one server's failure must not end the comparison
+                error = sentence(failure)
+            run = Run(
+                round=number,
+                server=server.name,
+                workload=workload,
+                size=size,
+                figures=outcome.figures,
+                faults=outcome.faults,
+                error=error,
+            )
+            tries.append(run)
+            # Silence must not pick: what went wrong stays, however noisy it was.
+            if not run.sound or not run.noisy:
+                return run
+            used = run.figures["others_cpu"]
+            note(f"  not quiet: others used {used} % of a core while {server.name} ran")
+        return min(tries, key=lambda run: run.figures["others_cpu"])
+
+
+def measured(
+    server_class: type[Server], cores: Cores, load: Load, workload: str, size: int
+) -> Outcome:
+    """Run one workload on a server with nothing in it; server and data are gone afterwards."""
+
+    async def run() -> Outcome:
+        server = server_class(cores)
+        try:
+            async with asyncio.timeout(RUN_LIMIT):
+                await server.start()
+                return await WORKLOADS[workload].run(server, load, size)
+        finally:
+            server.discard()
+
+    gc.collect()
+    gc.disable()  # its pauses would be taken for the server's
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run())
+    finally:
+        gc.enable()
+
+
+def note(text: str) -> None:
+    """Tell whoever waits; standard output is for the tables."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def sentence(failure: BaseException) -> str:
+    """Return what went wrong; of several things at once the first."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return f"{type(failure).__name__}: {failure}"[:500]
+
+
+def sync_seconds() -> float:
+    """Return the median time that the disk of the data folders takes to sync 4 KiB."""
+    took = []
+    with tempfile.TemporaryFile(dir=DISK) as file:
+        for _ in range(SYNCS):
+            begin = perf_counter()
+            file.write(bytes(4096))
+            file.flush()
+            os.fdatasync(file.fileno())
+            took.append(perf_counter() - begin)
+    return median(took)

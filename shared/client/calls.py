@@ -1,0 +1,175 @@
+"""Commands on their way: sent in order, and again if the connection broke before the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
+from shared.protocol import json_dialect
+from shared.protocol.commands.files import Chunk
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.spec import Reply, Request
+from shared.protocol.values import MAX_FRAME
+
+MAX_CALLS = 10_000
+"""Commands without an answer."""
+MAX_BYTES = 32 * 2**20
+"""Bytes of their frames."""
+
+
+class Call:
+    """One command and who waits for its answer."""
+
+    __slots__ = ("abandoned", "answer", "frame", "number", "place", "request", "sent", "timer")
+
+    def __init__(self, number: int, request: Request[Any], frame: bytes) -> None:
+        self.number = number
+        self.request = request
+        self.frame = frame
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.sent = False
+        """It went out, at least once."""
+        self.abandoned = False
+        """Nobody waits for its answer any more."""
+        self.place = ""
+        """The conversation it posts a message to, once it went out; empty: none."""
+        self.timer: asyncio.TimerHandle | None = None
+
+    def fail(self, error: Exception) -> None:
+        """Let the one who waits have an error."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def succeed(self, reply: Reply) -> bool:
+        """Hand over the reply; False if nobody waits for it."""
+        if self.abandoned or self.answer.done():
+            return False
+        self.answer.set_result(reply)
+        return True
+
+
+class Calls:
+    """All commands without an answer, in the order they were called.
+
+    Args:
+        on_dropped: Called with each call that had gone out and will have no answer.
+    """
+
+    def __init__(self, on_dropped: Callable[[Call], None]) -> None:
+        self._count = 0
+        self._waiting: deque[Call] = deque()
+        """To be sent (again)."""
+        self._sent: dict[str, Call] = {}
+        """Sent on the present connection, by label."""
+        self._bytes = 0
+        self._chunks = 0
+        self._on_dropped = on_dropped
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._sent)
+
+    def urgent(self, others: bool) -> bool:
+        """Whether an answer is due soon, to these or to others: behind chunks all may take long."""
+        return (bool(self._sent) or others) and not self._chunks
+
+    def add(self, request: Request[Any]) -> Call:
+        """Queue a command.
+
+        Raises:
+            ChatError: UNAVAILABLE, too many wait already; TOO_LARGE, it would not fit a frame.
+        """
+        frame = json_dialect.format_request(request, str(self._count + 1))
+        if len(frame) > MAX_FRAME:
+            raise ChatError(ErrorCode.TOO_LARGE, f"A command has at most {MAX_FRAME:,} bytes")
+        if len(self) >= MAX_CALLS or self._bytes + len(frame) > MAX_BYTES:
+            raise ChatError(
+                ErrorCode.UNAVAILABLE,
+                f"{len(self):,} commands wait for their answers already; await some of them first",
+            )
+        self._count += 1
+        call = Call(self._count, request, frame)
+        self._bytes += len(frame)
+        self._chunks += type(request) is Chunk
+        self._waiting.append(call)
+        return call
+
+    def next(self) -> Call | None:
+        """Take what is to be sent next; None if nothing waits."""
+        if not self._waiting:
+            return None
+        call = self._waiting.popleft()
+        self._sent[str(call.number)] = call
+        return call
+
+    def number(self) -> int:
+        """Return a number that stands, among those of calls, for now."""
+        self._count += 1
+        return self._count
+
+    def answered(self, label: object) -> Call | None:
+        """Take the call that a reply belongs to; None if there is none."""
+        call = self._sent.pop(label, None) if type(label) is str else None
+        if call is not None:
+            self._forget(call)
+        return call
+
+    def give_up(self, call: Call) -> None:
+        """Nobody waits for it: it is not sent if it has not been, nor repeated."""
+        call.abandoned = True
+        if str(call.number) in self._sent:
+            return  # its late reply still says where its message went
+        if call in self._waiting:
+            self._waiting.remove(call)
+            self._end(call)
+
+    def broken(self, reason: str) -> None:
+        """The connection is gone: what may be repeated waits again, in its place."""
+        sent, self._sent = self._sent, {}
+        again = []
+        for call in sent.values():
+            if call.abandoned:
+                self._end(call)
+            elif call.request.spec.repeatable:
+                again.append(call)
+            else:
+                name = call.request.spec.name
+                call.fail(OutcomeUnknown(f"{reason} before {name} was answered"))
+                self._end(call)
+        self._waiting.extendleft(reversed(again))
+
+    def fail_all(
+        self,
+        unsent: Exception,
+        sent: Callable[[Call], Exception],
+        *,
+        only: Callable[[Call], bool] = lambda _: True,
+    ) -> None:
+        """Let those who wait have an error, by whether their command went out."""
+        every = [call for call in (*self._sent.values(), *self._waiting) if only(call)]
+        for call in every:
+            if self._sent.pop(str(call.number), None) is None:
+                self._waiting.remove(call)
+            call.fail(sent(call) if call.sent else unsent)
+            self._end(call)
+
+    def _end(self, call: Call) -> None:
+        self._forget(call)
+        if call.sent:
+            self._on_dropped(call)
+
+    def _forget(self, call: Call) -> None:
+        self._bytes -= len(call.frame)
+        self._chunks -= type(call.request) is Chunk
+        if call.timer is not None:
+            call.timer.cancel()
+
+
+def no_answer(call: Call, why: str) -> NoAnswer:
+    """Return what a call raises whose answer will not be waited for."""
+    name = call.request.spec.name
+    if call.sent:
+        return OutcomeUnknown(f"{why}: {name} went out, and may have been done or not")
+    return NotSent(f"{why}: {name} was not sent")

@@ -1,0 +1,168 @@
+"""`ChatClient`: commands as awaits, events as an iterator, over a connection that comes back."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from shared.client.backoff import Backoff
+from shared.client.connection import parse_url
+from shared.client.events import Told
+from shared.client.exchange import Exchange
+from shared.client.methods import Methods
+from shared.client.transfers import Progress
+from shared.protocol.commands.accounts import Limits
+from shared.protocol.commands.files import ChunkTaken
+from shared.protocol.commands.messages import FileInfo, Message, Sent
+from shared.protocol.spec import R, Request
+from shared.protocol.values import Address, GroupAddress
+
+TIMEOUT = 30.0
+"""Seconds a call waits for its answer, broken connections included."""
+
+
+class ChatClient(Methods):
+    """A client of one realm. Use it as `async with ChatClient(url) as client`.
+
+    Args:
+        url: `ws://host:port` or `wss://host:port`.
+        token: Of an earlier session, instead of a password: the client resumes it by itself.
+        positions, epoch: What `positions` and `epoch` were when the app last ran; without them
+            events begin at the present.
+        timeout: Seconds each call waits for its answer, reconnecting included.
+        files: `offer`, or `push` to get the contents of files up to 8 MiB as `FileChunk` events.
+        events: False for an app that only sends and never takes events.
+        tls: What to trust for `wss://`; by default what the system trusts.
+        backoff: Delays between attempts to connect.
+
+    Raises:
+        ValueError: `url` is no such address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        positions: Mapping[str, int] | None = None,
+        epoch: str | None = None,
+        timeout: float = TIMEOUT,
+        files: str = "offer",
+        events: bool = True,
+        tls: ssl.SSLContext | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        uri = parse_url(url)
+        if uri.secure and tls is None:
+            tls = ssl.create_default_context()
+        known = None if positions is None else dict(positions)
+        self._host = uri.host
+        self._timeout = timeout
+        self._exchange = Exchange(uri, tls, backoff or Backoff(), known, epoch, events, timeout)
+        self._session = self._exchange.session
+        self._session.token, self._session.kept = token, bool(token)
+        self._session.files = files
+
+    def __repr__(self) -> str:
+        return f"<ChatClient {self._session.user or 'nobody'} at {self._host}>"
+
+    @property
+    def token(self) -> str:
+        """The session's secret, to be kept for the next start; empty if there is none."""
+        return self._session.token
+
+    @property
+    def user(self) -> str:
+        """Who is signed in, as registered; empty before."""
+        return self._session.user
+
+    @property
+    def realm(self) -> str:
+        """The realm's own name; empty before signing in."""
+        return self._session.realm
+
+    @property
+    def limits(self) -> Limits | None:
+        """What the server takes; None before signing in."""
+        return self._session.limits
+
+    @property
+    def online(self) -> bool:
+        """Whether there is a connection now, with its session if there is one to keep."""
+        return self._exchange.ready
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """The last `seq` of each conversation that was told: taken from `events()`, or replied.
+
+        Together with `epoch` an app may keep it, and go on from there after a restart.
+        """
+        return self._exchange.queue.positions
+
+    @property
+    def epoch(self) -> str | None:
+        """The history that `positions` belong to."""
+        return self._exchange.queue.epoch
+
+    async def __aenter__(self) -> ChatClient:
+        self._exchange.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection, within seconds; calls that wait raise `NoAnswer`."""
+        await self._exchange.close()
+
+    def events(self) -> AsyncIterator[Told]:
+        """Return the events of the server and the client's notices, in order; for one task.
+
+        Each message comes once, in the order of `seq` in its conversation, over any number of
+        breaks, but for those this client sent itself: they are told by the reply to the call. It
+        ends when the client is closed. Waiting for the next event may be cancelled.
+        """
+        return self._exchange.queue
+
+    async def call(self, request: Request[R]) -> R:
+        """Send one command and return its reply.
+
+        A sending command without an idempotency key gets one. If the connection breaks before
+        the answer, commands that are harmless to repeat are sent again, in their order.
+
+        Raises:
+            ChatError: the server refused, or too many calls wait already (`unavailable`).
+            NotSent: no connection within `timeout`, or the client was closed: nothing was done.
+            OutcomeUnknown: it went out, but no answer came, and it must not be repeated blindly.
+        """
+        return await self._exchange.call(request, self._timeout)
+
+    async def answer(self, message: Message, text: str) -> Sent:
+        """Send a text to where a message came from, be it a person or a group."""
+        if message.conversation.startswith("#"):
+            return await self.sendg(message.conversation, text)
+        return await self.send(message.conversation, text)
+
+    async def send_file(
+        self,
+        to: Address | GroupAddress | str,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        progress: Progress | None = None,
+        idempotency_key: str | None = None,
+    ) -> ChunkTaken:
+        """Send a file of any size the server takes; see `Transfers.send`."""
+        return await self._exchange.transfers.send(to, path, name, progress, idempotency_key)
+
+    async def save_file(
+        self,
+        file: FileInfo | str,
+        path: str | os.PathLike[str],
+        *,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Fetch a file and return where it was put; see `Transfers.save`."""
+        return await self._exchange.transfers.save(file, path, progress)

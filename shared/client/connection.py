@@ -1,0 +1,250 @@
+"""One WebSocket to a realm: whole frames in and out, and an end that is noticed.
+
+Frames go straight from the library's parser to the client, and what is written in one pass of the
+event loop leaves in one write, as in the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+
+from websockets.asyncio.client import ClientConnection
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import DATA_OPCODES, Close, Frame, Opcode
+from websockets.protocol import Event, State
+from websockets.uri import WebSocketURI, parse_uri
+
+from shared.protocol.values import MAX_FRAME
+
+OPEN_LIMIT = 10.0
+"""Seconds for name resolution, TCP, TLS and the WebSocket handshake together."""
+CLOSE_LIMIT = 1.0
+"""Seconds for the closing handshake; then the connection is cut."""
+SILENCE = 45.0
+"""Seconds without a byte after which the server is gone: it pings every 20."""
+PATIENCE = 10.0
+"""The same while a short command waits for its answer; a ping of ours asks in between."""
+TICK = 2.5
+"""Seconds between looks at how long it has been silent."""
+
+
+_LIBRARY_LOG = logging.getLogger(f"{__name__}.websocket")
+# At a finer level the library logs every frame, passwords and tokens included.
+_LIBRARY_LOG.setLevel(logging.INFO)
+
+
+class Unreachable(Exception):
+    """No connection could be made; the text says why."""
+
+
+def parse_url(url: str) -> WebSocketURI:
+    """Return the parts of a `ws://` or `wss://` address.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return parse_uri(url)
+    except InvalidURI as error:
+        raise ValueError(f"{url!r} is no ws:// or wss:// address") from error
+
+
+class Connection(ClientConnection):
+    """A WebSocket that hands over each text frame and, once, its end.
+
+    `on_frame` gets the frame's bytes; `on_end` the close code (1006 for none) and a reason;
+    `on_room` is called when more can be written after `paused` was true.
+    """
+
+    on_frame: Callable[[bytes], None]
+    on_end: Callable[[int, str], None]
+    on_room: Callable[[], None]
+    urgent: Callable[[], bool]
+    """Whether a short command waits, so that silence is looked at sooner."""
+
+    def __init__(self, protocol: ClientProtocol) -> None:
+        super().__init__(protocol, ping_interval=None)
+        self._fragments: list[bytes] | None = None
+        self._to_flush = False
+        self._ended = False
+        self._early: list[bytes] | None = []
+        """Frames that came before anybody listened."""
+        self.reading = True
+        """Whether what comes is taken from the socket."""
+        self._heard_at = self._asked_at = self.loop.time()
+        self._watch: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to hand over frames; the callbacks are set."""
+        early, self._early = self._early, None
+        for frame in early or ():
+            self.on_frame(frame)
+        self._look()
+
+    @property
+    def is_open(self) -> bool:
+        return not self._ended and self.protocol.state is State.OPEN
+
+    def write(self, frame: bytes) -> None:
+        """Send a text frame; it leaves at the end of this pass of the loop."""
+        self.protocol.send_text(frame)
+        if not self._to_flush:
+            self._to_flush = True
+            self.loop.call_soon(self._write_out)
+
+    def read_on(self, on: bool) -> None:
+        """Read from the socket, or leave what comes to the system's buffers."""
+        if on == self.reading or self._ended:
+            return
+        self.reading = on
+        if on:
+            self._heard_at = self.loop.time()
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+
+    def end(self, code: int, reason: str) -> None:
+        """Stop handing over frames, say that it ended, and close."""
+        if self._ended:
+            return
+        self.read_on(True)
+        self._ended = True
+        if self._watch is not None:
+            self._watch.cancel()
+        if self.protocol.state is State.OPEN:
+            self.protocol.send_close(1000)
+        if not self.transport.is_closing():
+            self.send_data()
+            self.transport.close()
+            self.loop.call_later(CLOSE_LIMIT, self.transport.abort)
+        if self._early is None:
+            self.on_end(code, reason)
+
+    async def gone(self) -> None:
+        """Wait until the socket is closed, which is soon after `end`."""
+        await asyncio.wait([self.connection_lost_waiter])
+
+    # Called by the library
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
+        super().data_received(data)
+        if self.protocol.parser_exc is not None:
+            self._failed()
+
+    def process_event(self, event: Event) -> None:
+        if self.response is None:
+            super().process_event(event)
+            return
+        assert isinstance(event, Frame)
+        if event.opcode in DATA_OPCODES:
+            if event.opcode is Opcode.TEXT and event.fin:
+                self._take(bytes(event.data))
+            else:
+                self._gather(event)
+        elif event.opcode is Opcode.CLOSE:
+            close = self.protocol.close_rcvd or Close(1005, "")
+            self.end(close.code, close.reason or "the server closed the connection")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.end(1006, f"the connection broke{f': {exc}' if exc else ''}")
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.on_room()
+
+    def _gather(self, event: Frame) -> None:
+        """Join the fragments of a message; the library bounds them together."""
+        if self._fragments is None:
+            self._fragments = []
+        self._fragments.append(bytes(event.data))
+        if event.fin:
+            frame, self._fragments = b"".join(self._fragments), None
+            self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
+        if self._early is not None:
+            self._early.append(frame)
+        elif not self._ended:
+            self.on_frame(frame)
+
+    def _write_out(self) -> None:
+        self._to_flush = False
+        self.send_data()
+
+    def send_data(self) -> None:
+        # The library's own does a write for each frame, at each read too.
+        parts = self.protocol.data_to_send()
+        if parts and not self.transport.is_closing():
+            self.transport.write(b"".join(parts))
+            if b"" in parts and self.transport.can_write_eof():
+                self.transport.write_eof()
+
+    def _look(self) -> None:
+        """End a connection that says nothing: half-open, or a server that hangs."""
+        self._watch = self.loop.call_later(TICK, self._look)
+        now = self.loop.time()
+        if self.protocol.state is not State.OPEN:
+            self._failed()
+        elif not self.reading:
+            self._heard_at = now
+        elif now - self._heard_at > SILENCE:
+            self.end(1006, f"the server has said nothing for {SILENCE:.0f} s")
+        elif self.urgent():
+            if self._asked_at <= self._heard_at:
+                self._asked_at = now
+                self.protocol.send_ping(b"")
+                self.send_data()
+            elif now - self._asked_at > PATIENCE:
+                self.end(1006, f"the server has not answered for {PATIENCE:.0f} s")
+
+    def _failed(self) -> None:
+        """The library ended it, because the server broke the WebSocket protocol."""
+        close = self.protocol.close_sent or Close(1006, "")
+        self.end(1006, f"the server's frames were not right: {close.code} {close.reason}")
+
+
+async def open_connection(uri: WebSocketURI, tls: ssl.SSLContext | None) -> Connection:
+    """Connect, within OPEN_LIMIT, without a proxy, and without following redirects.
+
+    Args:
+        tls: What to trust, for `wss://`.
+
+    Raises:
+        Unreachable: it failed.
+    """
+
+    # Not the library's connect(), which follows redirects and asks the system for a proxy.
+    def create() -> Connection:
+        return Connection(ClientProtocol(uri, max_size=MAX_FRAME, logger=_LIBRARY_LOG))
+
+    connection: Connection | None = None
+    try:
+        async with asyncio.timeout(OPEN_LIMIT):
+            loop = asyncio.get_running_loop()
+            _, connection = await loop.create_connection(
+                create,
+                uri.host,
+                uri.port,
+                ssl=tls if uri.secure else None,
+                server_hostname=uri.host if uri.secure else None,
+            )
+            await connection.handshake()
+        return connection
+    except BaseException as error:
+        if connection is not None:
+            connection.transport.abort()
+            await connection.gone()
+        if isinstance(error, TimeoutError):
+            raise Unreachable(f"no answer within {OPEN_LIMIT:.0f} s") from None
+        if isinstance(error, InvalidStatus):
+            status = error.response.status_code
+            raise Unreachable(f"the server answered HTTP {status}, which is no chat") from None
+        if isinstance(error, InvalidHandshake | OSError | EOFError):
+            raise Unreachable(str(error) or type(error).__name__) from None
+        raise

@@ -1,0 +1,140 @@
+"""Events on their way to the app: in order, bounded, and with what was taken of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from shared.client.notices import HistoryChanged, Notice, Offline, Online
+from shared.client.positions import Passed
+from shared.protocol.commands.messages import MessageArrived
+from shared.protocol.spec import Event
+from shared.protocol.values import MAX_POSITIONS, fold
+
+MAX_EVENTS = 1_000
+MAX_BYTES = 8 * 2**20
+"""Events, and bytes of them, that may wait for the app; then the client reads no further."""
+
+Told = Event | Notice
+
+
+@dataclass(slots=True)
+class _Entry:
+    event: Told
+    size: int
+    passed: dict[str, Passed] = field(default_factory=dict)
+    """Positions that moved without an event, behind this one."""
+
+
+class EventQueue:
+    """What waits for the app. `positions` and `epoch` are those of what the app has taken."""
+
+    def __init__(self, on_taken: Callable[[], None]) -> None:
+        self._entries: deque[_Entry] = deque()
+        self._size = 0
+        self._on_taken = on_taken
+        self._taker: asyncio.Future[None] | None = None
+        self._closed = False
+        self._positions: dict[str, tuple[str, int]] = {}
+        self.epoch: str | None = None
+
+    @property
+    def positions(self) -> dict[str, int]:
+        return dict(self._positions.values())
+
+    @property
+    def full(self) -> bool:
+        return len(self._entries) >= MAX_EVENTS or self._size >= MAX_BYTES
+
+    @property
+    def overfull(self) -> bool:
+        """Nothing more is taken at all, though reading goes on for whoever waits.
+
+        Well above `full`, because what was read at once still has to go somewhere.
+        """
+        return len(self._entries) >= 4 * MAX_EVENTS or self._size >= 2 * MAX_BYTES
+
+    @property
+    def roomy(self) -> bool:
+        """Half of it is free, so that a page of `sync` has room."""
+        return len(self._entries) <= MAX_EVENTS // 2 and self._size <= MAX_BYTES // 2
+
+    def put(self, event: Told, size: int = 0) -> None:
+        """Add an event; `size` is about its bytes."""
+        if isinstance(event, Offline):
+            self._drop_older_notices()
+        self._entries.append(_Entry(event, size))
+        self._size += size
+        self._wake()
+
+    def passed(self, moved: Passed) -> None:
+        """Move a position once the app has taken what is in the queue now."""
+        if self._entries:
+            self._entries[-1].passed[fold(moved.conversation)] = moved
+        else:
+            self._move(moved)
+
+    def restore(self, positions: dict[str, int], epoch: str | None) -> None:
+        """Set the positions an app has kept."""
+        self._positions = {fold(name): (name, seq) for name, seq in positions.items()}
+        self.epoch = epoch
+
+    def close(self) -> None:
+        """End the iterators once they have taken what is here."""
+        self._closed = True
+        self._wake()
+
+    def __aiter__(self) -> AsyncIterator[Told]:
+        return self
+
+    async def __anext__(self) -> Told:
+        while not self._entries:
+            if self._closed:
+                raise StopAsyncIteration
+            if self._taker is not None:
+                raise RuntimeError("events() is already being waited for by another task")
+            self._taker = asyncio.get_running_loop().create_future()
+            try:
+                await self._taker
+            finally:
+                self._taker = None
+        return self._take()
+
+    def _take(self) -> Told:
+        entry = self._entries.popleft()
+        self._size -= entry.size
+        event = entry.event
+        if isinstance(event, MessageArrived):
+            self._move(Passed(event.conversation, event.seq))
+        elif isinstance(event, HistoryChanged):
+            self._positions.clear()
+            self.epoch = event.epoch
+        for moved in entry.passed.values():
+            self._move(moved)
+        self._on_taken()
+        return event
+
+    def _move(self, moved: Passed) -> None:
+        key = fold(moved.conversation)
+        if moved.seq is None:
+            self._positions.pop(key, None)
+        else:
+            self._positions[key] = (moved.conversation, moved.seq)
+            if len(self._positions) > MAX_POSITIONS:
+                del self._positions[next(iter(self._positions))]
+
+    def _drop_older_notices(self) -> None:
+        """Only the latest of several breaks says anything, and they must not pile up."""
+        while self._entries and isinstance(self._entries[-1].event, Offline | Online):
+            last = self._entries.pop()
+            if last.passed and self._entries:
+                self._entries[-1].passed |= last.passed
+            elif last.passed:
+                for moved in last.passed.values():
+                    self._move(moved)
+
+    def _wake(self) -> None:
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)

@@ -1,0 +1,319 @@
+"""Commands out, replies and events in: what goes on between the app and the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import ssl
+from dataclasses import replace
+from typing import Any, cast
+
+from websockets.uri import WebSocketURI
+
+from shared.client.backoff import Backoff
+from shared.client.calls import Call, Calls, no_answer
+from shared.client.connection import Connection
+from shared.client.errors import NotSent, OutcomeUnknown
+from shared.client.events import EventQueue
+from shared.client.link import Link
+from shared.client.notices import Offline, SignedOut
+from shared.client.session import Session
+from shared.client.transfers import Transfers
+from shared.protocol import json_dialect
+from shared.protocol.commands.accounts import Logout, Resume, SignedIn
+from shared.protocol.commands.files import FileChunk
+from shared.protocol.commands.meta import SetFormat
+from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
+from shared.protocol.spec import Access, R, Reply, Request
+
+log = logging.getLogger(__name__)
+
+MAX_STRANGE = 100
+"""Frames of one connection that could not be understood; then it is given up."""
+
+
+class Exchange:
+    """Owns the connection of one client, and everything that waits on either side of it.
+
+    Args:
+        positions, epoch: What an app has kept, or None to begin at the present.
+        events: Whether the app takes events.
+        timeout: Seconds that a step of a file transfer waits for its answer.
+    """
+
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        tls: ssl.SSLContext | None,
+        backoff: Backoff,
+        positions: dict[str, int] | None,
+        epoch: str | None,
+        events: bool,
+        timeout: float,
+    ) -> None:
+        self.queue = EventQueue(self._taken)
+        self.queue.restore(positions or {}, epoch)
+        self.session = Session(self.queue, positions, events)
+        self.ready = False
+        """What waits may go out: there is a connection, and no session to resume first."""
+        self._calls = Calls(self.session.dropped)
+        self.transfers = Transfers(
+            self.call, self.session, self._calls, self._update_reading, timeout
+        )
+        self._inner: dict[str, Call] = {}
+        """The client's own questions on this connection, by label."""
+        self._keys = secrets.token_hex(8)
+        self._strange = 0
+        self._link = Link(uri, tls, backoff, self)
+        self._open = False
+        self._running: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Connect as soon as it is needed."""
+        self._open = True
+        self._running = asyncio.create_task(self._link.run())
+
+    async def close(self) -> None:
+        """End everything, within seconds."""
+        if not self._open:
+            return
+        self._open = False
+        tasks = [task for task in (self._running, self._following) if task is not None]
+        for task in tasks:
+            task.cancel()
+        connection = self._link.connection
+        if connection is not None:
+            connection.end(1000, "the client was closed")
+        await asyncio.wait(tasks)
+        if connection is not None:
+            await connection.gone()
+        why = "the client was closed"
+        self._calls.fail_all(NotSent(why), lambda call: no_answer(call, why))
+        self.transfers.close()
+        self.session.begun.set()
+        self.queue.close()
+
+    async def call(self, request: Request[R], seconds: float) -> R:
+        """Send one command and return its reply; see `ChatClient.call`."""
+        if not self._open:
+            raise NotSent("the client is closed; use it inside `async with`")
+        if type(request) is SetFormat and request.dialect != "json":
+            raise ChatError(ErrorCode.BAD_ARGUMENTS, "This client speaks JSON only")
+        if "idempotency_key" in request.spec.by_name:
+            keyed = cast(Any, request)
+            if keyed.idempotency_key is None:
+                request = replace(keyed, idempotency_key=f"{self._keys}-{self._calls.number()}")
+        call = self._calls.add(request)
+        loop = asyncio.get_running_loop()
+        call.timer = loop.call_later(seconds, self._late, call)
+        self._link.want()
+        self._update_reading()
+        self.pump()
+        begun = loop.time()
+        try:
+            reply = await call.answer
+        except asyncio.CancelledError:
+            self._calls.give_up(call)
+            raise
+        if isinstance(reply, SignedIn):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds + begun - loop.time()):
+                    await self.session.begun.wait()
+        return cast(R, reply)
+
+    def _late(self, call: Call) -> None:
+        why = "no answer in time"
+        if self._link.connection is None:
+            why += " (there is no connection)"
+        elif self.queue.full:
+            why += " (events() is not being taken from)"
+        call.fail(no_answer(call, why))
+        self._calls.give_up(call)
+
+    def pump(self) -> None:
+        """Send what waits, as far as the connection takes it."""
+        connection = self._link.connection
+        while self.ready and connection is not None and not connection.paused:
+            call = self._calls.next()
+            if call is None:
+                return
+            if not call.sent:
+                call.sent = True
+                self.session.sending(call)
+            connection.write(call.frame)
+
+    async def _ask(self, request: Request[R]) -> R:
+        """Ask something on this connection only.
+
+        Raises:
+            ChatError: the server refused.
+            OutcomeUnknown: the connection ended.
+        """
+        connection = self._link.connection
+        if connection is None or not connection.is_open:
+            raise OutcomeUnknown("the connection has ended")
+        number = self._calls.number()
+        label = f"c{number}"
+        call = Call(number, request, json_dialect.format_request(request, label))
+        self._inner[label] = call
+        connection.write(call.frame)
+        self._update_reading()
+        try:
+            return cast(R, await call.answer)
+        finally:
+            self._inner.pop(label, None)
+
+    # Frames
+
+    def _event(self, body: dict[str, Any], size: int) -> None:
+        event = json_dialect.read_event(body)
+        if isinstance(event, FileChunk) and self.transfers.take(event):
+            return
+        if not isinstance(event, FileChunk) or self.session.files == "push":
+            self.session.event(event, size)
+
+    def _reply(self, body: dict[str, Any]) -> None:
+        label = body.get("id")
+        inner = self._inner.get(label) if isinstance(label, str) else None
+        call = inner or self._calls.answered(label)
+        if call is None:
+            raise ValueError("a reply to nothing")
+        try:
+            reply = json_dialect.read_reply(body, call.request.spec.reply)
+        except ChatError as error:
+            call.fail(error.with_traceback(None))
+        except ValueError as why:
+            call.fail(OutcomeUnknown(f"the server's answer could not be understood: {why}"))
+        else:
+            self._succeeded(call, reply, inner is None)
+            return
+        if inner is None:
+            self.session.dropped(call)
+
+    def _succeeded(self, call: Call, reply: Reply, from_the_app: bool) -> None:
+        # At once: events may follow in the same read.
+        if isinstance(reply, SignedIn):
+            self._signed_in(reply)
+        elif isinstance(call.request, Logout):
+            self.session.signed_out()
+            self._stop_following()
+        waited_for = call.succeed(reply)
+        if from_the_app:
+            self.session.replied(call, reply, waited_for)
+
+    def _taken(self) -> None:
+        """The app took an event."""
+        if self.queue.roomy:
+            self.session.news.set()
+            self._update_reading()
+
+    def _update_reading(self) -> None:
+        """Read no further while the app takes nothing, unless somebody waits for an answer."""
+        connection = self._link.connection
+        if connection is not None:
+            behind = self.queue.full or not (connection.reading or self.queue.roomy)
+            stuck = behind and not len(self._calls) and not self._inner
+            connection.read_on(not (stuck or self.transfers.full))
+
+    # The session
+
+    def _signed_in(self, reply: SignedIn) -> None:
+        self._stop_following()
+        self.session.signed_in(reply)
+        self._following = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        connection = self._link.connection
+        try:
+            await self.session.follow(self._ask)
+        except OutcomeUnknown:
+            pass  # the connection has ended, and with it what follows it
+        except Exception as error:
+            log.warning("following the conversations failed: %s", error)
+            if connection is not None:
+                connection.end(1006, f"following the conversations failed: {error}")
+
+    def _stop_following(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            self._following = None
+
+    def _signed_out(self, reason: str, *, token_ended: bool, closed: bool) -> None:
+        """The server ended the session, and the calls that need one; with it all, if it closed."""
+        token = self.session.token
+        self.session.signed_out()
+        if not token_ended:
+            self.session.token = token
+        self.session.put(SignedOut(reason))
+        refusal = ChatError(ErrorCode.NOT_AUTHENTICATED, f"The session ended ({reason}); sign in")
+        self._calls.fail_all(
+            refusal,
+            lambda call: no_answer(call, reason),
+            only=lambda call: closed or call.request.spec.access is Access.USER,
+        )
+
+    # What the link asks of its owner
+
+    @property
+    def needs_link(self) -> bool:
+        return self.session.kept or bool(len(self._calls))
+
+    @property
+    def urgent(self) -> bool:
+        return self._calls.urgent(bool(self._inner))
+
+    def receive(self, frame: bytes) -> None:
+        """Take one frame of the server; what cannot be understood is skipped."""
+        try:
+            body = json_dialect.parse_frame(frame)
+            if "event" in body:
+                self._event(body, len(frame))
+            else:
+                self._reply(body)
+        except ValueError as why:
+            self._strange += 1
+            log.debug("a frame of the server was skipped: %s", type(why).__name__)
+            if self._strange > MAX_STRANGE and self._link.connection is not None:
+                why_not = "the server sends what this client does not understand"
+                self._link.connection.end(1006, why_not)
+        if self.queue.full or self.transfers.full:
+            self._update_reading()
+
+    async def opened(self, connection: Connection) -> float:
+        """Resume, then let the calls go out that wait."""
+        self._strange = 0
+        if self.session.kept:
+            try:
+                await self._ask(Resume(self.session.token))
+            except OutcomeUnknown:
+                return 0.0
+            except ChatError as error:
+                if error.code in TEMPORARY or error.code is ErrorCode.INTERNAL:
+                    connection.end(1006, error.message)
+                    return error.retry_after or 0.0
+                self._signed_out(error.message, token_ended=True, closed=False)
+        self.ready = connection.is_open
+        self.pump()
+        return 0.0
+
+    def broken(self, reason: str) -> None:
+        """Let those know who wait for something of this connection."""
+        self.ready = False
+        self._stop_following()
+        for call in self._inner.values():
+            call.fail(OutcomeUnknown(reason))
+        self._calls.broken(reason)
+        self.transfers.broken()
+
+    def is_over(self, code: int, reason: str) -> bool:
+        """Codes from 4500 on end the session; 4500 itself only says that there is none."""
+        if not 4500 <= code < 5000 or (code == 4500 and not self.session.kept):
+            return False
+        self._signed_out(f"{reason} ({code})", token_ended=code == 4501, closed=True)
+        return True
+
+    def resting(self, reason: str, delay: float) -> None:
+        self.session.put(Offline(reason, delay))

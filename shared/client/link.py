@@ -1,0 +1,111 @@
+"""The connection that comes back: made when it is needed, and again when it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import Protocol
+
+from websockets.uri import WebSocketURI
+
+from shared.client.backoff import Backoff
+from shared.client.connection import Connection, Unreachable, open_connection
+
+PROVED = 5.0
+"""Seconds after which a connection has proved itself, so that the next break waits little."""
+
+
+class Owner(Protocol):
+    """Whose connection it is."""
+
+    @property
+    def needs_link(self) -> bool:
+        """Whether there is a session to keep, or something to send."""
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a short command waits for its answer."""
+
+    def receive(self, frame: bytes) -> None:
+        """Take a frame."""
+
+    def pump(self) -> None:
+        """Send what waits; there is room again."""
+
+    async def opened(self, connection: Connection) -> float:
+        """Sign in again; returns the seconds the server asks to wait, if it refused for now."""
+
+    def broken(self, reason: str) -> None:
+        """The connection has ended; at once, before anything else happens."""
+
+    def is_over(self, code: int, reason: str) -> bool:
+        """Whether the server does not want the client to come back."""
+
+    def resting(self, reason: str, delay: float) -> None:
+        """There is no connection; the next attempt is in `delay` seconds."""
+
+
+class Link:
+    """Keeps a connection for its owner as long as `run` runs."""
+
+    def __init__(
+        self, uri: WebSocketURI, tls: ssl.SSLContext | None, backoff: Backoff, owner: Owner
+    ) -> None:
+        self._uri = uri
+        self._tls = tls
+        self._backoff = backoff
+        self._owner = owner
+        self._wanted = asyncio.Event()
+        self.connection: Connection | None = None
+
+    def want(self) -> None:
+        """The owner needs a connection."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Keep a connection while the owner needs one."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wanted.clear()
+            if not self._owner.needs_link:
+                await self._wanted.wait()
+                continue
+            try:
+                connection = await open_connection(self._uri, self._tls)
+            except Unreachable as why:
+                await self._rest(str(why))
+                continue
+            since = loop.time()
+            code, reason, least = await self._serve(connection)
+            if loop.time() - since > PROVED:
+                self._backoff.reset()
+            if not self._owner.is_over(code, reason) and self._owner.needs_link:
+                await self._rest(reason if code == 1006 else f"{reason} ({code})", least)
+
+    async def _rest(self, reason: str, least: float = 0.0) -> None:
+        delay = self._backoff.next(least)
+        self._owner.resting(reason, delay)
+        await asyncio.sleep(delay)
+
+    async def _serve(self, connection: Connection) -> tuple[int, str, float]:
+        """Use a connection until it ends; return its code, the reason and seconds to wait."""
+        ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+
+        def end(code: int, reason: str) -> None:
+            self.connection = None
+            self._owner.broken(reason)
+            if not ended.done():
+                ended.set_result((code, reason))
+
+        self.connection = connection
+        connection.on_frame, connection.on_end = self._owner.receive, end
+        connection.on_room = self._owner.pump
+        connection.urgent = lambda: self._owner.urgent
+        connection.start()
+        try:
+            least = await self._owner.opened(connection)
+            code, reason = await ended
+        finally:
+            connection.end(1000, "the client was closed")
+            await connection.gone()
+        return code, reason, least

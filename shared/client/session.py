@@ -1,0 +1,259 @@
+"""What a client knows of its session, and how it follows the conversations of its user."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar, cast
+
+from shared.client.calls import Call
+from shared.client.events import EventQueue
+from shared.client.notices import HistoryChanged, Online
+from shared.client.positions import Matches, Passed, Positions, Told
+from shared.protocol.commands.accounts import Limits, SignedIn
+from shared.protocol.commands.files import (
+    Chunk,
+    ChunkTaken,
+    Files,
+    SendFile,
+    SendGroupFile,
+    Upload,
+    UploadOpened,
+)
+from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup, SendGroup
+from shared.protocol.commands.history import Sync
+from shared.protocol.commands.messages import Delivery, Message, MessageArrived, Sent
+from shared.protocol.commands.private import ListPc, Send
+from shared.protocol.errors import TEMPORARY, ChatError
+from shared.protocol.spec import Event, R, Reply, Request
+from shared.protocol.values import Conversation, fold
+
+log = logging.getLogger(__name__)
+
+MAX_UPLOADS = 200
+"""Uploads remembered, for what their last chunk posts."""
+PAUSE = 1.0
+"""Seconds between attempts to sync when the last one brought nothing."""
+
+Ask = Callable[[Request[R]], Awaitable[R]]
+T = TypeVar("T")
+
+
+class Session:
+    """Who the client acts for; every message on its way to the app passes here."""
+
+    def __init__(self, queue: EventQueue, positions: dict[str, int] | None, events: bool) -> None:
+        self.user = ""
+        self.realm = ""
+        self.token = ""
+        self.limits: Limits | None = None
+        self.kept = False
+        """To be resumed when the connection breaks."""
+        self.files = "offer"
+        self.begun = asyncio.Event()
+        """It is known where events begin."""
+        self.news = asyncio.Event()
+        """Look whether there is something to sync, and room for it."""
+        self._queue = queue
+        self._events = events
+        self._epoch = queue.epoch
+        self._positions = Positions(positions)
+        self._uploads: dict[str, Upload] = {}
+
+    def signed_in(self, reply: SignedIn) -> None:
+        """A sign-in succeeded; what was missed has to be fetched."""
+        another = self.user and fold(self.user) != fold(reply.user)
+        self.user, self.realm, self.token = reply.user, reply.realm, reply.token
+        self.limits = reply.limits
+        self.kept = True
+        if another or self._epoch not in (None, reply.epoch):
+            self._history_changed(reply.epoch)
+        else:
+            self._epoch = reply.epoch
+            if self._queue.epoch is None:
+                self._queue.epoch = reply.epoch
+        self._positions.connected()
+        if not self._positions.started:
+            self.begun.clear()
+        self.put(Online(reply.user))
+
+    def signed_out(self) -> None:
+        """The session has ended; whoever signs in next begins anew, unless it is the same user."""
+        self.kept = False
+        self.token = ""
+
+    def put(self, event: Any, size: int = 0) -> None:
+        """Hand an event or a notice to the app."""
+        if self._events:
+            self._queue.put(event, size)
+
+    def event(self, event: Event, size: int) -> None:
+        """Take what the server pushed."""
+        if not self._events:
+            return
+        if isinstance(event, MessageArrived):
+            if self._queue.overfull:
+                self._positions.drop()
+            else:
+                self._tell(self._positions.push(event), size)
+            if self._positions.incomplete:
+                self.news.set()
+        elif not self._queue.overfull:
+            if isinstance(event, GroupChanged) and fold(event.user) == fold(self.user):
+                if event.change != "joined":
+                    self._tell(self._positions.forget(event.group))
+            elif isinstance(event, Delivery):
+                self._tell(self._positions.placed(event.conversation, event.seq, event.message_id))
+            self._queue.put(event, size)
+
+    # Sends
+
+    def sending(self, call: Call) -> None:
+        """A command goes out for the first time."""
+        posts = self._posts(call.request) if self._events else None
+        if posts is not None:
+            call.place = self.expect(call.number, *posts)
+
+    def expect(self, number: int, to: Conversation, matches: Matches) -> str:
+        """From now on, a message of one's own may be what this send has posted; return where."""
+        place = self._named(to)
+        if self._events:
+            self._positions.sent(number, place, matches)
+        return place
+
+    def settled(self, number: int, place: str) -> None:
+        """It has been told where that message went, or nobody will be told."""
+        if self._events:
+            self._tell(self._positions.settled(number, place))
+
+    def dropped(self, call: Call) -> None:
+        """There will be no answer: if it posted something, that comes as an event."""
+        if call.place:
+            self.settled(call.number, call.place)
+
+    def replied(self, call: Call, reply: Reply, waited_for: bool) -> None:
+        """A command was answered."""
+        request = call.request
+        if isinstance(reply, Sent) or (isinstance(reply, ChunkTaken) and reply.message_id):
+            self._posted(request, reply, waited_for)
+        elif isinstance(request, Upload):
+            self._uploads[cast(UploadOpened, reply).upload] = request
+            if len(self._uploads) > MAX_UPLOADS:
+                del self._uploads[next(iter(self._uploads))]
+        elif isinstance(request, Files):
+            self.files = request.mode
+        elif isinstance(request, LeaveGroup):
+            self._tell(self._positions.forget(self._named(request.group)))
+        self.dropped(call)
+
+    def _posted(self, request: Request[Any], reply: Sent | ChunkTaken, waited_for: bool) -> None:
+        if not self._events:
+            return
+        conversation, id = reply.conversation or "", reply.message_id or ""
+        if waited_for or reply.seq is None:
+            self._tell(self._positions.own(conversation, reply.seq, id))
+        else:
+            text = getattr(request, "text", "")
+            late = MessageArrived(
+                *(id, conversation, reply.seq, self.user, reply.time or 0, text),
+                *(reply.file, reply.state or "stored"),
+            )
+            self._tell(self._positions.late(late))
+
+    def _named(self, address: Conversation) -> str:
+        """Return a conversation as the server names it, but for upper and lower case."""
+        return str(address.at_home(fold(self.realm)) if address.realm else address)
+
+    def _posts(self, request: Request[Any]) -> tuple[Conversation, Matches] | None:
+        """Return where a command posts a message, and how to recognise that."""
+        if isinstance(request, Send):
+            return request.to, _is_text(request.text)
+        if isinstance(request, SendGroup):
+            return request.group, _is_text(request.text)
+        if isinstance(request, SendFile):
+            return request.to, is_file(len(request.data))
+        if isinstance(request, SendGroupFile):
+            return request.group, is_file(len(request.data))
+        if isinstance(request, Chunk) and (upload := self._uploads.get(request.upload)):
+            if request.offset + len(request.data) >= upload.size:
+                return upload.to, is_file(upload.size)
+        return None
+
+    # Catching up
+
+    async def follow(self, ask: Ask[Any]) -> None:
+        """Follow the conversations until the connection ends.
+
+        Raises:
+            ChatError: the server refused for good what a session needs.
+        """
+        await _patiently(ask, Files(self.files))
+        if not self._events:
+            self.begun.set()
+            return
+        if not self._positions.started:
+            await self._begin(ask)
+        self.begun.set()
+        while True:
+            while not (self._positions.incomplete and self._queue.roomy):
+                self.news.clear()
+                await self.news.wait()
+            if not await self._sync(ask) and self._positions.incomplete:
+                await asyncio.sleep(PAUSE)
+
+    async def _begin(self, ask: Ask[Any]) -> None:
+        """Begin with what comes from now on, instead of reading the whole history."""
+        chats = await _patiently(ask, ListPc())
+        groups = await _patiently(ask, ListGroup())
+        standings = [(chat.conversation, chat.last_seq) for chat in chats.conversations]
+        standings += [(group.group, group.last_seq) for group in groups.groups]
+        self._tell(self._positions.begin(standings))
+
+    async def _sync(self, ask: Ask[Any]) -> bool:
+        """Fetch one page of what was missed; False if it brought nothing."""
+        have = cast("dict[Conversation, int]", self._positions.have())
+        page = await _patiently(ask, Sync(have, self._epoch))
+        if not page.recovered:
+            self._history_changed(page.epoch)
+            await self._begin(ask)
+            return True
+        told = self._positions.page(page.conversations, page.messages, page.more)
+        self._tell(told)
+        return bool(told)
+
+    def _history_changed(self, epoch: str) -> None:
+        self._epoch = epoch
+        self._positions.clear()
+        self.put(HistoryChanged(epoch))
+
+    def _tell(self, told: Iterable[Told], size: int | None = None) -> None:
+        for one in told:
+            if isinstance(one, Passed):
+                self._queue.passed(one)
+            else:
+                self._queue.put(one, size or len(one.text) + 500)
+
+
+async def _patiently(ask: Ask[R], request: Request[R]) -> R:
+    """Ask again after a refusal that is temporary."""
+    while True:
+        try:
+            return await ask(request)
+        except ChatError as error:
+            if error.code not in TEMPORARY:
+                raise
+            await asyncio.sleep(error.retry_after or PAUSE)
+
+
+def _is_text(text: str) -> Matches:
+    return lambda message: message.file is None and message.text == text
+
+
+def is_file(size: int) -> Matches:
+    """Return what recognises a message with a file of this size."""
+
+    def matches(message: Message) -> bool:
+        return message.file is not None and message.file.size == size
+
+    return matches

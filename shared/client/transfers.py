@@ -1,0 +1,257 @@
+"""Files: sent in chunks with several under way, saved piece by piece; both go on after a break."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+from shared.client.arguments import filled
+from shared.client.calls import Calls
+from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
+from shared.client.files import Incoming, hash_file, read_piece
+from shared.client.session import PAUSE, Session, is_file
+from shared.protocol.commands.files import (
+    Chunk,
+    ChunkTaken,
+    FileChunk,
+    GetFile,
+    Upload,
+    UploadOpened,
+)
+from shared.protocol.commands.messages import FileInfo
+from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
+from shared.protocol.spec import R, Request
+from shared.protocol.values import Address, GroupAddress
+
+MOST_UNDER_WAY = 8
+"""Chunks without an answer, once they are answered quickly."""
+QUICK = 1.0
+"""Seconds for an answer that allow one more chunk under way; a slower one takes one away."""
+CHUNK_LIMIT = 120.0
+"""Seconds for the answer to a chunk: 128 KiB at 2 KiB/s."""
+MAX_ATTEMPTS = 5
+"""Attempts that bring a transfer no further."""
+STALLED = 30.0
+"""Seconds without a piece of a file; then it is asked for again."""
+MAX_SAVED = 8
+"""Files saved at a time; more wait for their turn."""
+MAX_BUFFERED = 4 * 2**20
+"""Bytes of pieces that wait to be written; then the client reads no further."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes done and all bytes, in the event loop."""
+
+
+class Caller(Protocol):
+    """How commands are called, with seconds to wait."""
+
+    def __call__(self, request: Request[R], seconds: float) -> Awaitable[R]: ...
+
+
+class Transfers:
+    """The files under way of one client.
+
+    Args:
+        on_room: Called when `full` may have become false.
+    """
+
+    def __init__(
+        self,
+        call: Caller,
+        session: Session,
+        calls: Calls,
+        on_room: Callable[[], None],
+        timeout: float,
+    ) -> None:
+        self._call = call
+        self._on_room = on_room
+        self._session = session
+        self._calls = calls
+        self._timeout = timeout
+        self._incoming: dict[str, Incoming] = {}
+        self._turns = asyncio.Semaphore(MAX_SAVED)
+        self._closed = False
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk is behind."""
+        return any(file.buffered > MAX_BUFFERED for file in self._incoming.values())
+
+    def take(self, piece: FileChunk) -> bool:
+        """Take a piece; False if nobody saves this file."""
+        file = self._incoming.get(piece.file)
+        if file is None:
+            return False
+        file.take(piece.offset, base64.b64decode(piece.data, validate=True))
+        return True
+
+    def broken(self) -> None:
+        """The connection is gone, and with it the pieces that were to come."""
+        for file in self._incoming.values():
+            file.interrupt()
+
+    def close(self) -> None:
+        """The client is closed; what is being saved ends with `NotSent`."""
+        self._closed = True
+        self.broken()
+
+    async def send(
+        self,
+        to: Address | GroupAddress | str,
+        path: str | os.PathLike[str],
+        name: str | None,
+        progress: Progress | None,
+        idempotency_key: str | None,
+    ) -> ChunkTaken:
+        """Send a file of any size the server takes, and return what `sendfile` would.
+
+        It goes on where the server stands after a break, also when it is called again with the
+        same file, recipient and key.
+
+        Args:
+            name: How it is called there; by default as here.
+            progress: Called with (bytes the server has, all bytes).
+
+        Raises:
+            OSError: the file cannot be read, or it is empty.
+            ChatError: the server refused, for instance `too_large`; or the file changed meanwhile.
+            NoAnswer: no connection for `timeout` seconds, or no progress; it may be called again.
+        """
+        file = Path(path)
+        size, sha256 = await asyncio.to_thread(hash_file, file)
+        if size == 0:
+            raise OSError(f"{file} is empty, and empty files cannot be sent")
+        key = idempotency_key or secrets.token_hex(16)
+        upload = filled(
+            Upload, to=to, name=name or file.name, size=size, sha256=sha256, idempotency_key=key
+        )
+        furthest, idle = -1, 0
+        # What the last chunk posts may show before its answer does.
+        number = self._calls.number()
+        place = self._session.expect(number, upload.to, is_file(size))
+        try:
+            while idle < MAX_ATTEMPTS:
+                opened = await self._call(upload, self._timeout)
+                idle = 0 if opened.offset > furthest else idle + 1
+                furthest = max(furthest, opened.offset)
+                sending = _Sending(self._call, opened, file, size, progress)
+                try:
+                    return await sending.run()
+                except OutcomeUnknown:
+                    pass  # the connection broke; the server knows how far it came
+                except ChatError as error:
+                    if error.code in TEMPORARY:
+                        await asyncio.sleep(max(error.retry_after or 0, PAUSE))
+                    elif error.code is not ErrorCode.CONFLICT:
+                        raise
+        finally:
+            self._session.settled(number, place)
+        raise OutcomeUnknown(f"sending {file.name} does not get on; call it again with its key")
+
+    async def save(
+        self, file: FileInfo | str, path: str | os.PathLike[str], progress: Progress | None
+    ) -> Path:
+        """Fetch a file, and return where it was put.
+
+        It is written under a temporary name, goes on after a break where it stands, and gets its
+        own name only once the sha256 is right. No file that exists is overwritten.
+
+        Args:
+            file: What a message carries, or its id.
+            path: A folder, where the file gets the name its sender gave it, cleaned, with a
+                number if that is taken; or the path of a file that does not exist.
+
+        Raises:
+            FileExistsError: `path` names a file that exists.
+            OSError: it cannot be written, or what came does not have its sha256.
+            ChatError: the server refused, for instance `unknown_file`.
+            NoAnswer: no connection for `timeout` seconds, or no progress; nothing is left behind.
+        """
+        id = file if isinstance(file, str) else file.id
+        async with self._turns:
+            if id in self._incoming:
+                raise OSError("this file is being saved already")
+            incoming = self._incoming[id] = Incoming(Path(path))
+            try:
+                await self._fetch(id, incoming, progress)
+                return await incoming.finish()
+            finally:
+                del self._incoming[id]
+                self._on_room()
+                await incoming.close()
+
+    async def _fetch(self, id: str, incoming: Incoming, progress: Progress | None) -> None:
+        """Ask for a file until all of it has come."""
+        idle = 0
+        while not incoming.complete:
+            before = incoming.offset
+            incoming.resume()
+            offered = await self._call(GetFile(id, incoming.offset), self._timeout)
+            await incoming.begin(offered.file)
+            coming = True
+            while coming:
+                coming = await incoming.more(STALLED)
+                self._on_room()
+                if progress is not None:
+                    progress(incoming.offset, offered.file.size)
+            if self._closed:
+                raise NotSent("the client was closed before the file was complete")
+            idle = idle + 1 if incoming.offset == before else 0
+            if idle >= MAX_ATTEMPTS:
+                raise NoAnswer(f"{offered.file.name} does not come; try it again")
+
+
+class _Sending:
+    """One attempt to send a file's chunks, from where the server stands."""
+
+    def __init__(
+        self,
+        call: Caller,
+        opened: UploadOpened,
+        path: Path,
+        size: int,
+        progress: Progress | None,
+    ) -> None:
+        self._call = call
+        self._opened = opened
+        self._path = path
+        self._size = size
+        self._progress = progress
+        self._most = 2
+        """Chunks that may be under way: more while answers are quick, so that a text of the same
+        client never waits behind much more than QUICK seconds of chunks."""
+
+    async def run(self) -> ChunkTaken:
+        """Send them and return the reply to the last."""
+        under_way: deque[asyncio.Task[ChunkTaken]] = deque()
+        offset = self._opened.offset
+        try:
+            while True:
+                while offset < self._size and len(under_way) < self._most:
+                    length = min(self._opened.chunk, self._size - offset)
+                    piece = await asyncio.to_thread(read_piece, self._path, offset, length)
+                    under_way.append(asyncio.create_task(self._send(offset, piece)))
+                    offset += length
+                taken = await under_way.popleft()
+                if self._progress is not None:
+                    self._progress(taken.offset, self._size)
+                if not under_way and offset >= self._size:
+                    return taken
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _send(self, offset: int, piece: bytes) -> ChunkTaken:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        taken = await self._call(Chunk(self._opened.upload, offset, piece), CHUNK_LIMIT)
+        step = 1 if loop.time() - begun < QUICK else -1
+        self._most = min(max(self._most + step, 1), MOST_UNDER_WAY)
+        return taken

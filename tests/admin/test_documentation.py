@@ -1,0 +1,35 @@
+"""Every admin command is in docs/administration.md, written as it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.realserver import ROOT
+from ws_server.admin import cli
+from ws_server.admin.commands import TABLE, Command
+
+MANUAL = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", TABLE.values(), ids=lambda command: command.name)
+def test_every_command_is_documented_with_its_usage(command: Command) -> None:
+    assert f"`{command.usage}`" in MANUAL
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_help_shows_the_same_usage_and_every_argument(name: str) -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "ws_server", "admin", *name.split(), "--help"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    words = " ".join(printed.split())
+    assert f"{cli.PROGRAM} {TABLE[name].usage} [--data DATA]" in words
+    assert TABLE[name].summary in words
+    for argument in TABLE[name].arguments:
+        assert argument.help in words

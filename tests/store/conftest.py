@@ -1,0 +1,69 @@
+"""A realm and a transaction on either kind of database."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from tests.world import World
+from ws_server.store.database import Database
+
+
+@pytest.fixture
+async def world(tmp_path: Path, database_url: str) -> AsyncIterator[World]:
+    """A realm with three people."""
+    async with World(tmp_path, database=database_url) as world:
+        await world.add_users("alice", "bob", "carol")
+        yield world
+
+
+class _Over(Exception):
+    """The test has ended, and its transaction is rolled back."""
+
+
+class _Lent:
+    """A `Connection` for tests; its transaction lives in a thread, as those of the store do."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Callable[[Connection], Any], Future[Any]] | None]
+        self._jobs = queue.SimpleQueue()
+
+    def live(self, tx: Connection) -> None:
+        """Do what the test asks for, until it ends."""
+        while (job := self._jobs.get()) is not None:
+            call, answer = job
+            try:
+                answer.set_result(call(tx))
+            except BaseException as error:
+                answer.set_exception(error)
+        raise _Over
+
+    def end(self) -> None:
+        self._jobs.put(None)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            answer: Future[Any] = Future()
+            self._jobs.put((lambda tx: getattr(tx, name)(*args, **options), answer))
+            return answer.result(20)
+
+        return call
+
+
+@pytest.fixture
+def tx(database_url: str) -> Iterator[Any]:
+    """A transaction on a new database."""
+    database = Database.open(database_url)
+    lent = _Lent()
+    with ThreadPoolExecutor(1) as thread:
+        living = thread.submit(database.write, lent.live)
+        yield lent
+        lent.end()
+        assert isinstance(living.exception(), _Over)
+    database.close()

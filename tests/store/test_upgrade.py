@@ -1,0 +1,63 @@
+"""Rule of the migrations: a database of the first schema comes to the newest with all it held."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from ws_server.store.database import Database
+from ws_server.store.schema import metadata
+
+FIRST = Path(__file__).with_name("schema_0001.sql")
+
+
+def columns(database: Path) -> dict[str, list[str]]:
+    """Return the columns of each table."""
+    with closing(sqlite3.connect(database)) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {
+            name: [row[1] for row in connection.execute(f'PRAGMA table_info("{name}")')]
+            for (name,) in names
+        }
+
+
+def rows(database: Path, tables: dict[str, list[str]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Return what these columns hold, with the type that each value has."""
+    found = {}
+    with closing(sqlite3.connect(database)) as connection:
+        for name, known in tables.items():
+            values = ", ".join(f'"{column}", typeof("{column}")' for column in known)
+            found[name] = sorted(connection.execute(f'SELECT {values} FROM "{name}"'), key=repr)
+    return found
+
+
+def test_a_database_of_the_first_schema_is_upgraded_with_nothing_changed(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST.read_text(encoding="utf-8"))
+    known = columns(path)
+    before = rows(path, known)
+    assert all(before.values()), "a table of the first schema has no row here"
+    database = Database.open(f"sqlite:///{path}")
+    assert database.epoch == "0123456789abcdef"
+    with database.connect_writer() as tx:
+        options = {"compare_type": True, "compare_server_default": True}
+        assert compare_metadata(MigrationContext.configure(tx, opts=options), metadata) == []
+        assert tx.exec_driver_sql("PRAGMA foreign_key_check").fetchall() == []
+        assert tx.exec_driver_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
+        disabled = tx.exec_driver_sql("SELECT DISTINCT disabled FROM users").fetchall()
+    database.close()
+    assert disabled == [(0,)]
+    after = rows(path, known)
+    assert before.pop("alembic_version") != after.pop("alembic_version")
+    assert after == before
+
+
+def test_the_first_schema_is_kept_as_it_was() -> None:
+    """What is compared with here must not move along with the migrations."""
+    assert "INSERT INTO \"alembic_version\" VALUES('0001');" in FIRST.read_text(encoding="utf-8")

@@ -1,0 +1,187 @@
+"""`admin backup`: the whole realm in one archive, as it is at one moment.
+
+    about.json                   what this is: format, schema, tables and their columns
+    realm.key                    if the realm has one yet
+    tables/NAME/000001.jsonl     rows, about 1 MiB of them an entry (ws_server.store.dump)
+    blobs/SHA256                 contents of files, in the order of their names
+    manifest.json                sizes and hashes of all entries before the blobs, and all counts
+
+The manifest comes last because only then everything is known, and so that nothing is taken for
+whole without it. A blob needs no line there: its name is its hash, and the rows say its size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO
+
+import orjson
+from sqlalchemy import Connection, select
+
+from ws_server import app, key
+from ws_server.admin.archive import Entry, Writer
+from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
+from ws_server.admin.whole import whole_file
+from ws_server.settings import Settings
+from ws_server.store import dump, snapshot
+from ws_server.store.blobs import Blobs, Damaged
+from ws_server.store.database import epoch
+from ws_server.store.schema import files
+
+FORMAT = 1
+"""Rises with every change that an older version could not read."""
+ABOUT, MANIFEST = "about.json", "manifest.json"
+PART = 1 << 20
+"""Bytes of rows after which a part ends."""
+LAST_BACKUP = "last-backup"
+"""The file in the data folder that says when the last good backup began, in Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The first entry."""
+
+    format: int
+    schema: str
+    realm: str | None
+    epoch: str
+    time: int
+    """Unix seconds."""
+    tables: dict[str, list[str]]
+    """The columns of each table, in the order of the values; those referred to come first."""
+
+
+@dataclass(slots=True)
+class Manifest:
+    """The last entry; who writes and who reads an archive fill it in the same way."""
+
+    entries: dict[str, dict[str, str | int]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    blobs: dict[str, int] = field(default_factory=lambda: {"count": 0, "bytes": 0})
+
+    def add(self, name: str, size: int, sha256: str) -> None:
+        """Count an entry that is no blob."""
+        self.entries[name] = {"size": size, "sha256": sha256}
+
+    def add_entry(self, entry: Entry) -> None:
+        """Count an entry that was read."""
+        self.add(entry.name, entry.size, entry.sha256)
+
+    def add_blob(self, size: int) -> None:
+        """Count a blob."""
+        self.blobs["count"] += 1
+        self.blobs["bytes"] += size
+
+    def content(self) -> bytes:
+        """Return the entry's content."""
+        return orjson.dumps(asdict(self), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def part_name(table: str, number: int) -> str:
+    """Return the name of a table's part; the first is 1."""
+    return f"tables/{table}/{number:06d}.jsonl"
+
+
+def blob_name(sha256: str) -> str:
+    """Return the name of a blob's entry."""
+    return f"blobs/{sha256}"
+
+
+@beside("backup", Argument("file", "the archive to write; one that is there is replaced"))
+async def backup(settings: Settings, given: Given, say: Say) -> None:
+    """Write the database, all files' contents and the realm's key into one archive."""
+    app.expect_realm(settings.data)
+    path = Path(given["file"])
+    now = int(time.time())
+    with whole_file(path) as file:
+        made = _Backup(settings, file, now)
+        await snapshot.read(app.database_url(settings), made.write_tables)
+        made.write_blobs()
+    remember(settings.data, now)
+    rows, blobs = made.manifest.rows, made.manifest.blobs
+    say(
+        f"Wrote {path}: {rows['users']:,} accounts, {rows['messages']:,} messages, "
+        f"contents of {blobs['count']:,} files. Keep it as safe as the realm's key, which it holds"
+    )
+
+
+class _Backup:
+    def __init__(self, settings: Settings, file: IO[bytes], now: int) -> None:
+        self._settings = settings
+        self._now = now
+        self._archive = Writer(file, now)
+        self.manifest = Manifest()
+        self._blobs: list[tuple[str, int]] = []
+
+    def write_tables(self, tx: Connection) -> None:
+        """Write all that comes before the blobs, and note which they are.
+
+        They are written when the snapshot is given back, as nothing removes what it refers to.
+        """
+        tables = {str(table.name): table for table in dump.tables(tx)}
+        about = About(
+            format=FORMAT,
+            schema=snapshot.revision(tx),
+            realm=self._settings.realm if "realm" in self._settings.model_fields_set else None,
+            epoch=epoch(tx),
+            time=self._now,
+            tables={name: dump.columns(table) for name, table in tables.items()},
+        )
+        self._add(ABOUT, orjson.dumps(about))
+        if (realm_key := key.read(self._settings.data)) is not None:
+            self._add(key.FILE, key.encoded(realm_key))
+        for name, table in tables.items():
+            self.manifest.rows[name] = 0
+            for number, part in enumerate(self._parts(name, dump.lines(tx, table)), 1):
+                self._add(part_name(name, number), part)
+        wanted = select(files.c.sha256, files.c.size).distinct().order_by(files.c.sha256)
+        self._blobs = [(sha256, size) for sha256, size in tx.execute(wanted)]
+
+    def _parts(self, table: str, lines: Iterator[bytes]) -> Iterator[bytes]:
+        part = bytearray()
+        for line in lines:
+            part += line
+            self.manifest.rows[table] += 1
+            if len(part) >= PART:
+                yield bytes(part)
+                part.clear()
+        if part:
+            yield bytes(part)
+
+    def _add(self, name: str, content: bytes) -> None:
+        self._archive.add(name, len(content), [content])
+        self.manifest.add(name, len(content), hashlib.sha256(content).hexdigest())
+
+    def write_blobs(self) -> None:
+        """Write the contents of files, and end the archive."""
+        blobs = Blobs(self._settings.data)
+        for sha256, size in self._blobs:
+            try:
+                self._archive.add(blob_name(sha256), size, blobs.pieces(sha256, size))
+            except Damaged as why:
+                raise AdminRefused(
+                    f"{why}, and messages carry it. Put back the right one from an older backup"
+                ) from why
+            self.manifest.add_blob(size)
+        content = self.manifest.content()
+        self._archive.add(MANIFEST, len(content), [content])
+        self._archive.close()
+
+
+def remember(data: Path, now: int) -> None:
+    """Note when a backup was made, if the data folder may be written; the owner may read it."""
+    path, part = data / LAST_BACKUP, data / f".{LAST_BACKUP}.part"
+    with suppress(OSError):
+        try:
+            part.write_text(f"{now}\n")
+            owner = data.stat()
+            os.chown(part, owner.st_uid, owner.st_gid)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,63 @@
+"""`admin doctor`: is the realm well? It looks, and never changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ws_server import app
+from ws_server.admin import checks
+from ws_server.admin.checks import LEVELS, Case, Check, Finding
+from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
+from ws_server.settings import Settings
+
+CHECKS: dict[str, Check] = {
+    "server": checks.server,
+    "port": checks.port,
+    "settings": checks.settings,
+    "database": checks.database,
+    "disk": checks.disk,
+    "clock": checks.clock,
+    "permissions": checks.permissions,
+    "key": checks.key,
+    "backup": checks.backup,
+    "blobs": checks.blobs,
+}
+"""Every check by its name, in their order; the first learns from the server what others need."""
+LIMIT = 15.0
+"""Seconds for one check, which ends by itself much sooner."""
+
+
+@beside("doctor", Argument("--deep", "read every file's content, however long it takes", flag=True))
+async def doctor(settings: Settings, given: Given, say: Say) -> None:
+    """Look whether all is well; says how to mend what is not, and changes nothing."""
+    if not app.holds_realm(settings.data):
+        raise AdminRefused(
+            f"{settings.data.resolve()} holds no realm; name its data folder with --data"
+        )
+    case = Case(settings, app.database_url(settings), deep="deep" in given)
+    failed = 0
+    for name, check in CHECKS.items():
+        findings = await run(check, case)
+        worst = max(findings, key=lambda finding: LEVELS.index(finding.level)).level
+        failed += worst == "fail"
+        told = "; ".join(
+            f"{finding.text}. {finding.hint}" if finding.hint else finding.text
+            for finding in findings
+        )
+        say(f"{worst:<4} {name}: {told}")
+    if failed:
+        raise AdminRefused(f"{failed} of {len(CHECKS)} checks failed")
+
+
+async def run(check: Check, case: Case) -> list[Finding]:
+    """Run a check; one that is stuck has failed."""
+    try:
+        async with asyncio.timeout(None if case.deep else LIMIT):
+            return await check(case)
+    except TimeoutError:
+        return [Finding("fail", f"took longer than {LIMIT:.0f} s", "Look whether the disk answers")]
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return [
+            Finding("fail", f"{where}{error.strerror}", "Run this as the account of the server")
+        ]

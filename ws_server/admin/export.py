@@ -1,0 +1,172 @@
+"""`admin export`: what one person wrote and received, as a zip for that person."""
+
+from __future__ import annotations
+
+import re
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from sqlalchemy import Connection, select
+
+from shared.protocol.commands.messages import FileInfo, Message
+from shared.protocol.errors import ChatError
+from ws_server import app
+from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
+from ws_server.admin.whole import whole_file
+from ws_server.settings import Settings
+from ws_server.store import conversations, pages, snapshot, standings
+from ws_server.store import users as accounts
+from ws_server.store.blobs import Blobs, Damaged
+from ws_server.store.schema import users
+from ws_server.store.standings import Standing
+from ws_server.store.users import User
+
+PAGE = 1_000
+"""Messages in memory at a time."""
+MAX_NAME = 120
+"""Characters of a file's name kept in the zip; with its id it fits any file system."""
+EARLIEST = 315_532_800
+"""Unix seconds of 1980."""
+INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+
+
+@beside(
+    "export",
+    Argument("user", "the account's name"),
+    Argument("file", "the zip to write; one that is there is replaced"),
+)
+async def export(settings: Settings, given: Given, say: Say) -> None:
+    """Write one person's profile, conversations, messages and files into a zip."""
+    app.expect_realm(settings.data)
+    path = Path(given["file"])
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        made = _Export(archive)
+        try:
+            await snapshot.read(
+                app.database_url(settings), lambda tx: made.write_records(tx, given["user"])
+            )
+            made.write_files(Blobs(settings.data))
+        except ChatError as refusal:
+            raise AdminRefused(refusal.message) from refusal
+        except Damaged as why:
+            raise AdminRefused(f"{path} was not written: {why}") from why
+    say(
+        f"Wrote {path}: {made.messages:,} messages of {made.conversations:,} conversations, "
+        f"{len(made.files):,} files"
+    )
+
+
+def file_path(file: FileInfo) -> str:
+    """Return a file's place in the zip: its id makes it unique, and every system can unpack it."""
+    stem, dot, suffix = file.name.rpartition(".")
+    if not stem:
+        stem, dot, suffix = file.name, "", ""
+    name = stem[: MAX_NAME - len(suffix[:20])] + dot + suffix[:20]
+    return f"files/{file.id}-" + re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", name).rstrip(". ")
+
+
+def zip_date(milliseconds: int) -> tuple[int, int, int, int, int, int]:
+    """Return a time as a zip can say it, which begins in 1980, in UTC."""
+    year, month, day, hour, minute, second = time.gmtime(max(milliseconds / 1000, EARLIEST))[:6]
+    return min(year, 2107), month, day, hour, minute, second
+
+
+class _Export:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self.conversations = 0
+        self.messages = 0
+        self.files: dict[str, Message] = {}
+        """The messages that carry files, by the file's place in the zip."""
+
+    def write_records(self, tx: Connection, name: str) -> None:
+        """Write everything but the files' contents, and note which they are.
+
+        Raises:
+            ChatError: UNKNOWN_USER.
+        """
+        snapshot.expect_newest(tx)
+        user = accounts.existing(tx, name)
+        found = standings.standings(tx, user.id)
+        self.conversations = len(found)
+        created = tx.scalar(select(users.c.created).where(users.c.id == user.id))
+        profile = {
+            "user": user.name,
+            "real_name": user.real_name,
+            "country": user.country,
+            "admin": user.admin,
+            "disabled": user.disabled,
+            "created": created,
+        }
+        self._archive.writestr("profile.json", orjson.dumps(profile, option=INDENTED))
+        with self._open("conversations.jsonl") as out:
+            for standing in found:
+                out.write(_line(conversation(tx, standing)))
+        with self._open("messages.jsonl") as out:
+            for standing in found:
+                for message in self._history(tx, user, standing):
+                    out.write(_line(message))
+
+    def _open(self, name: str) -> IO[bytes]:
+        return self._archive.open(name, "w", force_zip64=True)
+
+    def _history(self, tx: Connection, user: User, standing: Standing) -> Iterator[dict[str, Any]]:
+        """Yield all messages of a conversation as its reader sees them, oldest first."""
+        found = conversations.load(tx, id=standing.conversation_id, only=(user.id,))
+        assert found is not None
+        last, more = 0, True
+        while more:
+            page = pages.page(tx, user.id, found, after=last, limit=PAGE)
+            for message in page.messages:
+                wire = message.to_wire()
+                if message.file is not None:
+                    path = file_path(message.file)
+                    self.files[path] = message
+                    wire["file"] = {**message.file.to_wire(), "path": path}
+                yield wire
+                last = message.seq
+                self.messages += 1
+            more = page.more
+
+    def write_files(self, blobs: Blobs) -> None:
+        """Write the files' contents.
+
+        Raises:
+            Damaged: one is not what it was.
+        """
+        for path, message in self.files.items():
+            file = message.file
+            assert file is not None
+            entry = zipfile.ZipInfo(path, zip_date(message.time))
+            entry.external_attr = 0o600 << 16
+            entry.file_size = file.size
+            with self._archive.open(entry, "w") as out:
+                for piece in blobs.pieces(file.sha256, file.size):
+                    out.write(piece)
+
+
+def conversation(tx: Connection, standing: Standing) -> dict[str, Any]:
+    """Return a conversation as its reader sees it, with its members."""
+    found = conversations.load(tx, id=standing.conversation_id)
+    assert found is not None
+    told: dict[str, Any] = {"conversation": standing.address}
+    if found.number is not None:
+        told["name"] = found.name
+        told["members"] = [
+            {"user": member.name, "role": "owner" if member.owner else "member"}
+            for member in found.members.values()
+        ]
+    return {
+        **told,
+        "last_seq": standing.last_seq,
+        "read_seq": standing.read_seq,
+        "unread": standing.unread,
+    }
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,159 @@
+"""A folder of the operator's: read without leaving it, and passed on to the server file by file."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import orjson
+
+from ws_server.admin.commands import AdminRefused, Part, Parts
+
+MAX_SIZE = 1 << 30
+"""Bytes of one file: it is in memory as a whole."""
+_STEP = 1 << 18
+
+
+def read(folder: Path, below: Sequence[str], kind: str) -> Iterator[Part]:
+    """Return the `.json` files in some folders of a folder, in the order of their names.
+
+    No symbolic link is followed below `folder`, and nothing but regular files is read. What
+    cannot be read is a part with a fault.
+
+    Args:
+        below: The folders, in the order wanted; those that are missing are left out.
+        kind: What the folder should hold, for the refusal.
+
+    Raises:
+        AdminRefused: it cannot be read, or has none of these folders.
+    """
+    try:
+        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise AdminRefused(f"{folder}: {error.strerror}. Name the folder of {kind}") from error
+    found = [name for name in below if _is_folder(top, name)]
+    if not found:
+        os.close(top)
+        raise AdminRefused(
+            f"{folder} holds nothing of {kind}: none of the folders {', '.join(below)} is in it"
+        )
+    return _parts(top, [name for name in below if name in found or _exists(top, name)])
+
+
+def _is_folder(top: int, name: str) -> bool:
+    return _exists(top, name) and stat.S_ISDIR(
+        os.stat(name, dir_fd=top, follow_symlinks=False).st_mode
+    )
+
+
+def _exists(top: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=top, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _parts(top: int, below: Sequence[str]) -> Iterator[Part]:
+    try:
+        for name in below:
+            try:
+                inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+            except OSError as error:
+                yield Part(name, fault=_why(error))
+                continue
+            try:
+                for file in sorted(os.listdir(inside)):
+                    yield _part(inside, name, file)
+            except OSError as error:
+                yield Part(name, fault=_why(error))
+            finally:
+                os.close(inside)
+    finally:
+        os.close(top)
+
+
+def _part(inside: int, below: str, file: str) -> Part:
+    name = f"{below}/{file}"
+    shown = printable(name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return Part(shown, fault="its name is not UTF-8; rename it")
+    if not file.endswith(".json"):
+        return Part(shown, fault="its name does not end in .json")
+    # Opening a FIFO would wait for somebody to write into it.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        with open(os.open(file, flags, dir_fd=inside), "rb", buffering=0) as opened:
+            about = os.fstat(opened.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                return Part(shown, fault="is no regular file")
+            if about.st_size > MAX_SIZE:
+                return Part(shown, fault=f"has more than {MAX_SIZE:,} bytes")
+            return Part(name, opened.read(about.st_size))
+    except OSError as error:
+        return Part(shown, fault=_why(error))
+
+
+def _why(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "is a symbolic link, which is not followed; put what it points to here"
+    return error.strerror or "cannot be read"
+
+
+def printable(text: str) -> str:
+    """Return a name as it can be shown in one line."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+async def local(parts: Iterator[Part]) -> Parts:
+    """Yield what is read, without holding up the event loop."""
+    while (part := await asyncio.to_thread(next, parts, None)) is not None:
+        yield part
+
+
+async def send(parts: Iterator[Part], writer: asyncio.StreamWriter) -> None:
+    """Write each part as a line `{"part", "size", "fault"}` and its content, then an empty line."""
+    try:
+        async for part in local(parts):
+            head = {"part": part.name, "size": len(part.content), "fault": part.fault}
+            writer.write(orjson.dumps(head) + b"\n")
+            writer.write(part.content)
+            await writer.drain()
+        writer.write(b"\n")
+    except OSError:
+        pass  # the server has gone, as whoever waits for its answer sees
+    except Exception:
+        writer.close()  # or the server would wait for more
+        raise
+
+
+async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Parts:
+    """Yield the parts that the operator's process sends.
+
+    Between two of them, what was said has to reach the operator, so that it cannot pile up.
+
+    Raises:
+        ConnectionError: the operator's process has gone before the end.
+    """
+    while (line := await reader.readline()) != b"\n":
+        if not line.endswith(b"\n"):
+            raise ConnectionError("the operator's process has gone")
+        head = orjson.loads(line)
+        content = bytearray(head["size"])
+        view, at = memoryview(content), 0
+        while at < len(content):
+            piece = await reader.read(min(_STEP, len(content) - at))
+            if not piece:
+                raise ConnectionError("the operator's process has gone")
+            view[at : at + len(piece)] = piece
+            at += len(piece)
+        view.release()
+        yield Part(head["part"], content, head["fault"])
+        del content
+        await writer.drain()

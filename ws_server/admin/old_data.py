@@ -1,0 +1,259 @@
+"""The files of the old Simple-Chatting: what they hold, and whether this realm can take it.
+
+`users/NAME.json` has `nama`, `negara` and `password` in plain text, `groups/ID.json` has `nama`,
+`members` and `message_history`, `privates/A_B.json` is a list of messages. A message is
+`{sender, message}` or `{sender, filename, file}` with the file in base64; `mesasge` is met too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from shared.protocol.commands.accounts import Register
+from shared.protocol.commands.groups import CreateGroup
+from shared.protocol.kinds import BASE64, FILE_NAME, LOCAL_NAME, MESSAGE_TEXT, PASSWORD, Kind
+from shared.protocol.values import BadValue, fold
+from ws_server.admin.folder import printable
+
+FOLDERS = ("users", "groups", "privates")
+UNKNOWN = "-"
+"""Stands for a country that is missing."""
+TEXT = ("message", "mesasge")
+
+_REAL_NAME = Register.spec.by_name["real_name"].kind
+_COUNTRY = Register.spec.by_name["country"].kind
+_GROUP_NAME = CreateGroup.spec.by_name["name"].kind
+
+
+@dataclass(slots=True)
+class OldUser:
+    """One file of `users`; `faults` are what stands in for something else."""
+
+    name: str
+    real_name: str
+    country: str
+    password: str = field(repr=False)
+    """Plain; empty if it is missing or nobody could type it."""
+    faults: list[str]
+
+
+@dataclass(slots=True)
+class OldGroup:
+    """One file of `groups`."""
+
+    name: str
+    members: list[object]
+    history: list[object]
+    faults: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OldFile:
+    """A file in a message; `data` is its content in base64."""
+
+    name: str
+    data: str = field(repr=False)
+    size: int
+    sha256: str
+
+    def content(self) -> bytes:
+        """Return the content."""
+        return _decoded(self.data)
+
+
+@dataclass(slots=True)
+class OldMessage:
+    """One message, held to the protocol's rules but for its sender, as the old data names him."""
+
+    sender: str
+    text: str
+    file: OldFile | None = None
+
+    def digest(self, place: str) -> bytes:
+        """Return what tells it from all messages of a place that are not the same once more.
+
+        Args:
+            place: The file it is in.
+        """
+        what = [self.file.name, self.file.sha256] if self.file else [self.text]
+        return hashlib.sha256(orjson.dumps([place, fold(self.sender), *what])).digest()
+
+
+def load(content: bytes | bytearray) -> object:
+    """Return the JSON in a file.
+
+    Raises:
+        BadValue: there is none.
+    """
+    try:
+        return orjson.loads(content)
+    except ValueError:
+        pass
+    # Not as strict, so that one lone surrogate costs one message and not all of its conversation.
+    try:
+        text = content.decode("utf-8-sig")
+        return json.loads(text, parse_int=float)  # Python refuses to read very long integers
+    except UnicodeDecodeError as error:
+        raise BadValue(f"is not UTF-8 (byte {error.start + 1:,})") from None
+    except json.JSONDecodeError as error:
+        raise BadValue(f"is no JSON (line {error.lineno:,}, column {error.colno:,})") from None
+    except RecursionError:
+        raise BadValue("is nested too deeply") from None
+
+
+def name(word: str) -> str:
+    """Return the name of an account.
+
+    Raises:
+        BadValue: accounts here cannot have it.
+    """
+    if fold(LOCAL_NAME.from_word(word)) == "me":
+        raise BadValue("nobody can be called me")
+    return word
+
+
+def user(name: str, body: object) -> OldUser:
+    """Return the account in a file of `users`.
+
+    Raises:
+        BadValue: there is none.
+    """
+    if not isinstance(body, dict):
+        raise BadValue("is no object with nama, negara and password")
+    faults: list[str] = []
+    password = body.get("password")
+    try:
+        password = PASSWORD.from_json(password)
+    except BadValue:
+        password = ""
+        faults.append(
+            "has no password that can be used, so nobody can sign in as this account; "
+            f"give it one with: admin user password {name}"
+        )
+    return OldUser(
+        name,
+        _or_else(body, "nama", _REAL_NAME, name, faults),
+        _or_else(body, "negara", _COUNTRY, UNKNOWN, faults),
+        password,
+        faults,
+    )
+
+
+def group(old_id: str, body: object) -> OldGroup:
+    """Return the group in a file of `groups`.
+
+    Raises:
+        BadValue: there is none.
+    """
+    if not isinstance(body, dict):
+        raise BadValue("is no object with nama, members and message_history")
+    members = body.get("members")
+    if not isinstance(members, list):
+        raise BadValue("members must be a list of names")
+    faults: list[str] = []
+    found = _or_else(body, "nama", _GROUP_NAME, f"group {printable(old_id)}"[:128], faults)
+    history = body.get("message_history", [])
+    if not isinstance(history, list):
+        faults.append("message_history must be a list, so no message of it is taken")
+        history = []
+    return OldGroup(found, members, history, faults)
+
+
+def chat(body: object) -> list[object]:
+    """Return the messages in a file of `privates`.
+
+    Raises:
+        BadValue: it has no list of them.
+    """
+    if not isinstance(body, list):
+        raise BadValue("is no list of messages")
+    return body
+
+
+def messages(entry: object, max_file: int) -> Iterator[OldMessage]:
+    """Yield what an entry of a history holds: a text, a file, or one after the other.
+
+    Args:
+        max_file: Bytes that a file may have.
+
+    Raises:
+        BadValue: it has none, or breaks a rule.
+    """
+    if not isinstance(entry, dict):
+        raise BadValue("is no object with sender and message")
+    if not entry:
+        raise BadValue("is empty")
+    sender = entry.get("sender")
+    if not isinstance(sender, str):
+        raise BadValue("sender must be a name")
+    carries_file = "file" in entry or "filename" in entry
+    text = next((entry[key] for key in TEXT if entry.get(key) is not None), None)
+    if text is not None and not (carries_file and text == ""):
+        yield OldMessage(sender, _checked("message", MESSAGE_TEXT, text))
+    if carries_file:
+        file_name = _checked("filename", FILE_NAME, entry.get("filename"))
+        yield OldMessage(sender, "", _file(file_name, entry.get("file"), max_file))
+    elif text is None:
+        raise BadValue("has neither message nor file")
+
+
+def _file(name: str, data: object, max_file: int) -> OldFile:
+    if not isinstance(data, str):
+        raise BadValue("file must be its content in base64")
+    if len(data) > max_file * 2 + 4:  # before it takes memory; line breaks are counted in
+        raise _too_large(max_file)
+    try:
+        content = _decoded(data)
+    except BadValue as why:
+        raise BadValue(f"file {why}") from None
+    if len(content) > max_file:
+        raise _too_large(max_file)
+    return OldFile(name, data, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _too_large(max_file: int) -> BadValue:
+    return BadValue(f"file has more than the {max_file >> 20:,} MiB of --max-file")
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return bytes(BASE64.from_word(data))
+    except BadValue:
+        return bytes(BASE64.from_word("".join(data.split())))  # broken into lines, RFC 2045
+
+
+def _checked(key: str, kind: Kind, value: object) -> Any:
+    try:
+        return kind.from_json(value)
+    except BadValue as why:
+        raise BadValue(f"{key} {why}") from None
+
+
+def _or_else(body: dict[str, object], key: str, kind: Kind, instead: str, faults: list[str]) -> str:
+    """Return a value of a file, or what stands in for one that is missing or breaks the rules."""
+    try:
+        return str(_checked(key, kind, body.get(key)))
+    except BadValue as why:
+        faults.append(f'{why}; "{instead}" stands in for it')
+        return instead
+
+
+def key(digest: bytes, repetition: int) -> str:
+    """Return a message's idempotency key.
+
+    Counting repetitions, not places, keeps all keys when something is mended or taken out before.
+    """
+    return "import-" + hashlib.sha256(digest + repetition.to_bytes(8)).hexdigest()[:48]
+
+
+def pairs(stem: str) -> Iterator[tuple[str, str]]:
+    """Yield the two names that the name of a file of `privates` may stand for."""
+    for at, letter in enumerate(stem):
+        if letter == "_" and 0 < at < len(stem) - 1:
+            yield stem[:at], stem[at + 1 :]

@@ -1,0 +1,260 @@
+"""`admin restore`: a realm from an archive; all of it is checked before any of it is in place."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from sqlalchemy import Connection, delete, func, select
+
+from shared.protocol.commands.messages import clock_in_words
+from shared.protocol.values import NAME
+from ws_server import app, key
+from ws_server.admin.archive import ArchiveRefused, Entry, read_end, read_entry
+from ws_server.admin.backup import (
+    ABOUT,
+    FORMAT,
+    MANIFEST,
+    PART,
+    About,
+    Manifest,
+    blob_name,
+    part_name,
+)
+from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
+from ws_server.admin.whole import part_folder, place
+from ws_server.settings import Settings
+from ws_server.store import dump, snapshot
+from ws_server.store.adapter import DatabaseRefused
+from ws_server.store.blobs import Blobs
+from ws_server.store.database import check_known
+from ws_server.store.schema import files, tokens
+
+MAX_PART = 4 * PART
+MAX_TEXT = 1 << 24
+"""Bytes of the first and of the last entry."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@beside(
+    "restore",
+    Argument("file", "an archive that backup wrote"),
+    Argument("--end-sessions", "let everybody sign in again", flag=True),
+)
+async def restore(settings: Settings, given: Given, say: Say) -> None:
+    """Make a realm from an archive, in a folder that is new or empty."""
+    data = settings.data.resolve()
+    refuse_taken(data)
+    path = Path(given["file"])
+    with opened(path) as file, part_folder(data) as part:
+        try:
+            made = _Restore(file, part, end_sessions="end_sessions" in given)
+            await _build(settings, data, made)
+        except ArchiveRefused as why:
+            raise AdminRefused(f"{path} was not restored: {why}") from why
+    rows, blobs, about = made.manifest.rows, made.manifest.blobs, made.about
+    say(
+        f"Restored {'the realm ' + about.realm if about.realm else 'a realm'} into {data} "
+        f"as it was at {clock_in_words(about.time * 1000)} UTC: {rows['users']:,} accounts, "
+        f"{rows['messages']:,} messages, contents of {blobs['count']:,} files"
+    )
+
+
+def opened(path: Path) -> IO[bytes]:
+    """Open an archive.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return open(path, "rb")
+
+
+def refuse_taken(data: Path) -> None:
+    """Refuse a folder in which there is anything.
+
+    Raises:
+        AdminRefused: there is, or it cannot be replaced.
+    """
+    if not data.exists():
+        return
+    if not data.is_dir():
+        raise AdminRefused(f"{data} is no folder")
+    if _is_locked(data):
+        raise AdminRefused(f"A server runs on {data}. Stop it, and name a new folder with --data")
+    if app.holds_realm(data):
+        raise AdminRefused(f"{data} holds a realm already; name a new folder with --data")
+    if any(data.iterdir()):
+        raise AdminRefused(f"{data} is not empty; name a new folder with --data")
+    if os.path.ismount(data):
+        raise AdminRefused(f"{data} is a mount point; name a new folder in it with --data")
+
+
+def _is_locked(data: Path) -> bool:
+    try:
+        with open(data / "lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+async def _build(settings: Settings, data: Path, made: _Restore) -> None:
+    """Build the realm beside its place and put it there."""
+    part = made.part
+    if not settings.database:
+        settings = settings.model_copy(update={"data": part})
+        await snapshot.create(app.database_url(settings), made.about.schema, made.fill)
+        place(part, data)
+        return
+    # The folder gets its name inside the transaction, so that there are both or none.
+    try:
+        await snapshot.create(
+            app.database_url(settings), made.about.schema, made.fill, lambda: place(part, data)
+        )
+    except BaseException:
+        if not part.exists():
+            shutil.rmtree(data)
+        raise
+
+
+def is_right(about: Any) -> bool:
+    """Tell whether what an archive says about itself has the right types."""
+    return (
+        isinstance(about.schema, str)
+        and isinstance(about.time, int)
+        and 0 <= about.time < 1 << 36
+        and (about.realm is None or NAME.fullmatch(about.realm) is not None)
+        and isinstance(about.tables, dict)
+        and all(isinstance(columns, list) for columns in about.tables.values())
+        and all(isinstance(name, str) for columns in about.tables.values() for name in columns)
+    )
+
+
+class _Restore:
+    """One pass over an archive; `part` becomes the data folder."""
+
+    def __init__(self, file: IO[bytes], part: Path, end_sessions: bool) -> None:
+        """Read what the archive says about itself.
+
+        Raises:
+            ArchiveRefused: it is none, or of a newer version.
+        """
+        self._file = file
+        self.part = part
+        self._end_sessions = end_sessions
+        self.manifest = Manifest()
+        self.about = self._read_about()
+
+    def _read_about(self) -> About:
+        entry = read_entry(self._file)
+        if entry.name != ABOUT:
+            raise ArchiveRefused("it is no backup of a realm")
+        try:
+            found = orjson.loads(entry.content(MAX_TEXT))
+            if found["format"] > FORMAT:
+                raise ArchiveRefused(f"a newer version made it (format {found['format']:d})")
+            about = About(**found)
+            if not is_right(about):
+                raise ValueError
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArchiveRefused(f"its {ABOUT} is damaged") from error
+        try:
+            check_known(about.schema)
+        except DatabaseRefused as error:
+            raise ArchiveRefused(f"a newer version made it (schema {about.schema!r})") from error
+        self.manifest.add_entry(entry)
+        return about
+
+    def fill(self, tx: Connection) -> None:
+        """Take everything in and compare it with the manifest, all in the one order it has.
+
+        Raises:
+            ArchiveRefused: something is missing, damaged, or too much.
+        """
+        entry = read_entry(self._file)
+        if entry.name == key.FILE:
+            key.write(self.part, entry.content(MAX_PART))
+            try:
+                key.read(self.part)
+            except key.KeyRefused as error:
+                raise ArchiveRefused(f"{key.FILE} is damaged") from error
+            self.manifest.add_entry(entry)
+            entry = read_entry(self._file)
+        tables = {table.name: table for table in dump.tables(tx)}
+        if {name: sorted(dump.columns(table)) for name, table in tables.items()} != {
+            name: sorted(columns) for name, columns in self.about.tables.items()
+        }:
+            raise ArchiveRefused(f"its tables are not those of schema {self.about.schema}")
+        for name, columns in self.about.tables.items():
+            self.manifest.rows[name] = 0
+            number = 1
+            while entry.name == part_name(name, number):
+                try:
+                    count = dump.load(tx, tables[name], columns, entry.content(MAX_PART))
+                except dump.BadRows as error:
+                    raise ArchiveRefused(f"{entry.name} is damaged") from error
+                self.manifest.rows[name] += count
+                self.manifest.add_entry(entry)
+                number += 1
+                entry = read_entry(self._file)
+        entry = self._take_blobs(entry)
+        self._compare(entry)
+        self._check_references(tx)
+        if self._end_sessions:
+            tx.execute(delete(tokens))
+
+    def _take_blobs(self, entry: Entry) -> Entry:
+        """Write the blobs, each once, and return the first entry that is none."""
+        blobs = Blobs(self.part)
+        last = ""
+        while SHA256.fullmatch(sha256 := entry.name.removeprefix("blobs/")):
+            if entry.name != blob_name(sha256) or sha256 <= last:
+                raise ArchiveRefused(f"{entry.name} is in the wrong place")
+            path = blobs.path(sha256)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            with open(path, "xb") as file:
+                for piece in entry.pieces():
+                    file.write(piece)
+            if entry.sha256 != sha256:
+                raise ArchiveRefused(f"{entry.name} is damaged")
+            self.manifest.add_blob(entry.size)
+            last = sha256
+            entry = read_entry(self._file)
+        return entry
+
+    def _compare(self, entry: Entry) -> None:
+        if entry.name != MANIFEST:
+            raise ArchiveRefused(f"{entry.name[:100]!r} is too much in it, or in the wrong place")
+        content = entry.content(MAX_TEXT)
+        read_end(self._file)
+        if content == self.manifest.content():
+            return
+        try:
+            promised = orjson.loads(content)["entries"]
+            wrong = [n for n, found in self.manifest.entries.items() if promised.get(n) != found]
+        except (AttributeError, KeyError, TypeError, ValueError):
+            wrong = []
+        what = wrong[0] if wrong else "something"
+        raise ArchiveRefused(f"{what} in it is damaged, missing or too much")
+
+    def _check_references(self, tx: Connection) -> None:
+        """Compare the blobs with the files that name them."""
+        blobs = Blobs(self.part)
+        wanted = select(files.c.sha256, files.c.size).distinct()
+        for sha256, size in tx.execute(wanted, execution_options={"yield_per": dump.AT_ONCE}):
+            try:
+                right = blobs.path(sha256).stat().st_size == size
+            except FileNotFoundError:
+                right = False
+            if not right:
+                raise ArchiveRefused(f"{blob_name(sha256)} is missing or has another size")
+        count = tx.scalar(select(func.count(files.c.sha256.distinct())))
+        if count != self.manifest.blobs["count"]:
+            raise ArchiveRefused("it holds contents of files that no message carries")

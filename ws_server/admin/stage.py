@@ -1,0 +1,66 @@
+"""What an import is going to write, kept in a file without a name until its one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+from typing import IO, Any
+
+import orjson
+
+from ws_server.store.files import StoredFile
+from ws_server.store.imports import Group, Line, Private, Step
+
+
+class Stage:
+    """Steps in the order they were added; each is one line of JSON. All functions block."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.files = 0
+        """How many of the messages carry a file."""
+
+    def add(self, step: Step) -> None:
+        """Add a step.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        if isinstance(step, Group):
+            row: list[Any] = ["group", step.old_id, step.name, step.members]
+        elif isinstance(step, Private):
+            row = ["private", *step.people]
+        else:
+            row = ["lines", [[m.sender, m.text, m.key, m.file and astuple(m.file)] for m in step]]
+            self.files += sum(m.file is not None for m in step)
+        self._file.write(orjson.dumps(row) + b"\n")
+
+    def finish(self) -> None:
+        """Have everything added in the file, to be read from another thread.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        self._file.flush()
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps from the first one on."""
+        self._file.seek(0)
+        for line in self._file:
+            kind, *row = orjson.loads(line)
+            if kind == "group":
+                yield Group(*row)
+            elif kind == "private":
+                yield Private((row[0], row[1]))
+            else:
+                yield [_line(*values) for values in row[0]]
+
+    def hashes(self) -> Iterator[str]:
+        """Yield the sha256 of every file."""
+        for step in self.steps() if self.files else ():
+            if isinstance(step, Sequence):
+                yield from (line.file.sha256 for line in step if line.file is not None)
+
+
+def _line(sender: str, text: str, key: str, file: list[Any] | None) -> Line:
+    return Line(sender, text, key, StoredFile(*file) if file else None)

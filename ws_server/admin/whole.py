@@ -1,0 +1,99 @@
+"""Files and folders that appear whole or not at all, whatever interrupts their making."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from ws_server.admin.commands import AdminRefused
+
+SYNC_STEP = 1 << 23
+"""Bytes written between two syncs, or a server beside would wait for all of them in its own."""
+
+
+class _SyncedSteps(io.FileIO):
+    _unsynced = 0
+
+    def write(self, content: object) -> int:
+        written = super().write(content)  # type: ignore[arg-type]
+        self._unsynced += written
+        if self._unsynced >= SYNC_STEP:
+            os.fdatasync(self.fileno())
+            self._unsynced = 0
+        return written
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file that takes the place of `path` once the block has ended, durably.
+
+    Only its owner may read it. Whatever exception ends the block, nothing is left.
+
+    Raises:
+        AdminRefused: the disk refused.
+    """
+    if path.is_dir():
+        raise AdminRefused(f"{path} is a folder; name a file")
+    part = _beside(path)
+    try:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with io.BufferedWriter(_SyncedSteps(handle, "wb")) as file:
+            yield file
+            file.flush()
+            os.fsync(handle)
+        os.replace(part, path)
+        sync(path.parent)
+    except OSError as error:
+        raise AdminRefused(f"{path} was not written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def part_folder(path: Path) -> Iterator[Path]:
+    """Make a folder for `place` to put at `path`; if that is not done, nothing is left.
+
+    Raises:
+        AdminRefused: the disk refused.
+    """
+    part = _beside(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part.mkdir(mode=0o700)
+        yield part
+    except OSError as error:
+        raise AdminRefused(f"{path} was not written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def place(part: Path, path: Path) -> None:
+    """Sync a folder and all in it, and give it its name, which may be that of an empty one.
+
+    Raises:
+        OSError: the disk refused, or there is something in the folder of that name.
+    """
+    # When all is written: then most of these syncs find nothing left to do.
+    for found in (*part.rglob("*"), part):
+        sync(found)
+    os.rename(part, path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")

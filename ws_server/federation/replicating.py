@@ -1,0 +1,107 @@
+"""Keeping groups that another realm hosts: its messages in its order, its members, gaps filled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.groups import GroupChanged
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.values import BadValue
+from ws_server.federation import rows
+from ws_server.publications import announce
+from ws_server.store import replicas
+from ws_server.store.conversations import Conversation
+from ws_server.store.fetches import Room
+from ws_server.store.realms import KnownRealm
+from ws_server.store.replicas import Changed, Relayed, Roster, Taken
+
+if TYPE_CHECKING:
+    from ws_server.realm import Realm
+
+PAGE = 200
+"""Messages asked for at a time to fill a gap."""
+
+
+class Replicating:
+    """The groups of one host, as far as this realm has members in them."""
+
+    def __init__(self, realm: Realm, host: KnownRealm) -> None:
+        self._realm = realm
+        self._host = host
+
+    async def enrol(self, roster: Roster) -> None:
+        """Take news of a group's members, tell people, and fetch what the group has and we lack.
+
+        Raises:
+            ChatError: it cannot be stored, or the host does not answer.
+        """
+        own_key = self._realm.links.public_key
+
+        def change(tx: Connection, now: int) -> Changed | None:
+            return replicas.enrol(tx, self._host, roster, own_key, now)
+
+        changed: Changed | None = await self._realm.journal.write(change)
+        if changed is None:
+            return
+        group = changed.group
+        self._realm.cache.put_group(group)
+        gone = roster.change if roster.change in ("left", "removed") else "removed"
+        for name, what in [
+            *((name, "joined") for name in changed.joined),
+            *((name, gone) for name in changed.gone),
+        ]:
+            event = GroupChanged(group.address(0), group.name, name, what)
+            self._realm.hub.publish(event, changed.told)
+        if group.last_seq < roster.last_seq:
+            await self._fill(group, roster.last_seq + 1)
+
+    async def take(self, relayed: Sequence[Relayed]) -> list[int]:
+        """Store relayed messages, push the new ones, and return which are of unknown groups.
+
+        Raises:
+            ChatError: they cannot be stored, or the host does not fill a gap.
+        """
+        unknown: list[int] = []
+        begun = 0
+        while begun < len(relayed):
+            taken = await self._write(relayed[begun:])
+            for draft in taken.drafts:
+                session = self._realm.links.echoed(self._host.id, draft)
+                announce(self._realm, draft, session)
+            unknown += [begun + at for at in taken.unknown]
+            begun += taken.stopped
+            if taken.gap is not None:
+                await self._fill(*taken.gap)
+        return unknown
+
+    async def _fill(self, group: Conversation, before: int) -> None:
+        """Fetch from the host what is missing of a group below a seq."""
+        last = group.last_seq
+        while last + 1 < before:
+            answer = await self._realm.links.ask(
+                self._host.id, "history", group=group.number, after=last, limit=PAGE
+            )
+            page = answer.get("messages")
+            if not isinstance(page, list) or not page or len(page) > PAGE:
+                raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
+            try:
+                found = [rows.relayed(row) for row in page]
+            except BadValue as error:
+                raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with noise") from error
+            await self._write(found)
+            if found[-1].seq <= last:
+                raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
+            last = found[-1].seq
+
+    async def _write(self, relayed: Sequence[Relayed]) -> Taken:
+        own_key = self._realm.links.public_key
+        room = Room(self._realm.max_file, self._realm.max_realm_files)
+
+        def store(tx: Connection, now: int) -> Taken:
+            return replicas.take(tx, self._host, relayed, own_key, room, now)
+
+        taken: Taken = await self._realm.journal.write(store)
+        return taken

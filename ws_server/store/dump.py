@@ -1,0 +1,101 @@
+"""Tables as lines of JSON, the same whatever database holds them.
+
+A row is an array of its values in the order of the columns; bytes are base64. What the tables are
+is asked of the database, so that one of an older version can be read as it is.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, MetaData, Table, insert, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+LEFT_OUT = frozenset({"alembic_version", "uploads"})
+"""Tables that a backup does not hold: the schema's revision, which it names, and uploads under way,
+whose contents are not complete."""
+MISFIT = ("22", "23")
+"""Classes of SQLSTATEs that say that a value does not fit: data and integrity."""
+AT_ONCE = 1_000
+"""Rows in memory at a time."""
+
+
+class BadRows(Exception):
+    """Lines are no rows of their table."""
+
+
+def tables(tx: Connection) -> list[Table]:
+    """Return the tables of a realm, those that are referred to first."""
+    found = MetaData()
+    found.reflect(tx)
+    return [table for table in found.sorted_tables if table.name not in LEFT_OUT]
+
+
+def columns(table: Table) -> list[str]:
+    """Return the names of the columns in the order of a row's values."""
+    return [str(column.name) for column in table.columns]
+
+
+def lines(tx: Connection, table: Table) -> Iterator[bytes]:
+    """Yield the rows by their primary key, each with its line break."""
+    rows = tx.execute(
+        select(table).order_by(*table.primary_key.columns),
+        execution_options={"stream_results": True, "yield_per": AT_ONCE},
+    )
+    for row in rows:
+        yield orjson.dumps(tuple(row), _base64, orjson.OPT_APPEND_NEWLINE)
+
+
+def _base64(value: Any) -> str:
+    if not isinstance(value, bytes):
+        raise TypeError
+    return b64encode(value).decode()
+
+
+def load(tx: Connection, table: Table, names: Sequence[str], content: bytes) -> int:
+    """Insert rows from lines and return how many they were.
+
+    Args:
+        names: The order of the values; they are exactly the table's columns.
+
+    Raises:
+        BadRows: a line is no row of this table, or does not fit the others.
+    """
+    kinds = [(table.c[name].type.python_type, bool(table.c[name].nullable)) for name in names]
+    rows = [dict(zip(names, _row(line, kinds), strict=True)) for line in content.splitlines()]
+    try:
+        for at in range(0, len(rows), AT_ONCE):
+            tx.execute(insert(table), rows[at : at + AT_ONCE])
+    except DBAPIError as error:
+        if isinstance(error, IntegrityError | DataError) or _state(error) in MISFIT:
+            raise BadRows from error
+        raise
+    return len(rows)
+
+
+def _state(error: DBAPIError) -> str:
+    """Return the class of an SQLSTATE, which SQLite does not have."""
+    return str(getattr(error.orig, "sqlstate", ""))[:2]
+
+
+def _row(line: bytes, kinds: Sequence[tuple[type, bool]]) -> list[Any]:
+    try:
+        values = orjson.loads(line)
+        if not isinstance(values, list) or len(values) != len(kinds):
+            raise BadRows
+        return [_value(v, *kind) for v, kind in zip(values, kinds, strict=True)]
+    except ValueError as error:
+        raise BadRows from error
+
+
+def _value(value: Any, kind: type, nullable: bool) -> Any:
+    if value is None and nullable:
+        return None
+    if kind is bytes and isinstance(value, str):
+        return b64decode(value, validate=True)
+    if type(value) is not kind or (isinstance(value, int) and not -(2**63) <= value < 2**63):
+        raise BadRows
+    return value

@@ -1,0 +1,136 @@
+"""Looking at a database without changing it, whether or not a server is using it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from ws_server.store import snapshot
+from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
+from ws_server.store.schema import files, messages
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Which schema a database has."""
+
+    found: str | None
+    newest: str
+    """The one of this version."""
+    is_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What SQLite's own check came to."""
+
+    fault: str
+    """Empty if none was found."""
+    is_whole: bool
+    """False if the time was over before all was looked at."""
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file of a SQLite database; None for another database."""
+    parsed = make_url(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+
+
+def read(url: str, question: Callable[[Connection], T]) -> T:
+    """Run `question(tx)` on one snapshot of a database; blocks, in a thread without a loop.
+
+    Raises:
+        DatabaseRefused: there is none, or it cannot be read.
+    """
+    path = file_of(url)
+    if path is None:
+        return asyncio.run(snapshot.read(url, question))
+    if not path.is_file():
+        raise DatabaseRefused(f"{path}: there is no database")
+    # Without a log nobody has it open, and only then may SQLite be told that nothing changes;
+    # it would leave a log behind otherwise.
+    has_log = path.with_name(f"{path.name}-wal").exists()
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro{'' if has_log else '&immutable=1'}"
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+    try:
+        with engine.connect() as tx:
+            return question(tx)
+    except (DBAPIError, sqlite3.Error) as error:
+        fault = error.orig if isinstance(error, DBAPIError) else error
+        raise DatabaseRefused(f"{path}: {fault}") from error
+    finally:
+        engine.dispose()
+
+
+def schema(tx: Connection) -> Schema:
+    """Return which schema the database has, and which this version has."""
+    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    newest = scripts.get_current_head()
+    assert newest is not None
+    found = MigrationContext.configure(tx).get_current_revision()
+    return Schema(found, newest, found in {known.revision for known in scripts.walk_revisions()})
+
+
+def is_wal(path: Path) -> bool:
+    """Tell whether a SQLite database is in WAL mode, by its header (fileformat2, 1.3.3)."""
+    with open(path, "rb") as file:
+        return file.read(20)[18:] == b"\2\2"
+
+
+def quick_check(tx: Connection, seconds: float) -> Check:
+    """Have SQLite check its pages for as long as that; PostgreSQL looks after its own."""
+    if tx.dialect.name != "sqlite":
+        return Check("", True)
+    driver: sqlite3.Connection | None = tx.connection.driver_connection
+    assert driver is not None
+    end = time.monotonic() + seconds
+    driver.set_progress_handler(lambda: time.monotonic() > end, 10_000)
+    try:
+        fault = str(driver.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if time.monotonic() > end:
+            return Check("", False)
+        return Check(str(error), True)
+    finally:
+        driver.set_progress_handler(None, 0)
+    return Check("" if fault == "ok" else " ".join(fault.split()), True)
+
+
+def newest_message(tx: Connection) -> int | None:
+    """Return the time of the message written last, in Unix milliseconds."""
+    return tx.scalar(select(messages.c.time).order_by(messages.c.row.desc()).limit(1))
+
+
+def contents(tx: Connection, most: int | None) -> tuple[int, list[tuple[str, int]]]:
+    """Return how many contents files refer to, and hash and size of some of them.
+
+    Args:
+        most: How many to return, chosen at random; None for all.
+    """
+    distinct = select(files.c.sha256, files.c.size).distinct()
+    count = tx.scalar(select(func.count()).select_from(distinct.subquery())) or 0
+    chosen = distinct.subquery()
+    some = select(chosen.c.sha256, chosen.c.size)
+    if most is not None:
+        some = some.order_by(func.random()).limit(most)
+    return count, [(sha256, size) for sha256, size in tx.execute(some)]

@@ -1,0 +1,102 @@
+"""Connections to PostgreSQL by asyncpg, and what their faults mean."""
+
+from __future__ import annotations
+
+import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
+from ws_server.store.postgresql_bulk import Arrays
+
+CONNECT_WAIT = 5.0
+"""Seconds a connection may take to be made, and a transaction to begin."""
+STATEMENT_WAIT = 10.0
+"""Seconds a statement may take; PostgreSQL ends it then."""
+ANSWER_WAIT = STATEMENT_WAIT + 2
+"""Seconds to wait for any answer from PostgreSQL."""
+LOCK = int.from_bytes(b"SimpleCh")
+"""The advisory lock that the one server of a database holds."""
+READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+WRITE = "BEGIN"
+
+_FAULTS = ("08", "25006", "28", "3D", "40", "42501", "53", "55P03", "57", "58", "XX")
+"""SQLSTATEs, or their beginnings, of what may pass: the connection, a database that takes no
+writes, rights and names that an operator changed, too little memory, disk or connections, locks and
+timeouts, an operator who intervenes, the disk."""
+
+
+def read_url(url: str) -> URL:
+    """Return a database's URL with its driver.
+
+    Raises:
+        DatabaseRefused: it cannot be read.
+    """
+    try:
+        return make_url(url).set(drivername="postgresql+asyncpg")
+    except (ArgumentError, ValueError) as error:
+        raise DatabaseRefused(
+            "--database: this URL cannot be read; it must look like "
+            "postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME"
+        ) from error
+
+
+def engine_for(url: URL, *, bounded: bool) -> AsyncEngine:
+    """Return what makes connections, on which a statement may take STATEMENT_WAIT or for ever."""
+    settings = {"application_name": "simple-chatting", "lock_timeout": _milliseconds(LOCK_WAIT)}
+    settings["statement_timeout"] = _milliseconds(STATEMENT_WAIT if bounded else 0)
+    return create_async_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        hide_parameters=True,  # they hold what people wrote, and errors are logged
+        connect_args={
+            "timeout": CONNECT_WAIT,
+            "command_timeout": ANSWER_WAIT if bounded else None,
+            "server_settings": settings,
+        },
+        execution_options={"bulk": Arrays()},
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))
+
+
+def said(error: Exception) -> BaseException:
+    """Return the driver's own exception."""
+    return (error.orig or error) if isinstance(error, DBAPIError) else error
+
+
+def hush(error: BaseException | None) -> None:
+    """Take out of an exception, which may be logged, what people wrote."""
+    while error is not None:
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None
+        elif isinstance(error, asyncpg.DataError):
+            error.args = ("a value does not fit its column",)
+        error = error.__cause__ or error.__context__
+
+
+def explain(url: URL, error: Exception) -> str | None:
+    """Return for the operator why the database cannot be used; None if `error` is a bug."""
+    if isinstance(error, TypeError):  # an option in the URL that asyncpg does not know
+        return f"--database: {error}"
+    if not is_fault(error) and not isinstance(error, asyncpg.InterfaceError):
+        return None
+    shown = url.set(query={}).render_as_string(hide_password=True)
+    fault = said(error)
+    why = str(fault).rstrip(".") or f"no answer within {CONNECT_WAIT:.0f} s"
+    hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Make what it names"
+    return f"{shown}: {why}. {hint}, or correct --database"
+
+
+def is_fault(error: Exception) -> bool:
+    """Tell a fault of PostgreSQL or of the way to it from a bug of ours."""
+    fault = said(error)
+    state = getattr(fault, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_FAULTS)
+    return isinstance(fault, OSError | DatabaseRefused)

@@ -1,0 +1,262 @@
+"""Groups that another realm hosts, as kept here for its members: read only, whole, in its order.
+
+The host alone gives places, members and roles. What it says of a group's members counts only if it
+is newer than what is known, by the version that rises with each change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from shared.protocol.values import Address
+from ws_server.store import conversations, fetches, files, users
+from ws_server.store.conversations import Conversation
+from ws_server.store.fetches import Room
+from ws_server.store.files import StoredFile
+from ws_server.store.messages import Draft
+from ws_server.store.realms import KnownRealm
+from ws_server.store.schema import conversations as conversation_table
+from ws_server.store.schema import members, messages, posts
+from ws_server.store.users import User
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A person as a host names him."""
+
+    name: str
+    realm: str = ""
+    """What his realm is called by the host; empty for the host's own people."""
+    key: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A message of a group as its host relays it."""
+
+    group: int
+    seq: int
+    id: str
+    sender: Speaker
+    time: int
+    text: str
+    file: StoredFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who is in a group, as its host says."""
+
+    group: int
+    name: str
+    version: int
+    last_seq: int
+    members: Sequence[tuple[Speaker, bool]]
+    """The oldest member first, each with whether he owns it."""
+    change: str = ""
+    """Why it is told: joined, left or removed."""
+
+
+@dataclass(slots=True)
+class Changed:
+    """What a roster changed here."""
+
+    group: Conversation
+    joined: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)
+    """Those to be told: the members before and after."""
+
+
+def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:
+    """Return a group of a host."""
+    c = conversation_table.c
+    found = tx.scalar(select(c.id).where(c.realm_id == host.id, c.number == number))
+    return None if found is None else conversations.load(tx, id=found)
+
+
+def person(tx: Connection, host: KnownRealm, who: Speaker, own_key: bytes, now: int) -> User | None:
+    """Return whom a host means; None for somebody of this realm who has no account."""
+    if who.key == own_key:
+        return users.find(tx, who.name)
+    # Of a third realm: shown by the name the host uses, as a person known through it.
+    name = f"{who.name}@{who.realm}" if who.key else who.name
+    return users.of_realm(tx, host.id, name, now)
+
+
+def enrol(
+    tx: Connection, host: KnownRealm, roster: Roster, own_key: bytes, now: int
+) -> Changed | None:
+    """Make a group's members those that its host says; None if that is not news."""
+    group = find(tx, host, roster.group)
+    if group is not None and group.version >= roster.version:
+        return None
+    if group is None:
+        made = tx.execute(
+            insert(conversation_table).values(
+                realm_id=host.id,
+                number=roster.group,
+                name=roster.name,
+                last_seq=0,
+                version=roster.version,
+                created=now,
+            )
+        )
+        assert made.inserted_primary_key is not None
+        group_id, before = int(made.inserted_primary_key[0]), {}
+    else:
+        group_id, before = group.id, group.members
+        tx.execute(
+            update(conversation_table)
+            .where(conversation_table.c.id == group_id)
+            .values(version=roster.version, name=roster.name)
+        )
+    wanted: dict[int, bool] = {}
+    for speaker, owner in roster.members:
+        user = person(tx, host, speaker, own_key, now)
+        if user is not None:
+            wanted[user.id] = owner
+    gone = [user_id for user_id in before if user_id not in wanted]
+    mine = members.c.conversation_id == group_id
+    tx.execute(delete(members).where(mine, members.c.user_id.in_(gone)))
+    for place, (user_id, owner) in enumerate(wanted.items()):
+        if user_id in before:
+            this = (mine, members.c.user_id == user_id)
+            tx.execute(update(members).where(*this).values(owner=owner, place=place))
+        else:
+            tx.execute(
+                insert(members).values(
+                    conversation_id=group_id,
+                    user_id=user_id,
+                    owner=owner,
+                    place=place,
+                    joined_seq=roster.last_seq,
+                    read_seq=roster.last_seq,
+                    received_seq=roster.last_seq,
+                )
+            )
+    now_is = conversations.load(tx, id=group_id)
+    assert now_is is not None
+    joined = [user_id for user_id in wanted if user_id not in before]
+    if group is None:
+        # Those who were in it before are no news to whoever joins.
+        joined = [user_id for user_id in joined if now_is.members[user_id].realm_id is None]
+    return Changed(
+        now_is,
+        [now_is.members[user_id].name for user_id in joined],
+        [before[user_id].name for user_id in gone],
+        {*before, *wanted},
+    )
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came of relayed messages."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    """Those that are new here, as if written here."""
+    gap: tuple[Conversation, int] | None = None
+    """The group, and the seq before which something is missing; nothing from there on was taken."""
+    stopped: int = 0
+    """How many of the messages were dealt with."""
+    unknown: list[int] = field(default_factory=list)
+    """Which of them are for groups that are not known here."""
+
+
+def take(
+    tx: Connection,
+    host: KnownRealm,
+    relayed: Sequence[Relayed],
+    own_key: bytes,
+    room: Room,
+    now: int,
+) -> Taken:
+    """Store messages of a host's groups in its order, up to the first gap.
+
+    Args:
+        room: What this realm keeps of the host's files; what is larger is shown and not fetched.
+    """
+    groups: dict[int, Conversation | None] = {}
+    moved: set[int] = set()
+    people: dict[Speaker, User | None] = {}
+    taken = Taken()
+    for at, message in enumerate(relayed):
+        if message.group not in groups:
+            groups[message.group] = find(tx, host, message.group)
+        group = groups[message.group]
+        taken.stopped = at
+        if group is None:
+            taken.unknown.append(at)
+        elif message.seq > group.last_seq + 1:
+            taken.gap = (group, message.seq)
+            break
+        elif message.seq == group.last_seq + 1:
+            if message.sender not in people:
+                people[message.sender] = person(tx, host, message.sender, own_key, now)
+            sender = people[message.sender]
+            taken.drafts.append(_store(tx, group, message, sender, host, room, now))
+            group.last_seq = message.seq
+            moved.add(message.group)
+        taken.stopped = at + 1
+    for number in moved:
+        stored = groups[number]
+        assert stored is not None
+        tx.execute(
+            update(conversation_table)
+            .where(conversation_table.c.id == stored.id)
+            .values(last_seq=stored.last_seq)
+        )
+    return taken
+
+
+def _store(
+    tx: Connection,
+    group: Conversation,
+    message: Relayed,
+    sender: User | None,
+    host: KnownRealm,
+    room: Room,
+    now: int,
+) -> Draft:
+    if sender is None:
+        # Somebody of this realm who is gone; the message keeps its place.
+        sender = users.of_realm(tx, host.id, message.sender.name, now)
+    posted = tx.execute(
+        select(posts.c.idempotency_key, posts.c.file_id).where(posts.c.id == message.id)
+    ).first()
+    key, file_id = posted or (None, None)
+    tx.execute(delete(posts).where(posts.c.id == message.id))
+    file, awaited = message.file, False
+    if file_id is not None:
+        file = files.get(tx, file_id)
+    elif file is not None:
+        file, awaited = fetches.keep_replica(tx, file, group.id, sender.id, host.id, room, now)
+    tx.execute(
+        insert(messages).values(
+            conversation_id=group.id,
+            seq=message.seq,
+            id=message.id,
+            sender_id=sender.id,
+            time=message.time,
+            text=message.text,
+            file_id=file.id if file else None,
+            idempotency_key=key,
+        )
+    )
+    return Draft(
+        sender.id,
+        Address(""),
+        message.text,
+        file,
+        source=host.id,
+        awaited=awaited,
+        conversation=group,
+        id=message.id,
+        seq=message.seq,
+        time=message.time,
+        sender_name=sender.name,
+        state="delivered",
+    )
