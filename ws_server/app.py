@@ -23,6 +23,7 @@ from sqlalchemy import Connection, update
 
 from ws_server import __version__, key
 from ws_server.admin.control import ControlSocket
+from ws_server.federation.contents import Contents
 from ws_server.federation.peer import Peer
 from ws_server.federation.peers import Peers
 from ws_server.gate import Gate
@@ -33,7 +34,7 @@ from ws_server.net.listener import Listener
 from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings, split
-from ws_server.store import files
+from ws_server.store import fetches, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
@@ -153,7 +154,9 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
         pieces=Pieces(blobs),
         max_file=settings.max_file * 2**20,
         max_user_files=settings.max_user_files * 2**20,
+        max_realm_files=settings.max_realm_files * 2**20,
     )
+    realm.contents = Contents(realm)
     realm.links = Peers(realm, policy=settings.realms, public=settings.public)
     await realm.links.load()
     await sweep(realm, age=0)
@@ -221,13 +224,13 @@ async def sweep(realm: Realm, age: float) -> None:
 
     def forget(tx: Connection, now: int) -> set[str]:
         files.forget_abandoned(tx, now)
-        return files.open_uploads(tx)
+        return files.open_uploads(tx) | fetches.open_parts(tx)
 
-    uploads = await realm.journal.write(forget)
+    parts = await realm.journal.write(forget)
     realm.stray_bytes.clear()
 
     def remove(tx: Connection) -> int:
-        return realm.blobs.sweep(uploads, lambda hashes: files.unreferenced(tx, hashes), age)
+        return realm.blobs.sweep(parts, lambda hashes: files.unreferenced(tx, hashes), age)
 
     removed = await realm.database.read(remove)
     if removed:

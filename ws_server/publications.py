@@ -74,12 +74,22 @@ def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
             draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, group_name
         )
         realm.hub.publish(own, (sender,), session)
-    if draft.file is not None:
-        push_file(realm, draft.file, realm.hub.reached(conversation.members, session))
+    push_file(realm, draft, realm.hub.reached(conversation.members, session))
 
 
-def push_file(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
-    """Send a file's content behind its message to those sessions that take files."""
+def push_file(realm: Realm, draft: Draft, sessions: Iterable[Session]) -> None:
+    """Send the content of a message's file behind it to those sessions that take files."""
+    if draft.file is None:
+        return
+    if draft.awaited:
+        assert draft.source is not None
+        realm.contents.expect(draft.source, draft.file, sessions)
+    else:
+        push_content(realm, draft.file, sessions)
+
+
+def push_content(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
+    """Send a content that is here to those sessions that take files."""
     if file.size <= MAX_PUSHED:
         for session in sessions:
             if session.takes_files:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
+from shared.protocol.commands.files import SendFile, SendGroupFile, Upload
 from shared.protocol.commands.groups import (
     CreateGroup,
     InboxGroup,
@@ -34,10 +35,11 @@ from ws_server.store.journal import Journal
 from ws_server.store.realms import check_writable, unknown_realm
 
 if TYPE_CHECKING:
+    from ws_server.federation.contents import Contents
     from ws_server.federation.peers import Peers
 
 OVER_REALMS = frozenset(
-    (Send, Inbox, ListPc, History, Read, Received)
+    (Send, Inbox, ListPc, History, Read, Received, SendFile, SendGroupFile, Upload)
     + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
 )
 """The commands that may name people and groups of other realms."""
@@ -73,10 +75,13 @@ class Realm:
     pieces: Pieces
     max_file: int
     max_user_files: int
+    max_realm_files: int
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
     links: Peers = field(init=False)
     """The other realms."""
+    contents: Contents = field(init=False)
+    """The contents of files that come from them."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
     serving: Serving | None = None

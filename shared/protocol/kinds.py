@@ -214,4 +214,6 @@ IDENTIFIER: Final = Text(128)
 NEW_PASSWORD: Final = Text(values.MAX_PASSWORD, values.MIN_PASSWORD)
 PASSWORD: Final = Text(1024)
 SEQ: Final = Number()
+_RFC_6838 = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+MEDIA_TYPE: Final = Pattern(re.compile(f"{_RFC_6838}/{_RFC_6838}"), "a media type")
 SHA256: Final = Pattern(re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits in lower case")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.federation.handmade import Stage
+from tests.federation.two_realms import TwoRealms
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 
@@ -56,3 +58,31 @@ async def enter() -> AsyncIterator[Enter]:
     yield enter
     for client in clients:
         await client.close()
+
+
+@pytest.fixture(scope="module")
+def lasting_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoRealms]:
+    """Two realms for all tests of a module that do not stop theirs."""
+    pair = TwoRealms(tmp_path_factory.mktemp("pair"))
+    pair.start()
+    yield pair
+    pair.kill()
+
+
+@pytest.fixture
+async def linked(lasting_pair: TwoRealms) -> AsyncIterator[TwoRealms]:
+    """The lasting realms, linked; who signs in through it is signed out with the test."""
+    await lasting_pair.link()
+    yield lasting_pair
+    await lasting_pair.leave()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A realm for a test that plays the other ones by hand, frame by frame."""
+    server = RealServer(tmp_path, "--realm", "beta")
+    server.start()
+    made = Stage(server)
+    yield made
+    await made.leave()
+    server.kill()

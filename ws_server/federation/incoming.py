@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.values import BadValue, fold
-from ws_server.federation import receipts, rows
+from ws_server.federation import attachments, receipts, rows
+from ws_server.federation.attachments import TooLarge
 from ws_server.federation.replicating import Replicating
 from ws_server.publications import announce
 from ws_server.realm import Realm
@@ -118,6 +119,8 @@ class Incoming:
                     posted.append(self._post(kind, item, last))
             except BadValue:
                 refused[last] = ErrorCode.BAD_ARGUMENTS
+            except TooLarge:
+                refused[last] = ErrorCode.TOO_LARGE
         await self._relay(relayed, refused)
 
         def note(tx: Connection, now: int) -> None:
@@ -162,6 +165,7 @@ class Incoming:
 
         Raises:
             BadValue: it is nothing that could ever be taken.
+            TooLarge: its file is larger than this realm takes.
         """
         sender = self._senders[fold(LOCAL_NAME.from_json(row.get("from")))]
         entry: Draft | Write
@@ -174,6 +178,8 @@ class Incoming:
                 entry = rows.post(row, sender, self._chain)
             else:
                 raise BadValue("no kind known here")
+            attachments.check_size(entry.file, self._realm.max_file)
+            entry.source, entry.quota = self._realm_id, self._realm.max_realm_files
             entry.cached = self._realm.cache.get(entry.sender, entry.target)
             entry.done = self._done
         entry.origin = number

@@ -1,7 +1,8 @@
 """One link that is up: signed frames both ways, whoever dialled.
 
 Frames are JSON objects behind a signature (`handshake.Seal`): `open` first, then `batch` and
-`ack` in both directions. docs/federation.md describes them for other implementations.
+`ack` in both directions, and beside them `want` and its answers for the contents of files.
+docs/federation.md describes them for other implementations.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
 from ws_server.federation.answers import answer
 from ws_server.federation.asks import Asks
+from ws_server.federation.giving import GONE, LATER, PIECE_OF, WANT, Giving
 from ws_server.federation.handshake import NotProven, Seal
 from ws_server.federation.incoming import Incoming, Overrun
 from ws_server.federation.outgoing import Outgoing
@@ -66,6 +68,8 @@ class Link:
         self._ended = False
         self._incoming: Incoming | None = None
         self._their_log = ""
+        self._fetching = realm.contents.of(known.id)
+        self._giving = Giving(realm, known.id, outlet, self._say)
         self.asks = Asks(self._say, partial(answer, realm, known))
         self._unstored: deque[int] = deque()
         """The sizes of the batches that wait to be stored, in bytes."""
@@ -107,6 +111,8 @@ class Link:
             return
         self._ended = True
         self.outgoing.close()
+        self._giving.close()
+        self._fetching.end(self._say)
         self.asks.close()
         if self._incoming is not None:
             self._incoming.close()
@@ -129,6 +135,10 @@ class Link:
             self._incoming.take(body.get("items"))
         elif kind == "ack":
             self._acked(body)
+        elif kind == WANT:
+            self._giving.want(body)
+        elif kind in (PIECE_OF, LATER, GONE):
+            self._fetching.answered(body)
         elif kind == "ask":
             self.asks.asked(body)
         elif kind == "answer":
@@ -147,6 +157,7 @@ class Link:
         )
         self._owner.link_opened(self, confirmed)
         self.outgoing.begin(confirmed)
+        self._fetching.begin(self._say, self._known.name)
 
     def _acked(self, body: dict[str, Any]) -> None:
         up_to = SEQ.from_json(body.get("up_to"))

@@ -14,6 +14,7 @@ from ws_server.federation import rows
 from ws_server.publications import announce
 from ws_server.store import replicas
 from ws_server.store.conversations import Conversation
+from ws_server.store.fetches import Room
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Changed, Relayed, Roster, Taken
 
@@ -97,9 +98,10 @@ class Replicating:
 
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
         own_key = self._realm.links.public_key
+        room = Room(self._realm.max_file, self._realm.max_realm_files)
 
         def store(tx: Connection, now: int) -> Taken:
-            return replicas.take(tx, self._host, relayed, own_key, now)
+            return replicas.take(tx, self._host, relayed, own_key, room, now)
 
         taken: Taken = await self._realm.journal.write(store)
         return taken

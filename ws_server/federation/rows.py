@@ -6,8 +6,9 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from shared.protocol.kinds import KEY, LOCAL_NAME, MESSAGE_TEXT, SEQ, Base64, Number, Text
+from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
+from ws_server.federation.attachments import content
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.messages import Chain, Draft
 from ws_server.store.replicas import Relayed, Roster, Speaker
@@ -58,9 +59,9 @@ def _draft(
     id = KEY.from_json(row.get("id"))
     if len(id) > 40:
         raise BadValue("an id has at most 40 bytes")
-    text = MESSAGE_TEXT.from_json(row.get("text"))
+    text, file = content(row)
     # The key makes a row that comes twice, after a cut or a restored backup, come once.
-    return Draft(sender, target, text, key=id, id=id, chain=chain)
+    return Draft(sender, target, text, file, key=id, id=id, chain=chain)
 
 
 def speaker(value: object) -> Speaker:
@@ -87,13 +88,15 @@ def relayed(value: object) -> Relayed:
     id = KEY.from_json(row.get("id"))
     if len(id) > 40:
         raise BadValue("an id has at most 40 bytes")
+    text, file = content(row)
     return Relayed(
         group=POSITIVE.from_json(row.get("group")),
         seq=POSITIVE.from_json(row.get("seq")),
         id=id,
         sender=speaker(row.get("from")),
         time=SEQ.from_json(row.get("time")),
-        text=MESSAGE_TEXT.from_json(row.get("text")),
+        text=text,
+        file=file,
     )
 
 

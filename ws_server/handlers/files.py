@@ -22,8 +22,9 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
 from ws_server.context import Context, handles
 from ws_server.publications import lane_of
-from ws_server.store import bulk, conversations, files
+from ws_server.store import bulk, conversations, fetches, files
 from ws_server.store.blobs import Blobs
+from ws_server.store.fetches import Away
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.messages import Draft, new_id
 
@@ -31,6 +32,8 @@ TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""
 CHUNK = 128 * 1024
 """Raw bytes asked for in one `chunk`: 171 KiB of base64."""
+ASK_AGAIN = 2.0
+"""Seconds after which to ask again for a content that is on its way from another realm."""
 
 
 @handles(SendFile)
@@ -145,7 +148,14 @@ def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
 
 @handles(GetFile)
 async def getfile(ctx: Context, request: GetFile) -> FileOffered:
-    file = await ctx.realm.database.read(files.readable, ctx.user.id, request.file)
+    user_id = ctx.user.id
+
+    def ask(tx: Connection) -> tuple[StoredFile, Away | None]:
+        return files.readable(tx, user_id, request.file), fetches.away(tx, request.file)
+
+    file, away = await ctx.realm.database.read(ask)
+    if away is not None:
+        raise not_here(file, away)
     if request.offset >= file.size:
         raise ChatError(
             ErrorCode.CONFLICT, f"The offset must be below {file.size}", offset=file.size
@@ -155,6 +165,20 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
             ErrorCode.RATE_LIMITED, "Too many files are on their way to you", retry_after=5
         )
     return FileOffered(file.info())
+
+
+def not_here(file: StoredFile, away: Away) -> ChatError:
+    """Return the refusal for a file whose content another realm has."""
+    if away.given_up:
+        return ChatError(
+            ErrorCode.UNKNOWN_FILE,
+            f"{away.realm} did not send the content of {file.name}; ask for it to be sent again",
+        )
+    return ChatError(
+        ErrorCode.UNAVAILABLE,
+        f"{file.name} is still on its way from {away.realm}; ask again soon",
+        retry_after=ASK_AGAIN,
+    )
 
 
 @handles(Files)

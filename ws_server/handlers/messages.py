@@ -33,4 +33,9 @@ def refused_there(draft: Draft, code: str) -> ChatError:
     to = conversation.address(draft.sender)
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
+    if code == ErrorCode.TOO_LARGE:
+        return ChatError(
+            ErrorCode.TOO_LARGE,
+            f"The realm of {to} has no room for this file: it limits one, and all from this realm",
+        )
     return ChatError(ErrorCode.REALM_REFUSED, f"The realm of {to} refused the message: {code}")

@@ -9,10 +9,11 @@ from sqlalchemy import Connection, select
 
 from ws_server.store import conversations, outbox
 from ws_server.store.conversations import Conversation
+from ws_server.store.files import FILE, StoredFile
 from ws_server.store.outbox import speaker
 from ws_server.store.pages import PAGE_BYTES
 from ws_server.store.schema import conversations as conversation_table
-from ws_server.store.schema import members, messages, realms, users
+from ws_server.store.schema import files, members, messages, realms, users
 
 
 def roster(tx: Connection, group: Conversation, change: str = "") -> dict[str, Any]:
@@ -67,11 +68,14 @@ def history(
         return None
     m = messages.c
     rows = tx.execute(
-        select(m.id, m.seq, m.time, m.text, users.c.name, realms.c.name, realms.c.public_key)
+        select(
+            *(m.id, m.seq, m.time, m.text, users.c.name, realms.c.name, realms.c.public_key),
+            *FILE,
+        )
         .select_from(
-            messages.join(users, users.c.id == m.sender_id).outerjoin(
-                realms, realms.c.id == users.c.realm_id
-            )
+            messages.join(users, users.c.id == m.sender_id)
+            .outerjoin(realms, realms.c.id == users.c.realm_id)
+            .outerjoin(files, files.c.id == m.file_id)
         )
         .where(m.conversation_id == group.id, m.seq > after)
         .order_by(m.seq)
@@ -79,12 +83,11 @@ def history(
     )
     page: list[dict[str, Any]] = []
     size = 0
-    for id, seq, time, text, name, realm, key in rows:
+    for id, seq, time, text, name, realm, key, *fields in rows:
         size += 6 * len(text) + 300
         if size > PAGE_BYTES and page:
             break
         who = speaker(name, realm, key)
-        page.append(
-            {"group": number, "from": who, "seq": seq, "id": id, "time": time, "text": text}
-        )
+        file = None if fields[0] is None else StoredFile(*fields)
+        page.append({"group": number, "from": who, **outbox.content(id, seq, time, text, file)})
     return page

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, tuple_
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import conversations, files, outbox
+from ws_server.store import conversations, fetches, files, outbox
 from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
@@ -59,7 +59,11 @@ class Draft:
     file: StoredFile | None = None
     key: str | None = None
     quota: int = 0
-    """Bytes that all files of the sender may have together, if it carries one."""
+    """Bytes that all files of the sender, or of its realm, may have together, if it carries one."""
+    source: int | None = None
+    """The other realm that has the content of its file."""
+    awaited: bool = False
+    """The content is not here yet."""
     stored: int = 0
     """Bytes of content that were stored for this message alone."""
     upload: str | None = None
@@ -139,6 +143,8 @@ def write(
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
             if conversation.realm_id is not None:
+                if draft.file is not None:
+                    _keep_file(tx, draft, draft.file, conversation.id, now)
                 draft.conversation = conversation
                 draft.id = new_id("m")
                 draft.time = now
@@ -149,7 +155,7 @@ def write(
                 if id_step[1] != conversation.version:
                     raise Stale
             if draft.file is not None:
-                files.add(tx, draft.file, conversation.id, draft.sender, draft.upload, draft.quota)
+                _keep_file(tx, draft, draft.file, conversation.id, now)
         except ChatError as error:
             draft.error = error.with_traceback(None)
             if draft.key is not None:
@@ -186,6 +192,16 @@ def write(
         outbox.add_posts(tx, posted, now)
     for draft, first in repeats:
         _repeat(draft, first)
+
+
+def _keep_file(
+    tx: Connection, draft: Draft, file: StoredFile, conversation_id: int, now: int
+) -> None:
+    sender, quota = draft.sender, draft.quota
+    if draft.source is None:
+        files.add(tx, file, conversation_id, sender, draft.upload, quota)
+    else:
+        draft.awaited = fetches.keep(tx, file, conversation_id, sender, draft.source, quota, now)
 
 
 def reload(tx: Connection, drafts: list[Draft]) -> None:
@@ -239,17 +255,26 @@ def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[i
     """Return what waits for the host of its group, and so has no place yet."""
     p = posts.c
     found = tx.execute(
-        select(p.sender_id, p.idempotency_key, p.conversation_id, p.id, p.time, p.refused)
+        select(
+            *(p.sender_id, p.idempotency_key, p.conversation_id, p.id, p.time, p.refused),
+            p.file_id,
+        )
         .where(p.idempotency_key.is_not(None))
         .where(tuple_(p.sender_id, p.idempotency_key).in_(keys))
     ).all()
     first: dict[tuple[int, str], Draft] = {}
-    for sender, key, conversation_id, id, time_, refused in found:
+    for sender, key, conversation_id, id, time_, refused, file_id in found:
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
         state = outbox.QUEUED if refused is None else outbox.REFUSED
         first[sender, key] = Draft(
-            sender, Address(""), conversation=conversation, id=id, time=time_, state=state
+            sender,
+            Address(""),
+            file=files.get(tx, file_id) if file_id else None,
+            conversation=conversation,
+            id=id,
+            time=time_,
+            state=state,
         )
     return first
 

@@ -16,7 +16,8 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import bulk
-from ws_server.store.schema import conversations, messages, outbox, posts, realms, users
+from ws_server.store.files import StoredFile
+from ws_server.store.schema import conversations, files, messages, outbox, posts, realms, users
 from ws_server.store.users import WITH_REALMS, address_of
 
 if TYPE_CHECKING:
@@ -64,14 +65,21 @@ def private(draft: Draft, realm_id: int, number: int) -> Item:
     body = {
         "from": conversation.members[draft.sender].name,
         "to": other.name.partition("@")[0],
-        **_content(draft.id, draft.seq, draft.time, draft.text),
+        **content(draft.id, draft.seq, draft.time, draft.text, draft.file),
     }
     return Item(number, MESSAGE, body, Own(draft.sender, other.name, draft.id, draft.seq))
 
 
-def _content(id: str, seq: int | None, time: int, text: str) -> dict[str, Any]:
+def content(
+    id: str, seq: int | None, time: int, text: str, file: StoredFile | None
+) -> dict[str, Any]:
+    """Return what a row says of a message, whatever its kind."""
     content: dict[str, Any] = {"id": id, "time": time, "text": text}
-    return content if seq is None else {"seq": seq, **content}
+    if seq is not None:
+        content["seq"] = seq
+    if file is not None:
+        content["file"] = file.on_link()
+    return content
 
 
 def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
@@ -113,6 +121,7 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
             "sender_id": draft.sender,
             "time": draft.time,
             "text": draft.text,
+            "file_id": draft.file.id if draft.file else None,
             "idempotency_key": draft.key,
         }
         for draft in drafts
@@ -134,7 +143,7 @@ def post(draft: Draft, number: int) -> Item:
     body = {
         "group": group.number,
         "from": group.members[draft.sender].name,
-        **_content(draft.id, None, draft.time, draft.text),
+        **content(draft.id, None, draft.time, draft.text, draft.file),
     }
     return Item(number, POST, body, Own(draft.sender, group.address(draft.sender), draft.id, None))
 
@@ -152,7 +161,7 @@ def relayed(draft: Draft, number: int, home: KnownRealm | None) -> Item:
     body = {
         "group": group.number,
         "from": who,
-        **_content(draft.id, draft.seq, draft.time, draft.text),
+        **content(draft.id, draft.seq, draft.time, draft.text, draft.file),
     }
     return Item(number, GROUP, body)
 
@@ -221,6 +230,11 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             poster.c.name.label("poster"),
             p.time.label("posted"),
             p.text.label("post"),
+            files.c.id.label("file_id"),
+            files.c.name.label("file_name"),
+            files.c.size,
+            files.c.type,
+            files.c.sha256,
         )
         .select_from(
             outbox.join(conversations, c.id == o.conversation_id)
@@ -233,6 +247,7 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             )
             .outerjoin(posts, and_(o.kind == POST, p.id == o.body))
             .outerjoin(poster, poster.c.id == p.sender_id)
+            .outerjoin(files, files.c.id == func.coalesce(m.file_id, p.file_id))
         )
         .where(o.realm_id == realm_id, o.number > after, o.refused.is_(None))
         .order_by(o.number)
@@ -243,11 +258,14 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
 
 
 def _item(row: Any, realm_name: str) -> Item:
+    file = None
+    if row.file_id is not None:
+        file = StoredFile(row.file_id, row.file_name, row.size, row.type, row.sha256)
     if row.kind == MESSAGE:
         body = {
             "from": row.sender,
             "to": row.other,
-            **_content(row.id, row.seq, row.time, row.text),
+            **content(row.id, row.seq, row.time, row.text, file),
         }
         own = Own(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
         return Item(row.number, MESSAGE, body, own)
@@ -255,14 +273,14 @@ def _item(row: Any, realm_name: str) -> Item:
         body = {
             "group": row.group,
             "from": speaker(row.sender, row.home, row.public_key),
-            **_content(row.id, row.seq, row.time, row.text),
+            **content(row.id, row.seq, row.time, row.text, file),
         }
         return Item(row.number, GROUP, body)
     if row.kind == POST:
         body = {
             "group": row.group,
             "from": row.poster,
-            **_content(row.body, None, row.posted, row.post),
+            **content(row.body, None, row.posted, row.post, file),
         }
         own = Own(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
         return Item(row.number, POST, body, own)

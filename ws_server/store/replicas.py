@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, delete, insert, select, update
 
 from shared.protocol.values import Address
-from ws_server.store import conversations, users
+from ws_server.store import conversations, fetches, files, users
 from ws_server.store.conversations import Conversation
+from ws_server.store.fetches import Room
+from ws_server.store.files import StoredFile
 from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
@@ -41,6 +43,7 @@ class Relayed:
     sender: Speaker
     time: int
     text: str
+    file: StoredFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +171,14 @@ def take(
     host: KnownRealm,
     relayed: Sequence[Relayed],
     own_key: bytes,
+    room: Room,
     now: int,
 ) -> Taken:
-    """Store messages of a host's groups in its order, up to the first gap."""
+    """Store messages of a host's groups in its order, up to the first gap.
+
+    Args:
+        room: What this realm keeps of the host's files; what is larger is shown and not fetched.
+    """
     groups: dict[int, Conversation | None] = {}
     moved: set[int] = set()
     people: dict[Speaker, User | None] = {}
@@ -188,7 +196,8 @@ def take(
         elif message.seq == group.last_seq + 1:
             if message.sender not in people:
                 people[message.sender] = person(tx, host, message.sender, own_key, now)
-            taken.drafts.append(_store(tx, group, message, people[message.sender], host, now))
+            sender = people[message.sender]
+            taken.drafts.append(_store(tx, group, message, sender, host, room, now))
             group.last_seq = message.seq
             moved.add(message.group)
         taken.stopped = at + 1
@@ -209,13 +218,22 @@ def _store(
     message: Relayed,
     sender: User | None,
     host: KnownRealm,
+    room: Room,
     now: int,
 ) -> Draft:
     if sender is None:
         # Somebody of this realm who is gone; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
-    key = tx.scalar(select(posts.c.idempotency_key).where(posts.c.id == message.id))
+    posted = tx.execute(
+        select(posts.c.idempotency_key, posts.c.file_id).where(posts.c.id == message.id)
+    ).first()
+    key, file_id = posted or (None, None)
     tx.execute(delete(posts).where(posts.c.id == message.id))
+    file, awaited = message.file, False
+    if file_id is not None:
+        file = files.get(tx, file_id)
+    elif file is not None:
+        file, awaited = fetches.keep_replica(tx, file, group.id, sender.id, host.id, room, now)
     tx.execute(
         insert(messages).values(
             conversation_id=group.id,
@@ -224,6 +242,7 @@ def _store(
             sender_id=sender.id,
             time=message.time,
             text=message.text,
+            file_id=file.id if file else None,
             idempotency_key=key,
         )
     )
@@ -231,6 +250,9 @@ def _store(
         sender.id,
         Address(""),
         message.text,
+        file,
+        source=host.id,
+        awaited=awaited,
         conversation=group,
         id=message.id,
         seq=message.seq,

@@ -147,6 +147,22 @@ files = Table(
     Column("size", BigInteger, nullable=False),
     Column("type", Text, nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
+    # The other realm that sent the message, and has the content; null if it was stored here.
+    Column("realm_id", ForeignKey("realms.id")),
+    Index(None, "realm_id", "sha256", "size"),  # the size for the sum of all from a realm
+)
+
+# Contents that other realms have announced and that are not here yet.
+fetches = Table(
+    "fetches",
+    metadata,
+    Column("realm_id", ForeignKey("realms.id"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("sender_id", ForeignKey("users.id"), nullable=False),  # who sent it first
+    Column("size", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    # How often another content came; after some it is given up, and the row stays to say so.
+    Column("attempts", Integer, nullable=False),
 )
 
 messages = Table(

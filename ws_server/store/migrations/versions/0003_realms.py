@@ -72,6 +72,24 @@ def upgrade() -> None:
         postgresql_where=_HERE,
     )
     op.add_column("messages", sa.Column("origin_seq", sa.BigInteger(), nullable=True))
+    with op.batch_alter_table("files") as files:
+        files.add_column(sa.Column("realm_id", _ID, nullable=True))
+        files.create_foreign_key(op.f("fk_files_realm_id"), "realms", ["realm_id"], ["id"])
+        files.create_index(
+            op.f("ix_files_realm_id_sha256_size"), ["realm_id", "sha256", "size"], unique=False
+        )
+    op.create_table(
+        "fetches",
+        sa.Column("realm_id", _ID, nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("sender_id", _ID, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["realm_id"], ["realms.id"], name=op.f("fk_fetches_realm_id")),
+        sa.ForeignKeyConstraint(["sender_id"], ["users.id"], name=op.f("fk_fetches_sender_id")),
+        sa.PrimaryKeyConstraint("realm_id", "sha256", name=op.f("pk_fetches")),
+    )
     op.create_table(
         "posts",
         sa.Column("id", sa.String(length=40), nullable=False),
