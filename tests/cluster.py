@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -49,6 +51,12 @@ def _someone_else() -> dict[str, Any]:
             continue
         return {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
     raise RuntimeError("there is neither a user postgres nor nobody to run PostgreSQL")
+
+
+def _end_with_the_tests() -> None:
+    """Let Linux end this process when the one that started it is killed (man 2 prctl)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG
 
 
 class Cluster:
@@ -94,6 +102,7 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=_end_with_the_tests,
                 **self._who,
             )
         deadline = time.monotonic() + START_LIMIT

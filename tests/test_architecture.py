@@ -129,6 +129,15 @@ def test_the_protocol_loads_nothing_that_waits() -> None:
     assert {"asyncio", "socket", "websockets", "sqlalchemy"}.isdisjoint(loaded)
 
 
+def test_a_server_on_sqlite_does_not_load_the_driver_of_postgresql() -> None:
+    ask = "import sys, ws_server.app; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert "ws_server.store.sqlite" in loaded
+    assert {"asyncpg", "greenlet"}.isdisjoint(loaded)
+
+
 def test_every_feature_has_its_commands_and_handlers_in_files_of_one_name() -> None:
     commands = {path.name for path in files("shared/protocol/commands")}
     handlers = {path.name for path in files("ws_server/handlers")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from platform import python_version
 from typing import ClassVar
 
@@ -116,12 +115,6 @@ class SimpleChattingPostgresql(SimpleChatting):
     def __init__(self, cores: Cores) -> None:
         super().__init__(cores)
         self.cluster = Cluster(self, "chat")
-
-    @classmethod
-    def missing(cls) -> str:
-        if find_spec("ws_server.store.postgresql") is None:
-            return "not available, this version of the server has SQLite only"
-        return super().missing()
 
     @classmethod
     def version(cls) -> str:

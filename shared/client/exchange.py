@@ -30,6 +30,8 @@ from shared.protocol.spec import Access, R, Reply, Request
 
 log = logging.getLogger(__name__)
 
+ASK_LIMIT = 120.0
+"""Seconds for the answer to one of the client's own questions; chunks may be on their way first."""
 MAX_STRANGE = 100
 """Frames of one connection that could not be understood; then it is given up."""
 
@@ -162,7 +164,12 @@ class Exchange:
         connection.write(call.frame)
         self._update_reading()
         try:
-            return cast(R, await call.answer)
+            async with asyncio.timeout(ASK_LIMIT):
+                return cast(R, await call.answer)
+        except TimeoutError:
+            why = f"the server did not answer {request.spec.name}"
+            connection.end(1006, why)
+            raise OutcomeUnknown(why) from None
         finally:
             self._inner.pop(label, None)
 

@@ -14,6 +14,8 @@ from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 from shared.protocol.values import MAX_NUMBER, MAX_POSITIONS, fold
 
+MAX_ADDRESS = 65
+"""Characters of a conversation's address: two names and what is between them."""
 MAX_HELD = 1_000
 """Messages that wait for earlier ones; what is over is dropped and fetched again."""
 MAX_AHEAD = 20_000
@@ -232,6 +234,8 @@ class Positions:
         return [Passed(place.name, None)]
 
     def _place(self, name: str) -> _Place:
+        if len(name) > MAX_ADDRESS:
+            raise ValueError("no conversation has so long a name")
         key = fold(name)
         place = self._places.get(key)
         if place is None:

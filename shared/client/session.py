@@ -31,6 +31,8 @@ from shared.protocol.values import Conversation, fold
 
 log = logging.getLogger(__name__)
 
+MAX_MESSAGE = 128 * 1024
+"""Bytes of the frame of a message: its text, each byte escaped, and the rest."""
 MAX_UPLOADS = 200
 """Uploads remembered, for what their last chunk posts."""
 PAUSE = 1.0
@@ -89,10 +91,16 @@ class Session:
             self._queue.put(event, size)
 
     def event(self, event: Event, size: int) -> None:
-        """Take what the server pushed."""
+        """Take what the server pushed.
+
+        Raises:
+            ValueError: no right server would push that.
+        """
         if not self._events:
             return
         if isinstance(event, MessageArrived):
+            if size > MAX_MESSAGE:
+                raise ValueError("a message is never so large")
             if self._queue.overfull:
                 self._positions.drop()
             else:

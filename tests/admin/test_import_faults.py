@@ -105,20 +105,50 @@ async def test_killed_at_any_moment_it_leaves_all_or_nothing(tmp_path: Path, vic
         server.kill()
 
 
-async def test_a_command_cut_off_at_any_byte_changes_nothing(server: RealServer) -> None:
-    """A kill amid a line once left a traceback in the server's log."""
-    body = orjson.dumps({"nama": "x", "negara": "x", "password": "secret"})
-    head = orjson.dumps({"part": "users/cut.json", "size": len(body), "fault": ""})
+def spoken(count: int) -> bytes:
+    """Return what the command says to the server to import some users, to its end."""
     request = orjson.dumps({"command": "import-json", "given": {"folder": "old"}})
-    whole = b"".join((request, b"\n", head, b"\n", body, b"\n"))
-    for length in range(len(request), len(whole), 3):
-        reader, writer = await asyncio.open_unix_connection(server.data / "admin.sock")
-        writer.write(whole[:length])
-        writer.close()
-        await writer.wait_closed()
-    done("status", data=server.data)
-    assert done("user", "list", data=server.data) == ""
-    assert "Traceback" not in server.log
+    body = orjson.dumps({"nama": "x", "negara": "x", "password": "secret"})
+    parts = []
+    for number in range(count):
+        name = f"users/cut{number}.json"
+        head = orjson.dumps({"part": name, "size": len(body), "fault": ""})
+        parts += [head, b"\n", body]
+    return b"".join((request, b"\n", *parts, b"\n"))
+
+
+async def speak(server: RealServer, words: bytes) -> None:
+    """Say something at the admin socket and be gone."""
+    _, writer = await asyncio.open_unix_connection(server.data / "admin.sock")
+    writer.write(words)
+    writer.close()
+    await writer.wait_closed()
+
+
+def wait_for_line(server: RealServer, words: str) -> None:
+    """Wait until the server has logged something."""
+    deadline = time.monotonic() + 30
+    while words not in server.log:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+async def test_a_command_cut_off_at_any_byte_changes_nothing(real_server: RealServer) -> None:
+    """A kill amid a line once left a traceback in the server's log."""
+    words = spoken(1)
+    for length in range(60, len(words), 3):
+        await speak(real_server, words[:length])
+    done("status", data=real_server.data)
+    assert done("user", "list", data=real_server.data) == ""
+    assert "Traceback" not in real_server.log
+
+
+async def test_a_command_that_dies_once_all_is_said_imports_all(real_server: RealServer) -> None:
+    """What the server had to say to nobody once became a traceback in its log."""
+    await speak(real_server, spoken(6))
+    wait_for_line(real_server, "admin command")
+    assert len(done("user", "list", data=real_server.data).splitlines()) == 6
+    assert "Traceback" not in real_server.log
 
 
 async def test_interrupted_it_says_so_and_leaves_all_or_nothing(tmp_path: Path) -> None:
@@ -232,6 +262,27 @@ def test_hundreds_of_broken_files_are_each_listed_and_the_rest_comes_in(tmp_path
     listed = [line.partition(": ")[0] for line in said.splitlines() if line.endswith("; skipped")]
     assert sorted(listed) == sorted(broken)
     assert "root" not in said  # nothing of what links lead to
+
+
+@pytest.mark.parametrize("reader", ["cat", "head -n 1"])
+def test_names_beyond_the_terminal_and_a_reader_who_stops_do_no_harm(
+    tmp_path: Path, reader: str
+) -> None:
+    old = OldFolder(tmp_path / "old")
+    old.user("ana", "ünï")
+    old.group("gruppe-ü", ["ana"], *([text("ana", "hi")] + [{}] * 500))
+    ended = subprocess.run(
+        f"{sys.executable} -m ws_server admin import-json {old.path} --data {tmp_path}/data"
+        f" | {reader}",
+        shell=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.startswith("users/\\xfcn\\xef.json: must be 1 to 32")
+    assert "Nothing new" in done("import-json", old.path, data=tmp_path / "data")
 
 
 def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -20,11 +20,16 @@ from shared.client import (
     Online,
     OutcomeUnknown,
     SignedOut,
+    exchange,
 )
 from tests.client.people import Told
 from tests.client.scripted import Scripted, answer, nothing_special
 
 Body = dict[str, Any]
+MESSAGE = (
+    '{"event":"message","id":"m1","conversation":"bob","seq":1,"from":"bob","time":1,"text":"hi",'
+    '"new":{"a":[1]}}'
+)
 GARBAGE = [
     "",
     "OK hi",
@@ -40,6 +45,8 @@ GARBAGE = [
     '{"event":"message","id":1,"conversation":"bob","seq":"1","from":"bob","time":1,"text":"x"}',
     '{"event":"message","id":"m","conversation":"bob","seq":true,"from":"b","time":1,"text":"x"}',
     '{"event":"message","id":"m","conversation":[],"seq":1,"from":"b","time":1,"text":"x"}',
+    MESSAGE.replace("bob", "b" * 66),
+    MESSAGE.replace("hi", "x" * 200_000),
     '{"event":"file","file":"f","offset":0,"data":"%%%","last":false}',
     '{"event":"group","group":"#1","name":"x","user":7,"change":"left"}',
     '{"status":"OK"}',
@@ -50,10 +57,6 @@ GARBAGE = [
     b"\x00\x01",
     "\ud7ff\U0001f4a9" * 1000,
 ]
-MESSAGE = (
-    '{"event":"message","id":"m1","conversation":"bob","seq":1,"from":"bob","time":1,"text":"hi",'
-    '"new":{"a":[1]}}'
-)
 
 
 def quick(url: str, **options: Any) -> ChatClient:
@@ -192,6 +195,27 @@ async def test_an_ended_token_signs_out_and_lets_one_sign_in_with_the_password()
         assert (client.token, told.of(SignedOut)[0].reason) == ("", "This has ended")
         await client.auth("ana", "secret")
         assert client.token == "a-token"
+        told.stop()
+
+
+async def test_a_server_that_does_not_let_a_session_begin_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exchange, "ASK_LIMIT", 0.2)
+    silent = True
+
+    async def script(socket: ServerConnection, body: Body) -> bool:
+        nonlocal silent
+        held, silent = (
+            silent and body["command"] == "listpc",
+            silent and body["command"] != "listpc",
+        )
+        return held
+
+    async with Scripted(script) as server, quick(server.url) as client:
+        told = await signed_in(client)
+        await told.until(lambda: told.of(Offline) and told.of(Online))
+        assert "did not answer listpc" in told.of(Offline)[0].reason
         told.stop()
 
 

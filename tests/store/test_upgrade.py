@@ -9,6 +9,7 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
 
 from ws_server.store.database import Database
 from ws_server.store.schema import metadata
@@ -45,12 +46,15 @@ def test_a_database_of_the_first_schema_is_upgraded_with_nothing_changed(tmp_pat
     assert all(before.values()), "a table of the first schema has no row here"
     database = Database.open(f"sqlite:///{path}")
     assert database.epoch == "0123456789abcdef"
-    with database.connect_writer() as tx:
+
+    def look(tx: Connection) -> list[Any]:
         options = {"compare_type": True, "compare_server_default": True}
         assert compare_metadata(MigrationContext.configure(tx, opts=options), metadata) == []
         assert tx.exec_driver_sql("PRAGMA foreign_key_check").fetchall() == []
         assert tx.exec_driver_sql("PRAGMA integrity_check").fetchall() == [("ok",)]
-        disabled = tx.exec_driver_sql("SELECT DISTINCT disabled FROM users").fetchall()
+        return list(tx.exec_driver_sql("SELECT DISTINCT disabled FROM users"))
+
+    disabled = database.write(look)
     database.close()
     assert disabled == [(0,)]
     after = rows(path, known)

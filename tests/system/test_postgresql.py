@@ -78,9 +78,10 @@ def test_a_second_server_on_one_database_is_refused(
         (lambda url: url + "_else", "does not exist"),
         (lambda url: url.replace("127.0.0.1", "no-such-host.invalid"), "no-such-host.invalid"),
         (lambda url: url + "?nonsense=1", "nonsense"),
+        (lambda url: url.replace(PASSWORD, "x@wrong-secret"), "127.0.0.1"),
         (lambda url: url.replace("@127.0.0.1:", "@127.0.0.1:x"), "cannot be read"),
     ],
-    ids=["password", "name", "host", "option", "port"],
+    ids=["password", "name", "host", "option", "at-sign", "port"],
 )
 def test_a_database_that_cannot_be_reached_is_refused(
     change: Callable[[str], str], what: str, tmp_path: Path, cluster: Cluster

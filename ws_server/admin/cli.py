@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str]) -> int:
         SettingsRefused, app.Refused, DatabaseRefused, KeyRefused: the realm cannot be opened.
         SystemExit: the line is wrong (2), or asks for help.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may be beyond the terminal
     options = vars(parser().parse_args(arguments))
     command = TABLE[options.pop("command")]
     where: dict[str, Any] = {name: options.pop(name) for name in WHERE if name in options}
@@ -88,8 +92,11 @@ def interrupt(*_: object) -> None:
 
 
 def say(line: str) -> None:
-    """Print one line at once."""
-    print(line, flush=True)
+    """Print one line at once; if nobody reads on, what was begun is still done."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def read_secret(name: str) -> str:

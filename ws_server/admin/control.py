@@ -92,7 +92,9 @@ class ControlSocket:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def tell(**line: Any) -> None:
-            writer.write(orjson.dumps(line) + b"\n")
+            # The operator may have gone; what was begun is done all the same.
+            if not writer.transport.is_closing():
+                writer.write(orjson.dumps(line) + b"\n")
 
         def say(line: str) -> None:
             tell(say=line)

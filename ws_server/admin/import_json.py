@@ -255,9 +255,14 @@ class Preparation:
         given_up = Event()
 
         def change(tx: Connection, now: int) -> Imported:
-            steps = self._stage.steps()
             return imports.write(
-                tx, now, people, steps, self._reserved, lambda: not given_up.is_set()
+                tx,
+                now,
+                people,
+                self._stage.chats,
+                self._stage.steps(),
+                self._reserved,
+                lambda: not given_up.is_set(),
             )
 
         writing = asyncio.ensure_future(self._realm.journal.write(change))

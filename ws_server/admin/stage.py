@@ -19,6 +19,8 @@ class Stage:
         self._file = file
         self.files = 0
         """How many of the messages carry a file."""
+        self.chats: list[Private] = []
+        """All private chats among the steps."""
 
     def add(self, step: Step) -> None:
         """Add a step.
@@ -30,6 +32,7 @@ class Stage:
             row: list[Any] = ["group", step.old_id, step.name, step.members]
         elif isinstance(step, Private):
             row = ["private", *step.people]
+            self.chats.append(step)
         else:
             row = ["lines", [[m.sender, m.text, m.key, m.file and astuple(m.file)] for m in step]]
             self.files += sum(m.file is not None for m in step)

@@ -9,19 +9,19 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ws_server.admin.commands import AdminRefused
 
-SYNC_STEP = 1 << 23
+SYNC_STEP = 1 << 18
 """Bytes written between two syncs, or a server beside would wait for all of them in its own."""
 
 
 class _SyncedSteps(io.FileIO):
     _unsynced = 0
 
-    def write(self, content: object) -> int:
-        written = super().write(content)  # type: ignore[arg-type]
+    def write(self, content: Any) -> int:
+        written = super().write(memoryview(content)[: SYNC_STEP - self._unsynced])
         self._unsynced += written
         if self._unsynced >= SYNC_STEP:
             os.fdatasync(self.fileno())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -195,18 +195,66 @@ def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Con
     Raises:
         ChatError: UNKNOWN_USER.
     """
-    return between(tx, user_id, users.person(tx, target, now).id, now)
-
-
-def between(tx: Connection, one: int, other: int, now: int) -> Conversation:
-    """Return the private chat of two people, begun if need be."""
-    found = _between(tx, one, other)
+    other = users.person(tx, target, now).id
+    found = _between(tx, user_id, other)
     if found is None:
-        found = _add(tx, now, low_user=min(one, other), high_user=max(one, other))
-        _add_members(tx, found, list(dict.fromkeys((one, other))))
+        found = _add(tx, now, low_user=min(user_id, other), high_user=max(user_id, other))
+        tx.execute(insert(members), _member_rows(found, _two(user_id, other)))
     chat = load(tx, id=found)
     assert chat is not None
     return chat
+
+
+def open_all_private(
+    tx: Connection, pairs: Collection[tuple[int, int]], names: Mapping[int, str], now: int
+) -> dict[tuple[int, int], Conversation]:
+    """Return the private chats of many, begun if need be, in a few statements.
+
+    Args:
+        pairs: The people of each by id, the lower id first.
+        names: Everybody's name by id.
+    """
+    chats = _chats(tx, pairs, names)
+    missing = set(pairs) - chats.keys()
+    if missing:
+        begun = [
+            {"low_user": low, "high_user": high, "last_seq": 0, "version": 1, "created": now}
+            for low, high in sorted(missing)
+        ]
+        tx.execute(insert(conversations), begun)
+        made = _chats(tx, missing, names)
+        tx.execute(
+            insert(members),
+            [row for pair, chat in made.items() for row in _member_rows(chat.id, _two(*pair))],
+        )
+        chats |= made
+    return chats
+
+
+def _chats(
+    tx: Connection, pairs: Collection[tuple[int, int]], names: Mapping[int, str]
+) -> dict[tuple[int, int], Conversation]:
+    """Return those private chats that were begun."""
+    c = conversations.c
+    wanted = set(pairs)
+    lows = sorted({low for low, _ in pairs})
+    found: dict[tuple[int, int], Conversation] = {}
+    for at in range(0, len(lows), 500):
+        rows = tx.execute(
+            select(c.id, c.low_user, c.high_user, c.version, c.last_seq).where(
+                c.low_user.in_(lows[at : at + 500])
+            )
+        )
+        for id, low, high, version, last_seq in rows:
+            if (low, high) in wanted:
+                people = {person: Member(names[person], False) for person in (low, high)}
+                found[low, high] = Conversation(id, None, "", version, last_seq, people)
+    return found
+
+
+def _two(one: int, other: int) -> list[int]:
+    """Return the members of a private chat: two, or one who writes to himself."""
+    return list(dict.fromkeys((one, other)))
 
 
 def _between(tx: Connection, one: int, other: int) -> int | None:
@@ -251,7 +299,8 @@ def create_group(
     if number is None:
         number = last_number(tx) + 1
     conversation_id = _add(tx, now, number=number, name=name, request=request)
-    _add_members(tx, conversation_id, [user_id, *others], owner=user_id)
+    rows = _member_rows(conversation_id, (user_id, *others), owner=user_id)
+    tx.execute(insert(members), rows)
     made = load(tx, id=conversation_id)
     assert made is not None
     return made
@@ -263,16 +312,15 @@ def _add(tx: Connection, now: int, **values: Any) -> int:
     return int(made.inserted_primary_key[0])
 
 
-def _add_members(
-    tx: Connection,
+def _member_rows(
     conversation_id: int,
-    people: Sequence[int],
+    people: Iterable[int],
     *,
     owner: int | None = None,
     place: int = 0,
     joined_seq: int = 0,
-) -> None:
-    rows = [
+) -> list[dict[str, Any]]:
+    return [
         {
             "conversation_id": conversation_id,
             "user_id": person,
@@ -284,7 +332,6 @@ def _add_members(
         }
         for at, person in enumerate(people, place)
     ]
-    tx.execute(insert(members), rows)
 
 
 def join(tx: Connection, conversation: Conversation, user: users.User) -> Conversation:
@@ -301,7 +348,8 @@ def join(tx: Connection, conversation: Conversation, user: users.User) -> Conver
     if count >= MAX_MEMBERS:
         raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
     last_seq = conversation.last_seq
-    _add_members(tx, conversation.id, [user.id], place=place, joined_seq=last_seq)
+    rows = _member_rows(conversation.id, (user.id,), place=place, joined_seq=last_seq)
+    tx.execute(insert(members), rows)
     return _changed(tx, conversation)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, insert, select, update
@@ -107,6 +107,7 @@ def write(
     tx: Connection,
     now: int,
     people: Sequence[NewUser],
+    chats: Collection[Private],
     steps: Iterable[Step],
     reserved: int,
     going: Callable[[], bool],
@@ -118,6 +119,7 @@ def write(
 
     Args:
         now: Unix milliseconds; the time of all messages.
+        chats: The private chats among `steps`.
         steps: Every person named in them has an account or is one of `people`.
         reserved: The highest number that a group of the import would like to keep, or 0.
         going: Asked before each step; False gives up.
@@ -125,7 +127,7 @@ def write(
     Raises:
         ChatError: UNAVAILABLE, it was given up.
     """
-    writing = _Writing(tx, people, reserved, now)
+    writing = _Writing(tx, people, chats, reserved, now)
     for step in steps:
         if not going():
             raise ChatError(ErrorCode.UNAVAILABLE, "The import was given up; nothing was done")
@@ -135,31 +137,52 @@ def write(
             writing.open_private(step)
         else:
             writing.add(step)
-    writing.mark()
+    writing.finish()
     return writing.done
 
 
 class _Writing:
     """One import under way inside its transaction."""
 
-    def __init__(self, tx: Connection, people: Sequence[NewUser], reserved: int, now: int) -> None:
+    def __init__(
+        self,
+        tx: Connection,
+        people: Sequence[NewUser],
+        chats: Collection[Private],
+        reserved: int,
+        now: int,
+    ) -> None:
         self._tx = tx
         self._now = now
         self._new = _add_users(tx, people, now)
-        self._ids = {key: id for key, (id, _) in everybody(tx).items()}
+        everyone = everybody(tx)
+        self._ids = {key: id for key, (id, _) in everyone.items()}
+        self._chats = conversations.open_all_private(
+            tx, {self._pair(chat) for chat in chats}, dict(everyone.values()), now
+        )
         self._last_number = max(reserved, conversations.last_number(tx))
         self._moved: Moved = {}
+        self._before: dict[int, int] = {}
+        """The last seqs before, of all conversations that were opened."""
         self._open: Conversation | None = None
+        self._waiting: list[Draft] = []
         self.done = Imported(users=len(self._new))
 
+    def _pair(self, chat: Private) -> tuple[int, int]:
+        one, other = (self._ids[key] for key in chat.people)
+        return min(one, other), max(one, other)
+
+    def _turn_to(self, conversation: Conversation) -> None:
+        self._open = conversation
+        self._before.setdefault(conversation.id, conversation.last_seq)
+
     def open_group(self, group: Group) -> None:
-        self.mark()
         found = self._tx.scalar(
             select(imported_groups.c.conversation_id).where(
                 imported_groups.c.old_id == group.old_id
             )
         )
-        self._open = self._make(group) if found is None else self._join(found, group)
+        self._turn_to(self._make(group) if found is None else self._join(found, group))
 
     def _make(self, group: Group) -> Conversation:
         owner, *others = (self._ids[key] for key in group.members)
@@ -188,14 +211,12 @@ class _Writing:
         return found
 
     def open_private(self, chat: Private) -> None:
-        self.mark()
-        one, other = chat.people
-        self._open = conversations.between(self._tx, self._ids[one], self._ids[other], self._now)
+        self._turn_to(self._chats[self._pair(chat)])
 
     def add(self, lines: Sequence[Line]) -> None:
         """Add messages to the conversation opened last."""
         assert self._open is not None
-        drafts = [
+        self._waiting += [
             Draft(
                 self._ids[line.sender],
                 Address(""),
@@ -207,6 +228,11 @@ class _Writing:
             )
             for line in lines
         ]
+        while len(self._waiting) >= LINES:
+            self._write(self._waiting[:LINES])
+            del self._waiting[:LINES]
+
+    def _write(self, drafts: list[Draft]) -> None:
         messages.write(self._tx, drafts, self._now, self._moved)
         for draft in drafts:
             if draft.error is not None:
@@ -215,18 +241,25 @@ class _Writing:
                 self.done.messages += 1
                 self.done.files += draft.file is not None
 
-    def mark(self) -> None:
-        """Move the markers of those who had read all before."""
-        if self._open is None:
-            return
-        before, id = self._open.last_seq, self._open.id
-        _, last = self._moved.get(id, (self._open, before))
-        self._tx.execute(
-            update(members)
-            .where(members.c.conversation_id == id, members.c.read_seq == before)
-            .values(read_seq=last, received_seq=last)
+    def finish(self) -> None:
+        """Write what waits, and move the markers of those who had read all before."""
+        self._write(self._waiting)
+        by_last: dict[int, list[int]] = {}
+        for id, before in self._before.items():
+            by_last.setdefault(before, []).append(id)
+        last = (
+            select(conversation_table.c.last_seq)
+            .where(conversation_table.c.id == members.c.conversation_id)
+            .scalar_subquery()
         )
-        self._open = None
+        for before, ids in by_last.items():
+            for at in range(0, len(ids), 500):
+                self._tx.execute(
+                    update(members)
+                    .where(members.c.conversation_id.in_(ids[at : at + 500]))
+                    .where(members.c.read_seq == before)
+                    .values(read_seq=last, received_seq=last)
+                )
 
 
 def _add_users(tx: Connection, people: Sequence[NewUser], now: int) -> set[str]:

@@ -175,8 +175,8 @@ class Journal:
         try:
             try:
                 moved = write(partial(self._write, batch))
-            except Stale:
-                moved = write(partial(self._write, batch, reload=True))
+            except (Stale, _Refused):
+                moved = write(partial(self._write, batch, again=True))
         except Exception as error:
             refusal = self._database.unavailable(error)
             if refusal is None:
@@ -193,24 +193,39 @@ class Journal:
             conversation.last_seq = seq
         return True
 
-    def _write(self, batch: list[Entry], tx: Connection, reload: bool = False) -> Moved:
-        """Write the batch in this transaction and return the last seqs that then hold."""
+    def _write(self, batch: list[Entry], tx: Connection, again: bool = False) -> Moved:
+        """Write the batch in this transaction and return the last seqs that then hold.
+
+        Raises:
+            Stale, _Refused: it has to be written `again`, with more care.
+        """
         moved: Moved = {}
         now = self._clock.now()
         for kind, run in groupby(batch, type):
             if kind is Draft:
                 drafts = cast("list[Draft]", list(run))
-                if reload:
+                if again:
                     messages.reload(tx, drafts)
-                messages.write(tx, drafts, now, moved, reload)
+                messages.write(tx, drafts, now, moved, again)
             else:
                 for entry in cast("Iterable[Write]", run):
-                    _apply(tx, entry, now)
+                    _apply(tx, entry, now, again)
         return moved
 
 
-def _apply(tx: Connection, entry: Write, now: int) -> None:
+class _Refused(Exception):
+    """A change was refused, and nothing marks where it began, so all are undone."""
+
+
+def _apply(tx: Connection, entry: Write, now: int, again: bool) -> None:
     entry.error = None
+    if not again:
+        # Few changes are refused, and a savepoint for each costs two round trips.
+        try:
+            entry.result = entry.change(tx, now)
+        except ChatError:
+            raise _Refused from None
+        return
     tx.exec_driver_sql("SAVEPOINT entry")
     try:
         entry.result = entry.change(tx, now)

@@ -86,7 +86,9 @@ def explain(url: URL, error: Exception) -> str | None:
         return f"--database: {error}"
     if not is_fault(error) and not isinstance(error, asyncpg.InterfaceError):
         return None
-    shown = url.set(query={}).render_as_string(hide_password=True)
+    # A password with an @ that is not written as %40 reaches into the host.
+    host = (url.host or "").rpartition("@")[2] or None
+    shown = URL.create("postgresql+asyncpg", url.username, None, host, url.port, url.database)
     fault = said(error)
     why = str(fault).rstrip(".") or f"no answer within {CONNECT_WAIT:.0f} s"
     hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Make what it names"
