@@ -18,7 +18,7 @@ from ws_server import app
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
-from ws_server.store import conversations, pages, snapshot, standings
+from ws_server.store import conversations, fetches, pages, snapshot, standings
 from ws_server.store import users as accounts
 from ws_server.store.blobs import Blobs, Damaged
 from ws_server.store.schema import users
@@ -118,12 +118,13 @@ class _Export:
         """Yield all messages of a conversation as its reader sees them, oldest first."""
         found = conversations.load(tx, id=standing.conversation_id, only=(user.id,))
         assert found is not None
+        absent = set(tx.scalars(fetches.absent(tx)))
         last, more = 0, True
         while more:
             page = pages.page(tx, user.id, found, after=last, limit=PAGE)
             for message in page.messages:
                 wire = message.to_wire()
-                if message.file is not None:
+                if message.file is not None and message.file.id not in absent:
                     path = file_path(message.file)
                     self.files[path] = message
                     wire["file"] = {**message.file.to_wire(), "path": path}

@@ -11,7 +11,21 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, not_, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    case,
+    delete,
+    false,
+    func,
+    insert,
+    inspect,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.sql.expression import ColumnElement
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -269,3 +283,19 @@ def open_parts(tx: Connection) -> set[str]:
     """Return the names of the parts of what is still to come and somebody here waits for."""
     rows = tx.execute(select(fetches.c.realm_id, fetches.c.sha256).where(_PENDING, _wanted()))
     return {part_name(realm_id, sha256) for realm_id, sha256 in rows}
+
+
+def absent(tx: Connection) -> Select[str]:
+    """Return the query for the ids of files whose content is not here.
+
+    It can be asked of a database of an older schema too, in which there are none.
+    """
+    if not inspect(tx).has_table(fetches.name):
+        return select(files.c.id).where(false())
+    return select(files.c.id).join(fetches, _of(fetches.c.sha256, fetches.c.realm_id))
+
+
+def stored(tx: Connection) -> Select[str, int]:
+    """Return the query for the hashes and sizes of all contents that are here, each once."""
+    here = files.c.id.not_in(absent(tx))
+    return select(files.c.sha256, files.c.size).where(here).distinct().order_by(files.c.sha256)

@@ -18,9 +18,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from ws_server.store import snapshot
+from ws_server.store import fetches, snapshot
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
-from ws_server.store.schema import files, messages
+from ws_server.store.schema import messages
 
 T = TypeVar("T")
 
@@ -122,14 +122,13 @@ def newest_message(tx: Connection) -> int | None:
 
 
 def contents(tx: Connection, most: int | None) -> tuple[int, list[tuple[str, int]]]:
-    """Return how many contents files refer to, and hash and size of some of them.
+    """Return how many contents are here that files refer to, and hash and size of some of them.
 
     Args:
         most: How many to return, chosen at random; None for all.
     """
-    distinct = select(files.c.sha256, files.c.size).distinct()
-    count = tx.scalar(select(func.count()).select_from(distinct.subquery())) or 0
-    chosen = distinct.subquery()
+    chosen = fetches.stored(tx).subquery()
+    count = tx.scalar(select(func.count()).select_from(chosen)) or 0
     some = select(chosen.c.sha256, chosen.c.size)
     if most is not None:
         some = some.order_by(func.random()).limit(most)
