@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from tests.federation.people import Connection, Home, Person
+from tests.federation.talkers import Connection, Home, Person
 
 QUIET = 90.0
 """Seconds until everything has arrived everywhere; generous, as test machines are busy."""

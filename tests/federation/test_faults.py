@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.federation import ledger
-from tests.federation.people import Home, Person, befriend, chatter, place_of
+from tests.federation.talkers import Home, Person, befriend, chatter, place_of
 from tests.proxy import Proxy
 
 SEED = int(os.environ.get("CHAT_KILL_SEED", "0")) or time.time_ns() % 1_000_000
