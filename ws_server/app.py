@@ -13,6 +13,7 @@ import shutil
 import signal
 import ssl
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from sqlalchemy import Connection, update
 
 from ws_server import __version__, key
 from ws_server.admin.control import ControlSocket
+from ws_server.federation.peer import Peer
 from ws_server.federation.peers import Peers
 from ws_server.gate import Gate
 from ws_server.limits import Limits
@@ -153,6 +155,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
         max_user_files=settings.max_user_files * 2**20,
     )
     realm.links = Peers(realm, policy=settings.realms, public=settings.public)
+    await realm.links.load()
     await sweep(realm, age=0)
     return realm
 
@@ -187,7 +190,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         ) from error
     realm.serving = Serving(settings.host, port, tls is not None, time.time())
     stack.push_async_callback(realm.links.close)
-    await realm.links.open(port, tls is not None)
+    realm.links.open(port, tls is not None)
     control = ControlSocket(realm, settings.data)
     stack.push_async_callback(control.close)
     try:
@@ -263,6 +266,7 @@ def measure(
     metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
     metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
     metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
+    measure_realms(metrics, realm.links)
 
 
 def size_of(url: str) -> int:
@@ -281,6 +285,21 @@ def free_space(folder: Path) -> float:
         return shutil.disk_usage(folder).free
     except OSError:
         return math.nan
+
+
+def measure_realms(metrics: Metrics, peers: Peers) -> None:
+    """Say what /metrics shows of each other realm."""
+
+    def each(read: Callable[[Peer], float]) -> Callable[[], dict[str, float]]:
+        return lambda: {peer.known.name: read(peer) for peer in peers.listed()}
+
+    gauge, counter = metrics.gauge_of_realms, metrics.counter_of_realms
+    gauge("link_up", "whether messages can flow, 0 or 1", each(lambda p: p.up))
+    gauge("queued", "messages waiting for the realm", each(lambda p: p.queued))
+    counter("sent", "messages that it has confirmed", each(lambda p: p.count.sent))
+    counter("received", "messages of it that are on disk here", each(lambda p: p.count.received))
+    counter("refused", "messages that it refused for ever", each(lambda p: p.count.refused))
+    counter("attempts", "times that it was dialled", each(lambda p: p.count.attempts))
 
 
 async def run(settings: Settings) -> None:

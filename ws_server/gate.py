@@ -22,7 +22,8 @@ from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
 from ws_server.context import HANDLERS, Abroad, Answer, Context, Outcome
 from ws_server.federation.handshake import Transcript
-from ws_server.federation.peers import DOUBLE
+from ws_server.federation.introduce import MAX_FRAME as MAX_HANDSHAKE
+from ws_server.federation.link import BROKEN
 from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session
 from ws_server.publications import announce
@@ -31,7 +32,6 @@ from ws_server.store.database import ASKER
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
-from ws_server.store.realms import KnownRealm
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,9 @@ class Gate:
         if session.link is not None:
             session.link.receive(frame)
             return
+        if session.dialled is not None and len(frame) > MAX_HANDSHAKE:
+            session.outlet.close_with(BROKEN, "a frame of the handshake is too large")
+            return
         if frame[:1] == b"{" or frame.lstrip()[:1] == b"{":
             call = json_dialect.parse(frame)
             if call.request is None:
@@ -77,7 +80,10 @@ class Gate:
             self._next(session)
 
     def receive_binary(self, session: Session) -> None:
-        """Take a binary frame, which is no command."""
+        """Take a binary frame, which is no command, and nothing that a link carries."""
+        if session.dialled is not None:
+            session.outlet.close_with(BROKEN, "links carry text frames")
+            return
         error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not understood; send text")
         self._take(session, Call(session.dialect, error=error), 0)
 
@@ -163,7 +169,9 @@ class Gate:
             if session.unanswered >= MAX_UNANSWERED:
                 return False
             spec = request.spec
-            if spec.access is Access.USER and session.account is None:
+            if session.dialled is not None and spec.access is not Access.REALM:
+                call.error = ChatError(ErrorCode.FORBIDDEN, "This connection is a realm's")
+            elif spec.access is Access.USER and session.account is None:
                 call.error = ChatError(
                     ErrorCode.NOT_AUTHENTICATED, "Sign in first: auth <user> <password>"
                 )
@@ -298,14 +306,17 @@ class Gate:
         if session.linking is not None:
             self._link(session, *session.linking)
 
-    def _link(self, session: Session, known: KnownRealm, transcript: Transcript) -> None:
+    def _link(self, session: Session, realm_id: int, transcript: Transcript) -> None:
         """Hand the connection of a realm that has proven itself over to its link."""
         session.linking = None
         if not session.open:
             return
-        session.link = self._realm.links.accepted(known, session.outlet, transcript)
-        if session.link is None:
-            session.outlet.close_with(DOUBLE, "another link to this realm is kept")
+        assert session.dialled is not None
+        # What came before the link is no frame of it.
+        session.queue = None
+        session.link = self._realm.links.accepted(
+            realm_id, session.outlet, transcript, session.dialled
+        )
 
     def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
         self.refused[error.code] += 1

@@ -31,7 +31,7 @@ from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
-from ws_server.store.realms import unknown_realm
+from ws_server.store.realms import check_writable, unknown_realm
 
 if TYPE_CHECKING:
     from ws_server.federation.peers import Peers
@@ -52,6 +52,10 @@ class Serving:
     tls: bool
     since: float
     """Unix seconds."""
+
+
+READING = frozenset((Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received))
+"""Those that may also name realms which are blocked or were removed: what was written stays."""
 
 
 @dataclass(slots=True)
@@ -87,15 +91,19 @@ class Realm:
         """Return the request without this realm's own name in its addresses.
 
         Raises:
-            ChatError: UNKNOWN_REALM, an address is of another realm.
+            ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
+                is of a realm to which nothing may be sent.
         """
         request = request.at_home(self.home)
         named = {getattr(request, name).realm for name in request.spec.addresses}
         named.add(getattr(request, "realm", None) or "")
         for realm in named:
             if realm and fold(realm) != self.home:
-                if self.links.find(realm) is None:
+                peer = self.links.find(realm)
+                if peer is None:
                     raise unknown_realm(realm)
+                if type(request) not in READING:
+                    check_writable(peer.known)
                 if type(request) not in OVER_REALMS:
                     raise ChatError(
                         ErrorCode.REALM_UNREACHABLE,

@@ -19,7 +19,7 @@ from ws_server.store.messages import new_id
 from ws_server.store.replicas import Roster
 
 if TYPE_CHECKING:
-    from ws_server.federation.peers import Peer
+    from ws_server.federation.peer import Peer
     from ws_server.realm import Realm
 
 SAME_REQUEST = 600.0

@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 VERSION = 1
+KEY_BYTES = 32
 NONCE_BYTES = 32
 SIGNATURE_TEXT = 88
 """Characters of a signature in base64, which every frame begins with."""
@@ -28,8 +29,40 @@ _HELLO = b"simple-chatting link 1 hello"
 _FRAME = b"simple-chatting link 1 frame"
 
 
+_FIELD = 2**255 - 19
+_WEAK = frozenset(
+    (
+        *(0, 1, _FIELD - 1),
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+    )
+)
+"""The y of all points of order 1, 2, 4 and 8: under such a key, anybody can sign anything."""
+
+
 class NotProven(Exception):
     """The other side did not prove to be who it should be, or a frame is not its own."""
+
+
+class OtherKey(NotProven):
+    """The other side has proven a key, but not the one it should have."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__("another key than the one known")
+        self.key = key
+
+
+def check_key(key: bytes) -> Ed25519PublicKey:
+    """Return a public key that only its owner can sign with (RFC 8032, section 5.1.3).
+
+    Raises:
+        NotProven: it has another size, is written in a form that is not the one its point has, or
+            is a point of small order. What is no point at all never verifies a signature.
+    """
+    y = int.from_bytes(key, "little") & (2**255 - 1)
+    if len(key) != KEY_BYTES or y >= _FIELD or y in _WEAK:
+        raise NotProven("the key is no Ed25519 key")
+    return Ed25519PublicKey.from_public_bytes(key)
 
 
 class Role(Enum):
@@ -83,16 +116,18 @@ class Transcript:
         """Check the other side's proof, `role` being the one it has.
 
         Raises:
-            NotProven: it is not signed with the key it names, or that is not the one expected.
+            NotProven: it is not signed with the key it names, or both have the same key.
+            OtherKey: it is, but the listener's is not the one the dialler expects.
         """
         hello = self.listener if role is Role.LISTENER else self.dialler
-        if self.expected is not None and self.expected != self.listener.key:
-            raise NotProven("another key than the one known")
+        if self.listener.key == self.dialler.key:
+            raise NotProven("this is the realm itself")
         try:
-            key = Ed25519PublicKey.from_public_bytes(hello.key)
-            key.verify(signature, _HELLO + role.value + self.digest())
-        except (ValueError, InvalidSignature):
+            check_key(hello.key).verify(signature, _HELLO + role.value + self.digest())
+        except InvalidSignature:
             raise NotProven("the handshake is not signed with the key it names") from None
+        if self.expected is not None and self.expected != self.listener.key:
+            raise OtherKey(self.listener.key)
 
 
 class Seal:
@@ -102,7 +137,7 @@ class Seal:
         digest = transcript.digest()
         theirs = transcript.listener if role is Role.DIALLER else transcript.dialler
         self._own = own
-        self._their = Ed25519PublicKey.from_public_bytes(theirs.key)
+        self._their = check_key(theirs.key)
         self._out = _FRAME + role.value + digest
         self._in = _FRAME + role.other.value + digest
         self._sent = 0

@@ -7,12 +7,15 @@ Frames are JSON objects behind a signature (`handshake.Seal`): `open` first, the
 from __future__ import annotations
 
 import logging
+import re
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
 import orjson
 
+from shared.protocol.errors import ErrorCode
 from shared.protocol.kinds import IDENTIFIER, SEQ
 from shared.protocol.values import BadValue
 from ws_server.federation.answers import answer
@@ -27,6 +30,8 @@ from ws_server.store.realms import KnownRealm
 
 log = logging.getLogger(__name__)
 
+MAX_UNSTORED = 4 * 2**20
+"""Bytes of batches that may wait to be stored; who keeps to the window sends a third of it."""
 BROKEN = 4400
 """Closes a link whose other side broke the protocol; it is dialled anew like any other."""
 
@@ -62,7 +67,14 @@ class Link:
         self._incoming: Incoming | None = None
         self._their_log = ""
         self.asks = Asks(self._say, partial(answer, realm, known))
+        self._unstored: deque[int] = deque()
+        """The sizes of the batches that wait to be stored, in bytes."""
         self.outgoing = Outgoing(realm, known.id, self._send)
+
+    @property
+    def opened(self) -> bool:
+        """Whether the other side has said `open`, so that messages can flow."""
+        return self._incoming is not None
 
     def begin(self) -> None:
         """Say which history our numbers count, and how far we have that of the other side."""
@@ -80,7 +92,7 @@ class Link:
             body = orjson.loads(self._seal.open(frame))
             if not isinstance(body, dict):
                 raise Overrun("a frame is an object")
-            self._take(body)
+            self._take(body, len(frame))
         except (NotProven, Overrun, BadValue, orjson.JSONDecodeError) as error:
             self._break(str(error))
 
@@ -104,13 +116,16 @@ class Link:
         log.warning("a link was broken off", extra={"realm": self._known.name, "why": why})
         self.end(BROKEN, why[:100])
 
-    def _take(self, body: dict[str, Any]) -> None:
+    def _take(self, body: dict[str, Any], size: int) -> None:
         kind = body.get("kind")
         if self._incoming is None:
             if kind != "open":
                 raise Overrun("a link begins with open")
             self._open(body)
         elif kind == "batch":
+            self._unstored.append(size)
+            if sum(self._unstored) > MAX_UNSTORED:
+                raise Overrun("more is sent than the window allows")
             self._incoming.take(body.get("items"))
         elif kind == "ack":
             self._acked(body)
@@ -138,12 +153,13 @@ class Link:
         refused = body.get("refused")
         if up_to > self.outgoing.sent or not isinstance(refused, dict):
             raise Overrun("an ack of what was not sent")
-        codes = {
-            int(number): str(code)[:32] for number, code in refused.items() if number.isdecimal()
-        }
-        self._owner.link_confirmed(self.outgoing.confirm(up_to), up_to, codes)
+        items = self.outgoing.confirm(up_to)
+        sent = {str(item.number): item.number for item in items}
+        codes = {sent[n]: _code(code) for n, code in refused.items() if n in sent}
+        self._owner.link_confirmed(items, up_to, codes)
 
     def _confirm(self, up_to: int, refused: dict[int, str]) -> None:
+        self._unstored.popleft()
         self._owner.link_received(self._their_log, up_to)
         if not self._ended:
             self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
@@ -160,5 +176,11 @@ class Link:
             self._outlet.write(self._seal.close(body))
 
 
+def _code(code: object) -> str:
+    """Return why a row was refused, as a code and nothing else."""
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ErrorCode.REALM_REFUSED
+
+
+_CODE = re.compile("[a-z_]{1,32}")
 Confirmed = Callable[[str, str | None, int], None]
 """Told how a message fared: its state, the code if it was refused, its seq if that is new."""

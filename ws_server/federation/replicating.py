@@ -68,7 +68,7 @@ class Replicating:
         while begun < len(relayed):
             taken = await self._write(relayed[begun:])
             for draft in taken.drafts:
-                session = self._realm.links.echoed(self._host.id, draft)
+                session = self._realm.links.by_id(self._host.id).echoed(draft)
                 announce(self._realm, draft, session)
             unknown += [begun + at for at in taken.unknown]
             begun += taken.stopped

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from collections import deque
 from contextlib import suppress
@@ -16,6 +17,12 @@ from ws_server.federation.reach import Unreachable, dial
 MAX_WAITING = 4 * 2**20
 """Bytes that may wait for the other realm; a slower one is cut off and dialled anew."""
 CLOSE_TIMEOUT = 2.0
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Return the system's certificate authorities, which take long to read."""
+    return ssl.create_default_context()
 
 
 class Dialled:
@@ -44,7 +51,7 @@ class Dialled:
             connection = await connect(
                 f"{'wss' if tls else 'ws'}://{shown}:{port}/",
                 sock=opened,
-                ssl=ssl.create_default_context() if tls else None,
+                ssl=_trusted() if tls else None,
                 server_hostname=host if tls else None,
                 compression=None,
                 max_size=MAX_FRAME,

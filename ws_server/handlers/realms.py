@@ -17,6 +17,7 @@ from shared.protocol.commands.realms import (
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
 from ws_server.context import Abroad, Context, handles
+from ws_server.federation import trust
 from ws_server.key import fingerprint
 from ws_server.store import outbox as outbox_store
 from ws_server.store import users
@@ -38,7 +39,7 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     if fold(request.name) == realm.home:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
     realm.limits.first_contact(ctx.user.id)
-    peer = await peers.add(request.name, request.address, request.port, request.fingerprint)
+    peer = await trust.add(peers, request.name, request.address, request.port, request.fingerprint)
     return RealmAdded(
         peer.known.name, fingerprint(peer.known.public_key), "up" if peer.up else "down"
     )
@@ -50,14 +51,14 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
         [
             Realm(
                 realm=peer.known.name,
-                address=peer.known.address or "",
+                address=peer.known.shown_address,
                 port=peer.known.port or 0,
                 fingerprint=fingerprint(peer.known.public_key),
-                state=peer.known.state,
+                state=peer.state,
                 link="up" if peer.up else "down",
                 queued=peer.queued,
             )
-            for peer in ctx.realm.links.everybody()
+            for peer in ctx.realm.links.listed()
         ]
     )
 
@@ -67,7 +68,9 @@ async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
     def ask(tx: Connection) -> list[outbox_store.Waiting]:
         return outbox_store.of_sender(tx, ctx.user.id)
 
-    peers = {peer.known.id: peer for peer in ctx.realm.links.everybody()}
+    links = ctx.realm.links
+    waiting = await ctx.realm.database.read(ask)
+    peers = {realm_id: links.by_id(realm_id) for realm_id in {row.realm_id for row in waiting}}
     return Outbox(
         [
             Queued(
@@ -78,7 +81,6 @@ async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
                 attempts=peers[row.realm_id].attempts,
                 next_try=peers[row.realm_id].next_try,
             )
-            for row in await ctx.realm.database.read(ask)
-            if row.realm_id in peers
+            for row in waiting
         ]
     )

@@ -16,7 +16,6 @@ from ws_server.net.file_lane import FileLane
 
 if TYPE_CHECKING:
     from ws_server.federation.handshake import Transcript
-    from ws_server.store.realms import KnownRealm
 
 MAX_HELD = 4 * 2**20
 """Bytes of events that wait for the reply to a sign-in; more closes the connection."""
@@ -72,6 +71,7 @@ class Session:
         "address",
         "busy",
         "dialect",
+        "dialled",
         "error_count",
         "error_since",
         "files_pushed",
@@ -115,8 +115,10 @@ class Session:
         self.lane: FileLane | None = None
         self.offered: Transcript | None = None
         """What a realm that dials has said of itself, and not proven yet."""
-        self.linking: tuple[KnownRealm, Transcript] | None = None
-        """The realm that has proven itself; after the reply the connection is its link."""
+        self.dialled: float | None = None
+        """When it said `link`, by the loop's clock; then it is no person's connection any more."""
+        self.linking: tuple[int, Transcript] | None = None
+        """The id of the realm that has proven itself; after the reply this is its link."""
         self.link: FrameTaker | None = None
 
     @property

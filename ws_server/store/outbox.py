@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import bulk
 from ws_server.store.schema import conversations, messages, outbox, posts, realms, users
@@ -22,6 +22,7 @@ from ws_server.store.users import WITH_REALMS, address_of
 if TYPE_CHECKING:
     from ws_server.store.conversations import Conversation
     from ws_server.store.messages import Draft
+    from ws_server.store.realms import KnownRealm
 
 MESSAGE, GROUP, POST, RECEIPT, CHANGE = "message", "group", "post", "receipt", "change"
 """A private message; one of a group hosted here; one for a group hosted there; how far somebody
@@ -88,7 +89,7 @@ def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
                 of_realm[realm_id].append(draft)
     rows: list[tuple[object, ...]] = []
     for realm_id, going in of_realm.items():
-        for number, draft in enumerate(going, _next_number(tx, realm_id)):
+        for number, draft in enumerate(going, _last_number(tx, realm_id) + 1):
             assert draft.conversation is not None
             draft.outgoing.append((realm_id, number))
             kind = GROUP
@@ -119,7 +120,7 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
     tx.execute(insert(posts), kept)
     rows: list[tuple[object, ...]] = []
     for realm_id, going in of_realm.items():
-        for number, draft in enumerate(going, _next_number(tx, realm_id)):
+        for number, draft in enumerate(going, _last_number(tx, realm_id) + 1):
             assert draft.conversation is not None
             draft.outgoing.append((realm_id, number))
             rows.append((realm_id, number, POST, draft.conversation.id, None, draft.id, now))
@@ -138,6 +139,24 @@ def post(draft: Draft, number: int) -> Item:
     return Item(number, POST, body, Own(draft.sender, group.address(draft.sender), draft.id, None))
 
 
+def relayed(draft: Draft, number: int, home: KnownRealm | None) -> Item:
+    """Return the row of a message of a group hosted here that was just written.
+
+    Args:
+        home: The sender's realm, if it is another one.
+    """
+    group = draft.conversation
+    assert group is not None
+    name = group.members[draft.sender].name.partition("@")[0]
+    who = speaker(name, home.name if home else None, home.public_key if home else None)
+    body = {
+        "group": group.number,
+        "from": who,
+        **_content(draft.id, draft.seq, draft.time, draft.text),
+    }
+    return Item(number, GROUP, body)
+
+
 def say(
     tx: Connection, realm_id: int, kind: str, conversation_id: int, body: dict[str, Any], now: int
 ) -> None:
@@ -146,7 +165,7 @@ def say(
     A receipt takes the place of one that waits for the same reader and conversation.
     """
     text = orjson.dumps(body).decode()
-    number = _next_number(tx, realm_id)
+    number = _last_number(tx, realm_id) + 1
     if kind == RECEIPT:
         waiting = select(outbox.c.number, outbox.c.body).where(
             outbox.c.realm_id == realm_id,
@@ -170,11 +189,11 @@ def say(
     )
 
 
-def _next_number(tx: Connection, realm_id: int) -> int:
-    """Return the number after all that were ever given to a row of a realm."""
+def _last_number(tx: Connection, realm_id: int) -> int:
+    """Return the highest number that was ever given to a row of a realm."""
     waiting = tx.scalar(select(func.max(outbox.c.number)).where(outbox.c.realm_id == realm_id))
     confirmed = tx.scalar(select(realms.c.confirmed).where(realms.c.id == realm_id))
-    return max(waiting or 0, confirmed or 0) + 1
+    return max(waiting or 0, confirmed or 0)
 
 
 def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
@@ -265,13 +284,10 @@ def speaker(name: str, realm: str | None, public_key: bytes | None) -> dict[str,
 
 def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> None:
     """Forget what the other realm has, up to a number, and keep why it refused some of it."""
+    up_to = min(up_to, _last_number(tx, realm_id))  # it may claim to have what never was
     for number, code in refused.items():
         this = and_(outbox.c.realm_id == realm_id, outbox.c.number == number)
-        post = select(outbox.c.body).where(this, outbox.c.kind == POST)
-        tx.execute(update(posts).where(posts.c.id.in_(post.scalar_subquery())).values(refused=code))
-        tx.execute(
-            update(outbox).where(this, outbox.c.kind.in_((MESSAGE, POST))).values(refused=code)
-        )
+        _refuse(tx, this, code)
     tx.execute(
         delete(outbox).where(
             outbox.c.realm_id == realm_id, outbox.c.number <= up_to, outbox.c.refused.is_(None)
@@ -282,6 +298,35 @@ def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) 
         .where(realms.c.id == realm_id, realms.c.confirmed < up_to)
         .values(confirmed=up_to)
     )
+
+
+def renumber(tx: Connection, realm_id: int, other_id: int) -> None:
+    """Let two realms that change keys number their rows so that neither key has seen a number.
+
+    Whoever holds a key counts the numbers of the realm that had it; a row with one of those would
+    pass for sent.
+    """
+    theirs = _last_number(tx, other_id)
+    last = max(theirs, _last_number(tx, realm_id))
+    if theirs:
+        moved = update(outbox).where(outbox.c.realm_id == realm_id)
+        tx.execute(moved.values(number=outbox.c.number + last))
+    for id in (realm_id, other_id) if theirs else (other_id,):
+        tx.execute(update(realms).where(realms.c.id == id).values(confirmed=last))
+
+
+def refuse_all(tx: Connection, realm_id: int, code: str) -> None:
+    """Refuse what waits for a realm for ever; it is not sent again."""
+    waiting = and_(outbox.c.realm_id == realm_id, outbox.c.refused.is_(None))
+    _refuse(tx, waiting, code)
+    tx.execute(delete(outbox).where(waiting))
+
+
+def _refuse(tx: Connection, which: ColumnElement[bool], code: str) -> None:
+    """Keep why messages were refused; of other rows nothing needs to be kept."""
+    refused = select(outbox.c.body).where(which, outbox.c.kind == POST)
+    tx.execute(update(posts).where(posts.c.id.in_(refused)).values(refused=code))
+    tx.execute(update(outbox).where(which, outbox.c.kind.in_((MESSAGE, POST))).values(refused=code))
 
 
 def counts(tx: Connection) -> dict[int, int]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
+from ws_server.key import fingerprint
 from ws_server.store.schema import realms
 
 ACTIVE, PENDING, BLOCKED, REMOVED = "active", "pending", "blocked", "removed"
+MAX_PENDING = 50
+"""Realms that may wait for approval; then no further unknown one is noted."""
+MAX_MET = 1_000
+"""Realms known here, the removed ones too, above which no unknown one is noted that dials."""
+MAX_KNOWN = 1_500
+"""Realms known here, above which nobody can add one; a list of them fits one frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,11 @@ class KnownRealm:
     received: int
     received_log: str
     confirmed: int
+
+    @property
+    def shown_address(self) -> str:
+        """The address as `addrealm` takes it; empty if there is none."""
+        return ("wss://" if self.tls else "") + self.address if self.address else ""
 
 
 _COLUMNS = (
@@ -63,15 +76,20 @@ def find(tx: Connection, name: str) -> KnownRealm | None:
 
 
 def existing(tx: Connection, name: str) -> KnownRealm:
-    """Return the realm of this name here.
+    """Return the realm of this name here, which may be one that was removed.
 
     Raises:
         ChatError: UNKNOWN_REALM.
     """
     found = find(tx, name)
-    if found is None or found.state == REMOVED:
+    if found is None:
         raise unknown_realm(name)
     return found
+
+
+def get(tx: Connection, realm_id: int) -> KnownRealm:
+    """Return the realm with this id, which must exist."""
+    return KnownRealm(*tx.execute(select(*_COLUMNS).where(realms.c.id == realm_id)).one())
 
 
 def by_key(tx: Connection, public_key: bytes) -> KnownRealm | None:
@@ -85,6 +103,25 @@ def unknown_realm(name: str) -> ChatError:
         ErrorCode.UNKNOWN_REALM,
         f"No realm is known here as {name}; add it with addrealm {name} <address> <port>",
     )
+
+
+def check_writable(realm: KnownRealm) -> None:
+    """Refuse what would be sent to a realm that may not be talked to now.
+
+    Raises:
+        ChatError: UNKNOWN_REALM, it was removed; FORBIDDEN, it is blocked or not approved.
+    """
+    if realm.state == REMOVED:
+        raise unknown_realm(realm.name)
+    if realm.state == BLOCKED:
+        raise forbidden(f"{realm.name} is blocked here by an admin; nothing can be sent to it")
+    if realm.state == PENDING:
+        raise forbidden(f"{realm.name} waits for an admin's approval; nothing can be sent to it")
+
+
+def forbidden(why: str) -> ChatError:
+    """Return the refusal of what the admins here do not let people do."""
+    return ChatError(ErrorCode.FORBIDDEN, why)
 
 
 def free_name(tx: Connection, wanted: str, home: str) -> str:
@@ -142,6 +179,47 @@ def add(
     return made
 
 
+def meet(
+    tx: Connection,
+    *,
+    public_key: bytes,
+    own_name: str,
+    address: str | None,
+    port: int | None,
+    tls: bool,
+    state: str,
+    home: str,
+    now: int,
+) -> KnownRealm:
+    """Note a realm that dialled here and is not known, under a name that is free.
+
+    Raises:
+        ChatError: REALM_REFUSED, too many are known, or wait for approval.
+    """
+    if (known := by_key(tx, public_key)) is not None:
+        return known  # it dialled twice at once
+    waiting = tx.scalar(select(func.count()).where(realms.c.state == PENDING)) or 0
+    if _total(tx) >= MAX_MET or (state == PENDING and waiting >= MAX_PENDING):
+        raise ChatError(
+            ErrorCode.REALM_REFUSED, "Too many realms are known here; ask its admin to add yours"
+        )
+    return add(
+        tx,
+        name=free_name(tx, own_name, home),
+        public_key=public_key,
+        own_name=own_name,
+        address=address,
+        port=port,
+        tls=tls,
+        state=state,
+        now=now,
+    )
+
+
+def _total(tx: Connection) -> int:
+    return tx.scalar(select(func.count()).select_from(realms)) or 0
+
+
 def keep(
     tx: Connection,
     *,
@@ -156,9 +234,12 @@ def keep(
     """Keep a realm that somebody added, or its new address if it was known under this name.
 
     Raises:
-        ChatError: REALM_EXISTS, the name is another realm's, or the realm has another name here.
+        ChatError: see `check_addable`.
     """
     known = by_key(tx, public_key)
+    check_addable(name, find(tx, name), known)
+    if known is None and _total(tx) >= MAX_KNOWN:
+        raise forbidden("Too many realms are known here")
     if known is None:
         return add(
             tx,
@@ -171,16 +252,72 @@ def keep(
             state=ACTIVE,
             now=now,
         )
-    if fold(known.name) != fold(name):
+    return change(tx, known.id, address=address, port=port, tls=tls, state=ACTIVE)
+
+
+def check_addable(name: str, named: KnownRealm | None, known: KnownRealm | None) -> None:
+    """Refuse to add a realm that is blocked, or by a name that means another one.
+
+    Args:
+        named: Which realm the name means here.
+        known: Which realm has the key here.
+
+    Raises:
+        ChatError: REALM_EXISTS, FORBIDDEN.
+    """
+    if known is not None and fold(known.name) != fold(name):
         raise ChatError(ErrorCode.REALM_EXISTS, f"This realm is known here as {known.name}")
-    if known.state == BLOCKED:
-        raise ChatError(ErrorCode.REALM_REFUSED, f"{known.name} is blocked by the admin here")
-    change(tx, known.id, address=address, port=port, tls=tls, state=ACTIVE)
-    changed = by_key(tx, public_key)
-    assert changed is not None
-    return changed
+    if known is None and named is not None:
+        raise ChatError(
+            ErrorCode.REALM_EXISTS,
+            f"{named.name} is known here with another key, {fingerprint(named.public_key)}. "
+            "Choose another name; if its operator confirms that the key is new, an admin here "
+            f"runs: ./chat admin realm retrust {named.name}",
+        )
+    if known is not None and known.state == BLOCKED:
+        raise forbidden(f"{known.name} is blocked here by an admin")
 
 
-def change(tx: Connection, realm_id: int, **values: Any) -> None:
-    """Change columns of a realm, such as its address or its state."""
+def change(tx: Connection, realm_id: int, **values: Any) -> KnownRealm:
+    """Change columns of a realm, such as its address or its state, and return it."""
     tx.execute(update(realms).where(realms.c.id == realm_id).values(**values))
+    return get(tx, realm_id)
+
+
+def retrust(
+    tx: Connection, realm_id: int, public_key: bytes, home: str, now: int
+) -> tuple[KnownRealm, KnownRealm]:
+    """Pin another key under a realm's name; its old key is kept as that of a removed realm.
+
+    If the other key is known under a name of its own, that realm is removed, and both change keys,
+    with what was received from each. The caller numbers what waits anew (`outbox.renumber`).
+
+    Returns:
+        The realm, and the removed one that now has the old key.
+    """
+    known, other = get(tx, realm_id), by_key(tx, public_key)
+    if other is None:
+        other = add(
+            tx,
+            name=free_name(tx, f"{known.name[:28]}.old", home),
+            public_key=os.urandom(32),
+            own_name=known.own_name,
+            address=None,
+            port=None,
+            tls=False,
+            state=REMOVED,
+            now=now,
+        )
+    # A key belongs to one realm at any time, so one of both has none for a moment.
+    change(tx, other.id, public_key=os.urandom(32))
+    for realm, had, state in ((known, other, known.state), (other, known, REMOVED)):
+        change(
+            tx,
+            realm.id,
+            public_key=public_key if realm is known else known.public_key,
+            own_name=had.own_name,
+            received=had.received,
+            received_log=had.received_log,
+            state=state,
+        )
+    return get(tx, known.id), get(tx, other.id)

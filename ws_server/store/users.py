@@ -79,11 +79,13 @@ def person(tx: Connection, address: Address, now: int) -> User:
     """Return whom an address means; a person of another realm is noted at the first mention.
 
     Raises:
-        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM.
+        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM; FORBIDDEN, the realm is
+            blocked or not approved.
     """
     if not address.realm:
         return existing(tx, address.user)
     realm = known_realms.existing(tx, address.realm)
+    known_realms.check_writable(realm)
     return of_realm(tx, realm.id, address.user, now)
 
 
