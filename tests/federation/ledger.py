@@ -174,4 +174,5 @@ async def _standing(reader: Person, place: str) -> dict[str, int]:
 def check_logs(homes: Sequence[Home]) -> None:
     """No realm met a bug of its own."""
     for home in homes:
-        demand("Traceback" not in home.log, home.name, home.log[-4000:])
+        at = home.log.find("Traceback")
+        demand(at < 0, home.name, home.log[at : at + 8000])

@@ -98,8 +98,16 @@ class Journal:
             self._scheduled = True
             self._loop.call_soon(self._begin)
 
-    async def write(self, change: Callable[[Connection, int], Any]) -> Any:
+    async def write(
+        self,
+        change: Callable[[Connection, int], Any],
+        then: Callable[[Any], None] | None = None,
+    ) -> Any:
         """Run `change(tx, now)` in the next transaction and return its result once on disk.
+
+        Args:
+            then: Called with the result once it is on disk, in the order of the commits, even if
+                nobody waits for it any more.
 
         Raises:
             ChatError: what `change` refused, or UNAVAILABLE.
@@ -107,6 +115,8 @@ class Journal:
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(entry: Write) -> None:
+            if entry.error is None and then is not None:
+                then(entry.result)
             if future.cancelled():
                 return
             if entry.error is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -78,6 +78,8 @@ class Draft:
     seq: int = 0
     time: int = 0
     state: str = "stored"
+    newcomers: Collection[int] = ()
+    """Members who joined behind it, for whom it is history and no news."""
     sender_name: str = ""
     """The sender's address, if he need not be a member any more."""
     duplicate: bool = False

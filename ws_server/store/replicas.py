@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from shared.protocol.values import Address
 from ws_server.store import conversations, users
@@ -174,6 +174,7 @@ def take(
     groups: dict[int, Conversation | None] = {}
     moved: set[int] = set()
     people: dict[Speaker, User | None] = {}
+    joined: dict[int, dict[int, int]] = {}
     taken = Taken()
     for at, message in enumerate(relayed):
         if message.group not in groups:
@@ -188,7 +189,11 @@ def take(
         elif message.seq == group.last_seq + 1:
             if message.sender not in people:
                 people[message.sender] = person(tx, host, message.sender, own_key, now)
-            taken.drafts.append(_store(tx, group, message, people[message.sender], host, now))
+            if group.id not in joined:
+                joined[group.id] = _joined_behind(tx, group)
+            draft = _store(tx, group, message, people[message.sender], host, now)
+            draft.newcomers = [id for id, at in joined[group.id].items() if at >= message.seq]
+            taken.drafts.append(draft)
             group.last_seq = message.seq
             moved.add(message.group)
         taken.stopped = at + 1
@@ -203,6 +208,17 @@ def take(
     return taken
 
 
+def _joined_behind(tx: Connection, group: Conversation) -> dict[int, int]:
+    """Return the members who joined at a seq that is missing here, by user id."""
+    m = members.c
+    found = tx.execute(
+        select(m.user_id, m.joined_seq).where(
+            m.conversation_id == group.id, m.joined_seq > group.last_seq
+        )
+    )
+    return {user_id: seq for user_id, seq in found}  # noqa: C416 - rows are no pairs to mypy
+
+
 def _store(
     tx: Connection,
     group: Conversation,
@@ -214,8 +230,14 @@ def _store(
     if sender is None:
         # Somebody of this realm who is gone; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
-    key = tx.scalar(select(posts.c.idempotency_key).where(posts.c.id == message.id))
-    tx.execute(delete(posts).where(posts.c.id == message.id))
+    # Only of what this very person posted to this very group: a host may name any id.
+    posted = and_(
+        posts.c.id == message.id,
+        posts.c.conversation_id == group.id,
+        posts.c.sender_id == sender.id,
+    )
+    key = tx.scalar(select(posts.c.idempotency_key).where(posted))
+    tx.execute(delete(posts).where(posted))
     tx.execute(
         insert(messages).values(
             conversation_id=group.id,
