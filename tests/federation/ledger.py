@@ -34,7 +34,7 @@ async def quiet(people: Sequence[Person]) -> None:
             for person in people:
                 waits = f"answers for {person.full}"
                 await person.settle()
-            while waits := await _waiting(people):
+            while waits := await _waiting(people):  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise Fault(f"after {QUIET:.0f} s this still waits: {waits}") from None
@@ -146,9 +146,7 @@ async def check_reading(one: Person, other: Person, place: str) -> None:
     for reader in (one, other):
         found = await reader.history(place)
         standing = await _standing(reader, place)
-        unread = [
-            m for m in found if m["seq"] > standing["read_seq"] and m["from"] != reader.name
-        ]
+        unread = [m for m in found if m["seq"] > standing["read_seq"] and m["from"] != reader.name]
         demand(standing["unread"] == len(unread), reader.full, place, standing, len(unread))
         if found:
             seq = found[-1]["seq"]

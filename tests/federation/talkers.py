@@ -11,11 +11,13 @@ import random
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
+from tests.federation.people import eventually
 from tests.proxy import Proxy
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
@@ -47,6 +49,7 @@ class Wish:
     arguments: dict[str, Any]
     command: str
     answer: dict[str, Any] | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
     state: str = ""
     """The last one told, or the code of a refusal."""
 
@@ -169,8 +172,8 @@ class Person:
 
     async def settle(self) -> None:
         """Wait until everything wished for was answered."""
-        while any(wish.answer is None for wish in self.wishes):
-            await asyncio.sleep(0.05)
+        for wish in self.wishes:
+            await wish.answered.wait()
 
     async def learn_states(self) -> None:
         """Ask again about all messages whose fate was told while one was not connected."""
@@ -271,6 +274,7 @@ class Person:
 
     def _answered(self, wish: Wish, reply: dict[str, Any]) -> None:
         wish.answer = reply
+        wish.answered.set()
         if reply["status"] != "OK":
             wish.state = reply["code"]
             return
@@ -293,8 +297,7 @@ async def befriend(one: Person, other: Person, there: Proxy, back: Proxy) -> Non
     await one.ask("addrealm", name=other.home.name, address=address, port=there.port)
     await other.ask("addrealm", name=one.home.name, address=address, port=back.port)
     for person, realm in ((one, other.home.name), (other, one.home.name)):
-        while not await linked(person, realm):
-            await asyncio.sleep(0.05)
+        await eventually(partial(linked, person, realm))
 
 
 async def linked(person: Person, realm: str) -> bool:

@@ -15,11 +15,10 @@ from shared.protocol.errors import ChatError
 from ws_server.realm import Realm
 from ws_server.store import outbox
 from ws_server.store.outbox import Item
+from ws_server.store.realms import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
-MAX_ROWS = 512
-"""Rows that may be unconfirmed."""
 MAX_BYTES = 1 << 20
 """Bytes of rows that may be unconfirmed."""
 MAX_BATCH = 512 * 1024

@@ -42,10 +42,13 @@ class Write:
     so it must have no effect outside the transaction.
     """
 
-    __slots__ = ("change", "done", "error", "origin", "result")
+    __slots__ = ("chain", "change", "done", "error", "origin", "result")
 
-    def __init__(self, change: Callable[[Connection, int], Any]) -> None:
+    def __init__(
+        self, change: Callable[[Connection, int], Any], chain: messages.Chain | None = None
+    ) -> None:
         self.change = change
+        self.chain = chain
         self.done: Callable[[Any], None] | None = None
         self.origin: Any = None
         self.result: Any = None
@@ -196,7 +199,7 @@ class Journal:
                 log.error("the store refused a batch of %d entries: %s", len(batch), cause(error))
             for entry in batch:
                 entry.error = refusal
-                if type(entry) is Draft and entry.chain is not None:
+                if entry.chain is not None:
                     entry.chain.broken = True
             return False
         for conversation, seq in moved.values():

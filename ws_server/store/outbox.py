@@ -206,6 +206,7 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             o.number,
             o.kind,
             o.body,
+            o.conversation_id,
             c.number.label("group"),
             host.c.name.label("host"),
             m.id,
@@ -238,8 +239,24 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
         .order_by(o.number)
         .limit(limit)
     )
-    realm_name = tx.scalar(select(realms.c.name).where(realms.c.id == realm_id))
-    return [_item(row, realm_name or "") for row in rows]
+    realm_name = tx.scalar(select(realms.c.name).where(realms.c.id == realm_id)) or ""
+    return [
+        _placed(tx, row) if row.kind == POST and row.poster_id is None else _item(row, realm_name)
+        for row in rows
+    ]
+
+
+def _placed(tx: Connection, row: Any) -> Item:
+    """Return a post that has its place already, though the host has not confirmed the row."""
+    found = tx.execute(
+        select(messages.c.time, messages.c.text, users.c.name)
+        .join(users, users.c.id == messages.c.sender_id)
+        .where(messages.c.conversation_id == row.conversation_id, messages.c.id == row.body)
+        .order_by(messages.c.seq.desc())
+        .limit(1)
+    ).one()
+    content = _content(row.body, None, found.time, found.text)
+    return Item(row.number, POST, {"group": row.group, "from": found.name, **content})
 
 
 def _item(row: Any, realm_name: str) -> Item:
