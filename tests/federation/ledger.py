@@ -94,6 +94,28 @@ async def check_group(members: Sequence[Person], everybody: Sequence[Person], pl
     return len(truth)
 
 
+async def check_members(people: Sequence[Person], owner: Person, place: str) -> list[Person]:
+    """All members' realms know the same members, nobody else is in it; return who is."""
+
+    async def seen_by(person: Person) -> list[tuple[str, str]] | str:
+        reply = await person.say("members", group=person.address(place))
+        if reply["status"] != "OK":
+            return str(reply["code"])
+        return [(person.full_name(m["user"]), m["role"]) for m in reply["members"]]
+
+    truth = await seen_by(owner)
+    inside = []
+    for person in people:
+        if any(person.full == name for name, _ in truth):
+            inside.append(person)
+            wanted: object = truth
+        else:
+            wanted = "unknown_group"
+        found = await seen_by(person)
+        demand(found == wanted, place, "as seen by", person.full, found, "but is", wanted)
+    return inside
+
+
 def difference(wanted: Sequence[object], got: Sequence[object]) -> str:
     """Return what is missing, doubled or new, and where the order breaks first."""
     missing = [x for x in wanted if x not in set(got)]

@@ -156,6 +156,12 @@ class Person:
         assert reply["status"] == "OK", (self.full, command, reply)
         return reply
 
+    def pushed(self, place: str) -> list[tuple[int, str, str]]:
+        """Return what the present connection was pushed of a place: seq, id and sender."""
+        if self.connection is None:
+            return []
+        return self.connection.pushed.get(self.address(place), [])
+
     async def history(self, place: str) -> list[dict[str, Any]]:
         """Return all messages of a place, the oldest first; their seqs have no gap."""
         found: list[dict[str, Any]] = []
