@@ -89,9 +89,10 @@ class Person:
         self.connection: Connection | None = None
         self.before: list[Connection] = []
         self.online = asyncio.Event()
-        self.faults: list[str] = []
         self._token = ""
         self._labels: dict[str, Wish | asyncio.Future[dict[str, Any]]] = {}
+        self._early: dict[str, dict[str, Any]] = {}
+        """Replies that came before the sending of their command had ended."""
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._living: asyncio.Task[None] | None = None
         self._wanted: asyncio.Queue[Wish] = asyncio.Queue()
@@ -145,7 +146,7 @@ class Person:
             future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
             try:
                 label = await self.connection.client.send(command, **arguments)
-                self._labels[label] = future
+                self._expect(label, future)
                 return await future
             except GONE:
                 await asyncio.sleep(0.05)
@@ -178,8 +179,16 @@ class Person:
 
     async def settle(self) -> None:
         """Wait until everything wished for was answered."""
+        assert self._living is not None
         for wish in self.wishes:
-            await wish.answered.wait()
+            answered = asyncio.create_task(wish.answered.wait())
+            try:
+                await asyncio.wait([answered, self._living], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                answered.cancel()
+            if self._living.done():
+                # It never ends by itself.
+                raise RuntimeError(f"{self.full} has given up") from self._living.exception()
 
     async def learn_states(self) -> None:
         """Ask again about all messages whose fate was told while one was not connected."""
@@ -208,6 +217,7 @@ class Person:
             if isinstance(waiting, asyncio.Future) and not waiting.done():
                 waiting.set_exception(ConnectionResetError())
         self._labels.clear()
+        self._early.clear()
 
     async def _connect(self) -> None:
         client = await RawClient.open(self.home.url)
@@ -256,7 +266,12 @@ class Person:
         if wish.answer is None:
             await self._room.acquire()
             label = await client.send(wish.command, **wish.arguments)
-            self._labels[label] = wish
+            self._expect(label, wish)
+
+    def _expect(self, label: str, waiting: Wish | asyncio.Future[dict[str, Any]]) -> None:
+        self._labels[label] = waiting
+        if label in self._early:
+            self._take(self._early.pop(label))
 
     def _take(self, frame: dict[str, Any]) -> None:
         assert self.connection is not None
@@ -271,6 +286,8 @@ class Person:
                     wish.state = frame["state"]
         elif "event" not in frame:
             waiting = self._labels.pop(frame["id"], None)
+            if waiting is None:
+                self._early[frame["id"]] = frame
             if isinstance(waiting, asyncio.Future):
                 if not waiting.done():
                     waiting.set_result(frame)

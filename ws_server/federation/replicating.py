@@ -91,9 +91,10 @@ class Replicating:
                 found = [rows.relayed(row) for row in page]
             except BadValue as error:
                 raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with noise") from error
-            await self._write(found)
-            if found[-1].seq <= last:
+            if any(row.group != group.number for row in found) or found[-1].seq <= last:
                 raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
+            if (await self._write(found)).gap is not None:
+                raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with a gap")
             last = found[-1].seq
 
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
