@@ -54,7 +54,11 @@ def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
     if conversation.number is not None:
         group_name: str | None = conversation.name
         here = there = conversation.address(sender)
-        recipients = [user_id for user_id in conversation.members if user_id != sender]
+        recipients = [
+            user_id
+            for user_id in conversation.members
+            if user_id != sender and user_id not in draft.newcomers
+        ]
         realm.cache.put_group(conversation)
     else:
         group_name = None

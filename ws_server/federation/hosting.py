@@ -51,10 +51,13 @@ async def change_group(realm: Realm, change: Callable[[Connection, int], GroupCh
             told = hosting.tell(tx, made.group, made.change, now, [made.person.realm_id])
         return made, told, hosting.roster(tx, made.group, made.change)
 
-    made, told, roster = await realm.journal.write(run)
-    realm.cache.put_group(made.group)
-    if made.person is not None:
-        publication = group_changed(made.group, made.person.name, made.change, made.person.id)
-        realm.hub.publish(publication.event, publication.users)
-    realm.links.nudge(told)
+    def tell(done: tuple[GroupChange, frozenset[int], dict[str, Any]]) -> None:
+        made, told, _ = done
+        realm.cache.put_group(made.group)
+        if made.person is not None:
+            publication = group_changed(made.group, made.person.name, made.change, made.person.id)
+            realm.hub.publish(publication.event, publication.users)
+        realm.links.nudge(told)
+
+    made, _, roster = await realm.journal.write(run, tell)
     return Hosted(made.group, made.person, roster)

@@ -48,14 +48,15 @@ class Incoming:
         realm: Realm,
         known: KnownRealm,
         log_name: str,
-        confirm: Callable[[int, dict[int, str]], None],
+        confirm: Callable[[int, dict[int, str], str], None],
         give_up: Callable[[str], None],
     ) -> None:
         """Take nothing yet.
 
         Args:
             log_name: Which history of the other realm its numbers count.
-            confirm: Called with the last number that is durable, and what was refused.
+            confirm: Called with the last number that is durable, what was refused of the batch,
+                and what the next link is told of refusals, as JSON.
             give_up: Called when what came cannot be stored now; the link has to end.
         """
         self._realm = realm
@@ -123,20 +124,19 @@ class Incoming:
                 refused[last] = ErrorCode.TOO_LARGE
         await self._relay(relayed, refused)
 
-        def note(tx: Connection, now: int) -> None:
+        def note(tx: Connection, now: int) -> tuple[dict[int, str], str]:
             self._chain.check()
-            realms.change(tx, self._realm_id, received=last, received_log=self._log_name)
+            # What was posted before is decided by now.
+            codes = refused | {e.origin: str(e.error.code) for e in posted if e.error is not None}
+            return codes, realms.receive(tx, self._realm_id, self._log_name, last, codes)
 
         def noted(entry: Write) -> None:
             if entry.error is not None:
                 self._give_up(entry.error.message)
-                return
-            for before in posted:
-                if before.error is not None:
-                    refused[before.origin] = before.error.code
-            self._confirm(last, refused)
+            else:
+                self._confirm(last, *entry.result)
 
-        end = Write(note)
+        end = Write(note, self._chain)
         end.done = noted
         self._realm.journal.post(end)
 

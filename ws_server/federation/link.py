@@ -28,7 +28,7 @@ from ws_server.federation.outgoing import Outgoing
 from ws_server.net.session import Outlet
 from ws_server.realm import Realm
 from ws_server.store.outbox import Item
-from ws_server.store.realms import KnownRealm
+from ws_server.store.realms import MAX_ROWS, KnownRealm
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +41,18 @@ BROKEN = 4400
 class Owner(Protocol):
     """Whoever keeps the link: `peers.Peer`."""
 
-    def link_opened(self, link: Link, confirmed: int) -> None:
-        """The other side has everything up to `confirmed`; messages may flow."""
+    def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
+        """The other side has everything up to `confirmed`, or refused it; messages may flow."""
 
     def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
         """The other side has these for good, or refused them."""
 
-    def link_received(self, log_name: str, number: int) -> None:
-        """What the other side sent is durable here up to a number of a history of its."""
+    def link_received(self, log_name: str, number: int, refusals: str) -> None:
+        """What the other side sent is durable here up to a number of a history of its.
+
+        Args:
+            refusals: What of it was refused lately, as JSON.
+        """
 
     def link_ended(self, link: Link) -> None:
         """The link is gone."""
@@ -86,6 +90,7 @@ class Link:
             kind="open",
             log=self._realm.database.epoch,
             have={"log": self._known.received_log, "number": self._known.received},
+            refused=orjson.loads(self._known.refusals),
         )
 
     def receive(self, frame: bytes) -> None:
@@ -151,12 +156,17 @@ class Link:
         if not isinstance(have, dict):
             raise Overrun("open says what it has")
         number = _CLAIM.from_json(have.get("number"))
-        confirmed = number if have.get("log") == self._realm.database.epoch else 0
+        refused = body.get("refused", {})
+        if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
+            raise Overrun("open says what it refused")
+        if have.get("log") != self._realm.database.epoch:
+            number, refused = 0, {}
+        codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
         self._incoming = Incoming(
             self._realm, self._known, self._their_log, self._confirm, self._give_up
         )
-        self._owner.link_opened(self, confirmed)
-        self.outgoing.begin(confirmed)
+        self._owner.link_opened(self, number, codes)
+        self.outgoing.begin(number)
         self._fetching.begin(self._say, self._known.name)
 
     def _acked(self, body: dict[str, Any]) -> None:
@@ -169,9 +179,9 @@ class Link:
         codes = {sent[n]: _code(code) for n, code in refused.items() if n in sent}
         self._owner.link_confirmed(items, up_to, codes)
 
-    def _confirm(self, up_to: int, refused: dict[int, str]) -> None:
+    def _confirm(self, up_to: int, refused: dict[int, str], refusals: str) -> None:
         self._unstored.popleft()
-        self._owner.link_received(self._their_log, up_to)
+        self._owner.link_received(self._their_log, up_to, refusals)
         if not self._ended:
             self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
 
@@ -195,5 +205,6 @@ def _code(code: object) -> str:
 _CLAIM = Number(0, 2**52)
 """A number that leaves room for as many again, whatever the other side claims to have."""
 _CODE = re.compile("[a-z_]{1,32}")
+_NUMBER = re.compile("[1-9][0-9]{0,15}")
 Confirmed = Callable[[str, str | None, int], None]
 """Told how a message fared: its state, the code if it was refused, its seq if that is new."""

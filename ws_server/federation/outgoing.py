@@ -15,11 +15,10 @@ from shared.protocol.errors import ChatError
 from ws_server.realm import Realm
 from ws_server.store import outbox
 from ws_server.store.outbox import Item
+from ws_server.store.realms import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
-MAX_ROWS = 512
-"""Rows that may be unconfirmed."""
 MAX_BYTES = 1 << 20
 """Bytes of rows that may be unconfirmed."""
 MAX_BATCH = 512 * 1024
@@ -60,13 +59,17 @@ class Outgoing:
             self._reading.cancel()
 
     def offer(self, item: Item) -> None:
-        """Take a row that was just committed, or leave it in the outbox until there is room."""
-        if not self._live or self._is_full():
-            self._live = False
-            self._missed = True
-            self._read_on()
-        elif item.number > self._sent:
+        """Take a row that was just committed, or leave it in the outbox until there is room.
+
+        Rows of one commit may be told in another order than they are numbered; what is not the
+        next one is read from the outbox, so that none is passed over.
+        """
+        if item.number <= self._sent:
+            return
+        if self._live and item.number == self._sent + 1 and not self._is_full():
             self._take(item)
+        else:
+            self.nudge()
 
     def nudge(self) -> None:
         """Something that is only in the outbox was just committed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,10 +15,10 @@ from ws_server.federation.handshake import Seal
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.federation.link import BROKEN, Confirmed, Link
 from ws_server.net.session import Outlet, Session
-from ws_server.store import outbox
+from ws_server.store import outbox, waiting
 from ws_server.store.messages import Draft
-from ws_server.store.outbox import Item, Own
-from ws_server.store.realms import ACTIVE, KnownRealm
+from ws_server.store.outbox import Item
+from ws_server.store.realms import ACTIVE, MAX_ROWS, KnownRealm
 
 if TYPE_CHECKING:
     from ws_server.federation.peers import Peers
@@ -32,6 +31,8 @@ DOUBLE = 4401
 """Closes the one of two links between the same realms that is not kept."""
 SHUT = 4503
 """Closes the link of a realm that was blocked or removed, or whose key is trusted no more."""
+STORE_FAILED = 4402
+"""Closes a link of which something cannot be noted; it is dialled anew."""
 MAX_ECHOES = 10_000
 """Posts whose sender's session is remembered until the host has given them their place."""
 
@@ -79,6 +80,8 @@ class Peer:
         self.down.set()
         self._waiting: dict[str, Confirmed] = {}
         self._echoes: dict[str, Session | None] = {}
+        self._acked = 0
+        """The number up to which a link has confirmed, and people were told."""
         self.keeping: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
 
@@ -99,7 +102,10 @@ class Peer:
         if known.public_key == self.known.public_key:
             # How far it has got is known better here.
             known = replace(
-                known, received=self.known.received, received_log=self.known.received_log
+                known,
+                received=self.known.received,
+                received_log=self.known.received_log,
+                refusals=self.known.refusals,
             )
         elif self.link is not None:
             self.link.end(SHUT, "another key is trusted now")
@@ -190,12 +196,12 @@ class Peer:
 
     # What the link tells
 
-    def link_opened(self, link: Link, confirmed: int) -> None:
+    def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
         self.up = True
         self.opened.set()
         self.attempts, self.next_try = 0, None
         self.trouble, self.other_key = "", None
-        self._confirm_later(confirmed, {})
+        self._peers.start(self._confirm(confirmed, refused))
         log.info("link up", extra={"realm": self.known.name})
         self._tell_link("up")
 
@@ -212,14 +218,13 @@ class Peer:
                 self._peers.announce_delivery(item.own, None, told)
         self.count.refused += len(refused)
         self.count.sent += len(items) - len(refused)
-        # A refusal is told once it is kept, so that who then looks finds it.
-        held = [(item.own, refused[item.number]) for item in items if item.number in refused]
-        self._confirm_later(up_to, refused, [(own, code) for own, code in held if own is not None])
+        self._acked = up_to
+        self._peers.start(self._confirm(up_to, refused, items))
 
-    def link_received(self, log_name: str, number: int) -> None:
+    def link_received(self, log_name: str, number: int, refusals: str) -> None:
         before = self.known.received if self.known.received_log == log_name else 0
         self.count.received += max(0, number - before)
-        self.known = replace(self.known, received=number, received_log=log_name)
+        self.known = replace(self.known, received=number, received_log=log_name, refusals=refusals)
 
     def link_ended(self, link: Link) -> None:
         if link is not self.link:
@@ -234,24 +239,44 @@ class Peer:
         for message_id in list(self._waiting):
             self._tell(message_id, outbox.QUEUED)
 
-    def _confirm_later(
-        self, up_to: int, refused: dict[int, str], held: Sequence[tuple[Own, str]] = ()
-    ) -> None:
-        self._peers.start(self._confirm(up_to, refused, held))
-
     async def _confirm(
-        self, up_to: int, refused: dict[int, str], held: Sequence[tuple[Own, str]]
+        self, up_to: int, refused: dict[int, str], acked: list[Item] | None = None
     ) -> None:
-        def forget(tx: Connection, now: int) -> tuple[bool, int]:
-            moved = outbox.confirm(tx, self.known.id, up_to, refused)
-            return moved, outbox.counts(tx).get(self.known.id, 0)
+        """Forget what the other side has, and tell people what they were not told yet.
+
+        Args:
+            acked: What the link has just confirmed; None when one begins, and what the last one
+                did not hear any more has to be looked up.
+        """
+        realm_id, link = self.known.id, self.link
+
+        def forget(tx: Connection, now: int) -> tuple[bool, list[Item], int]:
+            items = acked
+            if items is None:
+                found = outbox.items(tx, realm_id, self._acked, MAX_ROWS)
+                items = [item for item in found if item.number <= up_to]
+            moved = outbox.confirm(tx, realm_id, up_to, refused)
+            return moved, items, waiting.counts(tx).get(realm_id, 0)
 
         try:
-            moved, self.queued = await self._realm.journal.write(forget)
+            moved, items, self.queued = await self._realm.journal.write(forget)
         except ChatError:
-            return  # it is confirmed again, at the latest by the next link
-        if moved and self.queued and self.link is not None:
-            self.link.end(BROKEN, "what waits has new numbers")
-        for own, code in held:
-            told = self._tell(own.id, outbox.REFUSED, code)
-            self._peers.announce_delivery(own, code, told)
+            # Messages are confirmed again by the next ack, refusals only by the next link.
+            if refused and link is not None:
+                link.end(STORE_FAILED, "what was refused cannot be noted now")
+            return
+        if moved:
+            if self.queued and self.link is not None:
+                self.link.end(BROKEN, "what waits has new numbers")
+            return
+        for item in items:
+            if item.own is None:
+                continue
+            code = refused.get(item.number)
+            # A refusal is told once it is kept, so that who then looks finds it.
+            if code is not None:
+                told = self._tell(item.own.id, outbox.REFUSED, code)
+                self._peers.announce_delivery(item.own, code, told)
+            elif acked is None and item.kind != outbox.POST:
+                told = self._tell(item.own.id, outbox.DELIVERED)
+                self._peers.announce_delivery(item.own, None, told)

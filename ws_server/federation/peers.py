@@ -20,7 +20,7 @@ from ws_server.federation.link import Confirmed, Link
 from ws_server.federation.peer import DOUBLE, SHUT, Peer
 from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
-from ws_server.store import outbox, realms
+from ws_server.store import outbox, realms, waiting
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import Item, Own
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
@@ -51,7 +51,7 @@ class Peers:
         """Learn which realms there are; until `open`, none is dialled."""
 
         def ask(tx: Connection) -> tuple[list[KnownRealm], dict[int, int]]:
-            return realms.everybody(tx), outbox.counts(tx)
+            return realms.everybody(tx), waiting.counts(tx)
 
         known, counts = await self.realm.database.read(ask)
         for one in known:
@@ -190,7 +190,7 @@ class Peers:
 
     async def _announce_link(self, peer: Peer, state: str) -> None:
         with suppress(ChatError):
-            concerned = await self.realm.database.read(outbox.concerned, peer.known.id)
+            concerned = await self.realm.database.read(waiting.concerned, peer.known.id)
             self.realm.hub.publish(RealmLink(peer.known.name, state), concerned)
 
     def announce_delivery(self, own: Own, code: str | None, told: bool) -> None:

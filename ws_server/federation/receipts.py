@@ -50,6 +50,6 @@ def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Wr
             for publication in outcome.publications:
                 realm.hub.publish(publication.event, publication.users)
 
-    write = Write(move)
+    write = Write(move, chain)
     write.done = moved
     return write

@@ -43,20 +43,24 @@ class Replicating:
         def change(tx: Connection, now: int) -> Changed | None:
             return replicas.enrol(tx, self._host, roster, own_key, now)
 
-        changed: Changed | None = await self._realm.journal.write(change)
-        if changed is None:
-            return
+        def tell(changed: Changed | None) -> None:
+            if changed is not None:
+                self._tell(changed, roster.change)
+
+        changed: Changed | None = await self._realm.journal.write(change, tell)
+        if changed is not None and changed.group.last_seq < roster.last_seq:
+            await self._fill(changed.group, roster.last_seq + 1)
+
+    def _tell(self, changed: Changed, change: str) -> None:
         group = changed.group
         self._realm.cache.put_group(group)
-        gone = roster.change if roster.change in ("left", "removed") else "removed"
+        gone = change if change in ("left", "removed") else "removed"
         for name, what in [
             *((name, "joined") for name in changed.joined),
             *((name, gone) for name in changed.gone),
         ]:
             event = GroupChanged(group.address(0), group.name, name, what)
             self._realm.hub.publish(event, changed.told)
-        if group.last_seq < roster.last_seq:
-            await self._fill(group, roster.last_seq + 1)
 
     async def take(self, relayed: Sequence[Relayed]) -> list[int]:
         """Store relayed messages, push the new ones, and return which are of unknown groups.
@@ -68,9 +72,6 @@ class Replicating:
         begun = 0
         while begun < len(relayed):
             taken = await self._write(relayed[begun:])
-            for draft in taken.drafts:
-                session = self._realm.links.by_id(self._host.id).echoed(draft)
-                announce(self._realm, draft, session)
             unknown += [begun + at for at in taken.unknown]
             begun += taken.stopped
             if taken.gap is not None:
@@ -78,7 +79,7 @@ class Replicating:
         return unknown
 
     async def _fill(self, group: Conversation, before: int) -> None:
-        """Fetch from the host what is missing of a group below a seq."""
+        """Fetch from the host what is missing of a group below a seq, and push it."""
         last = group.last_seq
         while last + 1 < before:
             answer = await self._realm.links.ask(
@@ -91,9 +92,10 @@ class Replicating:
                 found = [rows.relayed(row) for row in page]
             except BadValue as error:
                 raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with noise") from error
-            await self._write(found)
-            if found[-1].seq <= last:
+            if any(row.group != group.number for row in found) or found[-1].seq <= last:
                 raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
+            if (await self._write(found)).gap is not None:
+                raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with a gap")
             last = found[-1].seq
 
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
@@ -103,5 +105,11 @@ class Replicating:
         def store(tx: Connection, now: int) -> Taken:
             return replicas.take(tx, self._host, relayed, own_key, room, now)
 
-        taken: Taken = await self._realm.journal.write(store)
+        taken: Taken = await self._realm.journal.write(store, self._announce)
         return taken
+
+    def _announce(self, taken: Taken) -> None:
+        # What fills a gap too: the rows that would have brought it are no news afterwards.
+        for draft in taken.drafts:
+            session = self._realm.links.by_id(self._host.id).echoed(draft)
+            announce(self._realm, draft, session)

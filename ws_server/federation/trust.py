@@ -148,18 +148,18 @@ async def remove(peers: Peers, name: str) -> tuple[KnownRealm, int]:
         known = realms.existing(tx, name)
         if known.state == REMOVED:
             raise unknown_realm(name)
-        waiting = outbox.counts(tx).get(known.id, 0)
+        count = waiting.counts(tx).get(known.id, 0)
         items = outbox.items(tx, known.id, 0, MAX_TOLD)
         outbox.refuse_all(tx, known.id, ErrorCode.UNKNOWN_REALM)
-        return realms.change(tx, known.id, state=REMOVED), waiting, items
+        return realms.change(tx, known.id, state=REMOVED), count, items
 
-    known, waiting, items = await peers.realm.journal.write(change)
+    known, count, items = await peers.realm.journal.write(change)
     peer = peers.know(known)
     peer.queued = 0
     for item in items:
         if item.own is not None:
             peers.announce_delivery(item.own, ErrorCode.UNKNOWN_REALM, False)
-    return known, waiting
+    return known, count
 
 
 async def retrust(peers: Peers, name: str, wanted: str | None) -> tuple[KnownRealm, str]:

@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import suppress
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from shared.protocol.values import MAX_FRAME
 from ws_server.federation.reach import Unreachable, dial
@@ -59,7 +59,7 @@ class Dialled:
                 close_timeout=CLOSE_TIMEOUT,
                 user_agent_header=None,
             )
-        except (OSError, EOFError, ValueError, InvalidHandshake, InvalidURI) as error:
+        except (OSError, EOFError, ValueError, WebSocketException) as error:
             opened.close()
             raise Unreachable("no WebSocket") from error
         except BaseException:

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import Address, fold
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import outbox
+from ws_server.store import waiting
 from ws_server.store.pages import MESSAGE, NO_STATES, PAGE_BYTES, size_on_wire, to_message
 from ws_server.store.schema import messages
 from ws_server.store.standings import Standing, standings
@@ -55,7 +55,7 @@ def missed(tx: Connection, reader: int, have: dict[ConversationAddress, int]) ->
             break
         time = 0
         away = "@" in standing.address and standing.name is None
-        states = outbox.states(tx, (standing.conversation_id,)) if away else NO_STATES
+        states = waiting.states(tx, (standing.conversation_id,)) if away else NO_STATES
         rows = tx.execute(
             MESSAGE.where(_above(standing.conversation_id, after))
             .order_by(messages.c.seq)

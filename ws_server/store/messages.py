@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select, tuple_
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import conversations, fetches, files, outbox
+from ws_server.store import conversations, fetches, files, outbox, waiting
 from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
@@ -82,6 +82,8 @@ class Draft:
     seq: int = 0
     time: int = 0
     state: str = "stored"
+    newcomers: Collection[int] = ()
+    """Members who joined behind it, for whom it is history and no news."""
     sender_name: str = ""
     """The sender's address, if he need not be a member any more."""
     duplicate: bool = False
@@ -237,7 +239,7 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
     for sender, key, conversation_id, id, seq, time_, file_id in find_keys(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
-        state = outbox.state_of(tx, conversation, seq)
+        state = waiting.state_of(tx, conversation, seq)
         first[sender, key] = Draft(
             sender,
             Address(""),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,11 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import bulk
+from ws_server.store import files as file_store
 from ws_server.store.files import StoredFile
 from ws_server.store.schema import conversations, files, messages, outbox, posts, realms, users
-from ws_server.store.users import WITH_REALMS, address_of
 
 if TYPE_CHECKING:
-    from ws_server.store.conversations import Conversation
     from ws_server.store.messages import Draft
     from ws_server.store.realms import KnownRealm
 
@@ -215,6 +214,7 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             o.number,
             o.kind,
             o.body,
+            o.conversation_id,
             c.number.label("group"),
             host.c.name.label("host"),
             m.id,
@@ -253,8 +253,29 @@ def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
         .order_by(o.number)
         .limit(limit)
     )
-    realm_name = tx.scalar(select(realms.c.name).where(realms.c.id == realm_id))
-    return [_item(row, realm_name or "") for row in rows]
+    realm_name = tx.scalar(select(realms.c.name).where(realms.c.id == realm_id)) or ""
+    return [
+        _placed(tx, row) if row.kind == POST and row.poster_id is None else _item(row, realm_name)
+        for row in rows
+    ]
+
+
+def _placed(tx: Connection, row: Any) -> Item:
+    """Return a post that has its place already, though the host has not confirmed the row."""
+    found = tx.execute(
+        select(messages.c.time, messages.c.text, messages.c.file_id, users.c.name)
+        .join(users, users.c.id == messages.c.sender_id)
+        .where(messages.c.conversation_id == row.conversation_id, messages.c.id == row.body)
+        .order_by(messages.c.seq.desc())
+        .limit(1)
+    ).one()
+    file = file_store.get(tx, found.file_id) if found.file_id else None
+    body = {
+        "group": row.group,
+        "from": found.name,
+        **content(row.body, None, found.time, found.text, file),
+    }
+    return Item(row.number, POST, body)
 
 
 def _item(row: Any, realm_name: str) -> Item:
@@ -358,94 +379,3 @@ def _refuse(tx: Connection, which: ColumnElement[bool], code: str) -> None:
     refused = select(outbox.c.body).where(which, outbox.c.kind == POST)
     tx.execute(update(posts).where(posts.c.id.in_(refused)).values(refused=code))
     tx.execute(update(outbox).where(which, outbox.c.kind.in_((MESSAGE, POST))).values(refused=code))
-
-
-def counts(tx: Connection) -> dict[int, int]:
-    """Return how many rows wait for each realm, only counts above 0."""
-    rows = tx.execute(
-        select(outbox.c.realm_id, func.count())
-        .where(outbox.c.refused.is_(None))
-        .group_by(outbox.c.realm_id)
-    )
-    return {realm_id: count for realm_id, count in rows}  # noqa: C416 - rows are no pairs to mypy
-
-
-def states(tx: Connection, conversation_ids: Collection[int]) -> dict[tuple[int, int], str]:
-    """Return which messages of these conversations wait or were refused, by (conversation, seq)."""
-    if not conversation_ids:
-        return {}
-    rows = tx.execute(
-        select(outbox.c.conversation_id, outbox.c.seq, outbox.c.refused).where(
-            outbox.c.conversation_id.in_(conversation_ids), outbox.c.kind == MESSAGE
-        )
-    )
-    return {(id, seq): QUEUED if refused is None else REFUSED for id, seq, refused in rows}
-
-
-def state_of(tx: Connection, conversation: Conversation, seq: int) -> str:
-    """Return the state of a message in the eyes of its sender."""
-    if conversation.realm_id is not None:
-        return DELIVERED
-    if conversation.number is not None or not conversation.realms:
-        return STORED
-    return states(tx, (conversation.id,)).get((conversation.id, seq), DELIVERED)
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One message of a sender that waits."""
-
-    conversation: str
-    realm_id: int
-    message_id: str
-    since: int
-
-
-MAX_WAITING = 1_000
-"""Rows shown to one sender; more would not fit a frame."""
-
-
-def of_sender(tx: Connection, sender_id: int) -> list[Waiting]:
-    """Return the oldest of a sender's messages that wait."""
-    m, c, o, p = messages.c, conversations.c, outbox.c, posts.c
-    private_ones = (
-        select(address_of(), o.realm_id, m.id, o.since)
-        .select_from(
-            WITH_REALMS.join(conversations, users.c.id.in_((c.low_user, c.high_user)))
-            .join(outbox, and_(o.conversation_id == c.id, o.realm_id == users.c.realm_id))
-            .join(messages, and_(m.conversation_id == o.conversation_id, m.seq == o.seq))
-        )
-        .where(m.sender_id == sender_id, o.kind == MESSAGE, o.refused.is_(None))
-        .order_by(o.since, o.number)
-        .limit(MAX_WAITING)
-    )
-    in_groups = (
-        select(c.number, realms.c.name, o.realm_id, p.id, o.since)
-        .select_from(
-            posts.join(outbox, and_(o.kind == POST, o.body == p.id))
-            .join(conversations, c.id == p.conversation_id)
-            .join(realms, realms.c.id == c.realm_id)
-        )
-        .where(p.sender_id == sender_id, o.refused.is_(None))
-        .order_by(o.since, o.number)
-        .limit(MAX_WAITING)
-    )
-    found = [Waiting(*row) for row in tx.execute(private_ones)]
-    found += [Waiting(f"#{n}@{realm}", *row) for n, realm, *row in tx.execute(in_groups)]
-    return sorted(found, key=lambda waiting: waiting.since)[:MAX_WAITING]
-
-
-def concerned(tx: Connection, realm_id: int) -> list[int]:
-    """Return the admins, and those with messages waiting for a realm."""
-    o, m, p = outbox.c, messages.c, posts.c
-    here = and_(o.realm_id == realm_id, o.refused.is_(None))
-    writing = (
-        select(m.sender_id)
-        .join(outbox, and_(o.conversation_id == m.conversation_id, o.seq == m.seq))
-        .where(here, o.kind == MESSAGE)
-    )
-    posting = select(p.sender_id).join(outbox, o.body == p.id).where(here, o.kind == POST)
-    people = select(users.c.id).where(users.c.realm_id.is_(None))
-    return list(
-        tx.scalars(people.where(users.c.admin | users.c.id.in_(writing) | users.c.id.in_(posting)))
-    )

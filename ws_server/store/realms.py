@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -15,6 +16,8 @@ from ws_server.key import fingerprint
 from ws_server.store.schema import realms
 
 ACTIVE, PENDING, BLOCKED, REMOVED = "active", "pending", "blocked", "removed"
+MAX_ROWS = 512
+"""Rows for one realm that may be on their way and unconfirmed."""
 MAX_PENDING = 50
 """Realms that may wait for approval; then no further unknown one is noted."""
 MAX_MET = 1_000
@@ -37,6 +40,7 @@ class KnownRealm:
     state: str
     received: int
     received_log: str
+    refusals: str
     confirmed: int
 
     @property
@@ -56,6 +60,7 @@ _COLUMNS = (
     realms.c.state,
     realms.c.received,
     realms.c.received_log,
+    realms.c.refusals,
     realms.c.confirmed,
 )
 
@@ -89,7 +94,8 @@ def existing(tx: Connection, name: str) -> KnownRealm:
 
 def get(tx: Connection, realm_id: int) -> KnownRealm:
     """Return the realm with this id, which must exist."""
-    return KnownRealm(*tx.execute(select(*_COLUMNS).where(realms.c.id == realm_id)).one())
+    row: Sequence[Any] = tx.execute(select(*_COLUMNS).where(realms.c.id == realm_id)).one()
+    return KnownRealm(*row)
 
 
 def by_key(tx: Connection, public_key: bytes) -> KnownRealm | None:
@@ -171,6 +177,7 @@ def add(
             created=now,
             received=0,
             received_log="",
+            refusals="{}",
             confirmed=0,
         )
     )
@@ -276,6 +283,30 @@ def check_addable(name: str, named: KnownRealm | None, known: KnownRealm | None)
         )
     if known is not None and known.state == BLOCKED:
         raise forbidden(f"{known.name} is blocked here by an admin")
+
+
+def receive(tx: Connection, realm_id: int, log: str, number: int, refused: dict[int, str]) -> str:
+    """Note how far a realm's rows are durable here, and return the newest that were refused.
+
+    They are told again when the next link begins: the `ack` that told them may have been lost.
+
+    Args:
+        log: The history of the realm that the number counts.
+        refused: What was refused now, with the codes.
+
+    Returns:
+        As many as can be unconfirmed, as JSON.
+    """
+    r = realms.c
+    received_log, refusals = tx.execute(
+        select(r.received_log, r.refusals).where(r.id == realm_id)
+    ).one()
+    kept = orjson.loads(refusals) if received_log == log else {}
+    kept |= {str(refused_number): code for refused_number, code in refused.items()}
+    newest = sorted(kept, key=int)[-MAX_ROWS:]
+    text = orjson.dumps({n: kept[n] for n in newest}).decode()
+    change(tx, realm_id, received=number, received_log=log, refusals=text)
+    return text
 
 
 def change(tx: Connection, realm_id: int, **values: Any) -> KnownRealm:

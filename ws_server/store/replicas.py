@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
-from shared.protocol.values import Address
+from shared.protocol.values import Address, fold
 from ws_server.store import conversations, fetches, files, users
 from ws_server.store.conversations import Conversation
 from ws_server.store.fetches import Room
@@ -82,9 +82,12 @@ def person(tx: Connection, host: KnownRealm, who: Speaker, own_key: bytes, now: 
     """Return whom a host means; None for somebody of this realm who has no account."""
     if who.key == own_key:
         return users.find(tx, who.name)
+    return users.of_realm(tx, host.id, _name_at(who), now)
+
+
+def _name_at(who: Speaker) -> str:
     # Of a third realm: shown by the name the host uses, as a person known through it.
-    name = f"{who.name}@{who.realm}" if who.key else who.name
-    return users.of_realm(tx, host.id, name, now)
+    return f"{who.name}@{who.realm}" if who.key else who.name
 
 
 def enrol(
@@ -114,30 +117,25 @@ def enrol(
             .where(conversation_table.c.id == group_id)
             .values(version=roster.version, name=roster.name)
         )
-    wanted: dict[int, bool] = {}
-    for speaker, owner in roster.members:
-        user = person(tx, host, speaker, own_key, now)
-        if user is not None:
-            wanted[user.id] = owner
+    wanted = _people(tx, host, roster, own_key, now)
     gone = [user_id for user_id in before if user_id not in wanted]
     mine = members.c.conversation_id == group_id
-    tx.execute(delete(members).where(mine, members.c.user_id.in_(gone)))
-    for place, (user_id, owner) in enumerate(wanted.items()):
-        if user_id in before:
-            this = (mine, members.c.user_id == user_id)
-            tx.execute(update(members).where(*this).values(owner=owner, place=place))
-        else:
-            tx.execute(
-                insert(members).values(
-                    conversation_id=group_id,
-                    user_id=user_id,
-                    owner=owner,
-                    place=place,
-                    joined_seq=roster.last_seq,
-                    read_seq=roster.last_seq,
-                    received_seq=roster.last_seq,
-                )
-            )
+    this = and_(mine, members.c.user_id == bindparam("of"))
+    if gone:
+        tx.execute(delete(members).where(this), [{"of": user_id} for user_id in gone])
+    placed = [
+        {"of": user_id, "owner": owner, "place": place}
+        for place, (user_id, owner) in enumerate(wanted.items())
+    ]
+    if kept := [row for row in placed if row["of"] in before]:
+        tx.execute(update(members).where(this), kept)
+    seqs = dict.fromkeys(("joined_seq", "read_seq", "received_seq"), roster.last_seq)
+    if new := [row for row in placed if row["of"] not in before]:
+        rows = [
+            {"conversation_id": group_id, "user_id": of, **row, **seqs}
+            for of, row in ((row.pop("of"), row) for row in new)
+        ]
+        tx.execute(insert(members), rows)
     now_is = conversations.load(tx, id=group_id)
     assert now_is is not None
     joined = [user_id for user_id in wanted if user_id not in before]
@@ -150,6 +148,25 @@ def enrol(
         [before[user_id].name for user_id in gone],
         {*before, *wanted},
     )
+
+
+def _people(
+    tx: Connection, host: KnownRealm, roster: Roster, own_key: bytes, now: int
+) -> dict[int, bool]:
+    """Return whom a roster names, as `person` would, each with whether he owns the group."""
+    own = [s.name for s, _ in roster.members if s.key == own_key]
+    others = [_name_at(s) for s, _ in roster.members if s.key != own_key]
+    here = users.ids_of_realm(tx, None, own, now)
+    there = users.ids_of_realm(tx, host.id, others, now)
+    wanted: dict[int, bool] = {}
+    for speaker, owner in roster.members:
+        if speaker.key == own_key:
+            user_id = here.get(fold(speaker.name))
+        else:
+            user_id = there[fold(_name_at(speaker))]
+        if user_id is not None:
+            wanted[user_id] = owner
+    return wanted
 
 
 @dataclass(slots=True)
@@ -182,6 +199,8 @@ def take(
     groups: dict[int, Conversation | None] = {}
     moved: set[int] = set()
     people: dict[Speaker, User | None] = {}
+    joined: dict[int, dict[int, int]] = {}
+    posted = set(tx.scalars(select(posts.c.id).where(posts.c.id.in_([m.id for m in relayed]))))
     taken = Taken()
     for at, message in enumerate(relayed):
         if message.group not in groups:
@@ -196,8 +215,12 @@ def take(
         elif message.seq == group.last_seq + 1:
             if message.sender not in people:
                 people[message.sender] = person(tx, host, message.sender, own_key, now)
-            sender = people[message.sender]
-            taken.drafts.append(_store(tx, group, message, sender, host, room, now))
+            if group.id not in joined:
+                joined[group.id] = _joined_behind(tx, group)
+            own = message.id in posted
+            draft = _store(tx, group, message, people[message.sender], host, own, room, now)
+            draft.newcomers = [id for id, at in joined[group.id].items() if at >= message.seq]
+            taken.drafts.append(draft)
             group.last_seq = message.seq
             moved.add(message.group)
         taken.stopped = at + 1
@@ -212,23 +235,31 @@ def take(
     return taken
 
 
+def _joined_behind(tx: Connection, group: Conversation) -> dict[int, int]:
+    """Return the members who joined at a seq that is missing here, by user id."""
+    m = members.c
+    found = tx.execute(
+        select(m.user_id, m.joined_seq).where(
+            m.conversation_id == group.id, m.joined_seq > group.last_seq
+        )
+    )
+    return {user_id: seq for user_id, seq in found}  # noqa: C416 - rows are no pairs to mypy
+
+
 def _store(
     tx: Connection,
     group: Conversation,
     message: Relayed,
     sender: User | None,
     host: KnownRealm,
+    posted: bool,
     room: Room,
     now: int,
 ) -> Draft:
     if sender is None:
         # Somebody of this realm who is gone; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
-    posted = tx.execute(
-        select(posts.c.idempotency_key, posts.c.file_id).where(posts.c.id == message.id)
-    ).first()
-    key, file_id = posted or (None, None)
-    tx.execute(delete(posts).where(posts.c.id == message.id))
+    key, file_id = _take_post(tx, message.id, group, sender) if posted else (None, None)
     file, awaited = message.file, False
     if file_id is not None:
         file = files.get(tx, file_id)
@@ -260,3 +291,18 @@ def _store(
         sender_name=sender.name,
         state="delivered",
     )
+
+
+def _take_post(
+    tx: Connection, id: str, group: Conversation, sender: User
+) -> tuple[str | None, str | None]:
+    """Forget a post that has its place now, and return its idempotency key and its file's id.
+
+    Only if this very person posted it to this very group: a host may name any id.
+    """
+    this = and_(
+        posts.c.id == id, posts.c.conversation_id == group.id, posts.c.sender_id == sender.id
+    )
+    found = tx.execute(select(posts.c.idempotency_key, posts.c.file_id).where(this)).first()
+    tx.execute(delete(posts).where(this))
+    return (found.idempotency_key, found.file_id) if found else (None, None)

@@ -56,6 +56,8 @@ realms = Table(
     # The highest number of its outbox that is durable here, and of which history of its.
     Column("received", BigInteger, nullable=False),
     Column("received_log", String(64), nullable=False),
+    # Of its rows, the newest that were refused here: their numbers with the codes, as JSON.
+    Column("refusals", Text, nullable=False),
     # The highest number of the outbox here that it has confirmed.
     Column("confirmed", BigInteger, nullable=False),
 )

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import GroupAddress
-from ws_server.store import outbox, users
+from ws_server.store import users, waiting
 from ws_server.store.markers import numbers
 from ws_server.store.pages import MESSAGE, to_message
 from ws_server.store.schema import conversations, members, messages, realms
@@ -162,7 +162,7 @@ def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, 
     ids = list(addresses)
     for at in range(0, len(ids), 500):
         some = ids[at : at + 500]
-        states = outbox.states(tx, some)
+        states = waiting.states(tx, some)
         rows = tx.execute(
             MESSAGE.join(
                 conversations,

@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("received", sa.BigInteger(), nullable=False),
         sa.Column("received_log", sa.String(length=64), nullable=False),
+        sa.Column("refusals", sa.Text(), nullable=False),
         sa.Column("confirmed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_realms")),
         sa.UniqueConstraint("key", name=op.f("uq_realms_key")),
