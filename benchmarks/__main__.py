@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import resource
-import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from benchmarks.processes import Cores
 from benchmarks.results import Results, Run, as_line
 from benchmarks.servers import OURS, SERVERS
 from benchmarks.servers.server import Server
+from benchmarks.stopping import STOP
 from benchmarks.table import markdown
 from benchmarks.workloads import QUICK, WORKLOADS, Load
 
@@ -116,6 +116,7 @@ def compared(options: argparse.Namespace) -> Results:
     load = dataclasses.replace(load, **given)
     count = options.rounds or (1 if options.quick else ROUNDS)
     servers = chosen(options.servers)
+    STOP.listen()
     cores = Cores.found()
     if not cores.apart:
         note("There is one core only: servers and load generator share it, so mind the ratios.")
@@ -147,8 +148,6 @@ def main(words: Sequence[str] | None = None) -> int:
     if sys.platform != "linux":
         raise SystemExit("./chat bench runs on Linux only: it pins processes and reads /proc.")
     options.out.mkdir(parents=True, exist_ok=True)
-    # Both ways to be stopped end the server and remove its data.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         results = Results.read(options.out / RESULTS) if options.again else compared(options)
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.processes import Child, Cores
+from benchmarks.stopping import STOP
 from benchmarks.waiting import until
 from benchmarks.websocket import Connection
 
@@ -117,8 +118,12 @@ class Server(ABC):
         self, command: Sequence[str], environment: Mapping[str, str], port: int
     ) -> None:
         """Start a child on the server's core and return when it listens."""
-        child = Child(command, folder=self.folder, core=self.cores.server, environment=environment)
-        self.children.append(child)
+        # Between starting it and knowing of it, nothing may come.
+        with STOP.held():
+            child = Child(
+                command, folder=self.folder, core=self.cores.server, environment=environment
+            )
+            self.children.append(child)
         await until(lambda: listens(port) or not child.runs, START_LIMIT)
         if not listens(port):
             raise RuntimeError(f"{self.name} did not open its port: {child.last_words}")
@@ -133,8 +138,10 @@ class Server(ABC):
         await self.start()
 
     def discard(self) -> None:
-        self.end()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """End it and remove its data; a signal to stop us waits until that is done."""
+        with STOP.held():
+            self.end()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def free_port() -> int:
