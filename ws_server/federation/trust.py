@@ -15,7 +15,7 @@ from ws_server.federation.handshake import Hello, NotProven
 from ws_server.federation.introduce import Declined, Place, Proven, dial_realm
 from ws_server.federation.reach import Unreachable, read_address
 from ws_server.key import fingerprint
-from ws_server.store import outbox, realms
+from ws_server.store import outbox, realms, waiting
 from ws_server.store.outbox import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
