@@ -54,7 +54,6 @@ from shared.protocol.commands.history import (
     Sync,
     Synced,
 )
-from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, ProveLink
 from shared.protocol.commands.messages import Page, Sent
 from shared.protocol.commands.meta import Format, Help, HelpPage, Ping, Pong, SetFormat
 from shared.protocol.commands.private import Inbox, ListPc, PrivateChats, Send
@@ -263,34 +262,6 @@ class Methods:
     async def outbox(self) -> Outbox:
         """List one's messages that wait for other realms."""
         return await self.call(filled(ShowOutbox))
-
-    async def link(
-        self,
-        version: int,
-        name: str,
-        key: bytes,
-        nonce: bytes,
-        port: int,
-        scheme: str,
-        expects: bytes | None = None,
-    ) -> LinkOffered:
-        """Say which realm dials."""
-        return await self.call(
-            filled(
-                OpenLink,
-                version=version,
-                name=name,
-                key=key,
-                nonce=nonce,
-                port=port,
-                scheme=scheme,
-                expects=expects,
-            )
-        )
-
-    async def linkproof(self, signature: bytes) -> LinkOpened:
-        """Prove that the dialler holds the key that `link` named."""
-        return await self.call(filled(ProveLink, signature=signature))
 
     async def format(self, dialect: str) -> Format:
         """Pin replies and events of this connection to one dialect."""

@@ -68,8 +68,8 @@ async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
         return waiting.of_sender(tx, ctx.user.id)
 
     links = ctx.realm.links
-    waiting = await ctx.realm.database.read(ask)
-    peers = {realm_id: links.by_id(realm_id) for realm_id in {row.realm_id for row in waiting}}
+    rows = await ctx.realm.database.read(ask)
+    peers = {realm_id: links.by_id(realm_id) for realm_id in {row.realm_id for row in rows}}
     return Outbox(
         [
             Queued(
@@ -80,6 +80,6 @@ async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
                 attempts=peers[row.realm_id].attempts,
                 next_try=peers[row.realm_id].next_try,
             )
-            for row in waiting
+            for row in rows
         ]
     )

@@ -9,6 +9,7 @@ import re
 
 from shared.protocol.kinds import LOCAL_NAME, Base64, Number, Pattern
 from shared.protocol.spec import Access, Reply, Request, arg, command, record, result
+from shared.protocol.values import in_words
 
 KEY = Base64(size=32)
 SIGNATURE = Base64(size=64)
@@ -26,7 +27,7 @@ class LinkOffered(Reply):
     signature: str = result("over the transcript, base64")
 
     def sentence(self) -> str:
-        return f"This is {self.name}"
+        return f"This is {in_words(self.name)}"
 
 
 @record
