@@ -162,8 +162,9 @@ def _sqlite(url: str, is_new: bool) -> Iterator[Connection]:
     try:
         with engine.begin() as tx:
             yield tx
-            if is_new and tx.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
-                raise DatabaseRefused("The rows do not fit together")
+            broken = tx.exec_driver_sql("PRAGMA foreign_key_check").first() if is_new else None
+            if broken is not None:
+                raise DatabaseRefused(f"tables/{broken[0]}: a row refers to one that is not there")
         was_there = True
     finally:
         engine.dispose()
