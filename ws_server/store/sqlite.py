@@ -98,9 +98,14 @@ class SQLite:
 
 
 def _checked(change: Callable[[Connection], T], tx: Connection) -> T:
+    driver = _driver(tx)
+
+    def schema() -> Any:
+        return driver.execute("PRAGMA schema_version").fetchone()
+
+    before = schema()
     made = change(tx)
-    broken = _driver(tx).execute("PRAGMA foreign_key_check").fetchone()
-    if broken is not None:
+    if schema() != before and (broken := driver.execute("PRAGMA foreign_key_check").fetchone()):
         raise DatabaseRefused(f"The database is damaged: a row of {broken[0]} refers to nothing")
     return made
 
