@@ -42,6 +42,9 @@ from ws_server.store.schema import meta
 
 log = logging.getLogger(__name__)
 
+ELSEWHERE = "database-elsewhere"
+"""A file in the data folder of a realm whose database is named by --database, so that nobody begins
+a new one in the folder by leaving that out."""
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
 
@@ -87,7 +90,16 @@ def expect_realm(data: Path) -> None:
 
 
 def database_url(settings: Settings) -> str:
-    """Return the URL of the database."""
+    """Return the URL of the database.
+
+    Raises:
+        Refused: the realm was last opened with another one, which is not named now.
+    """
+    if not settings.database and (settings.data / ELSEWHERE).exists():
+        raise Refused(
+            f"The database of {settings.data.resolve()} is not in that folder. Name it as before, "
+            "with --database or CHAT_DATABASE"
+        )
     return settings.database or f"sqlite:///{settings.data / 'chat.db'}"
 
 
@@ -138,6 +150,8 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
     realm_key = await asyncio.to_thread(key.read_or_make, settings.data)
     database = await asyncio.to_thread(Database.open, database_url(settings))
     stack.callback(database.close)
+    if settings.database:
+        (settings.data / ELSEWHERE).touch(mode=0o600)
     journal = Journal(database)
     stack.push_async_callback(journal.close)
     passwords = Passwords()

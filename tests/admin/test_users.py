@@ -80,6 +80,10 @@ async def test_an_admin_is_made_and_unmade(real_server: RealServer) -> None:
 
 
 def test_what_breaks_the_rules_of_register_is_refused(tmp_path: Path) -> None:
+    assert "real name: must have 1" in refusal(
+        *("user", "add", "bob", "--real-name", "", "--country", "Peru"), data=tmp_path, input="x"
+    )
+
     def add(name: str, real_name: str, password: str) -> str:
         words = ("user", "add", name, "--real-name", real_name, "--country", "Peru")
         return refusal(*words, data=tmp_path, input=password)
@@ -149,3 +153,15 @@ def test_a_broken_key_is_refused_at_start(tmp_path: Path) -> None:
     done(*BOB, data=tmp_path, input="secret-bob")
     (tmp_path / "realm.key").write_text("no key")
     assert re.search(r"realm\.key holds no Ed25519 key", refusal("user", "list", data=tmp_path))
+
+
+def test_a_realm_whose_database_is_elsewhere_is_not_begun_anew_in_its_folder(
+    tmp_path: Path,
+) -> None:
+    """Without --database a new, empty realm once appeared, whose first account is the admin."""
+    elsewhere = f"sqlite:///{tmp_path / 'other.db'}"
+    data = tmp_path / "data"
+    done(*BOB, "--database", elsewhere, data=data, input="secret-bob")
+    assert "--database or CHAT_DATABASE" in refusal("user", "list", data=data)
+    assert "--database or CHAT_DATABASE" in refusal("backup", tmp_path / "x.tar", data=data)
+    assert "bob" in done("user", "list", "--database", elsewhere, data=data)

@@ -179,7 +179,8 @@ def remember(data: Path, now: int) -> None:
         try:
             part.write_text(f"{now}\n")
             owner = data.stat()
-            os.chown(part, owner.st_uid, owner.st_gid)
+            if owner.st_uid != os.geteuid():
+                os.chown(part, owner.st_uid, owner.st_gid)
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)

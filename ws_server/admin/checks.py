@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import hashlib
 import http.client
+import os
 import shutil
 import socket
 import ssl
@@ -278,6 +279,9 @@ async def permissions(case: Case) -> list[Finding]:
             shown = stat.filemode(path.stat().st_mode)
             text = f"{path} can be opened by other accounts ({shown})"
             found.append(Finding(level, text, f"chmod {mode} {path}"))
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            text = f"{path} cannot be read and written by this account"
+            found.append(Finding("fail", text, "Run this as the server's account, or chown it"))
     return found or [Finding("ok", "nobody but the owner can read the data")]
 
 

@@ -158,8 +158,11 @@ def group(old_id: str, body: object) -> OldGroup:
         raise BadValue("members must be a list of names")
     faults: list[str] = []
     found = _or_else(body, "nama", _GROUP_NAME, f"group {printable(old_id)}"[:128], faults)
-    history = body.get("message_history", [])
-    if not isinstance(history, list):
+    history = body.get("message_history")
+    if history is None:
+        faults.append("there is no message_history, so no message of it is taken")
+        history = []
+    elif not isinstance(history, list):
         faults.append("message_history must be a list, so no message of it is taken")
         history = []
     return OldGroup(found, members, history, faults)

@@ -113,6 +113,7 @@ async def _build(settings: Settings, data: Path, made: _Restore) -> None:
         await snapshot.create(app.database_url(settings), made.about.schema, made.fill)
         place(part, data)
         return
+    (part / app.ELSEWHERE).touch(mode=0o600)
     # The folder gets its name inside the transaction, so that there are both or none.
     try:
         await snapshot.create(
