@@ -81,8 +81,6 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
             raise AdminRefused(f"No server runs on {settings.data.resolve()}") from None
         if not command.begins:
             app.expect_realm(settings.data)
-        if command.begins and not app.holds_realm(settings.data):
-            say(f"Beginning a new realm in {settings.data.resolve()}")
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
             await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
