@@ -14,6 +14,7 @@ from shared.protocol.errors import ChatError
 from ws_server.federation.handshake import Seal
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.federation.link import Confirmed, Link
+from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Outlet, Session
 from ws_server.store import outbox
 from ws_server.store.messages import Draft
@@ -202,6 +203,7 @@ class Peer:
         self.attempts, self.next_try = 0, None
         self.trouble, self.other_key = "", None
         self._peers.start(self._confirm(confirmed, refused))
+        self._peers.start(Replicating(self._realm, self.known).catch_up())
         log.info("link up", extra={"realm": self.known.name})
         self._tell_link("up")
 
@@ -261,9 +263,9 @@ class Peer:
         try:
             items, self.queued = await self._realm.journal.write(forget)
         except ChatError:
-            # Messages are confirmed again by the next ack, refusals only by the next link.
-            if refused and link is not None:
-                link.end(STORE_FAILED, "what was refused cannot be noted now")
+            # The next link confirms it again.
+            if link is not None:
+                link.end(STORE_FAILED, "what was confirmed cannot be noted now")
             return
         for item in items:
             if item.own is None:

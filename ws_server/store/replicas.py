@@ -18,6 +18,7 @@ from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import members, messages, posts
+from ws_server.store.schema import users as user_table
 from ws_server.store.users import User
 
 
@@ -66,6 +67,40 @@ class Changed:
     gone: list[str] = field(default_factory=list)
     told: set[int] = field(default_factory=set)
     """Those to be told: the members before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a group is."""
+
+    group: int
+    version: int
+    last_seq: int
+
+
+def positions(tx: Connection, host_id: int) -> dict[int, Position]:
+    """Return how far the groups of a host are here that people of this realm are in, by number."""
+    c, m = conversation_table.c, members.c
+    inside = select(m.conversation_id).join(user_table, user_table.c.id == m.user_id)
+    rows = tx.execute(
+        select(c.number, c.version, c.last_seq)
+        .where(c.realm_id == host_id)
+        .where(c.id.in_(inside.where(user_table.c.realm_id.is_(None))))
+    )
+    return {number: Position(number, version, last) for number, version, last in rows}
+
+
+def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
+    """Take this realm's people out of a group, unless it has changed since it was looked at."""
+    group = find(tx, host, here.group)
+    if group is None or group.version != here.version:
+        return None
+    gone = [user_id for user_id, member in group.members.items() if member.realm_id is None]
+    this = and_(members.c.conversation_id == group.id, members.c.user_id.in_(gone))
+    tx.execute(delete(members).where(this))
+    now_is = conversations.load(tx, id=group.id)
+    assert now_is is not None
+    return Changed(now_is, [], [group.members[id].name for id in gone], set(group.members))
 
 
 def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:
