@@ -20,7 +20,7 @@ from ws_server.federation.link import Confirmed, Link
 from ws_server.federation.peer import DOUBLE, SHUT, Peer
 from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
-from ws_server.store import outbox, realms
+from ws_server.store import outbox, realms, waiting
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import Item, Own
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
@@ -190,7 +190,7 @@ class Peers:
 
     async def _announce_link(self, peer: Peer, state: str) -> None:
         with suppress(ChatError):
-            concerned = await self.realm.database.read(outbox.concerned, peer.known.id)
+            concerned = await self.realm.database.read(waiting.concerned, peer.known.id)
             self.realm.hub.publish(RealmLink(peer.known.name, state), concerned)
 
     def announce_delivery(self, own: Own, code: str | None, told: bool) -> None:

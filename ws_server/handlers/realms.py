@@ -19,8 +19,8 @@ from shared.protocol.values import fold
 from ws_server.context import Abroad, Context, handles
 from ws_server.federation import trust
 from ws_server.key import fingerprint
-from ws_server.store import outbox as outbox_store
 from ws_server.store import users
+from ws_server.store.waiting import Waiting, of_sender
 
 
 @handles(AddRealm)
@@ -65,8 +65,8 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
 
 @handles(ShowOutbox)
 async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
-    def ask(tx: Connection) -> list[outbox_store.Waiting]:
-        return outbox_store.of_sender(tx, ctx.user.id)
+    def ask(tx: Connection) -> list[Waiting]:
+        return of_sender(tx, ctx.user.id)
 
     links = ctx.realm.links
     waiting = await ctx.realm.database.read(ask)
