@@ -102,3 +102,48 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
 
 async def idle(client: RawClient) -> bool:
     return all(row["queued"] == 0 for row in (await client.ask("listrealm"))["realms"])
+
+
+async def test_members_follow_a_restored_host_that_gives_the_same_places_anew(
+    start: Start, enter: Enter, tmp_path: Path
+) -> None:
+    """What the host lost is lost for all; what is written from then on is seen by all."""
+    alpha, beta = await start("alpha"), await start("beta")
+    alice, bob = await enter(alpha, "alice"), await enter(beta, "bob")
+    await add(alice, "beta", beta)
+    await link_is(alice, "beta", "up")
+    group = (await alice.ask("creategroup", name="ours"))["group"]
+    await alice.ask("invitegroup", group=group, user="bob@beta")
+    for number in range(5):
+        await alice.ask("sendg", group=group, text=f"{number}")
+    there = f"{group}@alpha"
+
+    async def bob_has(*wanted: str) -> bool:
+        return await texts(bob, there) == list(wanted)
+
+    kept = [f"{number}" for number in range(5)]
+    await eventually(lambda: bob_has(*kept))
+    await back_up(alpha, tmp_path / "alpha.tar")
+    await enter(alpha, "carol")
+    await alice.ask("invitegroup", group=group, user="carol")
+    for number in range(8):
+        await alice.ask("sendg", group=group, text=f"lost {number}")
+    await eventually(lambda: bob_has(*kept, *(f"lost {number}" for number in range(8))))
+    await bob.ask("read", conversation=there, seq=13)
+
+    beta.kill()
+    await restore(alpha, tmp_path / "alpha.tar")
+    alice = await enter(alpha, "alice", register=False)
+    # As many as were lost, so that the host is not behind any more.
+    new = [f"new {number}" for number in range(8)]
+    for text in new:
+        await alice.ask("sendg", group=group, text=text)
+    beta.start()
+    bob = await enter(beta, "bob", register=False)
+    await eventually(lambda: bob_has(*kept, *new))
+    members = (await bob.ask("members", group=there))["members"]
+    assert [m["user"] for m in members] == ["alice@alpha", "bob"]
+    posted = await bob.ask("sendg", group=there, text="from bob")
+    assert posted["seq"] in (None, 14)
+    await eventually(lambda: bob_has(*kept, *new, "from bob"))
+    assert await texts(alice, group) == [*kept, *new, "from bob"]

@@ -69,7 +69,8 @@ class Link:
         self._owner = owner
         self._ended = False
         self._incoming: Incoming | None = None
-        self._their_log = ""
+        self.their_log = ""
+        """Which history the other side's numbers count."""
         self.asks = Asks(self._say, partial(answer, realm, known))
         self._unstored: deque[int] = deque()
         """The sizes of the batches that wait to be stored, in bytes."""
@@ -141,7 +142,7 @@ class Link:
         # What a newer version says besides is not for this one.
 
     def _open(self, body: dict[str, Any]) -> None:
-        self._their_log = IDENTIFIER.from_json(body.get("log"))
+        self.their_log = IDENTIFIER.from_json(body.get("log"))
         have = body.get("have")
         if not isinstance(have, dict):
             raise Overrun("open says what it has")
@@ -153,7 +154,7 @@ class Link:
             number, refused = 0, {}
         codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
         self._incoming = Incoming(
-            self._realm, self._known, self._their_log, self._confirm, self._give_up
+            self._realm, self._known, self.their_log, self._confirm, self._give_up
         )
         self._owner.link_opened(self, number, codes)
         self.outgoing.begin(number)
@@ -170,7 +171,7 @@ class Link:
 
     def _confirm(self, up_to: int, refused: dict[int, str], refusals: str) -> None:
         self._unstored.popleft()
-        self._owner.link_received(self._their_log, up_to, refusals)
+        self._owner.link_received(self.their_log, up_to, refusals)
         if not self._ended:
             self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
 

@@ -203,7 +203,8 @@ class Peer:
         self.attempts, self.next_try = 0, None
         self.trouble, self.other_key = "", None
         self._peers.start(self._confirm(confirmed, refused))
-        self._peers.start(Replicating(self._realm, self.known).catch_up())
+        renewed = link.their_log != self.known.received_log
+        self._peers.start(Replicating(self._realm, self.known).catch_up(renewed))
         log.info("link up", extra={"realm": self.known.name})
         self._tell_link("up")
 
@@ -258,7 +259,7 @@ class Peer:
                 found = outbox.items(tx, realm_id, self._acked, MAX_ROWS)
                 items = [item for item in found if item.number <= up_to]
             outbox.confirm(tx, realm_id, up_to, refused)
-            return items, outbox.counts(tx).get(realm_id, 0)
+            return items, outbox.count(tx, realm_id)
 
         try:
             items, self.queued = await self._realm.journal.write(forget)

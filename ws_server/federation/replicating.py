@@ -63,11 +63,14 @@ class Replicating:
             event = GroupChanged(group.address(0), group.name, name, what)
             self._realm.hub.publish(event, changed.told)
 
-    async def catch_up(self) -> None:
+    async def catch_up(self, renewed: bool) -> None:
         """Ask the host for all groups with members here, and fetch what is missing.
 
         Its outbox brings all that happens from now on. What a restored backup lacks it has
         confirmed long ago, and comes by this way alone.
+
+        Args:
+            renewed: The host counts a new history: it was restored, or has never been met.
         """
         try:
             known = await self._realm.database.read(replicas.positions, self._host.id)
@@ -81,6 +84,8 @@ class Replicating:
                 for there in page:
                     listed.add(there.group)
                     here = known.get(there.group)
+                    if here is not None and await self._went_back(here, there, renewed):
+                        here = None
                     if here is None or here.version < there.version:
                         told = await self._ask("roster", group=there.group)
                         await self.enrol(rows.roster(told.get("roster")))
@@ -93,6 +98,48 @@ class Replicating:
             log.warning("groups cannot be compared", extra={"why": str(error)})
         except ChatError as error:
             log.debug("groups were not compared", extra={"why": error.message})
+
+    async def _went_back(self, here: Position, there: Position, renewed: bool) -> bool:
+        """Follow a host that was restored from a backup; tell whether it was.
+
+        What it has lost it has lost for all, as it gives the same places to other messages now.
+        That it is behind shows that it was restored: what is known here was read before it was
+        asked, and it never goes back otherwise.
+        """
+        most = min(here.last_seq, there.last_seq)
+        behind = there.last_seq < here.last_seq or there.version < here.version
+        if not behind and (not renewed or await self._agree(here.group, most)):
+            return False
+        # The last seq up to which both have the same: a backup is a beginning of what was.
+        least = 0
+        while least < most:
+            middle = (least + most + 1) // 2
+            if await self._agree(here.group, middle):
+                least = middle
+            else:
+                most = middle - 1
+
+        def change(tx: Connection, now: int) -> None:
+            replicas.rewind(tx, self._host, here.group, least)
+
+        def forget(_: None) -> None:
+            self._realm.cache.drop_group(f"#{here.group}@{self._host.name}")
+
+        log.warning(
+            "a group's host was restored from a backup",
+            extra={"realm": self._host.name, "group": here.group, "back_to": least},
+        )
+        await self._realm.journal.write(change, forget)
+        return True
+
+    async def _agree(self, group: int, seq: int) -> bool:
+        """Tell whether the host has the same message at a place as this realm."""
+        if seq == 0:
+            return True
+        own = await self._realm.database.read(replicas.id_at, self._host.id, group, seq)
+        answer = await self._ask("history", group=group, after=seq - 1, limit=1)
+        page = answer.get("messages")
+        return isinstance(page, list) and len(page) == 1 and rows.relayed(page[0]).id == own
 
     async def _abandon(self, here: Position) -> None:
         """Nobody of this realm is in a group any more."""

@@ -345,6 +345,12 @@ def _refuse(tx: Connection, which: ColumnElement[bool], code: str) -> None:
     tx.execute(update(outbox).where(which, outbox.c.kind.in_((MESSAGE, POST))).values(refused=code))
 
 
+def count(tx: Connection, realm_id: int) -> int:
+    """Return how many rows wait for a realm."""
+    here = and_(outbox.c.realm_id == realm_id, outbox.c.refused.is_(None))
+    return tx.scalar(select(func.count()).where(here)) or 0
+
+
 def counts(tx: Connection) -> dict[int, int]:
     """Return how many rows wait for each realm, only counts above 0."""
     rows = tx.execute(

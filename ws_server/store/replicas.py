@@ -90,6 +90,32 @@ def positions(tx: Connection, host_id: int) -> dict[int, Position]:
     return {number: Position(number, version, last) for number, version, last in rows}
 
 
+def id_at(tx: Connection, host_id: int, number: int, seq: int) -> str | None:
+    """Return the id of a group's message."""
+    c = conversation_table.c
+    return tx.scalar(
+        select(messages.c.id)
+        .join(conversation_table, c.id == messages.c.conversation_id)
+        .where(c.realm_id == host_id, c.number == number, messages.c.seq == seq)
+    )
+
+
+def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
+    """Forget what a group has behind a seq, and who is in it counts as older than any news."""
+    group = find(tx, host, number)
+    if group is None:
+        return
+    mine = members.c.conversation_id == group.id
+    tx.execute(delete(messages).where(messages.c.conversation_id == group.id, messages.c.seq > seq))
+    tx.execute(
+        update(conversation_table)
+        .where(conversation_table.c.id == group.id)
+        .values(last_seq=min(group.last_seq, seq), version=0)
+    )
+    for mark in (members.c.joined_seq, members.c.read_seq, members.c.received_seq):
+        tx.execute(update(members).where(mine, mark > seq).values({mark: seq}))
+
+
 def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
     """Take this realm's people out of a group, unless it has changed since it was looked at."""
     group = find(tx, host, here.group)
