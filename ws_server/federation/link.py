@@ -71,6 +71,8 @@ class Link:
         self._incoming: Incoming | None = None
         self.their_log = ""
         """Which history the other side's numbers count."""
+        self.restored = False
+        """Whether the other side knows a later history of this realm than it has itself."""
         self.asks = Asks(self._say, partial(answer, realm, known))
         self._unstored: deque[int] = deque()
         """The sizes of the batches that wait to be stored, in bytes."""
@@ -151,6 +153,7 @@ class Link:
         if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
             raise Overrun("open says what it refused")
         if have.get("log") != self._realm.database.epoch:
+            self.restored = have.get("log") != ""
             number, refused = 0, {}
         codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
         self._incoming = Incoming(

@@ -204,7 +204,8 @@ class Peer:
         self.trouble, self.other_key = "", None
         self._peers.start(self._confirm(confirmed, refused))
         renewed = link.their_log != self.known.received_log
-        self._peers.start(Replicating(self._realm, self.known).catch_up(renewed))
+        replicating = Replicating(self._realm, self.known)
+        self._peers.start(replicating.catch_up(renewed=renewed, restored=link.restored))
         log.info("link up", extra={"realm": self.known.name})
         self._tell_link("up")
 

@@ -63,7 +63,7 @@ class Replicating:
             event = GroupChanged(group.address(0), group.name, name, what)
             self._realm.hub.publish(event, changed.told)
 
-    async def catch_up(self, renewed: bool) -> None:
+    async def catch_up(self, *, renewed: bool, restored: bool) -> None:
         """Ask the host for all groups with members here, and fetch what is missing.
 
         Its outbox brings all that happens from now on. What a restored backup lacks it has
@@ -71,9 +71,12 @@ class Replicating:
 
         Args:
             renewed: The host counts a new history: it was restored, or has never been met.
+            restored: This realm was, so there may be groups of which it knows nothing.
         """
         try:
             known = await self._realm.database.read(replicas.positions, self._host.id)
+            if not known and not restored:
+                return
             listed: set[int] = set()
             more = True
             while more:
