@@ -83,11 +83,20 @@ class Link:
         """Whether the other side has said `open`, so that messages can flow."""
         return self._incoming is not None
 
+    @property
+    def _log(self) -> str:
+        """Which history our numbers count: each realm has numbers of its own here.
+
+        So one that comes with a new key, and is another realm here, does not pass for having what
+        it got under the old one.
+        """
+        return f"{self._realm.database.epoch}.{self._known.id}"
+
     def begin(self) -> None:
         """Say which history our numbers count, and how far we have that of the other side."""
         self._say(
             kind="open",
-            log=self._realm.database.epoch,
+            log=self._log,
             have={"log": self._known.received_log, "number": self._known.received},
             refused=orjson.loads(self._known.refusals),
         )
@@ -152,7 +161,7 @@ class Link:
         refused = body.get("refused", {})
         if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
             raise Overrun("open says what it refused")
-        if have.get("log") != self._realm.database.epoch:
+        if have.get("log") != self._log:
             self.restored = have.get("log") != ""
             number, refused = 0, {}
         codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
