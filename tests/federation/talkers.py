@@ -142,10 +142,13 @@ class Person:
         """Send a command and return its reply, whatever it says; on a new connection if need be."""
         while True:
             await self.online.wait()
-            assert self.connection is not None
+            connection = self.connection
+            assert connection is not None
             future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
             try:
-                label = await self.connection.client.send(command, **arguments)
+                label = await connection.client.send(command, **arguments)
+                if self.connection is not connection:
+                    continue
                 self._expect(label, future)
                 return await future
             except GONE:
@@ -254,10 +257,11 @@ class Person:
         assert self.connection is not None
         client = self.connection.client
         with suppress(*GONE):
-            for wish in [wish for wish in self.wishes if wish.answer is None]:
-                await self._utter(client, wish)
+            unanswered = [wish for wish in self.wishes if wish.answer is None]
             while not self._wanted.empty():
                 self._wanted.get_nowait()
+            for wish in unanswered:
+                await self._utter(client, wish)
             self.online.set()
             while True:
                 await self._utter(client, await self._wanted.get())

@@ -59,6 +59,7 @@ async def test_a_message_refused_for_ever_is_told_and_stops_nothing(
     assert (await alice.ask("outbox"))["queued"] == []
     again = await alice.ask("send", to="dora@delta", text="poison", idempotency_key="poison")
     assert (again["state"], again["duplicate"]) == ("refused", True)
+    await there.close()
     server.kill()
     server.start()
     alice = await enter(server, "alice", register=False)
@@ -67,6 +68,7 @@ async def test_a_message_refused_for_ever_is_told_and_stops_nothing(
     await there.open("log-1", found[-1]["number"])
     await alice.send("send", to="dora@delta", text="after")
     assert [row["text"] for row in await rows_until(there, "after")] == ["after"]
+    await there.close()
 
 
 async def test_nobody_of_that_name_is_told_at_once_or_when_the_message_has_arrived(

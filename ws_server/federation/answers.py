@@ -116,6 +116,24 @@ async def history(question: Question) -> dict[str, Any]:
     return {"messages": page}
 
 
+@answers("groups")
+async def groups(question: Question) -> dict[str, Any]:
+    """Return how far groups hosted here are that people of the asking realm are in."""
+    after = SEQ.from_json(question.body.get("after"))
+    found = await question.realm.database.read(hosting.groups, question.asker.id, after)
+    return {"groups": found, "more": len(found) == hosting.MAX_LISTED}
+
+
+@answers("roster")
+async def roster(question: Question) -> dict[str, Any]:
+    """Return who is in a group hosted here that people of the asking realm are in."""
+    number = question.group.number
+    found = await question.realm.database.read(hosting.of_realm, question.asker.id, number)
+    if found is None:
+        raise conversations.unknown_group(question.group)
+    return {"roster": found}
+
+
 async def _told(
     question: Question, change: Callable[[Connection, int], GroupChange]
 ) -> dict[str, Any]:

@@ -71,7 +71,10 @@ class Link:
         self._owner = owner
         self._ended = False
         self._incoming: Incoming | None = None
-        self._their_log = ""
+        self.their_log = ""
+        """Which history the other side's numbers count."""
+        self.restored = False
+        """Whether the other side knows a later history of this realm than it has itself."""
         self._fetching = realm.contents.of(known.id)
         self._giving = Giving(realm, known.id, outlet, self._say)
         self.asks = Asks(self._say, partial(answer, realm, known))
@@ -84,11 +87,20 @@ class Link:
         """Whether the other side has said `open`, so that messages can flow."""
         return self._incoming is not None
 
+    @property
+    def _log(self) -> str:
+        """Which history our numbers count: each realm has numbers of its own here.
+
+        So one that comes with a new key, and is another realm here, does not pass for having what
+        it got under the old one.
+        """
+        return f"{self._realm.database.epoch}.{self._known.id}"
+
     def begin(self) -> None:
         """Say which history our numbers count, and how far we have that of the other side."""
         self._say(
             kind="open",
-            log=self._realm.database.epoch,
+            log=self._log,
             have={"log": self._known.received_log, "number": self._known.received},
             refused=orjson.loads(self._known.refusals),
         )
@@ -151,7 +163,7 @@ class Link:
         # What a newer version says besides is not for this one.
 
     def _open(self, body: dict[str, Any]) -> None:
-        self._their_log = IDENTIFIER.from_json(body.get("log"))
+        self.their_log = IDENTIFIER.from_json(body.get("log"))
         have = body.get("have")
         if not isinstance(have, dict):
             raise Overrun("open says what it has")
@@ -159,11 +171,12 @@ class Link:
         refused = body.get("refused", {})
         if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
             raise Overrun("open says what it refused")
-        if have.get("log") != self._realm.database.epoch:
+        if have.get("log") != self._log:
+            self.restored = have.get("log") != ""
             number, refused = 0, {}
         codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
         self._incoming = Incoming(
-            self._realm, self._known, self._their_log, self._confirm, self._give_up
+            self._realm, self._known, self.their_log, self._confirm, self._give_up
         )
         self._owner.link_opened(self, number, codes)
         self.outgoing.begin(number)
@@ -181,7 +194,7 @@ class Link:
 
     def _confirm(self, up_to: int, refused: dict[int, str], refusals: str) -> None:
         self._unstored.popleft()
-        self._owner.link_received(self._their_log, up_to, refusals)
+        self._owner.link_received(self.their_log, up_to, refusals)
         if not self._ended:
             self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
 

@@ -14,6 +14,7 @@ from shared.protocol.errors import ChatError
 from ws_server.federation.handshake import Seal
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.federation.link import BROKEN, Confirmed, Link
+from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Outlet, Session
 from ws_server.store import outbox, waiting
 from ws_server.store.messages import Draft
@@ -202,6 +203,9 @@ class Peer:
         self.attempts, self.next_try = 0, None
         self.trouble, self.other_key = "", None
         self._peers.start(self._confirm(confirmed, refused))
+        renewed = link.their_log != self.known.received_log
+        replicating = Replicating(self._realm, self.known)
+        self._peers.start(replicating.catch_up(renewed=renewed, restored=link.restored))
         log.info("link up", extra={"realm": self.known.name})
         self._tell_link("up")
 
@@ -256,14 +260,14 @@ class Peer:
                 found = outbox.items(tx, realm_id, self._acked, MAX_ROWS)
                 items = [item for item in found if item.number <= up_to]
             moved = outbox.confirm(tx, realm_id, up_to, refused)
-            return moved, items, waiting.counts(tx).get(realm_id, 0)
+            return moved, items, waiting.count(tx, realm_id)
 
         try:
             moved, items, self.queued = await self._realm.journal.write(forget)
         except ChatError:
-            # Messages are confirmed again by the next ack, refusals only by the next link.
-            if refused and link is not None:
-                link.end(STORE_FAILED, "what was refused cannot be noted now")
+            # The next link confirms it again.
+            if link is not None:
+                link.end(STORE_FAILED, "what was confirmed cannot be noted now")
             return
         if moved:
             if self.queued and self.link is not None:

@@ -10,8 +10,9 @@ from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
 from ws_server.federation.attachments import content
 from ws_server.store.conversations import MAX_MEMBERS
+from ws_server.store.hosting import MAX_LISTED
 from ws_server.store.messages import Chain, Draft
-from ws_server.store.replicas import Relayed, Roster, Speaker
+from ws_server.store.replicas import Position, Relayed, Roster, Speaker
 
 POSITIVE = Number(1)
 _PUBLIC_KEY = Base64(size=32)
@@ -118,6 +119,24 @@ def roster(value: object) -> Roster:
         members=[(speaker(member), fields(member).get("owner") is True) for member in members],
         change=str(row.get("change", ""))[:16],
     )
+
+
+def positions(value: object) -> list[Position]:
+    """Return how far groups are, as their host lists them.
+
+    Raises:
+        BadValue: it is malformed.
+    """
+    if not isinstance(value, list) or len(value) > MAX_LISTED:
+        raise BadValue("groups must be a list")
+    return [
+        Position(
+            POSITIVE.from_json(row.get("group")),
+            POSITIVE.from_json(row.get("version")),
+            SEQ.from_json(row.get("last_seq")),
+        )
+        for row in map(fields, value)
+    ]
 
 
 def key_text(public_key: bytes) -> str:

@@ -37,6 +37,11 @@ class Cache:
         if len(self._private) > MAX_PRIVATE:
             self._chats.pop(self._private.pop(next(iter(self._private))), None)
 
+    def drop_group(self, address: str) -> None:
+        """Forget a group, of which an older version counts again."""
+        if dropped := self._groups.pop(fold(address), None):
+            self._group_members -= len(dropped.members)
+
     def put_group(self, group: Conversation) -> None:
         """Keep a group, unless a newer copy is known."""
         address = fold(group.address(0))

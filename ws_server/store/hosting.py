@@ -15,6 +15,9 @@ from ws_server.store.pages import PAGE_BYTES
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import files, members, messages, realms, users
 
+MAX_LISTED = 1_000
+"""Groups in one answer."""
+
 
 def roster(tx: Connection, group: Conversation, change: str = "") -> dict[str, Any]:
     """Return what other realms are told of a group's members."""
@@ -57,14 +60,43 @@ def tell(
     return frozenset(concerned)
 
 
+def groups(tx: Connection, realm_id: int, after: int) -> list[dict[str, Any]]:
+    """Return how far groups with members of a realm are, MAX_LISTED at most, by their numbers.
+
+    Args:
+        after: Exclusive.
+    """
+    c, m = conversation_table.c, members.c
+    inside = select(m.conversation_id).join(users, users.c.id == m.user_id)
+    rows = tx.execute(
+        select(c.number, c.version, c.last_seq)
+        .where(c.realm_id.is_(None), c.number > after)
+        .where(c.id.in_(inside.where(users.c.realm_id == realm_id)))
+        .order_by(c.number)
+        .limit(MAX_LISTED)
+    )
+    return [{"group": n, "version": version, "last_seq": last} for n, version, last in rows]
+
+
+def of_realm(tx: Connection, realm_id: int, number: int) -> dict[str, Any] | None:
+    """Return who is in a group, for a realm with members in it; None if it has none."""
+    group = _group(tx, realm_id, number)
+    return None if group is None else roster(tx, group)
+
+
+def _group(tx: Connection, realm_id: int, number: int) -> Conversation | None:
+    c = conversation_table.c
+    group_id = tx.scalar(select(c.id).where(c.number == number, c.realm_id.is_(None)))
+    group = None if group_id is None else conversations.load(tx, id=group_id)
+    return group if group is not None and realm_id in group.realms else None
+
+
 def history(
     tx: Connection, realm_id: int, number: int, after: int, limit: int
 ) -> list[dict[str, Any]] | None:
     """Return a page of a group for a realm with members in it; None if it has none."""
-    c = conversation_table.c
-    group_id = tx.scalar(select(c.id).where(c.number == number, c.realm_id.is_(None)))
-    group = None if group_id is None else conversations.load(tx, id=group_id)
-    if group is None or realm_id not in group.realms:
+    group = _group(tx, realm_id, number)
+    if group is None:
         return None
     m = messages.c
     rows = tx.execute(

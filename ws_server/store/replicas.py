@@ -20,6 +20,7 @@ from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import members, messages, posts
+from ws_server.store.schema import users as user_table
 from ws_server.store.users import User
 
 
@@ -69,6 +70,66 @@ class Changed:
     gone: list[str] = field(default_factory=list)
     told: set[int] = field(default_factory=set)
     """Those to be told: the members before and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a group is."""
+
+    group: int
+    version: int
+    last_seq: int
+
+
+def positions(tx: Connection, host_id: int) -> dict[int, Position]:
+    """Return how far the groups of a host are here that people of this realm are in, by number."""
+    c, m = conversation_table.c, members.c
+    inside = select(m.conversation_id).join(user_table, user_table.c.id == m.user_id)
+    rows = tx.execute(
+        select(c.number, c.version, c.last_seq)
+        .where(c.realm_id == host_id)
+        .where(c.id.in_(inside.where(user_table.c.realm_id.is_(None))))
+    )
+    return {number: Position(number, version, last) for number, version, last in rows}
+
+
+def id_at(tx: Connection, host_id: int, number: int, seq: int) -> str | None:
+    """Return the id of a group's message."""
+    c = conversation_table.c
+    return tx.scalar(
+        select(messages.c.id)
+        .join(conversation_table, c.id == messages.c.conversation_id)
+        .where(c.realm_id == host_id, c.number == number, messages.c.seq == seq)
+    )
+
+
+def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
+    """Forget what a group has behind a seq, and who is in it counts as older than any news."""
+    group = find(tx, host, number)
+    if group is None:
+        return
+    mine = members.c.conversation_id == group.id
+    tx.execute(delete(messages).where(messages.c.conversation_id == group.id, messages.c.seq > seq))
+    tx.execute(
+        update(conversation_table)
+        .where(conversation_table.c.id == group.id)
+        .values(last_seq=min(group.last_seq, seq), version=0)
+    )
+    for mark in (members.c.joined_seq, members.c.read_seq, members.c.received_seq):
+        tx.execute(update(members).where(mine, mark > seq).values({mark: seq}))
+
+
+def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
+    """Take this realm's people out of a group, unless it has changed since it was looked at."""
+    group = find(tx, host, here.group)
+    if group is None or group.version != here.version:
+        return None
+    gone = [user_id for user_id, member in group.members.items() if member.realm_id is None]
+    this = and_(members.c.conversation_id == group.id, members.c.user_id.in_(gone))
+    tx.execute(delete(members).where(this))
+    now_is = conversations.load(tx, id=group.id)
+    assert now_is is not None
+    return Changed(now_is, [], [group.members[id].name for id in gone], set(group.members))
 
 
 def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:

@@ -13,6 +13,12 @@ from ws_server.store.schema import conversations, messages, outbox, posts, realm
 from ws_server.store.users import WITH_REALMS, address_of
 
 
+def count(tx: Connection, realm_id: int) -> int:
+    """Return how many rows wait for a realm."""
+    here = and_(outbox.c.realm_id == realm_id, outbox.c.refused.is_(None))
+    return tx.scalar(select(func.count()).where(here)) or 0
+
+
 def counts(tx: Connection) -> dict[int, int]:
     """Return how many rows wait for each realm, only counts above 0."""
     rows = tx.execute(
