@@ -32,6 +32,7 @@ from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
+from ws_server.store.outbox import MAX_WAITING
 from ws_server.store.realms import check_writable, unknown_realm
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Serving:
     """Unix seconds."""
 
 
+SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
+"""Those whose message waits if the other realm is away."""
 READING = frozenset((Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received))
 """Those that may also name realms which are blocked or were removed: what was written stays."""
 
@@ -97,7 +100,7 @@ class Realm:
 
         Raises:
             ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
-                is of a realm to which nothing may be sent.
+                is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
         """
         request = request.at_home(self.home)
         named = {getattr(request, name).realm for name in request.spec.addresses}
@@ -109,6 +112,11 @@ class Realm:
                     raise unknown_realm(realm)
                 if type(request) not in READING:
                     check_writable(peer.known)
+                if type(request) in SENDING and peer.queued >= MAX_WAITING:
+                    raise ChatError(
+                        ErrorCode.UNAVAILABLE,
+                        f"Too much waits for {peer.known.name} already; try again when it is back",
+                    )
                 if type(request) not in OVER_REALMS:
                     raise ChatError(
                         ErrorCode.REALM_UNREACHABLE,

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import combinations
 from pathlib import Path
@@ -191,10 +191,17 @@ class Chaos:
 
 
 @asynccontextmanager
-async def opened(folder: Path, seed: int) -> AsyncIterator[Chaos]:
-    """Start three realms below a folder, with their people; they end with the block."""
+async def opened(
+    folder: Path, seed: int, databases: Mapping[str, str] | None = None
+) -> AsyncIterator[Chaos]:
+    """Start three realms below a folder, with their people; they end with the block.
+
+    Args:
+        databases: The URLs of those realms that do not keep theirs in the folder.
+    """
+    elsewhere = {name: ("--database", url) for name, url in (databases or {}).items()}
     async with AsyncExitStack() as stack:
-        homes = [Home(folder / name, name) for name in REALMS]
+        homes = [Home(folder / name, name, *elsewhere.get(name, ())) for name in REALMS]
         ways = {}
         for home in homes:
             stack.callback(home.kill)

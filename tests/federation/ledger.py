@@ -60,7 +60,8 @@ async def check_private(one: Person, other: Person, place: str) -> int:
         for reader, found in ((one, mine), (other, theirs)):
             got = [m["text"] for m in found if reader.full_name(m["from"]) == sender.full]
             lost = [w.answer for w in sender.wishes if w.place == place and w.text not in got]
-            demand(got == wanted, difference(wanted, got), place, "from", sender.full, lost[:3])
+            who = f"from {sender.full} as read by {reader.full}"
+            demand(got == wanted, difference(wanted, got), place, who, lost[:3])
             if reader is sender:
                 states = {m["state"] for m in found if m["from"] == reader.name}
                 good = {"stored"} if one.home is other.home else {"delivered"}

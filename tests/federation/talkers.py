@@ -18,6 +18,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from tests.federation.people import eventually
+from tests.history import history
 from tests.proxy import Proxy
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
@@ -168,17 +169,7 @@ class Person:
 
     async def history(self, place: str) -> list[dict[str, Any]]:
         """Return all messages of a place, the oldest first; their seqs have no gap."""
-        found: list[dict[str, Any]] = []
-        more = True
-        while more:
-            page = await self.ask(
-                "history", conversation=self.address(place), after=len(found), limit=200
-            )
-            found += page["messages"]
-            more = page["more"]
-        seqs = [message["seq"] for message in found]
-        assert seqs == list(range(1, len(seqs) + 1)), (self.full, place, seqs)
-        return found
+        return await history(self.ask, self.address(place))
 
     async def settle(self) -> None:
         """Wait until everything wished for was answered."""

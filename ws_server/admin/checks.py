@@ -39,6 +39,8 @@ SLOW = 1.0
 """Seconds after which an answer is called slow."""
 LOOK = 3.0
 """Seconds that a look at much takes at most; what is left then is not looked at."""
+LIMIT_OF_REALMS = 14.0
+"""Seconds for rows to and from all other realms."""
 BLOBS = 20_000
 """Contents looked for, unless all are."""
 GIB = 2**30
@@ -333,6 +335,23 @@ async def blobs(case: Case) -> list[Finding]:
         return [Finding("ok", f"{looked:,} of {count:,} contents looked for, all {how}")]
     text = f"{len(wrong):,} of {looked:,} contents are missing or damaged, such as {wrong[0]}"
     return [Finding("fail", text, "Put them back from a backup of the data folder's blobs")]
+
+
+async def realms(case: Case) -> list[Finding]:
+    """Does each linked realm store what this one writes, and this one what it writes?"""
+    if not case.running:
+        return [Finding("ok", "links are tried while the server runs")]
+    lines: list[str] = []
+    try:
+        async with asyncio.timeout(LIMIT_OF_REALMS):
+            await control.call(case.data, "realm check", {}, lines.append)
+    except (TimeoutError, control.NoAnswer):
+        hint = "Look into the server's log; restart it"
+        return [Finding("fail", "the server does not say how its links are", hint)]
+    except AdminRefused as refusal:
+        return [Finding("fail", str(refusal))]
+    found = [Finding(level, text) for level, _, text in (line.partition(" ") for line in lines)]
+    return found or [Finding("ok", "no other realm is known")]
 
 
 def _look_for(case: Case, some: list[tuple[str, int]]) -> tuple[int, list[Path]]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from shared.protocol.errors import ChatError
+from shared.protocol.values import BadValue
 from ws_server.admin.commands import Argument, Given, Say, in_realm
 from ws_server.federation import trust
 from ws_server.federation.peer import Peer
+from ws_server.federation.probing import probe
 from ws_server.key import fingerprint
 from ws_server.realm import Realm
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
 
 NAME = Argument("name", "what the realm is called here")
+SKEW = 300.0
+"""Seconds that clocks may differ."""
 FINGERPRINT = Argument("fingerprint", "the key it must have now", required=False)
 
 
@@ -36,6 +43,40 @@ def line(peer: Peer) -> str:
     if peer.queued:
         parts.append(f"{peer.queued} queued")
     return f"{known.name}: {', '.join(parts)}, {fingerprint(known.public_key)}"
+
+
+@in_realm("realm check", running=True)
+async def check(realm: Realm, given: Given, say: Say) -> None:
+    """Have each realm store a row of this one, and this one a row of each; says how that went."""
+    for told in await asyncio.gather(*(_checked(realm, peer) for peer in realm.links.listed())):
+        say(told)
+
+
+async def _checked(realm: Realm, peer: Peer) -> str:
+    """Return a level as the doctor has them, the realm's name, and what was found."""
+    known = peer.known
+    if peer.state == "key changed":
+        return (
+            f"fail {known.name}: another key answers at its address; ask its operator, and see "
+            f"realm retrust {known.name}"
+        )
+    if known.state == PENDING:
+        return f"warn {known.name}: waits for realm approve {known.name}, or realm block"
+    if known.state != ACTIVE:
+        return f"ok {known.name}: {known.state}"
+    if not peer.up:
+        why = f" ({peer.trouble})" if peer.trouble else ""
+        return f"warn {known.name}: no link{why}, {peer.queued} messages wait"
+    try:
+        trip = await probe(realm, peer)
+    except (ChatError, BadValue) as error:
+        return f"fail {known.name}: the link is up, but {error}"
+    if abs(trip.ahead) > SKEW:
+        return f"warn {known.name}: its clock differs from this one's by {abs(trip.ahead):.0f} s"
+    return (
+        f"ok {known.name}: stored there after {trip.there * 1000:.0f} ms, "
+        f"here after {trip.back * 1000:.0f} ms"
+    )
 
 
 @in_realm("realm approve", NAME)

@@ -5,6 +5,7 @@ A question is of one of the asking realm's own people (`by`), never of anybody e
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, GroupAddress
-from ws_server.federation import rows
+from ws_server.federation import probing, rows
 from ws_server.federation.hosting import GroupChange, change_group
 from ws_server.store import conversations, hosting, realms, users
 from ws_server.store.realms import KnownRealm
@@ -86,9 +87,10 @@ async def answer(
     """Answer one question.
 
     Raises:
-        ChatError: no, and why.
+        ChatError: no, and why; RATE_LIMITED, it asks too much.
         BadValue: it is malformed.
     """
+    realm.limits.question(asker.id)
     answerer = ANSWERS.get(what)
     if answerer is None:
         raise ChatError(ErrorCode.BAD_COMMAND, f"{what[:32]} is not understood here")
@@ -132,6 +134,15 @@ async def roster(question: Question) -> dict[str, Any]:
     if found is None:
         raise conversations.unknown_group(question.group)
     return {"roster": found}
+
+
+@answers("probe")
+async def probe(question: Question) -> dict[str, Any]:
+    """Write a row that the asking realm has to store, and tell the time here."""
+    token = KEY.from_json(question.body.get("token"))
+    peer = question.realm.links.by_id(question.asker.id)
+    await probing.write(question.realm, peer, token)
+    return {"time": time.time_ns() // 1_000_000}
 
 
 async def _told(

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.values import BadValue, fold
-from ws_server.federation import attachments, receipts, rows
+from ws_server.federation import attachments, probing, receipts, rows
 from ws_server.federation.attachments import TooLarge
 from ws_server.federation.replicating import Replicating
 from ws_server.publications import announce
@@ -70,8 +70,8 @@ class Incoming:
         self._chain = Chain()
         self._task = asyncio.create_task(self._run())
 
-    def take(self, items: Any) -> None:
-        """Take one batch.
+    def take(self, items: Any) -> int:
+        """Take one batch and return how many rows it has.
 
         Raises:
             Overrun: it is none, or too many wait.
@@ -82,6 +82,7 @@ class Incoming:
             self._batches.put_nowait(items)
         except asyncio.QueueFull:
             raise Overrun("too many batches wait") from None
+        return len(items)
 
     def close(self) -> None:
         """Take no more; what was posted is written all the same."""
@@ -167,11 +168,13 @@ class Incoming:
             BadValue: it is nothing that could ever be taken.
             TooLarge: its file is larger than this realm takes.
         """
-        sender = self._senders[fold(LOCAL_NAME.from_json(row.get("from")))]
         entry: Draft | Write
-        if kind == outbox.RECEIPT:
-            entry = receipts.taken(self._realm, sender, row, self._chain)
+        if kind == outbox.PROBE:
+            entry = probing.taken(self._realm, self._realm_id, row, self._chain)
+        elif kind == outbox.RECEIPT:
+            entry = receipts.taken(self._realm, self._sender(row), row, self._chain)
         else:
+            sender = self._sender(row)
             if kind == outbox.MESSAGE:
                 entry = rows.private(row, sender, self._chain)
             elif kind == outbox.POST:
@@ -185,6 +188,9 @@ class Incoming:
         entry.origin = number
         self._realm.journal.post(entry)
         return entry
+
+    def _sender(self, row: Mapping[str, Any]) -> int:
+        return self._senders[fold(LOCAL_NAME.from_json(row.get("from")))]
 
     def _done(self, draft: Draft) -> None:
         if draft.error is None and not draft.duplicate:

@@ -7,6 +7,7 @@ docs/federation.md describes them for other implementations.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections import deque
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from shared.protocol.errors import ErrorCode
+from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
 from ws_server.federation.answers import answer
@@ -27,13 +28,15 @@ from ws_server.federation.incoming import Incoming, Overrun
 from ws_server.federation.outgoing import Outgoing
 from ws_server.net.session import Outlet
 from ws_server.realm import Realm
-from ws_server.store.outbox import Item
+from ws_server.store.items import Item
 from ws_server.store.realms import MAX_ROWS, KnownRealm
 
 log = logging.getLogger(__name__)
 
 MAX_UNSTORED = 4 * 2**20
 """Bytes of batches that may wait to be stored; who keeps to the window sends a third of it."""
+MAX_PAUSE = 5.0
+"""Seconds that a link is not read at most; its pings have to be answered in time."""
 BROKEN = 4400
 """Closes a link whose other side broke the protocol; it is dialled anew like any other."""
 
@@ -149,7 +152,7 @@ class Link:
             self._unstored.append(size)
             if sum(self._unstored) > MAX_UNSTORED:
                 raise Overrun("more is sent than the window allows")
-            self._incoming.take(body.get("items"))
+            self._slow_down(self._incoming.take(body.get("items")), size)
         elif kind == "ack":
             self._acked(body)
         elif kind == WANT:
@@ -161,6 +164,19 @@ class Link:
         elif kind == "answer":
             self.asks.answered(body)
         # What a newer version says besides is not for this one.
+
+    def _slow_down(self, rows: int, size: int) -> None:
+        """Read no further for a while if this realm sends more than its share."""
+        try:
+            self._realm.limits.rows(self._known.id, rows, size)
+        except ChatError as error:
+            self._outlet.pause_reading()
+            wait = min(error.retry_after or 0, MAX_PAUSE)
+            asyncio.get_running_loop().call_later(wait, self._read_again)
+
+    def _read_again(self) -> None:
+        if not self._ended:
+            self._outlet.resume_reading()
 
     def _open(self, body: dict[str, Any]) -> None:
         self.their_log = IDENTIFIER.from_json(body.get("log"))

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 from shared.protocol.errors import ChatError
 from ws_server.realm import Realm
-from ws_server.store import outbox
-from ws_server.store.outbox import Item
+from ws_server.store import items
+from ws_server.store.items import Item
 from ws_server.store.realms import MAX_ROWS
 
 log = logging.getLogger(__name__)
@@ -126,14 +126,14 @@ class Outgoing:
             while not self._is_full():
                 self._missed = False
                 room = MAX_ROWS - len(self._unconfirmed)
-                items: Sequence[Item] = await self._realm.database.read(
-                    outbox.items, self._realm_id, self._sent, room
+                found: Sequence[Item] = await self._realm.database.read(
+                    items.read, self._realm_id, self._sent, room
                 )
-                for item in items:
+                for item in found:
                     if self._is_full():
                         return
                     self._take(item)
-                if len(items) < room and not self._missed:
+                if len(found) < room and not self._missed:
                     self._live = True
                     return
         except ChatError as error:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from shared.protocol.commands.messages import Delivery
-from shared.protocol.errors import ChatError
+from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.federation.handshake import Seal
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.federation.link import BROKEN, Confirmed, Link
 from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Outlet, Session
 from ws_server.store import outbox, waiting
+from ws_server.store.items import Item
+from ws_server.store.items import read as read_items
 from ws_server.store.messages import Draft
-from ws_server.store.outbox import Item
+from ws_server.store.outbox import Cleared
 from ws_server.store.realms import ACTIVE, MAX_ROWS, KnownRealm
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ DOUBLE = 4401
 SHUT = 4503
 """Closes the link of a realm that was blocked or removed, or whose key is trusted no more."""
 STORE_FAILED = 4402
-"""Closes a link of which something cannot be noted; it is dialled anew."""
+"""Closes a link of which something cannot be, or was not noted; it is dialled anew."""
 MAX_ECHOES = 10_000
 """Posts whose sender's session is remembered until the host has given them their place."""
 
@@ -81,8 +83,11 @@ class Peer:
         self.down.set()
         self._waiting: dict[str, Confirmed] = {}
         self._echoes: dict[str, Session | None] = {}
+        self._probes: dict[str, asyncio.Future[None]] = {}
         self._acked = 0
         """The number up to which a link has confirmed, and people were told."""
+        self._overfull = False
+        """Something for it was not even noted; the next link finds it by comparing groups."""
         self.keeping: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
 
@@ -136,6 +141,23 @@ class Peer:
         if told is not None:
             told(state, code, seq)
         return told is not None
+
+    def expect_probe(self, token: str) -> asyncio.Future[None]:
+        """Return what is done once the row with this token was stored, here or there."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._probes[token] = future
+        future.add_done_callback(lambda _: self._probes.pop(token, None))
+        return future
+
+    def probed(self, token: str, refused: str | None) -> None:
+        """A row was stored, or refused."""
+        future = self._probes.get(token)
+        if future is None or future.done():
+            return
+        if refused is None:
+            future.set_result(None)
+        else:
+            future.set_exception(ChatError(ErrorCode.REALM_REFUSED, f"it answers {refused}"))
 
     def expect_echo(self, message_id: str, session: Session | None) -> None:
         """Remember who posted a message to a group that this realm hosts."""
@@ -216,6 +238,8 @@ class Peer:
 
     def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
         for item in items:
+            if item.kind == outbox.PROBE:
+                self.probed(item.body["token"], refused.get(item.number))
             # A post is delivered when its echo brings its place.
             if item.own is not None and item.number not in refused and item.kind != outbox.POST:
                 told = self._tell(item.own.id, outbox.DELIVERED)
@@ -254,25 +278,29 @@ class Peer:
         """
         realm_id, link = self.known.id, self.link
 
-        def forget(tx: Connection, now: int) -> tuple[bool, list[Item], int]:
+        def forget(tx: Connection, now: int) -> tuple[Cleared, list[Item], int]:
             items = acked
             if items is None:
-                found = outbox.items(tx, realm_id, self._acked, MAX_ROWS)
+                found = read_items(tx, realm_id, self._acked, MAX_ROWS)
                 items = [item for item in found if item.number <= up_to]
-            moved = outbox.confirm(tx, realm_id, up_to, refused)
-            return moved, items, waiting.count(tx, realm_id)
+            cleared = outbox.confirm(tx, realm_id, up_to, refused)
+            return cleared, items, waiting.count(tx, realm_id)
 
         try:
-            moved, items, self.queued = await self._realm.journal.write(forget)
+            cleared, items, self.queued = await self._realm.journal.write(forget)
         except ChatError:
             # The next link confirms it again.
             if link is not None:
                 link.end(STORE_FAILED, "what was confirmed cannot be noted now")
             return
-        if moved:
+        self._overfull = self._overfull or cleared.overfull
+        if cleared.moved:
             if self.queued and self.link is not None:
                 self.link.end(BROKEN, "what waits has new numbers")
             return
+        if self._overfull and not self.queued and self.link is not None:
+            self._overfull = False
+            self.link.end(STORE_FAILED, "groups have to be compared anew")
         for item in items:
             if item.own is None:
                 continue

@@ -20,9 +20,9 @@ from ws_server.federation.link import Confirmed, Link
 from ws_server.federation.peer import DOUBLE, SHUT, Peer
 from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
-from ws_server.store import outbox, realms, waiting
+from ws_server.store import items, outbox, realms, waiting
+from ws_server.store.items import Item, Own
 from ws_server.store.messages import Draft
-from ws_server.store.outbox import Item, Own
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
 
 MAX_DIALS = 32
@@ -145,11 +145,11 @@ class Peers:
         for realm_id, number in draft.outgoing:
             peer = self._peers[realm_id]
             if conversation.number is None:
-                item = outbox.private(draft, realm_id, number)
+                item = items.private(draft, realm_id, number)
             elif conversation.realm_id is None:
                 item = self._relayed(draft, number)
             else:
-                item = outbox.post(draft, number)
+                item = items.post(draft, number)
                 peer.expect_echo(draft.id, session)
             if told is not None and draft.state == outbox.QUEUED:
                 if peer.up:
@@ -164,7 +164,7 @@ class Peers:
         assert group is not None
         sender = group.members[draft.sender]
         home = None if sender.realm_id is None else self._peers[sender.realm_id].known
-        return outbox.relayed(draft, number, home)
+        return items.relayed(draft, number, home)
 
     def nudge(self, realm_ids: Collection[int]) -> None:
         """Something else than a message was put into the outbox for these realms."""

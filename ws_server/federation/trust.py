@@ -15,8 +15,8 @@ from ws_server.federation.handshake import Hello, NotProven
 from ws_server.federation.introduce import Declined, Place, Proven, dial_realm
 from ws_server.federation.reach import Unreachable, read_address
 from ws_server.key import fingerprint
-from ws_server.store import outbox, realms, waiting
-from ws_server.store.outbox import Item
+from ws_server.store import items, outbox, realms, waiting
+from ws_server.store.items import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
 if TYPE_CHECKING:
@@ -149,14 +149,14 @@ async def remove(peers: Peers, name: str) -> tuple[KnownRealm, int]:
         if known.state == REMOVED:
             raise unknown_realm(name)
         count = waiting.counts(tx).get(known.id, 0)
-        items = outbox.items(tx, known.id, 0, MAX_TOLD)
+        told = items.read(tx, known.id, 0, MAX_TOLD)
         outbox.refuse_all(tx, known.id, ErrorCode.UNKNOWN_REALM)
-        return realms.change(tx, known.id, state=REMOVED), count, items
+        return realms.change(tx, known.id, state=REMOVED), count, told
 
-    known, count, items = await peers.realm.journal.write(change)
+    known, count, told = await peers.realm.journal.write(change)
     peer = peers.know(known)
     peer.queued = 0
-    for item in items:
+    for item in told:
         if item.own is not None:
             peers.announce_delivery(item.own, ErrorCode.UNKNOWN_REALM, False)
     return known, count

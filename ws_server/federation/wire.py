@@ -35,6 +35,8 @@ class Dialled:
         self._ready = asyncio.Event()
         self._roomy = asyncio.Event()
         self._roomy.set()
+        self._reading = asyncio.Event()
+        self._reading.set()
         self._writing = asyncio.create_task(self._write_out())
         self._closing: asyncio.Task[None] | None = None
 
@@ -84,12 +86,14 @@ class Dialled:
             Unreachable: the connection has ended, or a frame is none.
         """
         try:
+            await self._reading.wait()
             frame = await self._connection.recv(decode=False)
         except ConnectionClosed as error:
             raise Unreachable("the connection ended") from error
         return bytes(frame)
 
     def close_with(self, code: int, reason: str) -> None:
+        self._reading.set()
         self._writing.cancel()
         if self._closing is None:
             self._closing = asyncio.create_task(self._connection.close(code, reason))
@@ -113,10 +117,10 @@ class Dialled:
                         self._roomy.set()
 
     def pause_reading(self) -> None:
-        """The reader takes one frame at a time anyway."""
+        self._reading.clear()
 
     def resume_reading(self) -> None:
-        """See `pause_reading`."""
+        self._reading.set()
 
     @property
     def congested(self) -> bool:

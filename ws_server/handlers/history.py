@@ -30,7 +30,7 @@ from ws_server.store.journal import Write
 def tell_realm(
     tx: Connection, account: Account, conversation: Conversation, marks: markers.Markers, now: int
 ) -> Collection[int]:
-    """Let the other person's realm know of moved markers, and return which realm that is."""
+    """Let the other person's realm know of moved markers, and return which realm will be told."""
     if not marks.changed or conversation.number is not None or not conversation.realms:
         return ()
     (realm_id,) = conversation.realms
@@ -44,8 +44,8 @@ def tell_realm(
         "received": received,
         "read": read,
     }
-    outbox.say(tx, realm_id, outbox.RECEIPT, conversation.id, said, now)
-    return (realm_id,)
+    told = outbox.say(tx, realm_id, outbox.RECEIPT, conversation.id, said, now)
+    return (realm_id,) if told else ()
 
 
 async def inbox_page(

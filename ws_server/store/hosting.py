@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from ws_server.store import conversations, outbox
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import FILE, StoredFile
-from ws_server.store.outbox import speaker
+from ws_server.store.items import content, speaker
 from ws_server.store.pages import PAGE_BYTES
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import files, members, messages, realms, users
@@ -46,18 +46,21 @@ def roster(tx: Connection, group: Conversation, change: str = "") -> dict[str, A
 def tell(
     tx: Connection, group: Conversation, change: str, now: int, also: Collection[int | None] = ()
 ) -> frozenset[int]:
-    """Let the realms of a group's members know who is in it now, and return which those are.
+    """Let the realms of a group's members know who is in it now, and return which will be told.
 
     Args:
         group: As it is after the change, with all its members.
         also: Realms of those who have just gone.
     """
     concerned = group.realms | {realm_id for realm_id in also if realm_id is not None}
-    if concerned:
-        said = roster(tx, group, change)
-        for realm_id in concerned:
-            outbox.say(tx, realm_id, outbox.CHANGE, group.id, said, now)
-    return frozenset(concerned)
+    if not concerned:
+        return frozenset()
+    said = roster(tx, group, change)
+    return frozenset(
+        realm_id
+        for realm_id in concerned
+        if outbox.say(tx, realm_id, outbox.CHANGE, group.id, said, now)
+    )
 
 
 def groups(tx: Connection, realm_id: int, after: int) -> list[dict[str, Any]]:
@@ -121,5 +124,5 @@ def history(
             break
         who = speaker(name, realm, key)
         file = None if fields[0] is None else StoredFile(*fields)
-        page.append({"group": number, "from": who, **outbox.content(id, seq, time, text, file)})
+        page.append({"group": number, "from": who, **content(id, seq, time, text, file)})
     return page

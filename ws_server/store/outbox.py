@@ -6,9 +6,8 @@ what it has by one number. A row that was refused for ever stays, to be seen, an
 
 from __future__ import annotations
 
-import binascii
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,69 +15,32 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import bulk
-from ws_server.store import files as file_store
-from ws_server.store.files import StoredFile
-from ws_server.store.schema import conversations, files, messages, outbox, posts, realms, users
+from ws_server.store.realms import ACTIVE
+from ws_server.store.schema import outbox, posts, realms
 
 if TYPE_CHECKING:
     from ws_server.store.messages import Draft
-    from ws_server.store.realms import KnownRealm
 
 MESSAGE, GROUP, POST, RECEIPT, CHANGE = "message", "group", "post", "receipt", "change"
 """A private message; one of a group hosted here; one for a group hosted there; how far somebody
 has read; a change of a group hosted here."""
+PROBE = "probe"
+"""Nothing but a row, by which operators see that both sides can store one."""
 STORED, QUEUED, DELIVERED, REFUSED = "stored", "queued", "delivered", "refused"
+MAX_WAITING = 100_000
+"""Rows that may wait for a realm; then nobody can send there until it has taken some. With texts
+of at most 16 KiB that is 1.6 GB of messages at the very worst."""
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """The message of a person here that a row carries."""
+class Tail:
+    """Where the rows for a realm end."""
 
-    sender_id: int
-    conversation: str
-    """As the sender sees it."""
-    id: str
-    seq: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One row on its way to another realm."""
-
-    number: int
-    kind: str
-    body: dict[str, Any]
-    """What the link carries, besides number and kind."""
-    own: Own | None = None
-
-    def on_link(self) -> bytes:
-        """Return the row as a link carries it."""
-        return orjson.dumps({"number": self.number, "kind": self.kind, **self.body})
-
-
-def private(draft: Draft, realm_id: int, number: int) -> Item:
-    """Return the row of a private message that was just written."""
-    conversation = draft.conversation
-    assert conversation is not None
-    other = next(m for m in conversation.members.values() if m.realm_id == realm_id)
-    body = {
-        "from": conversation.members[draft.sender].name,
-        "to": other.name.partition("@")[0],
-        **content(draft.id, draft.seq, draft.time, draft.text, draft.file),
-    }
-    return Item(number, MESSAGE, body, Own(draft.sender, other.name, draft.id, draft.seq))
-
-
-def content(
-    id: str, seq: int | None, time: int, text: str, file: StoredFile | None
-) -> dict[str, Any]:
-    """Return what a row says of a message, whatever its kind."""
-    content: dict[str, Any] = {"id": id, "time": time, "text": text}
-    if seq is not None:
-        content["seq"] = seq
-    if file is not None:
-        content["file"] = file.on_link()
-    return content
+    last: int
+    """The highest number that was ever given to one."""
+    is_open: bool
+    """Whether it takes rows that it would also find by itself when it links again: not if it is
+    blocked or removed, or too many wait."""
 
 
 def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
@@ -95,8 +57,11 @@ def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
             if realm_id != home or conversation.number is not None:
                 of_realm[realm_id].append(draft)
     rows: list[tuple[object, ...]] = []
+    tails = _tails(tx, of_realm)
     for realm_id, going in of_realm.items():
-        for number, draft in enumerate(going, _last_number(tx, realm_id) + 1):
+        if not tails[realm_id].is_open:
+            going = [draft for draft in going if _is_private(draft)]
+        for number, draft in enumerate(going, tails[realm_id].last + 1):
             assert draft.conversation is not None
             draft.outgoing.append((realm_id, number))
             kind = GROUP
@@ -104,6 +69,10 @@ def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
                 kind, draft.state = MESSAGE, QUEUED
             rows.append((realm_id, number, kind, draft.conversation.id, draft.seq, None, now))
     bulk.insert_outbox(tx, rows)
+
+
+def _is_private(draft: Draft) -> bool:
+    return draft.conversation is not None and draft.conversation.number is None
 
 
 def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
@@ -127,53 +96,32 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
     ]
     tx.execute(insert(posts), kept)
     rows: list[tuple[object, ...]] = []
+    tails = _tails(tx, of_realm)
     for realm_id, going in of_realm.items():
-        for number, draft in enumerate(going, _last_number(tx, realm_id) + 1):
+        for number, draft in enumerate(going, tails[realm_id].last + 1):
             assert draft.conversation is not None
             draft.outgoing.append((realm_id, number))
             rows.append((realm_id, number, POST, draft.conversation.id, None, draft.id, now))
     bulk.insert_outbox(tx, rows)
 
 
-def post(draft: Draft, number: int) -> Item:
-    """Return the row of a message for a group hosted elsewhere that was just written."""
-    group = draft.conversation
-    assert group is not None
-    body = {
-        "group": group.number,
-        "from": group.members[draft.sender].name,
-        **content(draft.id, None, draft.time, draft.text, draft.file),
-    }
-    return Item(number, POST, body, Own(draft.sender, group.address(draft.sender), draft.id, None))
-
-
-def relayed(draft: Draft, number: int, home: KnownRealm | None) -> Item:
-    """Return the row of a message of a group hosted here that was just written.
-
-    Args:
-        home: The sender's realm, if it is another one.
-    """
-    group = draft.conversation
-    assert group is not None
-    name = group.members[draft.sender].name.partition("@")[0]
-    who = speaker(name, home.name if home else None, home.public_key if home else None)
-    body = {
-        "group": group.number,
-        "from": who,
-        **content(draft.id, draft.seq, draft.time, draft.text, draft.file),
-    }
-    return Item(number, GROUP, body)
-
-
 def say(
-    tx: Connection, realm_id: int, kind: str, conversation_id: int, body: dict[str, Any], now: int
-) -> None:
-    """Let something else than a message wait for a realm.
+    tx: Connection,
+    realm_id: int,
+    kind: str,
+    conversation_id: int | None,
+    body: dict[str, Any],
+    now: int,
+) -> bool:
+    """Let something else than a message wait for a realm, and tell whether it does.
 
     A receipt takes the place of one that waits for the same reader and conversation.
     """
     text = orjson.dumps(body).decode()
-    number = _last_number(tx, realm_id) + 1
+    tail = _tails(tx, (realm_id,))[realm_id]
+    if not tail.is_open:
+        return False
+    number = tail.last + 1
     if kind == RECEIPT:
         waiting = select(outbox.c.number, outbox.c.body).where(
             outbox.c.realm_id == realm_id,
@@ -195,142 +143,42 @@ def say(
             since=now,
         )
     )
+    return True
 
 
-def _last_number(tx: Connection, realm_id: int) -> int:
-    """Return the highest number that was ever given to a row of a realm."""
-    waiting = tx.scalar(select(func.max(outbox.c.number)).where(outbox.c.realm_id == realm_id))
-    confirmed = tx.scalar(select(realms.c.confirmed).where(realms.c.id == realm_id))
-    return max(waiting or 0, confirmed or 0)
-
-
-def items(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
-    """Return what is to be sent to a realm after a number, in order."""
-    o, m, c, p = outbox.c, messages.c, conversations.c, posts.c
-    sender, home, other = users.alias("sender"), realms.alias("home"), users.alias("other")
-    host, poster = realms.alias("host"), users.alias("poster")
-    rows = tx.execute(
-        select(
-            o.number,
-            o.kind,
-            o.body,
-            o.conversation_id,
-            c.number.label("group"),
-            host.c.name.label("host"),
-            m.id,
-            m.seq,
-            m.time,
-            m.text,
-            m.sender_id,
-            sender.c.name.label("sender"),
-            home.c.name.label("home"),
-            home.c.public_key,
-            other.c.name.label("other"),
-            p.sender_id.label("poster_id"),
-            poster.c.name.label("poster"),
-            p.time.label("posted"),
-            p.text.label("post"),
-            files.c.id.label("file_id"),
-            files.c.name.label("file_name"),
-            files.c.size,
-            files.c.type,
-            files.c.sha256,
-        )
-        .select_from(
-            outbox.join(conversations, c.id == o.conversation_id)
-            .outerjoin(host, host.c.id == c.realm_id)
-            .outerjoin(messages, and_(m.conversation_id == c.id, m.seq == o.seq))
-            .outerjoin(sender, sender.c.id == m.sender_id)
-            .outerjoin(home, home.c.id == sender.c.realm_id)
-            .outerjoin(
-                other, and_(other.c.id.in_((c.low_user, c.high_user)), other.c.realm_id == realm_id)
-            )
-            .outerjoin(posts, and_(o.kind == POST, p.id == o.body))
-            .outerjoin(poster, poster.c.id == p.sender_id)
-            .outerjoin(files, files.c.id == func.coalesce(m.file_id, p.file_id))
-        )
-        .where(o.realm_id == realm_id, o.number > after, o.refused.is_(None))
-        .order_by(o.number)
-        .limit(limit)
+def _tails(tx: Connection, realm_ids: Collection[int]) -> dict[int, Tail]:
+    """Return where the rows of these realms end."""
+    highest = (
+        select(func.max(outbox.c.number)).where(outbox.c.realm_id == realms.c.id).scalar_subquery()
     )
-    realm_name = tx.scalar(select(realms.c.name).where(realms.c.id == realm_id)) or ""
-    return [
-        _placed(tx, row) if row.kind == POST and row.poster_id is None else _item(row, realm_name)
-        for row in rows
-    ]
+    r = realms.c
+    tails: dict[int, Tail] = {}
+    for realm_id, state, confirmed, number in tx.execute(
+        select(r.id, r.state, r.confirmed, highest).where(r.id.in_(realm_ids))
+    ):
+        last = max(number or 0, confirmed)
+        # Numbers are not used again, so this counts what waits, or more.
+        tails[realm_id] = Tail(last, state == ACTIVE and last - confirmed < MAX_WAITING)
+    return tails
 
 
-def _placed(tx: Connection, row: Any) -> Item:
-    """Return a post that has its place already, though the host has not confirmed the row."""
-    found = tx.execute(
-        select(messages.c.time, messages.c.text, messages.c.file_id, users.c.name)
-        .join(users, users.c.id == messages.c.sender_id)
-        .where(messages.c.conversation_id == row.conversation_id, messages.c.id == row.body)
-        .order_by(messages.c.seq.desc())
-        .limit(1)
-    ).one()
-    file = file_store.get(tx, found.file_id) if found.file_id else None
-    body = {
-        "group": row.group,
-        "from": found.name,
-        **content(row.body, None, found.time, found.text, file),
-    }
-    return Item(row.number, POST, body)
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What came to light when rows were confirmed."""
+
+    moved: bool = False
+    """The other realm has a number that was never given here: it counts what it had from this
+    realm by another name, with a key it has no more. What waits has new numbers, above that."""
+    overfull: bool = False
+    """So much waited that some of it may not have been noted."""
 
 
-def _item(row: Any, realm_name: str) -> Item:
-    file = None
-    if row.file_id is not None:
-        file = StoredFile(row.file_id, row.file_name, row.size, row.type, row.sha256)
-    if row.kind == MESSAGE:
-        body = {
-            "from": row.sender,
-            "to": row.other,
-            **content(row.id, row.seq, row.time, row.text, file),
-        }
-        own = Own(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
-        return Item(row.number, MESSAGE, body, own)
-    if row.kind == GROUP:
-        body = {
-            "group": row.group,
-            "from": speaker(row.sender, row.home, row.public_key),
-            **content(row.id, row.seq, row.time, row.text, file),
-        }
-        return Item(row.number, GROUP, body)
-    if row.kind == POST:
-        body = {
-            "group": row.group,
-            "from": row.poster,
-            **content(row.body, None, row.posted, row.post, file),
-        }
-        own = Own(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
-        return Item(row.number, POST, body, own)
-    return Item(row.number, row.kind, orjson.loads(row.body))
-
-
-def speaker(name: str, realm: str | None, public_key: bytes | None) -> dict[str, str]:
-    """Return how a host names a member to other realms: its own people by their name alone.
-
-    Args:
-        name: In the member's own realm, or `carol@gamma` of a third one as told by a second.
-        realm: What the member's realm is called by the host.
-    """
-    if public_key is None:
-        return {"name": name}
-    key = binascii.b2a_base64(public_key, newline=False).decode()
-    return {"name": name, "realm": realm or "", "key": key}
-
-
-def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> bool:
-    """Forget what the other realm has, up to a number, and keep why it refused some of it.
-
-    Returns:
-        Whether it has a number that was never given here: it counts what it had from this realm
-        by another name, with a key it has no more. What waits then has new numbers, above that.
-    """
-    if up_to > _last_number(tx, realm_id):
+def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> Cleared:
+    """Forget what the other realm has, up to a number, and keep why it refused some of it."""
+    tail = _tails(tx, (realm_id,))[realm_id]
+    if up_to > tail.last:
         _shift(tx, realm_id, up_to)
-        return True
+        return Cleared(moved=True)
     for number, code in refused.items():
         this = and_(outbox.c.realm_id == realm_id, outbox.c.number == number)
         _refuse(tx, this, code)
@@ -344,7 +192,7 @@ def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) 
         .where(realms.c.id == realm_id, realms.c.confirmed < up_to)
         .values(confirmed=up_to)
     )
-    return False
+    return Cleared(overfull=not tail.is_open)
 
 
 def _shift(tx: Connection, realm_id: int, by: int) -> None:
@@ -360,8 +208,9 @@ def renumber(tx: Connection, realm_id: int, other_id: int) -> None:
     Whoever holds a key counts the numbers of the realm that had it; a row with one of those would
     pass for sent.
     """
-    theirs = _last_number(tx, other_id)
-    last = max(theirs, _last_number(tx, realm_id))
+    tails = _tails(tx, (realm_id, other_id))
+    theirs = tails[other_id].last
+    last = max(theirs, tails[realm_id].last)
     if theirs:
         _shift(tx, realm_id, last)
     tx.execute(update(realms).where(realms.c.id == other_id).values(confirmed=last))

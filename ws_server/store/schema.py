@@ -245,7 +245,7 @@ outbox = Table(
     Column("realm_id", ForeignKey("realms.id"), primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String(16), nullable=False),
-    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id")),  # null if it is about none
     # Of a message that has its place here; the rest is read from there when it is sent.
     Column("seq", BigInteger),
     # Of one that has not, its id; of anything else, what is to be said, as JSON.

@@ -121,7 +121,7 @@ def upgrade() -> None:
         sa.Column("realm_id", _ID, nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("conversation_id", _ID, nullable=False),
+        sa.Column("conversation_id", _ID, nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=True),
         sa.Column("body", sa.Text(), nullable=True),
         sa.Column("since", sa.BigInteger(), nullable=False),
