@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import binascii
 import hashlib
-from types import TracebackType
 from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from tests.federation.listening import Listening
 from tests.rawclient import LIMIT
 from ws_server.federation.handshake import Hello, Role, Seal, Transcript
 from ws_server.federation.introduce import encoded
@@ -138,33 +138,17 @@ class Impostor:
         await self.socket.close()
 
 
-class Listening:
-    """A realm as a script that is dialled; use it as `async with Listening(name) as there`."""
+class DialledRealm(Listening):
+    """A realm as a script that is dialled; use it as `async with DialledRealm(name) as there`."""
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
-        self.port = 0
         self.proven = asyncio.Event()
         """A dialler has sent its proof."""
         self.go = asyncio.Event()
         """Until then no proof is answered."""
         self._links: asyncio.Queue[Impostor] = asyncio.Queue()
-        self._server: Server | None = None
-
-    async def __aenter__(self) -> Listening:
-        self._server = await serve(self._connected, "127.0.0.1", 0, compression=None)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
 
     async def link(self) -> Impostor:
         """Return the next connection whose handshake is done."""

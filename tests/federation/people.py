@@ -52,6 +52,21 @@ async def texts(client: RawClient, conversation: str) -> list[str]:
     return [message["text"] for message in reply.get("messages", [])]
 
 
+async def idle(client: RawClient) -> bool:
+    """Tell whether nothing waits for any realm."""
+    return all(row["queued"] == 0 for row in (await client.ask("listrealm"))["realms"])
+
+
+async def share_group(ana: RawClient, bob: RawClient, beta: RealServer) -> str:
+    """Link ana's realm to beta, where bob is, and return a group of hers that both are in."""
+    await add(ana, "beta", beta)
+    await link_is(ana, "beta", "up")
+    group = str((await ana.ask("creategroup", name="shared"))["group"])
+    await ana.ask("invitegroup", group=group, user="bob@beta")
+    await bob.event("group")
+    return group
+
+
 def fingerprint_of(server: RealServer) -> str:
     """Return the fingerprint of a realm's own key."""
     own = key.read(server.data)

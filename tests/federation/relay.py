@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from types import TracebackType
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+
+from tests.federation.listening import Listening
 
 Mangle = Callable[[str], list[str]]
 
 
-class Relay:
+class Relay(Listening):
     """Listens on a port of 127.0.0.1 and speaks for the realm at another one."""
 
     def __init__(self, target: int) -> None:
+        super().__init__()
         self.target = target
-        self.port = 0
         self.mangle: Mangle = lambda frame: [frame]
         """What is passed on of a frame after the handshake, either way."""
         self.seen: list[str] = []
-        self._server: Server | None = None
-
-    async def __aenter__(self) -> Relay:
-        self._server = await serve(self._connected, "127.0.0.1", 0, compression=None)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
 
     async def _connected(self, dialler: ServerConnection) -> None:
         async with connect(

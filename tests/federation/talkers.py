@@ -18,6 +18,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from tests.federation.people import eventually
+from tests.federation.two_realms import cut
 from tests.history import history
 from tests.proxy import Proxy
 from tests.rawclient import RawClient
@@ -215,6 +216,13 @@ class Person:
 
     async def _connect(self) -> None:
         client = await RawClient.open(self.home.url)
+        try:
+            await self._catch_up(client)
+        except BaseException:
+            await cut(client)
+            raise
+
+    async def _catch_up(self, client: RawClient) -> None:
         await client.ask("resume", token=self._token)
         connection = Connection(client)
         have = await client.ask("sync", have={})

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.federation.conftest import Enter
-from tests.federation.impostor import Impostor, Listening, key_of
+from tests.federation.impostor import DialledRealm, Impostor, key_of
 from tests.federation.people import eventually, realm, texts
 from tests.federation.relay import Mangle, Relay
 from tests.proxy import Proxy
@@ -85,7 +85,7 @@ async def test_of_two_links_dialled_at_once_the_one_of_the_lower_key_is_kept(
 ) -> None:
     name = beside(server, first, lower=lower)
     emil = await enter(server, f"emil.{name}")
-    async with Listening(name) as there:
+    async with DialledRealm(name) as there:
         asking = asyncio.create_task(
             emil.say("addrealm", name=name, address="127.0.0.1", port=there.port)
         )
@@ -118,7 +118,7 @@ async def test_a_side_that_dials_anew_has_no_link_and_replaces_the_one_that_is_h
     """Even where two dialled at once would keep the other one."""
     name = beside(server, "half", lower=False)
     emil = await enter(server, "emil.half")
-    async with Listening(name) as there:
+    async with DialledRealm(name) as there:
         there.go.set()
         asking = asyncio.create_task(
             emil.say("addrealm", name=name, address="127.0.0.1", port=there.port)

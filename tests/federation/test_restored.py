@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tests.admin.command import done
 from tests.federation.conftest import Enter, Start
-from tests.federation.people import add, eventually, link_is, texts
-from tests.rawclient import RawClient
+from tests.federation.people import add, eventually, idle, link_is, texts
 from tests.realserver import RealServer
 
 
@@ -98,10 +97,6 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
     await bob.ask("send", to="alice@alpha", text="and back")
     assert await texts(alice, "bob@beta") == ["before", "waits", "lost there", "after", "and back"]
     assert await texts(bob, "alice@alpha") == ["before", "waits", "after", "and back"]
-
-
-async def idle(client: RawClient) -> bool:
-    return all(row["queued"] == 0 for row in (await client.ask("listrealm"))["realms"])
 
 
 async def test_members_follow_a_restored_host_that_gives_the_same_places_anew(

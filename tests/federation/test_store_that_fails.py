@@ -6,8 +6,9 @@ from typing import Any
 
 from tests.federation.conftest import Enter, Start
 from tests.federation.people import add, eventually, link_is, realm
+from tests.history import history
 from tests.rawclient import RawClient
-from tests.system.test_store_faults import held, history
+from tests.system.test_store_faults import held
 
 COUNT = 30
 
@@ -55,7 +56,7 @@ async def test_nothing_is_confirmed_by_a_realm_that_cannot_store_and_all_comes_l
         replies = await send_all(alice, ours, theirs)
         assert [reply for reply in replies if reply["status"] != "OK"] == []
         assert {reply["state"] for reply in replies} == {"queued", "stored"}
-        assert (await history(bob, "alice@alpha")) == []
+        assert (await history(bob.ask, "alice@alpha")) == []
         assert len((await alice.ask("outbox"))["queued"]) == 2 * COUNT
         # It gave up at least one link, and has confirmed nothing.
         await eventually(gave_up)
@@ -68,7 +69,7 @@ async def test_nothing_is_confirmed_by_a_realm_that_cannot_store_and_all_comes_l
         (theirs, theirs.removesuffix("@beta")),
     ):
         for client, name in ((alice, conversation), (bob, as_bob)):
-            assert [m["text"] for m in await history(client, name)] == wanted
+            assert [m["text"] for m in await history(client.ask, name)] == wanted
     pushed: dict[str, list[str]] = {}
     for event in await bob.settled():
         if event["event"] == "message":
@@ -96,11 +97,11 @@ async def test_what_was_confirmed_while_one_could_not_store_is_forgotten_later(
         bob = await enter(beta, "bob", register=False)
 
         async def all_there() -> bool:
-            return len(await history(bob, "alice@alpha")) == COUNT
+            return len(await history(bob.ask, "alice@alpha")) == COUNT
 
         await eventually(all_there)
     await eventually(lambda: nothing_waits(alice, "beta"))
-    states = [m["state"] for m in await history(alice, "bob@beta")]
+    states = [m["state"] for m in await history(alice.ask, "bob@beta")]
     assert states == ["delivered"] * COUNT
-    texts = [m["text"] for m in await history(bob, "alice@alpha")]
+    texts = [m["text"] for m in await history(bob.ask, "alice@alpha")]
     assert texts == [f"{number}" for number in range(COUNT)]
