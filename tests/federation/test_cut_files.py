@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from pathlib import Path
-
-import pytest
 
 from tests.federation.handmade import PIECE, Stage, described
 from tests.federation.two_realms import TwoRealms, fetched, parts, pending, until_parts_grow
 from tests.system.transfers import announced, encoded, go_on, noise, received, sha256_of
 
-SIZE = 40_000_000
+SIZE = 24_000_000
 CUTS = 3
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_a_content_outlives_kills_of_either_side(tmp_path: Path, seed: int) -> None:
+async def test_a_content_outlives_kills_of_either_side(tmp_path: Path) -> None:
     """It goes on where it was, whoever was killed, and is equal in the end; one message."""
+    seed = time.time_ns() % 1_000_000
+    print(f"seed {seed}")
     dice = random.Random(seed)
     pair = TwoRealms(tmp_path)
     pair.start()

@@ -50,7 +50,7 @@ async def test_a_message_refused_for_ever_is_told_and_stops_nothing(
         reply = await alice.reply()
         replies[reply["id"]] = (reply["status"], reply.get("code", reply.get("state")))
     assert sorted(replies.values()) == [
-        ("ERROR", "realm_refused"),
+        ("ERROR", "too_large"),
         ("OK", "delivered"),
         ("OK", "delivered"),
     ]

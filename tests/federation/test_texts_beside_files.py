@@ -9,7 +9,7 @@ from tests.federation.two_realms import TwoRealms, fetched, pending
 from tests.rawclient import RawClient
 from tests.system.transfers import announced, go_on, noise, sha256_of
 
-SIZE = 50_000_000
+SIZE = 20_000_000
 LATEST = 0.5
 """Seconds for a text in the 99th percentile; behind the file it would take several."""
 
@@ -25,7 +25,7 @@ async def p99(sender: RawClient, to: str, enough: Callable[[int], bool]) -> tupl
     return sorted(took)[int(len(took) * 0.99)], len(took)
 
 
-async def test_texts_flow_beside_a_file_of_50_mb(linked: TwoRealms) -> None:
+async def test_texts_flow_beside_a_file_of_20_mb(linked: TwoRealms) -> None:
     ana, _, bea, bea_is = await linked.two()
     to = f"{bea_is}@beta"
     content = noise(SIZE)

@@ -24,7 +24,7 @@ from tests.history import history
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 
-ROUNDS = int(os.environ.get("CHAT_KILL_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("CHAT_KILL_ROUNDS", "6"))
 SEED = int(os.environ.get("CHAT_KILL_SEED", "0")) or time.time_ns() % 1_000_000
 NAMES = ("alice", "bob", "carol")
 GROUP = "#1"

@@ -32,7 +32,7 @@ from ws_server.settings import Settings
 from ws_server.store import dump, fetches, snapshot
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.blobs import Blobs
-from ws_server.store.database import check_known
+from ws_server.store.migrating import check_known
 from ws_server.store.schema import tokens
 
 MAX_PART = 4 * PART

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from ws_server.store import fetches, snapshot
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
+from ws_server.store.migrating import KNOWN, NEWEST, current
 from ws_server.store.schema import messages
 
 T = TypeVar("T")
@@ -84,11 +83,8 @@ def read(url: str, question: Callable[[Connection], T]) -> T:
 
 def schema(tx: Connection) -> Schema:
     """Return which schema the database has, and which this version has."""
-    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
-    newest = scripts.get_current_head()
-    assert newest is not None
-    found = MigrationContext.configure(tx).get_current_revision()
-    return Schema(found, newest, found in {known.revision for known in scripts.walk_revisions()})
+    found = current(tx)
+    return Schema(found, NEWEST, found in KNOWN)
 
 
 def is_wal(path: Path) -> bool:
