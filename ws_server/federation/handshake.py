@@ -158,6 +158,8 @@ class Seal:
         body = frame[SIGNATURE_TEXT:]
         try:
             signature = binascii.a2b_base64(frame[:SIGNATURE_TEXT], strict_mode=True)
+            if binascii.b2a_base64(signature, newline=False) != frame[:SIGNATURE_TEXT]:
+                raise ValueError("the last letter has bits that mean nothing")
             self._their.verify(signature, self._in + struct.pack("!Q", self._taken) + body)
         except (ValueError, InvalidSignature):
             raise NotProven("a frame is not signed by the other side") from None

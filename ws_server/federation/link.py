@@ -125,6 +125,11 @@ class Link:
         self._outlet.close_with(code, reason)
         self.lost()
 
+    def retire(self) -> Outlet:
+        """Take and send no more, and return the connection, which the caller closes."""
+        self.lost()
+        return self._outlet
+
     def lost(self) -> None:
         """The connection is gone."""
         if self._ended:

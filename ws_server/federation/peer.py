@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 ANSWER = 1.0
 """Seconds that `send` waits for the other realm before it answers `queued`."""
+GRACE = 1.0
+"""Seconds after which the connection of a link that was replaced is closed."""
 DOUBLE = 4401
 """Closes the one of two links between the same realms that is not kept."""
 SHUT = 4503
@@ -75,8 +77,8 @@ class Peer:
         self.other_key: bytes | None = None
         """The key that was found at its address instead of its own."""
         self.count = Count()
-        self._told = "down"
-        """What people were last told of its link."""
+        self.told = "down"
+        """What people were last told of its link: up or down."""
         self._adopted = 0.0
         self.wake = asyncio.Event()
         self.down = asyncio.Event()
@@ -213,7 +215,11 @@ class Peer:
         self.opened.clear()
         self.down.clear()
         if present is not None:
-            present.end(DOUBLE, "another link to the same realm is kept")
+            # Not at once: the other side would see the old one end before it has the new one, and
+            # tell its people that the link is down.
+            asyncio.get_running_loop().call_later(
+                GRACE, present.retire().close_with, DOUBLE, "another link to this realm is kept"
+            )
         link.begin()
         return link
 
@@ -232,8 +238,8 @@ class Peer:
         self._tell_link("up")
 
     def _tell_link(self, state: str) -> None:
-        if state != self._told:
-            self._told = state
+        if state != self.told:
+            self.told = state
             self._peers.announce_link(self, state)
 
     def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
@@ -261,7 +267,7 @@ class Peer:
         self.opened.clear()
         self.down.set()
         self.up = False
-        if self._told == "up":
+        if self.told == "up":
             log.info("link down", extra={"realm": self.known.name})
             self._tell_link("down")
         for message_id in list(self._waiting):

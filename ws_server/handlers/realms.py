@@ -54,7 +54,7 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
                 port=peer.known.port or 0,
                 fingerprint=fingerprint(peer.known.public_key),
                 state=peer.state,
-                link="up" if peer.up else "down",
+                link=peer.told,
                 queued=peer.queued,
             )
             for peer in ctx.realm.links.listed()

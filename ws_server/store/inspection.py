@@ -112,6 +112,12 @@ def quick_check(tx: Connection, seconds: float) -> Check:
     return Check("" if fault == "ok" else " ".join(fault.split()), True)
 
 
+def product(tx: Connection) -> str:
+    """Return which database it is, such as `postgresql 15.18`, as far as its version is numbers."""
+    version = tx.dialect.server_version_info or ()
+    return f"{tx.dialect.name} {'.'.join(map(str, version))}"
+
+
 def newest_message(tx: Connection) -> int | None:
     """Return the time of the message written last, in Unix milliseconds."""
     return tx.scalar(select(messages.c.time).order_by(messages.c.row.desc()).limit(1))
