@@ -32,6 +32,9 @@ ANSWER = 1.0
 """Seconds that `send` waits for the other realm before it answers `queued`."""
 GRACE = 1.0
 """Seconds after which the connection of a link that was replaced is closed."""
+PAUSE = 0.02
+"""Seconds between two times that the outbox forgets what was confirmed: a write for each of many
+small confirmations would keep messages waiting."""
 DOUBLE = 4401
 """Closes the one of two links between the same realms that is not kept."""
 SHUT = 4503
@@ -86,6 +89,11 @@ class Peer:
         self._waiting: dict[str, Confirmed] = {}
         self._echoes: dict[str, Session | None] = {}
         self._probes: dict[str, asyncio.Future[None]] = {}
+        self._unkept: list[Item] = []
+        self._refused: dict[int, str] = {}
+        """What was refused, and is not noted yet."""
+        self._keeping_acks: asyncio.TimerHandle | None = None
+        self._acks_kept = 0.0
         self._acked = 0
         """The number up to which a link has confirmed, and people were told."""
         self._overfull = False
@@ -253,7 +261,23 @@ class Peer:
         self.count.refused += len(refused)
         self.count.sent += len(items) - len(refused)
         self._acked = up_to
-        self._peers.start(self._confirm(up_to, refused, items))
+        self._unkept += [item for item in items if item.number in refused]
+        self._refused |= refused
+        if self._keeping_acks is None:
+            loop = asyncio.get_running_loop()
+            wait = max(0.0, self._acks_kept + PAUSE - loop.time()) if not refused else 0.0
+            self._keeping_acks = loop.call_later(wait, self._keep_acks)
+
+    def _keep_acks(self) -> None:
+        """Let the outbox forget what was confirmed since it last did."""
+        if self._keeping_acks is None:
+            return
+        self._keeping_acks.cancel()
+        self._keeping_acks = None
+        self._acks_kept = asyncio.get_running_loop().time()
+        refused, self._refused = self._refused, {}
+        unkept, self._unkept = self._unkept, []
+        self._peers.start(self._confirm(self._acked, refused, unkept))
 
     def link_received(self, log_name: str, number: int, refusals: str) -> None:
         before = self.known.received if self.known.received_log == log_name else 0
@@ -264,6 +288,7 @@ class Peer:
         if link is not self.link:
             return
         self.link = None
+        self._keep_acks()
         self.opened.clear()
         self.down.set()
         self.up = False
@@ -279,8 +304,8 @@ class Peer:
         """Forget what the other side has, and tell people what they were not told yet.
 
         Args:
-            acked: What the link has just confirmed; None when one begins, and what the last one
-                did not hear any more has to be looked up.
+            acked: What the link has refused; None when one begins, and what the last one did not
+                hear any more has to be looked up.
         """
         realm_id, link = self.known.id, self.link
 

@@ -250,7 +250,9 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
             time=time_,
             state=state,
         )
-    return first | _repeated_posts(tx, keys) if keys else first
+    # Those of other realms' people never wait for a host: their own realm keeps them.
+    own = [(d.sender, d.key) for d in drafts if d.key is not None and d.chain is None]
+    return first | _repeated_posts(tx, own) if own else first
 
 
 def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[int, str], Draft]:

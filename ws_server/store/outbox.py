@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from ws_server.store import bulk
 from ws_server.store.realms import ACTIVE
@@ -146,16 +156,21 @@ def say(
     return True
 
 
+# Made once: it runs for every batch with messages for other realms.
+_TAILS = select(
+    realms.c.id,
+    realms.c.state,
+    realms.c.confirmed,
+    select(func.max(outbox.c.number)).where(outbox.c.realm_id == realms.c.id).scalar_subquery(),
+).where(realms.c.id.in_(bindparam("realm_ids", expanding=True)))
+
+
 def _tails(tx: Connection, realm_ids: Collection[int]) -> dict[int, Tail]:
     """Return where the rows of these realms end."""
-    highest = (
-        select(func.max(outbox.c.number)).where(outbox.c.realm_id == realms.c.id).scalar_subquery()
-    )
-    r = realms.c
     tails: dict[int, Tail] = {}
-    for realm_id, state, confirmed, number in tx.execute(
-        select(r.id, r.state, r.confirmed, highest).where(r.id.in_(realm_ids))
-    ):
+    if not realm_ids:
+        return tails
+    for realm_id, state, confirmed, number in tx.execute(_TAILS, {"realm_ids": list(realm_ids)}):
         last = max(number or 0, confirmed)
         # Numbers are not used again, so this counts what waits, or more.
         tails[realm_id] = Tail(last, state == ACTIVE and last - confirmed < MAX_WAITING)
