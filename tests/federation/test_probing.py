@@ -8,7 +8,7 @@ from contextlib import closing
 
 from tests.admin.command import admin, done
 from tests.federation.conftest import Enter, Start
-from tests.federation.people import add, link_is, operate
+from tests.federation.people import add, eventually, idle, link_is, operate
 from tests.realserver import RealServer
 
 
@@ -35,7 +35,13 @@ async def test_the_doctor_has_rows_stored_on_both_sides_of_a_link(
         level, text = (await checked(server))[other]
         assert (level, text.startswith("stored there after ")) == ("ok", True), text
         assert "here after " in text
-    assert outbox_numbers(beta) == before + 2, "beta has not written a row for each check"
+
+    async def confirmed() -> bool:
+        return outbox_numbers(beta) == before + 2
+
+    # Beta has written a row for each check.
+    await eventually(confirmed)
+    await eventually(lambda: idle(ana))
     said = await asyncio.to_thread(done, "doctor", data=alpha.data)
     (line,) = [line for line in said.splitlines() if "realms: " in line]
     assert line.startswith("ok ") and "beta: stored there after " in line
