@@ -240,16 +240,8 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
         state = waiting.state_of(tx, conversation, seq)
-        first[sender, key] = Draft(
-            sender,
-            Address(""),
-            file=files.get(tx, file_id) if file_id else None,
-            conversation=conversation,
-            id=id,
-            seq=seq,
-            time=time_,
-            state=state,
-        )
+        file = files.get(tx, file_id) if file_id else None
+        first[sender, key] = _done_before(sender, conversation, file, id, time_, state, seq)
     # Those of other realms' people never wait for a host: their own realm keeps them.
     own = [(d.sender, d.key) for d in drafts if d.key is not None and d.chain is None]
     return first | _repeated_posts(tx, own) if own else first
@@ -271,16 +263,24 @@ def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[i
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
         state = outbox.QUEUED if refused is None else outbox.REFUSED
-        first[sender, key] = Draft(
-            sender,
-            Address(""),
-            file=files.get(tx, file_id) if file_id else None,
-            conversation=conversation,
-            id=id,
-            time=time_,
-            state=state,
-        )
+        file = files.get(tx, file_id) if file_id else None
+        first[sender, key] = _done_before(sender, conversation, file, id, time_, state)
     return first
+
+
+def _done_before(
+    sender: int,
+    conversation: Conversation,
+    file: StoredFile | None,
+    id: str,
+    time: int,
+    state: str,
+    seq: int = 0,
+) -> Draft:
+    """Return what became of a message that was written before."""
+    draft = Draft(sender, Address(""), file=file, conversation=conversation)
+    draft.id, draft.seq, draft.time, draft.state = id, seq, time, state
+    return draft
 
 
 def _repeat(draft: Draft, first: Draft) -> None:
