@@ -32,7 +32,7 @@ ANSWER = 1.0
 """Seconds that `send` waits for the other realm before it answers `queued`."""
 GRACE = 1.0
 """Seconds after which the connection of a link that was replaced is closed."""
-PAUSE = 0.02
+PAUSE = 0.005
 """Seconds between two times that the outbox forgets what was confirmed: a write for each of many
 small confirmations would keep messages waiting."""
 DOUBLE = 4401
@@ -90,12 +90,15 @@ class Peer:
         self._echoes: dict[str, Session | None] = {}
         self._probes: dict[str, asyncio.Future[None]] = {}
         self._unkept: list[Item] = []
+        """What was confirmed, and is not noted yet."""
         self._refused: dict[int, str] = {}
-        """What was refused, and is not noted yet."""
+        """What of that was refused."""
         self._keeping_acks: asyncio.TimerHandle | None = None
         self._acks_kept = 0.0
         self._acked = 0
-        """The number up to which a link has confirmed, and people were told."""
+        """The number up to which a link has confirmed."""
+        self._told = 0
+        """The number up to which that is noted, and people were told."""
         self._overfull = False
         """Something for it was not even noted; the next link finds it by comparing groups."""
         self.keeping: asyncio.Task[None] | None = None
@@ -254,18 +257,14 @@ class Peer:
         for item in items:
             if item.kind == outbox.PROBE:
                 self.probed(item.body["token"], refused.get(item.number))
-            # A post is delivered when its echo brings its place.
-            if item.own is not None and item.number not in refused and item.kind != outbox.POST:
-                told = self._tell(item.own.id, outbox.DELIVERED)
-                self._peers.announce_delivery(item.own, None, told)
         self.count.refused += len(refused)
         self.count.sent += len(items) - len(refused)
         self._acked = up_to
-        self._unkept += [item for item in items if item.number in refused]
+        self._unkept += items
         self._refused |= refused
         if self._keeping_acks is None:
             loop = asyncio.get_running_loop()
-            wait = max(0.0, self._acks_kept + PAUSE - loop.time()) if not refused else 0.0
+            wait = max(0.0, self._acks_kept + PAUSE - loop.time())
             self._keeping_acks = loop.call_later(wait, self._keep_acks)
 
     def _keep_acks(self) -> None:
@@ -304,15 +303,15 @@ class Peer:
         """Forget what the other side has, and tell people what they were not told yet.
 
         Args:
-            acked: What the link has refused; None when one begins, and what the last one did not
-                hear any more has to be looked up.
+            acked: What the link has just confirmed; None when one begins, and what the last one
+                did not hear any more has to be looked up.
         """
         realm_id, link = self.known.id, self.link
 
         def forget(tx: Connection, now: int) -> tuple[Cleared, list[Item], int]:
             items = acked
             if items is None:
-                found = read_items(tx, realm_id, self._acked, MAX_ROWS)
+                found = read_items(tx, realm_id, self._told, MAX_ROWS)
                 items = [item for item in found if item.number <= up_to]
             cleared = outbox.confirm(tx, realm_id, up_to, refused)
             return cleared, items, waiting.count(tx, realm_id)
@@ -332,14 +331,12 @@ class Peer:
         if self._overfull and not self.queued and self.link is not None:
             self._overfull = False
             self.link.end(STORE_FAILED, "groups have to be compared anew")
+        self._told = up_to
+        # Told once it is noted, so that who then looks finds what he was told.
         for item in items:
-            if item.own is None:
-                continue
             code = refused.get(item.number)
-            # A refusal is told once it is kept, so that who then looks finds it.
-            if code is not None:
-                told = self._tell(item.own.id, outbox.REFUSED, code)
+            # A post is delivered when its echo brings its place.
+            if item.own is not None and (code is not None or item.kind != outbox.POST):
+                state = outbox.DELIVERED if code is None else outbox.REFUSED
+                told = self._tell(item.own.id, state, code)
                 self._peers.announce_delivery(item.own, code, told)
-            elif acked is None and item.kind != outbox.POST:
-                told = self._tell(item.own.id, outbox.DELIVERED)
-                self._peers.announce_delivery(item.own, None, told)
