@@ -32,7 +32,7 @@ ANSWER = 1.0
 """Seconds that `send` waits for the other realm before it answers `queued`."""
 GRACE = 1.0
 """Seconds after which the connection of a link that was replaced is closed."""
-PAUSE = 0.005
+PAUSE = 0.01
 """Seconds between two times that the outbox forgets what was confirmed: a write for each of many
 small confirmations would keep messages waiting."""
 DOUBLE = 4401

@@ -188,6 +188,19 @@ class Cleared:
     """So much waited that some of it may not have been noted."""
 
 
+# Made once, as links run them many times a second.
+_FORGET = delete(outbox).where(
+    outbox.c.realm_id == bindparam("of"),
+    outbox.c.number <= bindparam("up_to"),
+    outbox.c.refused.is_(None),
+)
+_CONFIRMED = (
+    update(realms)
+    .where(realms.c.id == bindparam("of"), realms.c.confirmed < bindparam("up_to"))
+    .values(confirmed=bindparam("up_to"))
+)
+
+
 def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> Cleared:
     """Forget what the other realm has, up to a number, and keep why it refused some of it."""
     tail = _tails(tx, (realm_id,))[realm_id]
@@ -197,16 +210,8 @@ def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) 
     for number, code in refused.items():
         this = and_(outbox.c.realm_id == realm_id, outbox.c.number == number)
         _refuse(tx, this, code)
-    tx.execute(
-        delete(outbox).where(
-            outbox.c.realm_id == realm_id, outbox.c.number <= up_to, outbox.c.refused.is_(None)
-        )
-    )
-    tx.execute(
-        update(realms)
-        .where(realms.c.id == realm_id, realms.c.confirmed < up_to)
-        .values(confirmed=up_to)
-    )
+    tx.execute(_FORGET, {"of": realm_id, "up_to": up_to})
+    tx.execute(_CONFIRMED, {"of": realm_id, "up_to": up_to})
     return Cleared(overfull=not tail.is_open)
 
 

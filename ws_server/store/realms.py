@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
@@ -285,6 +285,15 @@ def check_addable(name: str, named: KnownRealm | None, known: KnownRealm | None)
         raise forbidden(f"{known.name} is blocked here by an admin")
 
 
+# Made once, as links run it many times a second.
+_RECEIVED = (
+    update(realms)
+    .where(realms.c.id == bindparam("of"), realms.c.received_log == bindparam("log"))
+    .values(received=bindparam("number"))
+    .returning(realms.c.refusals)
+)
+
+
 def receive(tx: Connection, realm_id: int, log: str, number: int, refused: dict[int, str]) -> str:
     """Note how far a realm's rows are durable here, and return the newest that were refused.
 
@@ -300,12 +309,7 @@ def receive(tx: Connection, realm_id: int, log: str, number: int, refused: dict[
     r = realms.c
     if not refused:
         # What almost every batch comes to, in one statement.
-        found = tx.execute(
-            update(realms)
-            .where(r.id == realm_id, r.received_log == log)
-            .values(received=number)
-            .returning(r.refusals)
-        ).first()
+        found = tx.execute(_RECEIVED, {"of": realm_id, "log": log, "number": number}).first()
         if found is not None:
             return str(found.refusals)
     received_log, refusals = tx.execute(

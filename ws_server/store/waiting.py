@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, bindparam, func, select
 
 from ws_server.store.conversations import Conversation
 from ws_server.store.outbox import DELIVERED, MESSAGE, POST, QUEUED, REFUSED, STORED
 from ws_server.store.schema import conversations, messages, outbox, posts, realms, users
 from ws_server.store.users import WITH_REALMS, address_of
 
+_COUNT = select(func.count()).where(
+    outbox.c.realm_id == bindparam("of"), outbox.c.refused.is_(None)
+)
+
 
 def count(tx: Connection, realm_id: int) -> int:
     """Return how many rows wait for a realm."""
-    here = and_(outbox.c.realm_id == realm_id, outbox.c.refused.is_(None))
-    return tx.scalar(select(func.count()).where(here)) or 0
+    return tx.scalar(_COUNT, {"of": realm_id}) or 0
 
 
 def counts(tx: Connection) -> dict[int, int]:
