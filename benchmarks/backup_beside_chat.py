@@ -46,7 +46,8 @@ def add_files(data: Path) -> None:
             (data / "blobs" / sha256[:2]).mkdir(exist_ok=True)
             (data / "blobs" / sha256[:2] / sha256).write_bytes(content)
             connection.execute(
-                "INSERT INTO files VALUES (?, 1, 1, 'x.bin', ?, 'application/octet-stream', ?)",
+                "INSERT INTO files (id, conversation_id, owner_id, name, size, type, sha256) "
+                "VALUES (?, 1, 1, 'x.bin', ?, 'application/octet-stream', ?)",
                 (f"f_{number}", len(content), sha256),
             )
     connection.close()

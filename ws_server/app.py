@@ -13,6 +13,7 @@ import shutil
 import signal
 import ssl
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from sqlalchemy import Connection, update
 
 from ws_server import __version__, key
 from ws_server.admin.control import ControlSocket
+from ws_server.federation.contents import Contents
+from ws_server.federation.peer import Peer
+from ws_server.federation.peers import Peers
 from ws_server.gate import Gate
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
@@ -30,7 +34,7 @@ from ws_server.net.listener import Listener
 from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings, split
-from ws_server.store import files
+from ws_server.store import fetches, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
@@ -164,7 +168,11 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
         pieces=Pieces(blobs),
         max_file=settings.max_file * 2**20,
         max_user_files=settings.max_user_files * 2**20,
+        max_realm_files=settings.max_realm_files * 2**20,
     )
+    realm.contents = Contents(realm)
+    realm.links = Peers(realm, policy=settings.realms, public=settings.public)
+    await realm.links.load()
     await sweep(realm, age=0)
     return realm
 
@@ -198,6 +206,8 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"{error.strerror or error}{hint}"
         ) from error
     realm.serving = Serving(settings.host, port, tls is not None, time.time())
+    stack.push_async_callback(realm.links.close)
+    realm.links.open(port, tls is not None)
     control = ControlSocket(realm, settings.data)
     stack.push_async_callback(control.close)
     try:
@@ -228,13 +238,13 @@ async def sweep(realm: Realm, age: float) -> None:
 
     def forget(tx: Connection, now: int) -> set[str]:
         files.forget_abandoned(tx, now)
-        return files.open_uploads(tx)
+        return files.open_uploads(tx) | fetches.open_parts(tx)
 
-    uploads = await realm.journal.write(forget)
+    parts = await realm.journal.write(forget)
     realm.stray_bytes.clear()
 
     def remove(tx: Connection) -> int:
-        return realm.blobs.sweep(uploads, lambda hashes: files.unreferenced(tx, hashes), age)
+        return realm.blobs.sweep(parts, lambda hashes: files.unreferenced(tx, hashes), age)
 
     removed = await realm.database.read(remove)
     if removed:
@@ -273,6 +283,7 @@ def measure(
     metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
     metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
     metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
+    measure_realms(metrics, realm.links)
 
 
 def size_of(url: str) -> int:
@@ -291,6 +302,21 @@ def free_space(folder: Path) -> float:
         return shutil.disk_usage(folder).free
     except OSError:
         return math.nan
+
+
+def measure_realms(metrics: Metrics, peers: Peers) -> None:
+    """Say what /metrics shows of each other realm."""
+
+    def each(read: Callable[[Peer], float]) -> Callable[[], dict[str, float]]:
+        return lambda: {peer.known.name: read(peer) for peer in peers.listed()}
+
+    gauge, counter = metrics.gauge_of_realms, metrics.counter_of_realms
+    gauge("link_up", "whether messages can flow, 0 or 1", each(lambda p: p.up))
+    gauge("queued", "messages waiting for the realm", each(lambda p: p.queued))
+    counter("sent", "messages that it has confirmed", each(lambda p: p.count.sent))
+    counter("received", "messages of it that are on disk here", each(lambda p: p.count.received))
+    counter("refused", "messages that it refused for ever", each(lambda p: p.count.refused))
+    counter("attempts", "times that it was dialled", each(lambda p: p.count.attempts))
 
 
 async def run(settings: Settings) -> None:

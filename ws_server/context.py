@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,13 +30,22 @@ class Publication:
 class Outcome:
     """What follows from a change once it is on disk: the reply, then the events, in order."""
 
-    reply: Reply
+    reply: Reply | None
     publications: list[Publication] = field(default_factory=list)
+    realms: Collection[int] = ()
+    """Other realms for which something now waits."""
     changed: Conversation | None = None
     """The conversation as it is now, for the cache."""
 
 
-Answer = Reply | Draft | Write
+@dataclass(frozen=True, slots=True)
+class Abroad:
+    """A command that waits for another realm; those behind it need not wait for it."""
+
+    reply: Coroutine[Any, Any, Reply]
+
+
+Answer = Reply | Draft | Write | Abroad
 """A handler answers at once, with a message to write, or with a change that makes an Outcome."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
 

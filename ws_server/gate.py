@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
-from typing import cast
+from collections.abc import Awaitable, Coroutine
+from functools import partial
+from typing import Any, cast
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call
@@ -19,13 +20,18 @@ from shared.protocol.commands.files import Chunk
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
-from ws_server.context import HANDLERS, Answer, Context, Outcome
-from ws_server.handlers.messages import announce, answer
+from ws_server.context import HANDLERS, Abroad, Answer, Context, Outcome
+from ws_server.federation.handshake import Transcript
+from ws_server.federation.introduce import MAX_FRAME as MAX_HANDSHAKE
+from ws_server.federation.link import BROKEN
+from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session
+from ws_server.publications import announce
 from ws_server.realm import Realm
 from ws_server.store.database import ASKER
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
+from ws_server.store.outbox import QUEUED
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +60,12 @@ class Gate:
         Raises:
             UnicodeDecodeError: the frame is not UTF-8.
         """
+        if session.link is not None:
+            session.link.receive(frame)
+            return
+        if session.dialled is not None and len(frame) > MAX_HANDSHAKE:
+            session.outlet.close_with(BROKEN, "a frame of the handshake is too large")
+            return
         if frame[:1] == b"{" or frame.lstrip()[:1] == b"{":
             call = json_dialect.parse(frame)
             if call.request is None:
@@ -68,7 +80,10 @@ class Gate:
             self._next(session)
 
     def receive_binary(self, session: Session) -> None:
-        """Take a binary frame, which is no command."""
+        """Take a binary frame, which is no command, and nothing that a link carries."""
+        if session.dialled is not None:
+            session.outlet.close_with(BROKEN, "links carry text frames")
+            return
         error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not understood; send text")
         self._take(session, Call(session.dialect, error=error), 0)
 
@@ -79,6 +94,8 @@ class Gate:
         self._realm.hub.sign_out(session)
         if session.lane is not None:
             session.lane.close()
+        if session.link is not None:
+            session.link.lost()
 
     async def close(self) -> None:
         """Wait for the commands that run; the caller has closed the connections."""
@@ -152,7 +169,9 @@ class Gate:
             if session.unanswered >= MAX_UNANSWERED:
                 return False
             spec = request.spec
-            if spec.access is Access.USER and session.account is None:
+            if session.dialled is not None and spec.access is not Access.REALM:
+                call.error = ChatError(ErrorCode.FORBIDDEN, "This connection is a realm's")
+            elif spec.access is Access.USER and session.account is None:
                 call.error = ChatError(
                     ErrorCode.NOT_AUTHENTICATED, "Sign in first: auth <user> <password>"
                 )
@@ -170,9 +189,7 @@ class Gate:
             result = registration.handler(Context(self._realm, session), request)
             if isinstance(result, Awaitable):
                 session.busy = True
-                task = asyncio.get_running_loop().create_task(self._wait_for(session, call, result))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._start(self._wait_for(session, call, result))
             else:
                 waits = self._answer(session, call, result)
                 session.busy = waits and not registration.journaled
@@ -185,6 +202,21 @@ class Gate:
         except Exception:
             self._refuse(session, call, self._bug(call))
         return True
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
+        """Reply when another realm has answered; later replies may pass this one."""
+        ASKER.set(session.account.id if session.account else session.address)
+        try:
+            self._reply(session, call, await answering)
+        except ChatError as error:
+            self._refuse(session, call, error)
+        except Exception:
+            self._refuse(session, call, self._bug(call))
 
     def _heard(self, session: Session, call: Call) -> None:
         if not session.pinned:
@@ -211,6 +243,9 @@ class Gate:
         if isinstance(result, Reply):
             self._reply(session, call, result)
             return False
+        if isinstance(result, Abroad):
+            self._start(self._ask_abroad(session, call, result.reply))
+            return False
         if type(result) is Draft:
             result.cached = self._realm.cache.get(result.sender, result.target)
         result.origin = (session, call)
@@ -230,24 +265,58 @@ class Gate:
         if entry.error is not None:
             self._refuse(session, call, entry.error)
         elif type(entry) is Draft:
-            self._reply(session, call, answer(entry, call.request))
+            if entry.duplicate or entry.state != QUEUED:
+                self._reply(session, call, answer(entry, call.request))
             if not entry.duplicate:
-                announce(self._realm, entry, session)
+                if entry.seq:
+                    announce(self._realm, entry, session)
+                if entry.outgoing:
+                    # Later replies may pass this one, which waits for another realm's answer.
+                    told = partial(self._delivered, session, call, entry)
+                    self._realm.links.deliver(entry, session, told)
         else:
             outcome = cast(Outcome, cast(Write, entry).result)
+            assert outcome.reply is not None
             self._reply(session, call, outcome.reply)
             if outcome.changed is not None:
                 self._realm.cache.put_group(outcome.changed)
             for publication in outcome.publications:
                 self._realm.hub.publish(publication.event, publication.users, session)
+            if outcome.realms:
+                self._realm.links.nudge(outcome.realms)
         if session.held is not None:
             session.release()
         if session.queue:
             self._next(session)
 
+    def _delivered(
+        self, session: Session, call: Call, draft: Draft, state: str, code: str | None, seq: int
+    ) -> None:
+        """Another realm has a message, refused it, or has not answered in time."""
+        if code is None:
+            draft.state = state
+            draft.seq = seq or draft.seq
+            self._reply(session, call, answer(draft, call.request))
+        else:
+            self._refuse(session, call, refused_there(draft, code))
+
     def _reply(self, session: Session, call: Call, reply: Reply) -> None:
         if session.open:
             session.reply(call, reply)
+        if session.linking is not None:
+            self._link(session, *session.linking)
+
+    def _link(self, session: Session, realm_id: int, transcript: Transcript) -> None:
+        """Hand the connection of a realm that has proven itself over to its link."""
+        session.linking = None
+        if not session.open:
+            return
+        assert session.dialled is not None
+        # What came before the link is no frame of it.
+        session.queue = None
+        session.link = self._realm.links.accepted(
+            realm_id, session.outlet, transcript, session.dialled
+        )
 
     def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
         self.refused[error.code] += 1

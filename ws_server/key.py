@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 FILE = "realm.key"
 """The key's file in the data folder: PKCS #8 in PEM, readable by the server's account only."""
@@ -20,9 +20,9 @@ class KeyRefused(Exception):
     """The key cannot be used; the text tells the operator what to do."""
 
 
-def fingerprint(public: Ed25519PublicKey) -> str:
+def fingerprint(public_key: bytes) -> str:
     """Return what people compare: the first 160 bits of the key's sha256, in 8 groups of base32."""
-    digest = hashlib.sha256(public.public_bytes_raw()).digest()[:FINGERPRINT_BYTES]
+    digest = hashlib.sha256(public_key).digest()[:FINGERPRINT_BYTES]
     letters = base64.b32encode(digest).decode()
     return "-".join(letters[at : at + 4] for at in range(0, len(letters), 4))
 

@@ -78,6 +78,9 @@ class Limits:
         self._chunk_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
         self._passwords = Buckets(rate=0.1, burst=5)
         self._registrations = Buckets(rate=30 / 600, burst=30)
+        self._first_contacts = Buckets(rate=10 / 3600, burst=10)
+        self._rows = Buckets(rate=10_000, burst=50_000)
+        self._questions = Buckets(rate=50, burst=1_000)
 
     def command(self, who: Hashable) -> None:
         """Count one command of a user, or of an address that has not signed in."""
@@ -107,6 +110,21 @@ class Limits:
         """A right password, or one that could not be checked, costs nothing."""
         if self.on:
             self._passwords.give_back((address, account))
+
+    def first_contact(self, who: Hashable) -> None:
+        """Count a try to link to a realm that is not known."""
+        if self.on:
+            self._first_contacts.take(who)
+
+    def rows(self, realm_id: int, count: int, size: int) -> None:
+        """Count rows that came from another realm; 4 KiB of them as one more."""
+        if self.on:
+            self._rows.take(realm_id, count + size / 4096)
+
+    def question(self, realm_id: int) -> None:
+        """Count one question of another realm."""
+        if self.on:
+            self._questions.take(realm_id)
 
     def registration(self, address: str) -> None:
         """Count one new account."""

@@ -21,6 +21,8 @@ from prometheus_client.registry import Collector
 from ws_server.durations import Durations
 
 Reading = Callable[[], float]
+ReadingOfEach = Callable[[], Mapping[str, float]]
+REALM = ("realm",)
 
 
 class Metrics(Collector):
@@ -65,6 +67,18 @@ class Metrics(Collector):
             )
         )
 
+    def counter_of_realms(self, name: str, help: str, read: ReadingOfEach) -> None:
+        """Show a number of each realm that only rises, with the label `realm`."""
+        self._families.append(
+            lambda: _of_each(CounterMetricFamily(f"chat_realm_{name}", help, labels=REALM), read)
+        )
+
+    def gauge_of_realms(self, name: str, help: str, read: ReadingOfEach) -> None:
+        """Show a number of each realm that rises and falls, with the label `realm`."""
+        self._families.append(
+            lambda: _of_each(GaugeMetricFamily(f"chat_realm_{name}", help, labels=REALM), read)
+        )
+
     def collect(self) -> Iterable[Metric]:
         for family in self._families:
             yield family()
@@ -72,3 +86,10 @@ class Metrics(Collector):
     def text(self) -> bytes:
         """Return everything in the Prometheus text format."""
         return generate_latest(self._registry)
+
+
+def _of_each(family: CounterMetricFamily | GaugeMetricFamily, read: ReadingOfEach) -> Metric:
+    """Fill in a number for each realm."""
+    for realm, value in read().items():
+        family.add_metric((realm,), value)
+    return family

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
+from shared.protocol.commands.files import SendFile, SendGroupFile, Upload
+from shared.protocol.commands.groups import (
+    CreateGroup,
+    InboxGroup,
+    InviteGroup,
+    Kick,
+    LeaveGroup,
+    ListGroup,
+    Members,
+    SendGroup,
+)
+from shared.protocol.commands.history import History, Read, Received
+from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
@@ -19,6 +32,18 @@ from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
+from ws_server.store.outbox import MAX_WAITING
+from ws_server.store.realms import check_writable, unknown_realm
+
+if TYPE_CHECKING:
+    from ws_server.federation.contents import Contents
+    from ws_server.federation.peers import Peers
+
+OVER_REALMS = frozenset(
+    (Send, Inbox, ListPc, History, Read, Received, SendFile, SendGroupFile, Upload)
+    + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
+)
+"""The commands that may name people and groups of other realms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +55,12 @@ class Serving:
     tls: bool
     since: float
     """Unix seconds."""
+
+
+SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
+"""Those whose message waits if the other realm is away."""
+READING = frozenset((Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received))
+"""Those that may also name realms which are blocked or were removed: what was written stays."""
 
 
 @dataclass(slots=True)
@@ -47,8 +78,13 @@ class Realm:
     pieces: Pieces
     max_file: int
     max_user_files: int
+    max_realm_files: int
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
+    links: Peers = field(init=False)
+    """The other realms."""
+    contents: Contents = field(init=False)
+    """The contents of files that come from them."""
     hub: Hub = field(default_factory=Hub)
     cache: Cache = field(default_factory=Cache)
     serving: Serving | None = None
@@ -63,17 +99,30 @@ class Realm:
         """Return the request without this realm's own name in its addresses.
 
         Raises:
-            ChatError: UNKNOWN_REALM, an address is of another realm.
+            ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
+                is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
         """
         request = request.at_home(self.home)
-        for name in request.spec.addresses:
-            self._known(getattr(request, name).realm)
-        self._known(getattr(request, "realm", None) or "")
+        named = {getattr(request, name).realm for name in request.spec.addresses}
+        named.add(getattr(request, "realm", None) or "")
+        for realm in named:
+            if realm and fold(realm) != self.home:
+                peer = self.links.find(realm)
+                if peer is None:
+                    raise unknown_realm(realm)
+                if type(request) not in READING:
+                    check_writable(peer.known)
+                if type(request) in SENDING and peer.queued >= MAX_WAITING:
+                    raise ChatError(
+                        ErrorCode.UNAVAILABLE,
+                        f"Too much waits for {peer.known.name} already; try again when it is back",
+                    )
+                if type(request) not in OVER_REALMS:
+                    raise ChatError(
+                        ErrorCode.REALM_UNREACHABLE,
+                        f"This version cannot do {request.spec.name} with another realm yet",
+                    )
         return request
-
-    def _known(self, realm: str) -> None:
-        if realm and fold(realm) != self.home:
-            raise ChatError(ErrorCode.UNKNOWN_REALM, f"No realm is known here as {realm}")
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
         """Return what this realm takes, as told at sign-in."""

@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     public: bool = Field(False, description="refuse links to loopback and private addresses")
     max_file: int = Field(100, ge=1, description="MiB of content of one file")
     max_user_files: int = Field(1024, ge=1, description="MiB of all files of one user together")
+    max_realm_files: int = Field(
+        4096, ge=1, description="MiB of all files from one other realm together"
+    )
     origins: str = Field("", description="web origins that may connect, by comma; all if empty")
     trusted_proxies: str = Field(
         "", description="networks, by comma, whose X-Forwarded-For is believed"

@@ -139,11 +139,15 @@ class FileName(Word):
         return values.clean_file_name(word)
 
 
+@dataclass(frozen=True)
 class Base64:
     """Standard base64 with its padding; the value is the decoded content.
 
-    Sizes are judged by the handler, which can answer `too_large`.
+    Sizes are judged by the handler, which can answer `too_large`, but for those that are fixed.
     """
+
+    size: int | None = None
+    """Bytes of content, if that is fixed."""
 
     def from_word(self, word: str) -> bytes:
         try:
@@ -152,6 +156,8 @@ class Base64:
             raise BadValue("must be base64") from None
         if not content:
             raise BadValue("must be base64 of at least one byte")
+        if self.size is not None and len(content) != self.size:
+            raise BadValue(f"must be base64 of {self.size} bytes")
         return content
 
     def from_json(self, value: object) -> bytes:
@@ -208,4 +214,6 @@ IDENTIFIER: Final = Text(128)
 NEW_PASSWORD: Final = Text(values.MAX_PASSWORD, values.MIN_PASSWORD)
 PASSWORD: Final = Text(1024)
 SEQ: Final = Number()
+_RFC_6838 = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+MEDIA_TYPE: Final = Pattern(re.compile(f"{_RFC_6838}/{_RFC_6838}"), "a media type")
 SHA256: Final = Pattern(re.compile(r"[0-9a-f]{64}"), "64 hexadecimal digits in lower case")

@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from shared.protocol.commands.meta import CommandHelp, HelpPage
 from shared.protocol.errors import MEANING, ChatError, ErrorCode
-from shared.protocol.spec import EVENTS, TABLE, Arg, Record, Spec, specs, unknown_command
+from shared.protocol.spec import EVENTS, TABLE, Access, Arg, Record, Spec, specs, unknown_command
 from shared.protocol.values import Address, GroupAddress
 
 
@@ -20,7 +20,7 @@ def help_page(topic: str | None) -> HelpPage:
         ChatError: BAD_ARGUMENTS, there is no such command; it names the nearest.
     """
     if topic is None:
-        return HelpPage([_command(spec, spec.name) for spec in specs()])
+        return HelpPage([_command(spec, spec.name) for spec in for_people()])
     name = topic.lower()
     spec = TABLE.get(name)
     if spec is None:
@@ -31,6 +31,11 @@ def help_page(topic: str | None) -> HelpPage:
         other = spec.realm_name if name == spec.name else spec.name
         details.append(f"the same: {spec.usage(other)}")
     return HelpPage([_command(spec, name)], details)
+
+
+def for_people() -> list[Spec]:
+    """Return the commands that are not for realms alone."""
+    return [spec for spec in specs() if spec.access is not Access.REALM]
 
 
 def _command(spec: Spec, spelling: str) -> CommandHelp:
@@ -66,8 +71,10 @@ def _command_section(spec: Spec) -> str:
     if spec.realm_name:
         lines.append(spec.usage(spec.realm_name))
     lines += ["```", ""]
-    if spec.access.value == "anyone":
+    if spec.access is Access.ANYONE:
         lines.append("Needs no session.\n")
+    elif spec.access is Access.REALM:
+        lines.append("For realms that link; see [federation.md](federation.md).\n")
     if spec.repeatable and "idempotency_key" not in spec.by_name:
         lines.append("Harmless to repeat.\n")
     hints = get_type_hints(spec.request)
@@ -140,11 +147,12 @@ def methods() -> str:
     names["shared.client.arguments"].add("filled")
     names["shared.protocol.spec"] |= {"R", "Request"}
     names["shared.protocol.values"] |= {"Address", "GroupAddress"}
-    for spec in specs():
+    shown = for_people()
+    for spec in shown:
         for kind in (spec.request, spec.reply):
             names[kind.__module__].add(kind.__name__)
     imports = "\n".join(_import(module, names[module]) for module in sorted(names))
-    return "\n".join([METHODS_HEAD.format(imports=imports), *map(_method, specs())])
+    return "\n".join([METHODS_HEAD.format(imports=imports), *map(_method, shown)])
 
 
 def _import(module: str, names: Iterable[str]) -> str:

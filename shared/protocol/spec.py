@@ -26,6 +26,7 @@ class Access(StrEnum):
 
     ANYONE = "anyone"
     USER = "signed in"
+    REALM = "another realm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ MEANT = {
     "users": "listpc",
 }
 """What people type who know other systems, and the command they mean."""
-FEATURES = ("accounts", "private", "groups", "history", "files", "realms", "meta")
+FEATURES = ("accounts", "private", "groups", "history", "files", "realms", "links", "meta")
 """The order in which help and the reference show the commands' modules."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""

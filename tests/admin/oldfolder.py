@@ -8,8 +8,8 @@ import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from tests.history import history as whole
 from tests.rawclient import RawClient
 
 
@@ -81,16 +81,8 @@ def counts(said: str) -> tuple[int, int, int, int, int]:
 
 
 async def history(client: RawClient, conversation: str) -> list[tuple[str, str]]:
-    """Return sender and text (or file name) of all messages; their seqs have no gap."""
-    messages: list[dict[str, Any]] = []
-    more = True
-    while more:
-        page = await client.ask(
-            "history", conversation=conversation, after=len(messages), limit=200
-        )
-        messages += page["messages"]
-        more = page["more"]
-    assert [message["seq"] for message in messages] == list(range(1, len(messages) + 1))
+    """Return sender and text (or file name) of all messages."""
+    messages = await whole(client.ask, conversation)
     return [(m["from"], m["file"]["name"] if "file" in m else m["text"]) for m in messages]
 
 

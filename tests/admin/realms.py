@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.history import history
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.transfers import announced, go_on, noise, received
@@ -66,20 +67,6 @@ async def live(url: str) -> dict[str, str]:
     return tokens
 
 
-async def history(client: RawClient, conversation: str) -> list[dict[str, Any]]:
-    """Return all messages, the oldest first; their seqs have no gap."""
-    messages: list[dict[str, Any]] = []
-    more = True
-    while more:
-        page = await client.ask(
-            "history", conversation=conversation, after=len(messages), limit=200
-        )
-        messages += page["messages"]
-        more = page["more"]
-    assert [message["seq"] for message in messages] == list(range(1, len(messages) + 1))
-    return messages
-
-
 async def seen(url: str, tokens: dict[str, str]) -> dict[str, Any]:
     """Return all that these people can see, each signed in by password and by token."""
     picture: dict[str, Any] = {}
@@ -100,7 +87,7 @@ async def seen(url: str, tokens: dict[str, str]) -> dict[str, Any]:
         for group in [row["group"] for row in mine["groups"]]:
             mine[group, "members"] = (await client.ask("members", group=group))["members"]
         for conversation in [row["conversation"] for row in mine["positions"]]:
-            mine[conversation] = messages = await history(client, conversation)
+            mine[conversation] = messages = await history(client.ask, conversation)
             for file in [m["file"] for m in messages if "file" in m]:
                 await client.ask("getfile", file=file["id"])
                 mine[file["id"]] = await received(client, file)

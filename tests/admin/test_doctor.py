@@ -17,6 +17,7 @@ import pytest
 
 from tests.admin.command import admin, done, refusal
 from tests.admin.oldfolder import OldFolder, file
+from tests.cluster import PASSWORD, Cluster
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from ws_server.admin.doctor import CHECKS
@@ -91,6 +92,34 @@ def test_a_running_server_is_asked_for_its_own_settings(real_server: RealServer)
     assert_told(found["port"], "ok", f"port {real_server.port}", " ms")
     assert_told(found["settings"], "warn", "rate limits are off", "--rate-limits off")
     assert_told(found["database"], "ok")
+
+
+def test_a_realm_in_postgresql_is_looked_at_there(tmp_path: Path, cluster: Cluster) -> None:
+    elsewhere = ("--database", cluster.fresh_realm())
+    old = OldFolder(tmp_path / "old")
+    old.user("ana")
+    old.private("ana_ana", file("ana", "x.txt", b"content"))
+    data = tmp_path / "data"
+    done("import-json", old.path, *elsewhere, data=data)
+    server = RealServer(tmp_path, *elsewhere)
+    server.start()
+    try:
+        code, found = checked(*elsewhere, data=data)
+        assert code == 0
+        assert_told(found["server"], "ok", "alpha, version ")
+    finally:
+        server.kill()
+    code, found = checked("--deep", *elsewhere, data=data)
+    assert code == 0
+    assert_told(found["database"], "ok", "schema ", "postgresql 1")
+    assert "wal" not in found["database"][1]
+    assert_told(found["blobs"], "ok", "1 of 1", "read and right")
+    assert "UTC" in found["clock"][1]
+    gone = elsewhere[1].replace(f":{cluster.port}/", ":1/")
+    code, found = checked("--database", gone, data=data)
+    assert code == 1
+    assert_told(found["database"], "fail", "127.0.0.1")
+    assert PASSWORD not in str(found)
 
 
 async def test_status_shows_the_running_server(real_server: RealServer) -> None:

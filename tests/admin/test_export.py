@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.admin.command import done, refusal
-from tests.admin.realms import history, leftovers, live, people
+from tests.admin.realms import leftovers, live, people
+from tests.history import history
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.transfers import encoded, end
@@ -64,7 +65,7 @@ async def test_a_person_gets_all_conversations_as_they_are_seen(
     paths = [message.pop("kept") for message in messages if "kept" in message]
     assert sorted(found) == sorted(paths) and len(paths) == 2
     for conversation, mine in by_chat.items():
-        assert mine == await history(bob, conversation)
+        assert mine == await history(bob.ask, conversation)
         assert chats[conversation]["last_seq"] == len(mine)
     everything = b"".join([*unzipped(tmp_path / "bob.zip").values()])
     for hidden in (b"argon2", b"secret of dave", b"token"):

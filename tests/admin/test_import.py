@@ -11,6 +11,7 @@ import pytest
 
 from tests.admin.command import admin, done, refusal
 from tests.admin.oldfolder import OldFolder, content, counts, file, history, text
+from tests.cluster import Cluster
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 
@@ -20,11 +21,15 @@ def old(tmp_path: Path) -> OldFolder:
     return OldFolder(tmp_path / "old")
 
 
-@pytest.fixture(params=["running", "closed"])
+@pytest.fixture(params=["running", "closed", "running on postgresql", "closed on postgresql"])
 def realm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealServer]:
     """A realm whose server runs, or is started when somebody first signs in."""
-    server = RealServer(tmp_path)
-    if request.param == "running":
+    elsewhere = ()
+    if "postgresql" in request.param:
+        cluster: Cluster = request.getfixturevalue("cluster")
+        elsewhere = ("--database", cluster.fresh_realm())
+    server = RealServer(tmp_path, *elsewhere)
+    if request.param.startswith("running"):
         server.start()
     yield server
     server.kill()
@@ -40,7 +45,7 @@ def closed(tmp_path: Path) -> Iterator[RealServer]:
 
 def take(old: OldFolder, realm: RealServer) -> str:
     """Import the folder and return what was said."""
-    return done("import-json", old.path, data=realm.data)
+    return done("import-json", old.path, *realm.options, data=realm.data)
 
 
 def line(said: str, part: str) -> str:
@@ -191,7 +196,8 @@ async def test_short_passwords_sign_in_and_missing_ones_are_listed(
 async def test_nobody_becomes_an_admin_unasked(old: OldFolder, realm: RealServer) -> None:
     old.user("ana")
     assert "admin user grant-admin NAME" in take(old, realm)
-    assert done("user", "list", data=realm.data).splitlines() == ["ana: Old ana, Indonesia"]
+    listed = done("user", "list", *realm.options, data=realm.data)
+    assert listed.splitlines() == ["ana: Old ana, Indonesia"]
 
 
 async def test_names_with_underscores_are_told_apart_by_accounts_and_senders(

@@ -29,7 +29,7 @@ from tests.realserver import ROOT, RealServer
 from tests.system.test_store_faults import mounted
 from ws_server.admin import old_data
 
-ROUNDS = int(os.environ.get("CHAT_IMPORT_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("CHAT_IMPORT_ROUNDS", "2"))
 SEED = int(os.environ.get("CHAT_IMPORT_SEED", "0")) or time.time_ns() % 1_000_000
 PEOPLE, MESSAGES = 30, 4_000
 ALL = (PEOPLE, 5, MESSAGES + 5, 5, 0)

@@ -29,7 +29,9 @@ def fill(data: Path, count: int) -> None:
     """Give bob so many notes to himself."""
     with closing(sqlite3.connect(data / "chat.db")) as connection:
         connection.execute(
-            "INSERT INTO conversations VALUES (1, 1, 1, NULL, NULL, ?, 0, 1700000000000)", (count,)
+            "INSERT INTO conversations (id, low_user, high_user, last_seq, version, created) "
+            "VALUES (1, 1, 1, ?, 0, 1700000000000)",
+            (count,),
         )
         connection.execute("INSERT INTO members VALUES (1, 1, 0, 0, 0, 0, 0)")
         connection.execute(

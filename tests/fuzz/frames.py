@@ -38,6 +38,7 @@ RARE = {"auth", "register", "passwd", "logout", "leavegroup", "kick"}
 
 
 _FITTING = {
+    "scheme": ["ws", "wss", "http"],
     "dialect": ["json", "text"],
     "mode": ["push", "offer"],
     "sha256": [SHA256, SHA256, "ab" * 32],

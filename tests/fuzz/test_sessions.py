@@ -55,6 +55,8 @@ async def test_every_seed_in_every_state(
     talker = crowd.talkers[place]
     for seed in SEEDS:
         talker.send(crowd.known.filled(crowd.chance, seed))
+        if talker.ends_a_burst:
+            await talker.hear()
     await talker.hear()
     await crowd.settle()
     assert_nothing_failed(caplog)

@@ -143,7 +143,8 @@ async def arguments(alice: Person, command: str) -> dict[str, Any]:
 def test_the_tables_name_every_command_and_event() -> None:
     spellings = {spec.name: spec.realm_name for spec in TABLE.values()}
     assert spellings == {
-        name: SPELLINGS.get(name) for name in [*REPLIES, "files", "format", "addrealm"]
+        name: SPELLINGS.get(name)
+        for name in [*REPLIES, "files", "format", "addrealm", "link", "linkproof"]
     }
     assert EVENTS.keys() == EVENT.keys()
 

@@ -24,6 +24,7 @@ from shared.protocol.commands.groups import (
     SendGroup,
 )
 from shared.protocol.commands.history import History, Read, Received
+from shared.protocol.commands.links import OpenLink, ProveLink
 from shared.protocol.commands.meta import Help, Ping, SetFormat
 from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.commands.realms import AddRealm, ListRealm, ShowOutbox
@@ -241,6 +242,14 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
         AddRealm("beta", "::1", 8765, "ab12"),
         ["addrealm beta ::1 8765 ab12", "addrealm beta ::1 8765 fingerprint=ab12"],
     ),
+    (
+        OpenLink(1, "alpha", b"k" * 32, b"n" * 32, 8765, "ws"),
+        [
+            '{"command":"link","version":1,"name":"alpha","port":8765,"scheme":"ws",'
+            f'"key":"{"a2tr" * 10}a2s=","nonce":"{"bm5u" * 10}bm4="}}'
+        ],
+    ),
+    (ProveLink(b"s" * 64), [f'{{"command":"linkproof","signature":"{"c3Nz" * 21}cw=="}}']),
     (ListRealm(), ["listrealm", '{"command":"listrealm"}']),
     (ShowOutbox(), ["outbox", '{"command":"outbox"}']),
     (SetFormat("json"), ["format json", '{"command":"format","dialect":"json"}']),

@@ -65,8 +65,10 @@ def values_of(kind: kinds.Kind) -> SearchStrategy[Any]:
             return CONVERSATIONS
         case kinds.FileName():
             return ANYTHING_WRITTEN.map(_cleaned)
-        case kinds.Base64():
+        case kinds.Base64(size=None):
             return st.binary(min_size=1, max_size=100)
+        case kinds.Base64(size=size):
+            return st.binary(min_size=size, max_size=size)
         case kinds.Pattern():
             return st.from_regex(kind.form, fullmatch=True)
         case kinds.Positions():

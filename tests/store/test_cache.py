@@ -33,9 +33,9 @@ def chat(id: int, *people: int, number: int | None = None, version: int = 1) -> 
 
 def test_both_people_of_a_private_chat_share_one_copy_whatever_case_they_write() -> None:
     cache = Cache()
-    cache.put_private(1, "bob", chat(7, 1, 2))
+    cache.put_private(1, Address("bob"), chat(7, 1, 2))
     newer = chat(7, 1, 2)
-    cache.put_private(2, "Alice", newer)
+    cache.put_private(2, Address("Alice"), newer)
     assert cache.get(1, Address("BOB")) is newer
     assert cache.get(2, Address("alice")) is newer
     assert cache.get(3, Address("alice")) is None
@@ -62,8 +62,8 @@ def test_private_chats_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "MAX_PRIVATE", 10)
     cache = Cache()
     for id in range(100):
-        cache.put_private(1, f"u{id}", chat(id, 1, id))
-        cache.put_private(id, "u1", chat(id, 1, id))
+        cache.put_private(1, Address(f"u{id}"), chat(id, 1, id))
+        cache.put_private(id, Address("u1"), chat(id, 1, id))
     assert cache.get(1, Address("u0")) is None
     assert cache.get(1, Address("u99")) is not None
     assert len(cache._private) == 10
@@ -115,7 +115,7 @@ BATCHES = st.lists(st.lists(STEP, min_size=1, max_size=12), min_size=1, max_size
 
 def join_or_leave(kind: str, user_id: int) -> Write:
     def change(tx: Connection, now: int) -> None:
-        group = conversations.load(tx, number=1)
+        group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
         if kind == "leave":
             if user_id in group.members:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -17,6 +18,7 @@ from tests.cluster import Cluster
 from ws_server.store import database as database_module
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.database import Database, adapter_for
+from ws_server.store.migrating import KNOWN, MIGRATIONS, NEWEST, current, migrate
 from ws_server.store.schema import metadata
 
 
@@ -37,21 +39,18 @@ def empty_urls(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     return [cluster.new_database() for _ in range(2)]
 
 
-def test_the_migrations_make_exactly_the_schema(empty_urls: list[str]) -> None:
+@pytest.mark.parametrize("way", ["all migrations", "at once"])
+def test_either_way_makes_exactly_the_schema(empty_urls: list[str], way: str) -> None:
     def compare(tx: Connection) -> None:
+        if way == "all migrations":
+            migrate(tx, KNOWN[0])
+        migrate(tx)
+        assert current(tx) == NEWEST
         options = {"compare_type": True, "compare_server_default": True}
         context = MigrationContext.configure(tx, opts=options)
+        assert context.get_current_revision() == NEWEST
         assert compare_metadata(context, metadata) == []
-
-    database = Database.open(empty_urls[0])
-    database.write(compare)
-    database.close()
-
-
-def test_the_migrations_make_the_same_checks_and_indexes(database: Database) -> None:
-    """What `compare_metadata` does not look at."""
-
-    def compare(tx: Connection) -> None:
+        # What that does not look at.
         found, where = inspect(tx), f"{tx.dialect.name}_where"
         for table in metadata.sorted_tables:
             checks = {c["name"] for c in found.get_check_constraints(table.name)}
@@ -67,7 +66,14 @@ def test_the_migrations_make_the_same_checks_and_indexes(database: Database) -> 
                 if index.dialect_options[tx.dialect.name]["where"] is not None
             }
 
-    database.write(compare)
+    adapter = adapter_for(empty_urls[0])
+    adapter.prepare(compare)
+    adapter.close()
+
+
+def test_every_migration_is_known() -> None:
+    scripts = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+    assert [script.revision for script in reversed(scripts)] == list(KNOWN)
 
 
 def test_the_epoch_is_kept_over_restarts_and_differs_between_databases(

@@ -229,7 +229,10 @@ def constraint_found_by_the_commit(tx: Connection, now: int) -> None:
             tx.exec_driver_sql(
                 f"ALTER TABLE files ALTER CONSTRAINT fk_files_{key} DEFERRABLE INITIALLY DEFERRED"
             )
-    tx.exec_driver_sql("INSERT INTO files VALUES ('f', 999, 999, 'n', 1, 't', 's')")
+    tx.exec_driver_sql(
+        "INSERT INTO files (id, conversation_id, owner_id, name, size, type, sha256) "
+        "VALUES ('f', 999, 999, 'n', 1, 't', 's')"
+    )
 
 
 FAULTS = [

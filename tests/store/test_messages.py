@@ -27,7 +27,7 @@ QUOTA = 2**30
 
 def kick(user_id: int) -> Write:
     def change(tx: Connection, now: int) -> Conversation:
-        group = conversations.load(tx, number=1)
+        group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
         return conversations.leave(tx, group, user_id)
 
@@ -36,7 +36,7 @@ def kick(user_id: int) -> Write:
 
 def invite(name: str) -> Write:
     def change(tx: Connection, now: int) -> Conversation:
-        group = conversations.load(tx, number=1)
+        group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
         return conversations.join(tx, group, users.existing(tx, name))
 

@@ -189,6 +189,21 @@ def test_a_database_that_cannot_hold_every_text_is_refused(cluster: Cluster) -> 
         Database.open(cluster.url(name))
 
 
+def test_a_connection_that_goes_as_a_copy_begins_is_a_fault_that_passes(cluster: Cluster) -> None:
+    """asyncpg calls it an error of its own, and it was once answered `internal`."""
+    database = Database.open(cluster.fresh_realm())
+
+    def go(tx: Connection) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 21; another operation is on")
+
+    with pytest.raises(ConnectionError) as broken:
+        database.write(go)
+    refusal = database.unavailable(broken.value)
+    assert refusal is not None and refusal.code == ErrorCode.UNAVAILABLE
+    assert database.write(lambda tx: tx.scalar(text("SELECT 1"))) == 1
+    database.close()
+
+
 def test_what_is_called_off_is_synced_all_the_same(cluster: Cluster) -> None:
     url = cluster.new_database()
     name = url.rpartition("/")[2]

@@ -20,10 +20,11 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.history import history
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 
-ROUNDS = int(os.environ.get("CHAT_KILL_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("CHAT_KILL_ROUNDS", "6"))
 SEED = int(os.environ.get("CHAT_KILL_SEED", "0")) or time.time_ns() % 1_000_000
 NAMES = ("alice", "bob", "carol")
 GROUP = "#1"
@@ -105,15 +106,7 @@ class Kept:
         for place in [GROUP, *(f"{a} {b}" for a in NAMES for b in NAMES if a < b)]:
             person = next(p for p in people if p.name in place or place == GROUP)
             known = self.messages.setdefault(place, [])
-            more = True
-            while more:
-                page = await person.line.ask(
-                    "history", conversation=person.address(place), after=len(known), limit=200
-                )
-                for message in page["messages"]:
-                    assert message["seq"] == len(known) + 1, (place, message)
-                    known.append(message)
-                more = page["more"]
+            known += await history(person.line.ask, person.address(place), len(known))
 
     def by_marker(self) -> dict[str, list[dict[str, Any]]]:
         """Return the messages by their text, or by the name of their file."""

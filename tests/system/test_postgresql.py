@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from tests.cluster import PASSWORD, Cluster
+from tests.history import history
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
-from tests.system.test_store_faults import assert_unavailable, failed_start, history, status
+from tests.system.test_store_faults import assert_unavailable, failed_start, status
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ async def test_connections_that_were_ended_are_made_anew(
         )
         # Nobody notices, as nothing was under way.
         await alice.ask("send", to="alice", text=f"{number}")
-        assert len(await history(alice, "alice")) == number + 2
+        assert len(await history(alice.ask, "alice")) == number + 2
     assert "Another server" in refused_start(realm.data.parent / "other", url)
     assert "Traceback" not in realm.log
 
@@ -146,7 +147,7 @@ async def test_a_postgresql_that_went_away_is_used_again_when_it_is_back(
             alice, "send", to="bob", text=f"{number}", idempotency_key=f"k{number}"
         )
         assert reply["seq"] == number + 1
-    assert texts(await history(bob, "alice")) == [f"{number}" for number in range(10)]
+    assert texts(await history(bob.ask, "alice")) == [f"{number}" for number in range(10)]
     assert await status(realm, "/readyz") == 200
     assert "Traceback" not in realm.log
     assert "Another server" in refused_start(
@@ -181,7 +182,7 @@ async def test_what_was_answered_ok_outlives_a_postgresql_killed_under_load(
             await asyncio.sleep(0.01)
     await asyncio.wait_for(listening, 60)
     await once_ok(alice, "send", to="alice", text="after")
-    kept = {message["seq"]: message["text"] for message in await history(alice, "alice")}
+    kept = {message["seq"]: message["text"] for message in await history(alice.ask, "alice")}
     assert len(answered) >= 600
     assert {seq: kept.get(seq) for seq in answered} == answered
     # What was refused as undone is not there; what was in doubt would have said so.
@@ -216,7 +217,7 @@ async def test_a_locked_table_refuses_in_time_and_then_works_again(
         assert time.monotonic() - begun < 10
         await alice.ask("ping")
     assert (await once_ok(alice, "send", to="alice", text="after"))["seq"] == 2
-    assert texts(await history(alice, "alice")) == ["before", "after"]
+    assert texts(await history(alice.ask, "alice")) == ["before", "after"]
     assert "Traceback" not in realm.log
 
 
@@ -234,4 +235,4 @@ async def test_a_postgresql_that_stands_still_does_not_hold_the_realm(
     finally:
         os.kill(pid, signal.SIGCONT)
     await once_ok(alice, "send", to="alice", text="after")
-    assert texts(await history(alice, "alice")) == ["before", "after"]
+    assert texts(await history(alice.ask, "alice")) == ["before", "after"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.history import history
 from tests.mounting import mounted
 from tests.rawclient import RawClient
 from tests.realserver import ROOT, RealServer
@@ -28,20 +29,6 @@ def assert_unavailable(reply: dict[str, Any]) -> None:
     """The refusal says that the same may succeed later."""
     assert (reply["status"], reply.get("code")) == ("ERROR", "unavailable"), reply
     assert reply["temporary"] is True
-
-
-async def history(client: RawClient, conversation: str) -> list[dict[str, Any]]:
-    """Return all messages, the oldest first; their seqs have no gap."""
-    messages: list[dict[str, Any]] = []
-    more = True
-    while more:
-        page = await client.ask(
-            "history", conversation=conversation, after=len(messages), limit=200
-        )
-        messages += page["messages"]
-        more = page["more"]
-    assert [message["seq"] for message in messages] == list(range(1, len(messages) + 1))
-    return messages
 
 
 async def status(server: RealServer, path: str) -> int:
@@ -75,13 +62,13 @@ async def test_a_locked_database_refuses_and_then_works_again(real_server: RealS
             assert_unavailable(await alice.reply())
         assert_unavailable(await alice.say("sendfile", to="bob", name="x", data="eA=="))
         # Readers do not wait for writers, and who is connected stays so.
-        assert [message["text"] for message in await history(bob, "alice")] == ["before"]
+        assert [message["text"] for message in await history(bob.ask, "alice")] == ["before"]
         await bob.ask("ping")
     for number in range(20):
         reply = await alice.ask("send", to="bob", text=f"{number}", idempotency_key=f"key-{number}")
         assert (reply["seq"], "duplicate" in reply) == (number + 2, False)
     assert (await alice.ask("creategroup", name="next"))["group"] == "#2"
-    texts = [message["text"] for message in await history(bob, "alice")]
+    texts = [message["text"] for message in await history(bob.ask, "alice")]
     assert texts == ["before", *(f"{number}" for number in range(20))]
     pushed = [event["text"] for event in await bob.settled() if event["event"] == "message"]
     assert pushed == texts
@@ -203,13 +190,13 @@ async def test_a_full_disk_refuses_and_then_works_again(disk: Disk) -> None:
     reply = await alice.say("creategroup", name="x")
     assert reply["status"] == "OK" or reply["code"] == "unavailable"
     # It lives, and what was answered OK can be read.
-    assert len(await history(bob, "alice")) == kept
+    assert len(await history(bob.ask, "alice")) == kept
     disk.clear()
     assert (await alice.ask("sendfile", **file))["seq"] == kept + 1
     for number in range(40):
         text, key = str(number) * (8_000 if number else 16_000), f"key-{number}"
         reply = await alice.ask("send", to="bob", text=text[:16_000], idempotency_key=key)
-    messages = await history(bob, "alice")
+    messages = await history(bob.ask, "alice")
     assert len(messages) == 41
     assert len({message["text"] for message in messages}) == 41
     await bob.ask("files", mode="offer")
@@ -229,7 +216,7 @@ async def test_a_full_disk_refuses_and_then_works_again(disk: Disk) -> None:
     server.kill()
     server.start()
     bob = await RawClient.signed_in(server.url, "bob", register=False)
-    assert await history(bob, "alice") == messages
+    assert await history(bob.ask, "alice") == messages
     await bob.close()
 
 
@@ -279,7 +266,7 @@ async def test_an_upload_ends_once_though_the_database_was_locked(
     rest = base64.b64encode(content[again["offset"] :]).decode()
     done = await alice.ask("chunk", upload=again["upload"], offset=again["offset"], data=rest)
     assert (done["seq"], done["file"]["sha256"]) == (1, sha256)
-    assert len(await history(alice, "alice")) == 1
+    assert len(await history(alice.ask, "alice")) == 1
     await alice.close()
 
 

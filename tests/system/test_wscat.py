@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shared.protocol.spec import specs
+from shared.protocol.reference import for_people
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.wscat import Wscat, needs_wscat
@@ -242,7 +242,7 @@ def test_help_shows_every_command(terminal: Terminals) -> None:
     anyone = terminal()
     first, *lines = anyone.say("help").split("\n")
     assert first.startswith("OK ")
-    assert [line.split(" ")[0] for line in lines] == [spec.name for spec in specs()]
+    assert [line.split(" ")[0] for line in lines] == [spec.name for spec in for_people()]
     assert "send <to> <text...>" in anyone.say("help send")
     assert "sendpcrealm <realm> <to> <text...>" in anyone.say("HELP sendpcrealm")
 

@@ -22,17 +22,16 @@ from pathlib import Path
 from typing import IO
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from ws_server import app, key
 from ws_server.admin.archive import Entry, Writer
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
-from ws_server.store import dump, snapshot
+from ws_server.store import dump, fetches, snapshot
 from ws_server.store.blobs import Blobs, Damaged
 from ws_server.store.database import epoch
-from ws_server.store.schema import files
 
 FORMAT = 1
 """Rises with every change that an older version could not read."""
@@ -140,8 +139,7 @@ class _Backup:
             self.manifest.rows[name] = 0
             for number, part in enumerate(self._parts(name, dump.lines(tx, table)), 1):
                 self._add(part_name(name, number), part)
-        wanted = select(files.c.sha256, files.c.size).distinct().order_by(files.c.sha256)
-        self._blobs = [(sha256, size) for sha256, size in tx.execute(wanted)]
+        self._blobs = [(sha256, size) for sha256, size in tx.execute(fetches.stored(tx))]
 
     def _parts(self, table: str, lines: Iterator[bytes]) -> Iterator[bytes]:
         part = bytearray()

@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 
 from ws_server import key as realm_key
 from ws_server.admin import control
+from ws_server.admin.backup import LAST_BACKUP
 from ws_server.admin.commands import AdminRefused
 from ws_server.settings import Settings
 from ws_server.store import blobs as blob_store
@@ -32,13 +33,13 @@ from ws_server.store.adapter import DatabaseRefused
 LEVELS = ("ok", "warn", "fail")
 RELEASED = 1_735_689_600
 """1 January 2025: this version is younger, so no clock that is right shows an earlier time."""
-LAST_BACKUP = "last-backup"
-"""The file in the data folder that holds the Unix seconds of the last backup."""
 WEEK = 7 * 24 * 3600
 SLOW = 1.0
 """Seconds after which an answer is called slow."""
 LOOK = 3.0
 """Seconds that a look at much takes at most; what is left then is not looked at."""
+LIMIT_OF_REALMS = 14.0
+"""Seconds for rows to and from all other realms."""
 BLOBS = 20_000
 """Contents looked for, unless all are."""
 GIB = 2**30
@@ -211,6 +212,8 @@ async def database(case: Case) -> list[Finding]:
         if file is not None and not inspection.is_wal(file):
             hint = "Starting the server sets it, unless the disk does not allow it (as NFS)"
             found.append(Finding("warn", "its journal mode is not wal", hint))
+        if file is None:
+            return found or [Finding("ok", f"schema {schema.found}, {inspection.product(tx)}")]
         how = "quick check passed" if check.is_whole else f"sound as far as {LOOK:.0f} s went"
         return found or [Finding("ok", f"schema {schema.found}, journal mode wal, {how}")]
 
@@ -294,7 +297,9 @@ async def key(case: Case) -> list[Finding]:
         return [Finding("fail", str(refusal), hint)]
     if found is None:
         return [Finding("fail", f"{realm_key.FILE} is missing", hint)]
-    return [Finding("ok", f"fingerprint {realm_key.fingerprint(found.public_key())}")]
+    return [
+        Finding("ok", f"fingerprint {realm_key.fingerprint(found.public_key().public_bytes_raw())}")
+    ]
 
 
 async def backup(case: Case) -> list[Finding]:
@@ -331,6 +336,23 @@ async def blobs(case: Case) -> list[Finding]:
         return [Finding("ok", f"{looked:,} of {count:,} contents looked for, all {how}")]
     text = f"{len(wrong):,} of {looked:,} contents are missing or damaged, such as {wrong[0]}"
     return [Finding("fail", text, "Put them back from a backup of the data folder's blobs")]
+
+
+async def realms(case: Case) -> list[Finding]:
+    """Does each linked realm store what this one writes, and this one what it writes?"""
+    if not case.running:
+        return [Finding("ok", "links are tried while the server runs")]
+    lines: list[str] = []
+    try:
+        async with asyncio.timeout(LIMIT_OF_REALMS):
+            await control.call(case.data, "realm check", {}, lines.append)
+    except (TimeoutError, control.NoAnswer):
+        hint = "Look into the server's log; restart it"
+        return [Finding("fail", "the server does not say how its links are", hint)]
+    except AdminRefused as refusal:
+        return [Finding("fail", str(refusal))]
+    found = [Finding(level, text) for level, _, text in (line.partition(" ") for line in lines)]
+    return found or [Finding("ok", "no other realm is known")]
 
 
 def _look_for(case: Case, some: list[tuple[str, int]]) -> tuple[int, list[Path]]:

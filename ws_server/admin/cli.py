@@ -145,5 +145,6 @@ def parser() -> argparse.ArgumentParser:
             elif a.name.startswith("-"):
                 leaf.add_argument(a.name, help=a.help, required=a.required)
             else:
-                leaf.add_argument(a.key, help=a.help, metavar=a.key.upper())
+                count = None if a.required else "?"
+                leaf.add_argument(a.key, help=a.help, metavar=a.key.upper(), nargs=count)
     return top

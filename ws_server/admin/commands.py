@@ -56,7 +56,7 @@ class Argument:
     def usage(self) -> str:
         """How it is written in a usage line."""
         if not self.name.startswith("-"):
-            return self.key.upper()
+            return self.key.upper() if self.required else f"[{self.key.upper()}]"
         word = self.name if self.flag else f"{self.name} {self.key.upper()}"
         return f"[{word}]" if self.flag or not self.required else word
 

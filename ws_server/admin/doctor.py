@@ -21,6 +21,7 @@ CHECKS: dict[str, Check] = {
     "key": checks.key,
     "backup": checks.backup,
     "blobs": checks.blobs,
+    "realms": checks.realms,
 }
 """Every check by its name, in their order; the first learns from the server what others need."""
 LIMIT = 15.0

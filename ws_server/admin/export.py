@@ -18,11 +18,11 @@ from ws_server import app
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
-from ws_server.store import conversations, reading, snapshot
+from ws_server.store import conversations, fetches, pages, snapshot, standings
 from ws_server.store import users as accounts
 from ws_server.store.blobs import Blobs, Damaged
-from ws_server.store.reading import Standing
 from ws_server.store.schema import users
+from ws_server.store.standings import Standing
 from ws_server.store.users import User
 
 PAGE = 1_000
@@ -91,8 +91,8 @@ class _Export:
         """
         snapshot.expect_newest(tx)
         user = accounts.existing(tx, name)
-        standings = reading.standings(tx, user.id)
-        self.conversations = len(standings)
+        found = standings.standings(tx, user.id)
+        self.conversations = len(found)
         created = tx.scalar(select(users.c.created).where(users.c.id == user.id))
         profile = {
             "user": user.name,
@@ -104,10 +104,10 @@ class _Export:
         }
         self._archive.writestr("profile.json", orjson.dumps(profile, option=INDENTED))
         with self._open("conversations.jsonl") as out:
-            for standing in standings:
+            for standing in found:
                 out.write(_line(conversation(tx, standing)))
         with self._open("messages.jsonl") as out:
-            for standing in standings:
+            for standing in found:
                 for message in self._history(tx, user, standing):
                     out.write(_line(message))
 
@@ -118,12 +118,13 @@ class _Export:
         """Yield all messages of a conversation as its reader sees them, oldest first."""
         found = conversations.load(tx, id=standing.conversation_id, only=(user.id,))
         assert found is not None
+        absent = set(tx.scalars(fetches.absent(tx)))
         last, more = 0, True
         while more:
-            page = reading.page(tx, user.id, found, after=last, limit=PAGE)
+            page = pages.page(tx, user.id, found, after=last, limit=PAGE)
             for message in page.messages:
                 wire = message.to_wire()
-                if message.file is not None:
+                if message.file is not None and message.file.id not in absent:
                     path = file_path(message.file)
                     self.files[path] = message
                     wire["file"] = {**message.file.to_wire(), "path": path}

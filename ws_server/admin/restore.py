@@ -29,11 +29,11 @@ from ws_server.admin.backup import (
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.whole import part_folder, place
 from ws_server.settings import Settings
-from ws_server.store import dump, snapshot
+from ws_server.store import dump, fetches, snapshot
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.blobs import Blobs
-from ws_server.store.database import check_known
-from ws_server.store.schema import files, tokens
+from ws_server.store.migrating import check_known
+from ws_server.store.schema import tokens
 
 MAX_PART = 4 * PART
 MAX_TEXT = 1 << 24
@@ -248,7 +248,7 @@ class _Restore:
     def _check_references(self, tx: Connection) -> None:
         """Compare the blobs with the files that name them."""
         blobs = Blobs(self.part)
-        wanted = select(files.c.sha256, files.c.size).distinct()
+        wanted = fetches.stored(tx)
         for sha256, size in tx.execute(wanted, execution_options={"yield_per": dump.AT_ONCE}):
             try:
                 right = blobs.path(sha256).stat().st_size == size
@@ -256,6 +256,6 @@ class _Restore:
                 right = False
             if not right:
                 raise ArchiveRefused(f"{blob_name(sha256)} is missing or has another size")
-        count = tx.scalar(select(func.count(files.c.sha256.distinct())))
+        count = tx.scalar(select(func.count(wanted.subquery().c.sha256.distinct())))
         if count != self.manifest.blobs["count"]:
             raise ArchiveRefused("it holds contents of files that no message carries")

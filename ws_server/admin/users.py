@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from shared.protocol.commands.accounts import Register
@@ -63,6 +65,32 @@ def registration(given: Given) -> Register:
     return request
 
 
+async def _change(
+    realm: Realm,
+    given: Given,
+    change: Callable[[Connection, User], None],
+    *,
+    ends_sessions: bool = False,
+) -> User:
+    """Change the account that was named, and return it.
+
+    Raises:
+        ChatError: UNKNOWN_USER, UNAVAILABLE.
+    """
+
+    def run(tx: Connection, now: int) -> User:
+        user = users.existing(tx, given["name"])
+        change(tx, user)
+        if ends_sessions:
+            users.end_tokens(tx, user.id)
+        return user
+
+    user: User = await realm.journal.write(run)
+    if ends_sessions:
+        realm.hub.end_sessions(user.id)
+    return user
+
+
 @in_realm("user password", NAME, secret="password")
 async def set_password(realm: Realm, given: Given, say: Say) -> None:
     """Give an account another password, read from standard input, and end its sessions."""
@@ -72,42 +100,25 @@ async def set_password(realm: Realm, given: Given, say: Say) -> None:
         raise AdminRefused(f"password: {why}") from None
     hashed = await realm.passwords.hash(password, "admin")
 
-    def change(tx: Connection, now: int) -> User:
-        user = users.existing(tx, given["name"])
-        users.set_password(tx, user.id, hashed)
-        users.end_tokens(tx, user.id)
-        return user
-
-    user: User = await realm.journal.write(change)
-    realm.hub.end_sessions(user.id)
+    user = await _change(
+        realm, given, lambda tx, user: users.set_password(tx, user.id, hashed), ends_sessions=True
+    )
     say(f"{user.name} has the new password; all sessions of the account have ended")
 
 
 @in_realm("user disable", NAME)
 async def disable(realm: Realm, given: Given, say: Say) -> None:
     """Keep an account from signing in and end its sessions; what it wrote stays."""
-
-    def change(tx: Connection, now: int) -> User:
-        user = users.existing(tx, given["name"])
-        users.set_disabled(tx, user.id, True)
-        users.end_tokens(tx, user.id)
-        return user
-
-    user: User = await realm.journal.write(change)
-    realm.hub.end_sessions(user.id)
+    user = await _change(
+        realm, given, lambda tx, user: users.set_disabled(tx, user.id, True), ends_sessions=True
+    )
     say(f"{user.name} is disabled; user enable {user.name} undoes it")
 
 
 @in_realm("user enable", NAME)
 async def enable(realm: Realm, given: Given, say: Say) -> None:
     """Let a disabled account sign in again."""
-
-    def change(tx: Connection, now: int) -> User:
-        user = users.existing(tx, given["name"])
-        users.set_disabled(tx, user.id, False)
-        return user
-
-    user: User = await realm.journal.write(change)
+    user = await _change(realm, given, lambda tx, user: users.set_disabled(tx, user.id, False))
     say(f"{user.name} can sign in")
 
 
@@ -115,11 +126,5 @@ async def enable(realm: Realm, given: Given, say: Say) -> None:
 async def grant_admin(realm: Realm, given: Given, say: Say) -> None:
     """Make an account an admin of this realm, or no longer one."""
     admin = "revoke" not in given
-
-    def change(tx: Connection, now: int) -> User:
-        user = users.existing(tx, given["name"])
-        users.set_admin(tx, user.id, admin)
-        return user
-
-    user: User = await realm.journal.write(change)
+    user = await _change(realm, given, lambda tx, user: users.set_admin(tx, user.id, admin))
     say(f"{user.name} is {'now' if admin else 'no longer'} an admin of this realm")

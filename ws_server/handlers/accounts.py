@@ -24,7 +24,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
 from ws_server.context import Context, Outcome, handles
 from ws_server.net.session import Account
-from ws_server.store import reading, users
+from ws_server.store import standings, users
 from ws_server.store.journal import Write
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     before = ctx.session.account
     realm.hub.sign_in(ctx.session, Account(user.id, user.name, users.hash_token(token)))
     try:
-        unread = await realm.database.read(reading.unread, user.id)
+        unread = await realm.database.read(standings.unread, user.id)
     except BaseException:
         realm.hub.sign_out(ctx.session)
         if before is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
@@ -22,20 +21,19 @@ from shared.protocol.commands.files import (
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
 from ws_server.context import Context, handles
-from ws_server.net.file_lane import FileLane
-from ws_server.net.session import Session
-from ws_server.realm import Realm
-from ws_server.store import bulk, conversations, files
+from ws_server.publications import lane_of
+from ws_server.store import bulk, conversations, fetches, files
 from ws_server.store.blobs import Blobs
+from ws_server.store.fetches import Away
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.messages import Draft, new_id
 
-MAX_PUSHED = 8 * 2**20
-"""Bytes up to which a file's content is pushed behind its message."""
 TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""
 CHUNK = 128 * 1024
 """Raw bytes asked for in one `chunk`: 171 KiB of base64."""
+ASK_AGAIN = 2.0
+"""Seconds after which to ask again for a content that is on its way from another realm."""
 
 
 @handles(SendFile)
@@ -150,7 +148,14 @@ def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
 
 @handles(GetFile)
 async def getfile(ctx: Context, request: GetFile) -> FileOffered:
-    file = await ctx.realm.database.read(files.readable, ctx.user.id, request.file)
+    user_id = ctx.user.id
+
+    def ask(tx: Connection) -> tuple[StoredFile, Away | None]:
+        return files.readable(tx, user_id, request.file), fetches.away(tx, request.file)
+
+    file, away = await ctx.realm.database.read(ask)
+    if away is not None:
+        raise not_here(file, away)
     if request.offset >= file.size:
         raise ChatError(
             ErrorCode.CONFLICT, f"The offset must be below {file.size}", offset=file.size
@@ -162,22 +167,21 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
     return FileOffered(file.info())
 
 
+def not_here(file: StoredFile, away: Away) -> ChatError:
+    """Return the refusal for a file whose content another realm has."""
+    if away.given_up:
+        return ChatError(
+            ErrorCode.UNKNOWN_FILE,
+            f"{away.realm} did not send the content of {file.name}; ask for it to be sent again",
+        )
+    return ChatError(
+        ErrorCode.UNAVAILABLE,
+        f"{file.name} is still on its way from {away.realm}; ask again soon",
+        retry_after=ASK_AGAIN,
+    )
+
+
 @handles(Files)
 def choose(ctx: Context, request: Files) -> FilesMode:
     ctx.session.files_pushed = request.mode == "push"
     return FilesMode(request.mode)
-
-
-def push_file(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
-    """Send a file's content behind its message to those sessions that take files."""
-    if file.size <= MAX_PUSHED:
-        for session in sessions:
-            if session.takes_files:
-                lane_of(realm, session).add(file)
-
-
-def lane_of(realm: Realm, session: Session) -> FileLane:
-    """Return a session's file lane, made on first use."""
-    if session.lane is None:
-        session.lane = FileLane(session, realm.pieces)
-    return session.lane

@@ -6,7 +6,6 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import (
     CreateGroup,
-    GroupChanged,
     GroupChat,
     GroupChats,
     GroupCreated,
@@ -24,10 +23,13 @@ from shared.protocol.commands.groups import (
 )
 from shared.protocol.commands.messages import Page
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.context import Context, Outcome, Publication, handles
+from shared.protocol.values import fold
+from ws_server.context import Abroad, Context, Outcome, handles
+from ws_server.federation import elsewhere
 from ws_server.handlers.history import inbox_page
-from ws_server.handlers.private import fitting
-from ws_server.store import conversations, reading, users
+from ws_server.handlers.private import fitting, of_realm
+from ws_server.publications import group_changed
+from ws_server.store import conversations, hosting, markers, standings, users
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
@@ -38,20 +40,16 @@ def role(owner: bool) -> str:
     return "owner" if owner else "member"
 
 
-def changed(group: Conversation, user: str, change: str, *also: int) -> Publication:
-    """Tell the members, and whoever just went, that a group changed."""
-    event = GroupChanged(f"#{group.number}", group.name, user, change)
-    return Publication(event, [*group.members, *also])
-
-
 @handles(CreateGroup)
-def creategroup(ctx: Context, request: CreateGroup) -> Write:
+def creategroup(ctx: Context, request: CreateGroup) -> Write | Abroad:
     account = ctx.user
+    if request.realm is not None and fold(request.realm) != ctx.realm.home:
+        return Abroad(elsewhere.create(ctx.realm, account, request.realm, request.name))
 
     def create(tx: Connection, now: int) -> Outcome:
         group = conversations.create_group(tx, account.id, request.name, now)
         reply = GroupCreated(f"#{group.number}", group.name)
-        return Outcome(reply, [changed(group, account.name, "joined")], group)
+        return Outcome(reply, [group_changed(group, account.name, "joined")], changed=group)
 
     return Write(create)
 
@@ -61,8 +59,10 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
     reader = ctx.user.id
 
     def ask(tx: Connection) -> list[GroupChat]:
-        standings = reading.standings(tx, reader, groups=True)
-        last = reading.newest(tx, reader, standings)
+        found = of_realm(
+            standings.standings(tx, reader, groups=True), request.realm, ctx.realm.home
+        )
+        last = standings.newest(tx, reader, found)
         return [
             GroupChat(
                 group=s.address,
@@ -74,7 +74,7 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
                 unread=s.unread,
                 last=last.get(s.conversation_id),
             )
-            for s in standings
+            for s in found
         ]
 
     chats = await ctx.realm.database.read(ask)
@@ -83,8 +83,10 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
 
 
 @handles(InviteGroup)
-def invitegroup(ctx: Context, request: InviteGroup) -> Write:
+def invitegroup(ctx: Context, request: InviteGroup) -> Write | Abroad:
     account = ctx.user
+    if request.group.realm or request.user.realm:
+        return Abroad(elsewhere.invite(ctx.realm, account, request.group, request.user))
 
     def invite(tx: Connection, now: int) -> Outcome:
         group, user = _group_and_person(tx, account.id, request)
@@ -93,8 +95,9 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Write:
         if user.id in group.members:
             return Outcome(GroupPerson(f"#{group.number}", user.name))
         group = conversations.join(tx, group, user)
+        told = hosting.tell(tx, group, "joined", now)
         reply = GroupPerson(f"#{group.number}", user.name, "is now in")
-        return Outcome(reply, [changed(group, user.name, "joined")], group)
+        return Outcome(reply, [group_changed(group, user.name, "joined")], told, group)
 
     return Write(invite)
 
@@ -103,7 +106,11 @@ def _group_and_person(
     tx: Connection, me: int, request: InviteGroup | Kick
 ) -> tuple[Conversation, users.User | None]:
     """Return the group with just oneself and the person named, if there is such a person."""
-    user = users.find(tx, request.user.user)
+    user = None
+    if request.user.realm:
+        user = users.known(tx, request.user)
+    else:
+        user = users.find(tx, request.user.user)
     both = (me, user.id if user else me)
     return conversations.group(tx, me, request.group, both), user
 
@@ -124,7 +131,7 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
 
     def ask(tx: Connection) -> list[GroupMember]:
         group = conversations.group(tx, reader, request.group)
-        read = reading.read_marks(tx, group)
+        read = markers.read_marks(tx, group)
         return [
             GroupMember(member.name, role(member.owner), read[user_id])
             for user_id, member in group.members.items()
@@ -134,26 +141,31 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
 
 
 @handles(LeaveGroup)
-def leavegroup(ctx: Context, request: LeaveGroup) -> Write:
+def leavegroup(ctx: Context, request: LeaveGroup) -> Write | Abroad:
     account = ctx.user
+    if request.group.realm:
+        return Abroad(elsewhere.leave(ctx.realm, account, request.group))
 
     def leave(tx: Connection, now: int) -> Outcome:
         group = conversations.group(tx, account.id, request.group, (account.id,))
         group = conversations.leave(tx, group, account.id)
-        event = changed(group, account.name, "left", account.id)
-        return Outcome(GroupLeft(f"#{group.number}"), [event], group)
+        told = hosting.tell(tx, group, "left", now)
+        event = group_changed(group, account.name, "left", account.id)
+        return Outcome(GroupLeft(f"#{group.number}"), [event], told, group)
 
     return Write(leave)
 
 
 @handles(Kick)
-def kick(ctx: Context, request: Kick) -> Write:
+def kick(ctx: Context, request: Kick) -> Write | Abroad:
     account = ctx.user
+    if request.group.realm:
+        return Abroad(elsewhere.kick(ctx.realm, account, request.group, request.user))
 
     def remove(tx: Connection, now: int) -> Outcome:
         group, user = _group_and_person(tx, account.id, request)
         if not group.members[account.id].owner:
-            raise ChatError(ErrorCode.FORBIDDEN, f"Only the owner of #{group.number} may do this")
+            raise conversations.not_owner(group)
         if user is None:
             raise users.unknown_user(request.user.user)
         if user.id == account.id:
@@ -161,8 +173,9 @@ def kick(ctx: Context, request: Kick) -> Write:
         if user.id not in group.members:
             raise ChatError(ErrorCode.UNKNOWN_USER, f"{user.name} is not in #{group.number}")
         group = conversations.leave(tx, group, user.id)
-        event = changed(group, user.name, "removed", user.id)
+        told = hosting.tell(tx, group, "removed", now, [user.realm_id])
+        event = group_changed(group, user.name, "removed", user.id)
         reply = GroupPerson(f"#{group.number}", user.name, "is no longer in")
-        return Outcome(reply, [event], group)
+        return Outcome(reply, [event], told, group)
 
     return Write(remove)

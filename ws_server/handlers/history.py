@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from sqlalchemy import Connection
 
@@ -16,30 +16,36 @@ from shared.protocol.commands.history import (
     Sync,
     Synced,
 )
-from shared.protocol.commands.messages import Page, Receipt
+from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.context import Context, Outcome, Publication, handles
+from ws_server.context import Context, Outcome, handles
 from ws_server.net.session import Account
-from ws_server.store import conversations, reading
+from ws_server.publications import receipts
+from ws_server.store import catching_up, conversations, markers, outbox, pages, standings
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Write
 
 
-def receipts(
-    account: Account, conversation: Conversation, marks: reading.Markers
-) -> list[Publication]:
-    """Tell one's own other sessions, and in a private chat the other person, of moved markers."""
-    if not marks.changed:
-        return []
-    told = [account.id] if conversation.number is not None else list(conversation.members)
-    return [
-        Publication(
-            Receipt(conversation.address(reader), account.name, marks.received_seq, marks.read_seq),
-            (reader,),
-        )
-        for reader in told
-    ]
+def tell_realm(
+    tx: Connection, account: Account, conversation: Conversation, marks: markers.Markers, now: int
+) -> Collection[int]:
+    """Let the other person's realm know of moved markers, and return which realm will be told."""
+    if not marks.changed or conversation.number is not None or not conversation.realms:
+        return ()
+    (realm_id,) = conversation.realms
+    other_id, other = next((i, m) for i, m in conversation.members.items() if m.realm_id)
+    received, read = markers.origin_seqs(tx, conversation.id, other_id, marks)
+    if received == 0:
+        return ()
+    said = {
+        "from": account.name,
+        "to": other.name.partition("@")[0],
+        "received": received,
+        "read": read,
+    }
+    told = outbox.say(tx, realm_id, outbox.RECEIPT, conversation.id, said, now)
+    return (realm_id,) if told else ()
 
 
 async def inbox_page(
@@ -52,8 +58,8 @@ async def inbox_page(
         found = conversations.find(tx, account.id, target, (account.id,))
         if found is None:
             return None, Page(conversations.known_as(tx, target), [], False), 0
-        page = reading.page(tx, account.id, found, before=before, limit=limit)
-        read_seq = reading.read_seq(tx, account.id, found)
+        page = pages.page(tx, account.id, found, before=before, limit=limit)
+        read_seq = markers.read_seq(tx, account.id, found)
         return found, Page(found.address(account.id), page.messages, page.more), read_seq
 
     found, page, read_seq = await ctx.realm.database.read(ask)
@@ -62,8 +68,9 @@ async def inbox_page(
         return page
 
     def move(tx: Connection, now: int) -> Outcome:
-        marks = reading.mark(tx, account.id, found, read=seen)
-        return Outcome(page, receipts(account, found, marks))
+        marks = markers.mark(tx, account.id, found, read=seen)
+        told = tell_realm(tx, account, found, marks, now)
+        return Outcome(page, receipts(account, found, marks), told)
 
     return Write(move)
 
@@ -76,7 +83,7 @@ async def history(ctx: Context, request: History) -> Page:
         found = conversations.find(tx, reader, request.conversation, (reader,))
         if found is None:
             return Page(conversations.known_as(tx, request.conversation), [], False)
-        page = reading.page(
+        page = pages.page(
             tx, reader, found, before=request.before, after=request.after, limit=request.limit
         )
         return Page(found.address(reader), page.messages, page.more)
@@ -86,7 +93,7 @@ async def history(ctx: Context, request: History) -> Page:
 
 @handles(Read, journaled=True)
 def read(ctx: Context, request: Read) -> Write:
-    def answer(address: str, marks: reading.Markers) -> Reply:
+    def answer(address: str, marks: markers.Markers) -> Reply:
         return ReadUpTo(address, marks.read_seq)
 
     return _move_marker(ctx, request.conversation, answer, read=request.seq)
@@ -94,7 +101,7 @@ def read(ctx: Context, request: Read) -> Write:
 
 @handles(Received, journaled=True)
 def received(ctx: Context, request: Received) -> Write:
-    def answer(address: str, marks: reading.Markers) -> Reply:
+    def answer(address: str, marks: markers.Markers) -> Reply:
         return ReceivedUpTo(address, marks.received_seq)
 
     return _move_marker(ctx, request.conversation, answer, received=request.seq)
@@ -103,19 +110,20 @@ def received(ctx: Context, request: Received) -> Write:
 def _move_marker(
     ctx: Context,
     target: ConversationAddress,
-    answer: Callable[[str, reading.Markers], Reply],
+    answer: Callable[[str, markers.Markers], Reply],
     **moved: int,
 ) -> Write:
-    """Move the markers given as those of `reading.mark`, and answer where they stand then."""
+    """Move the markers given as those of `markers.mark`, and answer where they stand then."""
     account = ctx.user
 
     def move(tx: Connection, now: int) -> Outcome:
         found = conversations.find(tx, account.id, target, (account.id,))
         if found is None:
-            return Outcome(answer(conversations.known_as(tx, target), reading.Markers()))
-        marks = reading.mark(tx, account.id, found, **moved)
+            return Outcome(answer(conversations.known_as(tx, target), markers.Markers()))
+        marks = markers.mark(tx, account.id, found, **moved)
         reply = answer(found.address(account.id), marks)
-        return Outcome(reply, receipts(account, found, marks))
+        told = tell_realm(tx, account, found, marks, now)
+        return Outcome(reply, receipts(account, found, marks), told)
 
     return Write(move)
 
@@ -124,7 +132,7 @@ def _move_marker(
 async def sync(ctx: Context, request: Sync) -> Synced:
     reader, epoch = ctx.user.id, ctx.realm.database.epoch
     have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
-    missed = await ctx.realm.database.read(reading.missed, reader, have)
+    missed = await ctx.realm.database.read(catching_up.missed, reader, have)
     recovered = missed.recovered and request.epoch in (None, epoch)
     return Synced(
         conversations=[
@@ -137,7 +145,7 @@ async def sync(ctx: Context, request: Sync) -> Synced:
                 other_received_seq=s.other_received_seq,
                 other_read_seq=s.other_read_seq,
             )
-            for s in reading.told(missed.standings)
+            for s in standings.told(missed.standings)
         ],
         messages=missed.messages if recovered else [],
         more=missed.more and recovered,

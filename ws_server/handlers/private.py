@@ -9,11 +9,13 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.messages import Message, Page
 from shared.protocol.commands.private import Inbox, ListPc, PrivateChat, PrivateChats, Send
+from shared.protocol.values import fold
 from ws_server.context import Context, handles
 from ws_server.handlers.history import inbox_page
-from ws_server.store import reading
+from ws_server.store import pages, standings
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
+from ws_server.store.standings import Standing
 
 T = TypeVar("T")
 
@@ -33,8 +35,10 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
     reader = ctx.user.id
 
     def ask(tx: Connection) -> list[PrivateChat]:
-        standings = reading.standings(tx, reader, groups=False)
-        last = reading.newest(tx, reader, standings)
+        found = of_realm(
+            standings.standings(tx, reader, groups=False), request.realm, ctx.realm.home
+        )
+        last = standings.newest(tx, reader, found)
         return [
             PrivateChat(
                 conversation=s.address,
@@ -45,7 +49,7 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
                 other_read_seq=s.other_read_seq or 0,
                 last=last.get(s.conversation_id),
             )
-            for s in standings
+            for s in found
         ]
 
     chats = await ctx.realm.database.read(ask)
@@ -53,13 +57,21 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
     return PrivateChats(shown, True if len(shown) < len(chats) else None)
 
 
+def of_realm(found: list[Standing], realm: str | None, home: str) -> list[Standing]:
+    """Return those of a realm; all if none is asked for."""
+    if realm is None:
+        return found
+    wanted = "" if fold(realm) == home else fold(realm)
+    return [s for s in found if fold(s.address.partition("@")[2]) == wanted]
+
+
 def fitting(rows: Iterable[tuple[T, Message | None]]) -> list[T]:
     """Return the first rows of a list that fit one frame, each given with its newest message."""
     shown: list[T] = []
     size = 0
     for row, last in rows:
-        size += 400 + (reading.size_on_wire(last) if last else 0)
-        if size > reading.LIST_BYTES:
+        size += 400 + (pages.size_on_wire(last) if last else 0)
+        if size > standings.LIST_BYTES:
             break
         shown.append(row)
     return shown

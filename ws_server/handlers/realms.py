@@ -1,25 +1,85 @@
-"""Realms. This server does not link to others yet, and says so."""
+"""Realms: adding them, listing them, and what waits for them."""
 
 from __future__ import annotations
 
-from shared.protocol.commands.realms import AddRealm, ListRealm, Outbox, Realms, ShowOutbox
+from sqlalchemy import Connection
+
+from shared.protocol.commands.realms import (
+    AddRealm,
+    ListRealm,
+    Outbox,
+    Queued,
+    Realm,
+    RealmAdded,
+    Realms,
+    ShowOutbox,
+)
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.context import Context, handles
+from shared.protocol.values import fold
+from ws_server.context import Abroad, Context, handles
+from ws_server.federation import trust
+from ws_server.key import fingerprint
+from ws_server.store import users, waiting
 
 
 @handles(AddRealm)
-def addrealm(ctx: Context, request: AddRealm) -> Realms:
-    raise ChatError(
-        ErrorCode.REALM_UNREACHABLE,
-        "This version cannot talk to other realms yet; nothing was added",
+def addrealm(ctx: Context, request: AddRealm) -> Abroad:
+    return Abroad(_add(ctx, request))
+
+
+async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
+    realm, peers = ctx.realm, ctx.realm.links
+    if peers.policy == "closed":
+        raise ChatError(ErrorCode.FORBIDDEN, "This realm links to no others")
+    if peers.policy == "admin":
+        account = await realm.database.read(users.existing, ctx.user.name)
+        if not account.admin:
+            raise ChatError(ErrorCode.FORBIDDEN, "Only an admin may add realms here")
+    if fold(request.name) == realm.home:
+        raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
+    realm.limits.first_contact(ctx.user.id)
+    peer = await trust.add(peers, request.name, request.address, request.port, request.fingerprint)
+    return RealmAdded(
+        peer.known.name, fingerprint(peer.known.public_key), "up" if peer.up else "down"
     )
 
 
 @handles(ListRealm)
-def listrealm(ctx: Context, request: ListRealm) -> Realms:
-    return Realms([])
+async def listrealm(ctx: Context, request: ListRealm) -> Realms:
+    return Realms(
+        [
+            Realm(
+                realm=peer.known.name,
+                address=peer.known.shown_address,
+                port=peer.known.port or 0,
+                fingerprint=fingerprint(peer.known.public_key),
+                state=peer.state,
+                link=peer.told,
+                queued=peer.queued,
+            )
+            for peer in ctx.realm.links.listed()
+        ]
+    )
 
 
 @handles(ShowOutbox)
-def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
-    return Outbox([])
+async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
+    def ask(tx: Connection) -> list[waiting.Waiting]:
+        return waiting.of_sender(tx, ctx.user.id)
+
+    links = ctx.realm.links
+    rows = await ctx.realm.database.read(ask)
+    peers = {realm_id: links.by_id(realm_id) for realm_id in {row.realm_id for row in rows}}
+    return Outbox(
+        [
+            Queued(
+                conversation=row.conversation,
+                realm=peers[row.realm_id].known.name,
+                message_id=row.message_id,
+                since=row.since,
+                attempts=peers[row.realm_id].attempts,
+                next_try=peers[row.realm_id].next_try,
+            )
+            for row in rows
+        ]
+    )

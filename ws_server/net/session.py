@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
@@ -13,6 +13,9 @@ from shared.protocol.commands.meta import SetFormat
 from shared.protocol.errors import ChatError
 from shared.protocol.spec import Reply
 from ws_server.net.file_lane import FileLane
+
+if TYPE_CHECKING:
+    from ws_server.federation.handshake import Transcript
 
 MAX_HELD = 4 * 2**20
 """Bytes of events that wait for the reply to a sign-in; more closes the connection."""
@@ -41,6 +44,16 @@ class Outlet(Protocol):
         """Wait until the peer has taken most of what was written, or is gone."""
 
 
+class FrameTaker(Protocol):
+    """Takes the frames of a connection that is no person's: a link to another realm."""
+
+    def receive(self, frame: bytes) -> None:
+        """Take one text frame."""
+
+    def lost(self) -> None:
+        """The connection is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Who is signed in, and with which token (its hash)."""
@@ -58,12 +71,16 @@ class Session:
         "address",
         "busy",
         "dialect",
+        "dialled",
         "error_count",
         "error_since",
         "files_pushed",
         "held",
         "held_bytes",
         "lane",
+        "link",
+        "linking",
+        "offered",
         "open",
         "outlet",
         "penalised",
@@ -96,6 +113,18 @@ class Session:
         self.error_count = 0
         self.error_since = 0.0
         self.lane: FileLane | None = None
+        self.offered: Transcript | None = None
+        """What a realm that dials has said of itself, and not proven yet."""
+        self.dialled: float | None = None
+        """When it said `link`, by the loop's clock; then it is no person's connection any more."""
+        self.linking: tuple[int, Transcript] | None = None
+        """The id of the realm that has proven itself; after the reply this is its link."""
+        self.link: FrameTaker | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether somebody has signed in, or another realm has proven itself."""
+        return self.account is not None or self.link is not None
 
     @property
     def takes_files(self) -> bool:

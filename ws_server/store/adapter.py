@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection
 
 T = TypeVar("T")
+Columns = tuple[Column[Any], ...]
 READERS = 4
 """Threads that ask questions."""
 LOCK_WAIT = 2.0
@@ -58,8 +59,8 @@ class Bulk(Protocol):
     def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
         """Return the columns `bulk.KEYED` of the messages under these (sender, key)."""
 
-    def insert_messages(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert messages given as the columns `bulk.MESSAGE`."""
+    def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert rows given as these columns of one table."""
 
     def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
         """Move conversations given as (id, version, old, new); return how many matched."""

@@ -204,11 +204,12 @@ class Blobs:
         return self._uploads / upload
 
     def sweep(
-        self, uploads: set[str], unreferenced: Callable[[list[str]], set[str]], age: float
+        self, parts: set[str], unreferenced: Callable[[list[str]], set[str]], age: float
     ) -> int:
         """Remove what no upload and no file refers to, and return how many there were.
 
         Args:
+            parts: The names of uploads under way, and of contents coming from other realms.
             unreferenced: Returns those of the given hashes that no file has.
             age: Seconds for which nobody may have touched it, as a blob comes before the row that
                 names it; 0 when nothing is being stored.
@@ -216,7 +217,7 @@ class Blobs:
         before = time.time() - age
         removed = kept = 0
         for part in self._uploads.iterdir():
-            if part.name not in uploads and part.stat().st_mtime <= before:
+            if part.name not in parts and part.stat().st_mtime <= before:
                 part.unlink()
                 removed += 1
         for folder in self._blobs.iterdir():

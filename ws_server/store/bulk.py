@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import Connection
 
 from ws_server.store.adapter import Bulk
-from ws_server.store.schema import messages
+from ws_server.store.schema import messages, outbox
 
 MESSAGE = (
     messages.c.conversation_id,
@@ -19,8 +19,19 @@ MESSAGE = (
     messages.c.text,
     messages.c.file_id,
     messages.c.idempotency_key,
+    messages.c.origin_seq,
 )
 """The columns of a new message."""
+OUTBOX = (
+    outbox.c.realm_id,
+    outbox.c.number,
+    outbox.c.kind,
+    outbox.c.conversation_id,
+    outbox.c.seq,
+    outbox.c.body,
+    outbox.c.since,
+)
+"""The columns of what begins to wait for another realm."""
 KEYED = (
     messages.c.sender_id,
     messages.c.idempotency_key,
@@ -43,10 +54,16 @@ def used_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> set[tuple[int,
     return {(sender, key) for sender, key, *_ in find_keys(tx, keys)}
 
 
-def insert_rows(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+def insert_messages(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Insert messages given as the columns of `MESSAGE`."""
     if rows:
-        _bulk(tx).insert_messages(tx, rows)
+        _bulk(tx).insert(tx, MESSAGE, rows)
+
+
+def insert_outbox(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert what waits for other realms, given as the columns of `OUTBOX`."""
+    if rows:
+        _bulk(tx).insert(tx, OUTBOX, rows)
 
 
 def move_last_seq(tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address, GroupAddress
+from shared.protocol.values import Address, GroupAddress, fold
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import users
-from ws_server.store.schema import conversations, members
+from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 
 MAX_MEMBERS = 5_000
@@ -24,7 +24,9 @@ class Member:
     """One person in a conversation."""
 
     name: str
+    """The person's address here."""
     owner: bool
+    realm_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -42,11 +44,20 @@ class Conversation:
     last_seq: int
     members: dict[int, Member] = field(default_factory=dict)
     """By user id, the oldest member first."""
+    realm_id: int | None = None
+    """The realm that hosts the group, if it is another one."""
+    realm: str = ""
+    """What that realm is called here."""
+    realms: frozenset[int] = frozenset()
+    """The other realms that have members in it."""
+
+    def __post_init__(self) -> None:
+        self.realms = frozenset(m.realm_id for m in self.members.values() if m.realm_id is not None)
 
     def address(self, reader: int) -> str:
         """Return how this reader names the conversation."""
         if self.number is not None:
-            return f"#{self.number}"
+            return str(GroupAddress(self.number, self.realm))
         for user_id, member in self.members.items():
             if user_id != reader:
                 return member.name
@@ -57,29 +68,31 @@ def load(
     tx: Connection,
     *,
     id: int | None = None,
-    number: int | None = None,
+    group: GroupAddress | None = None,
     only: Collection[int] | None = None,
 ) -> Conversation | None:
-    """Return a conversation, by id or by group number.
+    """Return a conversation, by id or as a group.
 
     Args:
         only: Load just these members of a group, which may have thousands.
     """
-    where = conversations.c.id == id if number is None else conversations.c.number == number
+    c = conversations.c
+    if group is None:
+        where = c.id == id
+    elif group.realm:
+        where = and_(c.number == group.number, realms.c.key == fold(group.realm))
+    else:
+        where = and_(c.number == group.number, c.realm_id.is_(None))
     row = tx.execute(
-        select(
-            conversations.c.id,
-            conversations.c.number,
-            conversations.c.name,
-            conversations.c.version,
-            conversations.c.last_seq,
-        ).where(where)
+        select(c.id, c.number, c.name, c.version, c.last_seq, c.realm_id, realms.c.name)
+        .select_from(conversations.outerjoin(realms, realms.c.id == c.realm_id))
+        .where(where)
     ).first()
     if row is None:
         return None
     people = (
-        select(members.c.user_id, user_table.c.name, members.c.owner)
-        .join(user_table, user_table.c.id == members.c.user_id)
+        select(members.c.user_id, users.address_of(), members.c.owner, user_table.c.realm_id)
+        .select_from(users.WITH_REALMS.join(members, members.c.user_id == user_table.c.id))
         .where(members.c.conversation_id == row.id)
         .order_by(members.c.place)
     )
@@ -91,7 +104,9 @@ def load(
         row.name or "",
         row.version,
         row.last_seq,
-        {user_id: Member(name, owner) for user_id, name, owner in tx.execute(people)},
+        {user_id: Member(*member) for user_id, *member in tx.execute(people)},
+        row.realm_id,
+        row[-1] or "",
     )
 
 
@@ -129,7 +144,8 @@ def find(
     """
     if isinstance(target, GroupAddress):
         return group(tx, user_id, target, only)
-    found = _between(tx, user_id, users.existing(tx, target.user).id)
+    other = users.known(tx, target)
+    found = None if other is None else _between(tx, user_id, other.id)
     return None if found is None else load(tx, id=found)
 
 
@@ -144,7 +160,7 @@ def group(
     Raises:
         ChatError: UNKNOWN_GROUP.
     """
-    found = load(tx, number=address.number, only=only)
+    found = load(tx, group=address, only=only)
     if found is None or user_id not in found.members:
         raise unknown_group(address)
     return found
@@ -157,7 +173,8 @@ def known_as(tx: Connection, target: ConversationAddress) -> str:
         ChatError: UNKNOWN_USER.
     """
     assert isinstance(target, Address)
-    return users.existing(tx, target.user).name
+    found = users.known(tx, target)
+    return str(target) if found is None else found.name
 
 
 def unknown_group(address: ConversationAddress) -> ChatError:
@@ -167,13 +184,18 @@ def unknown_group(address: ConversationAddress) -> ChatError:
     )
 
 
+def not_owner(group: Conversation) -> ChatError:
+    """Return the refusal for what only a group's owner may do."""
+    return ChatError(ErrorCode.FORBIDDEN, f"Only the owner of {group.address(0)} may do this")
+
+
 def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Conversation:
     """Return one's private chat with a person, begun if need be.
 
     Raises:
         ChatError: UNKNOWN_USER.
     """
-    other = users.existing(tx, target.user).id
+    other = users.person(tx, target, now).id
     found = _between(tx, user_id, other)
     if found is None:
         found = _add(tx, now, low_user=min(user_id, other), high_user=max(user_id, other))
@@ -246,7 +268,14 @@ def _between(tx: Connection, one: int, other: int) -> int | None:
 
 def last_number(tx: Connection) -> int:
     """Return the highest number of a group; 0 if there is none."""
-    return tx.scalar(select(func.max(conversations.c.number))) or 0
+    here = select(func.max(conversations.c.number)).where(conversations.c.realm_id.is_(None))
+    return tx.scalar(here) or 0
+
+
+def requested(tx: Connection, request: str) -> Conversation | None:
+    """Return the group that another realm had made here by this request."""
+    found = tx.scalar(select(conversations.c.id).where(conversations.c.request == request))
+    return None if found is None else load(tx, id=found)
 
 
 def create_group(
@@ -257,6 +286,7 @@ def create_group(
     *,
     others: Sequence[int] = (),
     number: int | None = None,
+    request: str | None = None,
 ) -> Conversation:
     """Make a group.
 
@@ -264,10 +294,11 @@ def create_group(
         user_id: Its owner and oldest member.
         others: Its other members, in the order of joining.
         number: A free one; the one above the highest if None.
+        request: Of another realm, so that it is known again.
     """
     if number is None:
         number = last_number(tx) + 1
-    conversation_id = _add(tx, now, number=number, name=name)
+    conversation_id = _add(tx, now, number=number, name=name, request=request)
     rows = _member_rows(conversation_id, (user_id, *others), owner=user_id)
     tx.execute(insert(members), rows)
     made = load(tx, id=conversation_id)

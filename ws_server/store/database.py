@@ -10,17 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Hashable
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, select
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
+from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
 from ws_server.threads import Turns
@@ -140,43 +136,6 @@ class Database:
 def _prepare(tx: Connection) -> str:
     migrate(tx)
     return epoch(tx)
-
-
-MIGRATIONS = str(Path(__file__).parent / "migrations")
-
-
-def migrate(tx: Connection, revision: str = "head") -> None:
-    """Bring the schema to a later revision, or make it.
-
-    Raises:
-        DatabaseRefused: it was made by a newer version.
-    """
-    check_known(MigrationContext.configure(tx).get_current_revision())
-    config = Config()
-    config.set_main_option("script_location", MIGRATIONS)
-    config.attributes["connection"] = tx
-    command.upgrade(config, revision)
-
-
-def check_known(revision: str | None) -> None:
-    """Refuse a schema that this version does not know.
-
-    Raises:
-        DatabaseRefused: it is of a newer version.
-    """
-    known = {script.revision for script in ScriptDirectory(MIGRATIONS).walk_revisions()}
-    if revision is not None and revision not in known:
-        raise DatabaseRefused(
-            f"The database was made by a newer version of Simple Chatting (schema {revision}). "
-            "Use that version, or give another --data folder"
-        )
-
-
-def newest_revision() -> str:
-    """Return the schema of this version."""
-    newest = ScriptDirectory(MIGRATIONS).get_current_head()
-    assert newest is not None
-    return newest
 
 
 def epoch(tx: Connection) -> str:

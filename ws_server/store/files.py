@@ -36,6 +36,10 @@ class StoredFile:
         """Return the file as the wire shows it."""
         return FileInfo(self.id, self.name, self.size, self.type, self.sha256)
 
+    def on_link(self) -> dict[str, Any]:
+        """Return the file as a link carries it; each realm has an id of its own for it."""
+        return {"name": self.name, "size": self.size, "type": self.type, "sha256": self.sha256}
+
 
 @dataclass(frozen=True, slots=True)
 class OpenUpload:
@@ -78,6 +82,17 @@ def add(
     check_quota(tx, owner_id, file.size - coming, quota)
     if upload is not None:
         end_upload(tx, upload)
+    insert_file(tx, file, conversation_id, owner_id, None)
+
+
+def insert_file(
+    tx: Connection, file: StoredFile, conversation_id: int, owner_id: int, realm_id: int | None
+) -> None:
+    """Note a file.
+
+    Args:
+        realm_id: The other realm that has its content; None if it was stored here.
+    """
     tx.execute(
         insert(files).values(
             id=file.id,
@@ -87,6 +102,7 @@ def add(
             size=file.size,
             type=file.type,
             sha256=file.sha256,
+            realm_id=realm_id,
         )
     )
 
@@ -107,12 +123,13 @@ def check_quota(tx: Connection, owner_id: int, size: int, quota: int) -> None:
         raise ChatError(ErrorCode.TOO_LARGE, f"All your files together may have {quota:,} bytes")
 
 
-_FILE = (files.c.id, files.c.name, files.c.size, files.c.type, files.c.sha256)
+FILE = (files.c.id, files.c.name, files.c.size, files.c.type, files.c.sha256)
+"""The columns of a `StoredFile`."""
 
 
 def get(tx: Connection, file_id: str) -> StoredFile | None:
     """Return a file whoever asks; for callers that checked."""
-    row = tx.execute(select(*_FILE).where(files.c.id == file_id)).first()
+    row = tx.execute(select(*FILE).where(files.c.id == file_id)).first()
     return StoredFile(*row) if row else None
 
 
@@ -123,7 +140,7 @@ def readable(tx: Connection, user_id: int, file_id: str) -> StoredFile:
         ChatError: UNKNOWN_FILE.
     """
     row = tx.execute(
-        select(*_FILE)
+        select(*FILE)
         .join(members, members.c.conversation_id == files.c.conversation_id)
         .where(files.c.id == file_id, members.c.user_id == user_id)
     ).first()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import MAX_NUMBER, Address, fold
+from shared.protocol.values import MAX_NUMBER, Address, GroupAddress, fold
 from ws_server.store import conversations, messages
 from ws_server.store import users as accounts
 from ws_server.store.conversations import Conversation
@@ -187,7 +187,7 @@ class _Writing:
     def _make(self, group: Group) -> Conversation:
         owner, *others = (self._ids[key] for key in group.members)
         number = kept_number(group.old_id)
-        if number is None or conversations.load(self._tx, number=number, only=()) is not None:
+        if number is None or self._is_taken(number):
             number = self._last_number = self._last_number + 1
         made = conversations.create_group(
             self._tx, owner, group.name, self._now, others=others, number=number
@@ -197,6 +197,9 @@ class _Writing:
         )
         self.done.groups += 1
         return made
+
+    def _is_taken(self, number: int) -> bool:
+        return conversations.load(self._tx, group=GroupAddress(number), only=()) is not None
 
     def _join(self, id: int, group: Group) -> Conversation:
         found = conversations.load(self._tx, id=id)

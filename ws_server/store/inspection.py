@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from ws_server.store import snapshot
+from ws_server.store import fetches, snapshot
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
-from ws_server.store.schema import files, messages
+from ws_server.store.migrating import KNOWN, NEWEST, current
+from ws_server.store.schema import messages
 
 T = TypeVar("T")
 
@@ -84,11 +83,8 @@ def read(url: str, question: Callable[[Connection], T]) -> T:
 
 def schema(tx: Connection) -> Schema:
     """Return which schema the database has, and which this version has."""
-    scripts = ScriptDirectory(str(Path(__file__).parent / "migrations"))
-    newest = scripts.get_current_head()
-    assert newest is not None
-    found = MigrationContext.configure(tx).get_current_revision()
-    return Schema(found, newest, found in {known.revision for known in scripts.walk_revisions()})
+    found = current(tx)
+    return Schema(found, NEWEST, found in KNOWN)
 
 
 def is_wal(path: Path) -> bool:
@@ -116,20 +112,25 @@ def quick_check(tx: Connection, seconds: float) -> Check:
     return Check("" if fault == "ok" else " ".join(fault.split()), True)
 
 
+def product(tx: Connection) -> str:
+    """Return which database it is, such as `postgresql 15.18`, as far as its version is numbers."""
+    version = tx.dialect.server_version_info or ()
+    return f"{tx.dialect.name} {'.'.join(map(str, version))}"
+
+
 def newest_message(tx: Connection) -> int | None:
     """Return the time of the message written last, in Unix milliseconds."""
     return tx.scalar(select(messages.c.time).order_by(messages.c.row.desc()).limit(1))
 
 
 def contents(tx: Connection, most: int | None) -> tuple[int, list[tuple[str, int]]]:
-    """Return how many contents files refer to, and hash and size of some of them.
+    """Return how many contents are here that files refer to, and hash and size of some of them.
 
     Args:
         most: How many to return, chosen at random; None for all.
     """
-    distinct = select(files.c.sha256, files.c.size).distinct()
-    count = tx.scalar(select(func.count()).select_from(distinct.subquery())) or 0
-    chosen = distinct.subquery()
+    chosen = fetches.stored(tx).subquery()
+    count = tx.scalar(select(func.count()).select_from(chosen)) or 0
     some = select(chosen.c.sha256, chosen.c.size)
     if most is not None:
         some = some.order_by(func.random()).limit(most)

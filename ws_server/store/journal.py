@@ -42,10 +42,13 @@ class Write:
     so it must have no effect outside the transaction.
     """
 
-    __slots__ = ("change", "done", "error", "origin", "result")
+    __slots__ = ("chain", "change", "done", "error", "origin", "result")
 
-    def __init__(self, change: Callable[[Connection, int], Any]) -> None:
+    def __init__(
+        self, change: Callable[[Connection, int], Any], chain: messages.Chain | None = None
+    ) -> None:
         self.change = change
+        self.chain = chain
         self.done: Callable[[Any], None] | None = None
         self.origin: Any = None
         self.result: Any = None
@@ -98,8 +101,16 @@ class Journal:
             self._scheduled = True
             self._loop.call_soon(self._begin)
 
-    async def write(self, change: Callable[[Connection, int], Any]) -> Any:
+    async def write(
+        self,
+        change: Callable[[Connection, int], Any],
+        then: Callable[[Any], None] | None = None,
+    ) -> Any:
         """Run `change(tx, now)` in the next transaction and return its result once on disk.
+
+        Args:
+            then: Called with the result once it is on disk, in the order of the commits, even if
+                nobody waits for it any more.
 
         Raises:
             ChatError: what `change` refused, or UNAVAILABLE.
@@ -107,6 +118,8 @@ class Journal:
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(entry: Write) -> None:
+            if entry.error is None and then is not None:
+                then(entry.result)
             if future.cancelled():
                 return
             if entry.error is not None:
@@ -186,6 +199,8 @@ class Journal:
                 log.error("the store refused a batch of %d entries: %s", len(batch), cause(error))
             for entry in batch:
                 entry.error = refusal
+                if entry.chain is not None:
+                    entry.chain.broken = True
             return False
         for conversation, seq in moved.values():
             conversation.last_seq = seq

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, tuple_
 
-from shared.protocol.errors import ChatError
+from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import conversations, files
-from ws_server.store.bulk import find_keys, insert_rows, move_last_seq
+from ws_server.store import conversations, fetches, files, outbox, waiting
+from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
+from ws_server.store.schema import posts
 
 _PREFIX = secrets.token_hex(8)
 _COUNTER = count(1)
@@ -32,6 +33,22 @@ class Stale(Exception):
     """A cached conversation was not what the database holds; the batch is written again."""
 
 
+@dataclass(slots=True)
+class Chain:
+    """Entries of which none may be written once one could not be, so that their order holds."""
+
+    broken: bool = False
+
+    def check(self) -> None:
+        """Refuse what comes behind one that could not be written.
+
+        Raises:
+            ChatError: UNAVAILABLE.
+        """
+        if self.broken:
+            raise ChatError(ErrorCode.UNAVAILABLE, "What came before this could not be stored")
+
+
 @dataclass(slots=True, eq=False)
 class Draft:
     """A message on its way to disk. The journal fills in what the commit decides."""
@@ -42,7 +59,11 @@ class Draft:
     file: StoredFile | None = None
     key: str | None = None
     quota: int = 0
-    """Bytes that all files of the sender may have together, if it carries one."""
+    """Bytes that all files of the sender, or of its realm, may have together, if it carries one."""
+    source: int | None = None
+    """The other realm that has the content of its file."""
+    awaited: bool = False
+    """The content is not here yet."""
     stored: int = 0
     """Bytes of content that were stored for this message alone."""
     upload: str | None = None
@@ -52,8 +73,19 @@ class Draft:
     """The conversation from the cache; checked by the commit, looked up by it if None."""
     conversation: Conversation | None = None
     id: str = ""
+    """Given by the realm in which it was written: the commit here, unless it is another one."""
+    origin_seq: int | None = None
+    """Its seq in the sender's own realm, if that is another one."""
+    chain: Chain | None = None
+    outgoing: list[tuple[int, int]] = field(default_factory=list)
+    """The realms it now waits for, each with its number in the outbox."""
     seq: int = 0
     time: int = 0
+    state: str = "stored"
+    newcomers: Collection[int] = ()
+    """Members who joined behind it, for whom it is history and no news."""
+    sender_name: str = ""
+    """The sender's address, if he need not be a member any more."""
     duplicate: bool = False
     error: ChatError | None = None
     origin: Any = None
@@ -93,9 +125,12 @@ def write(
     steps: dict[int, tuple[int, int, int, int]] = {}
     rows: list[tuple[object, ...]] = []
     repeats: list[tuple[Draft, Draft]] = []
+    remote: list[Draft] = []
+    posted: list[Draft] = []
     for draft in drafts:
         draft.error = None
         draft.duplicate = False
+        draft.outgoing = []
         if draft.key is not None:
             first = first_of.setdefault((draft.sender, draft.key), draft)
             if first is not draft:
@@ -104,15 +139,25 @@ def write(
                     files.end_upload(tx, draft.upload)
                 continue
         try:
+            if draft.chain is not None:
+                draft.chain.check()
             conversation = draft.cached or _open(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
+            if conversation.realm_id is not None:
+                if draft.file is not None:
+                    _keep_file(tx, draft, draft.file, conversation.id, now)
+                draft.conversation = conversation
+                draft.id = new_id("m")
+                draft.time = now
+                posted.append(draft)
+                continue
             if id_step := steps.get(conversation.id):
                 # The commit checks one version a conversation, so all copies must be of that one.
                 if id_step[1] != conversation.version:
                     raise Stale
             if draft.file is not None:
-                files.add(tx, draft.file, conversation.id, draft.sender, draft.upload, draft.quota)
+                _keep_file(tx, draft, draft.file, conversation.id, now)
         except ChatError as error:
             draft.error = error.with_traceback(None)
             if draft.key is not None:
@@ -126,18 +171,39 @@ def write(
         else:
             old = last = conversation.last_seq
         draft.conversation = conversation
-        draft.id = new_id("m")
+        draft.id = draft.id or new_id("m")
         draft.seq = last + 1
         draft.time = now
         moved[id] = (conversation, last + 1)
         steps[id] = (id, conversation.version, old, last + 1)
         file_id = draft.file.id if draft.file else None
-        rows.append((id, last + 1, draft.id, draft.sender, now, draft.text, file_id, draft.key))
+        rows.append(
+            (
+                *(id, draft.seq, draft.id, draft.sender, now, draft.text, file_id, draft.key),
+                draft.origin_seq,
+            )
+        )
+        if conversation.realms:
+            remote.append(draft)
     if not move_last_seq(tx, list(steps.values())):
         raise Stale
-    insert_rows(tx, rows)
+    insert_messages(tx, rows)
+    if remote:
+        outbox.add_messages(tx, remote, now)
+    if posted:
+        outbox.add_posts(tx, posted, now)
     for draft, first in repeats:
         _repeat(draft, first)
+
+
+def _keep_file(
+    tx: Connection, draft: Draft, file: StoredFile, conversation_id: int, now: int
+) -> None:
+    sender, quota = draft.sender, draft.quota
+    if draft.source is None:
+        files.add(tx, file, conversation_id, sender, draft.upload, quota)
+    else:
+        draft.awaited = fetches.keep(tx, file, conversation_id, sender, draft.source, quota, now)
 
 
 def reload(tx: Connection, drafts: list[Draft]) -> None:
@@ -173,16 +239,48 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
     for sender, key, conversation_id, id, seq, time_, file_id in find_keys(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
-        first[sender, key] = Draft(
-            sender,
-            Address(""),
-            file=files.get(tx, file_id) if file_id else None,
-            conversation=conversation,
-            id=id,
-            seq=seq,
-            time=time_,
+        state = waiting.state_of(tx, conversation, seq)
+        file = files.get(tx, file_id) if file_id else None
+        first[sender, key] = _done_before(sender, conversation, file, id, time_, state, seq)
+    # Those of other realms' people never wait for a host: their own realm keeps them.
+    own = [(d.sender, d.key) for d in drafts if d.key is not None and d.chain is None]
+    return first | _repeated_posts(tx, own) if own else first
+
+
+def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[int, str], Draft]:
+    """Return what waits for the host of its group, and so has no place yet."""
+    p = posts.c
+    found = tx.execute(
+        select(
+            *(p.sender_id, p.idempotency_key, p.conversation_id, p.id, p.time, p.refused),
+            p.file_id,
         )
+        .where(p.idempotency_key.is_not(None))
+        .where(tuple_(p.sender_id, p.idempotency_key).in_(keys))
+    ).all()
+    first: dict[tuple[int, str], Draft] = {}
+    for sender, key, conversation_id, id, time_, refused, file_id in found:
+        conversation = conversations.load(tx, id=conversation_id, only=(sender,))
+        assert conversation is not None
+        state = outbox.QUEUED if refused is None else outbox.REFUSED
+        file = files.get(tx, file_id) if file_id else None
+        first[sender, key] = _done_before(sender, conversation, file, id, time_, state)
     return first
+
+
+def _done_before(
+    sender: int,
+    conversation: Conversation,
+    file: StoredFile | None,
+    id: str,
+    time: int,
+    state: str,
+    seq: int = 0,
+) -> Draft:
+    """Return what became of a message that was written before."""
+    draft = Draft(sender, Address(""), file=file, conversation=conversation)
+    draft.id, draft.seq, draft.time, draft.state = id, seq, time, state
+    return draft
 
 
 def _repeat(draft: Draft, first: Draft) -> None:
@@ -190,4 +288,5 @@ def _repeat(draft: Draft, first: Draft) -> None:
     draft.duplicate = True
     draft.conversation = first.conversation
     draft.file = first.file
+    draft.state = first.state
     draft.id, draft.seq, draft.time = first.id, first.seq, first.time

@@ -154,7 +154,8 @@ class _Line:
             return await self._connection.run_sync(_within, question)
         except Exception as error:
             hush(error)
-            if self.driver.is_closed() or self._connection.invalidated:
+            broken = isinstance(said(error), asyncpg.InternalClientError)  # it went within a call
+            if broken or self.driver.is_closed() or self._connection.invalidated:
                 await self.drop()
                 raise ConnectionError(f"the connection broke: {said(error)}") from error
             await self.roll_back()

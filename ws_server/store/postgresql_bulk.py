@@ -8,10 +8,10 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection
 from sqlalchemy.engine import AdaptedConnection
 
-from ws_server.store.bulk import KEYED, MESSAGE
+from ws_server.store.adapter import Columns
+from ws_server.store.bulk import KEYED
 
 T = TypeVar("T")
-COLUMNS = [c.name for c in MESSAGE]
 FIND = (
     f"SELECT {', '.join(f'messages.{c.name}' for c in KEYED)} "
     "FROM unnest($1::bigint[], $2::text[]) AS wanted (sender, key) "
@@ -34,8 +34,9 @@ class Arrays:
         rows: list[Sequence[Any]] = _on_driver(tx, lambda d: d.fetch(FIND, *_columns(keys)))
         return rows
 
-    def insert_messages(self, tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        _on_driver(tx, lambda d: d.copy_records_to_table("messages", records=rows, columns=COLUMNS))
+    def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
+        table, names = columns[0].table.name, [c.name for c in columns]
+        _on_driver(tx, lambda d: d.copy_records_to_table(table, records=rows, columns=names))
 
     def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
         said: str = _on_driver(tx, lambda d: d.execute(MOVE, *_columns(moved)))

@@ -39,18 +39,53 @@ meta = Table(
     Column("value", Text, nullable=False),
 )
 
+realms = Table(
+    "realms",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(32), nullable=False),  # what it is called here
+    Column("key", String(32), nullable=False, unique=True),  # the folded name
+    Column("public_key", LargeBinary(32), nullable=False, unique=True),
+    Column("own_name", String(32), nullable=False),  # what it calls itself; a hint
+    # Where it is dialled; null if it is known only from dialling here.
+    Column("address", String(255)),
+    Column("port", Integer),
+    Column("tls", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),  # active, pending, blocked, removed
+    Column("created", BigInteger, nullable=False),
+    # The highest number of its outbox that is durable here, and of which history of its.
+    Column("received", BigInteger, nullable=False),
+    Column("received_log", String(64), nullable=False),
+    # Of its rows, the newest that were refused here: their numbers with the codes, as JSON.
+    Column("refusals", Text, nullable=False),
+    # The highest number of the outbox here that it has confirmed.
+    Column("confirmed", BigInteger, nullable=False),
+)
+
+# People of this realm, and those of other realms who are known here.
 users = Table(
     "users",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("name", String(32), nullable=False),
-    Column("key", String(32), nullable=False, unique=True),  # the folded name
+    # Null for people of this realm. A person of a third realm, known from a group that another
+    # one hosts, belongs to that host here, under the name `carol@gamma` that the host uses.
+    Column("realm_id", ForeignKey("realms.id")),
+    Column("name", String(80), nullable=False),
+    Column("key", String(80), nullable=False),  # the folded name
     Column("real_name", Text, nullable=False),
     Column("country", Text, nullable=False),
     Column("password", Text, nullable=False),
     Column("admin", Boolean, nullable=False),
     Column("disabled", Boolean, nullable=False, server_default=false()),
     Column("created", BigInteger, nullable=False),
+    UniqueConstraint("realm_id", "key"),
+    Index(
+        "uq_users_key_here",
+        "key",
+        unique=True,
+        sqlite_where=text("realm_id IS NULL"),
+        postgresql_where=text("realm_id IS NULL"),
+    ),
 )
 
 tokens = Table(
@@ -69,14 +104,25 @@ conversations = Table(
     # Private chats: the two people, the lower id first; equal for notes to oneself.
     Column("low_user", ForeignKey("users.id")),
     Column("high_user", ForeignKey("users.id")),
-    # Groups: the 12 of #12.
-    Column("number", BigInteger, unique=True),
+    # Groups: the realm that hosts it, null if this one, and the 12 of #12 there.
+    Column("realm_id", ForeignKey("realms.id")),
+    Column("number", BigInteger),
     Column("name", Text),
+    # Of a group that another realm had made here, so that asking again makes no second one.
+    Column("request", String(64), unique=True),
     Column("last_seq", BigInteger, nullable=False),
     # Rises with every change of membership; proves that a cached copy is fresh.
     Column("version", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
     UniqueConstraint("low_user", "high_user"),
+    UniqueConstraint("realm_id", "number"),
+    Index(
+        "uq_conversations_number_here",
+        "number",
+        unique=True,
+        sqlite_where=text("realm_id IS NULL"),
+        postgresql_where=text("realm_id IS NULL"),
+    ),
     CheckConstraint("(number IS NULL) <> (low_user IS NULL)", name="private_or_group"),
 )
 
@@ -103,6 +149,22 @@ files = Table(
     Column("size", BigInteger, nullable=False),
     Column("type", Text, nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
+    # The other realm that sent the message, and has the content; null if it was stored here.
+    Column("realm_id", ForeignKey("realms.id")),
+    Index(None, "realm_id", "sha256", "size"),  # the size for the sum of all from a realm
+)
+
+# Contents that other realms have announced and that are not here yet.
+fetches = Table(
+    "fetches",
+    metadata,
+    Column("realm_id", ForeignKey("realms.id"), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("sender_id", ForeignKey("users.id"), nullable=False),  # who sent it first
+    Column("size", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    # How often another content came; after some it is given up, and the row stays to say so.
+    Column("attempts", Integer, nullable=False),
 )
 
 messages = Table(
@@ -117,6 +179,8 @@ messages = Table(
     Column("text", Text, nullable=False),
     Column("file_id", ForeignKey("files.id")),
     Column("idempotency_key", String(64)),
+    # Where the sender's own realm has it, for receipts to say how far somebody read there.
+    Column("origin_seq", BigInteger),
     UniqueConstraint("conversation_id", "seq"),
     Index(
         None,
@@ -148,4 +212,46 @@ uploads = Table(
     Column("idempotency_key", String(64)),
     Column("touched", BigInteger, nullable=False),
     UniqueConstraint("user_id", "target", "sha256"),
+)
+
+# Messages for groups that another realm hosts, until it has given them their place.
+posts = Table(
+    "posts",
+    metadata,
+    Column("id", String(40), primary_key=True),  # of the message
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("sender_id", ForeignKey("users.id"), nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("file_id", ForeignKey("files.id")),
+    Column("idempotency_key", String(64)),
+    # The code with which the other realm refused it for ever.
+    Column("refused", String(32)),
+    Index(
+        None,
+        "sender_id",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=text("idempotency_key IS NOT NULL"),
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+)
+
+# What waits for other realms, in the order it is sent to each.
+outbox = Table(
+    "outbox",
+    metadata,
+    # Numbers of a realm rise, and are never used again, whatever was deleted.
+    Column("realm_id", ForeignKey("realms.id"), primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),
+    Column("conversation_id", ForeignKey("conversations.id")),  # null if it is about none
+    # Of a message that has its place here; the rest is read from there when it is sent.
+    Column("seq", BigInteger),
+    # Of one that has not, its id; of anything else, what is to be said, as JSON.
+    Column("body", Text),
+    Column("since", BigInteger, nullable=False),
+    # The code with which the other realm refused it for ever; it is not sent again.
+    Column("refused", String(32)),
+    Index(None, "conversation_id", "seq"),
 )

@@ -9,19 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, delete, event, func, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
-from ws_server.store.database import (
-    check_known,
-    epoch,
-    migrate,
-    newest_revision,
-)
+from ws_server.store.database import epoch
+from ws_server.store.migrating import NEWEST, check_known, current, migrate
 from ws_server.store.schema import meta, metadata
 
 T = TypeVar("T")
@@ -78,7 +73,7 @@ def revision(tx: Connection) -> str:
     Raises:
         DatabaseRefused: it is of a newer version, or there is none.
     """
-    found = MigrationContext.configure(tx).get_current_revision()
+    found = current(tx)
     if found is None:
         raise DatabaseRefused("The database holds no realm")
     check_known(found)
@@ -91,7 +86,7 @@ def expect_newest(tx: Connection) -> None:
     Raises:
         DatabaseRefused: it is of another version.
     """
-    if revision(tx) != newest_revision():
+    if revision(tx) != NEWEST:
         raise DatabaseRefused("The database is of an older version; start the server on it first")
 
 
@@ -144,7 +139,8 @@ def _sqlite(url: str, is_new: bool) -> Iterator[Connection]:
         if is_new:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
+        # Migrations make tables anew; what is made is checked at the end instead.
+        connection.execute(f"PRAGMA foreign_keys={'OFF' if is_new else 'ON'}")
         return connection
 
     engine = create_engine(
@@ -161,6 +157,9 @@ def _sqlite(url: str, is_new: bool) -> Iterator[Connection]:
     try:
         with engine.begin() as tx:
             yield tx
+            broken = tx.exec_driver_sql("PRAGMA foreign_key_check").first() if is_new else None
+            if broken is not None:
+                raise DatabaseRefused(f"tables/{broken[0]}: a row refers to one that is not there")
         was_there = True
     finally:
         engine.dispose()

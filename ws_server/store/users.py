@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import fold
-from ws_server.store.schema import tokens, users
+from shared.protocol.values import Address, fold
+from ws_server.store import realms as known_realms
+from ws_server.store.schema import realms, tokens, users
 
 TOKENS_KEPT = 100
 """Tokens a user; a new sign-in ends the one that was not used for the longest time."""
+MAX_KEYS = 500
+"""Names looked up in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +41,30 @@ class User:
     password: str
     admin: bool
     disabled: bool = False
+    realm_id: int | None = None
 
 
+def address_of() -> ColumnElement[str]:
+    """Return, as SQL over `users` joined with `realms`, how a person is written here."""
+    return case(
+        (users.c.realm_id.is_(None), users.c.name),
+        (users.c.name.contains("@"), users.c.name),  # of a third realm, as the group's host says
+        else_=users.c.name + "@" + realms.c.name,
+    )
+
+
+WITH_REALMS = users.outerjoin(realms, realms.c.id == users.c.realm_id)
 _COLUMNS = (
     users.c.id,
-    users.c.name,
+    address_of().label("name"),
     users.c.real_name,
     users.c.country,
     users.c.password,
     users.c.admin,
     users.c.disabled,
+    users.c.realm_id,
 )
+_USER = select(*_COLUMNS).select_from(WITH_REALMS)
 
 
 def _user(row: Sequence[Any] | None) -> User | None:
@@ -46,13 +72,95 @@ def _user(row: Sequence[Any] | None) -> User | None:
 
 
 def find(tx: Connection, name: str) -> User | None:
-    """Return the account of this name, whatever its case; None if there is none."""
-    return _user(tx.execute(select(*_COLUMNS).where(users.c.key == fold(name))).first())
+    """Return the account here of this name, whatever its case; None if there is none."""
+    here = and_(users.c.realm_id.is_(None), users.c.key == fold(name))
+    return _user(tx.execute(_USER.where(here)).first())
+
+
+def person(tx: Connection, address: Address, now: int) -> User:
+    """Return whom an address means; a person of another realm is noted at the first mention.
+
+    Raises:
+        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM; FORBIDDEN, the realm is
+            blocked or not approved.
+    """
+    if not address.realm:
+        return existing(tx, address.user)
+    realm = known_realms.existing(tx, address.realm)
+    known_realms.check_writable(realm)
+    return of_realm(tx, realm.id, address.user, now)
+
+
+def known(tx: Connection, address: Address) -> User | None:
+    """Return whom an address means; None for somebody of another realm not mentioned yet.
+
+    Raises:
+        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM.
+    """
+    if not address.realm:
+        return existing(tx, address.user)
+    realm = known_realms.existing(tx, address.realm)
+    there = and_(users.c.realm_id == realm.id, users.c.key == fold(address.user))
+    return _user(tx.execute(_USER.where(there)).first())
+
+
+def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
+    """Return a person of another realm, noted if need be."""
+    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
+    found = _user(tx.execute(_USER.where(there)).first())
+    if found is None:
+        tx.execute(
+            insert(users).values(
+                realm_id=realm_id,
+                name=name,
+                key=fold(name),
+                real_name="",
+                country="",
+                password="",
+                admin=False,
+                created=now,
+            )
+        )
+        found = _user(tx.execute(_USER.where(there)).first())
+        assert found is not None
+    return found
+
+
+def ids_of_realm(
+    tx: Connection, realm_id: int | None, names: Collection[str], now: int
+) -> dict[str, int]:
+    """Return the ids of people of a realm by their folded names, in few statements.
+
+    Args:
+        realm_id: Another realm, whose people are noted if need be; None for this one, whose
+            accounts are as they are.
+    """
+    wanted = {fold(name): name for name in names}
+    found = _ids(tx, realm_id, list(wanted))
+    missing = [key for key in wanted if key not in found]
+    if realm_id is None or not missing:
+        return found
+    blank = {"real_name": "", "country": "", "password": "", "admin": False, "created": now}
+    tx.execute(
+        insert(users),
+        [{"realm_id": realm_id, "name": wanted[key], "key": key, **blank} for key in missing],
+    )
+    return found | _ids(tx, realm_id, missing)
+
+
+def _ids(tx: Connection, realm_id: int | None, keys: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for at in range(0, len(keys), MAX_KEYS):
+        these = and_(users.c.realm_id == realm_id, users.c.key.in_(keys[at : at + MAX_KEYS]))
+        rows = tx.execute(select(users.c.key, users.c.id).where(these))
+        found |= {key: id for key, id in rows}  # noqa: C416 - rows are no pairs to mypy
+    return found
 
 
 def everybody(tx: Connection) -> list[User]:
-    """Return all accounts by name."""
-    return [User(*row) for row in tx.execute(select(*_COLUMNS).order_by(users.c.key))]
+    """Return all accounts of this realm by name."""
+    here = _USER.where(users.c.realm_id.is_(None)).order_by(users.c.key)
+    return [User(*row) for row in tx.execute(here)]
 
 
 def existing(tx: Connection, name: str) -> User:
@@ -87,7 +195,8 @@ def create(
     """
     if find(tx, name) is not None:
         raise ChatError(ErrorCode.USER_EXISTS, f"{name} is taken; choose another name")
-    admin = tx.scalar(select(func.count()).select_from(users)) == 0
+    here = select(func.count()).select_from(users).where(users.c.realm_id.is_(None))
+    admin = tx.scalar(here) == 0
     made = tx.execute(
         insert(users).values(
             name=name,
@@ -140,7 +249,7 @@ def use_token(tx: Connection, token: bytes, now: int) -> User | None:
     found = _user(
         tx.execute(
             select(*_COLUMNS)
-            .join(tokens, tokens.c.user_id == users.c.id)
+            .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
             .where(tokens.c.hash == token)
         ).first()
     )

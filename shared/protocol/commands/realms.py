@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.protocol.commands.messages import counted
+from shared.protocol.commands.messages import clock_in_words, counted
 from shared.protocol.kinds import LOCAL_NAME, Number, Text
 from shared.protocol.spec import (
     Event,
@@ -83,7 +83,11 @@ class Outbox(Reply):
         return f"{len(self.queued)} waiting" if self.queued else "Nothing waits"
 
     def lines(self) -> list[str]:
-        return [f"{q.message_id} to {q.conversation}" for q in self.queued]
+        return [
+            f"{q.message_id} to {q.conversation}, since {clock_in_words(q.since)} UTC, "
+            f"{counted(q.attempts, 'attempt')}"
+            for q in self.queued
+        ]
 
 
 @event("realm")

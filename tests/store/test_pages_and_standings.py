@@ -14,7 +14,7 @@ from shared.protocol.commands.messages import Message, Page
 from shared.protocol.values import Address, GroupAddress
 from tests.store.test_journal import GROUP, commit, make_group, say
 from tests.world import World
-from ws_server.store import conversations, reading, users
+from ws_server.store import catching_up, conversations, markers, pages, standings, users
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import messages
 
@@ -30,15 +30,15 @@ async def talk(world: World, *wanted: str) -> Conversation:
 
 
 async def page(world: World, chat: Conversation, **asked: Any) -> tuple[list[int], bool]:
-    found = await world.realm.database.read(reading.page, BOB, chat, **asked)
+    found = await world.realm.database.read(pages.page, BOB, chat, **asked)
     return [message.seq for message in found.messages], found.more
 
 
-async def mark(world: World, user: int, chat: Conversation, **to: int) -> reading.Markers:
-    def move(tx: Connection, now: int) -> reading.Markers:
-        return reading.mark(tx, user, chat, **to)
+async def mark(world: World, user: int, chat: Conversation, **to: int) -> markers.Markers:
+    def move(tx: Connection, now: int) -> markers.Markers:
+        return markers.mark(tx, user, chat, **to)
 
-    found: reading.Markers = await world.realm.journal.write(move)
+    found: markers.Markers = await world.realm.journal.write(move)
     return found
 
 
@@ -66,7 +66,7 @@ async def test_pages_are_exclusive_oldest_first_and_say_if_there_is_more(
 @pytest.mark.parametrize("text", ["x" * 16_384, "\x1b" * 16_384, '"' * 16_384, "\u202e" * 5_461])
 async def test_a_page_fits_a_frame_in_both_dialects(world: World, text: str) -> None:
     chat = await talk(world, *[text] * 120)
-    found = await world.realm.database.read(reading.page, BOB, chat, limit=200)
+    found = await world.realm.database.read(pages.page, BOB, chat, limit=200)
     assert found.more and found.messages[-1].seq == 120
     reply = Page("alice", found.messages, found.more)
     assert len(json_dialect.format_reply(reply, "history", "x" * 64)) < 2**20
@@ -81,7 +81,7 @@ def test_the_size_on_the_wire_is_not_guessed_too_low(text: str, name: str) -> No
     in_json = len(json_dialect.format_reply(one, "history", None))
     in_json -= len(json_dialect.format_reply(none, "history", None))
     in_words = len(message.row().encode()) + 1
-    assert max(in_json, in_words) <= reading.size_on_wire(message) + 60
+    assert max(in_json, in_words) <= pages.size_on_wire(message) + 60
 
 
 async def test_markers_never_go_back_nor_beyond_the_last_message(world: World) -> None:
@@ -101,19 +101,19 @@ async def test_markers_never_go_back_nor_beyond_the_last_message(world: World) -
 
 async def test_who_left_has_no_markers(world: World) -> None:
     chat = await talk(world, "1")
-    assert await mark(world, CAROL, chat, read=1) == reading.Markers(0, 0, False)
+    assert await mark(world, CAROL, chat, read=1) == markers.Markers(0, 0, False)
 
 
 async def test_unread_counts_what_others_wrote_behind_the_marker(world: World) -> None:
     chat = await talk(world, "1", "2")
     await commit(world.realm.journal, say(BOB, Address("alice")), say(ALICE, Address("bob")))
     unread = world.realm.database.read
-    assert await unread(reading.unread, BOB) == {"alice": 3}
-    assert await unread(reading.unread, ALICE) == {"bob": 1}
+    assert await unread(standings.unread, BOB) == {"alice": 3}
+    assert await unread(standings.unread, ALICE) == {"bob": 1}
     await mark(world, BOB, chat, read=2)
-    assert await unread(reading.unread, BOB) == {"alice": 1}
+    assert await unread(standings.unread, BOB) == {"alice": 1}
     await mark(world, BOB, chat, read=4)
-    assert await unread(reading.unread, BOB) == {}
+    assert await unread(standings.unread, BOB) == {}
 
 
 async def test_who_joins_has_read_what_was_before_and_sees_it(world: World) -> None:
@@ -126,8 +126,8 @@ async def test_who_joins_has_read_what_was_before_and_sees_it(world: World) -> N
 
     group = await world.realm.journal.write(invite)
     await commit(world.realm.journal, say(ALICE, GROUP))
-    assert await world.realm.database.read(reading.unread, CAROL) == {"#1": 1}
-    found = await world.realm.database.read(reading.page, CAROL, group, limit=50)
+    assert await world.realm.database.read(standings.unread, CAROL) == {"#1": 1}
+    found = await world.realm.database.read(pages.page, CAROL, group, limit=50)
     assert [message.seq for message in found.messages] == [1, 2, 3, 4]
 
 
@@ -148,15 +148,15 @@ async def test_the_list_is_newest_first_and_shows_where_both_stand(world: World)
 
     await world.realm.journal.write(date)
     await mark(world, BOB, chat, received=1)
-    found = await world.realm.database.read(reading.standings, ALICE)
+    found = await world.realm.database.read(standings.standings, ALICE)
     # The empty group counts by the time it was made, which is not as far back as the dates above.
     assert [s.address for s in found] == ["#1", "carol", "alice", "bob"]
     bob, note = found[3], found[2]
     assert (bob.other_received_seq, bob.other_read_seq, bob.unread) == (1, 0, 0)
     assert (note.other_read_seq, note.unread) == (0, 0)
-    groups = await world.realm.database.read(reading.standings, ALICE, groups=True)
+    groups = await world.realm.database.read(standings.standings, ALICE, groups=True)
     assert [(s.address, s.owner, s.members) for s in groups] == [("#1", True, 2)]
-    private = await world.realm.database.read(reading.standings, ALICE, groups=False)
+    private = await world.realm.database.read(standings.standings, ALICE, groups=False)
     assert [s.address for s in private] == ["carol", "alice", "bob"]
 
 
@@ -164,15 +164,15 @@ async def test_the_newest_message_is_cut_to_a_preview(world: World) -> None:
     await talk(world, "old", "x" * 1_000)
 
     def ask(tx: Connection) -> list[Message]:
-        return list(reading.newest(tx, BOB, reading.standings(tx, BOB)).values())
+        return list(standings.newest(tx, BOB, standings.standings(tx, BOB)).values())
 
     (last,) = await world.realm.database.read(ask)
-    assert (last.seq, last.conversation, len(last.text)) == (2, "alice", reading.PREVIEW)
+    assert (last.seq, last.conversation, len(last.text)) == (2, "alice", standings.PREVIEW)
     assert last.text.endswith("…")
 
 
-async def missed(world: World, reader: int, have: dict[Any, int]) -> reading.Missed:
-    return await world.realm.database.read(reading.missed, reader, have)
+async def missed(world: World, reader: int, have: dict[Any, int]) -> catching_up.Missed:
+    return await world.realm.database.read(catching_up.missed, reader, have)
 
 
 async def test_sync_gives_what_came_after_and_counts_what_is_not_named_as_0(world: World) -> None:

@@ -1,0 +1,88 @@
+"""Realms as processes, started as a test wants them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.federation.handmade import Stage
+from tests.federation.two_realms import TwoRealms
+from tests.rawclient import RawClient
+from tests.realserver import RealServer
+
+Start = Callable[..., Awaitable[RealServer]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts a realm by name, `at` a port if that matters."""
+    running: list[RealServer] = []
+
+    async def start(name: str, *options: str, folder: str = "", at: int = 0) -> RealServer:
+        home = tmp_path / (folder or name)
+        home.mkdir()
+        server = RealServer(home, "--realm", name, *options)
+        server.port = at
+        running.append(server)
+        await asyncio.to_thread(server.start)
+        return server
+
+    yield start
+    for server in running:
+        server.kill()
+        assert "Traceback" not in server.log
+
+
+@pytest.fixture
+async def pair(start: Start) -> list[RealServer]:
+    """Two realms that do not know each other, alpha and beta."""
+    return await asyncio.gather(start("alpha"), start("beta"))
+
+
+Enter = Callable[..., Awaitable[RawClient]]
+
+
+@pytest.fixture
+async def enter() -> AsyncIterator[Enter]:
+    """Return a function that signs somebody in to a realm; the first one there is its admin."""
+    clients: list[RawClient] = []
+
+    async def enter(server: RealServer, name: str, *, register: bool = True) -> RawClient:
+        client = await RawClient.signed_in(server.url, name, register=register)
+        clients.append(client)
+        return client
+
+    yield enter
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture(scope="module")
+def lasting_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoRealms]:
+    """Two realms for all tests of a module that do not stop theirs."""
+    pair = TwoRealms(tmp_path_factory.mktemp("pair"))
+    pair.start()
+    yield pair
+    pair.kill()
+
+
+@pytest.fixture
+async def linked(lasting_pair: TwoRealms) -> AsyncIterator[TwoRealms]:
+    """The lasting realms, linked; who signs in through it is signed out with the test."""
+    await lasting_pair.link()
+    yield lasting_pair
+    await lasting_pair.leave()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A realm for a test that plays the other ones by hand, frame by frame."""
+    server = RealServer(tmp_path, "--realm", "beta")
+    server.start()
+    made = Stage(server)
+    yield made
+    await made.leave()
+    server.kill()

@@ -1,0 +1,153 @@
+"""Bounds of what waits for a realm, and of what one may send."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from shared.protocol.errors import ChatError
+from tests.federation.conftest import Enter, Start
+from tests.federation.handmade import HandmadeRealm
+from tests.federation.people import eventually, idle, link_is, operate, share_group, texts
+from tests.world import World
+from ws_server import realm
+from ws_server.federation.wire import Dialled
+from ws_server.limits import Limits
+from ws_server.store import outbox, realms
+
+
+async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realm, "MAX_WAITING", 3)
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    async with World(tmp_path) as world:
+        await world.add_users("ana", "ben")
+        known = await world.realm.journal.write(
+            lambda tx, now: realms.add(
+                tx,
+                name="beta",
+                public_key=b"k" * 32,
+                own_name="beta",
+                address=None,
+                port=None,
+                tls=False,
+                state=realms.ACTIVE,
+                now=now,
+            )
+        )
+        world.realm.links.know(known)
+        ana, ben = await world.log_in("ana", "ben")
+        for number in range(3):
+            sent = await ana.ask(
+                "send", to="bob@beta", text=f"{number}", idempotency_key=f"{number}"
+            )
+            assert sent["state"] == "queued"
+        assert await ben.refused("send", to="bea@beta", text="one more") == "unavailable"
+        assert await ana.refused("sendfile", to="bob@beta", name="x", data="eA==") == "unavailable"
+        assert (await ana.ask("send", to="ben", text="here"))["seq"] == 1
+        assert len((await ana.ask("outbox"))["queued"]) == 3
+        assert len((await ana.ask("history", conversation="bob@beta"))["messages"]) == 3
+
+
+async def test_groups_are_compared_when_more_was_written_than_may_wait(
+    start: Start, enter: Enter
+) -> None:
+    alpha, beta = await start("alpha"), await start("beta")
+    ana, bob = await enter(alpha, "ana"), await enter(beta, "bob")
+    group = await share_group(ana, bob, beta)
+    await eventually(lambda: idle(ana))
+    beta.kill()
+    await link_is(ana, "beta", "down")
+    alpha.kill()
+    # The numbers say how much waits, so one far away is as good as many rows.
+    with closing(sqlite3.connect(alpha.data / "chat.db")) as database:
+        database.execute(
+            "INSERT INTO outbox (realm_id, number, kind, body, since)"
+            " SELECT id, confirmed + ?, 'probe', '{\"token\":\"x\"}', 1 FROM realms",
+            (outbox.MAX_WAITING,),
+        )
+        database.commit()
+    alpha.start()
+    ana = await enter(alpha, "ana", register=False)
+    await ana.ask("sendg", group=group, text="not noted")
+    await ana.ask("send", to="bob@beta", text="waits all the same")
+    assert (await ana.ask("listrealm"))["realms"][0]["queued"] == 2
+    beta.start()
+    bob = await enter(beta, "bob", register=False)
+
+    async def arrived() -> bool:
+        return await texts(bob, f"{group}@alpha") == ["not noted"]
+
+    await eventually(arrived)
+    assert await texts(bob, "ana@alpha") == ["waits all the same"]
+
+
+async def test_a_blocked_realm_gets_what_it_missed_in_groups_once_it_may_link_again(
+    start: Start, enter: Enter
+) -> None:
+    alpha, beta = await start("alpha"), await start("beta")
+    ana, bob = await enter(alpha, "ana"), await enter(beta, "bob")
+    group = await share_group(ana, bob, beta)
+    await eventually(lambda: idle(ana))
+    await operate(alpha, "realm block", name="beta")
+    await ana.ask("sendg", group=group, text="meanwhile")
+    assert (await ana.ask("listrealm"))["realms"][0]["queued"] == 0
+    await operate(alpha, "realm unblock", name="beta")
+
+    async def arrived() -> bool:
+        return await texts(bob, f"{group}@alpha") == ["meanwhile"]
+
+    await eventually(arrived)
+
+
+async def test_a_realm_that_asks_too_much_is_told_to_wait(start: Start, enter: Enter) -> None:
+    beta = await start("beta", "--rate-limits", "on")
+    mallory = HandmadeRealm()
+    await mallory.dial(beta)
+    codes = []
+    for _ in range(8):
+        # Fewer than may be open at once.
+        for number in range(200):
+            await mallory.say(kind="ask", id=number, what="user", name="nobody")
+        codes += [(await mallory.hear("answer"))["code"] for _ in range(200)]
+    assert codes[:1_000] == ["unknown_user"] * 1_000
+    assert set(codes) == {"unknown_user", "rate_limited"}
+    await mallory.hang_up()
+
+
+def test_rows_of_a_realm_are_counted_by_number_and_size() -> None:
+    limits = Limits(on=True)
+    for _ in range(90):
+        limits.rows(1, 512, 60_000)
+    with pytest.raises(ChatError) as refused:
+        for _ in range(20):
+            limits.rows(1, 512, 60_000)
+    assert 0 < (refused.value.retry_after or 0) < 1
+    limits.rows(2, 512, 60_000)
+    with pytest.raises(ChatError):
+        limits.rows(3, 1, 300 * 2**20)
+
+
+async def test_a_dialled_link_is_read_no_further_while_it_is_paused() -> None:
+    async def talk(connection: ServerConnection) -> None:
+        await connection.send("one")
+        await connection.send("two")
+        await connection.wait_closed()
+
+    async with serve(talk, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        wire = await Dialled.open("127.0.0.1", port, False, False)
+        assert await wire.read() == b"one"
+        wire.pause_reading()
+        reading = asyncio.create_task(wire.read())
+        done, _ = await asyncio.wait([reading], timeout=0.3)
+        assert not done
+        wire.resume_reading()
+        assert await reading == b"two"
+        await wire.closed()

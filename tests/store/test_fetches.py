@@ -1,0 +1,230 @@
+"""Rules of contents from other realms: who may have which, what counts, and what goes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import Connection, update
+
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.values import Address
+from ws_server.store import conversations, fetches, files, realms, users
+from ws_server.store.database import Database
+from ws_server.store.fetches import Away, Fetch, Offered
+from ws_server.store.files import StoredFile
+from ws_server.store.schema import conversations as conversation_table
+
+T = TypeVar("T")
+NOW = 1_000
+QUOTA = 10_000
+HASHES = [f"{number:064x}" for number in range(10)]
+
+
+class Store:
+    """A database with ann and bob here, and eve and mia in the realm mallory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._files = 0
+        self.do(self._people)
+
+    def do(self, change: Callable[[Connection], T]) -> T:
+        return self._database.write(change)
+
+    def _people(self, tx: Connection) -> None:
+        self.ann, self.bob = (
+            users.create(tx, name, name, "Indonesia", "", NOW).id for name in ("ann", "bob")
+        )
+        self.realm, self.other = (
+            realms.add(
+                tx,
+                name=name,
+                public_key=name.encode(),
+                own_name=name,
+                address=None,
+                port=None,
+                tls=False,
+                state=realms.ACTIVE,
+                now=NOW,
+            ).id
+            for name in ("mallory", "gamma")
+        )
+        self.eve, self.mia = (
+            users.of_realm(tx, self.realm, name, NOW).id for name in ("eve", "mia")
+        )
+        self.private = conversations.open_private(tx, self.bob, Address("eve", "mallory"), NOW).id
+        self.notes = conversations.open_private(tx, self.bob, Address("bob"), NOW).id
+        group = conversations.create_group(tx, self.bob, "group", NOW)
+        conversations.join(tx, group, users.of_realm(tx, self.realm, "eve", NOW))
+        self.group = group.id
+
+    def file(self, sha256: str, size: int = 100) -> StoredFile:
+        self._files += 1
+        return StoredFile(f"f_{self._files}", "x", size, "text/plain", sha256)
+
+    def here(self, conversation: int, sha256: str, size: int = 100) -> None:
+        """Let bob send a file."""
+        file = self.file(sha256, size)
+        self.do(lambda tx: files.add(tx, file, conversation, self.bob, None, QUOTA))
+
+    def comes(
+        self,
+        sha256: str,
+        size: int = 100,
+        *,
+        conversation: int | None = None,
+        sender: int | None = None,
+        realm: int | None = None,
+    ) -> bool:
+        """Take a file from eve in the private chat, or as told; True if it is to be fetched."""
+        where = self.private if conversation is None else conversation
+        who = self.eve if sender is None else sender
+        source = self.realm if realm is None else realm
+        file = self.file(sha256, size)
+        return self.do(lambda tx: fetches.keep(tx, file, where, who, source, QUOTA, NOW))
+
+    def offered(self, sha256: str, realm: int | None = None) -> Offered | None:
+        wanted = self.realm if realm is None else realm
+        return self.do(lambda tx: fetches.offered(tx, wanted, sha256))
+
+    def chosen(self, *but: str, limit: int = 10) -> list[str]:
+        return [
+            fetch.sha256 for fetch in self.do(lambda tx: fetches.chosen(tx, self.realm, but, limit))
+        ]
+
+    def done(self, sha256: str) -> None:
+        self.do(lambda tx: fetches.done(tx, self.realm, sha256))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    database = Database.open(f"sqlite:///{tmp_path / 'chat.db'}")
+    yield Store(database)
+    database.close()
+
+
+def test_a_realm_may_have_what_was_sent_to_its_people_alone(store: Store) -> None:
+    for conversation, sha256 in zip(
+        (store.private, store.group, store.notes), HASHES, strict=False
+    ):
+        store.here(conversation, sha256)
+    assert store.offered(HASHES[0]) == store.offered(HASHES[1]) == Offered(100, True)
+    assert store.offered(HASHES[2]) is None
+    assert [store.offered(sha256, store.other) for sha256 in HASHES[:3]] == [None] * 3
+
+
+def test_what_one_realm_sent_privately_is_given_to_none(store: Store) -> None:
+    store.comes(HASHES[0])
+    store.done(HASHES[0])
+    assert store.offered(HASHES[0]) is None
+
+
+def test_a_host_relays_what_another_realm_sent_once_it_is_here(store: Store) -> None:
+    store.comes(HASHES[0], conversation=store.group)
+    assert store.offered(HASHES[0]) == Offered(100, False)
+    store.done(HASHES[0])
+    assert store.offered(HASHES[0]) == Offered(100, True)
+
+
+def test_a_member_realm_gives_the_host_what_its_own_people_posted_alone(store: Store) -> None:
+    """The group is mallory's; what gamma's people say in it, mallory has already."""
+
+    def host(tx: Connection) -> None:
+        tx.execute(
+            update(conversation_table)
+            .where(conversation_table.c.id == store.group)
+            .values(realm_id=store.realm)
+        )
+
+    store.here(store.group, HASHES[0])
+    store.comes(HASHES[1], conversation=store.group)
+    store.done(HASHES[1])
+    store.do(host)
+    assert store.offered(HASHES[0]) == Offered(100, True)
+    assert store.offered(HASHES[1]) is None
+
+
+def test_a_content_is_fetched_unless_the_realm_is_known_to_have_it(store: Store) -> None:
+    assert store.comes(HASHES[0])
+    assert store.comes(HASHES[0])  # still on its way
+    store.done(HASHES[0])
+    assert not store.comes(HASHES[0])
+    store.here(store.private, HASHES[1])
+    assert not store.comes(HASHES[1])
+    store.here(store.notes, HASHES[2])
+    assert store.comes(HASHES[2])
+    assert store.comes(HASHES[0], realm=store.other)
+
+
+def test_a_content_has_one_size(store: Store) -> None:
+    store.comes(HASHES[0], 100)
+    store.here(store.private, HASHES[1], 100)
+    for sha256 in HASHES[:2]:
+        with pytest.raises(ChatError) as refused:
+            store.comes(sha256, 101)
+        assert refused.value.code == ErrorCode.BAD_ARGUMENTS
+    store.done(HASHES[0])
+    with pytest.raises(ChatError):
+        store.comes(HASHES[0], 101)
+
+
+def test_all_files_of_a_realm_count_those_that_are_still_to_come_too(store: Store) -> None:
+    store.comes(HASHES[0], QUOTA - 1)
+    with pytest.raises(ChatError) as refused:
+        store.comes(HASHES[1], 2)
+    assert refused.value.code == ErrorCode.TOO_LARGE
+    assert store.comes(HASHES[1], QUOTA, realm=store.other)
+    store.here(store.private, HASHES[2], QUOTA)
+    assert store.comes(HASHES[3], 1)
+
+
+def test_the_smallest_of_each_sender_goes_first(store: Store) -> None:
+    store.comes(HASHES[0], 300)
+    store.comes(HASHES[1], 100)
+    store.comes(HASHES[2], 200)
+    store.comes(HASHES[3], 250, sender=store.mia, conversation=store.group)
+    assert store.chosen() == [HASHES[1], HASHES[3], HASHES[2], HASHES[0]]
+    assert store.chosen(HASHES[1], limit=2) == [HASHES[2], HASHES[3]]
+
+
+def test_what_nobody_here_is_in_is_neither_fetched_nor_kept(store: Store) -> None:
+    store.comes(HASHES[0], conversation=store.group)
+    part = fetches.part_name(store.realm, HASHES[0])
+    assert store.chosen() == [HASHES[0]] and store.do(fetches.open_parts) == {part}
+
+    def leave(tx: Connection) -> None:
+        group = conversations.load(tx, id=store.group)
+        assert group is not None
+        conversations.leave(tx, group, store.bob)
+
+    store.do(leave)
+    assert store.chosen() == [] and store.do(fetches.open_parts) == set()
+
+
+def test_a_fetch_is_given_up_after_some_attempts_until_it_is_sent_again(store: Store) -> None:
+    store.comes(HASHES[0])
+    file_id = "f_1"
+    fail = [
+        store.do(lambda tx: fetches.failed(tx, store.realm, HASHES[0], 1))
+        for _ in range(fetches.MAX_ATTEMPTS)
+    ]
+    assert fail == [False] * (fetches.MAX_ATTEMPTS - 1) + [True]
+    assert store.chosen() == [] and store.do(fetches.open_parts) == set()
+    assert store.do(lambda tx: fetches.away(tx, file_id)) == Away("mallory", True)
+    assert store.comes(HASHES[0])
+    assert store.do(lambda tx: fetches.away(tx, file_id)) == Away("mallory", False)
+    store.done(HASHES[0])
+    assert store.do(lambda tx: fetches.away(tx, file_id)) is None
+
+
+def test_each_realm_has_a_part_of_its_own(store: Store) -> None:
+    one, other = Fetch(1, HASHES[0], 1, 1), Fetch(2, HASHES[0], 1, 1)
+    assert one.part != other.part
+
+
+def test_what_a_link_carries_of_a_file_is_not_its_id(store: Store) -> None:
+    file = store.file(HASHES[0])
+    assert file.on_link() == {"name": "x", "size": 100, "type": "text/plain", "sha256": HASHES[0]}

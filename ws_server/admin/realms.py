@@ -1,0 +1,117 @@
+"""Other realms as the operator sees them: who may link, and with which key."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.protocol.errors import ChatError
+from shared.protocol.values import BadValue
+from ws_server.admin.commands import Argument, Given, Say, in_realm
+from ws_server.federation import trust
+from ws_server.federation.peer import Peer
+from ws_server.federation.probing import probe
+from ws_server.key import fingerprint
+from ws_server.realm import Realm
+from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
+
+NAME = Argument("name", "what the realm is called here")
+SKEW = 300.0
+"""Seconds that clocks may differ."""
+FINGERPRINT = Argument("fingerprint", "the key it must have now", required=False)
+
+
+@in_realm("realm list")
+async def list_(realm: Realm, given: Given, say: Say) -> None:
+    """List all other realms, also those that were removed, and this one's fingerprint."""
+    say(f"{realm.name}: this realm, {fingerprint(realm.links.public_key)}")
+    for peer in realm.links.everybody():
+        say(line(peer))
+
+
+def line(peer: Peer) -> str:
+    """Return one realm in words."""
+    known = peer.known
+    parts = [known.state, f"link {'up' if peer.up else 'down'}"]
+    if peer.other_key is not None:
+        parts.append(f"another key answers there: {fingerprint(peer.other_key)}")
+    elif peer.trouble:
+        parts.append(peer.trouble)
+    if known.address:
+        parts.append(f"at {known.shown_address} {known.port}")
+    if known.own_name != known.name:
+        parts.append(f"calls itself {known.own_name}")
+    if peer.queued:
+        parts.append(f"{peer.queued} queued")
+    return f"{known.name}: {', '.join(parts)}, {fingerprint(known.public_key)}"
+
+
+@in_realm("realm check", running=True)
+async def check(realm: Realm, given: Given, say: Say) -> None:
+    """Have each realm store a row of this one, and this one a row of each; says how that went."""
+    for told in await asyncio.gather(*(_checked(realm, peer) for peer in realm.links.listed())):
+        say(told)
+
+
+async def _checked(realm: Realm, peer: Peer) -> str:
+    """Return a level as the doctor has them, the realm's name, and what was found."""
+    known = peer.known
+    if peer.state == "key changed":
+        return (
+            f"fail {known.name}: another key answers at its address; ask its operator, and see "
+            f"realm retrust {known.name}"
+        )
+    if known.state == PENDING:
+        return f"warn {known.name}: waits for realm approve {known.name}, or realm block"
+    if known.state != ACTIVE:
+        return f"ok {known.name}: {known.state}"
+    if not peer.up:
+        why = f" ({peer.trouble})" if peer.trouble else ""
+        return f"warn {known.name}: no link{why}, {peer.queued} messages wait"
+    try:
+        trip = await probe(realm, peer)
+    except (ChatError, BadValue) as error:
+        return f"fail {known.name}: the link is up, but {error}"
+    if abs(trip.ahead) > SKEW:
+        return f"warn {known.name}: its clock differs from this one's by {abs(trip.ahead):.0f} s"
+    return (
+        f"ok {known.name}: stored there after {trip.there * 1000:.0f} ms, "
+        f"here after {trip.back * 1000:.0f} ms"
+    )
+
+
+@in_realm("realm approve", NAME)
+async def approve(realm: Realm, given: Given, say: Say) -> None:
+    """Let a pending realm link to this one."""
+    known = await trust.change_state(realm.links, given["name"], (PENDING,), ACTIVE)
+    say(f"{known.name} may link; its fingerprint is {fingerprint(known.public_key)}")
+
+
+@in_realm("realm block", NAME)
+async def block(realm: Realm, given: Given, say: Say) -> None:
+    """Cut a realm off and keep its key out, wherever it comes from; what waits for it stays."""
+    known = await trust.change_state(realm.links, given["name"], (ACTIVE, PENDING), BLOCKED)
+    say(f"{known.name} is blocked; realm unblock {known.name} undoes it")
+
+
+@in_realm("realm unblock", NAME)
+async def unblock(realm: Realm, given: Given, say: Say) -> None:
+    """Let a blocked realm link again; what waits for it flows."""
+    known = await trust.change_state(realm.links, given["name"], (BLOCKED,), ACTIVE)
+    say(f"{known.name} may link again")
+
+
+@in_realm("realm remove", NAME)
+async def remove(realm: Realm, given: Given, say: Say) -> None:
+    """Forget a realm but for its key and its conversations; what waits for it is refused."""
+    known, waiting = await trust.remove(realm.links, given["name"])
+    say(f"{known.name} is removed; addrealm {known.name} adds it again, with the same key only")
+    if waiting:
+        say(f"{waiting} messages that waited for it are refused")
+
+
+@in_realm("realm retrust", NAME, FINGERPRINT)
+async def retrust(realm: Realm, given: Given, say: Say) -> None:
+    """Trust the key that a realm has now instead of the one known; compare it with its operator."""
+    known, old = await trust.retrust(realm.links, given["name"], given.get("fingerprint"))
+    say(f"{known.name} now has the fingerprint {fingerprint(known.public_key)}")
+    say(f"The key it had is refused; it is kept as {old}")

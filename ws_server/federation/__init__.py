@@ -1,0 +1,1 @@
+"""Links to other realms: proving who one is, carrying messages both ways, and losing none."""

@@ -1,0 +1,107 @@
+"""Questions that need an answer from the other realm, such as to create a group there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.values import BadValue
+
+WAIT = 10.0
+"""Seconds for an answer; then it is `realm_unreachable`."""
+MAX_ASKED = 256
+"""Questions of one side that may be open."""
+PASSED_ON = frozenset(
+    (
+        *(ErrorCode.UNKNOWN_USER, ErrorCode.UNKNOWN_GROUP, ErrorCode.UNKNOWN_REALM),
+        *(ErrorCode.FORBIDDEN, ErrorCode.TOO_LARGE, ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED),
+    )
+)
+"""Refusals that mean the same here as there."""
+
+Answerer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Asks:
+    """Both directions of one link's questions. Its methods belong to the event loop."""
+
+    def __init__(self, say: Callable[..., None], answerer: Answerer) -> None:
+        self._say = say
+        self._answerer = answerer
+        self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._count = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def ask(self, what: str, **body: Any) -> dict[str, Any]:
+        """Ask the other realm, and return what it answers.
+
+        Raises:
+            ChatError: REALM_UNREACHABLE, no answer in time; REALM_REFUSED or a code of PASSED_ON.
+        """
+        if len(self._open) >= MAX_ASKED:
+            raise no_answer()
+        self._count += 1
+        number = self._count
+        future = self._open[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._say(kind="ask", id=number, what=what, **body)
+            async with asyncio.timeout(WAIT):
+                found: dict[str, Any] = await future
+                return found
+        except TimeoutError:
+            raise no_answer() from None
+        finally:
+            del self._open[number]
+
+    def answered(self, body: dict[str, Any]) -> None:
+        """Take an answer; one that nobody waits for any more is dropped."""
+        number = body.get("id")
+        future = self._open.get(number) if type(number) is int else None
+        if future is None or future.done():
+            return
+        found = body.get("ok")
+        if isinstance(found, dict):
+            future.set_result(found)
+            return
+        code, message = str(body.get("code")), str(body.get("message", ""))[:300]
+        passed_on = ErrorCode(code) if code in PASSED_ON else ErrorCode.REALM_REFUSED
+        future.set_exception(ChatError(passed_on, message or "The other realm answered no"))
+
+    def asked(self, body: dict[str, Any]) -> None:
+        """Answer a question, beside what else the link carries."""
+        if len(self._tasks) >= MAX_ASKED:
+            self._refuse(body.get("id"), ChatError(ErrorCode.UNAVAILABLE, "Too many questions"))
+            return
+        task = asyncio.get_running_loop().create_task(self._answer(body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self) -> None:
+        """Give up all questions."""
+        for task in self._tasks:
+            task.cancel()
+        for future in self._open.values():
+            if not future.done():
+                future.set_exception(no_answer())
+
+    async def _answer(self, body: dict[str, Any]) -> None:
+        try:
+            found = await self._answerer(str(body.get("what")), body)
+        except BadValue as error:
+            self._refuse(body.get("id"), ChatError(ErrorCode.BAD_ARGUMENTS, str(error)))
+        except ChatError as error:
+            self._refuse(body.get("id"), error)
+        else:
+            self._say(kind="answer", id=body.get("id"), ok=found)
+
+    def _refuse(self, number: Any, error: ChatError) -> None:
+        self._say(kind="answer", id=number, code=error.code, message=error.message)
+
+
+def no_answer() -> ChatError:
+    """Return the refusal when the other realm does not answer."""
+    return ChatError(
+        ErrorCode.REALM_UNREACHABLE, "The other realm does not answer now; try again later"
+    )

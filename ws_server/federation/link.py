@@ -1,0 +1,244 @@
+"""One link that is up: signed frames both ways, whoever dialled.
+
+Frames are JSON objects behind a signature (`handshake.Seal`): `open` first, then `batch` and
+`ack` in both directions, and beside them `want` and its answers for the contents of files.
+docs/federation.md describes them for other implementations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import orjson
+
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.kinds import IDENTIFIER, SEQ, Number
+from shared.protocol.values import BadValue
+from ws_server.federation.answers import answer
+from ws_server.federation.asks import Asks
+from ws_server.federation.giving import GONE, LATER, PIECE_OF, WANT, Giving
+from ws_server.federation.handshake import NotProven, Seal
+from ws_server.federation.incoming import Incoming, Overrun
+from ws_server.federation.outgoing import Outgoing
+from ws_server.net.session import Outlet
+from ws_server.realm import Realm
+from ws_server.store.items import Item
+from ws_server.store.realms import MAX_ROWS, KnownRealm
+
+log = logging.getLogger(__name__)
+
+MAX_UNSTORED = 4 * 2**20
+"""Bytes of batches that may wait to be stored; who keeps to the window sends a third of it."""
+MAX_PAUSE = 5.0
+"""Seconds that a link is not read at most; its pings have to be answered in time."""
+BROKEN = 4400
+"""Closes a link whose other side broke the protocol; it is dialled anew like any other."""
+
+
+class Owner(Protocol):
+    """Whoever keeps the link: `peers.Peer`."""
+
+    def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
+        """The other side has everything up to `confirmed`, or refused it; messages may flow."""
+
+    def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
+        """The other side has these for good, or refused them."""
+
+    def link_received(self, log_name: str, number: int, refusals: str) -> None:
+        """What the other side sent is durable here up to a number of a history of its.
+
+        Args:
+            refusals: What of it was refused lately, as JSON.
+        """
+
+    def link_ended(self, link: Link) -> None:
+        """The link is gone."""
+
+
+class Link:
+    """One link. Its methods belong to the event loop."""
+
+    def __init__(
+        self, realm: Realm, known: KnownRealm, outlet: Outlet, seal: Seal, owner: Owner
+    ) -> None:
+        self._realm = realm
+        self._known = known
+        self._outlet = outlet
+        self._seal = seal
+        self._owner = owner
+        self._ended = False
+        self._incoming: Incoming | None = None
+        self.their_log = ""
+        """Which history the other side's numbers count."""
+        self.restored = False
+        """Whether the other side knows a later history of this realm than it has itself."""
+        self._fetching = realm.contents.of(known.id)
+        self._giving = Giving(realm, known.id, outlet, self._say)
+        self.asks = Asks(self._say, partial(answer, realm, known))
+        self._unstored: deque[int] = deque()
+        """The sizes of the batches that wait to be stored, in bytes."""
+        self.outgoing = Outgoing(realm, known.id, self._send)
+
+    @property
+    def opened(self) -> bool:
+        """Whether the other side has said `open`, so that messages can flow."""
+        return self._incoming is not None
+
+    @property
+    def _log(self) -> str:
+        """Which history our numbers count: each realm has numbers of its own here.
+
+        So one that comes with a new key, and is another realm here, does not pass for having what
+        it got under the old one.
+        """
+        return f"{self._realm.database.epoch}.{self._known.id}"
+
+    def begin(self) -> None:
+        """Say which history our numbers count, and how far we have that of the other side."""
+        self._say(
+            kind="open",
+            log=self._log,
+            have={"log": self._known.received_log, "number": self._known.received},
+            refused=orjson.loads(self._known.refusals),
+        )
+
+    def receive(self, frame: bytes) -> None:
+        """Take one frame; what is not the other side's next one ends the link."""
+        if self._ended:
+            return
+        try:
+            body = orjson.loads(self._seal.open(frame))
+            if not isinstance(body, dict):
+                raise Overrun("a frame is an object")
+            self._take(body, len(frame))
+        except (NotProven, Overrun, BadValue, orjson.JSONDecodeError) as error:
+            self._break(str(error))
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection."""
+        self._outlet.close_with(code, reason)
+        self.lost()
+
+    def retire(self) -> Outlet:
+        """Take and send no more, and return the connection, which the caller closes."""
+        self.lost()
+        return self._outlet
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        if self._ended:
+            return
+        self._ended = True
+        self.outgoing.close()
+        self._giving.close()
+        self._fetching.end(self._say)
+        self.asks.close()
+        if self._incoming is not None:
+            self._incoming.close()
+        self._owner.link_ended(self)
+
+    def _break(self, why: str) -> None:
+        log.warning("a link was broken off", extra={"realm": self._known.name, "why": why})
+        self.end(BROKEN, why[:100])
+
+    def _take(self, body: dict[str, Any], size: int) -> None:
+        kind = body.get("kind")
+        if self._incoming is None:
+            if kind != "open":
+                raise Overrun("a link begins with open")
+            self._open(body)
+        elif kind == "batch":
+            self._unstored.append(size)
+            if sum(self._unstored) > MAX_UNSTORED:
+                raise Overrun("more is sent than the window allows")
+            self._slow_down(self._incoming.take(body.get("items")), size)
+        elif kind == "ack":
+            self._acked(body)
+        elif kind == WANT:
+            self._giving.want(body)
+        elif kind in (PIECE_OF, LATER, GONE):
+            self._fetching.answered(body)
+        elif kind == "ask":
+            self.asks.asked(body)
+        elif kind == "answer":
+            self.asks.answered(body)
+        # What a newer version says besides is not for this one.
+
+    def _slow_down(self, rows: int, size: int) -> None:
+        """Read no further for a while if this realm sends more than its share."""
+        try:
+            self._realm.limits.rows(self._known.id, rows, size)
+        except ChatError as error:
+            self._outlet.pause_reading()
+            wait = min(error.retry_after or 0, MAX_PAUSE)
+            asyncio.get_running_loop().call_later(wait, self._read_again)
+
+    def _read_again(self) -> None:
+        if not self._ended:
+            self._outlet.resume_reading()
+
+    def _open(self, body: dict[str, Any]) -> None:
+        self.their_log = IDENTIFIER.from_json(body.get("log"))
+        have = body.get("have")
+        if not isinstance(have, dict):
+            raise Overrun("open says what it has")
+        number = _CLAIM.from_json(have.get("number"))
+        refused = body.get("refused", {})
+        if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
+            raise Overrun("open says what it refused")
+        if have.get("log") != self._log:
+            self.restored = have.get("log") != ""
+            number, refused = 0, {}
+        codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
+        self._incoming = Incoming(
+            self._realm, self._known, self.their_log, self._confirm, self._give_up
+        )
+        self._owner.link_opened(self, number, codes)
+        self.outgoing.begin(number)
+        self._fetching.begin(self._say, self._known.name)
+
+    def _acked(self, body: dict[str, Any]) -> None:
+        up_to = SEQ.from_json(body.get("up_to"))
+        refused = body.get("refused")
+        if up_to > self.outgoing.sent or not isinstance(refused, dict):
+            raise Overrun("an ack of what was not sent")
+        items = self.outgoing.confirm(up_to)
+        sent = {str(item.number): item.number for item in items}
+        codes = {sent[n]: _code(code) for n, code in refused.items() if n in sent}
+        self._owner.link_confirmed(items, up_to, codes)
+
+    def _confirm(self, up_to: int, refused: dict[int, str], refusals: str) -> None:
+        self._unstored.popleft()
+        self._owner.link_received(self.their_log, up_to, refusals)
+        if not self._ended:
+            self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
+
+    def _give_up(self, why: str) -> None:
+        if not self._ended:
+            self._break(why)
+
+    def _say(self, **body: Any) -> None:
+        self._send(orjson.dumps(body))
+
+    def _send(self, body: bytes) -> None:
+        if not self._ended:
+            self._outlet.write(self._seal.close(body))
+
+
+def _code(code: object) -> str:
+    """Return why a row was refused, as a code and nothing else."""
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ErrorCode.REALM_REFUSED
+
+
+_CLAIM = Number(0, 2**52)
+"""A number that leaves room for as many again, whatever the other side claims to have."""
+_CODE = re.compile("[a-z_]{1,32}")
+_NUMBER = re.compile("[1-9][0-9]{0,15}")
+Confirmed = Callable[[str, str | None, int], None]
+"""Told how a message fared: its state, the code if it was refused, its seq if that is new."""

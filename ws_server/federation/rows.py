@@ -1,0 +1,144 @@
+"""The rows that links carry, read: every field is checked as if a client had sent it."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
+from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
+from ws_server.federation.attachments import content
+from ws_server.store.conversations import MAX_MEMBERS
+from ws_server.store.hosting import MAX_LISTED
+from ws_server.store.messages import Chain, Draft
+from ws_server.store.replicas import Position, Relayed, Roster, Speaker
+
+POSITIVE = Number(1)
+_PUBLIC_KEY = Base64(size=32)
+_GROUP_NAME = Text(MAX_GROUP_NAME, one_line=True)
+
+
+def fields(row: object) -> Mapping[str, Any]:
+    """Return a row as an object.
+
+    Raises:
+        BadValue: it is none.
+    """
+    if not isinstance(row, dict):
+        raise BadValue("must be an object")
+    return row
+
+
+def private(row: Mapping[str, Any], sender: int, chain: Chain) -> Draft:
+    """Return the private message that a row carries.
+
+    Args:
+        sender: The id of who it is from.
+
+    Raises:
+        BadValue: it is none that could ever be taken.
+    """
+    to = Address(LOCAL_NAME.from_json(row.get("to")))
+    draft = _draft(row, sender, to, chain)
+    draft.origin_seq = POSITIVE.from_json(row.get("seq"))
+    return draft
+
+
+def post(row: Mapping[str, Any], sender: int, chain: Chain) -> Draft:
+    """Return the message for a group hosted here that a row carries.
+
+    Raises:
+        BadValue: it is none that could ever be taken.
+    """
+    return _draft(row, sender, GroupAddress(POSITIVE.from_json(row.get("group"))), chain)
+
+
+def _draft(
+    row: Mapping[str, Any], sender: int, target: Address | GroupAddress, chain: Chain
+) -> Draft:
+    id = KEY.from_json(row.get("id"))
+    if len(id) > 40:
+        raise BadValue("an id has at most 40 bytes")
+    text, file = content(row)
+    # The key makes a row that comes twice, after a cut or a restored backup, come once.
+    return Draft(sender, target, text, file, key=id, id=id, chain=chain)
+
+
+def speaker(value: object) -> Speaker:
+    """Return whom a host names.
+
+    Raises:
+        BadValue: nobody.
+    """
+    row = fields(value)
+    name = LOCAL_NAME.from_json(row.get("name"))
+    if "key" not in row:
+        return Speaker(name)
+    realm = LOCAL_NAME.from_json(row.get("realm"))
+    return Speaker(name, realm, _PUBLIC_KEY.from_json(row["key"]))
+
+
+def relayed(value: object) -> Relayed:
+    """Return a message of a group as its host relays it.
+
+    Raises:
+        BadValue: it is none.
+    """
+    row = fields(value)
+    id = KEY.from_json(row.get("id"))
+    if len(id) > 40:
+        raise BadValue("an id has at most 40 bytes")
+    text, file = content(row)
+    return Relayed(
+        group=POSITIVE.from_json(row.get("group")),
+        seq=POSITIVE.from_json(row.get("seq")),
+        id=id,
+        sender=speaker(row.get("from")),
+        time=SEQ.from_json(row.get("time")),
+        text=text,
+        file=file,
+    )
+
+
+def roster(value: object) -> Roster:
+    """Return who is in a group, as its host tells it.
+
+    Raises:
+        BadValue: it is malformed.
+    """
+    row = fields(value)
+    members = row.get("members")
+    if not isinstance(members, list) or len(members) > MAX_MEMBERS:
+        raise BadValue("members must be a list")
+    return Roster(
+        group=POSITIVE.from_json(row.get("group")),
+        name=_GROUP_NAME.from_json(row.get("name")),
+        version=POSITIVE.from_json(row.get("version")),
+        last_seq=SEQ.from_json(row.get("last_seq")),
+        members=[(speaker(member), fields(member).get("owner") is True) for member in members],
+        change=str(row.get("change", ""))[:16],
+    )
+
+
+def positions(value: object) -> list[Position]:
+    """Return how far groups are, as their host lists them.
+
+    Raises:
+        BadValue: it is malformed.
+    """
+    if not isinstance(value, list) or len(value) > MAX_LISTED:
+        raise BadValue("groups must be a list")
+    return [
+        Position(
+            POSITIVE.from_json(row.get("group")),
+            POSITIVE.from_json(row.get("version")),
+            SEQ.from_json(row.get("last_seq")),
+        )
+        for row in map(fields, value)
+    ]
+
+
+def key_text(public_key: bytes) -> str:
+    """Return a public key as links carry it."""
+    return binascii.b2a_base64(public_key, newline=False).decode()

@@ -1,0 +1,135 @@
+"""What a realm answers to another one that dials it."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, ProveLink
+from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.context import Context, handles
+from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
+from ws_server.federation.introduce import HANDSHAKE, encoded
+from ws_server.net.session import Session
+from ws_server.store import realms
+from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
+
+log = logging.getLogger(__name__)
+
+
+def refused(why: str) -> ChatError:
+    """Return the answer no to a realm."""
+    return ChatError(ErrorCode.REALM_REFUSED, why)
+
+
+@handles(OpenLink)
+def link(ctx: Context, request: OpenLink) -> LinkOffered:
+    session, realm, peers = ctx.session, ctx.realm, ctx.realm.links
+    if session.account is not None:
+        raise refused("This connection is a person's")
+    if session.dialled is not None:
+        raise refused("A connection says link once")
+    loop = asyncio.get_running_loop()
+    session.dialled = loop.time()
+    loop.call_later(HANDSHAKE, _end_unproven, session)
+    if request.version != VERSION:
+        raise refused(f"Links here are of version {VERSION}")
+    if request.key == peers.public_key:
+        raise refused("This is the realm itself")
+    own = Hello(realm.name, peers.public_key)
+    transcript = Transcript(
+        Hello(request.name, request.key, request.nonce),
+        own,
+        request.expects,
+        request.port,
+        request.scheme == "wss",
+    )
+    session.offered = transcript
+    signature = transcript.sign(realm.key, Role.LISTENER)
+    return LinkOffered(VERSION, own.realm, encoded(own.key), encoded(own.nonce), encoded(signature))
+
+
+def _end_unproven(session: Session) -> None:
+    """A connection that said `link` is a link by now, or it ends."""
+    if session.open and session.link is None:
+        session.outlet.close_with(4500, f"no link within {HANDSHAKE:.0f} s")
+
+
+@handles(ProveLink)
+async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
+    session, peers = ctx.session, ctx.realm.links
+    transcript, session.offered = session.offered, None
+    if transcript is None:
+        raise refused("Say link first")
+    try:
+        transcript.check(request.signature, Role.DIALLER)
+    except NotProven as why:
+        raise refused(f"Not proven: {why}") from None
+    peer = peers.by_key(transcript.dialler.key)
+    known = await _first_contact(ctx, transcript) if peer is None else peer.known
+    if known.state == BLOCKED:
+        raise refused("Your realm is blocked here")
+    if known.state == REMOVED:
+        raise refused("Your realm was removed here; somebody here has to add it again")
+    if known.state == PENDING:
+        return LinkOpened(PENDING)
+    if known.address is None and transcript.port:
+        known = await _note_address(ctx, known, transcript)
+    session.linking = (known.id, transcript)
+    return LinkOpened(ACTIVE)
+
+
+async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
+    """Note a realm that was not known, as the operator wants it."""
+    realm, peers = ctx.realm, ctx.realm.links
+    if peers.policy == "closed":
+        raise refused("This realm links to no others")
+    realm.limits.first_contact(network(ctx.session.address))
+    state = ACTIVE if peers.policy == "open" else PENDING
+
+    def meet(tx: Connection, now: int) -> KnownRealm:
+        return realms.meet(
+            tx,
+            public_key=transcript.dialler.key,
+            own_name=transcript.dialler.realm,
+            address=ctx.session.address if transcript.port else None,
+            port=transcript.port or None,
+            tls=transcript.tls,
+            state=state,
+            home=realm.home,
+            now=now,
+        )
+
+    known: KnownRealm = await realm.journal.write(meet)
+    log.info("realm added", extra={"realm": known.name, "state": known.state})
+    return peers.know(known).known
+
+
+async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript) -> KnownRealm:
+    """Learn where a realm can be dialled, from where it dialled."""
+    address = ctx.session.address
+
+    def change(tx: Connection, now: int) -> KnownRealm:
+        return realms.change(
+            tx, known.id, address=address, port=transcript.port, tls=transcript.tls
+        )
+
+    changed: KnownRealm = await ctx.realm.journal.write(change)
+    return ctx.realm.links.know(changed).known
+
+
+def network(address: str) -> str:
+    """Return whom first contacts from an address are counted for: of IPv6, the /64 around it.
+
+    One customer of a provider has at least so many addresses.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return address

@@ -1,0 +1,71 @@
+"""Which schema a database has, and how it gets the newest.
+
+An empty database gets it at once from `schema.metadata`; only an older one goes through the
+migrations, so that nobody else waits for Alembic to load. A test compares what both ways make.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
+
+from ws_server.store.adapter import DatabaseRefused
+from ws_server.store.schema import metadata
+
+KNOWN = ("0001", "0002", "0003")
+"""The revisions in `migrations/versions`, the newest last."""
+NEWEST = KNOWN[-1]
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+# Alembic's own, which it makes in a database that it migrates.
+_version = Table(
+    "alembic_version",
+    MetaData(naming_convention={"pk": "%(table_name)s_pkc"}),
+    Column("version_num", String(32), primary_key=True),
+)
+
+
+def current(tx: Connection) -> str | None:
+    """Return the revision of the schema; None if there is none."""
+    if not inspect(tx).has_table(_version.name):
+        return None
+    found: str | None = tx.scalar(select(_version.c.version_num))
+    return found
+
+
+def migrate(tx: Connection, revision: str = NEWEST) -> None:
+    """Bring the schema to a later revision, or make it.
+
+    Raises:
+        DatabaseRefused: it was made by a newer version.
+    """
+    found = current(tx)
+    check_known(found)
+    if found == revision:
+        return
+    if found is None and revision == NEWEST:
+        metadata.create_all(tx, checkfirst=False)
+        _version.create(tx)
+        tx.execute(insert(_version).values(version_num=revision))
+        return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = tx
+    command.upgrade(config, revision)
+
+
+def check_known(revision: str | None) -> None:
+    """Refuse a schema that this version does not know.
+
+    Raises:
+        DatabaseRefused: it is of a newer version.
+    """
+    if revision is not None and revision not in KNOWN:
+        raise DatabaseRefused(
+            f"The database was made by a newer version of Simple Chatting (schema {revision}). "
+            "Use that version, or give another --data folder"
+        )
