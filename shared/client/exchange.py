@@ -139,6 +139,8 @@ class Exchange:
         """Send what waits, as far as the connection takes it."""
         connection = self._link.connection
         while self.ready and connection is not None and not connection.paused:
+            if not connection.is_open:
+                return  # it has ended, and is about to say so; all goes out on the next one
             call = self._calls.next()
             if call is None:
                 return

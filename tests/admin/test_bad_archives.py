@@ -25,8 +25,7 @@ from tests.admin.archives import (
     signed,
     unpacked,
 )
-from tests.admin.command import done
-from tests.admin.forked import refusal
+from tests.admin.command import done, refusal
 from tests.admin.realms import leftovers, live, serving
 
 USERS = "tables/users/000001.jsonl"
@@ -51,10 +50,10 @@ def entries(archive: Path) -> Entries:
 
 def refused(folder: Path, archive: bytes) -> str:
     """Restore an archive that has to be refused, and return the one line that says why."""
-    bad, errors = folder / "bad.tar", folder / "errors"
+    bad = folder / "bad.tar"
     bad.write_bytes(archive)
-    why = refusal("restore", bad, data=folder / "new", errors=errors)
-    assert leftovers(folder, "bad.tar", "errors") == []
+    why = refusal("restore", bad, data=folder / "new")
+    assert leftovers(folder, "bad.tar") == []
     assert why.endswith("\n") and why[:-1].isprintable()
     return why
 
@@ -265,6 +264,6 @@ def test_what_follows_the_end_is_refused(archive: Path, tmp_path: Path) -> None:
 
 def test_a_wrong_file_name_is_named(tmp_path: Path) -> None:
     for name in (tmp_path / "nowhere.tar", tmp_path):
-        why = refusal("restore", name, data=tmp_path / "new", errors=tmp_path / "errors")
+        why = refusal("restore", name, data=tmp_path / "new")
         assert str(name) in why
-    assert leftovers(tmp_path, "errors") == []
+    assert leftovers(tmp_path) == []

@@ -81,6 +81,21 @@ async def test_any_number_of_cuts_leaves_neither_holes_nor_doubles(tmp_path: Pat
         server.kill()
 
 
+async def test_a_call_on_a_connection_that_has_just_ended_goes_out_on_the_next(
+    people: People,
+) -> None:
+    """The library knew it before the client was told, and the call failed with its error."""
+    name = new_name()
+    client = await people.sign_in(name)
+    ending = client._exchange._link.connection
+    assert ending is not None
+    ending.protocol.receive_eof()
+    sending = asyncio.create_task(client.send(name, "x"))
+    await asyncio.sleep(0)
+    ending.transport.abort()
+    assert (await sending).seq == 1
+
+
 async def disturb(proxy: Proxy, chance: random.Random) -> None:
     """Do one of the things that networks do."""
     what = chance.choice(["cut", "up", "down", "refuse", "slow"])

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import asyncio
 from pathlib import Path
 
+from tests.admin.command import done
 from tests.federation.handmade import PIECE, Stage, described
 from tests.federation.two_realms import fetched, pending
-from tests.realserver import ROOT, RealServer
+from tests.realserver import RealServer
 from tests.system.transfers import encoded, noise
-
-
-def admin(*arguments: str) -> str:
-    """Run a command of administration, which must succeed, and return what it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ws_server", "admin", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 async def test_a_backup_holds_what_is_here_and_the_rest_is_fetched_after_restoring(
@@ -34,13 +21,13 @@ async def test_a_backup_holds_what_is_here_and_the_rest_is_fetched_after_restori
     await bob.ask("sendfile", to="bob", name="own", data=encoded(noise(100)))
     assert await mallory.send("bob", file=described(content)) is None
     await mallory.give(content, until=PIECE)
-    archive, data = tmp_path / "backup.tar", str(stage.beta.data)
-    assert "1 files" in admin("backup", str(archive), "--data", data)
-    admin("export", "bob", str(tmp_path / "bob.zip"), "--data", data)
+    archive, data = tmp_path / "backup.tar", stage.beta.data
+    assert "1 files" in await asyncio.to_thread(done, "backup", archive, data=data)
+    await asyncio.to_thread(done, "export", "bob", tmp_path / "bob.zip", data=data)
     stage.beta.kill()
     (tmp_path / "restored").mkdir()
     restored = RealServer(tmp_path / "restored", "--realm", "beta")
-    admin("restore", str(archive), "--data", str(restored.data))
+    await asyncio.to_thread(done, "restore", archive, data=restored.data)
     stage.beta = restored
     restored.start()
     try:
