@@ -229,6 +229,24 @@ async def test_a_host_takes_no_post_that_waits_for_another_one(
         await one.close()
 
 
+async def test_who_is_out_of_a_group_already_is_told_so_and_not_that_a_realm_refuses(
+    server: RealServer, chat: Chat
+) -> None:
+    host = await Hostile.ready(server, "elsewhere")
+    carol = {"name": "carol", "key": key_of(server), "realm": "a"}
+    await host.send(change(1, [{"name": "eve", "owner": True}, carol]))
+    client = await RawClient.open(server.url)
+    await client.ask("auth", user="carol", password="secret-carol")
+    await client.send("sendg", group="#1@elsewhere", text="late")
+    row = (await host.hear("batch"))["items"][-1]
+    await host.say(kind="ack", up_to=row["number"], refused={str(row["number"]): "unknown_group"})
+    refused = await client.reply()
+    assert refused["code"] == "unknown_group"
+    assert refused["message"] == "You are not in #1@elsewhere any more"
+    for one in (client, host):
+        await one.close()
+
+
 @pytest.mark.parametrize(
     "pages",
     [

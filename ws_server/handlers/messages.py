@@ -33,6 +33,8 @@ def refused_there(draft: Draft, code: str) -> ChatError:
     to = conversation.address(draft.sender)
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
+    if code == ErrorCode.UNKNOWN_GROUP:
+        return ChatError(ErrorCode.UNKNOWN_GROUP, f"You are not in {to} any more")
     if code == ErrorCode.TOO_LARGE:
         return ChatError(
             ErrorCode.TOO_LARGE,
