@@ -59,8 +59,11 @@ class Serving:
 
 SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
 """Those whose message waits if the other realm is away."""
-READING = frozenset((Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received))
-"""Those that may also name realms which are blocked or were removed: what was written stays."""
+READING = frozenset(
+    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, LeaveGroup)
+)
+"""Those that may also name realms which are blocked or were removed: what was written stays, and
+whoever wants it no more can leave it."""
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ async def test_realms_that_cannot_be_linked_are_told_apart(start: Start, enter: 
     await ana.ask("send", to="bob@beta", text="waits")
     level, text = (await checked(alpha))["beta"]
     assert level == "warn"
-    assert text.startswith("no link") and text.endswith("1 messages wait")
+    assert text.startswith("no link") and text.endswith("1 waiting")
     ended = await asyncio.to_thread(admin, "doctor", data=alpha.data)
     assert ended.returncode == 0
     assert "warn realms: beta: no link" in ended.stdout

@@ -125,7 +125,7 @@ async def test_only_an_admin_adds_realms_and_lets_them_in_where_that_is_the_poli
     assert (await emil.ask("send", to="fay@beta", text="early"))["state"] == "queued"
 
     async def told() -> bool:
-        return "not approved there yet" in "".join(await operate(alpha, "realm list"))
+        return "has not approved this realm yet" in "".join(await operate(alpha, "realm list"))
 
     await eventually(told)
     with pytest.raises(AdminRefused, match="alpha is pending"):

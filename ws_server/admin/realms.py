@@ -66,7 +66,7 @@ async def _checked(realm: Realm, peer: Peer) -> str:
         return f"ok {known.name}: {known.state}"
     if not peer.up:
         why = f" ({peer.trouble})" if peer.trouble else ""
-        return f"warn {known.name}: no link{why}, {peer.queued} messages wait"
+        return f"warn {known.name}: no link{why}, {peer.queued} waiting"
     try:
         trip = await probe(realm, peer)
     except (ChatError, BadValue) as error:

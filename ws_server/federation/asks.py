@@ -27,7 +27,13 @@ Answerer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 class Asks:
     """Both directions of one link's questions. Its methods belong to the event loop."""
 
-    def __init__(self, say: Callable[..., None], answerer: Answerer) -> None:
+    def __init__(self, name: str, say: Callable[..., None], answerer: Answerer) -> None:
+        """Ask nothing yet.
+
+        Args:
+            name: What the other realm is called here, as people are told who answers.
+        """
+        self._name = name
         self._say = say
         self._answerer = answerer
         self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -67,7 +73,8 @@ class Asks:
             return
         code, message = str(body.get("code")), str(body.get("message", ""))[:300]
         passed_on = ErrorCode(code) if code in PASSED_ON else ErrorCode.REALM_REFUSED
-        future.set_exception(ChatError(passed_on, message or "The other realm answered no"))
+        told = f"{self._name} answers: {message}" if message else f"{self._name} answers no"
+        future.set_exception(ChatError(passed_on, told))
 
     def asked(self, body: dict[str, Any]) -> None:
         """Answer a question, beside what else the link carries."""

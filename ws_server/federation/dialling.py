@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY, DELAY, LATER_DELAY = 0.5, 5.0, 60.0
 """Seconds between tries: the first, the most in the first OUTAGE seconds, the most afterwards."""
+NOT_APPROVED = "its admin has not approved this realm yet"
 OUTAGE = 600.0
 
 
@@ -93,7 +94,7 @@ async def _live(peers: Peers, peer: Peer) -> bool:
         proven = await dial_realm(peers, place, expected=known.public_key)
     if proven.state != ACTIVE:
         peers.start(proven.wire.closed())
-        raise Unreachable("not approved there yet")
+        raise Unreachable(NOT_APPROVED)
     link = adopt(peers, peer, proven)
     return link is not None and await _read(proven.wire, link)
 

@@ -14,8 +14,9 @@ from ws_server.federation import rows
 from ws_server.federation.hosting import GroupChange, change_group
 from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Account
-from ws_server.store import conversations, users
+from ws_server.store import conversations, replicas, users
 from ws_server.store.messages import new_id
+from ws_server.store.realms import REMOVED
 from ws_server.store.replicas import Roster
 
 if TYPE_CHECKING:
@@ -106,11 +107,27 @@ async def kick(realm: Realm, account: Account, group: GroupAddress, user: Addres
 
 
 async def leave(realm: Realm, account: Account, group: GroupAddress) -> GroupLeft:
-    """Leave a group that another realm hosts."""
+    """Leave a group that another realm hosts, or hosted before it was removed."""
     host = _peer(realm, group.realm)
+    if host.known.state == REMOVED:
+        return await _leave_for_good(realm, account, host, group)
     answer = await realm.links.ask(host.known.id, "leave", by=account.name, group=group.number)
     await _enrol(realm, host, answer)
     return GroupLeft(str(GroupAddress(group.number, host.known.name)))
+
+
+async def _leave_for_good(
+    realm: Realm, account: Account, host: Peer, group: GroupAddress
+) -> GroupLeft:
+    """Leave a group whose host nobody can ask any more."""
+
+    def part(tx: Connection, now: int) -> None:
+        if not replicas.part(tx, host.known, group.number, account.id):
+            raise conversations.unknown_group(group)
+
+    address = str(GroupAddress(group.number, host.known.name))
+    await realm.journal.write(part, lambda _: realm.cache.drop_group(address))
+    return GroupLeft(address)
 
 
 def _peer(realm: Realm, name: str) -> Peer:

@@ -80,7 +80,7 @@ class Link:
         """Whether the other side knows a later history of this realm than it has itself."""
         self._fetching = realm.contents.of(known.id)
         self._giving = Giving(realm, known.id, outlet, self._say)
-        self.asks = Asks(self._say, partial(answer, realm, known))
+        self.asks = Asks(known.name, self._say, partial(answer, realm, known))
         self._unstored: deque[int] = deque()
         """The sizes of the batches that wait to be stored, in bytes."""
         self.outgoing = Outgoing(realm, known.id, self._send)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MAX_SOUGHT = 1_000
+"""Groups whose roster is asked for on one link because a message of theirs came first."""
 PAGE = 200
 """Messages asked for at a time to fill a gap."""
 
@@ -33,6 +35,8 @@ class Replicating:
     def __init__(self, realm: Realm, host: KnownRealm) -> None:
         self._realm = realm
         self._host = host
+        self._sought: set[int] = set()
+        """Unknown groups of which the host was asked."""
 
     async def enrol(self, roster: Roster) -> None:
         """Take news of a group's members, tell people, and fetch what the group has and we lack.
@@ -50,7 +54,10 @@ class Replicating:
                 self._tell(changed, roster.change)
 
         changed: Changed | None = await self._realm.journal.write(change, tell)
-        if changed is not None and changed.group.last_seq < roster.last_seq:
+        if changed is None or changed.group.last_seq >= roster.last_seq:
+            return
+        # Who has nobody in it any more is not told what is written in it.
+        if any(member.realm_id is None for member in changed.group.members.values()):
             await self._fill(roster.group, changed.group.last_seq, roster.last_seq + 1)
 
     def _tell(self, changed: Changed, change: str) -> None:
@@ -154,6 +161,7 @@ class Replicating:
         def tell(changed: Changed | None) -> None:
             if changed is not None:
                 self._tell(changed, "removed")
+                self._realm.cache.drop_group(changed.group.address(0))
 
         await self._realm.journal.write(change, tell)
 
@@ -168,6 +176,7 @@ class Replicating:
         """
         unknown: list[int] = []
         begun = 0
+        await self._seek({message.group for message in relayed})
         while begun < len(relayed):
             taken = await self._write(relayed[begun:])
             unknown += [begun + at for at in taken.unknown]
@@ -177,6 +186,23 @@ class Replicating:
                 assert group.number is not None
                 await self._fill(group.number, group.last_seq, before)
         return unknown
+
+    async def _seek(self, groups: Collection[int]) -> None:
+        """Ask the host who is in groups that are not known here.
+
+        It relays what this realm's people may read, so a group that is unknown was lost here.
+        """
+        new = {group for group in groups if group not in self._sought}
+        if not new or len(self._sought) > MAX_SOUGHT:
+            return
+        self._sought |= new
+        known = await self._realm.database.read(replicas.known_numbers, self._host.id, new)
+        for group in new - known:
+            try:
+                told = await self._ask("roster", group=group)
+                await self.enrol(rows.roster(told.get("roster")))
+            except (BadValue, ChatError) as error:
+                log.debug("a group stays unknown", extra={"why": str(error)})
 
     async def _fill(self, group: int, last: int, before: int) -> None:
         """Fetch from the host what is missing of a group between two seqs, and push it."""

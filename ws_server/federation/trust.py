@@ -15,7 +15,7 @@ from ws_server.federation.handshake import Hello, NotProven
 from ws_server.federation.introduce import Declined, Place, Proven, dial_realm
 from ws_server.federation.reach import Unreachable, read_address
 from ws_server.key import fingerprint
-from ws_server.store import items, outbox, realms, waiting
+from ws_server.store import items, outbox, realms, replicas, waiting
 from ws_server.store.items import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
@@ -101,7 +101,9 @@ async def _link(peers: Peers, known: KnownRealm, proven: Proven) -> Peer:
     """Make the connection with which a realm was added its link."""
     if proven.state != ACTIVE:
         peers.start(proven.wire.closed())
-        return peers.know(known)
+        pending = peers.know(known)
+        pending.trouble = dialling.NOT_APPROVED
+        return pending
     peer = peers.know(known, dials=False)
     link = dialling.adopt(peers, peer, proven)
     if link is None:
@@ -196,12 +198,15 @@ async def retrust(peers: Peers, name: str, wanted: str | None) -> tuple[KnownRea
     def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
         known, other = realms.retrust(tx, peer.known.id, key, peers.realm.home, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
+        outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
+        replicas.change_hosts(tx, known.id, other.id)
         return known, other
 
     known, other = await peers.realm.journal.write(change)
     for changed in (known, other):
         peers.know(changed)
+        peers.realm.cache.drop_groups_of(changed.name)
     peers.by_id(other.id).queued = 0
     return known, other.name
 

@@ -40,7 +40,10 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     realm.limits.first_contact(ctx.user.id)
     peer = await trust.add(peers, request.name, request.address, request.port, request.fingerprint)
     return RealmAdded(
-        peer.known.name, fingerprint(peer.known.public_key), "up" if peer.up else "down"
+        peer.known.name,
+        fingerprint(peer.known.public_key),
+        "up" if peer.up else "down",
+        None if peer.up else peer.trouble or None,
     )
 
 

@@ -42,6 +42,11 @@ class Cache:
         if dropped := self._groups.pop(fold(address), None):
             self._group_members -= len(dropped.members)
 
+    def drop_groups_of(self, realm: str) -> None:
+        """Forget all groups of a host."""
+        for address in [a for a in self._groups if a.endswith(f"@{fold(realm)}")]:
+            self.drop_group(address)
+
     def put_group(self, group: Conversation) -> None:
         """Keep a group, unless a newer copy is known."""
         address = fold(group.address(0))

@@ -82,6 +82,8 @@ class Draft:
     seq: int = 0
     time: int = 0
     state: str = "stored"
+    is_post: bool = False
+    """Written here for another realm's group, and given its place by the host."""
     newcomers: Collection[int] = ()
     """Members who joined behind it, for whom it is history and no news."""
     sender_name: str = ""

@@ -243,6 +243,12 @@ def refuse_all(tx: Connection, realm_id: int, code: str) -> None:
     tx.execute(delete(outbox).where(waiting))
 
 
+def refuse_posts(tx: Connection, realm_id: int, code: str) -> None:
+    """Refuse what waits for the groups that a realm hosts, for ever."""
+    waiting = and_(outbox.c.realm_id == realm_id, outbox.c.kind == POST, outbox.c.refused.is_(None))
+    _refuse(tx, waiting, code)
+
+
 def _refuse(tx: Connection, which: ColumnElement[bool], code: str) -> None:
     """Keep why messages were refused; of other rows nothing needs to be kept."""
     refused = select(outbox.c.body).where(which, outbox.c.kind == POST)

@@ -6,7 +6,7 @@ is newer than what is known, by the version that rises with each change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
@@ -93,6 +93,13 @@ def positions(tx: Connection, host_id: int) -> dict[int, Position]:
     return {number: Position(number, version, last) for number, version, last in rows}
 
 
+def known_numbers(tx: Connection, host_id: int, numbers: Collection[int]) -> set[int]:
+    """Return which of these groups of a host are known here."""
+    c = conversation_table.c
+    found = select(c.number).where(c.realm_id == host_id, c.number.in_(numbers))
+    return set(tx.scalars(found))
+
+
 def id_at(tx: Connection, host_id: int, number: int, seq: int) -> str | None:
     """Return the id of a group's message."""
     c = conversation_table.c
@@ -120,7 +127,11 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
 
 
 def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
-    """Take this realm's people out of a group, unless it has changed since it was looked at."""
+    """Take this realm's people out of a group, unless it has changed since it was looked at.
+
+    Its host may have lost it, and give its number to another group, which must not get what was
+    written in this one. So this one is without a number of the host's from then on.
+    """
     group = find(tx, host, here.group)
     if group is None or group.version != here.version:
         return None
@@ -129,7 +140,37 @@ def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
     tx.execute(delete(members).where(this))
     now_is = conversations.load(tx, id=group.id)
     assert now_is is not None
+    c = conversation_table.c
+    tx.execute(update(conversation_table).where(c.id == group.id).values(number=-group.id))
     return Changed(now_is, [], [group.members[id].name for id in gone], set(group.members))
+
+
+_APART = 1 << 40
+"""Above all numbers of groups."""
+
+
+def change_hosts(tx: Connection, one_id: int, other_id: int) -> None:
+    """Let two realms that change keys change the groups they host: each belongs to a key.
+
+    Who is in those that `one` then hosts counts as older than any news, for its people had the
+    names of the other realm here.
+    """
+    c = conversation_table.c
+    change = update(conversation_table)
+    tx.execute(change.where(c.realm_id == one_id).values(number=c.number + _APART))
+    tx.execute(change.where(c.realm_id == other_id).values(realm_id=one_id, version=0))
+    moved = change.where(c.realm_id == one_id, c.number > _APART // 2)
+    tx.execute(moved.values(realm_id=other_id, number=c.number - _APART))
+
+
+def part(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Conversation | None:
+    """Take somebody of this realm out of a group whose host is gone; None if he is in no such."""
+    group = find(tx, host, number)
+    if group is None or user_id not in group.members:
+        return None
+    m = members.c
+    tx.execute(delete(members).where(m.conversation_id == group.id, m.user_id == user_id))
+    return group
 
 
 def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:
@@ -154,9 +195,11 @@ def _name_at(who: Speaker) -> str:
 def enrol(
     tx: Connection, host: KnownRealm, roster: Roster, own_key: bytes, now: int
 ) -> Changed | None:
-    """Make a group's members those that its host says; None if that is not news."""
+    """Make a group's members those that its host says; None if that is not news here."""
     group = find(tx, host, roster.group)
     if group is not None and group.version >= roster.version:
+        return None
+    if group is None and not any(speaker.key == own_key for speaker, _ in roster.members):
         return None
     if group is None:
         made = tx.execute(
@@ -320,7 +363,8 @@ def _store(
     if sender is None:
         # Somebody of this realm who is gone; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
-    key, file_id = _take_post(tx, message.id, group, sender) if posted else (None, None)
+    post = _take_post(tx, message.id, group, sender) if posted else None
+    key, file_id = post or (None, None)
     file, awaited = message.file, False
     if file_id is not None:
         file = files.get(tx, file_id)
@@ -351,19 +395,20 @@ def _store(
         time=message.time,
         sender_name=sender.name,
         state="delivered",
+        is_post=post is not None,
     )
 
 
 def _take_post(
     tx: Connection, id: str, group: Conversation, sender: User
-) -> tuple[str | None, str | None]:
+) -> tuple[str | None, str | None] | None:
     """Forget a post that has its place now, and return its idempotency key and its file's id.
 
-    Only if this very person posted it to this very group: a host may name any id.
+    Only if this very person posted it to this very group: a host may name any id. Otherwise None.
     """
     this = and_(
         posts.c.id == id, posts.c.conversation_id == group.id, posts.c.sender_id == sender.id
     )
     found = tx.execute(select(posts.c.idempotency_key, posts.c.file_id).where(this)).first()
     tx.execute(delete(posts).where(this))
-    return (found.idempotency_key, found.file_id) if found else (None, None)
+    return (found.idempotency_key, found.file_id) if found else None

@@ -81,7 +81,8 @@ class Message(Record):
 
     def row(self) -> str:
         """Return the line that lists this message in a history."""
-        return f"{self.seq}. {clock_in_words(self.time)} [{self.sender}] {self.content()}"
+        fate = f" ({self.state})" if self.state in ("queued", "refused") else ""
+        return f"{self.seq}. {clock_in_words(self.time)} [{self.sender}] {self.content()}{fate}"
 
 
 def summary(last: Message | None) -> str:

@@ -14,6 +14,7 @@ from shared.protocol.spec import (
     event,
     record,
     result,
+    unsent,
 )
 from shared.protocol.values import in_words
 
@@ -25,9 +26,12 @@ class RealmAdded(Reply):
     realm: str = result("its name here")
     fingerprint: str = result("of its key")
     link: str = result("up or down")
+    why: str | None = unsent(default=None)
+    """Why it is down, in words."""
 
     def sentence(self) -> str:
-        return f"Added {self.realm}, the link is {self.link}; its fingerprint is {self.fingerprint}"
+        link = f"{self.link} ({self.why})" if self.why else self.link
+        return f"Added {self.realm}, the link is {link}; its fingerprint is {self.fingerprint}"
 
 
 @record
