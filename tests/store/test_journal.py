@@ -237,10 +237,25 @@ def constraint_found_by_the_commit(tx: Connection, now: int) -> None:
 
 FAULTS = [
     (disk_full, ErrorCode.UNAVAILABLE),
-    (programming_error, ErrorCode.INTERNAL),
-    (constraint, ErrorCode.INTERNAL),
     (constraint_found_by_the_commit, ErrorCode.INTERNAL),
 ]
+
+
+@pytest.mark.parametrize("fault", [programming_error, constraint])
+async def test_a_bug_in_one_change_refuses_no_other(world: World, fault: Any) -> None:
+    """One frame of another realm once made everybody's messages of that moment `internal`."""
+    book, database = world.realm.journal, world.realm.database
+    batch = [
+        say(1, Address("bob"), "before"),
+        Write(fault),
+        Write(lambda tx, now: conversations.create_group(tx, 1, "made", now)),
+        say(2, Address("alice"), "after"),
+    ]
+    await commit(book, *batch)
+    codes = [entry.error.code if entry.error else None for entry in batch]
+    assert codes == [None, ErrorCode.INTERNAL, None, None]
+    assert await database.read(texts) == [(1, "before"), (2, "after")]
+    assert await database.read(group_names) == ["made"]
 
 
 @pytest.mark.parametrize(("fault", "code"), FAULTS)

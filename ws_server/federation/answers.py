@@ -5,6 +5,7 @@ A question is of one of the asking realm's own people (`by`), never of anybody e
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -30,8 +31,35 @@ _PUBLIC_KEY = Base64(size=32)
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """Somebody of this realm, of the asker's, or of a third one."""
+
+    name: str
+    key: bytes | None
+    """That of his realm; None if it is this one."""
+
+    def find(self, tx: Connection, now: int) -> User:
+        """Return who that is.
+
+        Raises:
+            ChatError: UNKNOWN_USER or UNKNOWN_REALM.
+        """
+        if self.key is None:
+            return users.existing(tx, self.name)
+        realm = realms.by_key(tx, self.key)
+        if realm is None:
+            raise ChatError(
+                ErrorCode.UNKNOWN_REALM, f"The host does not know the realm of {self.name}"
+            )
+        return users.of_realm(tx, realm.id, self.name, now)
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """One question of a realm."""
+    """One question of a realm.
+
+    What it says is read, and refused with a BadValue, before a transaction is begun for it.
+    """
 
     realm: Realm
     asker: KnownRealm
@@ -45,25 +73,15 @@ class Question:
 
     @property
     def group(self) -> GroupAddress:
-        return GroupAddress(rows.POSITIVE.from_json(self.body.get("group")))
+        return GroupAddress(rows.GROUP_NUMBER.from_json(self.body.get("group")))
 
-    def person(self, tx: Connection, now: int) -> User:
-        """Return whom the question is about: of this realm, of the asker's, or of a third one.
-
-        Raises:
-            ChatError: UNKNOWN_USER or UNKNOWN_REALM.
-        """
+    @property
+    def user(self) -> Named:
+        """Whom the question is about."""
         who = rows.fields(self.body.get("user"))
         name = LOCAL_NAME.from_json(who.get("name"))
-        if "key" not in who:
-            return users.existing(tx, name)
-        key = _PUBLIC_KEY.from_json(who["key"])
-        if key == self.realm.links.public_key:
-            return users.existing(tx, name)
-        realm = realms.by_key(tx, key)
-        if realm is None:
-            raise ChatError(ErrorCode.UNKNOWN_REALM, f"The host does not know the realm of {name}")
-        return users.of_realm(tx, realm.id, name, now)
+        key = _PUBLIC_KEY.from_json(who["key"]) if "key" in who else None
+        return Named(name, None if key == self.realm.links.public_key else key)
 
 
 Answerer = Callable[[Question], Awaitable[dict[str, Any]]]
@@ -155,14 +173,17 @@ async def _told(
 async def creategroup(question: Question) -> dict[str, Any]:
     """Make a group that a person of the asking realm owns; the same request makes it once."""
     name = _GROUP_NAME.from_json(question.body.get("name"))
-    request = f"{question.asker.id}:{KEY.from_json(question.body.get('request'))}"[:64]
+    request = f"{question.asker.id}:{KEY.from_json(question.body.get('request'))}"
+    request = hashlib.sha256(request.encode()).hexdigest()
     by = question.by
 
     def create(tx: Connection, now: int) -> GroupChange:
+        owner = users.of_realm(tx, question.asker.id, by, now)
         made = conversations.requested(tx, request)
         if made is not None:
+            if owner.id not in made.members:
+                raise conversations.unknown_group(GroupAddress(made.number or 0))
             return GroupChange(made)
-        owner = users.of_realm(tx, question.asker.id, by, now)
         made = conversations.create_group(tx, owner.id, name, now, request=request)
         return GroupChange(made, owner, "joined")
 
@@ -172,11 +193,11 @@ async def creategroup(question: Question) -> dict[str, Any]:
 @answers("invite")
 async def invite(question: Question) -> dict[str, Any]:
     """Add somebody to a group, as a member of the asking realm wishes."""
-    by, group_address = question.by, question.group
+    by, group_address, named = question.by, question.group, question.user
 
     def join(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
-        person = question.person(tx, now)
+        person = named.find(tx, now)
         group = conversations.group(tx, member.id, group_address)
         if person.id in group.members:
             return GroupChange(group)
@@ -188,14 +209,14 @@ async def invite(question: Question) -> dict[str, Any]:
 @answers("kick")
 async def kick(question: Question) -> dict[str, Any]:
     """Remove somebody from a group, as its owner in the asking realm wishes."""
-    by, group_address = question.by, question.group
+    by, group_address, named = question.by, question.group, question.user
 
     def remove(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
         group = conversations.group(tx, member.id, group_address)
         if not group.members[member.id].owner:
             raise conversations.not_owner(group)
-        person = question.person(tx, now)
+        person = named.find(tx, now)
         if person.id == member.id or person.id not in group.members:
             raise ChatError(ErrorCode.UNKNOWN_USER, f"{person.name} is not in {group.address(0)}")
         return GroupChange(conversations.leave(tx, group, person.id), person, "removed")

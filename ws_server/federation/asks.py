@@ -11,6 +11,8 @@ from shared.protocol.values import BadValue
 
 WAIT = 10.0
 """Seconds for an answer; then it is `realm_unreachable`."""
+AT_ONCE = 8
+"""Questions of one realm that are worked on at once, so that they do not hold up its people."""
 MAX_ASKED = 256
 """Questions of one side that may be open."""
 PASSED_ON = frozenset(
@@ -39,6 +41,7 @@ class Asks:
         self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._count = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, what: str, **body: Any) -> dict[str, Any]:
         """Ask the other realm, and return what it answers.
@@ -71,13 +74,21 @@ class Asks:
         if isinstance(found, dict):
             future.set_result(found)
             return
-        code, message = str(body.get("code")), str(body.get("message", ""))[:300]
-        passed_on = ErrorCode(code) if code in PASSED_ON else ErrorCode.REALM_REFUSED
+        code, message = body.get("code"), body.get("message")
+        message = _shown(message) if isinstance(message, str) else ""
+        known = isinstance(code, str) and code in PASSED_ON
+        passed_on = ErrorCode(str(code)) if known else ErrorCode.REALM_REFUSED
         told = f"{self._name} answers: {message}" if message else f"{self._name} answers no"
         future.set_exception(ChatError(passed_on, told))
 
     def asked(self, body: dict[str, Any]) -> None:
-        """Answer a question, beside what else the link carries."""
+        """Answer a question, beside what else the link carries.
+
+        Raises:
+            BadValue: it has no number, so that nobody could tell what is answered.
+        """
+        if type(body.get("id")) is not int:
+            raise BadValue("a question has a number")
         if len(self._tasks) >= MAX_ASKED:
             self._refuse(body.get("id"), ChatError(ErrorCode.UNAVAILABLE, "Too many questions"))
             return
@@ -95,7 +106,11 @@ class Asks:
 
     async def _answer(self, body: dict[str, Any]) -> None:
         try:
-            found = await self._answerer(str(body.get("what")), body)
+            what = body.get("what")
+            if not isinstance(what, str):
+                raise BadValue("what must be a text")
+            async with self._turns:
+                found = await self._answerer(what, body)
         except BadValue as error:
             self._refuse(body.get("id"), ChatError(ErrorCode.BAD_ARGUMENTS, str(error)))
         except ChatError as error:
@@ -105,6 +120,11 @@ class Asks:
 
     def _refuse(self, number: Any, error: ChatError) -> None:
         self._say(kind="answer", id=number, code=error.code, message=error.message)
+
+
+def _shown(message: str) -> str:
+    """Return what another realm says, as it may be shown to people."""
+    return "".join(letter for letter in message[:300] if letter.isprintable())
 
 
 def no_answer() -> ChatError:

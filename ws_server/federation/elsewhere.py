@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupCreated, GroupLeft, GroupPerson
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address, BadValue, GroupAddress, fold
+from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
 from ws_server.federation import rows
 from ws_server.federation.hosting import GroupChange, change_group
 from ws_server.federation.replicating import Replicating
@@ -75,8 +75,8 @@ async def _invite_here(
     # First, so that whoever is in no such group learns nothing of other realms by it.
     await realm.database.read(conversations.group, account.id, group, (account.id,))
     answer = await realm.links.ask(peer.known.id, "user", name=user.user)
-    name = str(answer.get("name"))
-    if fold(name) != fold(user.user):
+    name = answer.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name) or fold(name) != fold(user.user):
         raise ChatError(ErrorCode.REALM_REFUSED, f"{peer.known.name} answered for somebody else")
 
     def join(tx: Connection, now: int) -> GroupChange:

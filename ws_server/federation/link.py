@@ -81,8 +81,8 @@ class Link:
         self._fetching = realm.contents.of(known.id)
         self._giving = Giving(realm, known.id, outlet, self._say)
         self.asks = Asks(known.name, self._say, partial(answer, realm, known))
-        self._unstored: deque[int] = deque()
-        """The sizes of the batches that wait to be stored, in bytes."""
+        self._unstored: deque[tuple[int, int]] = deque()
+        """The batches that wait to be stored: bytes and rows."""
         self.outgoing = Outgoing(realm, known.id, self._send)
 
     @property
@@ -154,10 +154,13 @@ class Link:
                 raise Overrun("a link begins with open")
             self._open(body)
         elif kind == "batch":
-            self._unstored.append(size)
-            if sum(self._unstored) > MAX_UNSTORED:
+            count = self._incoming.take(body.get("items"))
+            self._unstored.append((size, count))
+            if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
                 raise Overrun("more is sent than the window allows")
-            self._slow_down(self._incoming.take(body.get("items")), size)
+            if sum(count for _, count in self._unstored) > MAX_ROWS:
+                raise Overrun("more rows are sent than the window allows")
+            self._slow_down(count, size)
         elif kind == "ack":
             self._acked(body)
         elif kind == WANT:

@@ -23,6 +23,8 @@ MAX_BYTES = 1 << 20
 """Bytes of rows that may be unconfirmed."""
 MAX_BATCH = 512 * 1024
 """Bytes of rows in one frame, which with its signature is at most 1 MiB."""
+MAX_READ = 64
+"""Rows read from the outbox at once; the roster of a large group has hundreds of KiB."""
 PAUSE = 1.0
 """Seconds before the outbox is read again after the store failed."""
 
@@ -125,7 +127,7 @@ class Outgoing:
         try:
             while not self._is_full():
                 self._missed = False
-                room = MAX_ROWS - len(self._unconfirmed)
+                room = min(MAX_READ, MAX_ROWS - len(self._unconfirmed))
                 found: Sequence[Item] = await self._realm.database.read(
                     items.read, self._realm_id, self._sent, room
                 )

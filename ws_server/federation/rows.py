@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
+from shared.protocol.kinds import LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
 from ws_server.federation.attachments import content
 from ws_server.store.conversations import MAX_MEMBERS
@@ -15,6 +16,9 @@ from ws_server.store.messages import Chain, Draft
 from ws_server.store.replicas import Position, Relayed, Roster, Speaker
 
 POSITIVE = Number(1)
+GROUP_NUMBER = Number(1, 10**15 - 1)
+"""As many digits as people and programs can write of a group."""
+_ID = re.compile(r"[!-~]{1,40}")
 _PUBLIC_KEY = Base64(size=32)
 _GROUP_NAME = Text(MAX_GROUP_NAME, one_line=True)
 
@@ -51,15 +55,13 @@ def post(row: Mapping[str, Any], sender: int, chain: Chain) -> Draft:
     Raises:
         BadValue: it is none that could ever be taken.
     """
-    return _draft(row, sender, GroupAddress(POSITIVE.from_json(row.get("group"))), chain)
+    return _draft(row, sender, GroupAddress(GROUP_NUMBER.from_json(row.get("group"))), chain)
 
 
 def _draft(
     row: Mapping[str, Any], sender: int, target: Address | GroupAddress, chain: Chain
 ) -> Draft:
-    id = KEY.from_json(row.get("id"))
-    if len(id) > 40:
-        raise BadValue("an id has at most 40 bytes")
+    id = _id(row)
     text, file = content(row)
     # The key makes a row that comes twice, after a cut or a restored backup, come once.
     return Draft(sender, target, text, file, key=id, id=id, chain=chain)
@@ -86,12 +88,10 @@ def relayed(value: object) -> Relayed:
         BadValue: it is none.
     """
     row = fields(value)
-    id = KEY.from_json(row.get("id"))
-    if len(id) > 40:
-        raise BadValue("an id has at most 40 bytes")
+    id = _id(row)
     text, file = content(row)
     return Relayed(
-        group=POSITIVE.from_json(row.get("group")),
+        group=GROUP_NUMBER.from_json(row.get("group")),
         seq=POSITIVE.from_json(row.get("seq")),
         id=id,
         sender=speaker(row.get("from")),
@@ -112,13 +112,30 @@ def roster(value: object) -> Roster:
     if not isinstance(members, list) or len(members) > MAX_MEMBERS:
         raise BadValue("members must be a list")
     return Roster(
-        group=POSITIVE.from_json(row.get("group")),
+        group=GROUP_NUMBER.from_json(row.get("group")),
         name=_GROUP_NAME.from_json(row.get("name")),
         version=POSITIVE.from_json(row.get("version")),
         last_seq=SEQ.from_json(row.get("last_seq")),
         members=[(speaker(member), fields(member).get("owner") is True) for member in members],
-        change=str(row.get("change", ""))[:16],
+        change=_change(row.get("change")),
     )
+
+
+def _change(value: object) -> str:
+    """Return why a roster is told, as far as that is known here."""
+    return value if isinstance(value, str) and value in ("joined", "left", "removed") else ""
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    """Return a message's id, which programs show and log.
+
+    Raises:
+        BadValue: it is none.
+    """
+    id = row.get("id")
+    if not isinstance(id, str) or not _ID.fullmatch(id):
+        raise BadValue("an id has 1 to 40 visible letters of ASCII")
+    return id
 
 
 def positions(value: object) -> list[Position]:
@@ -131,7 +148,7 @@ def positions(value: object) -> list[Position]:
         raise BadValue("groups must be a list")
     return [
         Position(
-            POSITIVE.from_json(row.get("group")),
+            GROUP_NUMBER.from_json(row.get("group")),
             POSITIVE.from_json(row.get("version")),
             SEQ.from_json(row.get("last_seq")),
         )

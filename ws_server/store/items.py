@@ -150,21 +150,27 @@ def read(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
         .limit(limit)
     )
     realm_name = tx.scalar(select(realms.c.name).where(realms.c.id == realm_id)) or ""
-    return [
+    found = (
         _placed(tx, row) if row.kind == POST and row.poster_id is None else _item(row, realm_name)
         for row in rows
-    ]
+    )
+    return [item for item in found if item is not None]
 
 
-def _placed(tx: Connection, row: Any) -> Item:
-    """Return a post that has its place already, though the host has not confirmed the row."""
+def _placed(tx: Connection, row: Any) -> Item | None:
+    """Return a post that has its place already, though the host has not confirmed the row.
+
+    None if it is neither here nor there: nothing can be sent of it.
+    """
     found = tx.execute(
         select(messages.c.time, messages.c.text, messages.c.file_id, users.c.name)
         .join(users, users.c.id == messages.c.sender_id)
         .where(messages.c.conversation_id == row.conversation_id, messages.c.id == row.body)
         .order_by(messages.c.seq.desc())
         .limit(1)
-    ).one()
+    ).first()
+    if found is None:
+        return None
     file = file_store.get(tx, found.file_id) if found.file_id else None
     body = {
         "group": row.group,

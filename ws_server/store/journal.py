@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
 """Entries in one transaction; bounds how long one commit takes."""
+FAILED = "The server failed; nothing was done"
 MAX_WAITING = 50_000
 """Entries that may wait; more are refused as `unavailable`."""
 
@@ -190,11 +191,16 @@ class Journal:
                 moved = write(partial(self._write, batch))
             except (Stale, _Refused):
                 moved = write(partial(self._write, batch, again=True))
+            except Exception as error:
+                if self._database.unavailable(error) is not None:
+                    raise
+                # A bug in one entry is no reason to refuse those of others.
+                moved = write(partial(self._write, batch, again=True))
         except Exception as error:
             refusal = self._database.unavailable(error)
             if refusal is None:
                 log.exception("a batch of %d entries was refused", len(batch))
-                refusal = ChatError(ErrorCode.INTERNAL, "The server failed; nothing was done")
+                refusal = ChatError(ErrorCode.INTERNAL, FAILED)
             else:
                 log.error("the store refused a batch of %d entries: %s", len(batch), cause(error))
             for entry in batch:
@@ -222,30 +228,37 @@ class Journal:
                 messages.write(tx, drafts, now, moved, again)
             else:
                 for entry in cast("Iterable[Write]", run):
-                    _apply(tx, entry, now, again)
+                    self._apply(tx, entry, now, again)
         return moved
+
+    def _apply(self, tx: Connection, entry: Write, now: int, again: bool) -> None:
+        entry.error = None
+        if not again:
+            # Few changes are refused, and a savepoint for each costs two round trips.
+            try:
+                entry.result = entry.change(tx, now)
+            except ChatError:
+                raise _Refused from None
+            return
+        tx.exec_driver_sql("SAVEPOINT entry")
+        try:
+            entry.result = entry.change(tx, now)
+        except Exception as error:
+            if isinstance(error, ChatError):
+                entry.error = error.with_traceback(None)
+            elif self._database.unavailable(error) is not None:
+                raise
+            else:
+                log.exception("a change was refused")
+                entry.error = ChatError(ErrorCode.INTERNAL, FAILED)
+                if entry.chain is not None:
+                    entry.chain.broken = True
+            tx.exec_driver_sql("ROLLBACK TO SAVEPOINT entry")
+        tx.exec_driver_sql("RELEASE SAVEPOINT entry")
 
 
 class _Refused(Exception):
     """A change was refused, and nothing marks where it began, so all are undone."""
-
-
-def _apply(tx: Connection, entry: Write, now: int, again: bool) -> None:
-    entry.error = None
-    if not again:
-        # Few changes are refused, and a savepoint for each costs two round trips.
-        try:
-            entry.result = entry.change(tx, now)
-        except ChatError:
-            raise _Refused from None
-        return
-    tx.exec_driver_sql("SAVEPOINT entry")
-    try:
-        entry.result = entry.change(tx, now)
-    except ChatError as refusal:
-        entry.error = refusal.with_traceback(None)
-        tx.exec_driver_sql("ROLLBACK TO SAVEPOINT entry")
-    tx.exec_driver_sql("RELEASE SAVEPOINT entry")
 
 
 def cause(error: Exception) -> str:

@@ -50,7 +50,8 @@ class Tail:
     """The highest number that was ever given to one."""
     is_open: bool
     """Whether it takes rows that it would also find by itself when it links again: not if it is
-    blocked or removed, or too many wait."""
+    blocked or removed, or half as many wait as may. The other half is for private messages, so
+    that a busy group does not keep them out."""
 
 
 def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
@@ -173,7 +174,7 @@ def _tails(tx: Connection, realm_ids: Collection[int]) -> dict[int, Tail]:
     for realm_id, state, confirmed, number in tx.execute(_TAILS, {"realm_ids": list(realm_ids)}):
         last = max(number or 0, confirmed)
         # Numbers are not used again, so this counts what waits, or more.
-        tails[realm_id] = Tail(last, state == ACTIVE and last - confirmed < MAX_WAITING)
+        tails[realm_id] = Tail(last, state == ACTIVE and last - confirmed < MAX_WAITING // 2)
     return tails
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from shared.protocol.values import Address, fold
 from ws_server.store import conversations, fetches, files, users
@@ -19,7 +19,7 @@ from ws_server.store.files import StoredFile
 from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
-from ws_server.store.schema import members, messages, posts
+from ws_server.store.schema import members, messages, outbox, posts
 from ws_server.store.schema import users as user_table
 from ws_server.store.users import User
 
@@ -111,10 +111,31 @@ def id_at(tx: Connection, host_id: int, number: int, seq: int) -> str | None:
 
 
 def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
-    """Forget what a group has behind a seq, and who is in it counts as older than any news."""
+    """Forget what a group has behind a seq, and who is in it counts as older than any news.
+
+    What people here have posted, and the host has not confirmed, waits for it again.
+    """
     group = find(tx, host, number)
     if group is None:
         return
+    m = messages.c
+    waiting = select(outbox.c.body).where(
+        outbox.c.realm_id == host.id, outbox.c.conversation_id == group.id, outbox.c.kind == "post"
+    )
+    tx.execute(
+        insert(posts).from_select(
+            ["id", "conversation_id", "sender_id", "time", "text", "file_id", "idempotency_key"],
+            select(
+                *(m.id, m.conversation_id, m.sender_id, m.time, m.text, m.file_id),
+                m.idempotency_key,
+            ).where(
+                m.conversation_id == group.id,
+                m.seq > seq,
+                m.id.in_(waiting),
+                m.sender_id.in_(select(user_table.c.id).where(user_table.c.realm_id.is_(None))),
+            ),
+        )
+    )
     mine = members.c.conversation_id == group.id
     tx.execute(delete(messages).where(messages.c.conversation_id == group.id, messages.c.seq > seq))
     tx.execute(
@@ -145,6 +166,10 @@ def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
     return Changed(now_is, [], [group.members[id].name for id in gone], set(group.members))
 
 
+AHEAD = 24 * 3600 * 1000
+"""Milliseconds by which a host's clock may be ahead of this one."""
+MAX_HOSTED = 2_000
+"""Groups of one host that people here may be in; further ones are not taken note of."""
 _APART = 1 << 40
 """Above all numbers of groups."""
 
@@ -201,6 +226,8 @@ def enrol(
         return None
     if group is None and not any(speaker.key == own_key for speaker, _ in roster.members):
         return None
+    if group is None and _hosted(tx, host) >= MAX_HOSTED:
+        return None
     if group is None:
         made = tx.execute(
             insert(conversation_table).values(
@@ -252,6 +279,12 @@ def enrol(
         [before[user_id].name for user_id in gone],
         {*before, *wanted},
     )
+
+
+def _hosted(tx: Connection, host: KnownRealm) -> int:
+    """Return how many groups of a host are known here."""
+    c = conversation_table.c
+    return tx.scalar(select(func.count()).where(c.realm_id == host.id)) or 0
 
 
 def _people(
@@ -363,6 +396,7 @@ def _store(
     if sender is None:
         # Somebody of this realm who is gone; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
+    time = min(message.time, now + AHEAD)
     post = _take_post(tx, message.id, group, sender) if posted else None
     key, file_id = post or (None, None)
     file, awaited = message.file, False
@@ -376,7 +410,7 @@ def _store(
             seq=message.seq,
             id=message.id,
             sender_id=sender.id,
-            time=message.time,
+            time=time,
             text=message.text,
             file_id=file.id if file else None,
             idempotency_key=key,
@@ -392,7 +426,7 @@ def _store(
         conversation=group,
         id=message.id,
         seq=message.seq,
-        time=message.time,
+        time=time,
         sender_name=sender.name,
         state="delivered",
         is_post=post is not None,

@@ -55,7 +55,7 @@ realms = Table(
     Column("created", BigInteger, nullable=False),
     # The highest number of its outbox that is durable here, and of which history of its.
     Column("received", BigInteger, nullable=False),
-    Column("received_log", String(64), nullable=False),
+    Column("received_log", String(128), nullable=False),
     # Of its rows, the newest that were refused here: their numbers with the codes, as JSON.
     Column("refusals", Text, nullable=False),
     # The highest number of the outbox here that it has confirmed.

@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("received", sa.BigInteger(), nullable=False),
-        sa.Column("received_log", sa.String(length=64), nullable=False),
+        sa.Column("received_log", sa.String(length=128), nullable=False),
         sa.Column("refusals", sa.Text(), nullable=False),
         sa.Column("confirmed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_realms")),
