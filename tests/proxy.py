@@ -28,6 +28,9 @@ class Proxy:
         """Seconds that everything is on its way."""
         self.black_hole = False
         """Nothing arrives any more, and nobody is told: connections are half-open."""
+        self.doubled = False
+        """Of each new connection a second one is made, which gets the same and answers nobody."""
+        self._doubles: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
         self.count = 0
         """Connections taken until now."""
         self._allowed: dict[bool, int | None] = {True: None, False: None}
@@ -94,8 +97,26 @@ class Proxy:
             self._writers.discard(writer)
             return
         self._writers.add(back)
+        if self.doubled:
+            await self._double(back)
         for source, sink, up in ((reader, back, True), (there, writer, False)):
             task = asyncio.create_task(self._carry(source, sink, up))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _double(self, first: asyncio.StreamWriter) -> None:
+        """Connect once more, for all that goes to the first connection."""
+        with contextlib.suppress(OSError):
+            unheard, second = await asyncio.open_connection("127.0.0.1", self.target)
+            self._doubles[first] = second
+            self._writers.add(second)
+
+            async def ignore() -> None:
+                with contextlib.suppress(OSError):
+                    while await unheard.read(STEP):
+                        pass
+
+            task = asyncio.create_task(ignore())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -125,6 +146,12 @@ class Proxy:
             await asyncio.sleep(max(0.0, due - clock()))
             if self.black_hole:
                 continue
+            if (double := self._doubles.get(sink)) is not None:
+                double.write(piece)
+                if not piece:
+                    del self._doubles[sink]
+                    self._writers.discard(double)
+                    double.close()
             allowed = self._allowed[up]
             if allowed is not None:
                 sink.write(piece[:allowed])

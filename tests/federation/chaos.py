@@ -126,6 +126,7 @@ class Chaos:
             self._cut_within,
             self._swallow,
             self._slow,
+            self._double,
         ]
         while time.monotonic() < until:
             await asyncio.sleep(self.chance.uniform(0.1, 1.5))
@@ -159,6 +160,9 @@ class Chaos:
 
     async def _slow(self) -> None:
         self._way().delay = self.chance.choice([0, 0, 0.05, 0.3])
+
+    async def _double(self) -> None:
+        self._way().doubled = self.chance.choice([True, False])
 
     async def compare(self) -> None:
         """Mend everything, wait until all is quiet, and compare what the realms have."""

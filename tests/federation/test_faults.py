@@ -195,3 +195,13 @@ async def test_nor_by_both_dialling_at_once(pair: Pair) -> None:
             proxy.delay = 0.0
     await talking
     await pair.check(deliveries=True)
+
+
+async def test_nor_by_connections_that_somebody_on_the_way_makes_twice(pair: Pair) -> None:
+    """The second one gets all frames of the first, handshake and batches, and is no link."""
+    for proxy in (pair.to_alpha, pair.to_beta):
+        proxy.doubled = True
+        proxy.cut()
+    await pair.talk()
+    assert pair.to_alpha.count + pair.to_beta.count > 2
+    await pair.check(deliveries=True)

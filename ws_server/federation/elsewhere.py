@@ -14,7 +14,7 @@ from ws_server.federation import rows
 from ws_server.federation.hosting import GroupChange, change_group
 from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Account
-from ws_server.store import conversations, replicas, users
+from ws_server.store import comparing, conversations, users
 from ws_server.store.messages import new_id
 from ws_server.store.realms import REMOVED
 from ws_server.store.replicas import Roster
@@ -122,7 +122,7 @@ async def _leave_for_good(
     """Leave a group whose host nobody can ask any more."""
 
     def part(tx: Connection, now: int) -> None:
-        if not replicas.part(tx, host.known, group.number, account.id):
+        if not comparing.part(tx, host.known, group.number, account.id):
             raise conversations.unknown_group(group)
 
     address = str(GroupAddress(group.number, host.known.name))

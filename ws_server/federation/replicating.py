@@ -13,10 +13,11 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
 from ws_server.federation import rows
 from ws_server.publications import announce
-from ws_server.store import replicas
+from ws_server.store import comparing, replicas
+from ws_server.store.comparing import Position
 from ws_server.store.fetches import Room
 from ws_server.store.realms import KnownRealm
-from ws_server.store.replicas import Changed, Position, Relayed, Roster, Taken
+from ws_server.store.replicas import Changed, Relayed, Roster, Taken
 
 if TYPE_CHECKING:
     from ws_server.realm import Realm
@@ -82,7 +83,7 @@ class Replicating:
             restored: This realm was, so there may be groups of which it knows nothing.
         """
         try:
-            known = await self._realm.database.read(replicas.positions, self._host.id)
+            known = await self._realm.database.read(comparing.positions, self._host.id)
             if not known and not restored:
                 return
             listed: set[int] = set()
@@ -131,7 +132,7 @@ class Replicating:
                 most = middle - 1
 
         def change(tx: Connection, now: int) -> None:
-            replicas.rewind(tx, self._host, here.group, least)
+            comparing.rewind(tx, self._host, here.group, least)
 
         def forget(_: None) -> None:
             self._realm.cache.drop_group(f"#{here.group}@{self._host.name}")
@@ -147,7 +148,7 @@ class Replicating:
         """Tell whether the host has the same message at a place as this realm."""
         if seq == 0:
             return True
-        own = await self._realm.database.read(replicas.id_at, self._host.id, group, seq)
+        own = await self._realm.database.read(comparing.id_at, self._host.id, group, seq)
         answer = await self._ask("history", group=group, after=seq - 1, limit=1)
         page = answer.get("messages")
         return isinstance(page, list) and len(page) == 1 and rows.relayed(page[0]).id == own
@@ -156,7 +157,7 @@ class Replicating:
         """Nobody of this realm is in a group any more."""
 
         def change(tx: Connection, now: int) -> Changed | None:
-            return replicas.abandon(tx, self._host, here)
+            return comparing.abandon(tx, self._host, here)
 
         def tell(changed: Changed | None) -> None:
             if changed is not None:
@@ -196,7 +197,7 @@ class Replicating:
         if not new or len(self._sought) > MAX_SOUGHT:
             return
         self._sought |= new
-        known = await self._realm.database.read(replicas.known_numbers, self._host.id, new)
+        known = await self._realm.database.read(comparing.known_numbers, self._host.id, new)
         for group in new - known:
             try:
                 told = await self._ask("roster", group=group)

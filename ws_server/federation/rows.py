@@ -10,10 +10,11 @@ from typing import Any
 from shared.protocol.kinds import LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
 from ws_server.federation.attachments import content
+from ws_server.store.comparing import Position
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.hosting import MAX_LISTED
 from ws_server.store.messages import Chain, Draft
-from ws_server.store.replicas import Position, Relayed, Roster, Speaker
+from ws_server.store.replicas import Relayed, Roster, Speaker
 
 POSITIVE = Number(1)
 GROUP_NUMBER = Number(1, 10**15 - 1)

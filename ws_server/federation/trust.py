@@ -15,7 +15,7 @@ from ws_server.federation.handshake import Hello, NotProven
 from ws_server.federation.introduce import Declined, Place, Proven, dial_realm
 from ws_server.federation.reach import Unreachable, read_address
 from ws_server.key import fingerprint
-from ws_server.store import items, outbox, realms, replicas, waiting
+from ws_server.store import comparing, items, outbox, realms, waiting
 from ws_server.store.items import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
@@ -200,7 +200,7 @@ async def retrust(peers: Peers, name: str, wanted: str | None) -> tuple[KnownRea
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
-        replicas.change_hosts(tx, known.id, other.id)
+        comparing.change_hosts(tx, known.id, other.id)
         return known, other
 
     known, other = await peers.realm.journal.write(change)

@@ -46,6 +46,9 @@ class Adapter(Protocol):
     def is_fault(self, error: Exception) -> bool:
         """Tell a fault of the database, which may pass, from a bug of ours."""
 
+    def hush(self, error: Exception) -> None:
+        """Take out of an exception, which is to be logged, what people wrote."""
+
     def explain(self, error: Exception) -> str | None:
         """Return for the operator why the database cannot be used; None if `error` is a bug."""
 

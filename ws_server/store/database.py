@@ -127,6 +127,10 @@ class Database:
             return ChatError(ErrorCode.UNAVAILABLE, "The disk refused; nothing was done")
         return None
 
+    def hush(self, error: Exception) -> None:
+        """Take out of an exception, which is to be logged, what people wrote."""
+        self._adapter.hush(error)
+
     def close(self) -> None:
         """Close all connections; blocks until running questions have ended."""
         self._threads.close()

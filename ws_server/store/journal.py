@@ -249,6 +249,7 @@ class Journal:
             elif self._database.unavailable(error) is not None:
                 raise
             else:
+                self._database.hush(error)
                 log.exception("a change was refused")
                 entry.error = ChatError(ErrorCode.INTERNAL, FAILED)
                 if entry.chain is not None:

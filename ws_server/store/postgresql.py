@@ -96,6 +96,9 @@ class PostgreSQL:
     def is_fault(self, error: Exception) -> bool:
         return is_fault(error)
 
+    def hush(self, error: Exception) -> None:
+        hush(error)
+
     def explain(self, error: Exception) -> str | None:
         return explain(self._url, error)
 

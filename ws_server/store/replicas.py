@@ -6,7 +6,7 @@ is newer than what is known, by the version that rises with each change.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
@@ -19,9 +19,13 @@ from ws_server.store.files import StoredFile
 from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
-from ws_server.store.schema import members, messages, outbox, posts
-from ws_server.store.schema import users as user_table
+from ws_server.store.schema import members, messages, posts
 from ws_server.store.users import User
+
+AHEAD = 24 * 3600 * 1000
+"""Milliseconds by which a host's clock may be ahead of this one."""
+MAX_HOSTED = 2_000
+"""Groups of one host that people here may be in; further ones are not taken note of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,132 +74,6 @@ class Changed:
     gone: list[str] = field(default_factory=list)
     told: set[int] = field(default_factory=set)
     """Those to be told: the members before and after."""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far a group is."""
-
-    group: int
-    version: int
-    last_seq: int
-
-
-def positions(tx: Connection, host_id: int) -> dict[int, Position]:
-    """Return how far the groups of a host are here that people of this realm are in, by number."""
-    c, m = conversation_table.c, members.c
-    inside = select(m.conversation_id).join(user_table, user_table.c.id == m.user_id)
-    rows = tx.execute(
-        select(c.number, c.version, c.last_seq)
-        .where(c.realm_id == host_id)
-        .where(c.id.in_(inside.where(user_table.c.realm_id.is_(None))))
-    )
-    return {number: Position(number, version, last) for number, version, last in rows}
-
-
-def known_numbers(tx: Connection, host_id: int, numbers: Collection[int]) -> set[int]:
-    """Return which of these groups of a host are known here."""
-    c = conversation_table.c
-    found = select(c.number).where(c.realm_id == host_id, c.number.in_(numbers))
-    return set(tx.scalars(found))
-
-
-def id_at(tx: Connection, host_id: int, number: int, seq: int) -> str | None:
-    """Return the id of a group's message."""
-    c = conversation_table.c
-    return tx.scalar(
-        select(messages.c.id)
-        .join(conversation_table, c.id == messages.c.conversation_id)
-        .where(c.realm_id == host_id, c.number == number, messages.c.seq == seq)
-    )
-
-
-def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
-    """Forget what a group has behind a seq, and who is in it counts as older than any news.
-
-    What people here have posted, and the host has not confirmed, waits for it again.
-    """
-    group = find(tx, host, number)
-    if group is None:
-        return
-    m = messages.c
-    waiting = select(outbox.c.body).where(
-        outbox.c.realm_id == host.id, outbox.c.conversation_id == group.id, outbox.c.kind == "post"
-    )
-    tx.execute(
-        insert(posts).from_select(
-            ["id", "conversation_id", "sender_id", "time", "text", "file_id", "idempotency_key"],
-            select(
-                *(m.id, m.conversation_id, m.sender_id, m.time, m.text, m.file_id),
-                m.idempotency_key,
-            ).where(
-                m.conversation_id == group.id,
-                m.seq > seq,
-                m.id.in_(waiting),
-                m.sender_id.in_(select(user_table.c.id).where(user_table.c.realm_id.is_(None))),
-            ),
-        )
-    )
-    mine = members.c.conversation_id == group.id
-    tx.execute(delete(messages).where(messages.c.conversation_id == group.id, messages.c.seq > seq))
-    tx.execute(
-        update(conversation_table)
-        .where(conversation_table.c.id == group.id)
-        .values(last_seq=min(group.last_seq, seq), version=0)
-    )
-    for mark in (members.c.joined_seq, members.c.read_seq, members.c.received_seq):
-        tx.execute(update(members).where(mine, mark > seq).values({mark: seq}))
-
-
-def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
-    """Take this realm's people out of a group, unless it has changed since it was looked at.
-
-    Its host may have lost it, and give its number to another group, which must not get what was
-    written in this one. So this one is without a number of the host's from then on.
-    """
-    group = find(tx, host, here.group)
-    if group is None or group.version != here.version:
-        return None
-    gone = [user_id for user_id, member in group.members.items() if member.realm_id is None]
-    this = and_(members.c.conversation_id == group.id, members.c.user_id.in_(gone))
-    tx.execute(delete(members).where(this))
-    now_is = conversations.load(tx, id=group.id)
-    assert now_is is not None
-    c = conversation_table.c
-    tx.execute(update(conversation_table).where(c.id == group.id).values(number=-group.id))
-    return Changed(now_is, [], [group.members[id].name for id in gone], set(group.members))
-
-
-AHEAD = 24 * 3600 * 1000
-"""Milliseconds by which a host's clock may be ahead of this one."""
-MAX_HOSTED = 2_000
-"""Groups of one host that people here may be in; further ones are not taken note of."""
-_APART = 1 << 40
-"""Above all numbers of groups."""
-
-
-def change_hosts(tx: Connection, one_id: int, other_id: int) -> None:
-    """Let two realms that change keys change the groups they host: each belongs to a key.
-
-    Who is in those that `one` then hosts counts as older than any news, for its people had the
-    names of the other realm here.
-    """
-    c = conversation_table.c
-    change = update(conversation_table)
-    tx.execute(change.where(c.realm_id == one_id).values(number=c.number + _APART))
-    tx.execute(change.where(c.realm_id == other_id).values(realm_id=one_id, version=0))
-    moved = change.where(c.realm_id == one_id, c.number > _APART // 2)
-    tx.execute(moved.values(realm_id=other_id, number=c.number - _APART))
-
-
-def part(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Conversation | None:
-    """Take somebody of this realm out of a group whose host is gone; None if he is in no such."""
-    group = find(tx, host, number)
-    if group is None or user_id not in group.members:
-        return None
-    m = members.c
-    tx.execute(delete(members).where(m.conversation_id == group.id, m.user_id == user_id))
-    return group
 
 
 def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:

@@ -86,6 +86,9 @@ class SQLite:
         fault = _said(error)
         return isinstance(fault, sqlite3.Error) and not isinstance(fault, _BUGS)
 
+    def hush(self, error: Exception) -> None:
+        """SQLite names columns, never values."""
+
     def explain(self, error: Exception) -> str | None:
         fault = _said(error)
         return f"{self._url}: {fault}" if isinstance(fault, sqlite3.Error) else None
