@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from ws_server.store import conversations
-from ws_server.store.conversations import Conversation
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Changed, find
 from ws_server.store.schema import conversations as conversation_table
@@ -114,8 +113,8 @@ def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
     return Changed(now_is, [], [group.members[id].name for id in gone], set(group.members))
 
 
-_APART = 1 << 40
-"""Above all numbers of groups."""
+_APART = 1 << 52
+"""More than twice the highest number of a group, which has 15 digits."""
 
 
 def change_hosts(tx: Connection, one_id: int, other_id: int) -> None:
@@ -132,11 +131,11 @@ def change_hosts(tx: Connection, one_id: int, other_id: int) -> None:
     tx.execute(moved.values(realm_id=other_id, number=c.number - _APART))
 
 
-def part(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Conversation | None:
-    """Take somebody of this realm out of a group whose host is gone; None if he is in no such."""
+def part(tx: Connection, host: KnownRealm, number: int, user_id: int) -> bool:
+    """Take somebody of this realm out of a group whose host is gone; tell whether he was in it."""
     group = find(tx, host, number)
     if group is None or user_id not in group.members:
-        return None
+        return False
     m = members.c
     tx.execute(delete(members).where(m.conversation_id == group.id, m.user_id == user_id))
-    return group
+    return True
