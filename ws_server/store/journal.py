@@ -25,7 +25,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.durations import Durations
 from ws_server.store import messages
 from ws_server.store.database import Database
-from ws_server.store.messages import Clock, Draft, Moved, Stale
+from ws_server.store.messages import Clock, Draft, Moved
 
 log = logging.getLogger(__name__)
 
@@ -189,12 +189,10 @@ class Journal:
         try:
             try:
                 moved = write(partial(self._write, batch))
-            except (Stale, _Refused):
-                moved = write(partial(self._write, batch, again=True))
             except Exception as error:
                 if self._database.unavailable(error) is not None:
                     raise
-                # A bug in one entry is no reason to refuse those of others.
+                # Stale, refused, or a bug in one entry, which is no reason to refuse the others.
                 moved = write(partial(self._write, batch, again=True))
         except Exception as error:
             refusal = self._database.unavailable(error)
