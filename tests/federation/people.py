@@ -46,6 +46,12 @@ async def link_is(client: RawClient, name: str, link: str) -> None:
         await client.event("realm")
 
 
+async def join(client: RawClient, name: str, server: RealServer) -> None:
+    """Add a realm by a name and wait until its link is up; the client is an admin."""
+    await add(client, name, server)
+    await link_is(client, name, "up")
+
+
 async def texts(client: RawClient, conversation: str) -> list[str]:
     """Return what was written in a conversation."""
     reply = await client.say("history", conversation=conversation)
@@ -59,8 +65,7 @@ async def idle(client: RawClient) -> bool:
 
 async def share_group(ana: RawClient, bob: RawClient, beta: RealServer) -> str:
     """Link ana's realm to beta, where bob is, and return a group of hers that both are in."""
-    await add(ana, "beta", beta)
-    await link_is(ana, "beta", "up")
+    await join(ana, "beta", beta)
     group = str((await ana.ask("creategroup", name="shared"))["group"])
     await ana.ask("invitegroup", group=group, user="bob@beta")
     await bob.event("group")

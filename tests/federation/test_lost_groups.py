@@ -10,10 +10,10 @@ import pytest
 
 from tests.federation.conftest import Enter, Start
 from tests.federation.people import (
-    add,
     eventually,
     fingerprint_of,
     idle,
+    join,
     link_is,
     operate,
     share_group,
@@ -46,8 +46,7 @@ async def test_a_number_that_a_restored_host_gives_again_is_another_group(
     """The replica of the lost group once kept the number, and nobody was heard in the new one."""
     alpha, beta = await start("alpha"), await start("beta")
     ana, bob = await enter(alpha, "ana"), await enter(beta, "bob")
-    await add(ana, "beta", beta)
-    await link_is(ana, "beta", "up")
+    await join(ana, "beta", beta)
     await eventually(lambda: idle(bob))
     await back_up(beta, tmp_path / "beta.tar")
     assert (await ana.ask("creategroup", name="lost", realm="beta"))["group"] == "#1@beta"
@@ -73,8 +72,7 @@ async def test_groups_of_a_lost_key_stay_readable_and_those_of_the_new_one_are_i
     """Also if the new key was known under a name of its own, with a group of the same number."""
     alpha, beta = await start("alpha"), await start("beta")
     ana, bob = await enter(alpha, "ana"), await enter(beta, "bob")
-    await add(ana, "beta", beta)
-    await link_is(ana, "beta", "up")
+    await join(ana, "beta", beta)
     await ana.ask("creategroup", name="old", realm="beta")
     await ana.ask("sendg", group="#1@beta", text="of old")
     await lose_data(beta)
@@ -82,8 +80,7 @@ async def test_groups_of_a_lost_key_stay_readable_and_those_of_the_new_one_are_i
     old = "beta.old"
     if dials:
         old = "beta-2"
-        await add(bob, "alpha", alpha)
-        await link_is(bob, "alpha", "up")
+        await join(bob, "alpha", alpha)
         group = (await bob.ask("creategroup", name="new"))["group"]
         await bob.ask("invitegroup", group=group, user="ana@alpha")
         await bob.ask("sendg", group=group, text="new")

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from tests.admin.command import admin, done
 from tests.federation.conftest import Enter, Start
-from tests.federation.people import add, eventually, idle, link_is, operate
+from tests.federation.people import eventually, idle, join, link_is, operate
 from tests.realserver import RealServer
 
 
@@ -28,8 +28,7 @@ async def test_the_doctor_has_rows_stored_on_both_sides_of_a_link(
     alpha, beta = pair
     assert await checked(alpha) == {}
     ana = await enter(alpha, "ana")
-    await add(ana, "beta", beta)
-    await link_is(ana, "beta", "up")
+    await join(ana, "beta", beta)
     before = outbox_numbers(beta)
     for server, other in ((alpha, "beta"), (beta, "alpha")):
         level, text = (await checked(server))[other]
@@ -59,8 +58,7 @@ def outbox_numbers(server: RealServer) -> int:
 async def test_realms_that_cannot_be_linked_are_told_apart(start: Start, enter: Enter) -> None:
     alpha, beta = await start("alpha"), await start("beta")
     ana = await enter(alpha, "ana")
-    await add(ana, "beta", beta)
-    await link_is(ana, "beta", "up")
+    await join(ana, "beta", beta)
     await operate(alpha, "realm block", name="beta")
     assert (await checked(alpha))["beta"] == ("ok", "blocked")
     await operate(alpha, "realm unblock", name="beta")
@@ -78,8 +76,7 @@ async def test_realms_that_cannot_be_linked_are_told_apart(start: Start, enter: 
 async def test_a_realm_that_cannot_store_now_fails(pair: list[RealServer], enter: Enter) -> None:
     alpha, beta = pair
     ana = await enter(alpha, "ana")
-    await add(ana, "beta", beta)
-    await link_is(ana, "beta", "up")
+    await join(ana, "beta", beta)
     with closing(sqlite3.connect(beta.data / "chat.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         level, text = (await checked(alpha))["beta"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.federation.conftest import Enter, Start
 from tests.federation.impostor import Impostor
-from tests.federation.people import add, link_is
+from tests.federation.people import join, link_is
 from tests.rawclient import RawClient
 
 
@@ -77,8 +77,7 @@ async def test_nobody_of_that_name_is_told_at_once_or_when_the_message_has_arriv
     alpha, beta = await start("alpha"), await start("beta")
     alice = await enter(alpha, "alice")
     bob = await enter(beta, "bob")
-    await add(alice, "beta", beta)
-    await link_is(alice, "beta", "up")
+    await join(alice, "beta", beta)
     assert (await alice.say("send", to="nobody@beta", text="x"))["code"] == "unknown_user"
     beta.kill()
     await link_is(alice, "beta", "down")

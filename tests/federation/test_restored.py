@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.admin.command import done
 from tests.federation.conftest import Enter, Start
-from tests.federation.people import add, eventually, idle, link_is, texts
+from tests.federation.people import eventually, idle, join, link_is, texts
 from tests.realserver import RealServer
 
 
@@ -31,8 +31,7 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
     alpha, beta = await start("alpha"), await start("beta")
     alice, bob = await enter(alpha, "alice"), await enter(beta, "bob")
     berta = await enter(beta, "berta")
-    await add(alice, "beta", beta)
-    await link_is(alice, "beta", "up")
+    await join(alice, "beta", beta)
     first, left, late = [
         (await alice.ask("creategroup", name=name))["group"] for name in ("first", "left", "late")
     ]
@@ -105,8 +104,7 @@ async def test_members_follow_a_restored_host_that_gives_the_same_places_anew(
     """What the host lost is lost for all; what is written from then on is seen by all."""
     alpha, beta = await start("alpha"), await start("beta")
     alice, bob = await enter(alpha, "alice"), await enter(beta, "bob")
-    await add(alice, "beta", beta)
-    await link_is(alice, "beta", "up")
+    await join(alice, "beta", beta)
     group = (await alice.ask("creategroup", name="ours"))["group"]
     await alice.ask("invitegroup", group=group, user="bob@beta")
     for number in range(5):

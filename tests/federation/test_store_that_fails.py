@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.federation.conftest import Enter, Start
-from tests.federation.people import add, eventually, link_is, realm
+from tests.federation.people import eventually, join, link_is, realm
 from tests.history import history
 from tests.rawclient import RawClient
 from tests.system.test_store_faults import held
@@ -45,8 +45,7 @@ async def test_nothing_is_confirmed_by_a_realm_that_cannot_store_and_all_comes_l
 ) -> None:
     alpha, beta = await start("alpha"), await start("beta")
     alice, bob = await enter(alpha, "alice"), await enter(beta, "bob")
-    await add(alice, "beta", beta)
-    await link_is(alice, "beta", "up")
+    await join(alice, "beta", beta)
     ours, theirs = await groups_of(alice, bob)
 
     async def gave_up() -> bool:
@@ -86,8 +85,7 @@ async def test_what_was_confirmed_while_one_could_not_store_is_forgotten_later(
     """The sender's own store fails: its outbox is empty in the end, and nothing comes twice."""
     alpha, beta = await start("alpha"), await start("beta")
     alice, bob = await enter(alpha, "alice"), await enter(beta, "bob")
-    await add(alice, "beta", beta)
-    await link_is(alice, "beta", "up")
+    await join(alice, "beta", beta)
     beta.kill()
     await link_is(alice, "beta", "down")
     for number in range(COUNT):
