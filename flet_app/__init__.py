@@ -1,0 +1,1 @@
+"""The app: a live chat on the desktop and in the browser."""

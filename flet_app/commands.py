@@ -1,0 +1,74 @@
+"""Lines that begin with `/`: any command of the table, with its completion and usage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.protocol import text_dialect
+from shared.protocol.kinds import NEW_PASSWORD, PASSWORD
+from shared.protocol.spec import TABLE, Access, Request
+
+SUGGESTED = 6
+"""Most suggestions at a time."""
+APP_ONLY = ("format", "files", "chunk", "upload", "sync")
+"""Commands between a client and its realm, which the app says by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A command that the line may become."""
+
+    line: str
+    """What it then is."""
+    usage: str
+    summary: str
+
+
+def is_command(text: str) -> bool:
+    """Whether a text is meant for the app: `//` begins a message with a slash."""
+    return text.startswith("/") and not text.startswith("//")
+
+
+def suggestions(text: str) -> list[Suggestion]:
+    """Return what a line may become: the commands it begins, or the usage of the one it names."""
+    if not is_command(text) or "\n" in text:
+        return []
+    word, blank, _ = text[1:].partition(" ")
+    name = word.lower()
+    if blank:
+        spec = TABLE.get(name)
+        return [Suggestion(text, f"/{spec.usage(name)}", spec.summary)] if spec else []
+    found = [
+        Suggestion(f"/{spelling} ", f"/{spec.usage(spelling)}", spec.summary)
+        for spelling, spec in TABLE.items()
+        if spelling.startswith(name)
+        and spec.access is not Access.REALM
+        and spelling not in APP_ONLY
+        and not any(a.required and a.json_only for a in spec.args)
+    ]
+    return sorted(found, key=lambda s: (s.line.strip() != f"/{name}", s.line))[:SUGGESTED]
+
+
+def parse(text: str) -> Request[Any]:
+    """Return the request that a line spells.
+
+    Raises:
+        ChatError: it is none; the sentence shows the usage.
+    """
+    call = text_dialect.parse(text[1:])
+    if call.error is not None:
+        raise call.error
+    assert call.request is not None
+    return call.request
+
+
+def shown(text: str) -> str:
+    """Return a line as it may be shown afterwards: without a password in it."""
+    words = text.split(" ")
+    spec = TABLE.get(words[0][1:].lower())
+    if spec is not None:
+        for at, a in enumerate(spec.words, start=1):
+            if a.kind in (PASSWORD, NEW_PASSWORD) and at < len(words):
+                words[at] = "•••"
+    return " ".join(words)

@@ -1,0 +1,131 @@
+"""Files that came: fetched when they are wanted, kept for the session, handed to the person."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from flet_app.conversation import Entry
+from shared.client import ChatClient, ChatError, NoAnswer
+from shared.protocol.commands.messages import FileInfo
+
+SHOWN_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+"""Images that are shown in their bubble."""
+SHOWN_SIZE = 8 * 2**20
+"""Bytes of an image that is fetched without being asked for."""
+KEPT = 256 * 2**20
+"""Bytes of files that a session keeps; the oldest go first."""
+
+
+def is_picture(file: FileInfo) -> bool:
+    """Whether a file is shown in its bubble."""
+    return file.type in SHOWN_TYPES and file.size <= SHOWN_SIZE
+
+
+class Files:
+    """The files of one session.
+
+    Args:
+        folder: Where they are kept; it is the session's alone.
+        changed: Called when a file came, or came further.
+    """
+
+    def __init__(self, folder: Path, client: ChatClient, changed: Callable[[], None]) -> None:
+        self._folder = folder
+        self._client = client
+        self._changed = changed
+        self._here: dict[str, Path] = {}
+        self._coming: dict[str, asyncio.Task[Path]] = {}
+        self.failed: set[str] = set()
+        """Pictures that could not be fetched; they are offered like other files."""
+
+    def close(self) -> None:
+        """Fetch nothing more."""
+        for task in self._coming.values():
+            task.cancel()
+
+    def path(self, id: str) -> Path | None:
+        """Return where a file is, if it came."""
+        return self._here.get(id)
+
+    def want(self, entry: Entry) -> None:
+        """Fetch a picture by itself, once."""
+        assert entry.file is not None
+        id = entry.file.id
+        if id and id not in self._here and id not in self._coming and id not in self.failed:
+            self._fetching(entry)
+
+    async def fetch(self, entry: Entry) -> Path:
+        """Return where a message's file is, once it came; its progress is `entry.done`.
+
+        Raises:
+            ChatError: the realm refused.
+            NoAnswer: there is no connection, or it does not get on.
+            OSError: it cannot be kept here, or did not have its sha256.
+        """
+        assert entry.file is not None
+        here = self._here.get(entry.file.id)
+        if here is not None and here.exists():
+            return here
+        return await asyncio.shield(self._fetching(entry))
+
+    def cancel(self, entry: Entry) -> None:
+        """Fetch a file no further."""
+        task = self._coming.get(entry.file.id) if entry.file else None
+        if task is not None:
+            task.cancel()
+
+    def is_coming(self, entry: Entry) -> bool:
+        """Whether a file is being fetched."""
+        return entry.file is not None and entry.file.id in self._coming
+
+    def _fetching(self, entry: Entry) -> asyncio.Task[Path]:
+        assert entry.file is not None
+        id = entry.file.id
+        task = self._coming.get(id)
+        if task is None:
+            task = self._coming[id] = asyncio.create_task(self._fetch(entry, entry.file))
+            task.add_done_callback(lambda done: self._came(entry, id, done))
+        return task
+
+    async def _fetch(self, entry: Entry, file: FileInfo) -> Path:
+        def progress(done: int, _: int) -> None:
+            entry.done = done
+            self._changed()
+
+        entry.done = 0
+        # An id is whatever a realm sends, a name of ours is not.
+        folder = self._folder / hashlib.sha256(file.id.encode()).hexdigest()[:32]
+        await asyncio.to_thread(_empty, folder)
+        return await self._client.save_file(file, folder, progress=progress)
+
+    def _came(self, entry: Entry, id: str, done: asyncio.Task[Path]) -> None:
+        self._coming.pop(id, None)
+        entry.done = None
+        if done.cancelled() or done.exception() is not None:
+            self.failed.add(id)
+        else:
+            self._here[id] = done.result()
+            self._make_room()
+        self._changed()
+
+    def _make_room(self) -> None:
+        sizes = {id: path.stat().st_size for id, path in self._here.items() if path.exists()}
+        total = sum(sizes.values())
+        for id in list(sizes)[:-1]:
+            if total <= KEPT:
+                return
+            total -= sizes[id]
+            shutil.rmtree(self._here.pop(id).parent, ignore_errors=True)
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+
+
+FETCH_ERRORS = (ChatError, NoAnswer, OSError)
+"""What `fetch` raises."""
