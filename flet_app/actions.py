@@ -179,7 +179,8 @@ class Actions:
     async def _tell(self) -> None:
         for markers, marker in ((self.state.received, Received), (self._reads, Read)):
             for address, seq in list(markers.items()):
-                await self.client.call(marker(parse_conversation(address), seq))
+                told: Request[Any] = marker(parse_conversation(address), seq)
+                await self.client.call(told)
                 if markers.get(address) == seq:
                     del markers[address]
 
@@ -219,10 +220,9 @@ class Actions:
         """Show the list alone, on a narrow screen."""
         self.state.opened(None)
 
-    async def start_chat(self, address: str) -> Conversation:
-        """Open a chat with a person, who must exist here or in another realm."""
-        page = await self.client.history(address, limit=PAGE)
-        return await self.open(page.conversation)
+    async def look_up(self, address: str) -> str:
+        """Return how the realm writes a person's address, who must exist if it is here."""
+        return (await self.client.history(address, limit=1)).conversation
 
     async def _load(self, c: Conversation, limit: int) -> None:
         c.loading = True
@@ -257,11 +257,11 @@ class Actions:
     # Groups and realms
 
     async def create_group(self, name: str, realm: str = "") -> Conversation:
-        """Make a group, here or hosted by another realm, and open it."""
+        """Make a group, here or hosted by another realm."""
         made = await self.client.creategroup(name, realm or None)
         c = self.state.conversation(made.group)
         c.name, c.role, c.members = made.name, "owner", 1
-        return await self.open(made.group)
+        return c
 
     async def leave_group(self, address: str) -> None:
         """Leave a group; its chat disappears."""

@@ -43,8 +43,8 @@ class Entry:
     """Of an own message, one of FATES; None: somebody else's."""
     why: str = ""
     """Why it was refused, in words."""
-    done: int | None = None
-    """Bytes of its file that are at the realm; None: it is not on its way."""
+    done: float | None = None
+    """How much of its file is there, 0 to 1; None: it is not on its way."""
     note: tuple[str, ...] = ()
     """Lines that the app says itself, instead of a message."""
     behind: int = 0

@@ -92,11 +92,11 @@ class Files:
         return task
 
     async def _fetch(self, entry: Entry, file: FileInfo) -> Path:
-        def progress(done: int, _: int) -> None:
-            entry.done = done
+        def progress(done: int, size: int) -> None:
+            entry.done = done / size
             self._changed()
 
-        entry.done = 0
+        entry.done = 0.0
         # An id is whatever a realm sends, a name of ours is not.
         folder = self._folder / hashlib.sha256(file.id.encode()).hexdigest()[:32]
         await asyncio.to_thread(_empty, folder)

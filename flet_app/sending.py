@@ -7,6 +7,7 @@ import mimetypes
 import secrets
 import time
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 from flet_app.conversation import WAITING, Conversation, Entry
@@ -24,6 +25,28 @@ PAUSE = 2.0
 MAX_WAITING = 1_000
 """Messages that wait at a time."""
 FILES_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that is shown, and whose content may still be on its way from the browser."""
+
+    sending: Sending
+    c: Conversation
+    entry: Entry
+
+    def progress(self, done: float) -> None:
+        """The browser has sent so much of it, 0 to 1; the way to the realm is the other half."""
+        self.entry.done = done / 2
+        self.sending.show()
+
+    def ready(self, *, came: bool) -> None:
+        """The content is there; `came`: from a browser."""
+        self.sending.send_file(self, 0.5 if came else 0.0)
+
+    def broke(self, why: str) -> None:
+        """It did not come."""
+        self.sending.refuse(self, why)
 
 
 class Sending:
@@ -58,27 +81,39 @@ class Sending:
         if c.address not in self._tasks:
             self._start(c.address, self._deliver(c, lane))
 
-    def file(self, c: Conversation, path: Path, name: str) -> None:
-        """Show a file at once, and send it beside the texts; it stays until it is there.
+    def file(self, c: Conversation, path: Path, name: str, size: int) -> Upload:
+        """Show a file at once. It is sent, beside the texts, once it is told to be `ready`.
 
         Raises:
-            OSError: it cannot be read.
-            ChatError: UNAVAILABLE, too many wait already; TOO_LARGE.
+            ChatError: UNAVAILABLE, too many wait already; TOO_LARGE; BAD_ARGUMENTS, it is empty.
         """
-        size = path.stat().st_size
-        limits = self._state.limits
         if size == 0:
-            raise OSError(f"{name} is empty")
+            raise ChatError(ErrorCode.BAD_ARGUMENTS, "It is empty, and empty files cannot be sent")
+        limits = self._state.limits
         if limits is not None and size > limits.file:
-            most = f"{limits.file / 2**20:.0f} MiB"
+            most = f"{limits.file / 2**20:,.0f} MiB"
             raise ChatError(ErrorCode.TOO_LARGE, f"A file has at most {most} here")
         self._check_room()
-        type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         entry = self._own(c, "")
-        entry.file, entry.done = FileInfo("", name, size, type, ""), 0
+        type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        entry.file, entry.done = FileInfo("", name, size, type, ""), 0.0
         self._files[entry.key] = path
         self._state.put(c, entry)
-        self._start(entry.key, self._send_file(c, entry))
+        return Upload(self, c, entry)
+
+    def send_file(self, upload: Upload, begin: float) -> None:
+        """Send a file whose content is there; its progress goes from `begin` to 1."""
+        if upload.entry.key in self._files:
+            self._start(upload.entry.key, self._send_file(upload.c, upload.entry, begin))
+
+    def refuse(self, upload: Upload, why: str) -> None:
+        """A file cannot be sent."""
+        if self._files.pop(upload.entry.key, None) is not None:
+            self._state.refused(upload.c, upload.entry, why)
+
+    def show(self) -> None:
+        """A file came further."""
+        self._state.changed(Part.MESSAGES)
 
     def path_of(self, entry: Entry) -> Path | None:
         """Return where a file that was sent from here lies."""
@@ -86,10 +121,9 @@ class Sending:
 
     def cancel(self, c: Conversation, entry: Entry) -> None:
         """Send a file no further, and show it no more."""
-        task = self._tasks.get(entry.key)
-        if task is not None and entry.state == WAITING:
-            task.cancel()
-            self._files.pop(entry.key, None)
+        if entry.state == WAITING and self._files.pop(entry.key, None) is not None:
+            if (task := self._tasks.get(entry.key)) is not None:
+                task.cancel()
             self._state.withdrawn(c, entry)
 
     def _own(self, c: Conversation, text: str) -> Entry:
@@ -131,11 +165,11 @@ class Sending:
                     return None
                 await asyncio.sleep(error.retry_after or PAUSE)
 
-    async def _send_file(self, c: Conversation, entry: Entry) -> None:
+    async def _send_file(self, c: Conversation, entry: Entry, begin: float) -> None:
         assert entry.file is not None
 
-        def progress(done: int, _: int) -> None:
-            entry.done = done
+        def progress(done: int, size: int) -> None:
+            entry.done = begin + (1 - begin) * done / size
             self._state.changed(Part.MESSAGES)
 
         async with self._turns:

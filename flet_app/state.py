@@ -174,6 +174,11 @@ class State:
             self.changed(Part.LIST)
         self._show(c)
 
+    def note(self, c: Conversation, lines: Iterable[str], now: int) -> None:
+        """Say something of the app's own in a conversation."""
+        c.note(lines, now)
+        self._show(c)
+
     def sent(self, c: Conversation, entry: Entry, reply: Sent | ChunkTaken) -> None:
         """The realm has an own message."""
         entry.id, entry.state = reply.message_id or "", reply.state or STORED

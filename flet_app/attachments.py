@@ -1,0 +1,190 @@
+"""Files of a window: chosen, pasted, sent, fetched, saved, enlarged."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import flet as ft
+
+from flet_app.conversation import Conversation, Entry
+from flet_app.host import Expected
+from flet_app.parts.controls import icon_button
+from flet_app.sending import Upload
+from flet_app.window import EXPECTED, Window
+
+AT_ONCE = 20
+"""Files that can be chosen at a time."""
+
+
+class Attachments:
+    """Between the person's files and those of the session."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._pickers: list[ft.FilePicker] = []
+        self._coming: dict[str, tuple[Upload, Expected]] = {}
+        """What browsers send, by the file's name."""
+        self._sources: dict[str, str] = {}
+        """What an image control takes, by the path of a picture."""
+
+    async def pick(self, c: Conversation) -> None:
+        """Let the person choose files, and send them."""
+        # A picker knows only the files chosen last, which may still be on their way.
+        picker = ft.FilePicker(on_upload=self._window.handler(self._uploaded))
+        self._pickers.append(picker)
+        chosen = await picker.pick_files(allow_multiple=True, cancel_upload_on_window_blur=False)
+        uploads = []
+        for file in chosen[:AT_ONCE]:
+            try:
+                if file.path:
+                    self._send(c, Path(file.path), file.name)
+                else:
+                    uploads.append(self._expect(c, file))
+            except EXPECTED as error:
+                self._refused(file.name, error)
+        if uploads:
+            await picker.upload(uploads)
+        if len(chosen) > AT_ONCE:
+            self._window.tell(self._window.texts("too_many_files", most=AT_ONCE))
+
+    async def paste(self, c: Conversation, files: list[Any]) -> None:
+        """Send what was pasted, such as a screenshot."""
+        for file in files:
+            folder = self._window.host.folder / "pasted"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            path = folder / secrets.token_hex(16)
+            try:
+                await asyncio.to_thread(path.write_bytes, file.bytes)
+                self._send(c, path, file.name or "pasted.png")
+            except EXPECTED as error:
+                self._refused(file.name, error)
+
+    def _send(self, c: Conversation, path: Path, name: str) -> None:
+        sending = self._window.actions.sending
+        if sending is not None:
+            sending.file(c, path, name, path.stat().st_size).ready(came=False)
+
+    def _expect(self, c: Conversation, file: ft.FilePickerFile) -> ft.FilePickerUploadFile:
+        """Begin to take a file from the browser."""
+        sending = self._window.actions.sending
+        assert sending is not None
+        expected = self._window.host.expect(file.name, file.size)
+        try:
+            upload = sending.file(c, expected.path, file.name, file.size)
+        except EXPECTED:
+            self._window.host.withdraw(expected.url)
+            raise
+        self._coming[file.name] = upload, expected
+        return ft.FilePickerUploadFile(upload_url=expected.url, id=file.id, name=file.name)
+
+    async def _uploaded(self, event: ft.FilePickerUploadEvent) -> None:
+        if event.file_name not in self._coming:
+            return
+        upload, expected = self._coming[event.file_name]
+        if event.error:
+            del self._coming[event.file_name]
+            self._window.host.withdraw(expected.url)
+            upload.broke(self._window.texts("upload_broke"))
+        elif event.progress == 1.0:
+            del self._coming[event.file_name]
+            upload.ready(came=True)
+        else:
+            upload.progress(event.progress or 0.0)
+
+    def _refused(self, name: str, error: Exception) -> None:
+        texts = self._window.texts
+        self._window.tell(texts("file_failed", name=name, why=texts.explain(error)))
+
+    # What came
+
+    def picture(self, entry: Entry) -> str:
+        """Return what an image control takes for a picture; empty until it is here."""
+        actions = self._window.actions
+        assert entry.file is not None
+        if actions.files is None or actions.sending is None:
+            return ""
+        path = actions.sending.path_of(entry) or actions.files.path(entry.file.id)
+        if path is None or not path.exists():
+            actions.files.want(entry)
+            return ""
+        key = str(path)
+        if key not in self._sources:
+            self._sources[key] = self._window.host.show(path, entry.file.type)
+        return self._sources[key]
+
+    async def cancel(self, c: Conversation, entry: Entry) -> None:
+        """Send or fetch a file no further."""
+        actions = self._window.actions
+        for name, (upload, expected) in list(self._coming.items()):
+            if upload.entry is entry:
+                del self._coming[name]
+                self._window.host.withdraw(expected.url)
+        if actions.sending is not None:
+            actions.sending.cancel(c, entry)
+        if actions.files is not None:
+            actions.files.cancel(entry)
+
+    async def save(self, _: Conversation, entry: Entry) -> None:
+        """Give a file to the person: by the browser's download, or where a dialog says."""
+        assert entry.file is not None
+        window, name = self._window, entry.file.name
+        path = await self._fetched(entry)
+        if window.page.web:
+            url = window.host.offer(path, name)
+            await ft.UrlLauncher().launch_url(ft.Url(url, ft.UrlTarget.SELF))
+            return
+        target = await ft.FilePicker().save_file(file_name=name)
+        if target:
+            await asyncio.to_thread(shutil.copyfile, path, target)
+            window.tell(window.texts("saved_at", path=target))
+
+    async def enlarge(self, c: Conversation, entry: Entry) -> None:
+        """Show a picture as large as the window."""
+        assert entry.file is not None
+        window, texts = self._window, self._window.texts
+        source = self.picture(entry)
+
+        async def close(_: Any) -> None:
+            window.page.pop_dialog()
+
+        async def save(_: Any) -> None:
+            await self.save(c, entry)
+
+        width, height = window.page.width or 800, window.page.height or 600
+        image = ft.Image(
+            source,
+            fit=ft.BoxFit.CONTAIN,
+            width=width * 0.86,
+            height=height * 0.74,
+            semantics_label=entry.file.name,
+        )
+        head = ft.Row(
+            [
+                ft.Text(entry.file.name, expand=True, max_lines=1),
+                icon_button(
+                    texts("save", name=entry.file.name),
+                    ft.Icons.DOWNLOAD_OUTLINED,
+                    window.handler(save),
+                ),
+                icon_button(texts("close"), ft.Icons.CLOSE, window.handler(close)),
+            ]
+        )
+        window.page.show_dialog(
+            ft.AlertDialog(
+                content=ft.Column([head, ft.InteractiveViewer(image)], tight=True),
+                content_padding=12,
+                inset_padding=12,
+            )
+        )
+
+    async def _fetched(self, entry: Entry) -> Path:
+        actions = self._window.actions
+        if actions.sending is not None and (path := actions.sending.path_of(entry)) is not None:
+            return path
+        if actions.files is None:
+            raise OSError("nobody is signed in")
+        return await actions.files.fetch(entry)

@@ -1,0 +1,153 @@
+"""A window from its beginning to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import flet as ft
+
+from flet_app.host import Host
+from flet_app.parts.controls import decoration
+from flet_app.state import Part
+from flet_app.texts import Texts
+from flet_app.theme import theme
+from flet_app.views.chat import Chat
+from flet_app.views.sign_in import SignIn
+from flet_app.window import Window
+
+# Each handler says what it changed: without this the whole page is compared after every event.
+ft.context.disable_auto_update()
+
+LOOKED_AT = frozenset(
+    {
+        ft.AppLifecycleState.RESUME,
+        ft.AppLifecycleState.SHOW,
+        ft.AppLifecycleState.RESTART,
+        # Another window has the keys, but this one is seen.
+        ft.AppLifecycleState.INACTIVE,
+    }
+)
+
+
+class App:
+    """The screens of a window: a splash, signing in, the chat."""
+
+    def __init__(self, page: ft.Page, host: Host) -> None:
+        self._window = Window(page, host, Texts(host.language))
+        self._window.rebuild = self._choose_screen
+        self._screen: Chat | SignIn | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self) -> None:
+        """Show the window, and go on with the session that was kept."""
+        window, page = self._window, self._window.page
+        page.padding = page.spacing = 0
+        page.theme = page.dark_theme = theme()
+        page.on_resize = window.handler(self._resized)
+        page.on_close = self._closed
+        page.on_keyboard_event = window.handler(self._key)
+        page.on_app_lifecycle_state_change = window.handler(self._looked)
+        page.on_route_change = window.handler(self._went)
+        self._put(self._splash())
+        self._run(window.keep_shown())
+        if kept := await window.recall("language"):
+            window.texts = Texts(kept)
+        colours = await window.recall("colours")
+        page.theme_mode = ft.ThemeMode.SYSTEM
+        if colours in ("light", "dark"):
+            page.theme_mode = ft.ThemeMode(colours)
+        if window.host.may_change_server and (server := await window.recall("server")):
+            window.actions.server = server
+        window.view = self
+        token = await window.recall("token")
+        if token:
+            await window.actions.resume(token)
+        else:
+            self._choose_screen()
+
+    def show(self, parts: set[Part]) -> None:
+        """Show another screen, or let the one that is there show what has changed."""
+        if Part.SESSION in parts:
+            self._choose_screen()
+        elif self._screen is not None:
+            self._screen.show(parts)
+
+    def _choose_screen(self) -> None:
+        window = self._window
+        if isinstance(self._screen, Chat):
+            self._screen.leave()
+        self._screen = Chat(window) if window.state.user else SignIn(window)
+        self._put(self._screen.control)
+        self._screen.show(set(Part))
+        window.show_title()
+        if isinstance(self._screen, Chat) and (place := window.place):
+            self._run(self._reopen(self._screen, place))
+
+    async def _reopen(self, screen: Chat, place: str) -> None:
+        """Come back to where the person was before a reload."""
+        try:
+            if not place.startswith("#"):
+                place = await self._window.actions.look_up(place)
+            await screen.open(place)
+        except Exception as error:
+            self._window.failed(error)
+
+    def _put(self, control: ft.Control) -> None:
+        page = self._window.page
+        page.controls = [ft.SafeArea(control, expand=True, maintain_bottom_view_padding=True)]
+        page.update()
+
+    def _splash(self) -> ft.Control:
+        column = ft.Column(
+            [
+                decoration(ft.Icon(ft.Icons.FORUM, size=48, color=ft.Colors.PRIMARY)),
+                ft.Text(self._window.texts("connecting")),
+                ft.ProgressRing(width=24, height=24),
+            ],
+            alignment=ft.MainAxisAlignment.CENTER,
+            horizontal_alignment=ft.CrossAxisAlignment.CENTER,
+            expand=True,
+        )
+        return ft.Container(column, alignment=ft.Alignment.CENTER, expand=True)
+
+    # What happens to the window
+
+    def _run(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _went(self, _: Any) -> None:
+        """The person went back or forth in the browser."""
+        place, c = self._window.place, self._window.state.open
+        if not isinstance(self._screen, Chat) or (c.address if c else "") == place:
+            return
+        if place:
+            await self._screen.open(place)
+        else:
+            self._window.actions.close_conversation()
+
+    async def _resized(self, _: Any) -> None:
+        if isinstance(self._screen, Chat):
+            self._screen.resized()
+
+    async def _key(self, event: Any) -> None:
+        if isinstance(self._screen, Chat):
+            await self._screen.key(event)
+
+    async def _looked(self, event: ft.AppLifecycleStateChangeEvent) -> None:
+        """The tab came to the front or went behind others: what is behind is not read."""
+        self._window.is_looked_at = event.state in LOOKED_AT
+        self.show({Part.MESSAGES})
+
+    async def _closed(self, _: Any) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._window.actions.close()
+        self._window.host.close()
+
+
+async def start(page: ft.Page, host: Host) -> None:
+    """Begin a window; returns when it is shown, which then lives by its events."""
+    await App(page, host).begin()

@@ -1,0 +1,50 @@
+"""Controls that a screen reader finds by name, and handlers that never take the window down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import flet as ft
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Any], Awaitable[None]]
+
+
+def icon_button(label: str, icon: ft.IconData, handle: Any = None, **options: Any) -> ft.Control:
+    """Return a button of an icon, named for screen readers and shown by its tooltip."""
+    button = ft.IconButton(icon, on_click=handle, tooltip=_tooltip(label), **options)
+    return ft.MergeSemantics(ft.Semantics(label=label, button=True, content=button))
+
+
+def named(control: ft.Control, label: str) -> ft.Control:
+    """Give a control its name for screen readers."""
+    return ft.MergeSemantics(ft.Semantics(label=label, content=control))
+
+
+def decoration(control: ft.Control) -> ft.Control:
+    """Return a control that says nothing to screen readers."""
+    return ft.Semantics(exclude_semantics=True, content=control)
+
+
+def text_field(label: str, **options: Any) -> ft.TextField:
+    """Return a text box of one line."""
+    return ft.TextField(label=label, border=ft.OutlineInputBorder(border_radius=12), **options)
+
+
+def guarded(handle: Handler, failed: Callable[[Exception], None]) -> Handler:
+    """Return a handler that tells what went wrong: what leaves a handler replaces the window."""
+
+    async def run(event: Any) -> None:
+        try:
+            await handle(event)
+        except Exception as error:
+            failed(error)
+
+    return run
+
+
+def _tooltip(text: str) -> ft.Tooltip:
+    return ft.Tooltip(message=text, wait_duration=500, exclude_from_semantics=True)

@@ -1,0 +1,266 @@
+"""Every sentence of the app, in English and Indonesian."""
+
+from __future__ import annotations
+
+from shared.client import ChatError, ErrorCode, NoAnswer, NotSent
+
+LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
+
+TEXTS: dict[str, tuple[str, str]] = {
+    # Signing in
+    "app_name": ("Simple Chatting", "Simple Chatting"),
+    "tagline": (
+        "Your own chat, on your own server",
+        "Obrolan Anda sendiri, di server Anda sendiri",
+    ),
+    "username": ("Username", "Nama pengguna"),
+    "username_hint": ("1 to 32 of A-Z a-z 0-9 . _ -", "1 sampai 32 dari A-Z a-z 0-9 . _ -"),
+    "password": ("Password", "Kata sandi"),
+    "password_hint": ("6 to 128 characters", "6 sampai 128 karakter"),
+    "show_password": ("Show what is typed", "Tampilkan ketikan"),
+    "hide_password": ("Hide what is typed", "Sembunyikan ketikan"),
+    "real_name": ("Real name", "Nama lengkap"),
+    "country": ("Country", "Negara"),
+    "sign_in": ("Sign in", "Masuk"),
+    "create_account": ("Create account", "Buat akun"),
+    "have_account": ("I have an account already", "Saya sudah punya akun"),
+    "no_account": ("New here?", "Baru di sini?"),
+    "server": ("Server", "Server"),
+    "server_hint": ("ws://host:port or wss://host", "ws://host:port atau wss://host"),
+    "bad_server": (
+        "Write the server as ws://host:port or wss://host",
+        "Tulis server sebagai ws://host:port atau wss://host",
+    ),
+    "at_server": ("At {server}", "Di {server}"),
+    "connecting": ("Connecting ...", "Menghubungkan ..."),
+    "missing": ("Fill this in", "Harap diisi"),
+    "session_ended": (
+        "You were signed out: {why}. Sign in again.",
+        "Anda dikeluarkan: {why}. Silakan masuk lagi.",
+    ),
+    "sign_out": ("Sign out", "Keluar"),
+    # The list
+    "new_chat": ("New chat", "Obrolan baru"),
+    "new_group": ("New group", "Grup baru"),
+    "add_realm": ("Add realm", "Tambah realm"),
+    "filter": ("Filter conversations", "Saring percakapan"),
+    "clear_filter": ("Show all", "Tampilkan semua"),
+    "menu": ("Menu", "Menu"),
+    "realms": ("Realms", "Realm"),
+    "dark": ("Dark colours", "Warna gelap"),
+    "light": ("Light colours", "Warna terang"),
+    "language": ("Bahasa Indonesia", "English"),
+    "signed_in_as": ("{user} on {realm}", "{user} di {realm}"),
+    "nothing_yet": (
+        "No conversation yet. Begin one with New chat.",
+        "Belum ada percakapan. Mulai dengan Obrolan baru.",
+    ),
+    "nothing_found": ("Nothing matches {wanted}", "Tidak ada yang cocok dengan {wanted}"),
+    "unread": ("{count} unread", "{count} belum dibaca"),
+    "you": ("You", "Anda"),
+    "file_line": ("File: {name}", "Berkas: {name}"),
+    "no_messages": ("No message yet", "Belum ada pesan"),
+    # Messages
+    "choose": (
+        "Choose a conversation, or begin one with New chat",
+        "Pilih percakapan, atau mulai dengan Obrolan baru",
+    ),
+    "back": ("Back to the list", "Kembali ke daftar"),
+    "details": ("About this conversation", "Tentang percakapan ini"),
+    "write": ("Write a message", "Tulis pesan"),
+    "send": ("Send", "Kirim"),
+    "attach": ("Attach file", "Lampirkan berkas"),
+    "today": ("Today", "Hari ini"),
+    "yesterday": ("Yesterday", "Kemarin"),
+    "unread_line": ("Unread from here", "Belum dibaca mulai dari sini"),
+    "beginning": ("This is where it begins", "Percakapan dimulai di sini"),
+    "say_hello": ("Nothing was written yet. Say hello!", "Belum ada tulisan. Sapalah!"),
+    "newest": ("Jump to newest", "Ke yang terbaru"),
+    "newest_count": ("Jump to newest ({count} new)", "Ke yang terbaru ({count} baru)"),
+    "waiting": ("waiting", "menunggu"),
+    "stored": ("stored", "tersimpan"),
+    "queued": ("queued", "antre"),
+    "delivered": ("delivered", "terkirim"),
+    "read": ("read", "dibaca"),
+    "refused": ("refused", "ditolak"),
+    "refused_why": ("refused: {why}", "ditolak: {why}"),
+    "queued_for": ("queued for {realm}", "antre untuk {realm}"),
+    "members_count": ("{count} members", "{count} anggota"),
+    "in_realm": ("in realm {realm}", "di realm {realm}"),
+    "realm_away": (
+        "{realm} is away; messages wait for it",
+        "{realm} sedang tidak tersambung; pesan menunggunya",
+    ),
+    "too_long": (
+        "This is too long: a message has at most {most} bytes of UTF-8, and this has {size}. "
+        "Shorten it, or attach it as a file.",
+        "Terlalu panjang: satu pesan paling banyak {most} byte UTF-8, dan ini {size}. "
+        "Persingkat, atau lampirkan sebagai berkas.",
+    ),
+    # Files
+    "save": ("Save {name}", "Simpan {name}"),
+    "cancel_file": ("Cancel {name}", "Batalkan {name}"),
+    "enlarge": ("Enlarge {name}", "Perbesar {name}"),
+    "close": ("Close", "Tutup"),
+    "file_failed": ("{name}: {why}", "{name}: {why}"),
+    "empty_file": (
+        "it is empty, and empty files cannot be sent",
+        "kosong; berkas kosong tidak bisa dikirim",
+    ),
+    "upload_broke": (
+        "it did not arrive here whole; attach it again",
+        "tidak sampai utuh; lampirkan lagi",
+    ),
+    "file_too_large": ("a file has at most {most} here", "berkas paling besar {most} di sini"),
+    "too_many_files": (
+        "Only the first {most} files are sent; choose the others again.",
+        "Hanya {most} berkas pertama yang dikirim; pilih lagi yang lain.",
+    ),
+    "saved_at": ("Saved as {path}", "Disimpan sebagai {path}"),
+    "attach_instead": (
+        "The app opens no paths of the server. Use the button Attach file.",
+        "Aplikasi ini tidak membuka path di server. Pakai tombol Lampirkan berkas.",
+    ),
+    # The connection
+    "offline": (
+        "No connection. What you write waits and is sent when it is back.",
+        "Tidak ada koneksi. Yang Anda tulis menunggu dan dikirim saat tersambung lagi.",
+    ),
+    "offline_why": ("Why: {why}", "Sebab: {why}"),
+    "unreachable": (
+        "{server} cannot be reached ({why}). It is tried again.",
+        "{server} tidak bisa dihubungi ({why}). Dicoba lagi.",
+    ),
+    "title_unread": ("({count}) {name}", "({count}) {name}"),
+    # Dialogs
+    "cancel": ("Cancel", "Batal"),
+    "ok": ("OK", "OK"),
+    "person": ("Person", "Orang"),
+    "person_hint": (
+        "bob, or bob@beta for somebody in realm beta",
+        "bob, atau bob@beta untuk orang di realm beta",
+    ),
+    "open": ("Open", "Buka"),
+    "group_name": ("Group name", "Nama grup"),
+    "group_realm": ("Hosted by", "Dihosting oleh"),
+    "this_realm": ("this realm", "realm ini"),
+    "create": ("Create", "Buat"),
+    "realm_name": ("Name", "Nama"),
+    "realm_name_hint": ("what to call it here, such as beta", "sebutannya di sini, misalnya beta"),
+    "address": ("Address", "Alamat"),
+    "address_hint": (
+        "its host; with wss:// before it for TLS",
+        "host-nya; dengan wss:// di depan untuk TLS",
+    ),
+    "port": ("Port", "Port"),
+    "bad_port": ("A port is a number from 1 to 65535", "Port adalah angka dari 1 sampai 65535"),
+    "fingerprint": ("Fingerprint of its key (optional)", "Sidik jari kuncinya (opsional)"),
+    "fingerprint_hint": (
+        "what its people told you; the realm must then have this key",
+        "yang diberitahukan pemiliknya; realm itu harus punya kunci ini",
+    ),
+    "add": ("Add", "Tambah"),
+    "realm_added": (
+        "{name} is added. Compare its fingerprint with what its people say: {fingerprint}",
+        "{name} ditambahkan. Bandingkan sidik jarinya dengan kata pemiliknya: {fingerprint}",
+    ),
+    "no_realms": (
+        "No other realm is known here yet. Add one to write to its people.",
+        "Belum ada realm lain. Tambahkan satu untuk menyurati orangnya.",
+    ),
+    "link_up": ("connected", "tersambung"),
+    "link_down": ("not connected", "tidak tersambung"),
+    "realm_queue": ("{count} messages wait for it", "{count} pesan menunggunya"),
+    "members": ("Members", "Anggota"),
+    "owner": ("owner", "pemilik"),
+    "member": ("member", "anggota"),
+    "invite": ("Invite", "Undang"),
+    "invite_hint": ("bob, or bob@beta", "bob, atau bob@beta"),
+    "remove": ("Remove {user}", "Keluarkan {user}"),
+    "leave_group": ("Leave group", "Tinggalkan grup"),
+    "leave_sure": (
+        "Leave {name}? You see nothing of it any more until a member invites you again.",
+        "Tinggalkan {name}? Anda tidak melihat isinya lagi sampai diundang anggota lain.",
+    ),
+    "stay": ("Stay", "Tetap"),
+    # What went wrong
+    "no_answer": (
+        "The server gave no answer. It may have been done or not; look before you try again.",
+        "Server tidak menjawab. Mungkin sudah terjadi, mungkin belum; periksa dulu.",
+    ),
+    "not_sent": (
+        "The server cannot be reached; nothing was done. Try again.",
+        "Server tidak bisa dihubungi; tidak ada yang terjadi. Coba lagi.",
+    ),
+    "unexpected": (
+        "Something went wrong in the app ({what}). What you wrote is still here; try again.",
+        "Ada yang salah di aplikasi ({what}). Tulisan Anda masih ada; coba lagi.",
+    ),
+    "error_bad_credentials": (
+        "The username or the password is wrong.",
+        "Nama pengguna atau kata sandi salah.",
+    ),
+    "error_user_exists": (
+        "This username is taken. Choose another one.",
+        "Nama pengguna ini sudah dipakai. Pilih yang lain.",
+    ),
+    "error_rate_limited": (
+        "Too many attempts. Try again in {wait} seconds.",
+        "Terlalu banyak percobaan. Coba lagi dalam {wait} detik.",
+    ),
+    "error_unknown_user": (
+        "Nobody has this name. Check how it is spelt.",
+        "Tidak ada yang bernama ini. Periksa ejaannya.",
+    ),
+    "error_unknown_group": (
+        "There is no such group, or you are not in it.",
+        "Grup itu tidak ada, atau Anda bukan anggotanya.",
+    ),
+    "error_unknown_realm": (
+        "This realm is not known here. Add it first.",
+        "Realm ini belum dikenal di sini. Tambahkan dulu.",
+    ),
+    "error_realm_exists": (
+        "The name is used for another realm. Choose another name.",
+        "Nama itu sudah dipakai realm lain. Pilih nama lain.",
+    ),
+    "error_realm_unreachable": (
+        "No realm answered there. Check address and port, and that it is running.",
+        "Tidak ada realm yang menjawab di sana. Periksa alamat dan port, dan apakah ia berjalan.",
+    ),
+    "error_realm_refused": (
+        "That realm answered no: it does not take new realms, or has blocked this one.",
+        "Realm itu menolak: tidak menerima realm baru, atau memblokir realm ini.",
+    ),
+}
+
+
+class Texts:
+    """The sentences in one language, by name: `texts("sign_in")`."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language if language in LANGUAGES else "en"
+        self._column = list(LANGUAGES).index(self.language)
+
+    def __call__(self, key: str, /, **values: object) -> str:
+        """Return a sentence with its values filled in."""
+        text = TEXTS[key][self._column]
+        return text.format(**values) if values else text
+
+    def explain(self, error: Exception) -> str:
+        """Return what a person reads of an error.
+
+        The realm's own sentence is more exact where there is none for its code here.
+        """
+        match error:
+            case ChatError(code=ErrorCode.RATE_LIMITED):
+                return self("error_rate_limited", wait=f"{error.retry_after or 1:.0f}")
+            case ChatError():
+                name = f"error_{error.code}"
+                return self(name) if name in TEXTS else error.message
+            case NoAnswer():
+                return self("not_sent" if isinstance(error, NotSent) else "no_answer")
+            case OSError():
+                return str(error)
+            case _:
+                return self("unexpected", what=type(error).__name__)

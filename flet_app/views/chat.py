@@ -1,0 +1,228 @@
+"""The main screen: the list at the left, the open conversation at the right; or one of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flet as ft
+
+from flet_app.attachments import Attachments
+from flet_app.conversation import Conversation
+from flet_app.parts.controls import icon_button
+from flet_app.parts.tile import avatar
+from flet_app.state import Part
+from flet_app.theme import LIST_WIDTH
+from flet_app.views.composer import Composer
+from flet_app.views.conversations import Conversations
+from flet_app.views.group import GroupDialog
+from flet_app.views.messages import Messages, back_button
+from flet_app.window import Window
+
+
+class Chat:
+    """Both panes and the notice of a lost connection."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._attachments = Attachments(window)
+        self._conversations = Conversations(window, self.open)
+        self._composer = Composer(window, self._attachments, self._wrote)
+        self._messages: Messages | None = None
+        self._place = ft.Container(expand=True)
+        self._head = ft.Container()
+        self._banner = self._make_banner()
+        self._right = ft.Column([self._head, self._place, self._composer.control], spacing=0)
+        self._list = ft.Container(self._conversations.control)
+        self._pane = ft.Container(expand=True, bgcolor=ft.Colors.SURFACE)
+        self.control = ft.Column(
+            [
+                self._banner,
+                ft.Row(
+                    [self._list, self._pane],
+                    expand=True,
+                    spacing=0,
+                    vertical_alignment=ft.CrossAxisAlignment.STRETCH,
+                ),
+            ],
+            spacing=0,
+            expand=True,
+        )
+        self._lay_out()
+
+    def _make_banner(self) -> ft.Container:
+        texts = self._window.texts
+        self._banner_why = ft.Text(size=12, color=ft.Colors.ON_TERTIARY_CONTAINER)
+        words = ft.Column(
+            [
+                ft.Text(texts("offline"), size=13, color=ft.Colors.ON_TERTIARY_CONTAINER),
+                self._banner_why,
+            ],
+            spacing=0,
+            tight=True,
+            expand=True,
+        )
+        icon = ft.Icon(ft.Icons.CLOUD_OFF, size=18, color=ft.Colors.ON_TERTIARY_CONTAINER)
+        return ft.Container(
+            ft.Semantics(
+                identifier="banner",
+                container=True,
+                live_region=True,
+                content=ft.Row([icon, words], spacing=12),
+            ),
+            bgcolor=ft.Colors.TERTIARY_CONTAINER,
+            padding=ft.Padding.symmetric(horizontal=16, vertical=6),
+            visible=False,
+        )
+
+    # Showing
+
+    def show(self, parts: set[Part]) -> None:
+        state = self._window.state
+        if Part.LINK in parts:
+            self._show_link()
+        self._conversations.show(parts)
+        if Part.OPEN in parts:
+            if state.open is None and self._messages is not None:
+                self._close()
+            self._show_head()
+        if self._messages is not None and parts & {Part.MESSAGES, Part.OPEN}:
+            self._messages.show()
+            self._messages.seen()
+        if parts & {Part.LIST, Part.SESSION}:
+            self._window.show_title()
+
+    def _show_link(self) -> None:
+        state, texts = self._window.state, self._window.texts
+        self._banner.visible = not state.online
+        self._banner_why.value = texts("offline_why", why=state.offline_why)
+        self._window.update(self._banner)
+
+    def _show_head(self) -> None:
+        c = self._window.state.open
+        if c is not None:
+            self._head.content = self._header(c)
+            self._window.update(self._head)
+
+    def _header(self, c: Conversation) -> ft.Control:
+        window, texts = self._window, self._window.texts
+        row: list[ft.Control] = []
+        if window.is_narrow:
+            row.append(back_button(window, window.handler(self._back)))
+        about = []
+        if c.is_group and c.members:
+            about.append(texts("members_count", count=c.members))
+        if c.realm:
+            is_away = window.state.link_of(c) == "down"
+            about.append(texts("realm_away" if is_away else "in_realm", realm=c.realm))
+        title = ft.Text(
+            c.title,
+            size=17,
+            weight=ft.FontWeight.W_600,
+            max_lines=1,
+            overflow=ft.TextOverflow.ELLIPSIS,
+        )
+        names: list[ft.Control] = [title]
+        if about:
+            names.append(ft.Text(", ".join(about), size=12, color=ft.Colors.ON_SURFACE_VARIANT))
+        row += [avatar(c.title, c.is_group, 18), ft.Column(names, spacing=0, expand=True)]
+        if c.is_group:
+
+            async def details(_: Any) -> None:
+                await GroupDialog(window, c).open()
+
+            row.append(
+                icon_button(texts("details"), ft.Icons.GROUP_OUTLINED, window.handler(details))
+            )
+        return ft.Container(
+            ft.Row(row, spacing=12),
+            padding=ft.Padding.symmetric(horizontal=12, vertical=8),
+            border=ft.Border.only(bottom=ft.BorderSide(1, ft.Colors.OUTLINE_VARIANT)),
+            height=62,
+        )
+
+    def _empty(self) -> ft.Control:
+        return ft.Container(
+            ft.Column(
+                [
+                    ft.Icon(ft.Icons.FORUM_OUTLINED, size=56, color=ft.Colors.OUTLINE_VARIANT),
+                    ft.Text(
+                        self._window.texts("choose"),
+                        color=ft.Colors.OUTLINE,
+                        text_align=ft.TextAlign.CENTER,
+                    ),
+                ],
+                alignment=ft.MainAxisAlignment.CENTER,
+                horizontal_alignment=ft.CrossAxisAlignment.CENTER,
+                expand=True,
+            ),
+            alignment=ft.Alignment.CENTER,
+            padding=24,
+        )
+
+    def _lay_out(self) -> None:
+        """Show both panes, or one of them."""
+        is_narrow, is_open = self._window.is_narrow, self._window.state.open is not None
+        self._list.width = None if is_narrow else LIST_WIDTH
+        self._list.expand = is_narrow
+        self._list.visible = not (is_narrow and is_open)
+        self._pane.visible = is_open or not is_narrow
+        self._pane.content = self._right if is_open else self._empty()
+
+    def resized(self) -> None:
+        """The window has another size."""
+        self._lay_out()
+        self._window.update(self.control)
+        self.show({Part.OPEN, Part.MESSAGES})
+
+    def leave(self) -> None:
+        """The screen is made anew; what was begun to be written stays."""
+        self._composer.keep_draft()
+
+    # What the person does
+
+    async def open(self, address: str) -> None:
+        """Show a conversation."""
+        window = self._window
+        c = window.state.conversation(address)
+        if window.state.open is c and self._messages is not None:
+            return
+        self._messages = Messages(window, c, self._attachments)
+        self._place.content = self._messages.control
+        opening = window.actions.open(address)
+        try:
+            await opening
+        finally:
+            self._show_head()
+            self._lay_out()
+            self._messages.show()
+            window.update(self.control)
+            self._messages.seen()
+            await self._composer.open(c, focus=not window.is_narrow)
+            await window.remember_place()
+
+    async def _back(self, _: Any) -> None:
+        self._composer.keep_draft()
+        self._window.actions.close_conversation()
+
+    def _close(self) -> None:
+        """The open conversation is left, or gone."""
+        self._messages = None
+        self._composer.keep_draft()
+        self._lay_out()
+        self._window.update(self.control)
+
+    async def _wrote(self) -> None:
+        """Show what one has just written."""
+        if self._messages is not None:
+            await self._messages.to_end()
+
+    async def key(self, event: Any) -> None:
+        """Handle a key that no control took: Ctrl+K looks for, Alt+arrows go to a neighbour."""
+        if event.ctrl and event.key == "K":
+            await self._conversations.focus_filter()
+        elif event.alt and event.key in ("Arrow Up", "Arrow Down"):
+            step = -1 if event.key == "Arrow Up" else 1
+            if (c := self._conversations.neighbour(step)) is not None:
+                await self.open(c.address)
+        elif event.key == "Escape" and self._window.is_narrow and self._window.state.open:
+            await self._back(None)

@@ -1,0 +1,182 @@
+"""The list of conversations, with what begins new ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flet as ft
+
+from flet_app.clock import moment, short
+from flet_app.conversation import Conversation
+from flet_app.parts.controls import Handler, icon_button, named
+from flet_app.parts.tile import Look, Tile
+from flet_app.state import Part
+from flet_app.views.dialogs import add_realm, new_chat, new_group
+from flet_app.views.realms import show_realms
+from flet_app.window import Window
+
+MOST = 300
+"""Conversations that are listed; the others are found by the filter."""
+
+
+class Conversations:
+    """The left pane."""
+
+    def __init__(self, window: Window, opens: Handler) -> None:
+        self._window = window
+        self._opens = opens
+        texts = window.texts
+        self._tiles: dict[str, Tile] = {}
+        self._list = ft.ListView(expand=True, padding=8, spacing=2)
+        self._hint = ft.Text(color=ft.Colors.OUTLINE, text_align=ft.TextAlign.CENTER, visible=False)
+        self._filter = ft.TextField(
+            label=texts("filter"),
+            prefix_icon=ft.Icons.SEARCH,
+            dense=True,
+            border=ft.OutlineInputBorder(border_radius=24),
+            on_change=window.handler(self._filtered),
+        )
+        self._who = ft.Text(
+            size=12,
+            color=ft.Colors.ON_SURFACE_VARIANT,
+            max_lines=1,
+            overflow=ft.TextOverflow.ELLIPSIS,
+        )
+        self.control = ft.Container(
+            ft.Column(
+                [
+                    self._head(),
+                    ft.Container(self._filter, padding=ft.Padding.symmetric(horizontal=12)),
+                    ft.Container(self._hint, padding=24, alignment=ft.Alignment.CENTER),
+                    self._list,
+                ],
+                spacing=4,
+            ),
+            bgcolor=ft.Colors.SURFACE_CONTAINER_LOW,
+        )
+
+    def _head(self) -> ft.Control:
+        window = self._window
+        texts = window.texts
+
+        def begin(dialog: Any) -> Handler:
+            async def handle(_: Any) -> None:
+                dialog(window, self._opens)
+
+            return window.handler(handle)
+
+        title = ft.Text(texts("app_name"), size=18, weight=ft.FontWeight.W_600, max_lines=1)
+        return ft.Container(
+            ft.Row(
+                [
+                    ft.Column([title, self._who], spacing=0, expand=True),
+                    icon_button(texts("new_chat"), ft.Icons.ADD_COMMENT_OUTLINED, begin(new_chat)),
+                    icon_button(texts("new_group"), ft.Icons.GROUP_ADD_OUTLINED, begin(new_group)),
+                    icon_button(texts("add_realm"), ft.Icons.ADD_LINK, begin(add_realm)),
+                    self._menu(),
+                ],
+                spacing=0,
+            ),
+            padding=ft.Padding.only(left=16, right=4, top=8),
+        )
+
+    def _menu(self) -> ft.Control:
+        window = self._window
+        texts = window.texts
+
+        def item(words: str, icon: ft.IconData, handle: Handler) -> ft.PopupMenuItem:
+            return ft.PopupMenuItem(words, icon=icon, on_click=window.handler(handle))
+
+        async def realms(_: Any) -> None:
+            await show_realms(window, self._opens)
+
+        async def colours(_: Any) -> None:
+            await window.other_colours()
+
+        async def language(_: Any) -> None:
+            await window.other_language()
+
+        async def leave(_: Any) -> None:
+            await window.actions.sign_out()
+
+        is_dark = window.is_dark
+        return named(
+            ft.PopupMenuButton(
+                items=[
+                    item(texts("realms"), ft.Icons.HUB_OUTLINED, realms),
+                    item(
+                        texts("light" if is_dark else "dark"),
+                        ft.Icons.LIGHT_MODE_OUTLINED if is_dark else ft.Icons.DARK_MODE_OUTLINED,
+                        colours,
+                    ),
+                    item(texts("language"), ft.Icons.TRANSLATE, language),
+                    item(texts("sign_out"), ft.Icons.LOGOUT, leave),
+                ],
+                tooltip="",
+            ),
+            texts("menu"),
+        )
+
+    async def _filtered(self, _: Any) -> None:
+        self.show({Part.LIST})
+
+    async def focus_filter(self) -> None:
+        """Let the person type what to look for."""
+        await self._filter.focus()
+
+    def neighbour(self, step: int) -> Conversation | None:
+        """Return the conversation so many below the open one in the list."""
+        listed = self._window.state.listing(self._filter.value)
+        if not listed:
+            return None
+        current = self._window.state.open
+        at = listed.index(current) + step if current in listed else 0
+        return listed[min(max(at, 0), len(listed) - 1)]
+
+    def show(self, parts: set[Part]) -> None:
+        if not parts & {Part.LIST, Part.SESSION, Part.OPEN}:
+            return
+        state, texts = self._window.state, self._window.texts
+        self._who.value = texts("signed_in_as", user=state.user, realm=state.realm)
+        wanted = self._filter.value.strip()
+        listed = state.listing(wanted)[:MOST]
+        tiles = {}
+        for c in listed:
+            look = self._look(c)
+            old = self._tiles.get(c.address)
+            tiles[c.address] = old if old is not None and old.look == look else self._tile(look)
+        self._tiles = tiles
+        self._list.controls = list(tiles.values())
+        self._hint.visible = not listed and state.listed
+        self._hint.value = texts("nothing_found", wanted=wanted) if wanted else texts("nothing_yet")
+        self._window.update(self.control)
+
+    def _tile(self, look: Look) -> Tile:
+        async def handle(_: Any) -> None:
+            await self._opens(look.address)
+
+        return Tile(look=look, open=self._window.handler(handle))
+
+    def _look(self, c: Conversation) -> Look:
+        texts, zone = self._window.texts, self._window.host.zone
+        line, at = texts("no_messages"), ""
+        if c.last is not None:
+            line = c.last.text or ""
+            if c.last.file is not None:
+                line = texts("file_line", name=c.last.file.name)
+            who = texts("you") if c.last.state is not None else c.last.sender
+            if c.is_group or c.last.state is not None:
+                line = f"{who}: {line}"
+            at = short(moment(c.last.time, zone), self._window.now().date(), texts)
+        name, _, realm = c.title.partition("@") if not c.is_group else (c.title, "", c.realm)
+        return Look(
+            address=c.address,
+            title=name,
+            realm=realm,
+            line=" ".join(line[:200].split()),
+            clock=at,
+            unread=c.unread,
+            unread_words=texts("unread", count=c.unread),
+            is_group=c.is_group,
+            is_open=c is self._window.state.open,
+        )

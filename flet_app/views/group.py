@@ -1,0 +1,148 @@
+"""A group's people: who they are, inviting, removing, leaving."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flet as ft
+
+from flet_app.conversation import Conversation
+from flet_app.parts.controls import icon_button, text_field
+from flet_app.parts.tile import avatar
+from flet_app.window import EXPECTED, Window
+from shared.protocol.commands.groups import GroupMember
+from shared.protocol.values import fold
+
+
+class GroupDialog:
+    """The dialog of one group; it asks the realm each time something was done."""
+
+    def __init__(self, window: Window, c: Conversation) -> None:
+        self._window = window
+        self._c = c
+        texts = window.texts
+        self._people = ft.ListView(spacing=2, height=260)
+        self._error = ft.Text(color=ft.Colors.ERROR, visible=False)
+        invite = window.handler(self._invite)
+        self._who = text_field(
+            texts("person"), helper=texts("invite_hint"), expand=True, on_submit=invite
+        )
+
+        async def close(_: Any) -> None:
+            window.page.pop_dialog()
+
+        self._dialog = ft.AlertDialog(
+            title=ft.Text(f"{c.title} ({c.address})"),
+            content=ft.Container(
+                ft.Column(
+                    [
+                        ft.Text(texts("members"), weight=ft.FontWeight.W_600),
+                        self._people,
+                        ft.Row(
+                            [self._who, ft.FilledTonalButton(texts("invite"), on_click=invite)],
+                            vertical_alignment=ft.CrossAxisAlignment.START,
+                        ),
+                        self._error,
+                    ],
+                    tight=True,
+                    spacing=12,
+                    scroll=ft.ScrollMode.AUTO,
+                    horizontal_alignment=ft.CrossAxisAlignment.STRETCH,
+                ),
+                width=420,
+            ),
+            actions=[
+                ft.TextButton(
+                    texts("leave_group"),
+                    on_click=window.handler(self._leave),
+                    style=ft.ButtonStyle(color=ft.Colors.ERROR),
+                ),
+                ft.TextButton(texts("close"), on_click=window.handler(close)),
+            ],
+        )
+
+    async def open(self) -> None:
+        """Ask who is in it and show them."""
+        await self._ask()
+        self._window.page.show_dialog(self._dialog)
+
+    async def _ask(self) -> None:
+        found = await self._window.actions.client.members(self._c.address)
+        me = fold(self._window.state.user)
+        is_owner = any(fold(m.user) == me and m.role == "owner" for m in found.members)
+        self._c.members = len(found.members)
+        self._people.controls = [self._row(m, is_owner, me) for m in found.members]
+
+    def _row(self, member: GroupMember, is_owner: bool, me: str) -> ft.Control:
+        texts = self._window.texts
+        row: list[ft.Control] = [
+            avatar(member.user, False, 14),
+            ft.Text(member.user, expand=True),
+            ft.Text(
+                texts("owner" if member.role == "owner" else "member"),
+                size=12,
+                color=ft.Colors.OUTLINE,
+            ),
+        ]
+        if is_owner and fold(member.user) != me:
+
+            async def remove(_: Any) -> None:
+                await self._did(self._window.actions.client.kick(self._c.address, member.user))
+
+            words = texts("remove", user=member.user)
+            row.append(
+                icon_button(words, ft.Icons.PERSON_REMOVE_OUTLINED, self._window.handler(remove))
+            )
+        spoken = ft.Row(row, spacing=8)
+        return ft.Semantics(identifier="member", container=True, content=spoken)
+
+    async def _invite(self, _: Any) -> None:
+        who = (self._who.value or "").strip()
+        if not who:
+            self._who.error = self._window.texts("missing")
+            self._window.update(self._dialog)
+            return
+        self._who.error = None
+        if await self._did(self._window.actions.client.invitegroup(self._c.address, who)):
+            self._who.value = ""
+            self._window.update(self._dialog)
+
+    async def _did(self, doing: Any) -> bool:
+        """Wait for it, then show the people as they are now, or what went wrong."""
+        self._error.visible = False
+        try:
+            await doing
+            await self._ask()
+        except EXPECTED as error:
+            self._error.value = self._window.texts.explain(error)
+            self._error.visible = True
+        self._window.update(self._dialog)
+        return not self._error.visible
+
+    async def _leave(self, _: Any) -> None:
+        window, c = self._window, self._c
+        texts, page = window.texts, window.page
+        page.pop_dialog()
+
+        async def stay(_: Any) -> None:
+            page.pop_dialog()
+
+        async def leave(_: Any) -> None:
+            page.pop_dialog()
+            await window.actions.leave_group(c.address)
+
+        page.show_dialog(
+            ft.AlertDialog(
+                title=ft.Text(texts("leave_group")),
+                content=ft.Text(texts("leave_sure", name=c.title)),
+                actions=[
+                    ft.TextButton(texts("stay"), on_click=window.handler(stay)),
+                    ft.FilledButton(
+                        texts("leave_group"),
+                        on_click=window.handler(leave),
+                        bgcolor=ft.Colors.ERROR,
+                        color=ft.Colors.ON_ERROR,
+                    ),
+                ],
+            )
+        )

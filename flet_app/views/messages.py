@@ -1,0 +1,269 @@
+"""The messages of the open conversation: a slice of them, which moves as the person scrolls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flet as ft
+
+from flet_app.attachments import Attachments
+from flet_app.clock import clock, day, moment
+from flet_app.conversation import QUEUED, REFUSED, Conversation, Entry
+from flet_app.files import is_picture
+from flet_app.parts.bubble import Bubble, Handlers, Look
+from flet_app.parts.controls import icon_button
+from flet_app.theme import READABLE
+from flet_app.window import Window
+
+SLICE = 150
+"""Bubbles at the newest end; more while the person scrolls back."""
+MOST = 500
+"""Bubbles at a time: each update compares them all, which takes some 9 ms of 500."""
+STEP = 50
+NEAR = 40
+"""Pixels from the end that count as being there."""
+AHEAD = 600
+"""Pixels before the beginning at which older messages are fetched."""
+
+
+class Messages:
+    """One opened conversation; a new one is made for each, so that it begins at the end."""
+
+    def __init__(self, window: Window, c: Conversation, attachments: Attachments) -> None:
+        self._window = window
+        self._attachments = attachments
+        self.c = c
+        self._bubbles: dict[str, Bubble] = {}
+        self._first: Entry | None = None
+        """The oldest that is shown."""
+        self._last: Entry | None = None
+        """The newest that is shown, while the person has scrolled back; None: all to the end."""
+        self._older = False
+        """Older messages are being fetched."""
+        self.list = ft.ListView(
+            expand=True,
+            reverse=True,
+            spacing=6,
+            padding=ft.Padding.symmetric(horizontal=16, vertical=12),
+            scroll_interval=60,
+            on_scroll=window.handler(self._scrolled),
+        )
+        self._jump_count = ft.Text(size=13)
+        self._jump = ft.Container(
+            ft.FloatingActionButton(
+                content=ft.Row(
+                    [ft.Icon(ft.Icons.KEYBOARD_ARROW_DOWN, size=20), self._jump_count],
+                    tight=True,
+                    spacing=4,
+                ),
+                mini=True,
+                height=36,
+                shape=ft.StadiumBorder(),
+                bgcolor=ft.Colors.SURFACE_CONTAINER_HIGH,
+                on_click=window.handler(self._to_newest),
+            ),
+            right=16,
+            bottom=12,
+            visible=False,
+        )
+        self._begins = ft.Text(
+            size=13,
+            color=ft.Colors.OUTLINE,
+            text_align=ft.TextAlign.CENTER,
+            visible=False,
+        )
+        self.control = ft.Stack(
+            [
+                # Text that is selectable by itself is not in the semantics tree.
+                ft.SelectionArea(self.list),
+                ft.Container(self._begins, alignment=ft.Alignment.CENTER, left=0, right=0, top=40),
+                self._jump,
+            ],
+            expand=True,
+        )
+
+    @property
+    def is_at_end(self) -> bool:
+        """The person sees the newest message."""
+        return self._last is None
+
+    async def to_end(self) -> None:
+        """Show the newest, whatever the person looks at."""
+        if not self.is_at_end:
+            await self._to_newest(None)
+
+    def show(self) -> None:
+        """Show the messages as they are now."""
+        entries = self.c.entries
+        first, last = self._bounds(entries)
+        shown = entries[first:last]
+        self._first = shown[0] if shown else None
+        bubbles = {}
+        before = entries[first - 1] if first else None
+        unread_from = self._unread_line(entries)
+        for entry in shown:
+            look = self._look(entry, before, entry is unread_from)
+            old = self._bubbles.get(entry.key)
+            is_same = old is not None and old.look == look
+            bubbles[entry.key] = old if old is not None and is_same else self._bubble(entry, look)
+            before = entry
+        self._bubbles = bubbles
+        self.list.controls = list(reversed(bubbles.values()))
+        new = sum(e.state is None and not e.note for e in entries[last:])
+        self._show_jump(new)
+        self._begins.visible = self.c.loaded and not entries
+        self._begins.value = self._window.texts("say_hello")
+        self._window.update(self.control)
+
+    def _bounds(self, entries: list[Entry]) -> tuple[int, int]:
+        """Return the slice to show."""
+        first = _index(entries, self._first)
+        last = _index(entries, self._last)
+        end = len(entries) if last is None else last + 1
+        if first is None or (self._last is None and end - first > SLICE):
+            first = max(0, end - SLICE)
+        return first, end
+
+    def _show_jump(self, new: int) -> None:
+        texts = self._window.texts
+        words = texts("newest_count", count=new) if new else texts("newest")
+        self._jump.visible = not self.is_at_end
+        self._jump_count.value = words
+
+    def _unread_line(self, entries: list[Entry]) -> Entry | None:
+        since = self.c.unread_from
+        unread = (e for e in entries if e.state is None and (e.seq or 0) >= since)
+        return next(unread, None) if since else None
+
+    def _bubble(self, entry: Entry, look: Look) -> Bubble:
+        attachments, handler = self._attachments, self._window.handler
+
+        def on(do: Callable[[Conversation, Entry], Any]) -> Any:
+            async def handle(_: Any) -> None:
+                await do(self.c, entry)
+
+            return handler(handle)
+
+        handlers = Handlers(on(attachments.save), on(attachments.cancel), on(attachments.enlarge))
+        bubble = Bubble(look=look, texts=self._window.texts, handlers=handlers)
+        bubble.key = entry.key
+        return bubble
+
+    def _look(self, entry: Entry, before: Entry | None, is_first_unread: bool) -> Look:
+        window, texts, zone = self._window, self._window.texts, self._window.host.zone
+        at = moment(entry.time, zone)
+        begins_day = before is None or moment(before.time, zone).date() != at.date()
+        is_own = entry.state is not None
+        fate = self.c.fate(entry)
+        file = entry.file
+        picture = ""
+        if file is not None and is_picture(file):
+            picture = self._attachments.picture(entry)
+        return Look(
+            sender=entry.sender,
+            is_own=is_own,
+            shows_sender=not is_own,
+            text=entry.text,
+            clock=clock(at),
+            fate=fate,
+            fate_words=self._fate_words(entry, fate),
+            day=day(at.date(), window.now().date(), texts) if begins_day else "",
+            unread_line=texts("unread_line") if is_first_unread else "",
+            file_name=file.name if file else "",
+            file_size=file.size if file else 0,
+            picture=picture,
+            done=None if picture and not is_own else entry.done,
+            note=entry.note,
+            margin=self._margin(),
+        )
+
+    def _fate_words(self, entry: Entry, fate: str) -> str:
+        texts = self._window.texts
+        if fate == REFUSED and entry.why:
+            return texts("refused_why", why=entry.why)
+        if fate == QUEUED and self.c.realm:
+            return texts("queued_for", realm=self.c.realm)
+        return texts(fate) if fate else ""
+
+    def _margin(self) -> int:
+        """Leave lines that can be read, in steps, so that not each pixel makes new bubbles."""
+        if self._window.is_narrow:
+            return 48
+        width = (self._window.page.width or 1000) - 360
+        return max(64, int(width - READABLE) // 60 * 60)
+
+    # Scrolling
+
+    async def _scrolled(self, event: Any) -> None:
+        entries = self.c.entries
+        if event.pixels <= NEAR:
+            if self._last is not None and _index(entries, self._last) == len(entries) - 1:
+                self._last = None
+                self.show()
+            if self.is_at_end:
+                self.seen()
+        elif self._last is None and entries:
+            self._last = entries[-1]
+            self._show_jump(0)
+            self._window.update(self._jump)
+        elif self._last is not None and event.pixels <= NEAR * 4:
+            await self._show_newer(entries)
+        if event.max_scroll_extent - event.pixels < AHEAD:
+            await self._show_older()
+
+    async def _show_newer(self, entries: list[Entry]) -> None:
+        at = _index(entries, self._last)
+        if at is not None and at < len(entries) - 1:
+            self._last = entries[min(at + STEP, len(entries) - 1)]
+            self.show()
+
+    async def _show_older(self) -> None:
+        """Show a page more at the beginning, from memory or from the realm."""
+        if self._older or self._first is None:
+            return
+        self._older = True
+        try:
+            entries = self.c.entries
+            at = _index(entries, self._first) or 0
+            if at == 0 and self.c.older:
+                await self._window.actions.load_older(self.c)
+                entries = self.c.entries
+                at = _index(entries, self._first) or 0
+            if at == 0:
+                return
+            if len(self._bubbles) >= MOST:
+                await self._leave_newest(entries, at)
+            self._first = entries[max(0, at - STEP)]
+            self.show()
+        finally:
+            self._older = False
+
+    async def _leave_newest(self, entries: list[Entry], at: int) -> None:
+        """Show no longer what is far below, and stay where the person reads: near the top."""
+        self._last = entries[at + SLICE]
+        self.show()
+        await self.list.scroll_to(offset=-1, duration=0)
+
+    async def _to_newest(self, _: Any) -> None:
+        self._last = self._first = None
+        self.show()
+        await self.list.scroll_to(offset=0, duration=0)
+        self.seen()
+
+    def seen(self) -> None:
+        """Tell that the newest message is read, if the person looks at it."""
+        if self.is_at_end and self._window.is_looked_at and self.c.loaded:
+            self._window.actions.saw(self.c)
+
+
+def _index(entries: list[Entry], wanted: Entry | None) -> int | None:
+    """Return where an entry is; None if it is not there any more."""
+    if wanted is None:
+        return None
+    return next((at for at, entry in enumerate(entries) if entry is wanted), None)
+
+
+def back_button(window: Window, handle: Any) -> ft.Control:
+    """Return what leads back to the list on a narrow screen."""
+    return icon_button(window.texts("back"), ft.Icons.ARROW_BACK, handle)

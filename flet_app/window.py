@@ -1,0 +1,162 @@
+"""What all views of one window share, and how they are shown anew when the state changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import quote, unquote
+
+import flet as ft
+
+from flet_app.actions import Actions
+from flet_app.host import Host
+from flet_app.parts.controls import Handler, guarded
+from flet_app.state import Part, State
+from flet_app.texts import LANGUAGES, Texts
+from flet_app.theme import NARROW
+from shared.client import ChatError, NoAnswer
+
+log = logging.getLogger(__name__)
+
+GATHERING = 0.02
+"""Seconds in which changes are gathered and then shown at once."""
+EXPECTED = (ChatError, NoAnswer, OSError)
+"""What an action may raise that is no bug."""
+
+
+class View(Protocol):
+    """A part of the screen."""
+
+    def show(self, parts: set[Part]) -> None:
+        """Show these parts of the state as they are now; others have not changed."""
+
+
+class Window:
+    """One browser tab or desktop window."""
+
+    def __init__(self, page: ft.Page, host: Host, texts: Texts) -> None:
+        self.page = page
+        self.host = host
+        self.texts = texts
+        self.state = State(self._changed)
+        self.actions = Actions(self.state, host, self._remember)
+        self.store = ft.SharedPreferences()
+        self.view: View | None = None
+        """What is on the screen."""
+        self.rebuild: Callable[[], None] = lambda: None
+        """Makes the screen anew, in another language or other colours."""
+        self.is_looked_at = True
+        """The person sees this window, rather than another tab before it."""
+        self._dirty: set[Part] = set()
+        self._woken = asyncio.Event()
+
+    @property
+    def is_narrow(self) -> bool:
+        return (self.page.width or 1000) < NARROW
+
+    def now(self) -> datetime:
+        """Return the time where the person is."""
+        return datetime.now(self.host.zone)
+
+    def handler(self, handle: Handler) -> Handler:
+        """Return a handler that tells the person what went wrong."""
+        return guarded(handle, self.failed)
+
+    def failed(self, error: Exception) -> None:
+        """Tell what went wrong; what nobody expected goes into the log too."""
+        if not isinstance(error, EXPECTED):
+            log.error("an action failed", exc_info=error)
+        self.tell(self.texts.explain(error))
+
+    def tell(self, sentence: str) -> None:
+        """Say something below the screen, for some seconds."""
+        self.page.show_dialog(ft.SnackBar(ft.Text(sentence), duration=6000))
+
+    # Showing
+
+    def _changed(self, part: Part) -> None:
+        self._dirty.add(part)
+        self._woken.set()
+
+    async def keep_shown(self) -> None:
+        """Show what has changed, again and again; at most some fifty times a second."""
+        while True:
+            await self._woken.wait()
+            await asyncio.sleep(GATHERING)
+            self._woken.clear()
+            parts, self._dirty = self._dirty, set()
+            try:
+                if self.view is not None:
+                    self.view.show(parts)
+            except Exception:
+                log.exception("the screen could not be shown")
+
+    def update(self, *controls: Any) -> None:
+        """Send what has changed in some controls; those that are not on the screen are skipped."""
+        self.page.update(*controls)
+
+    def show_title(self) -> None:
+        """Tell in the title how much is unread."""
+        name, unread = self.texts("app_name"), self.state.unread
+        title = self.texts("title_unread", count=unread, name=name) if unread else name
+        if self.page.title != title:
+            self.page.title = title
+            self.page.update()
+
+    async def other_language(self) -> None:
+        """Go on in the other language."""
+        codes = list(LANGUAGES)
+        code = codes[(codes.index(self.texts.language) + 1) % len(codes)]
+        self.texts = Texts(code)
+        self.rebuild()
+        await self.keep("language", code)
+
+    async def other_colours(self) -> None:
+        """Change between light and dark."""
+        self.page.theme_mode = ft.ThemeMode.LIGHT if self.is_dark else ft.ThemeMode.DARK
+        self.rebuild()
+        await self.keep("colours", self.page.theme_mode.value)
+
+    @property
+    def is_dark(self) -> bool:
+        if self.page.theme_mode == ft.ThemeMode.SYSTEM:
+            return self.page.platform_brightness == ft.Brightness.DARK
+        return self.page.theme_mode == ft.ThemeMode.DARK
+
+    # The address bar
+
+    @property
+    def place(self) -> str:
+        """The conversation that the address bar names; empty: none."""
+        return unquote((self.page.route or "").partition("/c/")[2])
+
+    async def remember_place(self) -> None:
+        """Let the address bar name the open conversation, so that a reload comes back to it."""
+        c = self.state.open
+        if self.place != (c.address if c else ""):
+            await self.page.push_route(f"/c/{quote(c.address, safe='')}" if c else "/")
+
+    # What is kept between starts
+
+    async def recall(self, key: str) -> str:
+        """Return what was kept under a name; empty: nothing."""
+        try:
+            return str(await self.store.get(f"chat.{key}") or "")
+        except (TimeoutError, RuntimeError):
+            return ""
+
+    async def keep(self, key: str, value: str) -> None:
+        """Keep something in the browser, or on the desktop with the person's own files."""
+        try:
+            if value:
+                await self.store.set(f"chat.{key}", value)
+            else:
+                await self.store.remove(f"chat.{key}")
+        except (TimeoutError, RuntimeError):
+            log.warning("the browser did not keep %s", key)
+
+    async def _remember(self, token: str) -> None:
+        await self.keep("token", token)
