@@ -21,6 +21,7 @@ from typing import IO
 
 from sqlalchemy import Connection, update
 
+from shared.settings import split
 from ws_server import __version__, key
 from ws_server.admin.control import ControlSocket
 from ws_server.federation.contents import Contents
@@ -33,7 +34,7 @@ from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
 from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
-from ws_server.settings import Settings, split
+from ws_server.settings import Settings
 from ws_server.store import fetches, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.database import Database
