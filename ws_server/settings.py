@@ -49,6 +49,12 @@ class Settings(CommonSettings):
         description="address to listen on; localhost is 127.0.0.1 and ::1",
     )
     port: int = Field(8765, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    web_port: int | None = Field(
+        8550,
+        ge=0,
+        le=65535,
+        description="TCP port of the web app, or the next free one; 0 takes any, off serves none",
+    )
     data: Path = Field(Path("data"), description="folder for the database and the files")
     realm: str = Field(default_factory=host_name, description="this realm's name; the host's name")
     database: str = Field(
@@ -89,6 +95,11 @@ class Settings(CommonSettings):
         given = dict(init_settings())
         path = given.get("config") or os.environ.get("CHAT_CONFIG")
         return init_settings, env_settings, InitSettingsSource(settings_cls, _toml(path))
+
+    @field_validator("web_port", mode="before")
+    @classmethod
+    def _web_may_be_off(cls, port: object) -> object:
+        return None if port == "off" else port
 
     @field_validator("data", mode="before")
     @classmethod
