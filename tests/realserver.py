@@ -54,7 +54,15 @@ class RealServer:
                 [
                     *(*self.program, "--host", "127.0.0.1"),
                     *("--port", str(self.port), "--data", str(self.data)),
-                    *("--realm", "alpha", "--rate-limits", "off", *self.options),
+                    *(
+                        "--realm",
+                        "alpha",
+                        "--rate-limits",
+                        "off",
+                        "--web-port",
+                        "off",
+                        *self.options,
+                    ),
                 ],
                 cwd=self.cwd,
                 env={**os.environ, **self.environment},

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
+from shared import logs
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
-from ws_server import logs
 
 SECRETS = {
     "password": "Passw0rd-old-zebra",

@@ -13,7 +13,7 @@ import pytest
 from shared.protocol.values import NAME
 from tests.realserver import ROOT
 from ws_server import settings as settings_module
-from ws_server.settings import Settings, SettingsRefused, add_arguments, host_name, load, split
+from ws_server.settings import Settings, SettingsRefused, host_name, load, split
 
 FLAGS = (
     "host port data realm database registration rate-limits realms public origins trusted-proxies "
@@ -44,7 +44,7 @@ def test_the_defaults_of_the_contract() -> None:
 
 def test_every_flag_of_the_contract_is_an_option_with_a_description() -> None:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    Settings.add_arguments(parser)
     text = parser.format_help()
     for flag in FLAGS:
         assert f"--{flag} " in text or f"--{flag}\n" in text or f"--{flag}]" in text

@@ -202,6 +202,7 @@ class World:
                 "port": 0,
                 "realm": "alpha",
                 "rate_limits": "off",
+                "web_port": "off",
                 **settings,
             }
         )

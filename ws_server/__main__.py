@@ -6,10 +6,12 @@ import asyncio
 import logging
 import sys
 
-from ws_server import app, logs
+from shared import logs
+from shared.settings import SettingsRefused
+from ws_server import app
 from ws_server.admin import cli
 from ws_server.key import KeyRefused
-from ws_server.settings import SettingsRefused, load, unknown_variables
+from ws_server.settings import Settings, load
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.threads import new_event_loop
 
@@ -24,7 +26,7 @@ def main() -> int:
         settings = load(sys.argv[1:])
         logs.configure(settings.log_level)
         app.set_umask()
-        for name in unknown_variables():
+        for name in Settings.unknown_variables():
             logging.getLogger(__name__).warning("%s is no setting", name)
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(app.run(settings))

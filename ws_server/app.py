@@ -21,7 +21,9 @@ from typing import IO
 
 from sqlalchemy import Connection, update
 
-from ws_server import __version__, key
+from shared.settings import split
+from shared.sockets import TRIES
+from ws_server import __version__, key, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.federation.contents import Contents
 from ws_server.federation.peer import Peer
@@ -33,12 +35,14 @@ from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
 from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
-from ws_server.settings import Settings, split
+from ws_server.settings import Settings
 from ws_server.store import fetches, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 from ws_server.store.schema import meta
+from ws_server.web_app import WebApp
+from ws_server.welcome import address, welcome
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +135,8 @@ class Server:
     gate: Gate
     listener: Listener
     port: int
+    web_port: int | None
+    """Where browsers find the web app; None if it is not served."""
 
 
 async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
@@ -195,6 +201,9 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         origins=split(settings.origins),
         trusted_proxies=settings.networks,
     )
+    browsers = WebApp(settings)
+    # Told to stop first, and waited for last, it ends while connections are closed.
+    stack.push_async_callback(browsers.close)
     stack.push_async_callback(listener.close)
     measure(metrics, settings, realm, gate, listener)
     try:
@@ -216,7 +225,35 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         raise Refused(f"--data {settings.data} takes no socket: {error.strerror}") from error
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
-    return Server(realm, gate, listener, port)
+    web_port = await open_web_app(settings, browsers, listener, port, stack)
+    return Server(realm, gate, listener, port, web_port)
+
+
+async def open_web_app(
+    settings: Settings, browsers: WebApp, listener: Listener, port: int, stack: AsyncExitStack
+) -> int | None:
+    """Serve the web app, and return its port; None if it is off, or not installed.
+
+    Raises:
+        Refused: it cannot be served.
+    """
+    if settings.web_port is None:
+        return None
+    if not web_app.is_installed():
+        log.warning("flet-web is not installed, so there is no web app")
+        return None
+    path = settings.data / web_app.FILE
+    try:
+        await listener.open_socket(path)
+        stack.callback(path.unlink, missing_ok=True)
+        web_port = browsers.open(address(settings, "ws", port))
+    except OSError as error:
+        raise Refused(
+            f"Cannot listen on --host {settings.host} --web-port {settings.web_port}, nor on the "
+            f"{TRIES} ports after it: {error.strerror or error}. Give another --web-port, or off"
+        ) from error
+    stack.callback(browsers.stop)
+    return web_port
 
 
 async def is_ready(realm: Realm) -> bool:
@@ -337,38 +374,14 @@ async def run(settings: Settings) -> None:
             extra={
                 "realm": settings.realm,
                 "port": server.port,
+                "web_port": server.web_port,
                 "data": str(settings.data.resolve()),
             },
         )
-        welcome(settings, server.port)
+        welcome(settings, server.port, server.web_port)
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
-
-
-def welcome(settings: Settings, port: int) -> None:
-    """Print what to try next."""
-    scheme = "wss" if settings.tls_cert else "ws"
-    host = "localhost" if settings.host in ("localhost", "0.0.0.0", "::") else settings.host
-    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-    print(
-        f"Realm {settings.realm} serves {url}, with its data in {settings.data.resolve()}\n"
-        f"Try in a terminal:\n"
-        f"\n"
-        f"    npx wscat -c {url}\n"
-        f"    > register bob Bob secret1 Indonesia\n"
-        f"    > auth bob secret1\n"
-        f"    > help\n"
-        f"\n"
-        f"that is a name, the real name in one word, a password and a country. In another one:\n"
-        f"\n"
-        f"    > register ana Ana secret2 Portugal\n"
-        f"    > auth ana secret2\n"
-        f"    > send bob hi\n"
-        f"\n"
-        f"Ctrl+C stops the server.",
-        flush=True,
-    )
 
 
 def raise_file_limit() -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-import ipaddress
 import os
 import re
 import socket
-import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -22,21 +19,16 @@ from pydantic_settings import (
 )
 
 from shared.protocol.values import NAME
+from shared.settings import (
+    CommonSettings,
+    Network,
+    SettingsRefused,
+    hosts,
+    networks,
+    parser_of,
+    split,
+)
 from ws_server import __version__
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-PLAIN = {
-    "int_parsing": "must be a whole number",
-    "string_too_short": "must not be empty",
-    "string_type": "must be one text; lists are written with commas",
-}
-"""The library's own sentences, put plainly."""
-
-
-class SettingsRefused(Exception):
-    """A setting is wrong; the text tells which one and why."""
 
 
 def host_name() -> str:
@@ -45,10 +37,11 @@ def host_name() -> str:
     return name if NAME.fullmatch(name) else "realm"
 
 
-class Settings(BaseSettings):
+class Settings(CommonSettings):
     """All settings with their defaults; docs/operations.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_", env_ignore_empty=True, extra="ignore")
+    belongs_to_others: ClassVar[tuple[str, ...]] = ("CHAT_APP_",)
 
     host: str = Field(
         "localhost",
@@ -56,6 +49,12 @@ class Settings(BaseSettings):
         description="address to listen on; localhost is 127.0.0.1 and ::1",
     )
     port: int = Field(8765, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    web_port: int | None = Field(
+        8550,
+        ge=0,
+        le=65535,
+        description="TCP port of the web app, or the next free one; 0 takes any, off serves none",
+    )
     data: Path = Field(Path("data"), description="folder for the database and the files")
     realm: str = Field(default_factory=host_name, description="this realm's name; the host's name")
     database: str = Field(
@@ -97,6 +96,11 @@ class Settings(BaseSettings):
         path = given.get("config") or os.environ.get("CHAT_CONFIG")
         return init_settings, env_settings, InitSettingsSource(settings_cls, _toml(path))
 
+    @field_validator("web_port", mode="before")
+    @classmethod
+    def _web_may_be_off(cls, port: object) -> object:
+        return None if port == "off" else port
+
     @field_validator("data", mode="before")
     @classmethod
     def _data_is_named(cls, data: object) -> object:
@@ -122,7 +126,7 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _proxies_are_networks(cls, text: str) -> str:
-        _networks(text)
+        networks(text)
         return text
 
     @model_validator(mode="after")
@@ -134,21 +138,12 @@ class Settings(BaseSettings):
     @property
     def hosts(self) -> list[str]:
         """The addresses to listen on."""
-        return ["127.0.0.1", "::1"] if self.host == "localhost" else [self.host]
+        return hosts(self.host)
 
     @property
     def networks(self) -> list[Network]:
         """The trusted proxies."""
-        return _networks(self.trusted_proxies)
-
-
-def _networks(text: str) -> list[Network]:
-    return [ipaddress.ip_network(part, strict=False) for part in split(text)]
-
-
-def split(text: str) -> list[str]:
-    """Return the parts of a list written with commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+        return networks(self.trusted_proxies)
 
 
 def _toml(path: str | Path | None) -> dict[str, Any]:
@@ -164,30 +159,6 @@ def _toml(path: str | Path | None) -> dict[str, Any]:
     return values
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give a parser one option for each setting."""
-    for name, field in Settings.model_fields.items():
-        flag = "--" + name.replace("_", "-")
-        shown = field.get_default(call_default_factory=True, validated_data={})
-        text = field.description or ""
-        if shown not in (None, "", False):
-            text += f" (default: {shown})"
-        if get_origin(field.annotation) is Literal:
-            value = "|".join(get_args(field.annotation))
-        else:
-            value = name.rpartition("_")[2].upper()
-        if field.annotation is bool:
-            parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=text)
-        else:
-            parser.add_argument(flag, metavar=value, default=argparse.SUPPRESS, help=text)
-
-
-def unknown_variables() -> list[str]:
-    """Return the CHAT_* variables that are no setting, likely misspelt."""
-    known = {f"CHAT_{name.upper()}" for name in Settings.model_fields}
-    return sorted(name for name in os.environ if name.startswith("CHAT_") and name not in known)
-
-
 def load(arguments: Sequence[str]) -> Settings:
     """Read all sources.
 
@@ -195,34 +166,11 @@ def load(arguments: Sequence[str]) -> Settings:
         SettingsRefused: a setting is wrong.
         SystemExit: --help was asked for, or an option is unknown.
     """
-    program = Path(sys.argv[0]).name
-    parser = argparse.ArgumentParser(
-        "python -m ws_server" if program == "__main__.py" else program,
-        description="Serve a chat realm.",
-        epilog="Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
+    parser = parser_of(
+        "ws_server",
+        "Serve a chat realm.",
+        "Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
     )
-    add_arguments(parser)
+    Settings.add_arguments(parser)
     parser.add_argument("--version", action="version", version=f"Simple Chatting {__version__}")
-    return from_arguments(vars(parser.parse_args(arguments)))
-
-
-def from_arguments(given: Mapping[str, Any]) -> Settings:
-    """Read the environment and the file for what the command line has not given.
-
-    Raises:
-        SettingsRefused: a setting is wrong.
-    """
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        raise SettingsRefused("\n".join(_explained(fault) for fault in error.errors())) from None
-
-
-def _explained(fault: Any) -> str:
-    """Return one sentence on a wrong setting, naming it as each source does."""
-    why = PLAIN.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
-    why = why.replace("Input should be", "must be")
-    if not fault["loc"]:
-        return str(why)
-    name = str(fault["loc"][0])
-    return f"--{name.replace('_', '-')} (CHAT_{name.upper()}): {why}"
+    return Settings.from_arguments(vars(parser.parse_args(arguments)))

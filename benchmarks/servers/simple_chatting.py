@@ -56,6 +56,7 @@ class SimpleChatting(Server):
         return [
             *(sys.executable, "-m", "ws_server", "--host", "127.0.0.1", "--port", str(self.port)),
             *("--data", str(self.folder / "data"), "--realm", "bench", "--rate-limits", "off"),
+            *("--web-port", "off"),
             *self.database(),
         ]
 

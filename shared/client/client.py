@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from shared.client.backoff import Backoff
-from shared.client.connection import parse_url
+from shared.client.connection import Way, parse_url
 from shared.client.events import Told
 from shared.client.exchange import Exchange
 from shared.client.methods import Methods
@@ -35,10 +36,13 @@ class ChatClient(Methods):
         files: `offer`, or `push` to get the contents of files up to 8 MiB as `FileChunk` events.
         events: False for an app that only sends and never takes events.
         tls: What to trust for `wss://`; by default what the system trusts.
+        unix: The realm's socket on this machine, instead of the host and port of `url`.
+        forwarded_for: Address of the person this client works for, whom the realm's limits then
+            count; believed through `unix`, or from the realm's `--trusted-proxies`.
         backoff: Delays between attempts to connect.
 
     Raises:
-        ValueError: `url` is no such address.
+        ValueError: `url` is no such address, or `forwarded_for` is none.
     """
 
     def __init__(
@@ -52,15 +56,20 @@ class ChatClient(Methods):
         files: str = "offer",
         events: bool = True,
         tls: ssl.SSLContext | None = None,
+        unix: Path | None = None,
+        forwarded_for: str = "",
         backoff: Backoff | None = None,
     ) -> None:
         uri = parse_url(url)
-        if uri.secure and tls is None:
+        if forwarded_for:
+            ipaddress.ip_address(forwarded_for)
+        if uri.secure and tls is None and unix is None:
             tls = ssl.create_default_context()
         known = None if positions is None else dict(positions)
         self._host = uri.host
         self._timeout = timeout
-        self._exchange = Exchange(uri, tls, backoff or Backoff(), known, epoch, events, timeout)
+        way = Way(uri, tls, unix, forwarded_for)
+        self._exchange = Exchange(way, backoff or Backoff(), known, epoch, events, timeout)
         self._session = self._exchange.session
         self._session.token, self._session.kept = token, bool(token)
         self._session.files = files

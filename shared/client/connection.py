@@ -10,14 +10,18 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import DATA_OPCODES, Close, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.uri import WebSocketURI, parse_uri
 
+from shared import sockets
 from shared.protocol.values import MAX_FRAME
 
 OPEN_LIMIT = 10.0
@@ -209,15 +213,30 @@ class Connection(ClientConnection):
         self.end(1006, f"the server's frames were not right: {close.code} {close.reason}")
 
 
-async def open_connection(uri: WebSocketURI, tls: ssl.SSLContext | None) -> Connection:
-    """Connect, within OPEN_LIMIT, without a proxy, and without following redirects.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to get to a realm.
 
     Args:
         tls: What to trust, for `wss://`.
+        unix: Its socket on this machine, which is then taken instead of host, port and TLS.
+        forwarded_for: Address of the person this connection is for.
+    """
+
+    uri: WebSocketURI
+    tls: ssl.SSLContext | None
+    unix: Path | None
+    forwarded_for: str
+
+
+async def open_connection(way: Way) -> Connection:
+    """Connect, within OPEN_LIMIT, without a proxy, and without following redirects.
 
     Raises:
         Unreachable: it failed.
     """
+    uri = way.uri
+    headers = Headers({"X-Forwarded-For": way.forwarded_for} if way.forwarded_for else {})
 
     # Not the library's connect(), which follows redirects and asks the system for a proxy.
     def create() -> Connection:
@@ -227,14 +246,18 @@ async def open_connection(uri: WebSocketURI, tls: ssl.SSLContext | None) -> Conn
     try:
         async with asyncio.timeout(OPEN_LIMIT):
             loop = asyncio.get_running_loop()
-            _, connection = await loop.create_connection(
-                create,
-                uri.host,
-                uri.port,
-                ssl=tls if uri.secure else None,
-                server_hostname=uri.host if uri.secure else None,
-            )
-            await connection.handshake()
+            if way.unix is not None:
+                with sockets.short(way.unix) as path:
+                    _, connection = await loop.create_unix_connection(create, path)
+            else:
+                _, connection = await loop.create_connection(
+                    create,
+                    uri.host,
+                    uri.port,
+                    ssl=way.tls if uri.secure else None,
+                    server_hostname=uri.host if uri.secure else None,
+                )
+            await connection.handshake(headers)
         return connection
     except BaseException as error:
         if connection is not None:

@@ -6,15 +6,12 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import ssl
 from dataclasses import replace
 from typing import Any, cast
 
-from websockets.uri import WebSocketURI
-
 from shared.client.backoff import Backoff
 from shared.client.calls import Call, Calls, no_answer
-from shared.client.connection import Connection
+from shared.client.connection import Connection, Way
 from shared.client.errors import NotSent, OutcomeUnknown
 from shared.client.events import EventQueue
 from shared.client.link import Link
@@ -47,8 +44,7 @@ class Exchange:
 
     def __init__(
         self,
-        uri: WebSocketURI,
-        tls: ssl.SSLContext | None,
+        way: Way,
         backoff: Backoff,
         positions: dict[str, int] | None,
         epoch: str | None,
@@ -68,7 +64,7 @@ class Exchange:
         """The client's own questions on this connection, by label."""
         self._keys = secrets.token_hex(8)
         self._strange = 0
-        self._link = Link(uri, tls, backoff, self)
+        self._link = Link(way, backoff, self)
         self._open = False
         self._running: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None

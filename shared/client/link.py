@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import Protocol
 
-from websockets.uri import WebSocketURI
-
 from shared.client.backoff import Backoff
-from shared.client.connection import Connection, Unreachable, open_connection
+from shared.client.connection import Connection, Unreachable, Way, open_connection
 
 PROVED = 5.0
 """Seconds after which a connection has proved itself, so that the next break waits little."""
@@ -48,11 +45,8 @@ class Owner(Protocol):
 class Link:
     """Keeps a connection for its owner as long as `run` runs."""
 
-    def __init__(
-        self, uri: WebSocketURI, tls: ssl.SSLContext | None, backoff: Backoff, owner: Owner
-    ) -> None:
-        self._uri = uri
-        self._tls = tls
+    def __init__(self, way: Way, backoff: Backoff, owner: Owner) -> None:
+        self._way = way
         self._backoff = backoff
         self._owner = owner
         self._wanted = asyncio.Event()
@@ -71,7 +65,7 @@ class Link:
                 await self._wanted.wait()
                 continue
             try:
-                connection = await open_connection(self._uri, self._tls)
+                connection = await open_connection(self._way)
             except Unreachable as why:
                 await self._rest(str(why))
                 continue

@@ -275,6 +275,7 @@ def failed_start(data: Path, *options: str) -> str:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ws_server", "--host", "127.0.0.1", "--port", "0"),
+            *("--web-port", "off"),
             *("--data", str(data), *options),
         ],
         cwd=ROOT,

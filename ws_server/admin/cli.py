@@ -17,7 +17,7 @@ from typing import Any
 from ws_server import app
 from ws_server.admin import control, folder
 from ws_server.admin.commands import TABLE, AdminRefused, Command, Given
-from ws_server.settings import Settings, from_arguments
+from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 
 PROGRAM = "python -m ws_server admin"
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     options = vars(parser().parse_args(arguments))
     command = TABLE[options.pop("command")]
     where: dict[str, Any] = {name: options.pop(name) for name in WHERE if name in options}
-    settings = from_arguments(where)
+    settings = Settings.from_arguments(where)
     given = {
         argument.key: "yes" if options[argument.key] is True else options[argument.key]
         for argument in command.arguments

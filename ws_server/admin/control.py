@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from shared import sockets
 from shared.protocol.errors import ChatError
 from ws_server.admin import folder
 from ws_server.admin.commands import TABLE, AdminRefused, Given, Part, Parts, Say
@@ -54,13 +53,8 @@ class ControlSocket:
         Raises:
             OSError: the folder takes no socket.
         """
-        self._path.unlink(missing_ok=True)
-        listening = socket.socket(socket.AF_UNIX)
+        listening = sockets.bind_unix(self._path)
         try:
-            with _short(self._path) as path:
-                listening.bind(path)
-            self._path.chmod(0o600)
-            listening.setblocking(False)
             self._server = await asyncio.start_unix_server(
                 self._accept, sock=listening, limit=MAX_REQUEST
             )
@@ -158,16 +152,12 @@ async def call(
         NoAnswer: no server runs on this folder.
         AdminRefused: it cannot be done, the socket may not be opened, or the server ended.
     """
-    connection = socket.socket(socket.AF_UNIX)
     try:
-        with _short(data / FILE) as path:
-            connection.connect(path)
-        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
+        with sockets.short(data / FILE) as path:
+            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
-        connection.close()
         raise NoAnswer from error
     except OSError as error:
-        connection.close()
         raise AdminRefused(
             f"{data / FILE}: {error.strerror}. Run this as the account the server runs as"
         ) from error
@@ -192,21 +182,3 @@ async def call(
         with suppress(OSError):
             await writer.wait_closed()
     raise AdminRefused("The server ended before it answered. Look whether the change was made")
-
-
-class _short:
-    """A path to a socket that fits the 108 bytes the system has for one (man 7 unix)."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._folder: int | None = None
-
-    def __enter__(self) -> str:
-        if len(os.fsencode(self._path)) < 100:
-            return str(self._path)
-        self._folder = os.open(self._path.parent, os.O_RDONLY)
-        return f"/proc/self/fd/{self._folder}/{self._path.name}"
-
-    def __exit__(self, *_: object) -> None:
-        if self._folder is not None:
-            os.close(self._folder)

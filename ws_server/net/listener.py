@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from itertools import count, cycle, takewhile
+from pathlib import Path
+from socket import AF_UNIX
+from typing import Any
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
 from shared.protocol.values import MAX_FRAME
+from shared.settings import Network, client_address, is_address
+from shared.sockets import BACKLOG, bind_unix
 from ws_server.gate import Gate
 from ws_server.net.connection import CLOSE_TIMEOUT, Connection, Writer, connection_factory
 from ws_server.net.session import Session
-from ws_server.settings import Network, split
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,6 @@ PING_INTERVAL = 20.0
 """Seconds between two pings of a connection; proxies cut idle ones after 30 or more."""
 SLOTS = 20
 """Parts of a PING_INTERVAL; each connection keeps its own, so they are not all pinged at once."""
-BACKLOG = 1_024
 
 
 class Listener:
@@ -78,21 +80,7 @@ class Listener:
         bound = port
         for host in hosts:
             try:
-                server = await serve(
-                    self._serve,
-                    host,
-                    bound,
-                    ssl=tls,
-                    compression=None,
-                    process_request=self._http,
-                    server_header=None,
-                    open_timeout=HANDSHAKE_TIMEOUT,
-                    ping_interval=None,
-                    close_timeout=CLOSE_TIMEOUT,
-                    max_size=MAX_FRAME,
-                    create_connection=connection_factory(self),  # type: ignore[arg-type]
-                    backlog=BACKLOG,
-                )
+                server = await serve(self._serve, host, bound, ssl=tls, **self._options())
             except OSError as error:
                 # A machine without IPv6 has no ::1; one address is enough to serve localhost.
                 if self._servers and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -103,6 +91,27 @@ class Listener:
             bound = server.sockets[0].getsockname()[1]
         self._ticking = asyncio.create_task(self._tick())
         return bound
+
+    async def open_socket(self, path: Path) -> None:
+        """Listen on a Unix socket too, for programs of this account that speak for others.
+
+        Raises:
+            OSError: the folder takes no socket.
+        """
+        self._servers.append(await unix_serve(self._serve, sock=bind_unix(path), **self._options()))
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "compression": None,
+            "process_request": self._http,
+            "server_header": None,
+            "open_timeout": HANDSHAKE_TIMEOUT,
+            "ping_interval": None,
+            "close_timeout": CLOSE_TIMEOUT,
+            "max_size": MAX_FRAME,
+            "create_connection": connection_factory(self),
+            "backlog": BACKLOG,
+        }
 
     async def close(self) -> None:
         """Close all connections with 1001; those that do not answer are cut off."""
@@ -134,21 +143,14 @@ class Listener:
 
     def _address(self, connection: ServerConnection) -> str:
         """Return whom the limits count: the peer, or who a trusted proxy says it speaks for."""
-        peer = str((connection.remote_address or ("",))[0])
         assert connection.request is not None
-        if not self._is_trusted(peer):
-            return peer
-        headers = connection.request.headers.get_all("X-Forwarded-For")
-        for hop in reversed(split(",".join(headers))):
-            if not self._is_trusted(hop):
-                return hop if _is_address(hop) else peer
-        return peer
-
-    def _is_trusted(self, address: str) -> bool:
-        if not self._trusted or not _is_address(address):
-            return False
-        found = ipaddress.ip_address(address)
-        return any(found in network for network in self._trusted)
+        forwarded = connection.request.headers.get_all("X-Forwarded-For")
+        socket = connection.transport.get_extra_info("socket")
+        if socket.family == AF_UNIX:
+            # Only the realm's own account can open it, so what it says of others is believed.
+            return forwarded[0] if len(forwarded) == 1 and is_address(forwarded[0]) else ""
+        peer = str((connection.remote_address or ("",))[0])
+        return client_address(peer, forwarded, self._trusted)
 
     async def _http(self, connection: ServerConnection, request: Request) -> Response | None:
         # Not parsed as a URL: a proxy that keeps /metrics from the public sees another path in
@@ -195,11 +197,3 @@ class Listener:
                 session = connection.session
                 if session is not None and session.open and not session.known:
                     connection.close_with(4500, f"not signed in within {SIGN_IN_TIMEOUT:.0f} s")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -30,6 +30,9 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # The libraries tell what every connection and every migration does.
+    # The libraries tell what every connection and every migration does, and warn of whatever
+    # strangers send.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("flet", "flet_web", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,77 @@
+"""`python -m flet_app`: the chat in a window; with `--web` for browsers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+
+from flet_app.settings import Settings, load
+from shared import logs
+from shared.settings import SettingsRefused, hosts
+from shared.sockets import TRIES, listen
+
+
+def main() -> int:
+    """Return the exit code: 0 after an orderly end, 1 if it cannot start."""
+    try:
+        settings = load(sys.argv[1:])
+        logs.configure("warning")
+        for name in Settings.unknown_variables():
+            logging.getLogger(__name__).warning("%s is no setting", name)
+        os.umask(0o077)
+        if settings.web:
+            serve(settings)
+        else:
+            from flet_app import desktop
+
+            desktop.run(settings)
+    except SettingsRefused as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    """Serve browsers until told to stop.
+
+    Raises:
+        SettingsRefused: it cannot listen, or the certificate cannot be used.
+    """
+    # Not needed for a window, so that half the libraries stay where they are.
+    from flet_app import web
+    from flet_app.main import start
+
+    sockets = open_sockets(settings)
+    web.check_certificate(settings)
+    if not settings.sockets:
+        port = sockets[0].getsockname()[1]
+        scheme = "https" if settings.tls_cert else "http"
+        host = "localhost" if settings.host in ("localhost", "0.0.0.0", "::") else settings.host
+        shown = f"[{host}]" if ":" in host else host
+        print(f"Open {scheme}://{shown}:{port} in a browser. Ctrl+C stops it.", flush=True)
+    asyncio.run(web.serve(start, settings, sockets))
+
+
+def open_sockets(settings: Settings) -> list[socket.socket]:
+    """Return the sockets to listen on.
+
+    Raises:
+        SettingsRefused: there are none.
+    """
+    try:
+        if settings.sockets:
+            return [socket.socket(fileno=int(number)) for number in settings.sockets.split(",")]
+        return listen(hosts(settings.host), settings.port)
+    except OSError as error:
+        raise SettingsRefused(
+            f"Cannot listen on --host {settings.host} --port {settings.port}, nor on the {TRIES} "
+            f"ports after it: {error.strerror or error}. Name an address of this machine and a "
+            "free port"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

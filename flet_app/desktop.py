@@ -1,0 +1,132 @@
+"""The desktop app: one window, drawn by a program of Flet's that talks to this one."""
+
+from __future__ import annotations
+
+import importlib.util
+import locale
+import os
+import shutil
+import tempfile
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+import flet as ft
+from flet.utils import is_linux_server
+
+from flet_app.host import IMAGES, Expected, language_of, local_zone
+from flet_app.main import start
+from flet_app.settings import Settings
+from flet_app.site import ASSETS
+from shared.client import ChatClient
+from shared.settings import SettingsRefused
+
+INSTEAD = "Or use the app in a browser: python -m flet_app --web"
+ELSEWHERE = ("FLET_FORCE_WEB_SERVER", "FLET_DISPLAY_URL_PREFIX", "FLET_SERVER_PORT")
+"""Variables with which Flet would open a port instead of a window."""
+
+
+class WindowHost:
+    """The `Host` of a window. Files are read and saved where the person says, by dialogs."""
+
+    may_change_server = True
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self.zone: tzinfo = local_zone()
+        self.language = language_of([wish for wish in _wishes() if wish])
+        self.folder = Path(tempfile.mkdtemp(prefix="window-"))
+
+    def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
+        return ChatClient(server, token=token, **options)
+
+    def show(self, path: Path, type: str) -> str:
+        if type not in IMAGES:
+            raise ValueError(f"{type} is none of {', '.join(IMAGES)}")
+        return str(path)
+
+    def offer(self, path: Path, name: str) -> str:
+        raise NotImplementedError("a window saves by a dialog")
+
+    def expect(self, name: str, size: int) -> Expected:
+        raise NotImplementedError("a window reads files where they are")
+
+    def withdraw(self, url: str) -> None:
+        pass
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _wishes() -> list[str]:
+    """Return the languages the system asks for, the most wanted first (gettext's order)."""
+    named = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
+    return [*os.environ.get("LANGUAGE", "").split(":"), *named, locale.getlocale()[0] or ""]
+
+
+def run(settings: Settings) -> None:
+    """Open the window, and return when it is closed.
+
+    Raises:
+        SettingsRefused: there is no display, or Flet's program for the window cannot be had.
+    """
+    if is_linux_server():  # type: ignore[no-untyped-call]
+        raise SettingsRefused(
+            "There is no display to open a window on: DISPLAY is not set. Start it in a graphical "
+            f"session. {INSTEAD}"
+        )
+    _prepare_window()
+    for name in ELSEWHERE:
+        os.environ.pop(name, None)
+    opened = False
+
+    async def open_page(page: ft.Page) -> None:
+        nonlocal opened
+        opened = True
+        await start(page, WindowHost(settings.server))
+
+    with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
+        # Flet's socket and the files of the window are then in a folder that goes with them.
+        tempfile.tempdir = folder
+        try:
+            ft.run(open_page, name="", assets_dir=str(ASSETS), view=ft.AppView.FLET_APP)
+        finally:
+            tempfile.tempdir = None
+    if not opened:
+        raise SettingsRefused(
+            "Flet's program for the window ended before it showed anything; what it wrote above "
+            "says why. On Debian or Ubuntu it needs: sudo apt-get install libgtk-3-0 libsecret-1-0 "
+            f"zenity. {INSTEAD}"
+        )
+
+
+def _prepare_window() -> None:
+    """Have Flet's program for the window, which it fetches at its first use.
+
+    Raises:
+        SettingsRefused: it cannot be had.
+    """
+    if importlib.util.find_spec("flet_desktop") is None:
+        raise SettingsRefused(
+            f"The package flet-desktop is not installed: pip install flet-desktop. {INSTEAD}"
+        )
+    import flet_desktop
+
+    if given := os.environ.get("FLET_VIEW_PATH"):
+        if not Path(given).is_dir():
+            raise SettingsRefused(
+                f"FLET_VIEW_PATH={given} is no folder; it must hold Flet's program for the window"
+            )
+        return
+    try:
+        flet_desktop.ensure_client_cached()  # type: ignore[no-untyped-call]
+    except Exception as error:  # whatever a download, an archive and a disk can raise
+        version = flet_desktop.version.version
+        archive = flet_desktop.get_artifact_filename()  # type: ignore[no-untyped-call]
+        raise SettingsRefused(
+            "Flet's program for the window could not be fetched from "
+            f"https://github.com/flet-dev/flet/releases/tag/v{version}: {error}. Try again with "
+            f"internet, or download {archive} from there elsewhere, "
+            "and set FLET_CLIENT_URL=file:///PATH/TO/IT, or FLET_VIEW_PATH to the folder it is "
+            f"unpacked in. {INSTEAD}"
+        ) from error

@@ -1,0 +1,214 @@
+"""Open pages: the WebSocket of each, the session behind it, and how many there may be.
+
+Flet keeps a session for a while after its WebSocket has gone, so that a reload or a lost network
+finds it again. So what is bounded here is what is kept: sessions, and WebSockets without one yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+import weakref
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+import flet as ft
+from flet.messaging.session import Session
+from flet_web.fastapi import FletApp, app_manager
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from flet_app.host import Expected, Host
+from flet_app.tickets import SessionFiles, Tickets
+from flet_app.visitors import VISITOR, Visitor, mark
+from shared.client import ChatClient
+
+log = logging.getLogger(__name__)
+
+LINGER = 300
+"""Seconds a session outlives its WebSocket."""
+PER_ADDRESS = 20
+"""Pages of one address, those that linger included."""
+FIRST_FRAME = 30.0
+"""Seconds in which a browser says which session it wants."""
+PATIENCE = 10.0
+"""Seconds that Flet may be busy with one frame, or with the end of the connection."""
+
+Start = Callable[[ft.Page, Host], Awaitable[None]]
+
+
+class BrowserHost:
+    """The `Host` of one page in a browser."""
+
+    may_change_server = False
+
+    def __init__(
+        self, visitor: Visitor, realm: RealmWay, tickets: Tickets, session: Session
+    ) -> None:
+        self.server = realm.server
+        self.zone: tzinfo = visitor.zone
+        self.language = visitor.language
+        self.folder = Path(tempfile.mkdtemp(prefix="page-"))
+        self._realm = realm
+        self._address = visitor.address
+        self._files = SessionFiles(tickets, visitor.browser, self.folder)
+        # Should the app forget to close it, the session's end does.
+        weakref.finalize(session, self._files.close)
+
+    def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
+        return ChatClient(
+            server, token=token, unix=self._realm.socket, forwarded_for=self._address, **options
+        )
+
+    def show(self, path: Path, type: str) -> str:
+        return self._files.show(path, type)
+
+    def offer(self, path: Path, name: str) -> str:
+        return self._files.offer(path, name)
+
+    def expect(self, name: str, size: int) -> Expected:
+        return self._files.expect(name, size)
+
+    def withdraw(self, url: str) -> None:
+        self._files.withdraw(url)
+
+    def close(self) -> None:
+        self._files.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RealmWay:
+    """Where the realm is that the pages talk to.
+
+    Args:
+        server: Its address, as people know it.
+        socket: Its Unix socket, if it has one for us.
+    """
+
+    server: str
+    socket: Path | None
+
+
+@dataclass(eq=False, slots=True)
+class Socket:
+    """One WebSocket of a browser, and the sessions that it began."""
+
+    visitor: Visitor
+    flet: FletApp
+    begun: list[weakref.ref[Session]] = field(default_factory=list)
+    end: Callable[[], None] = lambda: None
+
+
+SOCKET: ContextVar[Socket] = ContextVar("socket")
+
+
+class Pages:
+    """All pages; an ASGI app for their WebSockets.
+
+    Args:
+        start: The app; called once for each session.
+        most: Sessions at once.
+    """
+
+    def __init__(self, start: Start, realm: RealmWay, tickets: Tickets, most: int) -> None:
+        self._start = start
+        self._realm = realm
+        self._tickets = tickets
+        self._most = most
+        self._sockets: set[Socket] = set()
+        self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
+
+    def refuses(self, visitor: Visitor) -> bool:
+        """Tell whether this browser can have no further page now."""
+        kept = list(self._sessions.values())
+        served = {session.connection for session in self._sessions}
+        kept += [socket.visitor for socket in self._sockets if socket.flet not in served]
+        ours = sum(other.address == visitor.address for other in kept)
+        if len(kept) >= 2 * self._most or ours >= 2 * PER_ADDRESS:
+            return True
+        if len(kept) < self._most and ours < PER_ADDRESS:
+            return False
+        # It may be one of those that linger, coming back.
+        return not any(
+            session.connection is None and other.browser == visitor.browser
+            for session, other in self._sessions.items()
+        )
+
+    async def serve(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one WebSocket until it ends."""
+        loop = asyncio.get_running_loop()
+        # Flet tells browsers apart by address and user agent. A phone changes its address, and
+        # others may have the same, so it is given our cookie's mark instead.
+        scope = dict(scope, client=None, headers=_marked(scope["headers"], visitor.browser))
+        flet = FletApp(
+            loop=loop,
+            executor=app_manager.executor,
+            main=self._begin,
+            before_main=None,
+            session_timeout_seconds=LINGER,
+        )
+        socket = Socket(visitor, flet)
+        VISITOR.set(visitor)
+        SOCKET.set(socket)
+        self._sockets.add(socket)
+        heard = False
+        try:
+            async with asyncio.timeout(None) as patience:
+                socket.end = lambda: patience.reschedule(loop.time())
+
+                async def next_frame() -> Message:
+                    # Flet waits for ever if a browser goes before it has begun a session, or sends
+                    # nonsense; and as it then never asks for the next frame, nor do we learn more.
+                    nonlocal heard
+                    patience.reschedule(None if heard else loop.time() + FIRST_FRAME)
+                    message = await receive()
+                    heard = message["type"] == "websocket.receive"
+                    patience.reschedule(loop.time() + PATIENCE)
+                    return message
+
+                await flet.handle(WebSocket(scope, next_frame, send))
+        except TimeoutError:
+            log.info("a page was given up")
+        finally:
+            self._sockets.discard(socket)
+            for begun in socket.begun:
+                session = begun()
+                if session is not None and session.connection is flet:
+                    await session.disconnect(0)
+
+    async def _begin(self, page: ft.Page) -> None:
+        """Run the app for a new session."""
+        socket, session = SOCKET.get(), page.session
+        self._sessions[session] = socket.visitor
+        socket.begun.append(weakref.ref(session))
+        if len(socket.begun) > 1:
+            # Flet's own client begins one only; nobody shall begin any number.
+            socket.end()
+            return
+        self._make_room(socket.visitor)
+        await self._start(page, BrowserHost(socket.visitor, self._realm, self._tickets, session))
+
+    def _make_room(self, visitor: Visitor) -> None:
+        """End what lingered, if instead of coming back the browser has begun anew."""
+        lingering = [
+            (session, other)
+            for session, other in self._sessions.items()
+            if session.connection is None
+        ]
+        ours = [session for session, other in lingering if other.address == visitor.address]
+        all_of_ours = sum(other.address == visitor.address for other in self._sessions.values())
+        over = max(all_of_ours - PER_ADDRESS, len(self._sessions) - self._most)
+        for session in ours[: max(over, 0)]:
+            asyncio.create_task(session.disconnect(0))
+
+
+def _marked(headers: list[tuple[bytes, bytes]], browser: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers with the mark of the browser's cookie for its user agent."""
+    others = [(name, value) for name, value in headers if name != b"user-agent"]
+    agent = b" ".join(value for name, value in headers if name == b"user-agent")
+    return [*others, (b"user-agent", agent + b" " + mark(browser).encode())]

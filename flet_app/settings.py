@@ -1,0 +1,91 @@
+"""What may be set of the app: command line before CHAT_APP_* in the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from shared.client.connection import parse_url
+from shared.settings import CommonSettings, Network, networks, parser_of
+
+
+class Settings(CommonSettings):
+    """All settings with their defaults; docs/apps.md explains them."""
+
+    model_config = SettingsConfigDict(env_prefix="CHAT_APP_", env_ignore_empty=True, extra="ignore")
+
+    server: str = Field("ws://localhost:8765", description="address of the realm")
+    web: bool = Field(False, description="serve browsers instead of opening a window")
+    host: str = Field(
+        "localhost",
+        min_length=1,
+        description="with --web: address to listen on; localhost is 127.0.0.1 and ::1",
+    )
+    port: int = Field(
+        8550, ge=0, le=65535, description="with --web: TCP port, or the next free one; 0: any"
+    )
+    max_pages: int = Field(500, ge=1, description="with --web: pages open at once")
+    trusted_proxies: str = Field(
+        "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
+    )
+    tls_cert: Path | None = Field(
+        None, description="with --web: certificate chain (PEM), for https"
+    )
+    tls_key: Path | None = Field(None, description="with --web: its private key (PEM)")
+    socket: Path | None = Field(
+        None, description="with --web: the realm's Unix socket, instead of its address"
+    )
+    sockets: str = Field(
+        "",
+        description="with --web: numbers of open sockets to listen on, by comma, from a program "
+        "that holds the standard input; the app ends with it",
+    )
+
+    @field_validator("server")
+    @classmethod
+    def _server_is_an_address(cls, server: str) -> str:
+        parse_url(server)
+        return server
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, text: str) -> str:
+        networks(text)
+        return text
+
+    @field_validator("sockets")
+    @classmethod
+    def _sockets_are_numbers(cls, text: str) -> str:
+        if text and not all(part.isdecimal() for part in text.split(",")):
+            raise ValueError("must be numbers with commas")
+        return text
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key go together")
+        return self
+
+    @property
+    def networks(self) -> list[Network]:
+        """The trusted proxies."""
+        return networks(self.trusted_proxies)
+
+
+def load(arguments: Sequence[str]) -> Settings:
+    """Read all sources.
+
+    Raises:
+        SettingsRefused: a setting is wrong.
+        SystemExit: --help was asked for, or an option is unknown.
+    """
+    parser = parser_of(
+        "flet_app",
+        "Open the chat in a window, or serve it to browsers.",
+        "Each option can also be set as CHAT_APP_NAME in the environment.",
+    )
+    Settings.add_arguments(parser)
+    return Settings.from_arguments(vars(parser.parse_args(arguments)))

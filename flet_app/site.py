@@ -1,0 +1,133 @@
+"""The page itself: Flet's client, our fonts and icons, packed once and checked by their tags."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import mimetypes
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from stat import S_ISREG
+
+from flet_web import (
+    get_package_web_dir,
+    patch_font_manifest_json,
+    patch_index_html,
+    patch_manifest_json,
+)
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.types import Scope
+
+NAME = "Simple Chatting"
+ASSETS = Path(__file__).parent / "assets"
+PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".svg")
+"""Files that become much smaller; pictures and woff2 are packed already."""
+TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
+"""Those that a browser insists on, and not every system knows."""
+ROUTE = re.compile(r"[^.]*")
+"""Paths that are places in the app rather than files."""
+
+
+class Site(StaticFiles):
+    """Flet's client with our files before its own.
+
+    Args:
+        folder: Of this process alone, for what is made from them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        web = Path(get_package_web_dir())  # type: ignore[no-untyped-call]
+        for name in ("index.html", "manifest.json", "assets/FontManifest.json"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(web / name, folder / name)
+        patch_index_html(
+            str(folder / "index.html"),
+            "/",
+            websocket_endpoint_path="/ws",
+            app_name=NAME,
+            app_description="A chat of your own",
+            no_cdn=True,
+        )
+        patch_manifest_json(str(folder / "manifest.json"), app_name=NAME)
+        patch_font_manifest_json(str(folder / "assets" / "FontManifest.json"))
+        index = (folder / "index.html").read_text(encoding="utf-8")
+        if "<head>" not in index:
+            raise RuntimeError("Flet's index.html has no <head>; site.py must learn its new form")
+        # Before everything else, so that the cookie is there when the app connects.
+        self._index = index.replace("<head>", '<head>\n  <script src="/zone.js"></script>', 1)
+        (folder / "index.html").unlink()
+        super().__init__(directory=folder)
+        self.all_directories = [folder, ASSETS, web]
+        self._packing: dict[str, asyncio.Future[str]] = {}
+        self._packed = folder / "packed"
+        self._packed.mkdir()
+
+    @property
+    def inline_scripts(self) -> list[str]:
+        """The hashes of what the page runs itself, as a Content-Security-Policy names them."""
+        found = re.findall(r"<script>(.*?)</script>", self._index, re.DOTALL)
+        digests = (hashlib.sha256(text.encode()).digest() for text in found)
+        return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Answer with a file, or with the page for every place in the app."""
+        if scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
+        try:
+            full, found = await asyncio.to_thread(self.lookup_path, path)
+        except (OSError, ValueError):  # too long for a name, or with a NUL in it
+            raise HTTPException(404) from None
+        if found is None or not S_ISREG(found.st_mode):
+            if ROUTE.fullmatch(path) or path in (".", "index.html"):
+                return HTMLResponse(self._index, headers={"Cache-Control": "no-store"})
+            raise HTTPException(404)
+        return await self._file(path, full, scope)
+
+    async def _file(self, path: str, full: str, scope: Scope) -> Response:
+        suffix = os.path.splitext(full)[1]
+        headers = {"Cache-Control": "no-cache"}
+        if path.startswith("assets/fonts/noto"):  # their names are hashes of what they are
+            headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        sent = full
+        if suffix in PACKED:
+            headers["Vary"] = "Accept-Encoding"
+            if b"gzip" in _header(scope, b"accept-encoding"):
+                headers["Content-Encoding"] = "gzip"
+                sent = await self._pack(full)
+        kind = TYPES.get(suffix) or mimetypes.guess_type(full)[0]
+        stat = await asyncio.to_thread(os.stat, sent)
+        response = FileResponse(sent, headers=headers, media_type=kind, stat_result=stat)
+        wanted = _header(scope, b"if-none-match").decode("latin-1")
+        if response.headers["etag"] in [tag.strip() for tag in wanted.split(",")]:
+            return NotModifiedResponse(response.headers)
+        return response
+
+    async def _pack(self, full: str) -> str:
+        """Return the path of the file packed, which is done once, while everybody waits for it."""
+        packing = self._packing.get(full)
+        if packing is None:
+            target = self._packed / f"{len(self._packing)}.gz"
+            packing = asyncio.ensure_future(asyncio.to_thread(_gzip, full, str(target)))
+            self._packing[full] = packing
+        return await asyncio.shield(packing)
+
+
+def _gzip(source: str, target: str) -> str:
+    with open(source, "rb") as content, gzip.open(target, "wb", compresslevel=6) as packed:
+        shutil.copyfileobj(content, packed, 1 << 20)
+    # The tag is made from time and size, and shall be the same after a restart.
+    stat = os.stat(source)
+    os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    return target
+
+
+def _header(scope: Scope, name: bytes) -> bytes:
+    values: Iterable[bytes] = (value for key, value in scope["headers"] if key == name)
+    return b",".join(values)

@@ -1,0 +1,214 @@
+"""The web app: one process that serves the page, its WebSockets and the files of its sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvicorn
+from flet_web.fastapi import app_manager
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flet_app.pages import Pages, RealmWay, Start
+from flet_app.patient import Patient
+from flet_app.settings import Settings
+from flet_app.site import Site
+from flet_app.tickets import Tickets
+from flet_app.visitors import Visitor, new_cookie, visitor_of
+from shared.settings import Network, SettingsRefused
+
+log = logging.getLogger(__name__)
+
+MAX_FRAME = 8 << 20
+"""Bytes of a WebSocket frame from a browser; a pasted screenshot comes in one."""
+STOP_LIMIT = 2
+"""Seconds that requests under way have when the process is told to stop."""
+
+
+class Door:
+    """What every request passes: who it is, what it may, and what its answer says to a browser."""
+
+    def __init__(self, pages: Pages, routes: ASGIApp, policy: str, trusted: Sequence[Network]):
+        self._pages = pages
+        self._routes = routes
+        self._policy = policy
+        self._trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._request(scope, receive, send)
+
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visitor = visitor_of(scope, self._trusted)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._guard(MutableHeaders(scope=message), visitor)
+            await send(message)
+
+        await self._routes(scope, receive, answer)
+
+    def _guard(self, headers: MutableHeaders, visitor: Visitor) -> None:
+        headers.setdefault("Content-Security-Policy", self._policy)
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["X-Frame-Options"] = "DENY"
+        headers["Referrer-Policy"] = "no-referrer"
+        # With these two the engine may use several threads.
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers["Cross-Origin-Embedder-Policy"] = "require-corp"
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if not visitor.browser and headers.get("content-type", "").startswith("text/html"):
+            headers.append("Set-Cookie", new_cookie(visitor.secure))
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        visitor = visitor_of(scope, self._trusted)
+        refusal: PlainTextResponse | None = None
+        if scope["path"] != "/ws":
+            refusal = PlainTextResponse("There is nothing here.\n", 404)
+        elif urlsplit(headers.get("origin", "")).netloc != headers.get("host"):
+            # Or a page of somebody else could use this one with the cookie of whoever opens it.
+            refusal = PlainTextResponse(
+                "The Origin of the request is not its Host. A proxy must pass the Host on.\n", 403
+            )
+        elif not visitor.browser:
+            refusal = PlainTextResponse("Allow cookies for this page, and load it anew.\n", 403)
+        elif self._pages.refuses(visitor):
+            refusal = PlainTextResponse(
+                "Too many pages are open. Close some, or come back in five minutes.\n",
+                503,
+                headers={"Retry-After": "300"},
+            )
+        if refusal is not None:
+            await refusal(scope, receive, send)
+        else:
+            await self._pages.serve(visitor, scope, receive, send)
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """Return the Content-Security-Policy: nothing comes from elsewhere, and nothing goes there."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src 'self' blob: 'wasm-unsafe-eval' {' '.join(scripts)}",
+            "worker-src 'self' blob:",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "media-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "connect-src 'self' data: blob:",
+            "manifest-src 'self'",
+            "base-uri 'self'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+def application(start: Start, settings: Settings, folder: Path) -> Door:
+    """Return the ASGI app.
+
+    Args:
+        folder: Of this process alone, for files on their way; the caller removes it.
+    """
+    tickets = Tickets()
+    way = RealmWay(settings.server, settings.socket)
+    pages = Pages(start, way, tickets, settings.max_pages)
+    site = Site(folder)
+
+    async def health(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    routes = Starlette(
+        routes=[
+            Route("/healthz", health),
+            Route("/files/{ticket}", tickets.serve, methods=["GET", "PUT"]),
+            Mount("/", site),
+        ]
+    )
+    return Door(pages, routes, policy(site.inline_scripts), settings.networks)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, whose signals are ours: it ends with 0 when it was asked to."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) -> None:
+    """Serve until SIGTERM or SIGINT, or until whoever gave the sockets is gone; then stop.
+
+    It stops within 3 s, open pages or not.
+    """
+    with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
+        tempfile.tempdir = folder
+        await app_manager.start()  # type: ignore[no-untyped-call]
+        server = Server(
+            uvicorn.Config(
+                application(start, settings, Path(folder)),
+                http=Patient,
+                ws="websockets-sansio",
+                ws_max_size=MAX_FRAME,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=20,
+                timeout_graceful_shutdown=STOP_LIMIT,
+                limit_concurrency=4 * settings.max_pages + 100,
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
+            )
+        )
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            server.should_exit = True
+
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop)
+        if settings.sockets:
+            loop.add_reader(sys.stdin.fileno(), stop)
+        try:
+            await server.serve(sockets)
+        finally:
+            await app_manager.shutdown()  # type: ignore[no-untyped-call]
+            tempfile.tempdir = None
+
+
+def check_certificate(settings: Settings) -> None:
+    """Look whether the certificate can be used, before anybody comes.
+
+    Raises:
+        SettingsRefused: it cannot.
+    """
+    if settings.tls_cert is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            settings.tls_cert, settings.tls_key
+        )
+    except OSError as error:  # an SSLError is one
+        raise SettingsRefused(
+            f"--tls-cert {settings.tls_cert} with --tls-key {settings.tls_key}: "
+            f"{error.strerror or 'no certificate'}. Both must be PEM files, and the key must fit"
+        ) from error

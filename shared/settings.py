@@ -1,0 +1,156 @@
+"""What the settings of every program have in common: how they are read, shown and refused.
+
+The command line goes before the environment; a program may add a file behind both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+PLAIN = {
+    "int_parsing": "must be a whole number",
+    "string_too_short": "must not be empty",
+    "string_type": "must be one text; lists are written with commas",
+}
+"""The library's own sentences, put plainly."""
+
+
+class SettingsRefused(Exception):
+    """A setting is wrong; the text tells which one and why."""
+
+
+class CommonSettings(BaseSettings):
+    """The settings of a program; each field with its default and a description."""
+
+    belongs_to_others: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of variables that have this program's prefix, but are another program's."""
+
+    @classmethod
+    def prefix(cls) -> str:
+        """Return how the program's variables in the environment begin."""
+        return str(cls.model_config.get("env_prefix"))
+
+    @classmethod
+    def add_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Give a parser one option for each setting."""
+        for name, field in cls.model_fields.items():
+            flag = "--" + name.replace("_", "-")
+            shown = field.get_default(call_default_factory=True, validated_data={})
+            text = field.description or ""
+            if shown not in (None, "", False):
+                text += f" (default: {shown})"
+            if get_origin(field.annotation) is Literal:
+                value = "|".join(get_args(field.annotation))
+            else:
+                value = name.rpartition("_")[2].upper()
+            if field.annotation is bool:
+                parser.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=text)
+            else:
+                parser.add_argument(flag, metavar=value, default=argparse.SUPPRESS, help=text)
+
+    @classmethod
+    def unknown_variables(cls) -> list[str]:
+        """Return the program's variables that are no setting, likely misspelt."""
+        known = {f"{cls.prefix()}{name.upper()}" for name in cls.model_fields}
+        return sorted(
+            name
+            for name in os.environ
+            if name.startswith(cls.prefix())
+            and not name.startswith(cls.belongs_to_others)
+            and name not in known
+        )
+
+    @classmethod
+    def from_arguments(cls, given: Mapping[str, Any]) -> Self:
+        """Read the other sources for what the command line has not given.
+
+        Raises:
+            SettingsRefused: a setting is wrong.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            raise SettingsRefused(
+                "\n".join(cls._explained(fault) for fault in error.errors())
+            ) from None
+
+    @classmethod
+    def _explained(cls, fault: Any) -> str:
+        """Return one sentence on a wrong setting, naming it as each source does."""
+        why = PLAIN.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
+        why = why.replace("Input should be", "must be")
+        if not fault["loc"]:
+            return str(why)
+        name = str(fault["loc"][0])
+        return f"--{name.replace('_', '-')} ({cls.prefix()}{name.upper()}): {why}"
+
+
+def parser_of(module: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """Return a parser that names the program as it was called."""
+    program = Path(sys.argv[0]).name
+    return argparse.ArgumentParser(
+        f"python -m {module}" if program == "__main__.py" else program,
+        description=description,
+        epilog=epilog,
+    )
+
+
+def split(text: str) -> list[str]:
+    """Return the parts of a list written with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def networks(text: str) -> list[Network]:
+    """Return the networks of a list written with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return [ipaddress.ip_network(part, strict=False) for part in split(text)]
+
+
+def hosts(host: str) -> list[str]:
+    """Return the addresses to listen on."""
+    return ["127.0.0.1", "::1"] if host == "localhost" else [host]
+
+
+def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Return whom the limits count: the peer, or who a trusted proxy says it speaks for.
+
+    Args:
+        peer: Address of the connection's other end.
+        forwarded: Values of the `X-Forwarded-For` headers, in order.
+    """
+    if not _is_trusted(peer, trusted):
+        return peer
+    for hop in reversed(split(",".join(forwarded))):
+        if not _is_trusted(hop, trusted):
+            return hop if is_address(hop) else peer
+    return peer
+
+
+def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    if not trusted or not is_address(address):
+        return False
+    found = ipaddress.ip_address(address)
+    return any(found in network for network in trusted)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

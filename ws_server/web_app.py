@@ -1,0 +1,165 @@
+"""The web app beside the realm: a process of its own, started when the first browser comes.
+
+As inetd does, the server holds the listening sockets, and hands them to the app when somebody
+connects. So it costs nothing before, the port stays the same if the app ends, and whatever the app
+does, the realm's event loop does not wait for it. It reaches the realm through a Unix socket in the
+data folder, and ends when its standard input does, which the server holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import os
+import shutil
+import socket
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import ws_server
+from shared.settings import hosts
+from shared.sockets import listen
+from ws_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FILE = "web.sock"
+"""In the data folder: where the app reaches the realm."""
+FOLDER = "web"
+"""In the data folder: for files on their way between browsers and the realm; emptied at start."""
+SOURCES = Path(ws_server.__file__).parent.parent
+KEPT = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH")
+KEPT_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_")
+"""Of the environment, what the app gets: none of the server's secrets is among it."""
+STOP_LIMIT = 2.0
+"""Seconds the app has to end after all connections of the realm are closed; then it is killed."""
+YOUNG = 60.0
+"""Seconds that the app should live; if it ends sooner, the next start waits."""
+LONGEST_PAUSE = 60.0
+
+
+class WebApp:
+    """Holds the app's port, and runs the app once anybody wants it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._server = ""
+        self._sockets: list[socket.socket] = []
+        self._process: Process | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def open(self, server: str) -> int:
+        """Listen, and return the port: the one that is set, or if it is taken the next free one.
+
+        Args:
+            server: The realm's address, as people know it.
+
+        Raises:
+            OSError: there is none, or the data folder takes no folder.
+        """
+        assert self._settings.web_port is not None
+        self._server = server
+        folder = self._settings.data / FOLDER
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        self._sockets = listen(hosts(self._settings.host), self._settings.web_port)
+        self._running = asyncio.create_task(self._run())
+        return int(self._sockets[0].getsockname()[1])
+
+    def stop(self) -> None:
+        """Tell the app to end; `close` waits for it."""
+        self._stopping = True
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+
+    async def close(self) -> None:
+        """End the app, and release the port."""
+        self.stop()
+        process = self._process
+        if process is not None:
+            try:
+                await asyncio.wait_for(process.wait(), STOP_LIMIT)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        for listening in self._sockets:
+            listening.close()
+        shutil.rmtree(self._settings.data / FOLDER, ignore_errors=True)
+
+    async def _run(self) -> None:
+        """Start the app when somebody connects, and again after it has ended."""
+        pause = 0.0
+        while not self._stopping:
+            await self._somebody()
+            began = time.monotonic()
+            try:
+                self._process = await self._start()
+                code = await self._process.wait()
+            except OSError as error:
+                log.error("the web app does not start: %s", error)
+            else:
+                if self._stopping:
+                    return
+                log.error("the web app ended; the next browser starts it", extra={"code": code})
+            young = time.monotonic() - began < YOUNG
+            pause = min(2 * pause or 1.0, LONGEST_PAUSE) if young else 0.0
+            await asyncio.sleep(pause)
+
+    async def _somebody(self) -> None:
+        """Wait until a browser connects; it waits in the socket's queue meanwhile."""
+        loop = asyncio.get_running_loop()
+        came = asyncio.Event()
+        for listening in self._sockets:
+            loop.add_reader(listening, came.set)
+        try:
+            await came.wait()
+        finally:
+            for listening in self._sockets:
+                loop.remove_reader(listening)
+
+    async def _start(self) -> Process:
+        numbers = [listening.fileno() for listening in self._sockets]
+        data = self._settings.data.resolve()
+        options = {
+            "--server": self._server,
+            "--socket": data / FILE,
+            "--sockets": ",".join(map(str, numbers)),
+            "--trusted-proxies": self._settings.trusted_proxies,
+        }
+        if self._settings.tls_cert is not None and self._settings.tls_key is not None:
+            options["--tls-cert"] = self._settings.tls_cert.resolve()
+            options["--tls-key"] = self._settings.tls_key.resolve()
+        log.info("the web app starts")
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "flet_app", "--web"),
+            *(str(word) for option in options.items() for word in option),
+            stdin=PIPE,
+            pass_fds=numbers,
+            env=environment(data / FOLDER),
+            cwd=data / FOLDER,
+            # Ctrl+C is for the server, which then ends the app.
+            start_new_session=True,
+        )
+
+
+def is_installed() -> bool:
+    """Tell whether there is what the web app needs."""
+    return all(importlib.util.find_spec(name) for name in ("flet_web", "flet_app"))
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the app's environment; its temporary files go to `folder`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in KEPT or name.startswith(KEPT_PREFIXES)
+    }
+    path = [str(SOURCES), *kept.get("PYTHONPATH", "").split(os.pathsep)]
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path)), "TMPDIR": str(folder)}
