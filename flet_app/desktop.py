@@ -70,7 +70,7 @@ def run(settings: Settings) -> None:
     Raises:
         SettingsRefused: there is no display, or Flet's program for the window cannot be had.
     """
-    if is_linux_server():  # type: ignore[no-untyped-call]
+    if is_linux_server():
         raise SettingsRefused(
             "There is no display to open a window on: DISPLAY is not set. Start it in a graphical "
             f"session. {INSTEAD}"
@@ -119,10 +119,10 @@ def _prepare_window() -> None:
             )
         return
     try:
-        flet_desktop.ensure_client_cached()  # type: ignore[no-untyped-call]
+        flet_desktop.ensure_client_cached()
     except Exception as error:  # whatever a download, an archive and a disk can raise
         version = flet_desktop.version.version
-        archive = flet_desktop.get_artifact_filename()  # type: ignore[no-untyped-call]
+        archive = flet_desktop.get_artifact_filename()
         raise SettingsRefused(
             "Flet's program for the window could not be fetched from "
             f"https://github.com/flet-dev/flet/releases/tag/v{version}: {error}. Try again with "

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
-PER_ADDRESS = 20
+PER_ADDRESS = 100
 """Pages of one address, those that linger included."""
 FIRST_FRAME = 30.0
 """Seconds in which a browser says which session it wants."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flet_app.host import NoRoom, TooManyFiles
 from shared.client import ChatError, ErrorCode, NoAnswer, NotSent
 
 LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
@@ -192,6 +193,14 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The server cannot be reached; nothing was done. Try again.",
         "Server tidak bisa dihubungi; tidak ada yang terjadi. Coba lagi.",
     ),
+    "no_room": (
+        "There is no room for this file here now. Try a smaller one, or again later.",
+        "Tidak ada ruang untuk berkas ini sekarang. Coba yang lebih kecil, atau coba lagi nanti.",
+    ),
+    "too_many_links": (
+        "Too many files were shown in this window. Load the page again, and go on.",
+        "Terlalu banyak berkas di jendela ini. Muat ulang halaman, lalu lanjutkan.",
+    ),
     "unexpected": (
         "Something went wrong in the app ({what}). What you wrote is still here; try again.",
         "Ada yang salah di aplikasi ({what}). Tulisan Anda masih ada; coba lagi.",
@@ -260,6 +269,10 @@ class Texts:
                 return self(name) if name in TEXTS else error.message
             case NoAnswer():
                 return self("not_sent" if isinstance(error, NotSent) else "no_answer")
+            case NoRoom():
+                return self("no_room")
+            case TooManyFiles():
+                return self("too_many_links")
             case OSError():
                 return str(error)
             case _:

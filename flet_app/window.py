@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 import flet as ft
 
 from flet_app.actions import Actions
-from flet_app.host import Host
+from flet_app.host import Host, NoRoom, TooManyFiles
 from flet_app.parts.controls import Handler, guarded
 from flet_app.state import Part, State
 from flet_app.texts import LANGUAGES, Texts
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 GATHERING = 0.02
 """Seconds in which changes are gathered and then shown at once."""
-EXPECTED = (ChatError, NoAnswer, OSError)
+EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
 """What an action may raise that is no bug."""
 
 

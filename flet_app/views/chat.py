@@ -124,7 +124,10 @@ class Chat:
         names: list[ft.Control] = [title]
         if about:
             names.append(ft.Text(", ".join(about), size=12, color=ft.Colors.ON_SURFACE_VARIANT))
-        row += [avatar(c.title, c.is_group, 18), ft.Column(names, spacing=0, expand=True)]
+        row += [
+            avatar(c.title, c.is_group, 18),
+            ft.Column(names, spacing=0, tight=True, expand=True),
+        ]
         if c.is_group:
 
             async def details(_: Any) -> None:

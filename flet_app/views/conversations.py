@@ -28,7 +28,10 @@ class Conversations:
         texts = window.texts
         self._tiles: dict[str, Tile] = {}
         self._list = ft.ListView(expand=True, padding=8, spacing=2)
-        self._hint = ft.Text(color=ft.Colors.OUTLINE, text_align=ft.TextAlign.CENTER, visible=False)
+        self._hint_words = ft.Text(color=ft.Colors.OUTLINE, text_align=ft.TextAlign.CENTER)
+        self._hint = ft.Container(
+            self._hint_words, padding=24, alignment=ft.Alignment.CENTER, visible=False
+        )
         self._filter = ft.TextField(
             label=texts("filter"),
             prefix_icon=ft.Icons.SEARCH,
@@ -47,10 +50,10 @@ class Conversations:
                 [
                     self._head(),
                     ft.Container(self._filter, padding=ft.Padding.symmetric(horizontal=12)),
-                    ft.Container(self._hint, padding=24, alignment=ft.Alignment.CENTER),
+                    self._hint,
                     self._list,
                 ],
-                spacing=4,
+                spacing=8,
             ),
             bgcolor=ft.Colors.SURFACE_CONTAINER_LOW,
         )
@@ -148,7 +151,9 @@ class Conversations:
         self._tiles = tiles
         self._list.controls = list(tiles.values())
         self._hint.visible = not listed and state.listed
-        self._hint.value = texts("nothing_found", wanted=wanted) if wanted else texts("nothing_yet")
+        self._hint_words.value = (
+            texts("nothing_found", wanted=wanted) if wanted else texts("nothing_yet")
+        )
         self._window.update(self.control)
 
     def _tile(self, look: Look) -> Tile:

@@ -146,9 +146,7 @@ class Messages:
             return handler(handle)
 
         handlers = Handlers(on(attachments.save), on(attachments.cancel), on(attachments.enlarge))
-        bubble = Bubble(look=look, texts=self._window.texts, handlers=handlers)
-        bubble.key = entry.key
-        return bubble
+        return Bubble(look=look, texts=self._window.texts, handlers=handlers)
 
     def _look(self, entry: Entry, before: Entry | None, is_first_unread: bool) -> Look:
         window, texts, zone = self._window, self._window.texts, self._window.host.zone

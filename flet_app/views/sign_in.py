@@ -149,7 +149,6 @@ class SignIn:
         self._error.visible = False
         self._arrange()
         self._window.update(self.control)
-        await self._user.focus()
 
     async def _other_language(self, _: Any) -> None:
         await self._window.other_language()
