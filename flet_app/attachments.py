@@ -149,7 +149,7 @@ class Attachments:
         source = self.picture(entry)
 
         async def close(_: Any) -> None:
-            window.page.pop_dialog()
+            window.close_dialog()
 
         async def save(_: Any) -> None:
             await self.save(c, entry)
@@ -173,7 +173,7 @@ class Attachments:
                 icon_button(texts("close"), ft.Icons.CLOSE, window.handler(close)),
             ]
         )
-        window.page.show_dialog(
+        window.open_dialog(
             ft.AlertDialog(
                 content=ft.Column([head, ft.InteractiveViewer(image)], tight=True),
                 content_padding=12,

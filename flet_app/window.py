@@ -50,6 +50,7 @@ class Window:
         """Makes the screen anew, in another language or other colours."""
         self.is_looked_at = True
         """The person sees this window, rather than another tab before it."""
+        self._dialogs: list[ft.AlertDialog] = []
         self._dirty: set[Part] = set()
         self._woken = asyncio.Event()
 
@@ -73,7 +74,28 @@ class Window:
 
     def tell(self, sentence: str) -> None:
         """Say something below the screen, for some seconds."""
-        self.page.show_dialog(ft.SnackBar(ft.Text(sentence), duration=6000))
+        self.page.show_dialog(
+            ft.SnackBar(
+                ft.Text(sentence),
+                duration=6000,
+                behavior=ft.SnackBarBehavior.FLOATING,
+                show_close_icon=True,
+            )
+        )
+
+    def open_dialog(self, dialog: ft.AlertDialog) -> None:
+        """Show a dialog above the others."""
+        self._dialogs.append(dialog)
+        self.page.show_dialog(dialog)
+
+    def close_dialog(self) -> None:
+        """Close the topmost dialog. The page's own way would close a notice that is above it."""
+        while self._dialogs:
+            dialog = self._dialogs.pop()
+            if dialog.open:
+                dialog.open = False
+                dialog.update()
+                return
 
     # Showing
 

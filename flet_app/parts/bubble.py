@@ -87,7 +87,7 @@ class Bubble(ft.Column):
         )
         spoken = ft.Semantics(
             identifier="message",
-            label="" if look.shows_sender else look.sender,
+            label="" if look.shows_sender or self._is_active else look.sender,
             container=True,
             content=box,
             expand=True,
@@ -101,17 +101,31 @@ class Bubble(ft.Column):
 
     def _body(self) -> list[ft.Control]:
         look: Look = self.look
-        ink = ft.Colors.ON_PRIMARY_CONTAINER if look.is_own else ft.Colors.ON_SURFACE
+        ink = ft.Colors.ON_SECONDARY_CONTAINER if look.is_own else ft.Colors.ON_SURFACE
         body: list[ft.Control] = []
         if look.shows_sender:
-            body.append(
-                ft.Text(look.sender, size=12, weight=ft.FontWeight.W_600, color=ft.Colors.PRIMARY)
+            name = ft.Text(
+                look.sender, size=12, weight=ft.FontWeight.W_600, color=ft.Colors.PRIMARY
             )
+            body.append(self._spoken(name))
         if look.file_name:
             body += self._file(ink)
         else:
             body.append(_linked(look.text, ink))
-        return [*body, self._foot(ink)]
+        who = "" if look.shows_sender else look.sender
+        return [*body, self._spoken(self._foot(ink), who)]
+
+    @property
+    def _is_active(self) -> bool:
+        """There are links or buttons in it, beside which its texts are nodes of their own."""
+        look: Look = self.look
+        return bool(look.file_name or _LINK.search(look.text))
+
+    def _spoken(self, control: ft.Control, label: str = "") -> ft.Control:
+        """Let a screen reader find a text beside buttons; alone, all texts are read as one."""
+        if not self._is_active:
+            return control
+        return ft.Semantics(container=True, label=label, content=control)
 
     def _foot(self, ink: str) -> ft.Control:
         look: Look = self.look
@@ -176,11 +190,11 @@ class Bubble(ft.Column):
             ],
             spacing=0,
             tight=True,
-            expand=True,
-            expand_loose=True,
         )
         icon = decoration(ft.Icon(_icon_of(name), color=ink))
-        shown.append(ft.Row([icon, described, *buttons], spacing=8, tight=True))
+        about = self._spoken(described)
+        about.expand = about.expand_loose = True
+        shown.append(ft.Row([icon, about, *buttons], spacing=8, tight=True))
         if look.done is not None:
             shown.append(ft.ProgressBar(look.done, width=PICTURE_WIDTH, border_radius=4))
         return shown
@@ -226,7 +240,7 @@ def _corners(is_own: bool) -> ft.BorderRadius:
 def _paper(look: Look) -> str:
     if look.fate == REFUSED:
         return ft.Colors.ERROR_CONTAINER
-    return ft.Colors.PRIMARY_CONTAINER if look.is_own else ft.Colors.SURFACE_CONTAINER_HIGHEST
+    return ft.Colors.SECONDARY_CONTAINER if look.is_own else ft.Colors.SURFACE_CONTAINER_HIGHEST
 
 
 def _linked(text: str, ink: str) -> ft.Text:

@@ -206,6 +206,7 @@ class Chat:
     async def _back(self, _: Any) -> None:
         self._composer.keep_draft()
         self._window.actions.close_conversation()
+        await self._window.remember_place()
 
     def _close(self) -> None:
         """The open conversation is left, or gone."""

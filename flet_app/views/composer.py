@@ -30,7 +30,6 @@ class Composer:
             shift_enter=True,
             min_lines=1,
             max_lines=6,
-            expand=True,
             filled=True,
             border=ft.OutlineInputBorder(
                 border_radius=24, side=ft.BorderSide(0, ft.Colors.TRANSPARENT)
@@ -40,6 +39,8 @@ class Composer:
             on_change=window.handler(self._typed),
             on_paste_files=window.handler(self._pasted),
         )
+        # Its hint is its name only while it is empty.
+        self._name = ft.Semantics(label="", content=self._box)
         self._suggested = ft.Column(spacing=0, tight=True)
         self._panel = ft.Container(
             self._suggested,
@@ -61,7 +62,7 @@ class Composer:
                 self._panel,
                 ft.Container(
                     ft.Row(
-                        [attach, self._box, send],
+                        [attach, ft.MergeSemantics(self._name, expand=True), send],
                         spacing=4,
                         vertical_alignment=ft.CrossAxisAlignment.END,
                     ),
@@ -78,7 +79,7 @@ class Composer:
             self.c.draft = self._box.value
         self.c = c
         self._box.value = c.draft
-        self._suggest()
+        self._follow()
         self._window.update(self.control)
         if focus:
             await self._box.focus()
@@ -91,8 +92,8 @@ class Composer:
     async def _typed(self, _: Any) -> None:
         if self.c is not None:
             self.c.draft = self._box.value
-        self._suggest()
-        self._window.update(self._panel)
+        self._follow()
+        self._window.update(self._panel, self._name)
 
     async def _submit(self, event: Any) -> None:
         # At once: what is typed until the client has heard of it would be lost.
@@ -102,8 +103,8 @@ class Composer:
         if c is None:
             return
         c.draft = ""
-        self._suggest()
-        self._window.update(self._panel)
+        self._follow()
+        self._window.update(self._panel, self._name)
         if event.control is not self._box:
             await self._box.focus()
         if not text.strip():
@@ -146,7 +147,9 @@ class Composer:
         if self._window.state.user:
             self._window.state.note(c, lines, int(time.time() * 1000))
 
-    def _suggest(self) -> None:
+    def _follow(self) -> None:
+        """Let the rest of the bar follow what is in the box."""
+        self._name.label = self._window.texts("write") if self._box.value else ""
         found = commands.suggestions(self._box.value)
         self._panel.visible = bool(found)
         self._suggested.controls = [self._suggestion(s) for s in found]
@@ -154,7 +157,7 @@ class Composer:
     def _suggestion(self, suggestion: commands.Suggestion) -> ft.Control:
         async def take(_: Any) -> None:
             self._box.value = suggestion.line
-            self._suggest()
+            self._follow()
             self._window.update(self.control)
             await self._box.focus()
 

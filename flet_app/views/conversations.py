@@ -54,6 +54,7 @@ class Conversations:
                     self._list,
                 ],
                 spacing=8,
+                horizontal_alignment=ft.CrossAxisAlignment.STRETCH,
             ),
             bgcolor=ft.Colors.SURFACE_CONTAINER_LOW,
         )

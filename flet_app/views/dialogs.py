@@ -34,16 +34,16 @@ class Form:
                 field.on_submit = handle
 
         async def cancel(_: Any) -> None:
-            window.page.pop_dialog()
+            window.close_dialog()
 
         self._dialog = ft.AlertDialog(
+            scrollable=True,
             title=ft.Text(title),
             content=ft.Container(
                 ft.Column(
                     [*fields, self._error, self._busy],
                     tight=True,
                     spacing=12,
-                    scroll=ft.ScrollMode.AUTO,
                     horizontal_alignment=ft.CrossAxisAlignment.STRETCH,
                 ),
                 width=380,
@@ -54,7 +54,7 @@ class Form:
                 ft.FilledButton(done, on_click=handle),
             ],
         )
-        window.page.show_dialog(self._dialog)
+        window.open_dialog(self._dialog)
 
     def refuse(self, sentence: str) -> None:
         """Say what is wrong."""
@@ -72,7 +72,7 @@ class Form:
         except Refused as error:
             self.refuse(str(error))
         else:
-            self._window.page.pop_dialog()
+            self._window.close_dialog()
             return
         finally:
             self._busy.visible = False

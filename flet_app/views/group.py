@@ -13,6 +13,9 @@ from flet_app.window import EXPECTED, Window
 from shared.protocol.commands.groups import GroupMember
 from shared.protocol.values import fold
 
+ROW, MOST = 42, 300
+"""Pixels of height of a person, and of their list."""
+
 
 class GroupDialog:
     """The dialog of one group; it asks the realm each time something was done."""
@@ -21,7 +24,7 @@ class GroupDialog:
         self._window = window
         self._c = c
         texts = window.texts
-        self._people = ft.ListView(spacing=2, height=260)
+        self._people = ft.ListView(spacing=2)
         self._error = ft.Text(color=ft.Colors.ERROR, visible=False)
         invite = window.handler(self._invite)
         self._who = text_field(
@@ -29,9 +32,10 @@ class GroupDialog:
         )
 
         async def close(_: Any) -> None:
-            window.page.pop_dialog()
+            window.close_dialog()
 
         self._dialog = ft.AlertDialog(
+            scrollable=True,
             title=ft.Text(f"{c.title} ({c.address})"),
             content=ft.Container(
                 ft.Column(
@@ -46,7 +50,6 @@ class GroupDialog:
                     ],
                     tight=True,
                     spacing=12,
-                    scroll=ft.ScrollMode.AUTO,
                     horizontal_alignment=ft.CrossAxisAlignment.STRETCH,
                 ),
                 width=420,
@@ -64,13 +67,14 @@ class GroupDialog:
     async def open(self) -> None:
         """Ask who is in it and show them."""
         await self._ask()
-        self._window.page.show_dialog(self._dialog)
+        self._window.open_dialog(self._dialog)
 
     async def _ask(self) -> None:
         found = await self._window.actions.client.members(self._c.address)
         me = fold(self._window.state.user)
         is_owner = any(fold(m.user) == me and m.role == "owner" for m in found.members)
         self._c.members = len(found.members)
+        self._people.height = min(ROW * len(found.members), MOST)
         self._people.controls = [self._row(m, is_owner, me) for m in found.members]
 
     def _row(self, member: GroupMember, is_owner: bool, me: str) -> ft.Control:
@@ -121,17 +125,17 @@ class GroupDialog:
 
     async def _leave(self, _: Any) -> None:
         window, c = self._window, self._c
-        texts, page = window.texts, window.page
-        page.pop_dialog()
+        texts = window.texts
+        window.close_dialog()
 
         async def stay(_: Any) -> None:
-            page.pop_dialog()
+            window.close_dialog()
 
         async def leave(_: Any) -> None:
-            page.pop_dialog()
+            window.close_dialog()
             await window.actions.leave_group(c.address)
 
-        page.show_dialog(
+        window.open_dialog(
             ft.AlertDialog(
                 title=ft.Text(texts("leave_group")),
                 content=ft.Text(texts("leave_sure", name=c.title)),

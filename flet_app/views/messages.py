@@ -161,7 +161,7 @@ class Messages:
         return Look(
             sender=entry.sender,
             is_own=is_own,
-            shows_sender=not is_own,
+            shows_sender=not is_own and self.c.is_group,
             text=entry.text,
             clock=clock(at),
             fate=fate,

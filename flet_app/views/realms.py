@@ -15,25 +15,25 @@ from shared.protocol.commands.realms import Realm
 async def show_realms(window: Window, opens: Handler) -> None:
     """Ask how they are and show them."""
     await window.actions.look_at_realms()
-    texts, page = window.texts, window.page
+    texts = window.texts
 
     async def close(_: Any) -> None:
-        page.pop_dialog()
+        window.close_dialog()
 
     async def add(_: Any) -> None:
-        page.pop_dialog()
+        window.close_dialog()
         add_realm(window, opens)
 
     rows = [_row(window, realm) for realm in window.state.realms]
-    page.show_dialog(
+    window.open_dialog(
         ft.AlertDialog(
+            scrollable=True,
             title=ft.Text(texts("realms")),
             content=ft.Container(
                 ft.Column(
                     rows or [ft.Text(texts("no_realms"))],
                     tight=True,
                     spacing=12,
-                    scroll=ft.ScrollMode.AUTO,
                 ),
                 width=460,
             ),
