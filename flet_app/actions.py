@@ -13,7 +13,7 @@ from flet_app.files import Files
 from flet_app.host import Host
 from flet_app.sending import Sending
 from flet_app.state import Part, State
-from shared.client import ChatClient, ChatError, NoAnswer, Online, SignedOut
+from shared.client import Backoff, ChatClient, ChatError, NoAnswer, Online, SignedOut
 from shared.protocol.commands.accounts import Logout, SignedIn
 from shared.protocol.commands.files import SendFile, SendGroupFile
 from shared.protocol.commands.groups import (
@@ -34,6 +34,8 @@ from shared.protocol.values import parse_conversation
 
 GATHERING = 0.15
 """Seconds in which what the realm is to be told, or asked, is gathered."""
+RETRY_FIRST, RETRY_MOST = 0.3, 8.0
+"""Bounds of the seconds between attempts to connect: somebody watches."""
 PAGE = 50
 LOADED = 30
 """Conversations whose messages are kept."""
@@ -113,7 +115,8 @@ class Actions:
 
     async def _begin(self, token: str) -> ChatClient:
         await self._end()
-        client = self._client = self._host.client(self.server, token)
+        backoff = Backoff(RETRY_FIRST, RETRY_MOST)
+        client = self._client = self._host.client(self.server, token, backoff=backoff)
         await client.__aenter__()
         self.sending = Sending(self.state, client)
         self.files = Files(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))

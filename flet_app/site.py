@@ -31,7 +31,7 @@ PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".sv
 """Files that become much smaller; pictures and woff2 are packed already."""
 TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
 """Those that a browser insists on, and not every system knows."""
-ROUTE = re.compile(r"[^.]*")
+ROUTE = re.compile(r"[^.]*|[cg]/[^/]*")
 """Paths that are places in the app rather than files."""
 
 

@@ -25,14 +25,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "sign_in": ("Sign in", "Masuk"),
     "create_account": ("Create account", "Buat akun"),
     "have_account": ("I have an account already", "Saya sudah punya akun"),
-    "no_account": ("New here?", "Baru di sini?"),
     "server": ("Server", "Server"),
     "server_hint": ("ws://host:port or wss://host", "ws://host:port atau wss://host"),
     "bad_server": (
         "Write the server as ws://host:port or wss://host",
         "Tulis server sebagai ws://host:port atau wss://host",
     ),
-    "at_server": ("At {server}", "Di {server}"),
     "connecting": ("Connecting ...", "Menghubungkan ..."),
     "missing": ("Fill this in", "Harap diisi"),
     "session_ended": (
@@ -45,7 +43,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "new_group": ("New group", "Grup baru"),
     "add_realm": ("Add realm", "Tambah realm"),
     "filter": ("Filter conversations", "Saring percakapan"),
-    "clear_filter": ("Show all", "Tampilkan semua"),
     "menu": ("Menu", "Menu"),
     "realms": ("Realms", "Realm"),
     "dark": ("Dark colours", "Warna gelap"),
@@ -74,7 +71,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "today": ("Today", "Hari ini"),
     "yesterday": ("Yesterday", "Kemarin"),
     "unread_line": ("Unread from here", "Belum dibaca mulai dari sini"),
-    "beginning": ("This is where it begins", "Percakapan dimulai di sini"),
     "say_hello": ("Nothing was written yet. Say hello!", "Belum ada tulisan. Sapalah!"),
     "newest": ("Jump to newest", "Ke yang terbaru"),
     "newest_count": ("Jump to newest ({count} new)", "Ke yang terbaru ({count} baru)"),
@@ -86,6 +82,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "refused": ("refused", "ditolak"),
     "refused_why": ("refused: {why}", "ditolak: {why}"),
     "queued_for": ("queued for {realm}", "antre untuk {realm}"),
+    "members_one": ("1 member", "1 anggota"),
     "members_count": ("{count} members", "{count} anggota"),
     "in_realm": ("in realm {realm}", "di realm {realm}"),
     "realm_away": (
@@ -104,24 +101,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     "enlarge": ("Enlarge {name}", "Perbesar {name}"),
     "close": ("Close", "Tutup"),
     "file_failed": ("{name}: {why}", "{name}: {why}"),
-    "empty_file": (
-        "it is empty, and empty files cannot be sent",
-        "kosong; berkas kosong tidak bisa dikirim",
-    ),
     "upload_broke": (
         "it did not arrive here whole; attach it again",
         "tidak sampai utuh; lampirkan lagi",
     ),
-    "file_too_large": ("a file has at most {most} here", "berkas paling besar {most} di sini"),
     "too_many_files": (
         "Only the first {most} files are sent; choose the others again.",
         "Hanya {most} berkas pertama yang dikirim; pilih lagi yang lain.",
     ),
     "saved_at": ("Saved as {path}", "Disimpan sebagai {path}"),
-    "attach_instead": (
-        "The app opens no paths of the server. Use the button Attach file.",
-        "Aplikasi ini tidak membuka path di server. Pakai tombol Lampirkan berkas.",
-    ),
     # The connection
     "offline": (
         "No connection. What you write waits and is sent when it is back.",
@@ -135,7 +123,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "title_unread": ("({count}) {name}", "({count}) {name}"),
     # Dialogs
     "cancel": ("Cancel", "Batal"),
-    "ok": ("OK", "OK"),
     "person": ("Person", "Orang"),
     "person_hint": (
         "bob, or bob@beta for somebody in realm beta",
@@ -234,8 +221,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Nama itu sudah dipakai realm lain. Pilih nama lain.",
     ),
     "error_realm_unreachable": (
-        "No realm answered there. Check address and port, and that it is running.",
-        "Tidak ada realm yang menjawab di sana. Periksa alamat dan port, dan apakah ia berjalan.",
+        "The realm does not answer. Check its address and port, and that it is running.",
+        "Realm itu tidak menjawab. Periksa alamat dan port-nya, dan apakah ia berjalan.",
     ),
     "error_realm_refused": (
         "That realm answered no: it does not take new realms, or has blocked this one.",

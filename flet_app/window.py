@@ -153,13 +153,20 @@ class Window:
     @property
     def place(self) -> str:
         """The conversation that the address bar names; empty: none."""
-        return unquote((self.page.route or "").partition("/c/")[2])
+        kind, _, name = (self.page.route or "").removeprefix("/").partition("/")
+        sign = {"c": "", "g": "#"}.get(kind)
+        return "" if sign is None or not name else sign + unquote(name)
 
     async def remember_place(self) -> None:
         """Let the address bar name the open conversation, so that a reload comes back to it."""
         c = self.state.open
-        if self.place != (c.address if c else ""):
-            await self.page.push_route(f"/c/{quote(c.address, safe='')}" if c else "/")
+        if self.place == (c.address if c else ""):
+            return
+        route = "/"
+        if c is not None:
+            # A # would begin the fragment, even as %23: the client decodes what it is given.
+            route = f"/{'g' if c.is_group else 'c'}/{quote(c.address.removeprefix('#'), safe='@')}"
+        await self.page.push_route(route)
 
     # What is kept between starts
 

@@ -110,7 +110,8 @@ class Chat:
             row.append(back_button(window, window.handler(self._back)))
         about = []
         if c.is_group and c.members:
-            about.append(texts("members_count", count=c.members))
+            key = "members_one" if c.members == 1 else "members_count"
+            about.append(texts(key, count=c.members))
         if c.realm:
             is_away = window.state.link_of(c) == "down"
             about.append(texts("realm_away" if is_away else "in_realm", realm=c.realm))

@@ -9,6 +9,7 @@ import flet as ft
 from flet_app.conversation import Conversation
 from flet_app.parts.controls import icon_button, text_field
 from flet_app.parts.tile import avatar
+from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
 from shared.protocol.commands.groups import GroupMember
 from shared.protocol.values import fold
@@ -74,6 +75,7 @@ class GroupDialog:
         me = fold(self._window.state.user)
         is_owner = any(fold(m.user) == me and m.role == "owner" for m in found.members)
         self._c.members = len(found.members)
+        self._window.state.changed(Part.OPEN)
         self._people.height = min(ROW * len(found.members), MOST)
         self._people.controls = [self._row(m, is_owner, me) for m in found.members]
 

@@ -1,0 +1,213 @@
+"""What the app makes of events and lists; nothing here knows of a screen."""
+
+from __future__ import annotations
+
+from flet_app.conversation import KEPT_CLOSED, QUEUED, REFUSED, STORED, WAITING, Entry
+from flet_app.state import Part, State
+from shared.client import (
+    Delivery,
+    GroupChanged,
+    HistoryChanged,
+    Offline,
+    Online,
+    RealmLink,
+    Receipt,
+    SignedOut,
+)
+from shared.protocol.commands.messages import Sent
+from shared.protocol.commands.realms import Realm
+from tests.flet_app.people import NOON, arrived, chat, group, message
+
+
+def signed_in() -> tuple[State, list[Part]]:
+    changed: list[Part] = []
+    state = State(changed.append)
+    state.signed_in("ana", "alpha", None)
+    state.lists([chat("bob", 3, 3)], [group("#1", "cake", 2, 2)])
+    changed.clear()
+    return state, changed
+
+
+def test_what_comes_makes_its_conversation_the_first() -> None:
+    state, changed = signed_in()
+    state.take(arrived(3, conversation="#1"))
+    state.take(arrived(9, "zed", conversation="zed"))
+    assert [c.address for c in state.listing()] == ["zed", "bob", "#1"]
+    assert Part.LIST in changed and Part.MESSAGES not in changed
+    assert state.unread == 2
+
+
+def test_the_filter_looks_at_names_and_addresses() -> None:
+    state, _ = signed_in()
+    assert [c.title for c in state.listing("CAK")] == ["cake"]
+    assert [c.title for c in state.listing("#1")] == ["cake"]
+    assert [c.title for c in state.listing(" bo ")] == ["bob"]
+    assert state.listing("nobody") == []
+
+
+def test_addresses_are_compared_without_case() -> None:
+    state, _ = signed_in()
+    assert state.conversation("BOB") is state.conversation("bob")
+
+
+def test_a_message_to_the_open_conversation_is_shown() -> None:
+    state, changed = signed_in()
+    c = state.conversation("bob")
+    c.newest([message(n) for n in (1, 2, 3)], more=False)
+    state.opened(c)
+    changed.clear()
+    state.take(arrived(4))
+    assert [e.seq for e in c.entries] == [1, 2, 3, 4]
+    assert Part.MESSAGES in changed
+
+
+def test_private_messages_are_to_be_confirmed_and_those_of_groups_are_not() -> None:
+    state, _ = signed_in()
+    state.take(arrived(4))
+    state.take(arrived(5))
+    state.take(arrived(3, conversation="#1"))
+    state.take(arrived(6, state=STORED))
+    assert state.received == {"bob": 5}
+
+
+def test_the_unread_line_is_where_one_began_and_goes_with_what_one_writes() -> None:
+    state, _ = signed_in()
+    c = state.conversation("bob")
+    state.take(arrived(4))
+    state.take(arrived(5))
+    state.opened(c)
+    assert c.unread_from == 4
+    state.read(c, 5)
+    assert c.unread_from == 4 and c.unread == 0
+    state.put(c, Entry("k", "ana", "hi", NOON, state=WAITING))
+    assert c.unread_from == 0
+
+
+def test_leaving_a_conversation_takes_the_unread_line() -> None:
+    state, _ = signed_in()
+    state.take(arrived(4))
+    c = state.conversation("bob")
+    state.opened(c)
+    state.opened(state.conversation("#1"))
+    assert c.unread_from == 0
+
+
+def test_what_another_window_read_is_read_here() -> None:
+    state, _ = signed_in()
+    state.take(arrived(4))
+    state.take(arrived(5))
+    state.take(Receipt("bob", "ana", 5, 5))
+    assert state.unread == 0 and not state.stale
+
+
+def test_what_another_window_read_of_much_is_asked_for() -> None:
+    state, _ = signed_in()
+    state.take(arrived(4))
+    state.take(arrived(5))
+    state.take(Receipt("bob", "ana", 5, 4))
+    assert state.stale
+
+
+def test_receipts_of_the_other_person_are_theirs() -> None:
+    state, _ = signed_in()
+    c = state.conversation("bob")
+    state.take(Receipt("bob", "bob", 3, 2))
+    assert (c.other_received, c.other_read, c.read_seq) == (3, 2, 3)
+    state.take(Receipt("bob", "bob", 1, 1))
+    assert (c.other_received, c.other_read) == (3, 2)
+
+
+def test_a_sent_message_is_told_by_its_answer() -> None:
+    state, _ = signed_in()
+    c = state.conversation("bob")
+    state.opened(c)
+    entry = Entry("k", "ana", "hi", NOON, state=WAITING)
+    state.put(c, entry)
+    state.sent(c, entry, Sent("bob", 4, "m4", NOON + 1, STORED))
+    assert (entry.seq, entry.id, entry.state, c.last_seq) == (4, "m4", STORED, 4)
+    assert c.last is entry
+
+
+def test_a_queued_post_gets_its_place_when_the_host_gives_it() -> None:
+    state, _ = signed_in()
+    c = state.conversation("#7@beta")
+    entry = Entry("k", "ana", "hi", NOON, state=WAITING)
+    state.put(c, entry)
+    state.sent(c, entry, Sent("#7@beta", None, "m9", NOON, QUEUED))
+    assert (entry.seq, entry.state) == (None, QUEUED)
+    state.take(Delivery("#7@beta", "m9", 12, "delivered"))
+    assert (entry.seq, entry.state, c.last_seq) == (12, "delivered", 12)
+
+
+def test_a_refused_message_says_why() -> None:
+    state, _ = signed_in()
+    c = state.conversation("zed@beta")
+    entry = Entry("k", "ana", "hi", NOON, state=WAITING)
+    state.put(c, entry)
+    state.sent(c, entry, Sent("zed@beta", 1, "m1", NOON, QUEUED))
+    state.take(Delivery("zed@beta", "m1", 1, REFUSED, "unknown_user"))
+    assert (entry.state, entry.why) == (REFUSED, "unknown_user")
+
+
+def test_a_group_one_was_removed_from_is_gone() -> None:
+    state, changed = signed_in()
+    state.opened(state.conversation("#1"))
+    changed.clear()
+    state.take(GroupChanged("#1", "cake", "ana", "removed"))
+    assert state.open is None and [c.address for c in state.listing()] == ["bob"]
+    assert {Part.LIST, Part.OPEN} <= set(changed)
+
+
+def test_a_group_one_was_invited_to_appears_with_its_name() -> None:
+    state, _ = signed_in()
+    state.take(GroupChanged("#2", "team", "ana", "joined"))
+    assert state.conversation("#2").title == "team" and state.stale
+
+
+def test_groups_that_no_list_names_any_more_are_gone() -> None:
+    state, _ = signed_in()
+    state.lists([chat("bob", 3, 3)], [])
+    assert [c.address for c in state.listing()] == ["bob"]
+
+
+def test_a_lost_connection_is_told_until_it_is_back() -> None:
+    state, changed = signed_in()
+    state.take(Offline("the connection broke", 0.4))
+    assert (state.online, state.offline_why) == (False, "the connection broke")
+    state.take(Online("ana"))
+    assert state.online and state.stale and changed == [Part.LINK, Part.LINK]
+
+
+def test_the_end_of_a_session_forgets_the_person() -> None:
+    state, changed = signed_in()
+    state.take(SignedOut("session ended (4501)"))
+    assert (state.user, state.ended, state.conversations) == ("", "session ended (4501)", {})
+    assert changed == [Part.SESSION]
+
+
+def test_another_history_forgets_the_messages() -> None:
+    state, _ = signed_in()
+    c = state.conversation("bob")
+    c.newest([message(1)], more=False)
+    state.take(HistoryChanged("e2"))
+    assert (c.entries, c.loaded, c.last_seq, state.stale) == ([], False, 0, True)
+
+
+def test_a_realm_that_goes_away_is_told() -> None:
+    state, _ = signed_in()
+    state.realms = [Realm("beta", "b.example", 8765, "F", "active", "up", 0)]
+    c = state.conversation("zed@beta")
+    assert state.link_of(c) == "up"
+    state.take(RealmLink("beta", "down"))
+    assert state.link_of(c) == "down"
+    assert state.link_of(state.conversation("bob")) == ""
+
+
+def test_a_closed_conversation_does_not_grow_for_ever() -> None:
+    state, _ = signed_in()
+    c = state.conversation("bob")
+    c.newest([message(n) for n in (1, 2, 3)], more=False)
+    for n in range(4, 5 * KEPT_CLOSED):
+        state.take(arrived(n))
+    assert len(c.entries) <= 2 * KEPT_CLOSED
+    assert c.entries[-1].seq == 5 * KEPT_CLOSED - 1
