@@ -196,25 +196,29 @@ class Messages:
     async def _scrolled(self, event: Any) -> None:
         entries = self.c.entries
         if event.pixels <= NEAR:
-            if self._last is not None and _index(entries, self._last) == len(entries) - 1:
-                self._last = None
-                self.show()
-            if self.is_at_end:
-                self.seen()
+            await self._show_newer(entries, event)
         elif self._last is None and entries:
             self._last = entries[-1]
             self._show_jump(0)
             self._window.update(self._jump)
-        elif self._last is not None and event.pixels <= NEAR * 4:
-            await self._show_newer(entries)
         if event.max_scroll_extent - event.pixels < AHEAD:
             await self._show_older()
 
-    async def _show_newer(self, entries: list[Entry]) -> None:
+    async def _show_newer(self, entries: list[Entry], event: Any) -> None:
+        """The person is at the end of what is shown, which may not be the end of all."""
         at = _index(entries, self._last)
-        if at is not None and at < len(entries) - 1:
-            self._last = entries[min(at + STEP, len(entries) - 1)]
+        if at is None:
+            self.seen()
+        elif at + STEP >= len(entries):
+            self._last = None
             self.show()
+            self.seen()
+        else:
+            # Offsets count from the end, so stay where it was by about the height of what is added.
+            height = (event.max_scroll_extent + event.viewport_dimension) / len(self._bubbles)
+            self._last = entries[at + STEP]
+            self.show()
+            await self.list.scroll_to(offset=event.pixels + height * STEP, duration=0)
 
     async def _show_older(self) -> None:
         """Show a page more at the beginning, from memory or from the realm."""

@@ -1,0 +1,138 @@
+"""A client that says what a test wants said, and the place where the app then runs."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Any
+
+from flet_app.host import Expected
+from shared.client import ChatClient
+from shared.client.events import Told
+from shared.client.methods import Methods
+from shared.protocol.commands.accounts import SignedIn
+from shared.protocol.commands.groups import GroupChats, ListGroup
+from shared.protocol.commands.history import History, Read, ReadUpTo, Received, ReceivedUpTo
+from shared.protocol.commands.messages import Page, Sent
+from shared.protocol.commands.private import ListPc, PrivateChats, Send
+from shared.protocol.commands.realms import ListRealm, Realms
+from shared.protocol.spec import Reply, Request
+from tests.flet_app.people import NOON
+
+Answer = Callable[[Any], Any]
+
+
+class ScriptedClient(Methods):
+    """Answers like a realm in which nothing happens, but for what `script` answers.
+
+    An exception that an answer is or raises is raised; a future is waited for.
+    """
+
+    def __init__(self, script: dict[type, Answer], token: str) -> None:
+        self.script = script
+        self.token = token
+        self.user, self.realm, self.limits = "ana", "alpha", None
+        self.heard: list[Request[Any]] = []
+        self.files: list[tuple[str, Path, str]] = []
+        self.told: asyncio.Queue[Told | None] = asyncio.Queue()
+        self._seq = 0
+
+    async def __aenter__(self) -> ScriptedClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        self.told.put_nowait(None)
+
+    async def events(self) -> AsyncIterator[Told]:
+        while (event := await self.told.get()) is not None:
+            yield event
+
+    async def call(self, request: Request[Any]) -> Any:
+        self.heard.append(request)
+        answer = self.script.get(type(request), self._quiet)(request)
+        if asyncio.isfuture(answer):
+            answer = await answer
+        if isinstance(answer, BaseException):
+            raise answer
+        if isinstance(answer, SignedIn):
+            self.user, self.token = answer.user, answer.token
+        return answer
+
+    async def send_file(self, to: str, path: Path, **more: Any) -> Any:
+        self.files.append((to, path, more["idempotency_key"]))
+        more["progress"](1, 2)
+        return await self.call(Upload(to, more["name"]))
+
+    def heard_of(self, kind: type) -> list[Any]:
+        return [request for request in self.heard if type(request) is kind]
+
+    def _quiet(self, request: Request[Any]) -> Reply:
+        match request:
+            case ListPc():
+                return PrivateChats([])
+            case ListGroup():
+                return GroupChats([])
+            case ListRealm():
+                return Realms([])
+            case History():
+                return Page(str(request.conversation), [], False)
+            case Send():
+                self._seq += 1
+                return Sent(str(request.to), self._seq, f"s{self._seq}", NOON, "stored")
+            case Received():
+                return ReceivedUpTo(str(request.conversation), request.seq)
+            case Read():
+                return ReadUpTo(str(request.conversation), request.seq)
+            case _:
+                return SignedIn("ana", "alpha", "t", {}, "e", 1, None)  # type: ignore[arg-type]
+
+
+class Upload(Request[Any]):
+    """What `send_file` is heard as."""
+
+    def __init__(self, to: str, name: str) -> None:
+        self.to, self.name = to, name
+
+
+class ScriptedHost:
+    """A window's place without a window."""
+
+    server = "ws://localhost:1"
+    may_change_server = False
+    language = "en"
+    zone: tzinfo = UTC
+
+    def __init__(self, folder: Path, script: dict[type, Answer] | None = None) -> None:
+        self.folder = folder
+        self.script = script or {}
+        self.clients: list[ScriptedClient] = []
+
+    @property
+    def last(self) -> ScriptedClient:
+        """The client that was made last."""
+        return self.clients[-1]
+
+    def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
+        self.clients.append(ScriptedClient(self.script, token))
+        return self.last  # type: ignore[return-value]
+
+    def show(self, path: Path, type: str) -> str:
+        return f"shown:{path.name}"
+
+    def offer(self, path: Path, name: str) -> str:
+        return f"offered:{name}"
+
+    def expect(self, name: str, size: int) -> Expected:
+        return Expected(f"/files/{name}", self.folder / name)
+
+    def withdraw(self, url: str) -> None:
+        pass
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,253 @@
+"""What a window shows and costs, without a browser: the real screens over a scripted client."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import flet as ft
+import pytest
+import pytest_asyncio
+
+from flet_app.main import start
+from flet_app.parts.bubble import Bubble
+from flet_app.parts.tile import Tile
+from flet_app.views.messages import SLICE
+from shared.client import ChatError, ErrorCode, NotSent
+from shared.client.notices import Offline, Online, SignedOut
+from shared.protocol.commands.accounts import Auth
+from shared.protocol.commands.history import History
+from shared.protocol.commands.messages import Message, Page
+from shared.protocol.commands.private import ListPc, PrivateChats
+from tests.flet_app.people import arrived, chat, message
+from tests.flet_app.scripted import Answer, ScriptedHost
+from tests.flet_app.unseen import Unseen
+
+Open = Callable[..., Any]
+MANY = 5_000
+
+
+def history(last: int) -> Answer:
+    """Answer as a realm with so many messages of bob's."""
+
+    def answer(request: History) -> Page:
+        end = request.before or last + 1
+        first = max(1, end - request.limit)
+        return Page("bob", [message(n) for n in range(first, end)], first > 1)
+
+    return answer
+
+
+class Window:
+    """An app that somebody looks at."""
+
+    def __init__(self, unseen: Unseen, host: ScriptedHost) -> None:
+        self.unseen = unseen
+        self.host = host
+
+    def field(self, label: str) -> ft.TextField:
+        found: ft.TextField = self.unseen.find(
+            ft.TextField, lambda c: label in (c.label, c.hint_text)
+        )
+        return found
+
+    async def press(self, words: str) -> None:
+        """Press the button with these words, or this label."""
+        for c in self.unseen.shown():
+            if isinstance(c, ft.Semantics) and c.label == words and c.content is not None:
+                await self.unseen.fire(c.content, "click")
+                return
+            if isinstance(c, ft.Button | ft.TextButton) and c.content == words:
+                await self.unseen.fire(c, "click")
+                return
+        raise AssertionError(f"there is no button {words}")
+
+    async def sees(self, text: str) -> None:
+        await self.unseen.until(lambda: text in self.unseen.texts())
+
+    def looks(self) -> list[Any]:
+        return [c.look for c in self.unseen.shown() if isinstance(c, Bubble)][::-1]
+
+    async def open(self, title: str) -> None:
+        tile = self.unseen.find(Tile, lambda c: c.look.title == title)
+        await self.unseen.fire(tile.content.content.content, "click")
+
+    def tell(self, *events: Any) -> None:
+        for event in events:
+            self.host.last.told.put_nowait(event)
+
+
+@pytest_asyncio.fixture
+async def window(tmp_path: Path) -> AsyncIterator[Open]:
+    """Opens windows: signed in, if a token is kept in the browser."""
+    opened: list[Window] = []
+
+    async def open(script: dict[type, Answer] | None = None, *, token: str = "kept") -> Window:
+        folder = tmp_path / str(len(opened))
+        folder.mkdir()
+        unseen = Unseen(get=token)
+        host = ScriptedHost(folder, script)
+        found = Window(unseen, host)
+        opened.append(found)
+        await start(unseen.page, host)
+        if token:
+            found.tell(Online("ana"))
+            await unseen.until(lambda: "ana on alpha" in unseen.texts())
+        return found
+
+    yield open
+    for each in opened:
+        await each.unseen.fire(each.unseen.page, "close")
+
+
+async def test_signing_in_shows_the_conversations(window: Open) -> None:
+    rows = PrivateChats([chat("bob", 3, 1, 2)])
+    w = await window({ListPc: lambda _: rows}, token="")
+    w.field("Username").value, w.field("Password").value = "ana", "secret1"
+    await w.press("Sign in")
+    await w.sees("bob")
+    assert "set" in w.unseen.calls
+
+
+async def test_what_is_missing_is_said_at_its_field(window: Open) -> None:
+    w = await window(token="")
+    await w.press("Sign in")
+    assert w.field("Username").error == w.field("Password").error == "Fill this in"
+    assert w.host.clients == []
+
+
+@pytest.mark.parametrize(
+    "refusal, sentence",
+    [
+        (ChatError(ErrorCode.BAD_CREDENTIALS, "x"), "The username or the password is wrong."),
+        (NotSent("x"), "The server cannot be reached; nothing was done. Try again."),
+    ],
+)
+async def test_a_refused_sign_in_says_why_and_stays(
+    window: Open, refusal: Exception, sentence: str
+) -> None:
+    w = await window({Auth: lambda _: refusal}, token="")
+    w.field("Username").value, w.field("Password").value = "ana", "wrong12"
+    await w.press("Sign in")
+    await w.sees(sentence)
+    assert w.field("Username").value == "ana"
+
+
+async def test_a_bug_in_a_handler_leaves_the_window(
+    window: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    w = await window({Auth: lambda _: KeyError("x")}, token="")
+    w.field("Username").value, w.field("Password").value = "ana", "secret1"
+    await w.press("Sign in")
+    await w.unseen.until(lambda: any("KeyError" in text for text in w.unseen.texts()))
+    assert "an action failed" in caplog.text
+    assert w.field("Username").value == "ana"
+
+
+async def test_an_ended_session_says_why_and_lets_sign_in(window: Open) -> None:
+    w = await window()
+    w.tell(SignedOut("session ended (4501)"))
+    await w.unseen.until(lambda: any("4501" in text for text in w.unseen.texts()))
+    assert w.field("Username")
+
+
+async def test_a_lost_connection_shows_a_notice_until_it_is_back(window: Open) -> None:
+    w = await window()
+    shown = "No connection. What you write waits and is sent when it is back."
+    w.tell(Offline("the connection broke", 0.5))
+    await w.sees(shown)
+    w.tell(Online("ana"))
+    await w.unseen.until(lambda: shown not in w.unseen.texts())
+
+
+async def test_unread_messages_are_in_the_title(window: Open) -> None:
+    w = await window()
+    w.tell(arrived(1), arrived(2))
+    await w.unseen.until(lambda: w.unseen.page.title == "(2) Simple Chatting")
+
+
+async def test_days_and_the_unread_line_stand_above_messages(window: Open) -> None:
+    rows = PrivateChats([chat("bob", 60, 50, 10)])
+    w = await window({ListPc: lambda _: rows, History: history(60)})
+    await w.sees("bob")
+    await w.open("bob")
+    await w.unseen.until(lambda: len(w.looks()) == 50)
+    looks = w.looks()
+    assert [bool(look.day) for look in looks] == [True] + 49 * [False]
+    assert [look.text for look in looks if look.unread_line] == ["text 51"]
+
+
+async def test_scrolling_back_shows_older_ones_and_holds_new_ones_back(window: Open) -> None:
+    rows = PrivateChats([chat("bob", 400, 400)])
+    w = await window({ListPc: lambda _: rows, History: history(400)})
+    await w.sees("bob")
+    await w.open("bob")
+    await w.unseen.until(lambda: len(w.looks()) == 50)
+    listed = w.unseen.find(ft.ListView, lambda c: c.reverse)
+
+    async def scroll(pixels: float) -> None:
+        place = {"pixels": pixels, "min_scroll_extent": 0.0, "max_scroll_extent": 5000.0}
+        kind = {"event_type": "update", "viewport_dimension": 600.0}
+        await w.unseen.fire(listed, "scroll", {**place, **kind})
+
+    await scroll(4900.0)
+    await w.unseen.until(lambda: len(w.looks()) == 100)
+    assert w.looks()[0].text == "text 301"
+    w.tell(arrived(401), arrived(402))
+    await w.sees("Jump to newest (2 new)")
+    assert w.looks()[-1].text == "text 400"
+    await scroll(0.0)
+    await w.unseen.until(lambda: bool(w.looks()) and w.looks()[-1].text == "text 402")
+
+
+async def test_one_more_of_5000_messages_is_shown_within_50_ms(window: Open) -> None:
+    """All that the app's loop does for it: taking the event, showing and packing the change."""
+    w = await window({History: history(MANY)})
+    w.tell(*(arrived(n) for n in range(1, 11)))
+    await w.sees("bob")
+    await w.open("bob")
+    c = w.host.last
+    for n in range(MANY + 1, MANY + 300):
+        w.tell(arrived(n))
+    await w.unseen.until(lambda: bool(w.looks()) and w.looks()[-1].text == f"text {MANY + 299}")
+    assert len(w.looks()) <= SLICE and c is w.host.last
+    took = []
+    for n in range(MANY + 300, MANY + 330):
+        await asyncio.sleep(0.1)  # for what the last one left to be done
+        w.unseen.sent.clear()
+        began = time.process_time()
+        w.tell(arrived(n))
+        await w.unseen.sent.wait()
+        await asyncio.sleep(0.05)  # for what is sent after the first change
+        took.append(time.process_time() - began)
+    assert w.looks()[-1].text == f"text {MANY + 329}"
+    assert sorted(took)[len(took) // 2] < 0.05
+
+
+async def test_a_window_with_5000_messages_takes_less_than_30_mb(window: Open) -> None:
+    def long(n: int) -> Message:
+        return message(n, text=f"text {n} " + "x" * 500)
+
+    w = await window({History: lambda r: Page("bob", [long(n) for n in range(1, 51)], False)})
+    gc.collect()
+    tracemalloc.start()
+    try:
+        more = await window({History: lambda r: Page("bob", [], False)})
+        more.tell(arrived(1))
+        await more.sees("bob")
+        await more.open("bob")
+        for n in range(2, MANY // 5):
+            more.tell(arrived(n, text=f"text {n} " + "x" * 500))
+        await more.unseen.until(
+            lambda: bool(more.looks()) and more.looks()[-1].text.startswith(f"text {MANY // 5 - 1} ")
+        )
+        gc.collect()
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert w is not more and size < 30e6
