@@ -217,7 +217,7 @@ async def test_one_more_of_5000_messages_is_shown_within_50_ms(window: Open) -> 
     await w.unseen.until(lambda: bool(w.looks()) and w.looks()[-1].text == f"text {MANY + 299}")
     assert len(w.looks()) <= SLICE and c is w.host.last
     took = []
-    for n in range(MANY + 300, MANY + 330):
+    for n in range(MANY + 300, MANY + 315):
         await asyncio.sleep(0.1)  # for what the last one left to be done
         w.unseen.sent.clear()
         began = time.process_time()
@@ -225,7 +225,7 @@ async def test_one_more_of_5000_messages_is_shown_within_50_ms(window: Open) -> 
         await w.unseen.sent.wait()
         await asyncio.sleep(0.05)  # for what is sent after the first change
         took.append(time.process_time() - began)
-    assert w.looks()[-1].text == f"text {MANY + 329}"
+    assert w.looks()[-1].text == f"text {MANY + 314}"
     assert sorted(took)[len(took) // 2] < 0.05
 
 
@@ -241,10 +241,10 @@ async def test_a_window_with_5000_messages_takes_less_than_30_mb(window: Open) -
         more.tell(arrived(1))
         await more.sees("bob")
         await more.open("bob")
-        for n in range(2, MANY // 5):
+        for n in range(2, MANY):
             more.tell(arrived(n, text=f"text {n} " + "x" * 500))
         await more.unseen.until(
-            lambda: bool(more.looks()) and more.looks()[-1].text.startswith(f"text {MANY // 5 - 1} ")
+            lambda: bool(more.looks()) and more.looks()[-1].text.startswith(f"text {MANY - 1} ")
         )
         gc.collect()
         size, _ = tracemalloc.get_traced_memory()
