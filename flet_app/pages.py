@@ -36,8 +36,10 @@ PER_ADDRESS = 20
 """Pages of one address, those that linger included."""
 FIRST_FRAME = 30.0
 """Seconds in which a browser says which session it wants."""
-PATIENCE = 10.0
-"""Seconds that Flet may be busy with one frame, or with the end of the connection."""
+PATIENCE = 1.0
+"""Seconds until Flet takes the next frame. It waits for nothing in between."""
+FAREWELL = 10.0
+"""Seconds the app may take to learn that the connection of a page has ended."""
 
 Start = Callable[[ft.Page, Host], Awaitable[None]]
 
@@ -168,7 +170,8 @@ class Pages:
                     patience.reschedule(None if heard else loop.time() + FIRST_FRAME)
                     message = await receive()
                     heard = message["type"] == "websocket.receive"
-                    patience.reschedule(loop.time() + PATIENCE)
+                    busy = FAREWELL if not heard and self._serves(flet) else PATIENCE
+                    patience.reschedule(loop.time() + busy)
                     return message
 
                 await flet.handle(WebSocket(scope, next_frame, send))
@@ -180,6 +183,10 @@ class Pages:
                 session = begun()
                 if session is not None and session.connection is flet:
                     await session.disconnect(0)
+
+    def _serves(self, flet: FletApp) -> bool:
+        """Tell whether a session is shown over this connection."""
+        return any(session.connection is flet for session in self._sessions)
 
     async def _begin(self, page: ft.Page) -> None:
         """Run the app for a new session."""
