@@ -133,7 +133,7 @@ def application(start: Start, settings: Settings, folder: Path) -> Door:
     """
     tickets = Tickets()
     way = RealmWay(settings.server, settings.socket)
-    pages = Pages(start, way, tickets, settings.max_pages)
+    pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
     site = Site(folder)
 
     async def health(_: Request) -> PlainTextResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ import pytest_asyncio
 
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import Browser
+
+NUMBERS = count()
+"""Each browser has an address of its own, as pages of one are limited."""
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +30,7 @@ async def new_browser(app: App) -> AsyncIterator[Callable[..., Browser]]:
     made: list[Browser] = []
 
     def make(**options: Any) -> Browser:
+        options.setdefault("address", f"127.1.0.{next(NUMBERS) % 250 + 1}")
         made.append(Browser(app.port, **options))
         return made[-1]
 

@@ -55,7 +55,9 @@ async def start(page: ft.Page, host: Host) -> None:
     async def routed(event: ft.RouteChangeEvent) -> None:
         wanted = urlsplit(event.route)
         try:
-            told = await do(host, wanted.path.strip("/"), dict(parse_qsl(wanted.query)))
+            told = await do(
+                host, wanted.path.strip("/"), dict(parse_qsl(wanted.query, keep_blank_values=True))
+            )
         except Exception as error:
             told = {"error": type(error).__name__}
         page.add(ft.Text(json.dumps(told)))

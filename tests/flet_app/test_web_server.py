@@ -15,14 +15,15 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from flet_app import pages
 from flet_app.patient import HEAD_LIMIT, MAX_HEAD
+from flet_app.settings import Settings
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import LIMIT, REGISTER, Browser
 from tests.realserver import RealServer
 
 NewBrowser = Callable[..., Browser]
 pytestmark = pytest.mark.system
+PER_ADDRESS = Settings.model_fields["max_address_pages"].default
 
 
 # What is served
@@ -176,7 +177,7 @@ async def ended(socket: ClientConnection) -> None:
 
 async def test_pages_of_one_address_are_limited_and_others_come_in(new_browser: NewBrowser) -> None:
     browser = new_browser(address="127.0.0.4")
-    for _ in range(pages.PER_ADDRESS):
+    for _ in range(PER_ADDRESS):
         await (await browser.open()).until("ready")
     status, text = await refused(browser.socket)
     assert status == 503 and "Close some" in text
@@ -186,7 +187,7 @@ async def test_pages_of_one_address_are_limited_and_others_come_in(new_browser: 
 async def test_pages_that_linger_count_and_may_come_back(new_browser: NewBrowser) -> None:
     browser, other = new_browser(address="127.0.0.6"), new_browser(address="127.0.0.6")
     await other.load()
-    for _ in range(pages.PER_ADDRESS):
+    for _ in range(PER_ADDRESS):
         await (await browser.open()).until("ready")
     for page in browser.opened:
         await page.socket.close()
@@ -203,7 +204,7 @@ async def test_a_proxy_that_is_trusted_speaks_for_its_browsers(new_browser: NewB
         await browser.load()
         return await browser.socket(forwarded_for=person)
 
-    for _ in range(pages.PER_ADDRESS):
+    for _ in range(PER_ADDRESS):
         await page("203.0.113.7", "127.0.0.9")
     assert (await refused(lambda: page("203.0.113.7", "127.0.0.9")))[0] == 503
     await page("203.0.113.8", "127.0.0.9")
