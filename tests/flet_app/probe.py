@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import flet as ft
 
@@ -17,6 +17,8 @@ from flet_app import __main__ as program
 from flet_app import main
 from flet_app.host import Host
 from shared.client import ChatError
+
+ROW = 40
 
 
 async def do(host: Host, action: str, query: dict[str, str]) -> dict[str, Any]:
@@ -51,20 +53,37 @@ async def do(host: Host, action: str, query: dict[str, str]) -> dict[str, Any]:
     raise AssertionError(action)
 
 
+def draw(page: ft.Page, letters: str) -> None:
+    """Show each letter in a row of its own, ROW pixels high, from the top left corner on."""
+    page.padding = page.spacing = 0
+    page.controls = [
+        ft.Container(ft.Text(letter, size=20), width=ROW, height=ROW) for letter in letters
+    ]
+    page.update()
+
+
 async def start(page: ft.Page, host: Host) -> None:
-    async def routed(event: ft.RouteChangeEvent) -> None:
-        wanted = urlsplit(event.route)
+    async def obey(route: str) -> None:
+        wanted = urlsplit(route)
+        if wanted.path == "/letters":
+            draw(page, parse_qs(wanted.query)["letters"][0])
+            return
         try:
             told = await do(
                 host, wanted.path.strip("/"), dict(parse_qsl(wanted.query, keep_blank_values=True))
             )
         except Exception as error:
             told = {"error": type(error).__name__}
-        page.add(ft.Text(json.dumps(told)))
+        page.add(ft.Text(json.dumps(told, ensure_ascii=False)))
+
+    async def routed(event: ft.RouteChangeEvent) -> None:
+        await obey(event.route)
 
     page.on_route_change = routed
     page.on_close = lambda _: host.close()
     page.add(ft.Text("ready"))
+    if page.route != "/":
+        await obey(page.route)
 
 
 if __name__ == "__main__":
