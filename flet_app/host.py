@@ -97,6 +97,7 @@ class Host(Protocol):
             size: Its bytes; another number of them is refused.
 
         Raises:
+            ValueError: `size` is negative.
             NoRoom, TooManyFiles: as they say.
             NotImplementedError: on the desktop, where files are read where they are.
         """

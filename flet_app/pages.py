@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
-PER_ADDRESS = 100
-"""Pages of one address, those that linger included."""
 FIRST_FRAME = 30.0
 """Seconds in which a browser says which session it wants."""
-PATIENCE = 10.0
-"""Seconds that Flet may be busy with one frame, or with the end of the connection."""
+PATIENCE = 1.0
+"""Seconds until Flet takes the next frame. It waits for nothing in between."""
+FAREWELL = 10.0
+"""Seconds the app may take to learn that the connection of a page has ended."""
 
 Start = Callable[[ft.Page, Host], Awaitable[None]]
 
@@ -112,14 +112,17 @@ class Pages:
 
     Args:
         start: The app; called once for each session.
-        most: Sessions at once.
+        most, per_address: Sessions at once, those that linger included; of all and of one address.
     """
 
-    def __init__(self, start: Start, realm: RealmWay, tickets: Tickets, most: int) -> None:
+    def __init__(
+        self, start: Start, realm: RealmWay, tickets: Tickets, most: int, per_address: int
+    ) -> None:
         self._start = start
         self._realm = realm
         self._tickets = tickets
         self._most = most
+        self._per_address = per_address
         self._sockets: set[Socket] = set()
         self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
 
@@ -129,9 +132,9 @@ class Pages:
         served = {session.connection for session in self._sessions}
         kept += [socket.visitor for socket in self._sockets if socket.flet not in served]
         ours = sum(other.address == visitor.address for other in kept)
-        if len(kept) >= 2 * self._most or ours >= 2 * PER_ADDRESS:
+        if len(kept) >= 2 * self._most or ours >= 2 * self._per_address:
             return True
-        if len(kept) < self._most and ours < PER_ADDRESS:
+        if len(kept) < self._most and ours < self._per_address:
             return False
         # It may be one of those that linger, coming back.
         return not any(
@@ -168,7 +171,8 @@ class Pages:
                     patience.reschedule(None if heard else loop.time() + FIRST_FRAME)
                     message = await receive()
                     heard = message["type"] == "websocket.receive"
-                    patience.reschedule(loop.time() + PATIENCE)
+                    busy = FAREWELL if not heard and self._serves(flet) else PATIENCE
+                    patience.reschedule(loop.time() + busy)
                     return message
 
                 await flet.handle(WebSocket(scope, next_frame, send))
@@ -180,6 +184,10 @@ class Pages:
                 session = begun()
                 if session is not None and session.connection is flet:
                     await session.disconnect(0)
+
+    def _serves(self, flet: FletApp) -> bool:
+        """Tell whether a session is shown over this connection."""
+        return any(session.connection is flet for session in self._sessions)
 
     async def _begin(self, page: ft.Page) -> None:
         """Run the app for a new session."""
@@ -202,7 +210,7 @@ class Pages:
         ]
         ours = [session for session, other in lingering if other.address == visitor.address]
         all_of_ours = sum(other.address == visitor.address for other in self._sessions.values())
-        over = max(all_of_ours - PER_ADDRESS, len(self._sessions) - self._most)
+        over = max(all_of_ours - self._per_address, len(self._sessions) - self._most)
         for session in ours[: max(over, 0)]:
             asyncio.create_task(session.disconnect(0))
 

@@ -16,6 +16,7 @@ class Patient(HttpToolsProtocol):
     """Cuts off whoever connects and says nothing, or never ends to say what he wants."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _in_head = True
     _head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -24,13 +25,20 @@ class Patient(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.cycle is None or self.cycle.response_complete:
+            # A head begins, or what is left of a body that was refused.
             self._expect()
+        if self._in_head:
             self._head += len(data)
         super().data_received(data)
-        if self._head > MAX_HEAD:
+        if self._in_head and self._head > MAX_HEAD:
             self.transport.abort()
 
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._forget()
         super().on_headers_complete()
 

@@ -27,7 +27,10 @@ class Settings(CommonSettings):
     port: int = Field(
         8550, ge=0, le=65535, description="with --web: TCP port, or the next free one; 0: any"
     )
-    max_pages: int = Field(500, ge=1, description="with --web: pages open at once")
+    max_pages: int = Field(500, ge=1, description="with --web: pages open at once, by all")
+    max_address_pages: int = Field(
+        20, ge=1, description="with --web: pages open at once at one address"
+    )
     trusted_proxies: str = Field(
         "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
     )

@@ -117,6 +117,8 @@ class SessionFiles:
 
     def expect(self, name: str, size: int) -> Expected:
         """See `Host.expect`."""
+        if size < 0:
+            raise ValueError(f"{size} is no size")
         expected = [ticket for ticket in map(self.tickets.get, self._urls) if ticket is not None]
         sizes = [ticket.size for ticket in expected if ticket.size >= 0]
         if len(sizes) >= MAX_EXPECTED:

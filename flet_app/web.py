@@ -49,10 +49,14 @@ class Door:
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await self._socket(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._request(scope, receive, send)
+        try:
+            if scope["type"] == "websocket":
+                await self._socket(scope, receive, send)
+            elif scope["type"] == "http":
+                await self._request(scope, receive, send)
+        except asyncio.CancelledError:
+            # The process ends, and uvicorn would call this an error of ours.
+            log.info("cut off at the end")
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor = visitor_of(scope, self._trusted)
@@ -129,7 +133,7 @@ def application(start: Start, settings: Settings, folder: Path) -> Door:
     """
     tickets = Tickets()
     way = RealmWay(settings.server, settings.socket)
-    pages = Pages(start, way, tickets, settings.max_pages)
+    pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
     site = Site(folder)
 
     async def health(_: Request) -> PlainTextResponse:

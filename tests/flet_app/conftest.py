@@ -1,0 +1,39 @@
+"""Fixtures for tests of the apps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.flet_app.apps import PROBE, App
+from tests.flet_app.browser import Browser
+
+NUMBERS = count()
+"""Each browser has an address of its own, as pages of one are limited."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """One probe for all tests of a module that do not stop theirs."""
+    found = App(tmp_path_factory.mktemp("app"), "--trusted-proxies", "127.0.0.9", program=PROBE)
+    yield found
+    found.kill()
+
+
+@pytest_asyncio.fixture
+async def new_browser(app: App) -> AsyncIterator[Callable[..., Browser]]:
+    """Gives browsers that are closed with the test."""
+    made: list[Browser] = []
+
+    def make(**options: Any) -> Browser:
+        options.setdefault("address", f"127.1.0.{next(NUMBERS) % 250 + 1}")
+        made.append(Browser(app.port, **options))
+        return made[-1]
+
+    yield make
+    for browser in made:
+        await browser.close()
