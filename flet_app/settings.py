@@ -29,7 +29,7 @@ class Settings(CommonSettings):
     )
     max_pages: int = Field(500, ge=1, description="with --web: pages open at once, by all")
     max_address_pages: int = Field(
-        20, ge=1, description="with --web: pages open at once at one address"
+        100, ge=1, description="with --web: pages open at once at one address"
     )
     trusted_proxies: str = Field(
         "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
