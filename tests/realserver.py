@@ -37,6 +37,11 @@ class RealServer:
         return f"ws://127.0.0.1:{self.port}"
 
     @property
+    def web_url(self) -> str:
+        """Where it serves the app, if it is started with a `--web-port`."""
+        return f"http://localhost:{re.findall(r'web_port=([0-9]+)', self.log)[-1]}/"
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid

@@ -21,6 +21,13 @@ LIMIT = 30_000
 """Milliseconds to wait for anything; generous, as test machines are busy."""
 
 
+def program() -> str:
+    """Return where it is; skips the test if there is none."""
+    if PROGRAM is None:
+        pytest.skip("chromium is missing. On Debian: sudo apt-get install chromium")
+    return PROGRAM
+
+
 @dataclass
 class Window:
     """A window of a browser of its own, with cookies and storage of its own."""
@@ -48,10 +55,9 @@ class Window:
 @asynccontextmanager
 async def window(**options: Any) -> AsyncIterator[Window]:
     """Open one; skips the test if there is no Chromium."""
-    if PROGRAM is None:
-        pytest.skip("chromium is missing. On Debian: sudo apt-get install chromium")
+    path = program()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         context = await browser.new_context(**options)
         found = Window(await context.new_page())
 

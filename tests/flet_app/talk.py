@@ -1,0 +1,167 @@
+"""What a person does in the app's window, found as a screen reader finds it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Locator, Page, async_playwright, expect
+
+from tests.flet_app.chromium import FLAGS, LIMIT, program
+from tests.realserver import ROOT
+
+PICTURES = Path(os.environ.get("CHAT_PICTURES") or ROOT / "pictures")
+"""Where pictures of the screens go."""
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+PASSWORD = "secret12"
+
+
+class Person:
+    """Somebody at a window."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}\\b"))
+
+    def box(self, name: str = "Write a message") -> Locator:
+        return self.page.get_by_role("textbox", name=name)
+
+    def conversation(self, text: str) -> Locator:
+        return self.page.get_by_test_id("conversation").filter(has_text=text)
+
+    def message(self, text: str) -> Locator:
+        return self.page.get_by_test_id("message").filter(has_text=text)
+
+    async def load(self, url: str) -> None:
+        await self.page.goto(url)
+        await self.listen()
+
+    async def listen(self) -> None:
+        """Have the app speak to screen readers, which tests are."""
+        switch = self.page.locator("flt-semantics-placeholder")
+        await switch.wait_for(state="attached", timeout=LIMIT)
+        await switch.dispatch_event("click")
+
+    async def fill(self, **values: str) -> None:
+        """Fill boxes by their names, `_` for a blank.
+
+        The engine needs a moment to go from one box to the next, and loses what comes sooner.
+        """
+        wanted = {name.replace("_", " "): value for name, value in values.items()}
+        for _ in range(60):
+            wrong = [n for n in wanted if await self.box(n).input_value() != wanted[n]]
+            if not wrong:
+                return
+            await self.box(wrong[0]).fill(wanted[wrong[0]])
+            await self.page.wait_for_timeout(100)
+        raise AssertionError(f"{wrong} cannot be filled")
+
+    async def register(self, user: str) -> None:
+        await self.button("Create account").click()
+        await self.box("Real name").wait_for()
+        await self.fill(Username=user, Real_name=user.title(), Password=PASSWORD, Country="Peru")
+        await self.button("Create account").click()
+        await self.button("New chat").wait_for()
+
+    async def chat(self, address: str) -> None:
+        """Open a chat with somebody."""
+        await self.button("New chat").click()
+        await self.box("Person").wait_for()
+        await self.fill(Person=address)
+        await self.button("Open").click()
+        await self.box().wait_for()
+
+    async def open(self, text: str) -> None:
+        await self.conversation(text).click()
+        await self.box().wait_for()
+
+    async def type(self, text: str) -> None:
+        """Type where messages are written."""
+        await self.box().click()
+        await self.page.wait_for_timeout(300)  # or the engine loses the first key
+        await self.page.keyboard.type(text)
+
+    async def say(self, text: str) -> None:
+        await self.type(text)
+        await self.page.keyboard.press("Enter")
+        await expect(self.box()).to_have_value("")
+
+    async def sees(self, text: str, *more: str) -> None:
+        """Wait until a message is shown, with more words in it."""
+        found = self.message(text)
+        for words in more:
+            found = found.filter(has_text=words)
+        await found.first.wait_for(timeout=LIMIT)
+
+    async def messages(self) -> list[str]:
+        """Return the texts of the messages on the screen, the oldest first."""
+        return await self.page.get_by_test_id("message").all_inner_texts()
+
+    async def attach(self, *paths: Path) -> None:
+        async with self.page.expect_file_chooser() as chooser:
+            await self.button("Attach file").click()
+        await (await chooser.value).set_files(list(paths))
+
+    async def menu(self, item: str) -> None:
+        await self.button("Menu").click()
+        await self.page.get_by_role("menuitem", name=item).click()
+
+    async def until_title(self, title: str) -> None:
+        await expect(self.page).to_have_title(title, timeout=LIMIT)
+
+    async def picture(self, name: str) -> None:
+        """Keep what the window looks like."""
+        await self.page.mouse.move(0, 0)
+        await self.page.wait_for_timeout(600)  # for what still moves
+        await asyncio.to_thread(PICTURES.mkdir, exist_ok=True)
+        await self.page.screenshot(path=PICTURES / f"{name}.png")
+
+
+class Room:
+    """One browser with a window for each person."""
+
+    def __init__(self, browser: Any, url: str) -> None:
+        self._browser = browser
+        self.url = url
+
+    async def person(self, *, viewport: Any = None, **options: Any) -> Person:
+        """Open a window with cookies and storage of its own."""
+        size = viewport or DESKTOP
+        options.setdefault("locale", "en-GB")
+        context = await self._browser.new_context(viewport=size, **options)
+        context.set_default_timeout(LIMIT)
+        found = Person(await context.new_page())
+        await found.load(self.url)
+        return found
+
+    async def beside(self, person: Person) -> Person:
+        """Open another window of the same browser."""
+        found = Person(await person.page.context.new_page())
+        await found.load(self.url)
+        return found
+
+    async def registered(self, user: str, **options: Any) -> Person:
+        """Open a window and create an account in it."""
+        found = await self.person(**options)
+        await found.register(user)
+        return found
+
+
+@asynccontextmanager
+async def room(url: str) -> AsyncIterator[Room]:
+    """Start a browser; skips the test if there is none."""
+    path = program()
+    async with async_playwright() as playwright:
+        playwright.selectors.set_test_id_attribute("flt-semantics-identifier")
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield Room(browser, url)
+        finally:
+            await browser.close()

@@ -1,0 +1,366 @@
+"""People talk in real browser windows over a real server, which also serves the app."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from tests.flet_app.talk import PHONE, Person, Room, room
+from tests.realserver import RealServer
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(300),
+    # One browser for all: starting the engine in a new one takes seconds.
+    pytest.mark.asyncio(loop_scope="module"),
+]
+NUMBERS = iter(range(1, 1_000))
+Pair = tuple[Person, Person]
+
+
+@pytest.fixture(scope="module")
+def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """A server that also serves the app."""
+    server = RealServer(tmp_path_factory.mktemp("realm"), "--web-port", "0")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def windows(realm: RealServer) -> AsyncIterator[Room]:
+    async with room(realm.web_url) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(windows: Room) -> Pair:
+    """Two people with each other's chat open; tests leave them so."""
+    ana, bob = await windows.registered("ana"), await windows.registered("bob")
+    await ana.chat("bob")
+    await ana.say("Hello 👋")
+    await bob.open("ana")
+    await bob.sees("Hello")
+    return ana, bob
+
+
+def name(of: str) -> str:
+    """Return a name that nobody has yet."""
+    return f"{of}{next(NUMBERS)}"
+
+
+def picture(path: Path, width: int = 320, height: int = 200) -> Path:
+    """Write a PNG of a few colours."""
+    rows = b"".join(
+        b"\0" + bytes(v for x in range(width) for v in (x * 255 // width, y * 255 // height, 150))
+        for y in range(height)
+    )
+
+    def part(kind: bytes, data: bytes) -> bytes:
+        sum = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", sum)
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + part(b"IHDR", head)
+        + part(b"IDAT", zlib.compress(rows))
+        + part(b"IEND", b"")
+    )
+    return path
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def test_two_people_talk_and_see_what_became_of_it(windows: Room) -> None:
+    ana, bob = name("ana"), name("bob")
+    a, b = await windows.registered(ana), await windows.registered(bob)
+    await a.picture("nothing-yet")
+    await a.chat(bob)
+    await a.say("Hello 👋")
+    await a.sees("Hello", ana, "delivered")
+    await b.until_title("(1) Simple Chatting")
+    await expect(b.conversation(ana)).to_contain_text("1 unread")
+    await b.open(ana)
+    await a.sees("Hello", "read")
+    await b.until_title("Simple Chatting")
+    await b.say("Hi! 你好 مرحبا नमस्ते")
+    await a.sees("你好", bob)
+    assert "stored" not in (await a.messages())[-1]
+    await a.picture("two-people")
+
+
+async def test_a_message_is_seen_at_once(pair: Pair) -> None:
+    """From the key to the other's screen: two clients, the app, the realm and its disk."""
+    a, b = pair
+    took = []
+    for n in range(5):
+        watch = await b.page.evaluate_handle(
+            "text => ({seen: new Promise(done => {"
+            " const look = () => { for (const e of document.querySelectorAll("
+            "'[flt-semantics-identifier=message]')) if (e.textContent.includes(text)) {"
+            " done(Date.now()); return } requestAnimationFrame(look) }; look() })})",
+            f"ping {n}.",
+        )
+        await a.type(f"ping {n}.")
+        pressed = await a.page.evaluate("Date.now()")
+        await a.page.keyboard.press("Enter")
+        took.append(await watch.evaluate("it => it.seen") - pressed)
+        await a.sees(f"ping {n}.", "read")
+    # The engine draws without a graphics card here, and tells screen readers late.
+    assert sorted(took)[2] < 1_000, took
+
+
+async def test_pictures_and_files_are_sent_seen_and_saved(pair: Pair, tmp_path: Path) -> None:
+    a, b = pair
+    note = tmp_path / "note ünïcode.txt"
+    note.write_bytes(b"some words\n" * 1000)
+    await a.attach(picture(tmp_path / "sunset.png"), note)
+    await b.sees("sunset.png")
+    await b.sees("note ünïcode.txt")
+    await b.button("Enlarge sunset.png").wait_for()
+    await a.sees("sunset.png", "read")
+    await b.picture("files")
+    async with b.page.expect_download() as download:
+        await b.button("Save note ünïcode.txt").click()
+    saved = await download.value
+    assert saved.suggested_filename == "note ünïcode.txt"
+    assert _content(await saved.path()) == b"some words\n" * 1000
+    await b.button("Enlarge sunset.png").click()
+    await b.page.get_by_role("img", name="sunset.png").wait_for()
+    await b.picture("enlarged")
+    await b.button("Close").click()
+    await b.box().wait_for()
+
+
+async def test_no_file_is_given_to_another_visitor(
+    windows: Room, pair: Pair, tmp_path: Path
+) -> None:
+    a, b = pair
+    asked: list[str] = []
+    b.page.on("request", lambda request: asked.append(request.url))
+    await a.attach(picture(tmp_path / "secret.png"))
+    await b.button("Enlarge secret.png").wait_for()
+    async with b.page.expect_download():
+        await b.button("Save secret.png").click()
+    links = {url for url in asked if "/files/" in url}
+    assert len(links) == 2
+    stranger = await windows.person()
+    for link in links:
+        # Anybody's own cookie is not the one that the link was made for.
+        assert (await stranger.page.request.get(link)).status == 404
+        assert (await stranger.page.context.request.get(link, headers={"Cookie": ""})).status == 404
+
+
+async def test_two_windows_of_one_person_agree(windows: Room, pair: Pair) -> None:
+    a, b = pair
+    second = await windows.beside(a)
+    await second.conversation("bob").wait_for()
+    await a.button("New group").click()
+    await a.box("Group name").wait_for()
+    await a.fill(Group_name="elsewhere")
+    await a.button("Create").click()
+    await a.button("About this conversation").wait_for()
+    await b.say("one")
+    await b.say("two")
+    for window in (a, second):
+        await window.until_title("(2) Simple Chatting")
+    await second.open("bob")
+    for window in (a, second):
+        await window.until_title("Simple Chatting")
+    await second.say("from the second window")
+    await a.open("bob")
+    await a.sees("from the second window", "ana")
+    assert (await a.messages())[-3:] == (await second.messages())[-3:]
+    await second.page.close()
+
+
+async def test_a_reload_comes_back_to_where_one_was(pair: Pair) -> None:
+    a, b = pair
+    await a.say("before")
+    await a.type("half a sen")
+    await a.page.reload()
+    await a.listen()
+    await a.sees("before")
+    assert await a.page.evaluate("location.pathname") == "/c/bob"
+    await b.say("after")
+    await a.sees("after")
+    last = await a.messages()
+    assert "before" in last[-2] and "after" in last[-1]
+    await a.box().fill("")
+
+
+async def test_a_token_and_no_password_is_kept(windows: Room) -> None:
+    ana = name("ana")
+    a = await windows.registered(ana)
+    kept = await a.page.evaluate("JSON.stringify(Object.entries(localStorage))")
+    assert "chat.token" in kept and "secret12" not in kept
+    later = await windows.beside(a)
+    await later.button("New chat").wait_for()
+    await later.menu("Sign out")
+    await later.button("Sign in").wait_for()
+    # The token has ended, so the other window says so.
+    await a.button("Sign in").wait_for()
+    await a.fill(Username=ana, Password="wrong-one")
+    await a.button("Sign in").click()
+    await a.page.get_by_text("The username or the password is wrong.").wait_for()
+    await a.picture("wrong-password")
+    await a.fill(Username=ana, Password="secret12")
+    await a.button("Sign in").click()
+    await a.button("New chat").wait_for()
+
+
+async def test_groups_with_their_people(pair: Pair) -> None:
+    a, b = pair
+    await a.button("New group").click()
+    await a.box("Group name").wait_for()
+    await a.fill(Group_name="Cake lovers 🎂")
+    await a.button("Create").click()
+    await a.button("About this conversation").click()
+    await a.box("Person").wait_for()
+    await a.fill(Person="nobody-at-all")
+    await a.button("Invite").click()
+    await a.page.get_by_text("Nobody has this name").wait_for()
+    await a.fill(Person="bob")
+    await a.button("Invite").click()
+    await a.button("Remove bob").wait_for()
+    await a.picture("members")
+    await a.button("Close").click()
+    await a.say("Who bakes?")
+    await b.open("Cake lovers")
+    await b.sees("Who bakes?", "ana")
+    await b.say("Me, tomorrow")
+    await a.sees("Me, tomorrow", "bob")
+    await a.picture("group")
+    await a.button("About this conversation").click()
+    await a.button("Remove bob").click()
+    await b.conversation("Cake lovers").wait_for(state="detached")
+    await a.button("Leave group").click()
+    await a.button("Leave group").click()
+    await a.conversation("Cake lovers").wait_for(state="detached")
+    await a.open("bob")
+    await b.open("ana")
+
+
+async def test_lines_drafts_and_commands(pair: Pair) -> None:
+    a, b = pair
+    await a.type("first")
+    await a.page.keyboard.press("Shift+Enter")
+    await a.page.keyboard.type("second")
+    await a.page.keyboard.press("Enter")
+    await b.sees("first\nsecond")
+    await a.type("a thought for later")
+    await a.chat("ana")
+    await expect(a.box()).to_have_value("")
+    await a.open("bob")
+    await expect(a.box()).to_have_value("a thought for later")
+    await a.box().fill("/sendpc")
+    await a.button("/sendpcrealm <realm> <to> <text...>").wait_for()
+    await a.picture("commands")
+    await a.box().fill("")
+    await a.say("/send bob by command")
+    await b.sees("by command", "ana")
+    await a.sees("by command")
+    await a.say("/sendd x")
+    await a.page.get_by_text("did you mean send?").wait_for()
+    await a.say("/passwd secret12 secret1234")
+    await a.page.get_by_text("The password is changed").wait_for()
+    assert not await a.page.get_by_text("secret1234").count()
+
+
+async def test_a_phone_shows_one_pane_at_a_time(windows: Room, pair: Pair) -> None:
+    a, _ = pair
+    phone = await windows.person(viewport=PHONE, color_scheme="dark")
+    await phone.fill(Username="bob", Password="secret12")
+    await phone.picture("phone-sign-in")
+    await phone.button("Sign in").click()
+    await phone.conversation("ana").wait_for()
+    await phone.picture("phone-list")
+    await phone.open("ana")
+    assert not await phone.conversation("ana").count()
+    await phone.say("from the phone")
+    await a.sees("from the phone", "bob")
+    await phone.picture("phone-chat")
+    await phone.button("Back to the list").click()
+    await phone.conversation("ana").wait_for()
+
+
+async def test_colours_and_language_are_kept(windows: Room) -> None:
+    ana = name("ana")
+    a = await windows.registered(ana)
+    await a.chat(ana)
+    await a.say("A note to myself")
+    await a.menu("Dark colours")
+    await a.menu("Bahasa Indonesia")
+    await a.button("Obrolan baru").wait_for()
+    await a.page.get_by_role("textbox", name="Tulis pesan").wait_for()
+    await a.picture("dark-indonesian")
+    later = await windows.beside(a)
+    await later.button("Obrolan baru").wait_for()
+    await later.button("Menu").click()
+    await later.page.get_by_role("menuitem", name="Warna terang").wait_for()
+
+
+async def test_everything_is_reached_by_keys(windows: Room) -> None:
+    """Signing in, opening a chat and writing, without a pointer."""
+    ana = name("ana")
+    a = await windows.registered(ana)
+    await a.menu("Sign out")
+    await a.button("Sign in").wait_for()
+    await a.box("Username").focus()
+    await a.page.keyboard.type(ana)
+    await a.page.keyboard.press("Tab")
+    await a.page.wait_for_timeout(300)
+    await a.page.keyboard.type("secret12")
+    await a.page.keyboard.press("Enter")
+    await a.button("New chat").wait_for()
+    for _ in range(12):
+        await a.page.keyboard.press("Tab")
+        await a.page.wait_for_timeout(50)
+        focused = await a.page.evaluate("document.activeElement.textContent")
+        if focused == "New chat":
+            break
+    await a.page.keyboard.press("Enter")
+    await a.box("Person").wait_for()
+    await a.page.wait_for_timeout(300)
+    await a.page.keyboard.type(ana)
+    await a.page.keyboard.press("Enter")
+    await a.box().wait_for()
+    await a.page.wait_for_timeout(300)
+    await a.page.keyboard.type("without a mouse")
+    await a.page.keyboard.press("Enter")
+    await a.sees("without a mouse", "stored")
+
+
+async def test_old_messages_come_while_scrolling_back(windows: Room, pair: Pair) -> None:
+    a, b = pair
+    for n in range(8):
+        await b.box().fill("\n".join(f"line {n}.{i}" for i in range(30)))
+        await b.page.keyboard.press("Enter")
+        await a.sees(f"line {n}.29")
+    later = await windows.beside(a)
+    await later.conversation("bob").wait_for()
+    await later.open("bob")
+    await later.sees("line 7.29")
+    for _ in range(40):
+        await later.page.mouse.move(800, 400)
+        await later.page.mouse.wheel(0, -1200)
+        await later.page.wait_for_timeout(80)
+        if await later.message("Hello").count():
+            break
+    await later.sees("Hello")
+    before = await later.messages()
+    await b.say("while you read")
+    await later.button("Jump to newest (1 new)").wait_for()
+    assert await later.messages() == before
+    await later.picture("scrolled-back")
+    await later.button("Jump to newest").click()
+    await later.sees("while you read", "bob")
