@@ -1,0 +1,177 @@
+"""`python -m terminal_app`: talk to a realm in a terminal, or from a script."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.client import ChatClient
+from terminal_app.files import MIB, Files
+from terminal_app.progress import Bars
+from terminal_app.scripted import Exit, Writer, run_each, run_lines, tell
+from terminal_app.session import Session
+from terminal_app.tokens import Tokens, state_folder
+
+SERVER = "ws://localhost:8765"
+SAVE_UP_TO = 8
+"""MiB."""
+PATIENCE = 600.0
+"""Seconds a command waits for its answer at the prompt: people can see that it waits."""
+SCRIPT_PATIENCE = 10.0
+"""The same in a script."""
+
+
+def main() -> int:
+    """Return the exit code; see `Exit`."""
+    options = parse(sys.argv[1:])
+    try:
+        with asyncio.Runner() as runner:
+            return int(runner.run(run(options)))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read the answers wants no more; what is buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line and the environment.
+
+    Raises:
+        SystemExit: --help was asked for, or an option is wrong (2).
+    """
+    variables = {name: os.environ.get(f"CHAT_TERMINAL_{name}", "") for name in ("SERVER", "USER")}
+    parser = argparse.ArgumentParser(
+        prog="./chat terminal",
+        description="Talk to a realm. Without a command, lines are typed at a prompt; if standard "
+        "input is no terminal, they are read from it.",
+        epilog="Environment: CHAT_TERMINAL_SERVER, CHAT_TERMINAL_USER, CHAT_TERMINAL_PASSWORD. "
+        "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no answer. See docs/terminal.md.",
+    )
+    parser.add_argument("address", nargs="?", metavar="ws://...", help=f"the server ({SERVER})")
+    parser.add_argument("--server", metavar="ws://...", help="the same")
+    parser.add_argument("--user", help="who to be (whoever signed in last)")
+    parser.add_argument(
+        "--execute",
+        action="append",
+        metavar="COMMAND",
+        help='run a command such as "send bob hi" and leave; may be repeated',
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="answers and events as lines of JSON; no prompt"
+    )
+    parser.add_argument(
+        "--downloads", type=Path, metavar="FOLDER", help="where to save files (~/Downloads)"
+    )
+    parser.add_argument(
+        "--save-up-to",
+        type=_mib,
+        default=SAVE_UP_TO,
+        metavar="MIB",
+        help=f"save files up to this size as they come, 0 for none ({SAVE_UP_TO})",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"how long a command waits for its answer ({PATIENCE:.0f}; in scripts "
+        f"{SCRIPT_PATIENCE:.0f})",
+    )
+    options = parser.parse_args(arguments)
+    if options.address and options.server and options.address != options.server:
+        parser.error("the server is given twice; leave one out")
+    options.server = options.address or options.server or variables["SERVER"] or SERVER
+    options.user = options.user or variables["USER"] or None
+    options.password = os.environ.pop("CHAT_TERMINAL_PASSWORD", "")
+    if options.password and not options.user:
+        parser.error("CHAT_TERMINAL_PASSWORD needs CHAT_TERMINAL_USER or --user: whose is it?")
+    options.prompt = not (options.execute or options.json) and sys.stdin.isatty()
+    try:
+        ChatClient(options.server)
+    except ValueError as error:
+        parser.error(f"{error}; it looks like {SERVER}")
+    return options
+
+
+def _mib(word: str) -> int:
+    number = int(word)
+    if not 0 <= number <= 1_000_000:
+        raise ValueError
+    return number
+
+
+def _seconds(word: str) -> float:
+    number = float(word)
+    if not 0 < number <= 1_000_000:
+        raise ValueError
+    return number
+
+
+def default_downloads() -> Path:
+    """Return the person's folder for downloads, or one where the program was started."""
+    usual = Path.home() / "Downloads"
+    return usual if usual.is_dir() else Path.cwd() / "downloads"
+
+
+async def run(options: argparse.Namespace) -> Exit:
+    """Run one client to its end."""
+    asked_to_leave = _on_sigterm()
+    state = state_folder()
+    tokens = Tokens(state, options.server)
+    user = options.user or tokens.latest()
+    token = tokens.of(user) if user and options.prompt else ""
+    client = ChatClient(
+        options.server,
+        token=token,
+        timeout=options.timeout or (PATIENCE if options.prompt else SCRIPT_PATIENCE),
+        events=not options.execute,
+    )
+    bars = Bars(live=not options.prompt and sys.stderr.isatty())
+    downloads = (options.downloads or default_downloads()).expanduser().absolute()
+    files = Files(client, bars, downloads, options.save_up_to * MIB)
+    session = Session(client, files, tokens)
+    try:
+        async with client:
+            if options.prompt:
+                # Loading it takes longer than a whole run without it.
+                from terminal_app.prompt import Prompt
+
+                if user and token:
+                    session.resumes(user, token)
+                prompt = Prompt(session, bars, options.server, state / "history")
+                await prompt.run(options.user, options.password)
+                return Exit.OK
+            session.notice = tell
+            writer = Writer(options.json)
+            if options.execute:
+                return await run_each(session, options.execute, writer, user, options.password)
+            return await run_lines(session, writer, user, options.password)
+    except asyncio.CancelledError:
+        if not asked_to_leave.is_set():
+            raise
+        return Exit.OK
+
+
+def _on_sigterm() -> asyncio.Event:
+    """Cancel this task at SIGTERM, and return what tells that this was the reason."""
+    task, asked = asyncio.current_task(), asyncio.Event()
+    assert task is not None
+
+    def leave() -> None:
+        asked.set()
+        task.cancel()
+
+    with contextlib.suppress(NotImplementedError):  # on Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
+    return asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

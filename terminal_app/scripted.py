@@ -1,0 +1,204 @@
+"""Without a prompt: commands given with --execute, or lines of standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from shared.client import ChatError, ErrorCode, FileChunk, NoAnswer
+from shared.client.events import Told
+from shared.protocol import json_dialect
+from shared.protocol.commands.accounts import Auth, Resume
+from shared.protocol.spec import Access, Event, Reply, Request
+from shared.protocol.values import BadValue
+from terminal_app.asking import Form, form
+from terminal_app.commands import Command, Leave, SaveFile, SendPath, read
+from terminal_app.lines import WAITING, typed_lines
+from terminal_app.printing import Line, answer_lines, as_refusal, event_lines, notice
+from terminal_app.session import Answer, Session
+
+
+class Exit(IntEnum):
+    """Exit codes; docs/terminal.md has them too."""
+
+    OK = 0
+    REFUSED = 1
+    USAGE = 2
+    NO_ANSWER = 3
+
+
+def judged(answer: Answer) -> Exit:
+    """Return the exit code of a command that ended so."""
+    if isinstance(answer, NoAnswer):
+        return Exit.NO_ANSWER
+    return Exit.REFUSED if isinstance(answer, ChatError) else Exit.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes answers and events to standard output, notices to standard error."""
+
+    json: bool
+
+    def answer(self, command: Command, answer: Answer) -> None:
+        if self.json:
+            print(_frame(command, answer), flush=True)
+        else:
+            _write(answer_lines(answer))
+
+    def event(self, event: Told) -> None:
+        if not isinstance(event, Event):
+            for _, text in event_lines(event):
+                print(text, file=sys.stderr, flush=True)
+        elif self.json:
+            print(json_dialect.format_event(event).decode(), flush=True)
+        elif not isinstance(event, FileChunk):
+            _write(event_lines(event))
+
+
+def tell(text: str) -> None:
+    """Write a notice to standard error."""
+    print(notice(text)[1], file=sys.stderr, flush=True)
+
+
+async def run_each(
+    session: Session, lines: Sequence[str], writer: Writer, user: str | None, password: str
+) -> Exit:
+    """Run commands one after the other, up to the first that fails; return the exit code.
+
+    Args:
+        user: Who to sign in, if the commands need it and do not do it themselves.
+        password: Theirs; if it is needed and empty, it is asked for at a terminal.
+    """
+    for line in lines:
+        command = _completed(line)
+        if user and not session.user and _needs_session(command):
+            signed_in = await session.sign_in(user, lambda: password or _ask(f"Password of {user}"))
+            if not isinstance(signed_in, Reply):
+                writer.answer(replace(command, spelling="auth"), signed_in)
+                return judged(signed_in)
+        if isinstance(command.what, Leave):
+            break
+        answer = await session.answer(command)
+        writer.answer(command, answer)
+        if not isinstance(answer, Reply):
+            return judged(answer)
+    return Exit.OK
+
+
+async def run_lines(session: Session, writer: Writer, user: str | None, password: str) -> Exit:
+    """Run the lines of standard input until its end, and return the worst exit code.
+
+    Answers come in the order of the lines; several are under way at once.
+    """
+    telling = asyncio.create_task(_tell_events(session, writer))
+    worst = Exit.OK
+    try:
+        if user and (password or session.has_token(user)):
+            signed_in = await session.sign_in(user, lambda: password)
+            if not isinstance(signed_in, Reply):
+                for _, text in answer_lines(signed_in):
+                    print(text, file=sys.stderr, flush=True)
+                return judged(signed_in)
+        under_way: asyncio.Queue[asyncio.Task[Exit] | None] = asyncio.Queue(WAITING)
+        ending = asyncio.create_task(_worst(under_way))
+        previous: asyncio.Task[Exit] | None = None
+        async for line in typed_lines():
+            command = line if isinstance(line, Command) else read(line, Path.cwd())
+            if isinstance(command.what, Leave):
+                break
+            if isinstance(command.what, SendPath | SaveFile) and previous is not None:
+                await asyncio.wait([previous])
+            previous = asyncio.create_task(_run(session, command, writer, previous))
+            await under_way.put(previous)
+            if isinstance(command.what, SendPath | SaveFile):
+                await asyncio.wait([previous])  # it has several steps, which others may not part
+        await under_way.put(None)
+        worst = await ending
+    finally:
+        telling.cancel()
+    return worst
+
+
+async def _run(
+    session: Session, command: Command, writer: Writer, previous: asyncio.Task[Exit] | None
+) -> Exit:
+    answer = await session.answer(command)
+    if previous is not None and not previous.done():
+        await asyncio.wait([previous])
+    writer.answer(command, answer)
+    return judged(answer)
+
+
+async def _worst(under_way: asyncio.Queue[asyncio.Task[Exit] | None]) -> Exit:
+    worst = Exit.OK
+    while (task := await under_way.get()) is not None:
+        worst = max(worst, await task)
+    return worst
+
+
+async def _tell_events(session: Session, writer: Writer) -> None:
+    async for event in session.events():
+        writer.event(event)
+
+
+def _completed(line: str) -> Command:
+    """Read a line of --execute; what it leaves out is asked for, if there is a terminal."""
+    asked = form(line) if sys.stdin.isatty() else None
+    if isinstance(asked, Form):
+        try:
+            return Command(_filled(asked), asked.spelling)
+        except ChatError as why:
+            return Command(why, asked.spelling)
+    return read(line, Path.cwd())
+
+
+def _filled(asked: Form) -> Request[Any]:
+    for question in asked.questions:
+        while True:
+            try:
+                answer = _ask(question.label, question.secret)
+                if question.twice and _ask(f"{question.label} again") != answer:
+                    raise BadValue("the two are not the same")
+                asked.answered(question, answer)
+                break
+            except BadValue as why:
+                tell(f"{question.label}: {why}")
+    return asked.request()
+
+
+def _ask(label: str, secret: bool = True) -> str:
+    """Ask at the terminal; without one there is no answer."""
+    if not sys.stdin.isatty():
+        raise ChatError(
+            ErrorCode.NOT_AUTHENTICATED,
+            f"{label} is not known: set CHAT_TERMINAL_PASSWORD, or sign in at a terminal first",
+        )
+    ask: Callable[[str], str] = getpass.getpass if secret else input
+    return ask(f"{label}: ")
+
+
+def _needs_session(command: Command) -> bool:
+    what = command.what
+    if isinstance(what, Request):
+        return what.spec.access is Access.USER and not isinstance(what, Auth | Resume)
+    return isinstance(what, SendPath | SaveFile)
+
+
+def _frame(command: Command, answer: Answer) -> str:
+    """Return an answer as a line of the JSON dialect."""
+    if not isinstance(answer, Reply):
+        refusal = as_refusal(answer)
+        return json_dialect.format_error(refusal, command.spelling, command.label).decode()
+    return json_dialect.format_reply(answer, command.spelling or "", command.label).decode()
+
+
+def _write(lines: Sequence[Line]) -> None:
+    for _, text in lines:
+        print(text, flush=True)
