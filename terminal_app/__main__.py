@@ -32,7 +32,7 @@ def main() -> int:
     options = parse(sys.argv[1:])
     try:
         with asyncio.Runner() as runner:
-            return int(runner.run(run(options)))
+            return runner.run(run(options))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
@@ -120,8 +120,8 @@ def default_downloads() -> Path:
     return usual if usual.is_dir() else Path.cwd() / "downloads"
 
 
-async def run(options: argparse.Namespace) -> Exit:
-    """Run one client to its end."""
+async def run(options: argparse.Namespace) -> int:
+    """Run one client to its end, and return the exit code."""
     asked_to_leave = _on_sigterm()
     state = state_folder()
     tokens = Tokens(state, options.server)
@@ -156,7 +156,7 @@ async def run(options: argparse.Namespace) -> Exit:
     except asyncio.CancelledError:
         if not asked_to_leave.is_set():
             raise
-        return Exit.OK
+        return 0 if options.prompt else 128 + signal.SIGTERM
 
 
 def _on_sigterm() -> asyncio.Event:

@@ -118,7 +118,7 @@ class LineCompleter(Completer):
             if part.text.startswith(("/", "~")) or not part.text:
                 yield from self._paths.get_completions(part, event)
             return
-        typed = len(line) - len(line.rstrip(" ")) and "" or line.split(" ")[-1]
+        typed = line.rpartition(" ")[2]
         for name, about in candidates(line, self._names):
             yield Completion(name, -len(typed), display_meta=in_words(about))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -12,7 +13,7 @@ from shared.client import ChatError, MessageArrived, Offline, Online, Receipt, S
 from shared.client.arguments import filled
 from shared.client.events import Told
 from shared.protocol.commands.accounts import Auth
-from shared.protocol.commands.messages import FileInfo, counted, size_in_words
+from shared.protocol.commands.messages import FileInfo, size_in_words
 from shared.protocol.commands.meta import Ping
 from shared.protocol.spec import Reply, Request
 from shared.protocol.values import BadValue
@@ -62,6 +63,8 @@ class Prompt:
         """Files under way, and what to say of each if it is cancelled."""
         self._read: dict[str, int] = {}
         """How far others are known to have read, by conversation."""
+        self._connected = False
+        """There has been a connection."""
         session.notice = lambda text: self._screen.write([notice(text)])
         bars.on_change = self._screen.redraw
 
@@ -72,28 +75,34 @@ class Prompt:
             user: Who to sign in, unless the session is resumed.
             password: Theirs; if it is empty, it is asked for.
         """
-        following = [
-            asyncio.create_task(self._follow()),
-            asyncio.create_task(self._session.confirm_received()),
-        ]
-        try:
-            await self._begin(user, password)
-            while (line := await self._line()) is not None:
-                if await self._typed(line):
-                    break
-            await self._leave()
-        finally:
-            self._screen.flush()
-            for task in (*following, *self._calls, *self._transfers):
-                task.cancel()
+        # What the client library warns of is told as an event too, and would tear the prompt.
+        logging.basicConfig(handlers=[logging.NullHandler()])
+        async with asyncio.TaskGroup() as following:
+            tasks = [
+                following.create_task(self._follow()),
+                following.create_task(self._session.confirm_received()),
+            ]
+            try:
+                await self._begin(user, password)
+                while (line := await self._line()) is not None:
+                    if await self._typed(line):
+                        break
+                await self._leave()
+            finally:
+                self._screen.flush()
+                for task in (*tasks, *self._calls, *self._transfers):
+                    task.cancel()
 
     async def _begin(self, user: str | None, password: str) -> None:
         self._say(f"Simple Chatting, {self._server}")
         if self._session.user:
             self._say(f"Signing in as {self._session.user} ...")
+            self._screen.flush()
             return
-        self._say(f"New here: {usage('register')}")
-        self._say(f"Signing in: {usage('auth')}; help lists all there is, exit leaves")
+        self._say(f"New here? {usage('register')}")
+        self._say(f"Been here? {usage('auth')}")
+        self._say("help lists all there is, exit leaves")
+        self._screen.flush()
         if user is None:
             # So that a wrong address or a server that is down shows at once.
             self._start(Command(Ping()), "ping", quiet=True)
@@ -175,7 +184,7 @@ class Prompt:
     ) -> None:
         answer = await self._session.answer(command)
         if isinstance(answer, Reply | ChatError):
-            self._toolbar.offline = False
+            self._toolbar.offline, self._connected = False, True
         if previous:
             await asyncio.wait(previous)
         if not quiet:
@@ -241,6 +250,8 @@ class Prompt:
             case Offline():
                 if not self._toolbar.offline:
                     self._screen.write(event_lines(event))
+                    if not self._connected:
+                        self._say("Is a server running there? ./chat serve starts one.")
                 self._toolbar.offline = True
             case Receipt():
                 if event.conversation == event.user:
@@ -257,10 +268,13 @@ class Prompt:
                 self._take(event.file)
             else:
                 size = size_in_words(event.file.size)
-                self._screen.write([notice(f"not saved by itself ({size}): save {event.file.id}")])
+                self._screen.write(
+                    [notice(f"{size}, not saved by itself; type: save {event.file.id}")]
+                )
 
     async def _online(self) -> None:
         again, self._toolbar.offline = self._toolbar.offline, False
+        self._connected = True
         resumed = self._session.take_resumed()
         if again and not resumed:
             self._screen.write([notice("connected again")])
@@ -272,7 +286,7 @@ class Prompt:
                 f"OK Signed in as {client.user} on {client.realm}; {count or 'nothing'} unread"
             )
             for conversation, number in unread.items():
-                self._say(f"{conversation}: {counted(number, 'message')} unread")
+                self._say(f"{conversation}: {number} unread")
 
     # Keys
 

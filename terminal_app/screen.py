@@ -31,7 +31,7 @@ STYLE = Style.from_dict(
 
 
 class Screen:
-    """Writes lines, those of one pass of the loop together.
+    """Writes lines, those that came meanwhile together.
 
     Not by prompt_toolkit's own `run_in_terminal`: that lets the terminal echo while it prints, so
     that a password being typed would show.
@@ -39,15 +39,28 @@ class Screen:
 
     def __init__(self) -> None:
         self._waiting: list[Line] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Show lines as soon as the loop gets to it."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.flush)
+        """Show lines as soon as the terminal is ready for them."""
         self._waiting += lines
+        if self._writing is None and self._waiting:
+            self._writing = asyncio.create_task(self._write_out())
+
+    async def _write_out(self) -> None:
+        try:
+            while self._waiting:
+                app = get_app_or_none()
+                if app is not None and app.is_running and app.output.responds_to_cpr:
+                    # Where the cursor is must be known before it is moved by lines: the answer
+                    # would be wrong when it comes, and the toolbar be drawn below the screen.
+                    await app.renderer.wait_for_cpr_responses()
+                self.flush()
+        finally:
+            self._writing = None
 
     def flush(self) -> None:
-        """Show what was written."""
+        """Show what was written, at once."""
         lines, self._waiting = self._waiting, []
         if not lines:
             return

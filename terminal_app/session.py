@@ -142,8 +142,10 @@ class Session:
             elif isinstance(event, HistoryChanged):
                 self.names.clear()
                 self._arrived.clear()
-            elif isinstance(event, SignedOut) and not self.client.token:
-                self._signed_out()
+            elif isinstance(event, SignedOut):
+                self._resuming = False
+                if not self.client.token:
+                    self._signed_out()
             yield event
 
     async def confirm_received(self) -> None:
