@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.client import ChatClient
+from terminal_app.echo import without_echo
 from terminal_app.files import MIB, Files
 from terminal_app.progress import Bars
 from terminal_app.scripted import Exit, Writer, run_each, run_lines, tell
@@ -31,7 +32,8 @@ def main() -> int:
     """Return the exit code; see `Exit`."""
     options = parse(sys.argv[1:])
     try:
-        with asyncio.Runner() as runner:
+        quiet = without_echo() if options.prompt else contextlib.nullcontext()
+        with quiet, asyncio.Runner() as runner:
             return runner.run(run(options))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

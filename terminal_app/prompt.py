@@ -152,9 +152,9 @@ class Prompt:
             while True:
                 try:
                     answer = await self._ask(question, question.label)
+                    asked.answered(question, answer)
                     if question.twice and await self._ask(question, "Once more") != answer:
                         raise BadValue("the two are not the same")
-                    asked.answered(question, answer)
                     break
                 except BadValue as why:
                     self._screen.write([notice(f"{question.label}: {why}")])

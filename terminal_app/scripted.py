@@ -164,9 +164,9 @@ def _filled(asked: Form) -> Request[Any]:
         while True:
             try:
                 answer = _ask(question.label, question.secret)
-                if question.twice and _ask(f"{question.label} again") != answer:
-                    raise BadValue("the two are not the same")
                 asked.answered(question, answer)
+                if question.twice and _ask("Once more") != answer:
+                    raise BadValue("the two are not the same")
                 break
             except BadValue as why:
                 tell(f"{question.label}: {why}")
