@@ -30,6 +30,9 @@ SCRIPT_PATIENCE = 10.0
 
 def main() -> int:
     """Return the exit code; see `Exit`."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal or a pipe of another encoding cannot take is no reason to end.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     options = parse(sys.argv[1:])
     try:
         quiet = without_echo() if options.prompt else contextlib.nullcontext()
@@ -37,10 +40,6 @@ def main() -> int:
             return runner.run(run(options))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # Whoever read the answers wants no more; what is buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

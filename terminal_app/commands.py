@@ -15,8 +15,8 @@ from shared.protocol.kinds import IDENTIFIER
 from shared.protocol.reference import help_page
 from shared.protocol.spec import TABLE, Request, Spec, unknown_command
 from shared.protocol.text_dialect import BLANK, first_word
-from shared.protocol.values import BadValue, Conversation, in_words
-from terminal_app.paths import absolute, typed_path
+from shared.protocol.values import BadValue, Conversation
+from terminal_app.paths import absolute, as_text, typed_path
 
 PATH = "</absolute/path>"
 CONTENT = "<name> <data>"
@@ -169,7 +169,7 @@ def _own(name: str, rest: str) -> What:
         return SaveFile(file, None)
     path = Path(folder).expanduser()
     if not path.is_dir():
-        shown = in_words(str(path))
+        shown = as_text(path)
         raise _refused(f"There is no folder {shown}. Make it first, or leave the folder out")
     return SaveFile(file, path)
 
@@ -197,7 +197,7 @@ def _send_path(spec: Spec, spelling: str, rest: str, here: Path) -> What | None:
     except BadValue as why:
         raise _refused(str(why)) from None
     except RuntimeError:  # of ~nobody
-        raise _refused(f"Nobody here is called {in_words(typed)}; write the whole path") from None
+        raise _refused(f"Nobody here is called {as_text(typed)}; write the whole path") from None
     return SendPath(getattr(request, to.name), path)
 
 

@@ -8,9 +8,8 @@ from shared.client import ChatClient, ChatError, ErrorCode
 from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.messages import FileInfo, Message, Sent
 from shared.protocol.spec import Reply, record, result
-from shared.protocol.values import in_words
 from terminal_app.commands import SaveFile, SendPath
-from terminal_app.paths import check_sendable
+from terminal_app.paths import as_text, check_sendable
 from terminal_app.progress import Bars
 
 MIB = 2**20
@@ -24,10 +23,10 @@ MOST_AT_ONCE = 50
 class Saved(Reply):
     """The file is here, whole, under a name that no file had."""
 
-    path: str = result("where it is")
+    path: str = result("where it is, as it can be shown")
 
     def sentence(self) -> str:
-        return f"Saved as {in_words(self.path)}"
+        return f"Saved as {self.path}"
 
 
 class Files:
@@ -103,7 +102,7 @@ class Files:
             raise _failed(error) from None
         finally:
             bar.end()
-        return Saved(str(path.absolute()))
+        return Saved(as_text(path.absolute()))
 
 
 def _sent(taken: ChunkTaken) -> Sent:
@@ -125,5 +124,5 @@ def _sent(taken: ChunkTaken) -> Sent:
 def _failed(error: OSError) -> ChatError:
     """Return the refusal of what this disk did not do."""
     what = error.strerror or str(error)
-    where = f": {error.filename}" if error.filename else ""
+    where = f": {as_text(error.filename)}" if isinstance(error.filename, str | Path) else ""
     return ChatError(ErrorCode.UNAVAILABLE, f"{what}{where}")

@@ -27,7 +27,7 @@ async def typed_lines(source: int = 0) -> AsyncIterator[str | Command]:
     async for piece in _pieces(source):
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
-            if skipping:
+            if skipping or len(line) > MAX_FRAME:
                 skipping = False
                 yield _refused(ErrorCode.TOO_LARGE, f"A line has at most {MAX_FRAME:,} bytes")
             elif line.strip():

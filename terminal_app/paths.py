@@ -26,12 +26,13 @@ def typed_path(words: str, here: Path) -> str | None:
         return words[1:].partition(words[0])[0]
     if words.startswith(("/", "~", "./", "../")) or " " not in words:
         return _unescaped(words)
+    if os.path.lexists(here / words):
+        return words  # many words are base64 too
     name, _, data = words.partition(" ")
     try:
         BASE64.from_word(data)
     except BadValue:
-        # Rather a path with a blank than a name and something that is no content.
-        return words if (here / words).exists() or "/" in name else None
+        return words if "/" in name else None
     return None
 
 
@@ -58,7 +59,7 @@ def absolute(typed: str, here: Path, head: str) -> Path:
     if not path.is_absolute():
         whole = os.path.normpath(here / path)
         raise BadValue(
-            f"{in_words(typed)} is a relative path. Type the absolute one: {head} {in_words(whole)}"
+            f"{as_text(typed)} is a relative path. Type the absolute one: {head} {as_text(whole)}"
         )
     return path
 
@@ -72,11 +73,11 @@ def check_sendable(path: Path, limit: int | None) -> int:
     Raises:
         ChatError: BAD_ARGUMENTS or TOO_LARGE, it cannot; the sentence says what to do.
     """
-    shown = in_words(str(path))
+    shown = as_text(path)
     try:
         found = path.stat()
     except PermissionError:
-        raise _refused(f"You may not look into {in_words(str(path.parent))}") from None
+        raise _refused(f"You may not look into {as_text(path.parent)}") from None
     except (OSError, ValueError):
         raise _refused(f"There is no file {shown}{_near(path)}") from None
     if stat.S_ISDIR(found.st_mode):
@@ -99,16 +100,21 @@ def check_sendable(path: Path, limit: int | None) -> int:
     return found.st_size
 
 
+def as_text(path: Path | str) -> str:
+    """Return a path safe for a terminal, bytes that are no UTF-8 among it too."""
+    return in_words(os.fsencode(path).decode("utf-8", "backslashreplace")).replace("\n", "\\x0a")
+
+
 def _near(path: Path) -> str:
     """Return a hint: the file that was likely meant, or the folder that is missing."""
     if not path.parent.is_dir():
-        return f": there is no folder {in_words(str(path.parent))}"
+        return f": there is no folder {as_text(path.parent)}"
     try:
         names = os.listdir(path.parent)
     except OSError:
         return ""
     near = difflib.get_close_matches(path.name, names, 1)
-    return f"; did you mean {in_words(str(path.parent / near[0]))}?" if near else ""
+    return f"; did you mean {as_text(path.parent / near[0])}?" if near else ""
 
 
 def _refused(why: str) -> ChatError:

@@ -7,6 +7,8 @@ import logging
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.clipboard import DummyClipboard
+from prompt_toolkit.history import DummyHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from shared.client import ChatError, MessageArrived, Offline, Online, Receipt, SignedOut
@@ -56,7 +58,12 @@ class Prompt:
             key_bindings=self._keys(),
             style=STYLE,
         )
-        self._question: PromptSession[str] = PromptSession(style=STYLE)
+        self._question: PromptSession[str] = PromptSession(
+            style=STYLE,
+            # Or a password could be brought back where it would be seen.
+            history=DummyHistory(),
+            clipboard=DummyClipboard(),
+        )
         self._calls: dict[asyncio.Task[None], str] = {}
         """Commands without an answer, in the order in which they were typed."""
         self._transfers: dict[asyncio.Task[None], str] = {}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from shared.client import ChatError, ErrorCode, FileChunk, NoAnswer
+from shared.client import ChatError, ErrorCode, FileChunk, NoAnswer, Online
 from shared.client.events import Told
 from shared.protocol import json_dialect
 from shared.protocol.commands.accounts import Auth, Resume
@@ -20,7 +22,7 @@ from shared.protocol.values import BadValue
 from terminal_app.asking import Form, form
 from terminal_app.commands import Command, Leave, SaveFile, SendPath, read
 from terminal_app.lines import WAITING, typed_lines
-from terminal_app.printing import Line, answer_lines, as_refusal, event_lines, notice
+from terminal_app.printing import answer_lines, as_refusal, event_lines, notice
 from terminal_app.session import Answer, Session
 
 
@@ -48,23 +50,23 @@ class Writer:
 
     def answer(self, command: Command, answer: Answer) -> None:
         if self.json:
-            print(_frame(command, answer), flush=True)
+            _print([_frame(command, answer)])
         else:
-            _write(answer_lines(answer))
+            _print(text for _, text in answer_lines(answer))
 
     def event(self, event: Told) -> None:
         if not isinstance(event, Event):
             for _, text in event_lines(event):
-                print(text, file=sys.stderr, flush=True)
+                print(text, file=sys.stderr)
         elif self.json:
-            print(json_dialect.format_event(event).decode(), flush=True)
+            _print([json_dialect.format_event(event).decode()])
         elif not isinstance(event, FileChunk):
-            _write(event_lines(event))
+            _print(text for _, text in event_lines(event))
 
 
 def tell(text: str) -> None:
     """Write a notice to standard error."""
-    print(notice(text)[1], file=sys.stderr, flush=True)
+    print(notice(text)[1], file=sys.stderr)
 
 
 async def run_each(
@@ -79,10 +81,9 @@ async def run_each(
     for line in lines:
         command = _completed(line)
         if user and not session.user and _needs_session(command):
-            signed_in = await session.sign_in(user, lambda: password or _ask(f"Password of {user}"))
-            if not isinstance(signed_in, Reply):
-                writer.answer(replace(command, spelling="auth"), signed_in)
-                return judged(signed_in)
+            refused = await _sign_in(session, writer, user, password)
+            if refused is not None:
+                return refused
         if isinstance(command.what, Leave):
             break
         answer = await session.answer(command)
@@ -101,11 +102,9 @@ async def run_lines(session: Session, writer: Writer, user: str | None, password
     worst = Exit.OK
     try:
         if user and (password or session.has_token(user)):
-            signed_in = await session.sign_in(user, lambda: password)
-            if not isinstance(signed_in, Reply):
-                for _, text in answer_lines(signed_in):
-                    print(text, file=sys.stderr, flush=True)
-                return judged(signed_in)
+            refused = await _sign_in(session, writer, user, password)
+            if refused is not None:
+                return refused
         under_way: asyncio.Queue[asyncio.Task[Exit] | None] = asyncio.Queue(WAITING)
         ending = asyncio.create_task(_worst(under_way))
         previous: asyncio.Task[Exit] | None = None
@@ -124,6 +123,15 @@ async def run_lines(session: Session, writer: Writer, user: str | None, password
     finally:
         telling.cancel()
     return worst
+
+
+async def _sign_in(session: Session, writer: Writer, user: str, password: str) -> Exit | None:
+    """Sign somebody in; if that fails, show why and return the exit code."""
+    answer = await session.sign_in(user, lambda: password or _ask(f"Password of {user}"))
+    if isinstance(answer, Reply):
+        return None
+    writer.answer(Command(as_refusal(answer), "auth"), answer)
+    return judged(answer)
 
 
 async def _run(
@@ -145,6 +153,8 @@ async def _worst(under_way: asyncio.Queue[asyncio.Task[Exit] | None]) -> Exit:
 
 async def _tell_events(session: Session, writer: Writer) -> None:
     async for event in session.events():
+        if isinstance(event, Online) and not writer.json:
+            await session.look_up()  # the names of groups
         writer.event(event)
 
 
@@ -199,6 +209,12 @@ def _frame(command: Command, answer: Answer) -> str:
     return json_dialect.format_reply(answer, command.spelling or "", command.label).decode()
 
 
-def _write(lines: Sequence[Line]) -> None:
-    for _, text in lines:
-        print(text, flush=True)
+def _print(lines: Iterable[str]) -> None:
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the answers wants no more; what is buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
