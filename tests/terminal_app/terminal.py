@@ -7,6 +7,7 @@ import codecs
 import os
 import signal
 import sys
+import termios
 from pathlib import Path
 
 import pexpect  # type: ignore[import-untyped]
@@ -138,6 +139,11 @@ class Terminal:
     async def begins(self) -> None:
         """Wait until the client has begun: before, the terminal would show what is typed."""
         await self.shows("Simple Chatting, ")
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal itself shows what is typed."""
+        return bool(termios.tcgetattr(self._child.child_fd)[3] & termios.ECHO)
 
     async def signs_in(self, name: str) -> None:
         """Sign in as an account whose password is `secret-NAME`, as people made by tests have."""

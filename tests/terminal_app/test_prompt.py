@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.client import Receipt
 from tests.client.people import People, Told, new_name
 from tests.proxy import Proxy
 from tests.realserver import RealServer
@@ -90,6 +91,36 @@ async def test_messages_come_above_the_line_being_typed(
         await heard(ana, "half a line")
 
 
+async def test_who_wrote_learns_that_it_arrived_and_one_sees_what_others_have_read(
+    server: RealServer, home: Path, ana: Told, bob: str
+) -> None:
+    async with Terminal(home, server.url) as terminal:
+        await terminal.signs_in(bob)
+        sent = await ana.client.send(bob, "hi")
+
+        def received() -> bool:
+            return any(receipt.received_seq == sent.seq for receipt in ana.of(Receipt))
+
+        await ana.until(received)
+        terminal.enter(f"send {ana.client.user} and you?")
+        await heard(ana, "and you?")
+        await ana.client.inbox(bob)
+        await terminal.shows(f"({ana.client.user} has read up to message 2)")
+        assert not any("received" in line for line in terminal.page.lines)
+
+
+async def test_the_terminal_is_left_as_it_was_found(server: RealServer, home: Path) -> None:
+    for leave in (Terminal.terminate, lambda terminal: terminal.press("\x04")):
+        async with Terminal(home, server.url) as terminal:
+            assert terminal.echoes
+            await terminal.begins()
+            await terminal.shows_at_cursor("> ")
+            assert not terminal.echoes
+            leave(terminal)
+            assert await terminal.ended() == 0
+            assert terminal.echoes
+
+
 async def test_a_password_is_asked_for_without_showing_it_and_mistakes_are_said(
     server: RealServer, home: Path
 ) -> None:
@@ -111,6 +142,7 @@ async def test_a_password_is_asked_for_without_showing_it_and_mistakes_are_said(
             await terminal.shows_at_cursor(label)
             terminal.enter("hush-hush")
         await terminal.shows_at_cursor("Country:")
+        terminal.press("\x1b[A\x19")  # up, and paste what was deleted
         terminal.enter("Peru")
         await terminal.shows(f"OK Welcome {name}, real name Eve of Eden, country Peru.")
         terminal.enter(f"auth {name}")

@@ -201,3 +201,28 @@ async def test_nobody_who_reads_the_answers_is_no_traceback(server: RealServer, 
     os.close(writing)
     _, err = await process.communicate()
     assert (process.returncode, err) == (128 + signal.SIGPIPE, b"")
+
+
+async def test_a_pipe_that_nobody_reads_any_more_ends_the_client(
+    server: RealServer, home: Path
+) -> None:
+    process = await start(home, server.url)
+    assert process.stdin and process.stdout
+    for _ in range(3):
+        process.stdin.write(b"ping\n")
+        await process.stdout.readline()
+    process.stdout._transport.close()  # type: ignore[attr-defined]
+    process.stdin.write(b"ping\n" * 1000)  # and the input goes on
+    assert await process.wait() == 128 + signal.SIGPIPE
+
+
+async def test_what_cannot_be_written_in_the_encoding_of_the_output_is_escaped(
+    server: RealServer, home: Path, ana: Told, bob: str
+) -> None:
+    await ana.client.send(bob, "caf\u00e9 \U0001f600")
+    inbox = (server.url, "--execute", f"inbox {ana.client.user}")
+    done = await run(home, *inbox, PYTHONIOENCODING="ascii", **as_user(bob))
+    assert done.code == 0 and done.out.endswith("caf\\xe9 \\U0001f600\n")
+    path = os.fsdecode(b"/nothing\xff")
+    refused = await run(home, server.url, "--json", "--execute", f"sendfile {bob} {path}")
+    assert refused.code == 1 and refused.frames[0]["code"] == "bad_arguments"
