@@ -15,7 +15,7 @@ from shared.client import ChatClient
 from terminal_app.echo import without_echo
 from terminal_app.files import MIB, Files
 from terminal_app.progress import Bars
-from terminal_app.scripted import Exit, Writer, run_each, run_lines, tell
+from terminal_app.scripted import MEANING, Exit, Writer, run_each, run_lines, tell
 from terminal_app.session import Session
 from terminal_app.tokens import Tokens, state_folder
 
@@ -49,12 +49,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         SystemExit: --help was asked for, or an option is wrong (2).
     """
     variables = {name: os.environ.get(f"CHAT_TERMINAL_{name}", "") for name in ("SERVER", "USER")}
+    codes = ", ".join(f"{code:d} {meaning}" for code, meaning in MEANING.items())
     parser = argparse.ArgumentParser(
         prog="./chat terminal",
         description="Talk to a realm. Without a command, lines are typed at a prompt; if standard "
         "input is no terminal, they are read from it.",
         epilog="Environment: CHAT_TERMINAL_SERVER, CHAT_TERMINAL_USER, CHAT_TERMINAL_PASSWORD. "
-        "Exit codes: 0 done, 1 refused, 2 wrong usage, 3 no answer. See docs/terminal.md.",
+        f"Exit codes: {codes}. See docs/terminal.md.",
     )
     parser.add_argument("address", nargs="?", metavar="ws://...", help=f"the server ({SERVER})")
     parser.add_argument("--server", metavar="ws://...", help="the same")
@@ -102,17 +103,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _mib(word: str) -> int:
-    number = int(word)
-    if not 0 <= number <= 1_000_000:
-        raise ValueError
-    return number
+    if not (word.isdecimal() and int(word) <= 1_000_000):
+        raise argparse.ArgumentTypeError("must be a whole number of MiB, 0 for none")
+    return int(word)
 
 
 def _seconds(word: str) -> float:
-    number = float(word)
-    if not 0 < number <= 1_000_000:
-        raise ValueError
-    return number
+    with contextlib.suppress(ValueError):
+        if 0 < float(word) <= 1_000_000:
+            return float(word)
+    raise argparse.ArgumentTypeError("must be a number of seconds above 0")
 
 
 def default_downloads() -> Path:

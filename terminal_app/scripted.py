@@ -27,12 +27,21 @@ from terminal_app.session import Answer, Session
 
 
 class Exit(IntEnum):
-    """Exit codes; docs/terminal.md has them too."""
+    """Exit codes, the worse the higher."""
 
     OK = 0
     REFUSED = 1
-    USAGE = 2
+    USAGE = 2  # argparse's own
     NO_ANSWER = 3
+
+
+MEANING = {
+    Exit.OK: "done",
+    Exit.REFUSED: "refused",
+    Exit.USAGE: "called wrongly",
+    Exit.NO_ANSWER: "no answer",
+}
+"""The exit codes for --help; docs/terminal.md says more."""
 
 
 def judged(answer: Answer) -> Exit:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,14 @@ from shared.client import ChatError, NotSent, Offline, Receipt
 from shared.protocol.commands.accounts import Registered
 from shared.protocol.json_dialect import parse_reply
 from shared.protocol.values import MAX_FRAME
+from terminal_app.__main__ import parse
 from terminal_app.commands import Command
 from terminal_app.lines import typed_lines
 from terminal_app.printing import answer_lines, event_lines
 from terminal_app.progress import Bars
+from terminal_app.scripted import MEANING, Exit
 from terminal_app.tokens import Tokens, state_folder
+from tests.realserver import ROOT
 
 
 def test_a_token_belongs_to_one_server_and_user_and_is_read_by_its_user_alone(
@@ -34,6 +40,18 @@ def test_a_token_belongs_to_one_server_and_user_and_is_read_by_its_user_alone(
     assert here.of("bob") == "two"
     here.forget("bob", "two")
     assert here.of("bob") == ""
+
+
+def test_the_document_has_every_option_variable_and_exit_code() -> None:
+    document = (ROOT / "docs" / "terminal.md").read_text()
+    with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as shown:
+        parse(["--help"])
+    options = set(re.findall(r"--[a-z-]+|CHAT_TERMINAL_[A-Z]+", shown.getvalue())) - {"--help"}
+    assert len(options) == 10
+    assert all(f"`{option}" in document for option in options)
+    for code in Exit:
+        assert f"| {code:d} | " in document
+        assert f"{code:d} {MEANING[code]}" in " ".join(shown.getvalue().split())
 
 
 def test_the_state_lies_where_the_desktop_wants_it(
