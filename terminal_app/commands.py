@@ -23,6 +23,16 @@ CONTENT = "<name> <data>"
 """What the table's usage of the commands for files ends in, where people type a path here."""
 
 
+SUMMARIES: dict[type[Request[Any]], str] = {
+    SendFile: "Send a file on this disk to one person.",
+    SendGroupFile: "Send a file on this disk to a group.",
+    GetFile: "The same as save, into the downloads.",
+}
+"""What commands of the table do here, where it is not what they do at the server."""
+NEEDLESS = (SetFormat, Files)
+"""What this client settles with the server by itself, in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Own:
     """A command that this client has and the server does not know."""
@@ -115,7 +125,10 @@ def usage(spelling: str) -> str:
 def summary(spelling: str) -> str:
     """Return what a command does, in a sentence."""
     own = OWN.get(spelling)
-    return own.summary if own is not None else TABLE[spelling].summary
+    if own is not None:
+        return own.summary
+    spec = TABLE[spelling]
+    return SUMMARIES.get(spec.request, spec.summary)
 
 
 def _asked(call: Call) -> What:
@@ -144,8 +157,9 @@ def _help(topic: str | None) -> HelpPage:
         return HelpPage([CommandHelp(topic.lower(), own.usage, own.summary)])
     page = help_page(topic)
     for one in page.commands:
-        one.usage = usage(one.command)
+        one.usage, one.summary = usage(one.command), summary(one.command)
     if topic is None:
+        page.commands = [c for c in page.commands if TABLE[c.command].request not in NEEDLESS]
         page.commands += [CommandHelp(name, own.usage, own.summary) for name, own in OWN.items()]
     elif TABLE[topic.lower()].request in (SendFile, SendGroupFile):
         page.details = [

@@ -15,7 +15,7 @@ from shared.protocol.reference import for_people
 from shared.protocol.spec import TABLE, Arg, Spec
 from shared.protocol.text_dialect import BLANK, first_word
 from shared.protocol.values import in_words
-from terminal_app.commands import OWN, summary
+from terminal_app.commands import NEEDLESS, OWN, summary
 from terminal_app.names import Names
 
 Candidate = tuple[str, str]
@@ -26,7 +26,9 @@ FOR_FILES = (SendFile, SendGroupFile)
 def spellings() -> list[str]:
     """Return every command that people can type, realm spellings and this client's own too."""
     typed = [
-        spec for spec in for_people() if not any(a.required and a.json_only for a in spec.args)
+        spec
+        for spec in for_people()
+        if spec.request not in NEEDLESS and not any(a.required and a.json_only for a in spec.args)
     ]
     names = [name for spec in typed for name in (spec.name, spec.realm_name) if name]
     return sorted([*names, *OWN])

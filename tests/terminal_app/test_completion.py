@@ -64,7 +64,7 @@ def test_candidates_follow_from_the_kind_of_argument(
 def test_every_command_that_can_be_typed_is_offered_and_none_of_realms() -> None:
     offered = set(spellings())
     assert {"send", "sendpcrealm", "save", "quit"} <= offered
-    assert not {"link", "linkproof", "sync"} & offered
+    assert not {"link", "linkproof", "sync", "format", "files"} & offered
     assert offered - set(TABLE) == {"save", "exit", "quit"}
 
 
