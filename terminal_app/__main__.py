@@ -15,7 +15,7 @@ from shared.client import ChatClient
 from terminal_app.echo import without_echo
 from terminal_app.files import MIB, Files
 from terminal_app.progress import Bars
-from terminal_app.scripted import MEANING, Exit, Writer, run_each, run_lines, tell
+from terminal_app.scripted import MEANING, Exit, Script, Writer, tell
 from terminal_app.session import Session
 from terminal_app.tokens import Tokens, state_folder
 
@@ -94,12 +94,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options.password = os.environ.pop("CHAT_TERMINAL_PASSWORD", "")
     if options.password and not options.user:
         parser.error("CHAT_TERMINAL_PASSWORD needs CHAT_TERMINAL_USER or --user: whose is it?")
-    options.prompt = not (options.execute or options.json) and sys.stdin.isatty()
+    options.prompt = not (options.execute or options.json) and _can_prompt()
     try:
         ChatClient(options.server)
     except ValueError as error:
         parser.error(f"{error}; it looks like {SERVER}")
     return options
+
+
+def _can_prompt() -> bool:
+    """Whether somebody sits at a terminal that can move its cursor."""
+    able = os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    return able and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _mib(word: str) -> int:
@@ -118,7 +124,15 @@ def _seconds(word: str) -> float:
 def default_downloads() -> Path:
     """Return the person's folder for downloads, or one where the program was started."""
     usual = Path.home() / "Downloads"
-    return usual if usual.is_dir() else Path.cwd() / "downloads"
+    return usual if usual.is_dir() else started_in() / "downloads"
+
+
+def started_in() -> Path:
+    """Return the folder the program was started in, or the root if that is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/")
 
 
 async def run(options: argparse.Namespace) -> int:
@@ -135,7 +149,8 @@ async def run(options: argparse.Namespace) -> int:
         events=not options.execute,
     )
     bars = Bars(live=not options.prompt and sys.stderr.isatty())
-    downloads = (options.downloads or default_downloads()).expanduser().absolute()
+    here = started_in()
+    downloads = here / (options.downloads or default_downloads()).expanduser()
     files = Files(client, bars, downloads, options.save_up_to * MIB)
     session = Session(client, files, tokens)
     try:
@@ -146,14 +161,12 @@ async def run(options: argparse.Namespace) -> int:
 
                 if user and token:
                     session.resumes(user, token)
-                prompt = Prompt(session, bars, options.server, state / "history")
+                prompt = Prompt(session, bars, options.server, here, state / "history")
                 await prompt.run(options.user, options.password)
                 return Exit.OK
             session.notice = tell
-            writer = Writer(options.json)
-            if options.execute:
-                return await run_each(session, options.execute, writer, user, options.password)
-            return await run_lines(session, writer, user, options.password)
+            script = Script(session, Writer(options.json), here, user, options.password)
+            return await (script.run(options.execute) if options.execute else script.run_input())
     except asyncio.CancelledError:
         if not asked_to_leave.is_set():
             raise

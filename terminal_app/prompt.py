@@ -38,11 +38,15 @@ class Prompt:
 
     Args:
         server: The address, as it is shown.
+        here: The folder that relative paths would be in.
         history: The file of the lines typed before.
     """
 
-    def __init__(self, session: Session, bars: Bars, server: str, history: Path) -> None:
+    def __init__(
+        self, session: Session, bars: Bars, server: str, here: Path, history: Path
+    ) -> None:
         self._session = session
+        self._here = here
         self._server = server
         self._screen = Screen()
         self._toolbar = Toolbar(session, bars)
@@ -139,7 +143,7 @@ class Prompt:
                 if request is not None:
                     self._start(Command(request, asked.spelling), asked.spelling)
             return False
-        command = read(line, Path.cwd())
+        command = read(line, self._here)
         match command.what:
             case Leave():
                 return True

@@ -13,7 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from shared.client import ChatError, ErrorCode, FileChunk, NoAnswer, Online
+from shared.client import ChatError, ErrorCode, FileChunk, NoAnswer, Offline, Online
 from shared.client.events import Told
 from shared.protocol import json_dialect
 from shared.protocol.commands.accounts import Auth, Resume
@@ -78,79 +78,108 @@ def tell(text: str) -> None:
     print(notice(text)[1], file=sys.stderr)
 
 
-async def run_each(
-    session: Session, lines: Sequence[str], writer: Writer, user: str | None, password: str
-) -> Exit:
-    """Run commands one after the other, up to the first that fails; return the exit code.
+class Script:
+    """Runs commands without a prompt.
 
     Args:
+        here: The folder that relative paths would be in.
         user: Who to sign in, if the commands need it and do not do it themselves.
         password: Theirs; if it is needed and empty, it is asked for at a terminal.
     """
-    for line in lines:
-        command = _completed(line)
-        if user and not session.user and _needs_session(command):
-            refused = await _sign_in(session, writer, user, password)
-            if refused is not None:
-                return refused
-        if isinstance(command.what, Leave):
-            break
-        answer = await session.answer(command)
-        writer.answer(command, answer)
-        if not isinstance(answer, Reply):
-            return judged(answer)
-    return Exit.OK
 
+    def __init__(
+        self, session: Session, writer: Writer, here: Path, user: str | None, password: str
+    ) -> None:
+        self._session = session
+        self._writer = writer
+        self._here = here
+        self._user = user
+        self._password = password
 
-async def run_lines(session: Session, writer: Writer, user: str | None, password: str) -> Exit:
-    """Run the lines of standard input until its end, and return the worst exit code.
+    async def run(self, lines: Sequence[str]) -> Exit:
+        """Run commands one after the other, up to the first that fails; return the exit code."""
+        for line in lines:
+            command = self._completed(line)
+            if isinstance(command.what, Leave):
+                break
+            if self._user and not self._session.user and _needs_session(command):
+                code = await self._sign_in(self._user)
+                if code is not Exit.OK:
+                    return code
+            answer = await self._session.answer(command)
+            self._writer.answer(command, answer)
+            if not isinstance(answer, Reply):
+                return judged(answer)
+        return Exit.OK
 
-    Answers come in the order of the lines; several are under way at once.
-    """
-    telling = asyncio.create_task(_tell_events(session, writer))
-    worst = Exit.OK
-    try:
-        if user and (password or session.has_token(user)):
-            refused = await _sign_in(session, writer, user, password)
-            if refused is not None:
-                return refused
+    async def run_input(self) -> Exit:
+        """Run the lines of standard input until its end, and return the worst exit code.
+
+        Answers come in the order of the lines; several are under way at once.
+        """
+        telling = asyncio.create_task(self._tell_events())
+        try:
+            if self._user and (self._password or self._session.has_token(self._user)):
+                code = await self._sign_in(self._user)
+                if code is not Exit.OK:
+                    return code
+            return await self._run_lines()
+        finally:
+            telling.cancel()
+
+    async def _run_lines(self) -> Exit:
         under_way: asyncio.Queue[asyncio.Task[Exit] | None] = asyncio.Queue(WAITING)
         ending = asyncio.create_task(_worst(under_way))
         previous: asyncio.Task[Exit] | None = None
         async for line in typed_lines():
-            command = line if isinstance(line, Command) else read(line, Path.cwd())
+            command = line if isinstance(line, Command) else read(line, self._here)
             if isinstance(command.what, Leave):
                 break
-            if isinstance(command.what, SendPath | SaveFile) and previous is not None:
+            # A file takes several commands, which others may not part.
+            alone = isinstance(command.what, SendPath | SaveFile)
+            if alone and previous is not None:
                 await asyncio.wait([previous])
-            previous = asyncio.create_task(_run(session, command, writer, previous))
+            previous = asyncio.create_task(self._run_behind(previous, command))
             await under_way.put(previous)
-            if isinstance(command.what, SendPath | SaveFile):
-                await asyncio.wait([previous])  # it has several steps, which others may not part
+            if alone:
+                await asyncio.wait([previous])
         await under_way.put(None)
-        worst = await ending
-    finally:
-        telling.cancel()
-    return worst
+        return await ending
 
+    async def _run_behind(self, previous: asyncio.Task[Exit] | None, command: Command) -> Exit:
+        answer = await self._session.answer(command)
+        if previous is not None and not previous.done():
+            await asyncio.wait([previous])
+        self._writer.answer(command, answer)
+        return judged(answer)
 
-async def _sign_in(session: Session, writer: Writer, user: str, password: str) -> Exit | None:
-    """Sign somebody in; if that fails, show why and return the exit code."""
-    answer = await session.sign_in(user, lambda: password or _ask(f"Password of {user}"))
-    if isinstance(answer, Reply):
-        return None
-    writer.answer(Command(as_refusal(answer), "auth"), answer)
-    return judged(answer)
+    async def _sign_in(self, user: str) -> Exit:
+        """Sign somebody in; if that fails, show why."""
+        answer = await self._session.sign_in(
+            user, lambda: self._password or _ask(f"Password of {user}")
+        )
+        if not isinstance(answer, Reply):
+            self._writer.answer(Command(as_refusal(answer), "auth"), answer)
+        return judged(answer)
 
+    async def _tell_events(self) -> None:
+        lost = False
+        async for event in self._session.events():
+            if isinstance(event, Online) and not self._writer.json:
+                await self._session.look_up()  # the names of groups
+            if not (lost and isinstance(event, Offline)):
+                self._writer.event(event)
+            lost = isinstance(event, Offline)
 
-async def _run(
-    session: Session, command: Command, writer: Writer, previous: asyncio.Task[Exit] | None
-) -> Exit:
-    answer = await session.answer(command)
-    if previous is not None and not previous.done():
-        await asyncio.wait([previous])
-    writer.answer(command, answer)
-    return judged(answer)
+    def _completed(self, line: str) -> Command:
+        """Read a line of --execute; what it leaves out is asked for, if there is a terminal."""
+        asked = form(line) if sys.stdin.isatty() else None
+        if isinstance(asked, Form):
+            try:
+                return Command(_filled(asked), asked.spelling)
+            except ChatError as why:
+                return Command(why, asked.spelling)
+        return read(line, self._here)
 
 
 async def _worst(under_way: asyncio.Queue[asyncio.Task[Exit] | None]) -> Exit:
@@ -158,24 +187,6 @@ async def _worst(under_way: asyncio.Queue[asyncio.Task[Exit] | None]) -> Exit:
     while (task := await under_way.get()) is not None:
         worst = max(worst, await task)
     return worst
-
-
-async def _tell_events(session: Session, writer: Writer) -> None:
-    async for event in session.events():
-        if isinstance(event, Online) and not writer.json:
-            await session.look_up()  # the names of groups
-        writer.event(event)
-
-
-def _completed(line: str) -> Command:
-    """Read a line of --execute; what it leaves out is asked for, if there is a terminal."""
-    asked = form(line) if sys.stdin.isatty() else None
-    if isinstance(asked, Form):
-        try:
-            return Command(_filled(asked), asked.spelling)
-        except ChatError as why:
-            return Command(why, asked.spelling)
-    return read(line, Path.cwd())
 
 
 def _filled(asked: Form) -> Request[Any]:

@@ -33,6 +33,11 @@ class Page:
         """The line that the cursor is in."""
         return self.lines[self._row] if self._row < len(self._lines) else ""
 
+    @property
+    def scrolled(self) -> int:
+        """How many lines have scrolled away."""
+        return max(0, len(self._lines) - self.rows)
+
     def feed(self, text: str) -> None:
         """Take what a program writes."""
         text = self._rest + text
@@ -44,10 +49,6 @@ class Page:
             elif token["one"]:
                 self._character(token["one"])
         self._rest = text[end:]
-
-    @property
-    def _top(self) -> int:
-        return max(0, len(self._lines) - self.rows)
 
     def _character(self, one: str) -> None:
         if one == "\n":
@@ -75,7 +76,7 @@ class Page:
         step = max(1, number)
         match final:
             case "A":
-                self._row = max(self._top, self._row - step)
+                self._row = max(self.scrolled, self._row - step)
             case "B":
                 for _ in range(step):
                     self._down()
@@ -90,4 +91,4 @@ class Page:
                 for line in self._lines[self._row + 1 :]:
                     line.clear()
             case "n" if number == 6:
-                self.answers.append(f"\x1b[{self._row - self._top + 1};{self._column + 1}R")
+                self.answers.append(f"\x1b[{self._row - self.scrolled + 1};{self._column + 1}R")

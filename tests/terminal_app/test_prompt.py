@@ -81,6 +81,7 @@ async def test_messages_come_above_the_line_being_typed(
         await terminal.shows(f"[{group} the (red)team | {ana.client.user}] two")
         await terminal.shows_at_cursor(f"> send {ana.client.user} half a")
         lines = terminal.page.lines
+        assert lines[0].startswith("Simple Chatting, ") and not terminal.page.scrolled
         first = lines.index(f"[{ana.client.user}] one\\x1b[2J")
         assert lines[first : first + 3] == [
             f"[{ana.client.user}] one\\x1b[2J",
