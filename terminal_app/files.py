@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.client import ChatClient, ChatError, ErrorCode
 from shared.protocol.commands.files import ChunkTaken
-from shared.protocol.commands.messages import FileInfo, Message, Sent
+from shared.protocol.commands.messages import FileInfo, Sent
 from shared.protocol.spec import Reply, record, result
 from terminal_app.commands import SaveFile, SendPath
 from terminal_app.paths import as_text, check_sendable
@@ -72,15 +72,9 @@ class Files:
         """
         return await self._save(request.file, request.file, 0, request.folder)
 
-    def is_taken(self, message: Message) -> bool:
-        """Whether the file of a message is saved without being asked for."""
-        file = message.file
-        return (
-            file is not None
-            and message.state is None  # one's own come from elsewhere, where they are
-            and file.size <= min(self._save_up_to, self._left)
-            and self._coming < MOST_AT_ONCE
-        )
+    def is_taken(self, file: FileInfo) -> bool:
+        """Whether a file that arrives is saved without being asked for."""
+        return file.size <= min(self._save_up_to, self._left) and self._coming < MOST_AT_ONCE
 
     async def take(self, file: FileInfo) -> Saved:
         """Save a file that arrived; see `save`."""

@@ -11,7 +11,15 @@ from prompt_toolkit.clipboard import DummyClipboard
 from prompt_toolkit.history import DummyHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
-from shared.client import ChatError, MessageArrived, Offline, Online, Receipt, SignedOut
+from shared.client import (
+    ChatError,
+    MessageArrived,
+    NoAnswer,
+    Offline,
+    Online,
+    Receipt,
+    SignedOut,
+)
 from shared.client.arguments import filled
 from shared.client.events import Told
 from shared.protocol.commands.accounts import Auth
@@ -23,7 +31,7 @@ from terminal_app.asking import Form, Question, form
 from terminal_app.commands import Command, Leave, SaveFile, SendPath, read, usage
 from terminal_app.completion import LineCompleter
 from terminal_app.history import LineHistory
-from terminal_app.printing import answer_lines, event_lines, notice
+from terminal_app.printing import answer_lines, as_refusal, event_lines, notice
 from terminal_app.progress import Bars
 from terminal_app.screen import STYLE, Masking, Screen
 from terminal_app.session import Answer, Session
@@ -118,7 +126,10 @@ class Prompt:
             # So that a wrong address or a server that is down shows at once.
             self._start(Command(Ping()), "ping", quiet=True)
         elif password:
-            self._start(Command(filled(Auth, user=user, password=password)), "auth")
+            try:
+                self._start(Command(filled(Auth, user=user, password=password)), "auth")
+            except ChatError as why:
+                self._show(why)
         else:
             await self._typed(f"auth {user}")
 
@@ -209,16 +220,13 @@ class Prompt:
     async def _move(self, command: Command) -> None:
         self._show(await self._session.answer(command))
 
-    def _take(self, file: FileInfo) -> None:
-        """Save a file that arrived."""
-        self._note(asyncio.create_task(self._save(file)), f"{file.name} was not saved")
-
     async def _save(self, file: FileInfo) -> None:
         try:
             saved = await self._session.files.take(file)
             self._screen.write([notice(f"{file.name}: saved as {saved.path}")])
-        except ChatError as why:
-            self._screen.write([notice(f"{file.name}: {why.message}; try save {file.id}")])
+        except (ChatError, NoAnswer) as why:
+            reason = as_refusal(why).message
+            self._screen.write([notice(f"{file.name}: {reason}; try save {file.id}")])
 
     def _note(self, task: asyncio.Task[None], cancelled: str) -> None:
         self._transfers[task] = cancelled
@@ -274,14 +282,17 @@ class Prompt:
                 if isinstance(event, SignedOut):
                     self._toolbar.offline = False
                 self._screen.write(event_lines(event))
+        # What one sent oneself, from elsewhere, is there already.
         if isinstance(event, MessageArrived) and event.file is not None and event.state is None:
-            if self._session.files.is_taken(event):
-                self._take(event.file)
-            else:
-                size = size_in_words(event.file.size)
-                self._screen.write(
-                    [notice(f"{size}, not saved by itself; type: save {event.file.id}")]
-                )
+            self._offered(event.file)
+
+    def _offered(self, file: FileInfo) -> None:
+        """Save a file that arrived, or say how to."""
+        if self._session.files.is_taken(file):
+            self._note(asyncio.create_task(self._save(file)), f"{file.name} was not saved")
+        else:
+            size = size_in_words(file.size)
+            self._screen.write([notice(f"{size}, not saved by itself; type: save {file.id}")])
 
     async def _online(self) -> None:
         again, self._toolbar.offline = self._toolbar.offline, False
@@ -291,13 +302,7 @@ class Prompt:
             self._screen.write([notice("connected again")])
         unread = await self._session.look_up()
         if resumed:
-            client = self._session.client
-            count = sum(unread.values())
-            self._say(
-                f"OK Signed in as {client.user} on {client.realm}; {count or 'nothing'} unread"
-            )
-            for conversation, number in unread.items():
-                self._say(f"{conversation}: {number} unread")
+            self._show(self._session.signed_in(unread))
 
     # Keys
 

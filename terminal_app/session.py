@@ -130,6 +130,14 @@ class Session:
                 unread |= {group.group: group.unread for group in groups.groups}
         return {conversation: count for conversation, count in unread.items() if count}
 
+    def signed_in(self, unread: dict[str, int]) -> SignedIn:
+        """Return what the server says to a session that the client has resumed by itself."""
+        client = self.client
+        assert client.limits is not None and client.epoch is not None
+        return SignedIn(
+            client.user, client.realm, client.token, unread, client.epoch, 1, client.limits
+        )
+
     async def events(self) -> AsyncIterator[Told]:
         """Yield what happens, after it was taken note of."""
         async for event in self.client.events():

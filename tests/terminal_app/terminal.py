@@ -36,8 +36,16 @@ class Terminal:
     """The client in a terminal; use it as `async with Terminal(home, url) as terminal`."""
 
     def __init__(
-        self, home: Path, *arguments: str, rows: int = 24, columns: int = 100, **changes: str
+        self,
+        home: Path,
+        *arguments: str,
+        rows: int = 24,
+        columns: int = 100,
+        lag: float = 0.0,
+        **changes: str,
     ) -> None:
+        self._lag = lag
+        """Seconds until the terminal answers what the client asks it, as over a slow line."""
         self.page = Page(rows, columns)
         self.written = ""
         """Everything the client wrote, escape sequences included."""
@@ -82,9 +90,13 @@ class Terminal:
         self.written += text
         self.page.feed(text)
         for answer in self.page.answers:
-            self._child.send(answer)
+            asyncio.get_running_loop().call_later(self._lag, self._answer, answer)
         self.page.answers.clear()
         self._news.set()
+
+    def _answer(self, answer: str) -> None:
+        if not self._ended:
+            self._child.send(answer)
 
     def press(self, keys: str) -> None:
         """Press keys; `\\r` is Enter, `\\x03` Ctrl+C."""

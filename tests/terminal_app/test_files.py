@@ -86,12 +86,15 @@ async def test_a_transfer_shows_its_bar_and_is_cancelled_without_ending_the_clie
 
 
 async def test_a_file_that_arrives_is_saved_under_a_safe_name_and_overwrites_nothing(
-    server: RealServer, home: Path, ana: Told, bob: str
+    server: RealServer, home: Path, people: People, ana: Told, bob: str
 ) -> None:
     downloads = home / "kept here"
     content = file_at(home / "a.txt", b"hallo")
     async with Terminal(home, server.url, "--downloads", str(downloads), columns=250) as terminal:
         await terminal.signs_in(bob)
+        elsewhere = await people.sign_in(bob)
+        await elsewhere.send_file(ana.client.user, content, name="own.txt")
+        await terminal.shows(f"[me > {ana.client.user}] own.txt (5 bytes) file f_")
         for name in ("../../.profile", "x\x1b[2J.txt", "x\x1b[2J.txt"):
             await ana.client.send_file(bob, content, name=name)
         await terminal.shows(f"(.profile: saved as {downloads}/.profile)")

@@ -92,6 +92,47 @@ async def test_messages_come_above_the_line_being_typed(
         await heard(ana, "half a line")
 
 
+async def test_what_comes_before_a_slow_terminal_has_answered_scrolls_nothing_away(
+    server: RealServer, home: Path, ana: Told, bob: str
+) -> None:
+    async with Terminal(home, server.url, lag=0.1) as terminal:
+        await terminal.signs_in(bob)
+        for text in ("one", "two", "three"):
+            await ana.client.send(bob, text)
+            await terminal.shows(f"[{ana.client.user}] {text}")
+        await terminal.shows(f"{bob} on alpha  help")  # it is drawn once the answers are there
+        assert terminal.page.lines[0].startswith("Simple Chatting, ")
+        assert not terminal.page.scrolled
+
+
+async def test_answers_come_in_the_order_of_the_commands(
+    server: RealServer, home: Path, ana: Told, bob: str
+) -> None:
+    asked = asyncio.Event()
+    connections: list[asyncio.StreamWriter] = []
+
+    def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        asked.set()
+
+    far = await asyncio.start_server(take, "127.0.0.1", 0)
+    port = far.sockets[0].getsockname()[1]
+    async with far, Terminal(home, server.url) as terminal:
+        await terminal.signs_in(bob)
+        terminal.enter(f"addrealm far 127.0.0.1 {port}")
+        await asked.wait()
+        terminal.enter("whoami")
+        terminal.enter(f"send {ana.client.user} hi")
+        await heard(ana, "hi")
+        await ana.client.send(bob, "both are answered")
+        await terminal.shows("both are answered")  # and the first is not
+        for connection in connections:
+            connection.transport.abort()
+        await terminal.shows(f"OK Sent to {ana.client.user}")
+        lines = [line for line in terminal.page.lines if line.startswith(("OK", "ERROR"))]
+        assert [line.split()[1] for line in lines] == ["Signed", "realm_unreachable", bob, "Sent"]
+
+
 async def test_who_wrote_learns_that_it_arrived_and_one_sees_what_others_have_read(
     server: RealServer, home: Path, ana: Told, bob: str
 ) -> None:
