@@ -44,8 +44,13 @@ ONLY_IMPORTED_BY = {
     "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
     "cryptography": ["ws_server.key", "ws_server.realm", "ws_server.federation"],
     "prometheus_client": ["ws_server.metrics"],
+    "prompt_toolkit": [
+        *("terminal_app.completion", "terminal_app.history", "terminal_app.prompt"),
+        *("terminal_app.screen", "terminal_app.toolbar"),
+    ],
     "pydantic": ["shared.settings", "ws_server.settings", "flet_app.settings"],
     "pydantic_settings": ["shared.settings", "ws_server.settings", "flet_app.settings"],
+    "rich": ["terminal_app.progress"],
     "shared.client": ["shared.client", "flet_app", "terminal_app", "ws_server.federation"],
     "sqlite3": ["ws_server.store", "ws_server.admin"],
     "structlog": ["shared.logs"],
@@ -144,6 +149,15 @@ def test_a_server_on_sqlite_does_not_load_the_driver_of_postgresql() -> None:
     ).stdout.split()
     assert "ws_server.store.sqlite" in loaded
     assert {"asyncpg", "greenlet"}.isdisjoint(loaded)
+
+
+def test_a_script_at_the_terminal_client_loads_neither_the_prompt_nor_the_bars() -> None:
+    ask = "import sys, terminal_app.__main__; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert "terminal_app.scripted" in loaded
+    assert {"prompt_toolkit", "rich"}.isdisjoint(loaded)
 
 
 def test_every_feature_has_its_commands_and_handlers_in_files_of_one_name() -> None:

@@ -64,6 +64,8 @@ class Exchange:
         """The client's own questions on this connection, by label."""
         self._keys = secrets.token_hex(8)
         self._strange = 0
+        self._why_not = ""
+        """Why the last attempt to connect failed, behind a colon; empty before one did."""
         self._link = Link(way, backoff, self)
         self._open = False
         self._running: asyncio.Task[None] | None = None
@@ -125,7 +127,7 @@ class Exchange:
     def _late(self, call: Call) -> None:
         why = "no answer in time"
         if self._link.connection is None:
-            why += " (there is no connection)"
+            why += f" (there is no connection{self._why_not})"
         elif self.queue.full:
             why += " (events() is not being taken from)"
         call.fail(no_answer(call, why))
@@ -321,4 +323,5 @@ class Exchange:
         return True
 
     def resting(self, reason: str, delay: float) -> None:
+        self._why_not = f": {reason}"
         self.session.put(Offline(reason, delay))

@@ -127,7 +127,7 @@ def format_reply(reply: Reply, command: str, label: str | None) -> bytes:
     body: dict[str, Any] = {"status": "OK", "command": command}
     if label is not None:
         body["id"] = label
-    body["message"] = reply.sentence()
+    body["message"] = reply.worded()
     body.update(reply.to_wire())
     return orjson.dumps(body, _nested, _PASSTHROUGH)
 
@@ -180,9 +180,11 @@ def read_reply(body: object, reply: type[R]) -> R:
     """
     if not isinstance(body, dict) or body.get("status") not in ("OK", "ERROR"):
         raise ValueError("no reply")
-    if body["status"] == "OK":
-        return cast(R, _reader(reply)(body))
     message, retry_after = body.get("message"), body.get("retry_after")
+    if body["status"] == "OK":
+        answer = cast(R, _reader(reply)(body))
+        answer.said = message if type(message) is str else answer.sentence()
+        return answer
     if body.get("code") not in set(ErrorCode) or type(message) is not str:
         raise ValueError("no refusal known here")
     if type(retry_after) not in (int, float, types.NoneType):

@@ -74,6 +74,11 @@ class Text(Word):
 
 
 @dataclass(frozen=True)
+class Secret(Text):
+    """Text that apps mask while it is typed, and keep out of every history."""
+
+
+@dataclass(frozen=True)
 class Number:
     """A whole number from `least` to `most`."""
 
@@ -211,8 +216,9 @@ MESSAGE_TEXT: Final = Text(values.MAX_TEXT, in_bytes=True)
 LABEL: Final = Text(values.MAX_LABEL, least=0, in_bytes=True)
 KEY: Final = Text(values.MAX_LABEL, in_bytes=True)
 IDENTIFIER: Final = Text(128)
-NEW_PASSWORD: Final = Text(values.MAX_PASSWORD, values.MIN_PASSWORD)
-PASSWORD: Final = Text(1024)
+NEW_PASSWORD: Final = Secret(values.MAX_PASSWORD, values.MIN_PASSWORD)
+PASSWORD: Final = Secret(1024)
+TOKEN: Final = Secret(128)
 SEQ: Final = Number()
 _RFC_6838 = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 MEDIA_TYPE: Final = Pattern(re.compile(f"{_RFC_6838}/{_RFC_6838}"), "a media type")

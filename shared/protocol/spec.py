@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, get_args
@@ -157,11 +157,17 @@ class Record:
 class Reply(Record):
     """The answer to one command that succeeded."""
 
-    __slots__ = ()
+    __slots__ = ("said",)
+    said: str
+    """The sentence as the server worded it; set on replies that were read from a frame."""
 
     def sentence(self) -> str:
         """Return the sentence for people, one line."""
         raise NotImplementedError
+
+    def worded(self) -> str:
+        """Return the sentence as it was received, if it was: it may tell what no field holds."""
+        return getattr(self, "said", None) or self.sentence()
 
     def lines(self) -> list[str]:
         """Return what the text dialect shows below the sentence, one item a line."""
@@ -348,11 +354,19 @@ def specs() -> list[Spec]:
     return sorted(every, key=lambda spec: FEATURES.index(spec.request.__module__.split(".")[-1]))
 
 
-def unknown_command(name: str) -> ChatError:
-    """Return the `bad_command` that names the nearest command."""
+def nearest_command(name: str, more: Iterable[str] = ()) -> str | None:
+    """Return the command that `name` may stand for, out of the table and `more`; None if none."""
     word = name[:64].lower()
-    near = [MEANT[word]] if word in MEANT else difflib.get_close_matches(word, TABLE, 1, 0.4)
-    hint = f"; did you mean {near[0]}?" if near else "."
+    if word in MEANT:
+        return MEANT[word]
+    near = difflib.get_close_matches(word, [*TABLE, *more], 1, 0.4)
+    return near[0] if near else None
+
+
+def unknown_command(name: str, more: Iterable[str] = ()) -> ChatError:
+    """Return the `bad_command` that names the nearest command, out of the table and `more`."""
+    near = nearest_command(name, more)
+    hint = f"; did you mean {near}?" if near else "."
     shown = name if NAME.fullmatch(name) else "This"
     return ChatError(
         ErrorCode.BAD_COMMAND, f"{shown} is not a command{hint} Type help for the list"

@@ -17,7 +17,7 @@ _GAP = re.compile(r"[ \t\r\n]+")
 
 def parse(line: str) -> Call:
     """Read one typed line; never raises."""
-    word, rest = _split(line)
+    word, rest = first_word(line)
     name = word.lower()
     spec = TABLE.get(name)
     call = Call(Dialect.TEXT, command=name if spec else None)
@@ -33,7 +33,7 @@ def parse(line: str) -> Call:
     return call
 
 
-def _split(line: str) -> tuple[str, str]:
+def first_word(line: str) -> tuple[str, str]:
     """Return the first word and what follows the blanks behind it."""
     line = line.lstrip(BLANK)
     gap = _GAP.search(line)
@@ -44,7 +44,7 @@ def _request(spec: Spec, spelling: str, rest: str) -> Request[Any]:
     realm: str | None = None
     left = list(spec.words)
     if spelling == spec.realm_name:
-        realm, rest = _split(rest)
+        realm, rest = first_word(rest)
         if not realm:
             raise spec.refusal(spelling, None, "realm is missing")
         left = [a for a in left if a.name != "realm"]
@@ -53,7 +53,7 @@ def _request(spec: Spec, spelling: str, rest: str) -> Request[Any]:
     values: dict[str, Any] = {}
     while left:
         expected = left[0]
-        word, after = (rest, "") if expected.rest else _split(rest)
+        word, after = (rest, "") if expected.rest else first_word(rest)
         if isinstance(expected.kind, Text) and expected.kind.one_line:
             word = word.rstrip("\r\n")  # some terminals send the end of the line too
         if not word:
@@ -112,7 +112,7 @@ def format_request(request: Request[Any]) -> str:
 
 def format_reply(reply: Reply) -> str:
     """Return `OK SENTENCE` and the result, one item a line."""
-    return "\n".join([f"OK {reply.sentence()}", *reply.lines()])
+    return "\n".join([f"OK {reply.worded()}", *reply.lines()])
 
 
 def format_error(error: ChatError) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.client import Backoff, ChatClient, Offline, Online
+from shared.client import Backoff, ChatClient, NotSent, Offline, Online
 from tests.client.people import Told
 from tests.realserver import RealServer
 
@@ -40,6 +40,12 @@ async def test_a_token_signs_in_without_a_password(server: RealServer) -> None:
         await again.logout()
         assert again.token == ""
         told.stop()
+
+
+async def test_a_call_without_a_connection_says_why_there_is_none(unused_tcp_port: int) -> None:
+    async with ChatClient(f"ws://127.0.0.1:{unused_tcp_port}", timeout=0.3) as client:
+        with pytest.raises(NotSent, match="there is no connection: .*Connect call failed"):
+            await client.ping()
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.protocol import json_dialect
+from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call
+from shared.protocol.commands.groups import GroupPerson
 from shared.protocol.commands.messages import Message, MessageArrived, Page, Sent
 from shared.protocol.commands.meta import Ping, Pong
 from shared.protocol.commands.private import Send
@@ -72,6 +73,17 @@ def test_a_reply_reads_back_from_its_frame(reply: type[Reply], data: st.DataObje
     given_ = data.draw(records(reply))
     frame = json_dialect.format_reply(given_, "send", "label")
     assert json_dialect.parse_reply(frame, reply) == given_
+
+
+def test_a_reply_keeps_the_sentence_as_the_server_worded_it() -> None:
+    made = GroupPerson("#1", "bob", "is now in")
+    frame = json_dialect.format_reply(made, "invitegroup", None)
+    read = json_dialect.parse_reply(frame, GroupPerson)
+    assert (made.worded(), read.worded()) == ("bob is now in #1", "bob is now in #1")
+    assert json_dialect.format_reply(read, "invitegroup", None) == frame
+    assert text_dialect.format_reply(read) == "OK bob is now in #1"
+    # A server that words nothing is worded here.
+    assert json_dialect.parse_reply(b'{"status":"OK","time":1}', Pong).worded() == "Pong"
 
 
 @pytest.mark.parametrize("name", EVENTS)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.protocol import kinds
-from shared.protocol.kinds import Kind, Number, Pattern, Text
+from shared.protocol.kinds import Kind, Number, Pattern, Secret, Text
 from shared.protocol.spec import specs
 from shared.protocol.values import MAX_NUMBER, Address, BadValue, GroupAddress
 from tests.protocol.strategies import values_of
@@ -132,6 +132,11 @@ def test_no_other_number_is_a_group(value: Any) -> None:
 def test_what_is_no_padded_standard_base64_is_refused(word: str) -> None:
     with pytest.raises(BadValue):
         kinds.BASE64.from_word(word)
+
+
+def test_passwords_and_tokens_are_secret_and_nothing_else_is() -> None:
+    secret = {a.name for spec in specs() for a in spec.args if isinstance(a.kind, Secret)}
+    assert secret == {"password", "old_password", "new_password", "token"}
 
 
 def test_positions_are_an_object_of_conversations_and_seqs() -> None:

@@ -86,6 +86,14 @@ def test_the_bench_installs_what_it_needs_and_passes_its_flags_on(chat: Path) ->
     assert started == "-P -m benchmarks --quick"
 
 
+def test_the_terminal_client_runs_in_the_callers_folder_with_its_arguments(chat: Path) -> None:
+    record = chat.parent / "record"
+    arguments = ("terminal", "ws://a", "--execute", "send bob hi")
+    assert run_chat(chat, *arguments, cwd=chat.parent, RECORD=str(record)).returncode == 0
+    started = record.read_text().splitlines()[-1]
+    assert started == "-P -m terminal_app ws://a --execute send bob hi"
+
+
 @pytest.mark.parametrize(
     "python, package", [(NO_PYTHON, "python3 python3-venv"), (NO_VENV, "python3-venv")]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, Text
+from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, TOKEN, Text
 from shared.protocol.spec import (
     Access,
     Record,
@@ -123,7 +123,7 @@ class Auth(Request[SignedIn]):
 class Resume(Request[SignedIn]):
     """Sign in with the token of an earlier session."""
 
-    token: str = arg("what auth answered", IDENTIFIER)
+    token: str = arg("what auth answered", TOKEN)
 
 
 @command("logout", repeatable=True)

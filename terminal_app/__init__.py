@@ -1,0 +1,1 @@
+"""The terminal client: typed commands and incoming messages on `shared.client`."""

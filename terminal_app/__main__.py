@@ -1,0 +1,191 @@
+"""`python -m terminal_app`: talk to a realm in a terminal, or from a script."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.client import ChatClient
+from terminal_app.echo import without_echo
+from terminal_app.files import MIB, Files
+from terminal_app.progress import Bars
+from terminal_app.scripted import MEANING, Exit, Script, Writer, tell
+from terminal_app.session import Session
+from terminal_app.tokens import Tokens, state_folder
+
+SERVER = "ws://localhost:8765"
+SAVE_UP_TO = 8
+"""MiB."""
+PATIENCE = 600.0
+"""Seconds a command waits for its answer at the prompt: people can see that it waits."""
+SCRIPT_PATIENCE = 10.0
+"""The same in a script."""
+
+
+def main() -> int:
+    """Return the exit code; see `Exit`."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal or a pipe of another encoding cannot take is no reason to end.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    options = parse(sys.argv[1:])
+    try:
+        quiet = without_echo() if options.prompt else contextlib.nullcontext()
+        with quiet, asyncio.Runner() as runner:
+            return runner.run(run(options))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line and the environment.
+
+    Raises:
+        SystemExit: --help was asked for, or an option is wrong (2).
+    """
+    variables = {name: os.environ.get(f"CHAT_TERMINAL_{name}", "") for name in ("SERVER", "USER")}
+    codes = ", ".join(f"{code:d} {meaning}" for code, meaning in MEANING.items())
+    parser = argparse.ArgumentParser(
+        prog="./chat terminal",
+        description="Talk to a realm. Without a command, lines are typed at a prompt; if standard "
+        "input is no terminal, they are read from it.",
+        epilog="Environment: CHAT_TERMINAL_SERVER, CHAT_TERMINAL_USER, CHAT_TERMINAL_PASSWORD. "
+        f"Exit codes: {codes}. See docs/terminal.md.",
+    )
+    parser.add_argument("address", nargs="?", metavar="ws://...", help=f"the server ({SERVER})")
+    parser.add_argument("--server", metavar="ws://...", help="the same")
+    parser.add_argument("--user", help="who to be (whoever signed in last)")
+    parser.add_argument(
+        "--execute",
+        action="append",
+        metavar="COMMAND",
+        help='run a command such as "send bob hi" and leave; may be repeated',
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="answers and events as lines of JSON; no prompt"
+    )
+    parser.add_argument(
+        "--downloads", type=Path, metavar="FOLDER", help="where to save files (~/Downloads)"
+    )
+    parser.add_argument(
+        "--save-up-to",
+        type=_mib,
+        default=SAVE_UP_TO,
+        metavar="MIB",
+        help=f"save files up to this size as they come, 0 for none ({SAVE_UP_TO})",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"how long a command waits for its answer ({PATIENCE:.0f}; in scripts "
+        f"{SCRIPT_PATIENCE:.0f})",
+    )
+    options = parser.parse_args(arguments)
+    if options.address and options.server and options.address != options.server:
+        parser.error("the server is given twice; leave one out")
+    options.server = options.address or options.server or variables["SERVER"] or SERVER
+    options.user = options.user or variables["USER"] or None
+    options.password = os.environ.pop("CHAT_TERMINAL_PASSWORD", "")
+    if options.password and not options.user:
+        parser.error("CHAT_TERMINAL_PASSWORD needs CHAT_TERMINAL_USER or --user: whose is it?")
+    options.prompt = not (options.execute or options.json) and _can_prompt()
+    try:
+        ChatClient(options.server)
+    except ValueError as error:
+        parser.error(f"{error}; it looks like {SERVER}")
+    return options
+
+
+def _can_prompt() -> bool:
+    """Whether somebody sits at a terminal that can move its cursor."""
+    able = os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
+    return able and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _mib(word: str) -> int:
+    if not (word.isdecimal() and int(word) <= 1_000_000):
+        raise argparse.ArgumentTypeError("must be a whole number of MiB, 0 for none")
+    return int(word)
+
+
+def _seconds(word: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(word) <= 1_000_000:
+            return float(word)
+    raise argparse.ArgumentTypeError("must be a number of seconds above 0")
+
+
+def default_downloads() -> Path:
+    """Return the person's folder for downloads, or one where the program was started."""
+    usual = Path.home() / "Downloads"
+    return usual if usual.is_dir() else started_in() / "downloads"
+
+
+def started_in() -> Path:
+    """Return the folder the program was started in, or the root if that is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/")
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Run one client to its end, and return the exit code."""
+    asked_to_leave = _on_sigterm()
+    state = state_folder()
+    tokens = Tokens(state, options.server)
+    user = options.user or tokens.latest()
+    token = tokens.of(user) if user and options.prompt else ""
+    client = ChatClient(
+        options.server,
+        token=token,
+        timeout=options.timeout or (PATIENCE if options.prompt else SCRIPT_PATIENCE),
+        events=not options.execute,
+    )
+    bars = Bars(live=not options.prompt and sys.stderr.isatty())
+    here = started_in()
+    downloads = here / (options.downloads or default_downloads()).expanduser()
+    files = Files(client, bars, downloads, options.save_up_to * MIB)
+    session = Session(client, files, tokens)
+    try:
+        async with client:
+            if options.prompt:
+                # Loading it takes longer than a whole run without it.
+                from terminal_app.prompt import Prompt
+
+                if user and token:
+                    session.resumes(user, token)
+                prompt = Prompt(session, bars, options.server, here, state / "history")
+                await prompt.run(options.user, options.password)
+                return Exit.OK
+            session.notice = tell
+            script = Script(session, Writer(options.json), here, user, options.password)
+            return await (script.run(options.execute) if options.execute else script.run_input())
+    except asyncio.CancelledError:
+        if not asked_to_leave.is_set():
+            raise
+        return 0 if options.prompt else 128 + signal.SIGTERM
+
+
+def _on_sigterm() -> asyncio.Event:
+    """Cancel this task at SIGTERM, and return what tells that this was the reason."""
+    task, asked = asyncio.current_task(), asyncio.Event()
+    assert task is not None
+
+    def leave() -> None:
+        asked.set()
+        task.cancel()
+
+    with contextlib.suppress(NotImplementedError):  # on Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
+    return asked
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Asking for what a line leaves out: `auth bob` asks for the password, which nobody then sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.protocol.errors import ChatError
+from shared.protocol.kinds import NEW_PASSWORD, Secret
+from shared.protocol.spec import TABLE, Arg, Request, Spec
+from shared.protocol.text_dialect import BLANK, first_word
+from shared.protocol.values import BadValue
+from terminal_app.masking import takes_secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One argument to ask for."""
+
+    arg: Arg
+
+    @property
+    def label(self) -> str:
+        return self.arg.name.replace("_", " ").capitalize()
+
+    @property
+    def secret(self) -> bool:
+        return isinstance(self.arg.kind, Secret)
+
+    @property
+    def twice(self) -> bool:
+        """Whether it is asked again, as nobody sees a mistake in it."""
+        return self.arg.kind is NEW_PASSWORD
+
+    def read(self, answer: str) -> Any:
+        """Return the answer as the request takes it.
+
+        Raises:
+            BadValue: it does not fit; its text says why.
+        """
+        return self.arg.kind.from_word(answer)
+
+
+class Form:
+    """A command with secrets of which some words are missing."""
+
+    def __init__(self, spec: Spec, given: list[str]) -> None:
+        self._spec = spec
+        self._values: dict[str, Any] = {}
+        for arg, word in zip(spec.words, given, strict=False):
+            try:
+                self._values[arg.name] = arg.kind.from_word(word)
+            except BadValue as why:
+                raise spec.refusal(spec.name, arg, str(why)) from None
+        self.questions = [Question(arg) for arg in spec.words[len(given) :] if arg.required]
+
+    @property
+    def spelling(self) -> str:
+        return self._spec.name
+
+    def answered(self, question: Question, answer: str) -> None:
+        """Take an answer.
+
+        Raises:
+            BadValue: it does not fit; ask again.
+        """
+        self._values[question.arg.name] = question.read(answer)
+
+    def request(self) -> Request[Any]:
+        """Return the whole command.
+
+        Raises:
+            ChatError: BAD_ARGUMENTS, the arguments do not fit together.
+        """
+        return self._spec.build(self._spec.name, self._values, None)
+
+
+def form(line: str) -> Form | ChatError | None:
+    """Return what to ask before `line` is a command; None if nothing is to be asked."""
+    name, rest = first_word(line)
+    spec = TABLE.get(name.lower())
+    if spec is None or not takes_secrets(spec) or spec.name != name.lower():
+        return None
+    given = [
+        word for word in rest.translate(dict.fromkeys(map(ord, BLANK), " ")).split(" ") if word
+    ]
+    if len(given) >= sum(a.required for a in spec.words):
+        return None
+    try:
+        return Form(spec, given)
+    except ChatError as error:
+        return error

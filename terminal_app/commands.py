@@ -1,0 +1,219 @@
+"""What a typed line asks for: a command of the table, or one of the client's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared.protocol import json_dialect, text_dialect
+from shared.protocol.call import Call
+from shared.protocol.commands.files import Files, GetFile, SendFile, SendGroupFile
+from shared.protocol.commands.meta import CommandHelp, Help, HelpPage, SetFormat
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.kinds import IDENTIFIER
+from shared.protocol.reference import help_page
+from shared.protocol.spec import TABLE, Request, Spec, unknown_command
+from shared.protocol.text_dialect import BLANK, first_word
+from shared.protocol.values import BadValue, Conversation
+from terminal_app.paths import absolute, as_text, typed_path
+
+PATH = "</absolute/path>"
+CONTENT = "<name> <data>"
+"""What the table's usage of the commands for files ends in, where people type a path here."""
+
+
+SUMMARIES: dict[type[Request[Any]], str] = {
+    SendFile: "Send a file on this disk to one person.",
+    SendGroupFile: "Send a file on this disk to a group.",
+    GetFile: "The same as save, into the downloads.",
+}
+"""What commands of the table do here, where it is not what they do at the server."""
+NEEDLESS = (SetFormat, Files)
+"""What this client settles with the server by itself, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A command that this client has and the server does not know."""
+
+    usage: str
+    summary: str
+
+
+OWN = {
+    "save": Own("save <file> [folder]", "Save a file one received, by default as a download."),
+    "exit": Own("exit", "Leave and stay signed in; logout ends the session."),
+    "quit": Own("quit", "The same as exit."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SendPath:
+    """Send the file that lies here under `path`."""
+
+    to: Conversation
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SaveFile:
+    """Save the file with this id, into `folder` or among the downloads."""
+
+    file: str
+    folder: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End this client."""
+
+
+What = Request[Any] | SendPath | SaveFile | HelpPage | Leave | ChatError
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line, read: what it asks for, or why it cannot be done.
+
+    `spelling` is the command as it was typed, None if there is no such command; `label` the `id`
+    of a JSON frame.
+    """
+
+    what: What
+    spelling: str | None = None
+    label: str | None = None
+
+
+def read(line: str, here: Path) -> Command:
+    """Read one line of either dialect; never raises.
+
+    Args:
+        here: The folder that a relative path would be in; such paths are refused.
+    """
+    if line.lstrip(BLANK).startswith("{"):
+        call = json_dialect.parse(line)
+        return Command(_asked(call), call.command, call.label)
+    word, rest = first_word(line)
+    name = word.lower()
+    rest = rest.rstrip(BLANK)
+    try:
+        if name in OWN:
+            return Command(_own(name, rest), name)
+        spec = TABLE.get(name)
+        if word and spec is None:
+            raise unknown_command(word, OWN)
+        if spec is not None and spec.request in (SendFile, SendGroupFile):
+            found = _send_path(spec, name, rest, here)
+            if found is not None:
+                return Command(found, name)
+        call = text_dialect.parse(line)
+        return Command(_in_words(call), call.command)
+    except ChatError as error:
+        return Command(error, name if name in TABLE or name in OWN else None)
+
+
+def usage(spelling: str) -> str:
+    """Return the line to type for a command of the table or of this client."""
+    own = OWN.get(spelling)
+    if own is not None:
+        return own.usage
+    spec = TABLE[spelling]
+    return spec.usage(spelling).replace(CONTENT, PATH)
+
+
+def summary(spelling: str) -> str:
+    """Return what a command does, in a sentence."""
+    own = OWN.get(spelling)
+    if own is not None:
+        return own.summary
+    spec = TABLE[spelling]
+    return SUMMARIES.get(spec.request, spec.summary)
+
+
+def _asked(call: Call) -> What:
+    assert call.request is not None or call.error is not None
+    what = call.request or call.error
+    assert what is not None
+    return what
+
+
+def _in_words(call: Call) -> What:
+    """Return what a line of the text dialect asks for, where it is not the server that does it."""
+    request = call.request
+    if isinstance(request, Help):
+        return _help(request.topic)
+    if isinstance(request, GetFile):
+        return SaveFile(request.file, None)
+    if isinstance(request, SetFormat):
+        raise _refused("Answers come in words here; start with --json to get JSON")
+    if isinstance(request, Files):
+        raise _refused("Small files are saved by themselves here, and others with save <file>")
+    return _asked(call)
+
+
+def _help(topic: str | None) -> HelpPage:
+    if topic is not None and (own := OWN.get(topic.lower())):
+        return HelpPage([CommandHelp(topic.lower(), own.usage, own.summary)])
+    page = help_page(topic)
+    for one in page.commands:
+        one.usage, one.summary = usage(one.command), summary(one.command)
+    if topic is None:
+        page.commands = [c for c in page.commands if TABLE[c.command].request not in NEEDLESS]
+        page.commands += [CommandHelp(name, own.usage, own.summary) for name, own in OWN.items()]
+    elif TABLE[topic.lower()].request in (SendFile, SendGroupFile):
+        page.details = [
+            "The file may have any size that the server takes. With its content in base64:",
+            TABLE[topic.lower()].usage(topic.lower()),
+        ]
+    return page
+
+
+def _own(name: str, rest: str) -> What:
+    if name != "save":
+        if rest:
+            raise _refused(f"{name} takes no words. Usage: {OWN[name].usage}")
+        return Leave()
+    file, folder = first_word(rest)
+    try:
+        IDENTIFIER.from_word(file)
+    except BadValue:
+        raise _refused(f"Which file? Its id stands behind its name. Usage: {usage(name)}") from None
+    if not folder:
+        return SaveFile(file, None)
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        shown = as_text(path)
+        raise _refused(f"There is no folder {shown}. Make it first, or leave the folder out")
+    return SaveFile(file, path)
+
+
+def _send_path(spec: Spec, spelling: str, rest: str, here: Path) -> What | None:
+    """Return what sends a file by its path; None if the content stands behind its name."""
+    realm = None
+    head = spelling
+    if spelling == spec.realm_name:
+        realm, rest = first_word(rest)
+        head += f" {realm}"
+    address, words = first_word(rest)
+    if not words:
+        missing = spec.words[0].name if not address else "the path"
+        raise _refused(f"{missing} is missing. Usage: {usage(spelling)}")
+    typed = typed_path(words, here)
+    if typed is None:
+        return None
+    to = spec.words[0]
+    try:
+        place = to.kind.from_word(address)
+        path = absolute(typed, here, f"{head} {address}")
+        values = {to.name: place, "name": path.name, "data": b""}
+        request: Any = spec.build(spelling, values, realm or None)
+    except BadValue as why:
+        raise _refused(str(why)) from None
+    except RuntimeError:  # of ~nobody
+        raise _refused(f"Nobody here is called {as_text(typed)}; write the whole path") from None
+    return SendPath(getattr(request, to.name), path)
+
+
+def _refused(why: str) -> ChatError:
+    return ChatError(ErrorCode.BAD_ARGUMENTS, why)

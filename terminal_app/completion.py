@@ -1,0 +1,129 @@
+"""What may stand where the cursor is: commands, names and paths, by the command table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
+from prompt_toolkit.document import Document
+
+from shared.protocol.commands.files import GetFile, SendFile, SendGroupFile
+from shared.protocol.commands.meta import Help
+from shared.protocol.kinds import ConversationKind, Group, LocalName, User
+from shared.protocol.reference import for_people
+from shared.protocol.spec import TABLE, Arg, Spec
+from shared.protocol.text_dialect import BLANK, first_word
+from shared.protocol.values import in_words
+from terminal_app.commands import NEEDLESS, OWN, summary
+from terminal_app.names import Names
+
+Candidate = tuple[str, str]
+"""What may be typed, and what it is."""
+FOR_FILES = (SendFile, SendGroupFile)
+
+
+def spellings() -> list[str]:
+    """Return every command that people can type, realm spellings and this client's own too."""
+    typed = [
+        spec
+        for spec in for_people()
+        if spec.request not in NEEDLESS and not any(a.required and a.json_only for a in spec.args)
+    ]
+    names = [name for spec in typed for name in (spec.name, spec.realm_name) if name]
+    return sorted([*names, *OWN])
+
+
+def candidates(line: str, names: Names) -> list[Candidate]:
+    """Return what the last word of `line` may become; the word is what follows the last blank."""
+    *before, word = line.lstrip(BLANK).split(" ")
+    before = [one for one in before if one]
+    if not before:
+        found = [(name, summary(name)) for name in spellings()]
+    else:
+        found = _of_argument(before[0].lower(), before[1:], names)
+    start = word.lower()
+    return [(name, about) for name, about in found if name.lower().startswith(start)]
+
+
+def path_start(line: str) -> str | None:
+    """Return the path that is being typed at the end of `line`; None if no path is."""
+    name, rest = first_word(line)
+    spec = TABLE.get(name.lower())
+    if name.lower() == "save":
+        return first_word(rest)[1] if " " in rest else None
+    if spec is None or spec.request not in FOR_FILES:
+        return None
+    for _ in range(2 if name.lower() == spec.realm_name else 1):
+        if " " not in rest:
+            return None
+        _, rest = first_word(rest)
+    return rest
+
+
+def _of_argument(name: str, before: list[str], names: Names) -> list[Candidate]:
+    """Return what the next argument of a command may be."""
+    if name == "save":
+        return names.files.latest_first() if not before else []
+    spec = TABLE.get(name)
+    if spec is None:
+        return []
+    realm = ""
+    words = list(spec.words)
+    if name == spec.realm_name:
+        if not before:
+            return names.realms.latest_first()
+        realm, *before = before
+        words = [a for a in words if a.name != "realm"]
+    if len(before) >= len(words):
+        return []
+    found = _known(spec, words[len(before)], names)
+    return _within(found, realm) if realm else found
+
+
+def _known(spec: Spec, arg: Arg, names: Names) -> list[Candidate]:
+    if spec.request is Help:
+        return [(one, summary(one)) for one in spellings()]
+    if spec.request is GetFile:
+        return names.files.latest_first() if arg.name == "file" else []
+    match arg.kind:
+        case User():
+            return names.people.latest_first()
+        case Group():
+            return names.groups.latest_first()
+        case ConversationKind():
+            return names.people.latest_first() + names.groups.latest_first()
+        case LocalName() if arg.name == "realm":
+            return names.realms.latest_first()
+    return []
+
+
+def _within(found: list[Candidate], realm: str) -> list[Candidate]:
+    """Return the names of one realm as its spelling takes them, without the realm."""
+    tail = f"@{realm.lower()}"
+    return [(n[: -len(tail)], about) for n, about in found if n.lower().endswith(tail)]
+
+
+class LineCompleter(Completer):
+    """Offers candidates for the command being typed."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._paths = PathCompleter(expanduser=True, file_filter=_is_shown)
+
+    def get_completions(self, document: Document, event: CompleteEvent) -> Iterator[Completion]:
+        line = document.text_before_cursor
+        path = path_start(line)
+        if path is not None:
+            quote = path[:1] if path[:1] in "'\"" else ""
+            part = Document(path.removeprefix(quote))
+            if part.text.startswith(("/", "~")) or not part.text:
+                yield from self._paths.get_completions(part, event)
+            return
+        typed = line.rpartition(" ")[2]
+        for name, about in candidates(line, self._names):
+            yield Completion(name, -len(typed), display_meta=in_words(about))
+
+
+def _is_shown(name: str) -> bool:
+    return not Path(name).name.startswith(".")

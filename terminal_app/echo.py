@@ -1,0 +1,30 @@
+"""Nothing that is typed is shown but by the prompt, which knows what is secret."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def without_echo() -> Iterator[None]:
+    """Keep the terminal from showing what is typed.
+
+    The prompt does so while it is up. But who types ahead, before the first prompt or between
+    two of them, may be typing a password.
+    """
+    if sys.platform == "win32" or not sys.stdin.isatty():
+        yield
+        return
+    import termios
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    silent = termios.tcgetattr(terminal)
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -1,0 +1,62 @@
+"""Lines typed before: bounded, without secrets, readable by their owner only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+
+from prompt_toolkit.history import History
+
+from terminal_app.masking import may_be_kept
+
+MOST = 1_000
+"""Lines kept from one run to the next."""
+
+
+class LineHistory(History):
+    """One line of the file is one line that was typed, the latest at the end.
+
+    Lines that may hold a secret are not kept, in memory neither. A file that cannot be read or
+    written is done without.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def append_string(self, string: str) -> None:
+        if string.strip() and may_be_kept(string) and string not in self.get_strings()[-1:]:
+            super().append_string(string)
+
+    def load_history_strings(self) -> Iterable[str]:
+        """Return the latest lines, newest first, and drop those before them from the file."""
+        try:
+            with open(self._path, encoding="utf-8", errors="replace") as file:
+                kept = deque((line.rstrip("\n") for line in file), maxlen=2 * MOST)
+            if len(kept) > MOST:
+                kept = deque(kept, maxlen=MOST)
+                self._replace(kept)
+        except OSError:
+            return []
+        return list(reversed(kept))
+
+    def store_string(self, string: str) -> None:
+        if "\n" in string:
+            return
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with open(descriptor, "w", encoding="utf-8", errors="replace") as file:
+                file.write(f"{string}\n")
+        except OSError:
+            return
+
+    def _replace(self, lines: Iterable[str]) -> None:
+        aside = self._path.with_name(f".{secrets.token_hex(8)}.new")
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        os.replace(aside, self._path)

@@ -1,0 +1,76 @@
+"""Lines of standard input, be it a pipe, a file or a terminal, read beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import AsyncIterator
+
+from shared.client import ChatError, ErrorCode
+from shared.protocol.values import MAX_FRAME
+from terminal_app.commands import Command
+
+STEP = 64 * 1024
+"""Bytes read at a time."""
+WAITING = 64
+"""Such pieces, and commands, that wait for what is before them."""
+
+
+async def typed_lines(source: int = 0) -> AsyncIterator[str | Command]:
+    """Yield the lines of a file descriptor that hold something; for one that is none, its refusal.
+
+    A line has at most MAX_FRAME bytes of UTF-8.
+    """
+    rest, skipping = b"", False
+    async for piece in _pieces(source):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if skipping or len(line) > MAX_FRAME:
+                skipping = False
+                yield _refused(ErrorCode.TOO_LARGE, f"A line has at most {MAX_FRAME:,} bytes")
+            elif line.strip():
+                yield _read(line)
+        if len(rest) > MAX_FRAME:
+            rest, skipping = b"", True
+    if skipping:
+        yield _refused(ErrorCode.TOO_LARGE, f"A line has at most {MAX_FRAME:,} bytes")
+    elif rest.strip():
+        yield _read(rest)
+
+
+def _read(line: bytes) -> str | Command:
+    try:
+        return line.decode().rstrip("\r")
+    except UnicodeDecodeError:
+        return _refused(ErrorCode.BAD_COMMAND, "This line is not UTF-8")
+
+
+def _refused(code: ErrorCode, why: str) -> Command:
+    return Command(ChatError(code, why))
+
+
+async def _pieces(source: int) -> AsyncIterator[bytes]:
+    """Yield what can be read, in pieces, until the end."""
+    loop = asyncio.get_running_loop()
+    pieces: asyncio.Queue[bytes] = asyncio.Queue()
+    room = threading.Semaphore(WAITING)
+
+    def take() -> None:
+        piece = b"-"
+        while piece:
+            room.acquire()
+            try:
+                piece = os.read(source, STEP)
+            except OSError:
+                piece = b""
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(pieces.put_nowait, piece)
+
+    # Not a pipe of the loop, which cannot wait for an ordinary file; and not sys.stdin, whose lock
+    # a thread that waits for a line would hold when the process ends.
+    threading.Thread(target=take, daemon=True).start()
+    while piece := await pieces.get():
+        room.release()
+        yield piece

@@ -1,0 +1,107 @@
+"""The people, groups, realms and files this client has heard of: for completion and in lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.protocol.commands.groups import (
+    GroupChanged,
+    GroupChats,
+    GroupCreated,
+    GroupMembers,
+    GroupPerson,
+)
+from shared.protocol.commands.history import Synced
+from shared.protocol.commands.messages import Message, MessageArrived, Page, Sent
+from shared.protocol.commands.private import PrivateChats
+from shared.protocol.commands.realms import RealmAdded, RealmLink, Realms
+from shared.protocol.values import fold
+
+MOST = 2_000
+"""Names kept of each sort; those heard of last stay."""
+
+
+class Known:
+    """Names in the order in which they were last heard of; upper and lower case are one."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, tuple[str, str]] = {}
+
+    def add(self, name: str, about: str = "") -> None:
+        """Note a name, and what there is to say about it."""
+        self._names.pop(fold(name), None)
+        self._names[fold(name)] = (name, about)
+        if len(self._names) > MOST:
+            del self._names[next(iter(self._names))]
+
+    def about(self, name: str) -> str:
+        """Return what was said about a name; empty if it is not known."""
+        return self._names.get(fold(name), ("", ""))[1]
+
+    def latest_first(self) -> list[tuple[str, str]]:
+        return list(reversed(self._names.values()))
+
+
+class Names:
+    """All that is known."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all: somebody else signed in."""
+        self.people = Known()
+        self.groups = Known()
+        """Addresses such as `#12`, with the groups' names."""
+        self.realms = Known()
+        self.files = Known()
+        """Ids such as `f_...`, with the files' names."""
+
+    def learn(self, said: Any) -> None:
+        """Take the names out of a reply or an event of the server."""
+        match said:
+            case Message():
+                self._message(said)
+            case Page() | Synced():
+                for message in said.messages:
+                    self._message(message)
+            case Sent():
+                self._conversation(said.conversation)
+            case PrivateChats():
+                for chat in reversed(said.conversations):
+                    self._conversation(chat.conversation)
+            case GroupChats():
+                for group in reversed(said.groups):
+                    self.groups.add(group.group, group.name)
+            case GroupCreated():
+                self.groups.add(said.group, said.name)
+            case GroupChanged():
+                self.groups.add(said.group, said.name)
+                self.people.add(said.user)
+            case GroupMembers():
+                for member in said.members:
+                    self.people.add(member.user)
+            case GroupPerson():
+                self.people.add(said.user)
+            case Realms():
+                for realm in said.realms:
+                    self.realms.add(realm.realm, f"link {realm.link}")
+            case RealmAdded() | RealmLink():
+                self.realms.add(said.realm, f"link {said.link}")
+
+    def name_group(self, message: MessageArrived) -> None:
+        """Give a message in a group the group's name, which only events in words carry."""
+        if message.conversation.startswith("#"):
+            message.group_name = self.groups.about(message.conversation)
+
+    def _message(self, message: Message) -> None:
+        self._conversation(message.conversation)
+        self.people.add(message.sender)
+        if message.file is not None:
+            self.files.add(message.file.id, message.file.name)
+
+    def _conversation(self, conversation: str) -> None:
+        if conversation.startswith("#"):
+            self.groups.add(conversation, self.groups.about(conversation))
+        else:
+            self.people.add(conversation)

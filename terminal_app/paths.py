@@ -1,0 +1,121 @@
+"""Paths of files to send, as people type, drop and paste them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import stat
+from pathlib import Path
+
+from shared.protocol.commands.messages import size_in_words
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.kinds import BASE64
+from shared.protocol.values import BadValue, clean_file_name, in_words
+
+QUOTES = "'\""
+
+
+def typed_path(words: str, here: Path) -> str | None:
+    """Return the path in what stands behind the recipient; None if it is a name and base64.
+
+    A path is in quotes, or the rest of the line. What begins as a path is one, even if it could
+    be a name and base64 too: the end of `/home/me/my file` could.
+    """
+    if words[0] in QUOTES:
+        return words[1:].partition(words[0])[0]
+    if words.startswith(("/", "~", "./", "../")) or " " not in words:
+        return _unescaped(words)
+    if os.path.lexists(here / words):
+        return words  # many words are base64 too
+    name, _, data = words.partition(" ")
+    try:
+        BASE64.from_word(data)
+    except BadValue:
+        return words if "/" in name else None
+    return None
+
+
+def _unescaped(words: str) -> str:
+    r"""Return a path dropped into the terminal, where a blank may be written as `\ `."""
+    if "\\" in words and not os.path.lexists(os.path.expanduser(words)):
+        return re.sub(r"\\(.)", r"\1", words)
+    return words
+
+
+def absolute(typed: str, here: Path, head: str) -> Path:
+    """Return an absolute path.
+
+    Args:
+        head: What stands before the path in the line, for the refusal.
+
+    Raises:
+        BadValue: it is relative; the sentence shows the line with the absolute one.
+        RuntimeError: it begins with the name of nobody known here, as in `~nobody/file`.
+    """
+    path = Path(typed).expanduser()
+    if not typed or "\0" in typed:
+        raise BadValue("The path is empty, or no path")
+    if not path.is_absolute():
+        whole = os.path.normpath(here / path)
+        raise BadValue(
+            f"{as_text(typed)} is a relative path. Type the absolute one: {head} {as_text(whole)}"
+        )
+    return path
+
+
+def check_sendable(path: Path, limit: int | None) -> int:
+    """Return the size of a file in bytes, if it can be sent.
+
+    Args:
+        limit: Most bytes the server takes; None if that is not known.
+
+    Raises:
+        ChatError: BAD_ARGUMENTS or TOO_LARGE, it cannot; the sentence says what to do.
+    """
+    shown = as_text(path)
+    try:
+        found = path.stat()
+    except PermissionError:
+        raise _refused(f"You may not look into {as_text(path.parent)}") from None
+    except (OSError, ValueError):
+        raise _refused(f"There is no file {shown}{_near(path)}") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise _refused(f"{shown} is a folder. Pack it into one file first, with zip or tar")
+    if not stat.S_ISREG(found.st_mode):
+        raise _refused(f"{shown} is no ordinary file, so there is nothing to send")
+    if not os.access(path, os.R_OK):
+        raise _refused(f"You may not read {shown}. Change that with chmod u+r, or copy the file")
+    if found.st_size == 0:
+        raise _refused(f"{shown} is empty, and empty files cannot be sent")
+    if limit is not None and found.st_size > limit:
+        size, most = size_in_words(found.st_size), size_in_words(limit)
+        raise ChatError(
+            ErrorCode.TOO_LARGE, f"{shown} has {size}; this server takes up to {most} a file"
+        )
+    try:
+        clean_file_name(path.name)
+    except (BadValue, UnicodeEncodeError):
+        raise _refused(f"{shown} has a name that cannot be sent; rename it first") from None
+    return found.st_size
+
+
+def as_text(path: Path | str) -> str:
+    """Return a path safe for a terminal, bytes that are no UTF-8 among it too."""
+    return in_words(os.fsencode(path).decode("utf-8", "backslashreplace")).replace("\n", "\\x0a")
+
+
+def _near(path: Path) -> str:
+    """Return a hint: the file that was likely meant, or the folder that is missing."""
+    if not path.parent.is_dir():
+        return f": there is no folder {as_text(path.parent)}"
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, 1)
+    return f"; did you mean {as_text(path.parent / near[0])}?" if near else ""
+
+
+def _refused(why: str) -> ChatError:
+    return ChatError(ErrorCode.BAD_ARGUMENTS, why)

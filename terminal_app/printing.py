@@ -1,0 +1,80 @@
+"""Replies, events and notices as lines for people, worded as the text dialect words them."""
+
+from __future__ import annotations
+
+from shared.client import (
+    ChatError,
+    ErrorCode,
+    FileChunk,
+    HistoryChanged,
+    MessageArrived,
+    NoAnswer,
+    Offline,
+    Receipt,
+    SignedOut,
+)
+from shared.client.notices import Notice
+from shared.protocol import text_dialect
+from shared.protocol.commands.accounts import SignedIn
+from shared.protocol.spec import Event, Reply
+from shared.protocol.values import in_words
+
+Line = tuple[str, str]
+"""How a line is to look (`message`, `done`, `error`, `notice` or empty), and its text."""
+
+
+def answer_lines(answer: Reply | ChatError | NoAnswer) -> list[Line]:
+    """Return what became of a command."""
+    return _reply_lines(answer) if isinstance(answer, Reply) else _error_lines(answer)
+
+
+def _reply_lines(reply: Reply) -> list[Line]:
+    """Return `OK SENTENCE`, as the server worded it, and the result, one item a line."""
+    first, *rest = text_dialect.format_reply(reply).split("\n")
+    if isinstance(reply, SignedIn):
+        del rest[-1]  # the token, which this client keeps itself
+    return [("done", shown(first)), *(("", shown(line)) for line in rest)]
+
+
+def _error_lines(error: ChatError | NoAnswer) -> list[Line]:
+    """Return why a command was refused, or why it was not answered."""
+    lines = text_dialect.format_error(as_refusal(error)).split("\n")
+    return [("error", shown(line)) for line in lines]
+
+
+def as_refusal(error: ChatError | NoAnswer) -> ChatError:
+    """Return what a server would have said of a command that no server answered."""
+    if isinstance(error, ChatError):
+        return error
+    sentence = str(error)
+    return ChatError(ErrorCode.UNAVAILABLE, sentence[:1].upper() + sentence[1:])
+
+
+def event_lines(event: Event | Notice) -> list[Line]:
+    """Return what is said of an event; nothing of those that people need not see."""
+    match event:
+        case MessageArrived():
+            return [
+                ("message", shown(line)) for line in text_dialect.format_event(event).split("\n")
+            ]
+        case FileChunk() | Receipt(read_seq=0):
+            return []
+        case Event():
+            return [("notice", shown(text_dialect.format_event(event)))]
+        case Offline():
+            return [notice(f"no connection: {event.reason}; trying again")]
+        case SignedOut():
+            return [notice(f"signed out: {event.reason}; sign in again with auth")]
+        case HistoryChanged():
+            return []
+    return []
+
+
+def notice(text: str) -> Line:
+    """Return a line that the client itself says."""
+    return ("notice", shown(f"({text})"))
+
+
+def shown(line: str) -> str:
+    """Return one line safe for a terminal, whoever wrote it."""
+    return in_words(line.replace("\n", " "))

@@ -1,0 +1,103 @@
+"""The terminal: lines appear above the line being typed, which stays as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from prompt_toolkit.application import get_app_or_none, get_app_session
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
+from prompt_toolkit.layout.utils import explode_text_fragments
+from prompt_toolkit.renderer import print_formatted_text
+from prompt_toolkit.styles import Style
+
+from terminal_app.masking import secret_spans
+from terminal_app.printing import Line
+
+STYLE = Style.from_dict(
+    {
+        "prompt": "bold",
+        "sender": "ansicyan bold",
+        "done": "ansigreen",
+        "error": "ansired",
+        "notice": "ansibrightblack",
+        "bottom-toolbar": "noreverse",
+        "bottom-toolbar.text": "noreverse ansibrightblack",
+        "state": "bold",
+        "lost": "ansired bold",
+    }
+)
+
+
+class Screen:
+    """Writes lines, those that came meanwhile together.
+
+    Not by prompt_toolkit's own `run_in_terminal`: that lets the terminal echo while it prints, so
+    that a password being typed would show.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Line] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    def write(self, lines: Iterable[Line]) -> None:
+        """Show lines as soon as the terminal is ready for them."""
+        self._waiting += lines
+        if self._writing is None and self._waiting:
+            self._writing = asyncio.create_task(self._write_out())
+
+    async def _write_out(self) -> None:
+        try:
+            while self._waiting:
+                app = get_app_or_none()
+                if app is not None and app.is_running and app.output.responds_to_cpr:
+                    # Where the cursor is must be known before it is moved by lines: the answer
+                    # would be wrong when it comes, and the toolbar be drawn below the screen.
+                    await app.renderer.wait_for_cpr_responses()
+                self.flush()
+        finally:
+            self._writing = None
+
+    def flush(self) -> None:
+        """Show what was written, at once."""
+        lines, self._waiting = self._waiting, []
+        if not lines:
+            return
+        app = get_app_or_none()
+        if app is not None and app.is_running:
+            app.renderer.erase()
+        fragments = [fragment for line in lines for fragment in _fragments(line)]
+        print_formatted_text(get_app_session().output, fragments, STYLE)
+        if app is not None and app.is_running:
+            app.renderer.request_absolute_cursor_position()
+            app.invalidate()
+
+    def redraw(self) -> None:
+        """Show anew what stands below the lines."""
+        app = get_app_or_none()
+        if app is not None:
+            app.invalidate()
+
+
+def _fragments(line: Line) -> StyleAndTextTuples:
+    look, text = line
+    if look == "message" and text.startswith("["):
+        sender, bracket, said = text.partition("] ")
+        return [("class:sender", sender + bracket), ("", f"{said}\n")]
+    if look == "done":
+        return [("class:done", text[:2]), ("", f"{text[2:]}\n")]
+    return [(f"class:{look}" if look else "", f"{text}\n")]
+
+
+class Masking(Processor):
+    """Shows passwords and tokens as `*` while they are typed."""
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        document = transformation_input.document
+        start = document.translate_row_col_to_index(transformation_input.lineno, 0)
+        fragments = explode_text_fragments(transformation_input.fragments)
+        for begin, end in secret_spans(document.text):
+            for index in range(max(begin - start, 0), min(end - start, len(fragments))):
+                fragments[index] = (fragments[index][0], "*")
+        return Transformation(fragments)

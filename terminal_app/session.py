@@ -1,0 +1,180 @@
+"""One client of a realm with what it has learnt: runs commands and tells what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from shared.client import (
+    ChatClient,
+    ChatError,
+    ErrorCode,
+    HistoryChanged,
+    MessageArrived,
+    NoAnswer,
+    SignedOut,
+)
+from shared.client.arguments import filled
+from shared.client.events import Told
+from shared.protocol.commands.accounts import Auth, Logout, Resume, SignedIn
+from shared.protocol.commands.meta import HelpPage
+from shared.protocol.spec import Reply, Request
+from terminal_app.commands import Command, Leave, SaveFile, SendPath
+from terminal_app.files import Files
+from terminal_app.names import Names
+from terminal_app.tokens import Tokens
+
+LOOKING = 5.0
+"""Seconds to look up names and counts; what is not there by then is done without."""
+PAUSE = 1.0
+"""Seconds between two rounds of telling what was received, which costs commands of the user."""
+ENDED = (ErrorCode.BAD_CREDENTIALS, ErrorCode.BAD_ARGUMENTS)
+"""What a server answers to a token that is good for nothing."""
+
+Answer = Reply | ChatError | NoAnswer
+"""What became of a command."""
+
+
+class Session:
+    """Runs commands on a client, and keeps its token and the names it hears of."""
+
+    def __init__(self, client: ChatClient, files: Files, tokens: Tokens) -> None:
+        self.client = client
+        self.files = files
+        self.names = Names()
+        self.user = ""
+        """Whose session it is; empty if nobody is signed in."""
+        self._tokens = tokens
+        self._token = ""
+        self._resuming = False
+        self.notice: Callable[[str], None] = print
+        """Called with what the person has to know and no reply says."""
+        self._arrived: dict[str, int] = {}
+        """The newest message of others by conversation, until it was told that it is here."""
+        self._arrival = asyncio.Event()
+
+    def resumes(self, user: str, token: str) -> None:
+        """The client was given this token, and resumes the session by itself."""
+        self.user, self._token = user, token
+        self._resuming = True
+
+    def take_resumed(self) -> bool:
+        """Whether a session of an earlier run has been resumed; that is true once."""
+        resuming, self._resuming = self._resuming, False
+        return resuming
+
+    async def answer(self, command: Command) -> Answer:
+        """Do what a line asks for, and return what became of it.
+
+        Calls reach the server in the order in which this is first run.
+        """
+        try:
+            return await self._do(command)
+        except (ChatError, NoAnswer) as why:
+            return why
+
+    async def _do(self, command: Command) -> Reply:
+        what = command.what
+        reply: Reply
+        match what:
+            case ChatError():
+                raise what
+            case HelpPage():
+                return what
+            case SendPath():
+                reply = await self.files.send(what)
+            case SaveFile():
+                return await self.files.save(what)
+            case Request():
+                reply = await self.client.call(what)
+            case Leave():
+                raise AssertionError("whoever reads the lines leaves")
+        if isinstance(reply, SignedIn):
+            self._signed_in(reply)
+        elif isinstance(what, Logout):
+            self._signed_out()
+        self.names.learn(reply)
+        return reply
+
+    def has_token(self, user: str) -> bool:
+        """Whether a session of `user` was kept."""
+        return bool(self._tokens.of(user))
+
+    async def sign_in(self, user: str, password: Callable[[], str]) -> Answer:
+        """Sign in with the token kept for `user`, else with the password.
+
+        Args:
+            password: Called if there is no token, or it has ended.
+        """
+        if token := self._tokens.of(user):
+            answer = await self.answer(Command(Resume(token)))
+            if not isinstance(answer, ChatError) or answer.code not in ENDED:
+                return answer
+            self._tokens.forget(user, token)
+        try:
+            return await self.answer(Command(filled(Auth, user=user, password=password())))
+        except ChatError as why:
+            return why
+
+    async def look_up(self) -> dict[str, int]:
+        """Learn the names of one's conversations, and return what is unread in which."""
+        unread: dict[str, int] = {}
+        with contextlib.suppress(ChatError, NoAnswer, TimeoutError):
+            async with asyncio.timeout(LOOKING):
+                chats = await self.client.listpc()
+                groups = await self.client.listgroup()
+                for reply in (chats, groups, await self.client.listrealm()):
+                    self.names.learn(reply)
+                unread = {chat.conversation: chat.unread for chat in chats.conversations}
+                unread |= {group.group: group.unread for group in groups.groups}
+        return {conversation: count for conversation, count in unread.items() if count}
+
+    def signed_in(self, unread: dict[str, int]) -> SignedIn:
+        """Return what the server says to a session that the client has resumed by itself."""
+        client = self.client
+        assert client.limits is not None and client.epoch is not None
+        return SignedIn(
+            client.user, client.realm, client.token, unread, client.epoch, 1, client.limits
+        )
+
+    async def events(self) -> AsyncIterator[Told]:
+        """Yield what happens, after it was taken note of."""
+        async for event in self.client.events():
+            self.names.learn(event)
+            if isinstance(event, MessageArrived):
+                self.names.name_group(event)
+                if event.state is None:
+                    self._arrived[event.conversation] = event.seq
+                    self._arrival.set()
+            elif isinstance(event, HistoryChanged):
+                self.names.clear()
+                self._arrived.clear()
+            elif isinstance(event, SignedOut):
+                self._resuming = False
+                if not self.client.token:
+                    self._signed_out()
+            yield event
+
+    async def confirm_received(self) -> None:
+        """Tell senders that their messages have been received here; runs until it is cancelled."""
+        while True:
+            await self._arrival.wait()
+            self._arrival.clear()
+            arrived, self._arrived = self._arrived, {}
+            for conversation, seq in arrived.items():
+                with contextlib.suppress(ChatError, NoAnswer):
+                    await self.client.received(conversation, seq)
+            await asyncio.sleep(PAUSE)
+
+    def _signed_in(self, reply: SignedIn) -> None:
+        self.user, self._token = reply.user, reply.token
+        try:
+            self._tokens.keep(reply.user, reply.token)
+        except OSError as error:
+            self.notice(f"you will have to sign in again the next time: {error}")
+
+    def _signed_out(self) -> None:
+        if self.user:
+            self._tokens.forget(self.user, self._token)
+        self.user = self._token = ""

@@ -1,0 +1,163 @@
+"""What typed lines ask for: the table's commands, paths of files, and the client's own commands."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.client import ChatError
+from shared.protocol.commands.files import SendFile
+from shared.protocol.commands.meta import HelpPage
+from shared.protocol.commands.private import Send
+from shared.protocol.values import Address, GroupAddress
+from terminal_app.asking import Form, form
+from terminal_app.commands import OWN, Leave, SaveFile, SendPath, read, usage
+from terminal_app.paths import check_sendable
+
+
+def refusal(line: str, here: Path) -> str:
+    what = read(line, here).what
+    assert isinstance(what, ChatError)
+    return what.message
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    for name in ("photo.png", "my file", "back\\slash"):
+        (tmp_path / name).write_bytes(b"x")
+    return tmp_path
+
+
+def test_both_dialects_and_realm_spellings_ask_for_the_same(here: Path) -> None:
+    lines = [
+        "send bob@beta hi there",
+        "sendpcrealm beta bob hi there",
+        '{"command":"send","to":"bob@beta","text":"hi there"}',
+    ]
+    expected = Send(Address("bob", "beta"), "hi there")
+    assert [read(line, here).what for line in lines] == [expected] * 3
+
+
+@pytest.mark.parametrize(
+    "line, to, path",
+    [
+        ("sendfile bob {}/photo.png", Address("bob"), "photo.png"),
+        ("sendfile bob {}/my file  ", Address("bob"), "my file"),
+        ('sendfile bob "{}/my file"', Address("bob"), "my file"),
+        ("sendfile bob '{}/my file'", Address("bob"), "my file"),
+        ("sendfile bob {}/my\\ file", Address("bob"), "my file"),
+        ("sendfile bob {}/back\\slash", Address("bob"), "back\\slash"),
+        ("sendfile bob {}/no file", Address("bob"), "no file"),
+        ("sendfilerealm beta bob {}/photo.png", Address("bob", "beta"), "photo.png"),
+        ("sendgroupfile 12 {}/photo.png", GroupAddress(12), "photo.png"),
+        ("sendgroupfilerealm beta #12 {}/photo.png", GroupAddress(12, "beta"), "photo.png"),
+    ],
+)
+def test_an_absolute_path_is_the_rest_of_the_line(
+    here: Path, line: str, to: Any, path: str
+) -> None:
+    assert read(line.format(here), Path("/")).what == SendPath(to, here / path)
+
+
+def test_a_path_may_begin_at_home(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    sent = SendPath(Address("bob"), here / "photo.png")
+    assert read("sendfile bob ~/photo.png", Path("/")).what == sent
+    assert refusal("sendfile bob ~nobody-here/x", here).endswith("write the whole path")
+
+
+@pytest.mark.parametrize("typed", ["photo.png", "./photo.png", "my file", "'my file'", "a/../x y"])
+def test_a_relative_path_is_refused_with_the_absolute_one(here: Path, typed: str) -> None:
+    for command in ("sendfile bob", "sendfilerealm beta bob"):
+        message = refusal(f"{command} {typed}", here)
+        whole = os.path.normpath(here / typed.strip("'"))
+        assert message.endswith(f"is a relative path. Type the absolute one: {command} {whole}")
+
+
+def test_a_name_with_base64_behind_it_is_a_whole_file(here: Path) -> None:
+    assert read("sendfile bob note.txt aGFsbG8=", here).what == SendFile(
+        Address("bob"), "note.txt", b"hallo"
+    )
+    assert "data: must be base64. Usage: sendfile" in refusal("sendfile bob note.txt a b", here)
+
+
+@pytest.mark.parametrize(
+    "line, why",
+    [
+        ("sendfile", "to is missing. Usage: sendfile <to> </absolute/path>"),
+        ("sendfile bob", "the path is missing. Usage: sendfile <to> </absolute/path>"),
+        ("sendfilerealm beta", "to is missing. Usage: sendfilerealm <realm> <to> </absolute/path>"),
+        ("sendfile #1 /x", "this is a group"),
+        ("sendfile bob ''", "The path is empty, or no path"),
+        ("save", "Which file? Its id stands behind its name. Usage: save <file> [folder]"),
+        ("exit now", "exit takes no words. Usage: exit"),
+        ("sav f_1", "did you mean save?"),
+        ("format text", "start with --json to get JSON"),
+        ("files push", "Small files are saved by themselves here"),
+        ("", "The line is empty"),
+    ],
+)
+def test_a_line_that_cannot_be_done_says_what_to_type(here: Path, line: str, why: str) -> None:
+    assert why in refusal(line, here)
+
+
+def test_the_clients_own_commands_are_in_its_help(here: Path) -> None:
+    assert read("save f_1 /tmp", here).what == SaveFile("f_1", Path("/tmp"))
+    assert read("getfile f_1", here).what == SaveFile("f_1", None)
+    assert read("EXIT", here).what == Leave()
+    page = read("help", here).what
+    assert isinstance(page, HelpPage)
+    usages = {one.command: one.usage for one in page.commands}
+    assert set(OWN) < set(usages) and not {"format", "files"} & set(usages)
+    assert usages["sendfile"] == usage("sendfile") == "sendfile <to> </absolute/path>"
+
+
+def test_what_cannot_be_sent_is_refused_before_anything_is(here: Path) -> None:
+    def why(path: Path, limit: int | None = None) -> str:
+        with pytest.raises(ChatError) as refused:
+            check_sendable(path, limit)
+        return refused.value.message
+
+    assert check_sendable(here / "photo.png", 1) == 1
+    assert why(here / "phto.png").endswith(f"; did you mean {here}/photo.png?")
+    assert why(here / "x" / "y").endswith(f": there is no folder {here}/x")
+    assert "is a folder. Pack it" in why(here)
+    os.mkfifo(here / "pipe")
+    assert "is no ordinary file" in why(here / "pipe")
+    (here / "nothing").touch()
+    assert "is empty, and empty files cannot be sent" in why(here / "nothing")
+    assert "this server takes up to 0 bytes a file" in why(here / "photo.png", 0)
+    named = here / os.fsdecode(b"\xff\x1b")
+    named.write_bytes(b"x")
+    assert why(named) == f"{here}/\\xff\\x1b has a name that cannot be sent; rename it first"
+
+
+@pytest.mark.parametrize(
+    "line, asked",
+    [
+        ("auth", ["User", "Password"]),
+        ("auth bob", ["Password"]),
+        ("register bob", ["Real name", "Password", "Country"]),
+        ("passwd old", ["New password"]),
+        ("resume", ["Token"]),
+    ],
+)
+def test_what_a_line_with_secrets_leaves_out_is_asked_for(line: str, asked: list[str]) -> None:
+    found = form(line)
+    assert isinstance(found, Form)
+    assert [question.label for question in found.questions] == asked
+    secret = {question.label for question in found.questions if question.secret}
+    assert secret == {"Password", "New password", "Token"} & set(asked)
+
+
+@pytest.mark.parametrize("line", ["auth bob secret1", "send bob", "help auth", "", "auth a b c"])
+def test_other_lines_are_taken_as_they_are(line: str) -> None:
+    assert form(line) is None
+
+
+def test_a_wrong_word_is_refused_before_anything_is_asked() -> None:
+    found = form("register b@d")
+    assert isinstance(found, ChatError) and "Usage: register" in found.message

@@ -1,0 +1,107 @@
+"""Completion by the command table and by the names that were heard of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+
+from shared.client import GroupChanged, MessageArrived
+from shared.protocol.commands.groups import GroupChat, GroupChats
+from shared.protocol.commands.messages import FileInfo, Message
+from shared.protocol.commands.private import PrivateChat, PrivateChats
+from shared.protocol.commands.realms import Realm, Realms
+from shared.protocol.spec import TABLE
+from terminal_app.completion import LineCompleter, candidates, spellings
+from terminal_app.names import MOST, Known, Names
+from terminal_app.toolbar import hint_of
+
+
+@pytest.fixture
+def names() -> Names:
+    known = Names()
+    chats = [PrivateChat(who, 1, 0, 0, 0, 0, None) for who in ("bob", "Ana", "eve@beta")]
+    known.learn(PrivateChats(chats))
+    known.learn(GroupChats([GroupChat("#12", "team", "owner", 1, 0, 0, 0, None)]))
+    known.learn(GroupChanged("#3@beta", "far", "zed@beta", "joined"))
+    known.learn(Realms([Realm("beta", "localhost", 1, "f", "active", "up", 0)]))
+    file = FileInfo("f_1", "a.txt", 1, "text/plain", "0" * 64)
+    known.learn(Message("m", "bob", 1, "bob", 0, "", file))
+    return known
+
+
+@pytest.mark.parametrize(
+    "line, found",
+    [
+        ("sendpc", ["sendpcrealm"]),
+        ("ex", ["exit"]),
+        ("send ", ["bob", "zed@beta", "Ana", "eve@beta"]),
+        ("send a", ["Ana"]),
+        ("SEND a", ["Ana"]),
+        ("send bob ", []),
+        ("sendg ", ["#3@beta", "#12"]),
+        ("history ", ["bob", "zed@beta", "Ana", "eve@beta", "#3@beta", "#12"]),
+        ("invitegroup 12 b", ["bob"]),
+        ("sendpcrealm ", ["beta"]),
+        ("sendpcrealm beta ", ["zed", "eve"]),
+        ("sendgrouprealm beta ", ["#3"]),
+        ("listpc ", ["beta"]),
+        ("help sendg", ["sendgroupfile", "sendgroupfilerealm", "sendgrouprealm", "sendg"]),
+        ("save ", ["f_1"]),
+        ("getfile f", ["f_1"]),
+        ("nothing ", []),
+        ("auth ", []),
+    ],
+)
+def test_candidates_follow_from_the_kind_of_argument(
+    names: Names, line: str, found: list[str]
+) -> None:
+    assert sorted(name for name, _ in candidates(line, names)) == sorted(found)
+
+
+def test_every_command_that_can_be_typed_is_offered_and_none_of_realms() -> None:
+    offered = set(spellings())
+    assert {"send", "sendpcrealm", "save", "quit"} <= offered
+    assert not {"link", "linkproof", "sync", "format", "files"} & offered
+    assert offered - set(TABLE) == {"save", "exit", "quit"}
+
+
+@pytest.mark.parametrize("head", ["sendfile bob ", "sendgroupfilerealm beta 12 ", "save f_1 "])
+def test_paths_are_completed_where_a_path_is_typed(names: Names, tmp_path: Path, head: str) -> None:
+    (tmp_path / "my photo.png").touch()
+    (tmp_path / ".hidden").touch()
+    document = Document(f"{head}{tmp_path}/")
+    found = LineCompleter(names).get_completions(document, CompleteEvent(completion_requested=True))
+    assert [one.text for one in found] == ["my photo.png"]
+
+
+def test_a_name_that_others_gave_is_shown_safely(names: Names) -> None:
+    names.learn(GroupChanged("#9", "x\x1b[2J", "bob", "joined"))
+    completions = LineCompleter(names).get_completions(Document("sendg #9"), CompleteEvent())
+    assert [one.display_meta_text for one in completions] == ["x\\x1b[2J"]
+
+
+def test_a_message_in_a_group_gets_the_name_of_the_group(names: Names) -> None:
+    arrived = MessageArrived("m", "#12", 1, "bob", 0, "hi")
+    names.name_group(arrived)
+    assert arrived.line() == "[#12 team | bob] hi"
+    names.clear()
+    assert candidates("send ", names) == []
+
+
+def test_no_more_names_are_kept_than_are_needed() -> None:
+    known = Known()
+    for number in range(MOST + 10):
+        known.add(f"person{number}")
+    latest = known.latest_first()
+    assert (len(latest), latest[0][0]) == (MOST, f"person{MOST + 9}")
+
+
+def test_the_hint_is_the_usage_of_what_is_being_typed() -> None:
+    assert hint_of("sendgrouprealm b", transfers=False) == (
+        "sendgrouprealm <realm> <group> <text...>  Send a text to a group."
+    )
+    assert hint_of("", transfers=True) == "Ctrl+C cancels"
+    assert hint_of("nothing x", transfers=False) == "no command; Tab completes, help lists them"

@@ -1,0 +1,72 @@
+"""What is secret in a line is masked while it is typed, and kept nowhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from terminal_app.history import MOST, LineHistory
+from terminal_app.masking import masked, may_be_kept
+
+
+@pytest.mark.parametrize(
+    "line, seen",
+    [
+        ("auth bob", "auth bob"),
+        ("auth bob s", "auth bob *"),
+        ("  AUTH  bob  secret 1", "  AUTH  bob  ********"),
+        ("register bob Bob secret1 New Zealand", "register bob Bob ******* New Zealand"),
+        ("passwd old new", "passwd *** ***"),
+        ("resume abc", "resume ***"),
+        ("auht bob secret1", "auht bob *******"),
+        ("login bob secret1", "login bob *******"),
+        ("send bob auth bob secret1", "send bob auth bob secret1"),
+        ('{"command":"auth","password":"x"}', '{"command":"auth","password******'),
+        ('{"command":"ping"}', '{"command":"ping"}'),
+        ("", ""),
+    ],
+)
+def test_secrets_are_masked_as_the_table_says(line: str, seen: str) -> None:
+    assert masked(line) == seen
+
+
+@pytest.mark.parametrize(
+    "line, kept",
+    [
+        ("send bob hi", True),
+        ("exit", True),
+        ("save f_1", True),
+        ('{"command":"ping"}', True),
+        ("auth", False),
+        ("auth secret1", False),  # the name was forgotten
+        ("register bob Bob Marley secret1 Jamaica", False),
+        ("PASSWD a b", False),
+        ("auht bob secret1", False),
+        ('{"command":"resume","token":"x"}', False),
+        ("secret1", False),
+    ],
+)
+def test_a_line_that_may_hold_a_secret_is_not_kept(line: str, kept: bool) -> None:
+    assert may_be_kept(line) == kept
+
+
+def test_the_history_keeps_the_latest_lines_for_its_user_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "history"
+    history = LineHistory(path)
+    for line in ("send bob 1", "send bob 1", "auth bob secret1", "secret1", "send bob 2"):
+        history.append_string(line)
+    assert history.get_strings() == ["send bob 1", "send bob 2"]
+    assert list(LineHistory(path).load_history_strings()) == ["send bob 2", "send bob 1"]
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    path.write_text("".join(f"send bob {n}\n" for n in range(MOST + 5)))
+    assert len(list(LineHistory(path).load_history_strings())) == MOST
+    assert path.read_text().splitlines()[0] == "send bob 5"
+
+
+def test_a_history_that_cannot_be_kept_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    history = LineHistory(tmp_path / "file" / "history")
+    assert list(history.load_history_strings()) == []
+    history.append_string("send bob hi")
+    assert history.get_strings() == ["send bob hi"]
