@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.protocol import text_dialect
-from shared.protocol.kinds import NEW_PASSWORD, PASSWORD
+from shared.protocol.kinds import Secret
 from shared.protocol.spec import TABLE, Access, Request
 
 SUGGESTED = 6
@@ -64,11 +64,11 @@ def parse(text: str) -> Request[Any]:
 
 
 def shown(text: str) -> str:
-    """Return a line as it may be shown afterwards: without a password in it."""
+    """Return a line as it may be shown afterwards: without a secret in it."""
     words = text.split(" ")
     spec = TABLE.get(words[0][1:].lower())
     if spec is not None:
         for at, a in enumerate(spec.words, start=1):
-            if a.kind in (PASSWORD, NEW_PASSWORD) and at < len(words):
+            if isinstance(a.kind, Secret) and at < len(words):
                 words[at] = "•••"
     return " ".join(words)

@@ -41,7 +41,7 @@ class Settings(CommonSettings):
     """All settings with their defaults; docs/operations.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_", env_ignore_empty=True, extra="ignore")
-    belongs_to_others: ClassVar[tuple[str, ...]] = ("CHAT_APP_",)
+    belongs_to_others: ClassVar[tuple[str, ...]] = ("CHAT_APP_", "CHAT_TERMINAL_")
 
     host: str = Field(
         "localhost",

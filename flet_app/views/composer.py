@@ -143,7 +143,7 @@ class Composer:
             said = f"{said}\n{getattr(error, 'message', None) or self._window.texts.explain(error)}"
             lines = said.split("\n")
         else:
-            lines = [said, reply.sentence(), *reply.lines()]
+            lines = [said, reply.worded(), *reply.lines()]
         if self._window.state.user:
             self._window.state.note(c, lines, int(time.time() * 1000))
 
