@@ -29,6 +29,18 @@ def decoration(control: ft.Control) -> ft.Control:
     return ft.Semantics(exclude_semantics=True, content=control)
 
 
+class Complaint(ft.Semantics):
+    """Says what went wrong in a form, also to a screen reader; empty, it takes no room."""
+
+    def init(self) -> None:
+        self._words = ft.Text(color=ft.Colors.ERROR)
+        self.identifier, self.container, self.live_region = "error", True, True
+        self.content, self.visible = self._words, False
+
+    def say(self, sentence: str) -> None:
+        self._words.value, self.visible = sentence, bool(sentence)
+
+
 def text_field(label: str, **options: Any) -> ft.TextField:
     """Return a text box of one line."""
     return ft.TextField(label=label, border=ft.OutlineInputBorder(border_radius=12), **options)

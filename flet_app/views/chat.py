@@ -201,7 +201,7 @@ class Chat:
             self._messages.show()
             window.update(self.control)
             self._messages.seen()
-            await self._composer.open(c, focus=not window.is_narrow)
+            self._composer.open(c, focus=not window.is_narrow)
             await window.remember_place()
 
     async def _back(self, _: Any) -> None:

@@ -24,21 +24,7 @@ class Composer:
         self._sent = sent
         texts = window.texts
         self.c: Conversation | None = None
-        self._box = ft.TextField(
-            hint_text=texts("write"),
-            multiline=True,
-            shift_enter=True,
-            min_lines=1,
-            max_lines=6,
-            filled=True,
-            border=ft.OutlineInputBorder(
-                border_radius=24, side=ft.BorderSide(0, ft.Colors.TRANSPARENT)
-            ),
-            content_padding=ft.Padding.symmetric(horizontal=18, vertical=12),
-            on_submit=window.handler(self._submit),
-            on_change=window.handler(self._typed),
-            on_paste_files=window.handler(self._pasted),
-        )
+        self._box = self._make_box("", focus=False)
         # Its hint is its name only while it is empty.
         self._name = ft.Semantics(label="", content=self._box)
         self._suggested = ft.Column(spacing=0, tight=True)
@@ -73,16 +59,37 @@ class Composer:
             tight=True,
         )
 
-    async def open(self, c: Conversation, *, focus: bool) -> None:
+    def open(self, c: Conversation, *, focus: bool) -> None:
         """Write to another conversation; what was begun in each is kept there."""
-        if self.c is not None:
-            self.c.draft = self._box.value
+        self.keep_draft()
         self.c = c
-        self._box.value = c.draft
+        self._begin(c.draft, focus=focus)
+
+    def _make_box(self, text: str, *, focus: bool) -> ft.TextField:
+        window = self._window
+        return ft.TextField(
+            text,
+            hint_text=window.texts("write"),
+            multiline=True,
+            shift_enter=True,
+            min_lines=1,
+            max_lines=6,
+            filled=True,
+            autofocus=focus,
+            border=ft.OutlineInputBorder(
+                border_radius=24, side=ft.BorderSide(0, ft.Colors.TRANSPARENT)
+            ),
+            content_padding=ft.Padding.symmetric(horizontal=18, vertical=12),
+            on_submit=window.handler(self._submit),
+            on_change=window.handler(self._typed),
+            on_paste_files=window.handler(self._pasted),
+        )
+
+    def _begin(self, text: str, *, focus: bool) -> None:
+        """Go on in a new box: one that sends with Enter takes the focus only when it is new."""
+        self._box = self._name.content = self._make_box(text, focus=focus)
         self._follow()
         self._window.update(self.control)
-        if focus:
-            await self._box.focus()
 
     def keep_draft(self) -> None:
         """Keep what was begun, for the composer goes."""
@@ -103,10 +110,11 @@ class Composer:
         if c is None:
             return
         c.draft = ""
-        self._follow()
-        self._window.update(self._panel, self._name)
-        if event.control is not self._box:
-            await self._box.focus()
+        if event.control is self._box:
+            self._follow()
+            self._window.update(self._panel, self._name)
+        else:
+            self._begin("", focus=True)
         if not text.strip():
             return
         try:
@@ -156,10 +164,7 @@ class Composer:
 
     def _suggestion(self, suggestion: commands.Suggestion) -> ft.Control:
         async def take(_: Any) -> None:
-            self._box.value = suggestion.line
-            self._follow()
-            self._window.update(self.control)
-            await self._box.focus()
+            self._begin(suggestion.line, focus=True)
 
         usage = ft.Text(suggestion.usage, size=13, weight=ft.FontWeight.W_600)
         summary = ft.Text(suggestion.summary, size=12, color=ft.Colors.ON_SURFACE_VARIANT)

@@ -7,10 +7,11 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import Handler, text_field
+from flet_app.parts.controls import Complaint, Handler, text_field
 from flet_app.window import EXPECTED, Window
 
-Submit = Callable[[], Awaitable[None]]
+Submit = Callable[[], Awaitable[str]]
+"""Does what the form is for, and returns the conversation to open then; empty: none."""
 
 
 class Form:
@@ -23,10 +24,12 @@ class Form:
         fields: Sequence[ft.Control],
         done: str,
         submit: Submit,
+        opens: Handler,
     ) -> None:
         self._window = window
         self._submit = submit
-        self._error = ft.Text(color=ft.Colors.ERROR, visible=False)
+        self._opens = opens
+        self._error = Complaint()
         self._busy = ft.ProgressBar(visible=False, border_radius=4)
         handle = window.handler(self._go)
         for field in fields:
@@ -58,21 +61,24 @@ class Form:
 
     def refuse(self, sentence: str) -> None:
         """Say what is wrong."""
-        self._error.value, self._error.visible = sentence, True
+        self._error.say(sentence)
 
     async def _go(self, _: Any) -> None:
         if self._busy.visible:
             return
-        self._busy.visible, self._error.visible = True, False
+        self._busy.visible = True
+        self._error.say("")
         self._window.update(self._dialog)
         try:
-            await self._submit()
+            address = await self._submit()
         except EXPECTED as error:
             self.refuse(self._window.texts.explain(error))
         except Refused as error:
             self.refuse(str(error))
         else:
             self._window.close_dialog()
+            if address:
+                await self._opens(address)
             return
         finally:
             self._busy.visible = False
@@ -102,12 +108,11 @@ def new_chat(window: Window, opens: Handler) -> None:
     texts = window.texts
     person = text_field(texts("person"), helper=texts("person_hint"), autofocus=True)
 
-    async def submit() -> None:
+    async def submit() -> str:
         (address,) = _filled(window, person)
-        found = await window.actions.look_up(address)
-        await opens(found)
+        return await window.actions.look_up(address)
 
-    Form(window, texts("new_chat"), [person], texts("open"), submit)
+    Form(window, texts("new_chat"), [person], texts("open"), submit, opens)
 
 
 def new_group(window: Window, opens: Handler) -> None:
@@ -126,15 +131,14 @@ def new_group(window: Window, opens: Handler) -> None:
         expand=True,
     )
 
-    async def submit() -> None:
+    async def submit() -> str:
         (called,) = _filled(window, name)
-        c = await window.actions.create_group(called, host.value or "")
-        await opens(c.address)
+        return (await window.actions.create_group(called, host.value or "")).address
 
-    Form(window, texts("new_group"), [name, host], texts("create"), submit)
+    Form(window, texts("new_group"), [name, host], texts("create"), submit, opens)
 
 
-def add_realm(window: Window, _: Handler) -> None:
+def add_realm(window: Window, opens: Handler) -> None:
     """Ask where another realm is."""
     texts = window.texts
     name = text_field(texts("realm_name"), helper=texts("realm_name_hint"), autofocus=True)
@@ -142,7 +146,7 @@ def add_realm(window: Window, _: Handler) -> None:
     port = text_field(texts("port"), value="8765", keyboard_type=ft.KeyboardType.NUMBER)
     fingerprint = text_field(texts("fingerprint"), helper=texts("fingerprint_hint"))
 
-    async def submit() -> None:
+    async def submit() -> str:
         called, host, number = _filled(window, name, address, port)
         if not (number.isascii() and number.isdecimal() and 1 <= int(number) <= 65535):
             raise Refused(texts("bad_port"))
@@ -150,5 +154,7 @@ def add_realm(window: Window, _: Handler) -> None:
             *(called, host, int(number), fingerprint.value.strip())
         )
         window.tell(texts("realm_added", name=called, fingerprint=key))
+        return ""
 
-    Form(window, texts("add_realm"), [name, address, port, fingerprint], texts("add"), submit)
+    fields = [name, address, port, fingerprint]
+    Form(window, texts("add_realm"), fields, texts("add"), submit, opens)

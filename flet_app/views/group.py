@@ -7,7 +7,7 @@ from typing import Any
 import flet as ft
 
 from flet_app.conversation import Conversation
-from flet_app.parts.controls import icon_button, text_field
+from flet_app.parts.controls import Complaint, icon_button, text_field
 from flet_app.parts.tile import avatar
 from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
@@ -26,7 +26,7 @@ class GroupDialog:
         self._c = c
         texts = window.texts
         self._people = ft.ListView(spacing=2)
-        self._error = ft.Text(color=ft.Colors.ERROR, visible=False)
+        self._error = Complaint()
         invite = window.handler(self._invite)
         self._who = text_field(
             texts("person"), helper=texts("invite_hint"), expand=True, on_submit=invite
@@ -115,13 +115,12 @@ class GroupDialog:
 
     async def _did(self, doing: Any) -> bool:
         """Wait for it, then show the people as they are now, or what went wrong."""
-        self._error.visible = False
+        self._error.say("")
         try:
             await doing
             await self._ask()
         except EXPECTED as error:
-            self._error.value = self._window.texts.explain(error)
-            self._error.visible = True
+            self._error.say(self._window.texts.explain(error))
         self._window.update(self._dialog)
         return not self._error.visible
 

@@ -255,8 +255,10 @@ class Messages:
 
     def seen(self) -> None:
         """Tell that the newest message is read, if the person looks at it."""
-        if self.is_at_end and self._window.is_looked_at and self.c.loaded:
-            self._window.actions.saw(self.c)
+        window = self._window
+        # A list that was just left may still tell how it was scrolled.
+        if self.c is window.state.open and self.c.loaded and self.is_at_end and window.is_looked_at:
+            window.actions.saw(self.c)
 
 
 def _index(entries: list[Entry], wanted: Entry | None) -> int | None:

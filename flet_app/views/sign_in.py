@@ -6,7 +6,7 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import decoration, icon_button, text_field
+from flet_app.parts.controls import Complaint, decoration, icon_button, text_field
 from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
 from shared.client.connection import parse_url
@@ -45,7 +45,7 @@ class SignIn:
             texts("server"), helper=texts("server_hint"), value=window.actions.server
         )
         self._server.visible = window.host.may_change_server
-        self._error = ft.Text(color=ft.Colors.ERROR, visible=False)
+        self._error = Complaint()
         self._sign_in = ft.FilledButton(texts("sign_in"), on_click=submit, height=48)
         self._create = ft.OutlinedButton(
             texts("create_account"), on_click=window.handler(self._begin_account), height=48
@@ -146,7 +146,7 @@ class SignIn:
         await self._again()
 
     async def _again(self) -> None:
-        self._error.visible = False
+        self._error.say("")
         self._arrange()
         self._window.update(self.control)
 
@@ -154,8 +154,7 @@ class SignIn:
         await self._window.other_language()
 
     def _say(self, sentence: str) -> None:
-        self._error.value = sentence
-        self._error.visible = True
+        self._error.say(sentence)
 
     async def _submit(self, _: Any) -> None:
         if self._busy.visible:
@@ -168,7 +167,7 @@ class SignIn:
             is_empty = not box.value or (box is not self._password and not box.value.strip())
             box.error = self._window.texts("missing") if is_empty else None
             empty = empty or (box if is_empty else None)
-        self._error.visible = False
+        self._error.say("")
         if empty is not None:
             self._window.update(self.control)
             await empty.focus()

@@ -28,7 +28,7 @@ class Person:
         self.page = page
 
     def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}\\b"))
+        return self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}(?!\\w)"))
 
     def box(self, name: str = "Write a message") -> Locator:
         return self.page.get_by_role("textbox", name=name)
@@ -55,11 +55,14 @@ class Person:
         The engine needs a moment to go from one box to the next, and loses what comes sooner.
         """
         wanted = {name.replace("_", " "): value for name, value in values.items()}
+        right = 0
         for _ in range(60):
             wrong = [n for n in wanted if await self.box(n).input_value() != wanted[n]]
-            if not wrong:
+            right = 0 if wrong else right + 1
+            if right == 3:
                 return
-            await self.box(wrong[0]).fill(wanted[wrong[0]])
+            if wrong:
+                await self.box(wrong[0]).fill(wanted[wrong[0]])
             await self.page.wait_for_timeout(100)
         raise AssertionError(f"{wrong} cannot be filled")
 
@@ -92,6 +95,17 @@ class Person:
         await self.type(text)
         await self.page.keyboard.press("Enter")
         await expect(self.box()).to_have_value("")
+
+    async def tab_to(self, name: str) -> None:
+        """Go from control to control by the keyboard."""
+        for _ in range(20):
+            await self.page.keyboard.press("Tab")
+            await self.page.wait_for_timeout(80)
+            focused = "e => e.getAttribute('aria-label') || e.textContent"
+            if await self.page.evaluate(f"({focused})(document.activeElement)") == name:
+                await self.page.wait_for_timeout(300)
+                return
+        raise AssertionError(f"no Tab leads to {name}")
 
     async def sees(self, text: str, *more: str) -> None:
         """Wait until a message is shown, with more words in it."""
