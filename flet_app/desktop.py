@@ -22,6 +22,8 @@ from shared.client import ChatClient
 from shared.settings import SettingsRefused
 
 INSTEAD = "Or use the app in a browser: python -m flet_app --web"
+PROGRAMS = ("flet", "flet.exe", "Flet.app")
+"""What Flet's program for the window is called on the systems there are."""
 ELSEWHERE = ("FLET_FORCE_WEB_SERVER", "FLET_DISPLAY_URL_PREFIX", "FLET_SERVER_PORT")
 """Variables with which Flet would open a port instead of a window."""
 
@@ -113,9 +115,10 @@ def _prepare_window() -> None:
     import flet_desktop
 
     if given := os.environ.get("FLET_VIEW_PATH"):
-        if not Path(given).is_dir():
+        if not any((Path(given) / name).exists() for name in PROGRAMS):
             raise SettingsRefused(
-                f"FLET_VIEW_PATH={given} is no folder; it must hold Flet's program for the window"
+                f"FLET_VIEW_PATH={given} holds none of {', '.join(PROGRAMS)}; it must be the folder "
+                "with Flet's program for the window"
             )
         return
     try:
