@@ -117,8 +117,8 @@ def _prepare_window() -> None:
     if given := os.environ.get("FLET_VIEW_PATH"):
         if not any((Path(given) / name).exists() for name in PROGRAMS):
             raise SettingsRefused(
-                f"FLET_VIEW_PATH={given} holds none of {', '.join(PROGRAMS)}; it must be the folder "
-                "with Flet's program for the window"
+                f"FLET_VIEW_PATH={given} holds none of {', '.join(PROGRAMS)}; it must be the "
+                "folder with Flet's program for the window"
             )
         return
     try:

@@ -7,7 +7,6 @@ finds it again. So what is bounded here is what is kept: sessions, and WebSocket
 from __future__ import annotations
 
 import asyncio
-import logging
 import tempfile
 import weakref
 from collections.abc import Awaitable, Callable
@@ -27,8 +26,6 @@ from flet_app.host import Expected, Host
 from flet_app.tickets import SessionFiles, Tickets
 from flet_app.visitors import VISITOR, Visitor, mark
 from shared.client import ChatClient
-
-log = logging.getLogger(__name__)
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
@@ -177,7 +174,7 @@ class Pages:
 
                 await flet.handle(WebSocket(scope, next_frame, send))
         except TimeoutError:
-            log.info("a page was given up")
+            pass  # given up
         finally:
             self._sockets.discard(socket)
             for begun in socket.begun:

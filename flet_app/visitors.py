@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from flet_app.host import language_of, local_zone
-from shared.settings import Network, client_address, is_address
+from shared.settings import Network, client_address, is_address, is_trusted
 
 BROWSER = "chat_browser"
 """Cookie: 256 random bits that tell one browser from every other. It is nobody's sign-in; it keeps
@@ -51,9 +51,9 @@ def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
     headers, cookies = connection.headers, connection.cookies
     peer = scope["client"][0] if scope.get("client") else ""
     address = client_address(peer, headers.getlist("x-forwarded-for"), trusted)
-    secure = scope["scheme"] in ("https", "wss")
-    if address != peer and headers.get("x-forwarded-proto") == "https":
-        secure = True
+    secure = scope["scheme"] in ("https", "wss") or (
+        headers.get("x-forwarded-proto") == "https" and is_trusted(peer, trusted)
+    )
     browser = cookies.get(BROWSER, "")
     return Visitor(
         browser=browser if TOKEN.fullmatch(browser) else "",

@@ -1,4 +1,4 @@
-"""Rules of the process that serves browsers; see docs/apps.md."""
+"""Rules of the process that serves browsers; see docs/web.md."""
 
 from __future__ import annotations
 

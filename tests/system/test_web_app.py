@@ -37,10 +37,6 @@ class WebServer(RealServer):
         super().__init__(folder, "--web-port", "0", *options, **more)
 
     @property
-    def web_port(self) -> int:
-        return int(re.findall(r"event=serving .*?web_port=(\d+)", self.log)[-1])
-
-    @property
     def app_pids(self) -> list[int]:
         """The web app's processes."""
         asked = ["pgrep", "--parent", str(self.pid), "--full", "flet_app"]
