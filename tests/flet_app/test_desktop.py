@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,17 +27,23 @@ def window(tmp_path: Path) -> Path:
     return program.parent
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def run(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {
         name: value
         for name, value in os.environ.items()
         if name != "DISPLAY" and not name.startswith(("FLET_", "CHAT_"))
     }
-    folder.joinpath("tmp").mkdir(exist_ok=True)
     return subprocess.run(
         [sys.executable, "-m", "flet_app", *options],
         cwd=ROOT,
-        env={**kept, "HOME": str(folder), "TMPDIR": str(folder / "tmp"), **environment},
+        env={**kept, "HOME": str(folder), **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -43,11 +51,12 @@ def run(folder: Path, *options: str, **environment: str) -> subprocess.Completed
     )
 
 
-def test_a_window_is_shown_the_first_page(tmp_path: Path, window: Path) -> None:
+def test_a_window_is_shown_the_first_page(tmp_path: Path, window: Path, temporary: Path) -> None:
     shown = tmp_path / "shown"
     done = run(
         tmp_path,
         DISPLAY=":99",
+        TMPDIR=str(temporary),
         FLET_VIEW_PATH=str(window),
         WAIT_FOR="Sign in",
         SHOWN=str(shown),
@@ -56,13 +65,21 @@ def test_a_window_is_shown_the_first_page(tmp_path: Path, window: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert b"Sign in" in shown.read_bytes()
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_without_a_display_it_says_what_to_do(tmp_path: Path) -> None:
     refused = run(tmp_path)
     assert refused.returncode == 1 and refused.stdout == ""
     assert "DISPLAY is not set" in refused.stderr and "flet_app --web" in refused.stderr
+
+
+def test_a_folder_too_deep_for_a_socket_is_named(tmp_path: Path, window: Path) -> None:
+    deep = tmp_path / ("deep" * 25)
+    deep.mkdir()
+    refused = run(tmp_path, DISPLAY=":99", FLET_VIEW_PATH=str(window), TMPDIR=str(deep))
+    assert refused.returncode == 1 and str(deep) in refused.stderr
+    assert "Set TMPDIR" in refused.stderr and "Traceback" not in refused.stderr
 
 
 def test_a_program_that_cannot_be_fetched_is_one_sentence(tmp_path: Path) -> None:
@@ -77,8 +94,10 @@ def test_a_folder_without_the_program_is_refused(tmp_path: Path) -> None:
     assert refused.stderr.startswith(f"FLET_VIEW_PATH={tmp_path} holds none of flet,")
 
 
-def test_a_program_that_does_not_start_leads_to_what_it_needs(tmp_path: Path, window: Path) -> None:
-    refused = run(tmp_path, DISPLAY=":99", FLET_VIEW_PATH=str(window))
+def test_a_program_that_does_not_start_leads_to_what_it_needs(
+    tmp_path: Path, window: Path, temporary: Path
+) -> None:
+    refused = run(tmp_path, DISPLAY=":99", FLET_VIEW_PATH=str(window), TMPDIR=str(temporary))
     assert refused.returncode == 1
     assert "libgtk-3.so.0" in refused.stderr and "apt-get install libgtk-3-0" in refused.stderr
 
