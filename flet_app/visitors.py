@@ -8,7 +8,6 @@ import re
 import secrets
 import zoneinfo
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import tzinfo
 from urllib.parse import unquote
@@ -39,10 +38,6 @@ class Visitor:
     """Whether it came by https."""
     language: str
     zone: tzinfo
-
-
-VISITOR: ContextVar[Visitor] = ContextVar("visitor")
-"""Who has opened the page; set while its WebSocket is served, and in all that this starts."""
 
 
 def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
