@@ -26,6 +26,9 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 NAME = "Simple Chatting"
+DESCRIPTION = "A chat of your own"
+COLOUR = "#00796b"
+"""Of the icon's ground, and of the frame in which a phone shows the app."""
 ASSETS = Path(__file__).parent / "assets"
 PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".svg")
 """Files that become much smaller; pictures and woff2 are packed already."""
@@ -52,10 +55,15 @@ class Site(StaticFiles):
             "/",
             websocket_endpoint_path="/ws",
             app_name=NAME,
-            app_description="A chat of your own",
+            app_description=DESCRIPTION,
             no_cdn=True,
         )
-        patch_manifest_json(str(folder / "manifest.json"), app_name=NAME)
+        patch_manifest_json(
+            str(folder / "manifest.json"),
+            app_name=NAME,
+            app_description=DESCRIPTION,
+            theme_color=COLOUR,
+        )
         patch_font_manifest_json(str(folder / "assets" / "FontManifest.json"))
         index = (folder / "index.html").read_text(encoding="utf-8")
         if "<head>" not in index:
