@@ -64,7 +64,7 @@ def test_a_window_is_shown_the_first_page(tmp_path: Path, window: Path, temporar
         FLET_FORCE_WEB_SERVER="true",
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert b"Sign in" in shown.read_bytes()
+    assert "Sign in" in shown.read_text()
     assert list(temporary.iterdir()) == []
 
 

@@ -17,14 +17,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from flet_app.pages import FIRST_FRAME
 from flet_app.patient import HEAD_LIMIT, MAX_HEAD
-from flet_app.settings import Settings
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import LIMIT, REGISTER, Browser
+from tests.flet_app.conftest import PER_ADDRESS
 from tests.realserver import RealServer
 
 NewBrowser = Callable[..., Browser]
 pytestmark = pytest.mark.system
-PER_ADDRESS = Settings.model_fields["max_address_pages"].default
 
 
 # What is served
