@@ -187,3 +187,11 @@ def test_lists_are_written_with_commas() -> None:
     assert split(" a, b ,,c ") == ["a", "b", "c"]
     networks = load(["--trusted-proxies", "10.1.2.3/8, ::1"]).networks
     assert networks == [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")]
+
+
+def test_variables_of_the_web_app_are_not_taken_for_misspelt_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHAT_APP_MAX_PAGES", "7")
+    monkeypatch.setenv("CHAT_PROT", "1")
+    assert Settings.unknown_variables() == ["CHAT_PROT"]
