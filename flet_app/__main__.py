@@ -25,9 +25,9 @@ def main() -> int:
         if settings.web:
             serve(settings)
         else:
-            from flet_app import desktop
+            from flet_app.desktop import open_window
 
-            desktop.run(settings)
+            open_window(settings)
     except SettingsRefused as refusal:
         print(refusal, file=sys.stderr)
         return 1

@@ -22,6 +22,10 @@ from shared.client import ChatClient
 from shared.settings import SettingsRefused
 
 INSTEAD = "Or use the app in a browser: python -m flet_app --web"
+PROGRAMS = ("flet", "flet.exe", "Flet.app")
+"""What Flet's program for the window is called on the systems there are."""
+LONGEST = 90
+"""Bytes of a folder's path in which Flet's socket fits; some systems have 104 for that."""
 ELSEWHERE = ("FLET_FORCE_WEB_SERVER", "FLET_DISPLAY_URL_PREFIX", "FLET_SERVER_PORT")
 """Variables with which Flet would open a port instead of a window."""
 
@@ -64,7 +68,7 @@ def _wishes() -> list[str]:
     return [*os.environ.get("LANGUAGE", "").split(":"), *named, locale.getlocale()[0] or ""]
 
 
-def run(settings: Settings) -> None:
+def open_window(settings: Settings) -> None:
     """Open the window, and return when it is closed.
 
     Raises:
@@ -86,6 +90,11 @@ def run(settings: Settings) -> None:
         await start(page, WindowHost(settings.server))
 
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
+        if len(os.fsencode(folder)) > LONGEST:
+            raise SettingsRefused(
+                f"The folder for temporary files, {Path(folder).parent}, has too long a path for a "
+                "socket. Set TMPDIR to a shorter one"
+            )
         # Flet's socket and the files of the window are then in a folder that goes with them.
         tempfile.tempdir = folder
         try:
@@ -113,9 +122,10 @@ def _prepare_window() -> None:
     import flet_desktop
 
     if given := os.environ.get("FLET_VIEW_PATH"):
-        if not Path(given).is_dir():
+        if not any((Path(given) / name).exists() for name in PROGRAMS):
             raise SettingsRefused(
-                f"FLET_VIEW_PATH={given} is no folder; it must hold Flet's program for the window"
+                f"FLET_VIEW_PATH={given} holds none of {', '.join(PROGRAMS)}; it must be the "
+                "folder with Flet's program for the window"
             )
         return
     try:

@@ -7,7 +7,6 @@ finds it again. So what is bounded here is what is kept: sessions, and WebSocket
 from __future__ import annotations
 
 import asyncio
-import logging
 import tempfile
 import weakref
 from collections.abc import Awaitable, Callable
@@ -25,14 +24,12 @@ from starlette.websockets import WebSocket
 
 from flet_app.host import Expected, Host
 from flet_app.tickets import SessionFiles, Tickets
-from flet_app.visitors import VISITOR, Visitor, mark
+from flet_app.visitors import Visitor, mark
 from shared.client import ChatClient
-
-log = logging.getLogger(__name__)
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
-FIRST_FRAME = 30.0
+FIRST_FRAME = 10.0
 """Seconds in which a browser says which session it wants."""
 PATIENCE = 1.0
 """Seconds until Flet takes the next frame. It waits for nothing in between."""
@@ -105,6 +102,7 @@ class Socket:
 
 
 SOCKET: ContextVar[Socket] = ContextVar("socket")
+"""Set while a WebSocket is served, and in all that this starts: so the app's beginning knows it."""
 
 
 class Pages:
@@ -124,6 +122,7 @@ class Pages:
         self._most = most
         self._per_address = per_address
         self._sockets: set[Socket] = set()
+        self._ending: set[asyncio.Task[None]] = set()
         self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
 
     def refuses(self, visitor: Visitor) -> bool:
@@ -156,7 +155,6 @@ class Pages:
             session_timeout_seconds=LINGER,
         )
         socket = Socket(visitor, flet)
-        VISITOR.set(visitor)
         SOCKET.set(socket)
         self._sockets.add(socket)
         heard = False
@@ -177,7 +175,7 @@ class Pages:
 
                 await flet.handle(WebSocket(scope, next_frame, send))
         except TimeoutError:
-            log.info("a page was given up")
+            pass  # given up
         finally:
             self._sockets.discard(socket)
             for begun in socket.begun:

@@ -13,7 +13,7 @@ from shared.settings import CommonSettings, Network, networks, parser_of
 
 
 class Settings(CommonSettings):
-    """All settings with their defaults; docs/apps.md explains them."""
+    """All settings with their defaults; docs/web.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_APP_", env_ignore_empty=True, extra="ignore")
 

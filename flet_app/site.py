@@ -10,7 +10,6 @@ import mimetypes
 import os
 import re
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
 
@@ -20,12 +19,16 @@ from flet_web import (
     patch_index_html,
     patch_manifest_json,
 )
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
 NAME = "Simple Chatting"
+DESCRIPTION = "A chat of your own"
+COLOUR = "#00796b"
+"""Of the icon's ground, and of the frame in which a phone shows the app."""
 ASSETS = Path(__file__).parent / "assets"
 PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".svg")
 """Files that become much smaller; pictures and woff2 are packed already."""
@@ -52,10 +55,15 @@ class Site(StaticFiles):
             "/",
             websocket_endpoint_path="/ws",
             app_name=NAME,
-            app_description="A chat of your own",
+            app_description=DESCRIPTION,
             no_cdn=True,
         )
-        patch_manifest_json(str(folder / "manifest.json"), app_name=NAME)
+        patch_manifest_json(
+            str(folder / "manifest.json"),
+            app_name=NAME,
+            app_description=DESCRIPTION,
+            theme_color=COLOUR,
+        )
         patch_font_manifest_json(str(folder / "assets" / "FontManifest.json"))
         index = (folder / "index.html").read_text(encoding="utf-8")
         if "<head>" not in index:
@@ -91,21 +99,20 @@ class Site(StaticFiles):
         return await self._file(path, full, scope)
 
     async def _file(self, path: str, full: str, scope: Scope) -> Response:
-        suffix = os.path.splitext(full)[1]
+        asked, suffix = Headers(scope=scope), os.path.splitext(full)[1]
         headers = {"Cache-Control": "no-cache"}
         if path.startswith("assets/fonts/noto"):  # their names are hashes of what they are
             headers["Cache-Control"] = "public, max-age=31536000, immutable"
         sent = full
         if suffix in PACKED:
             headers["Vary"] = "Accept-Encoding"
-            if b"gzip" in _header(scope, b"accept-encoding"):
+            if "gzip" in asked.get("accept-encoding", ""):
                 headers["Content-Encoding"] = "gzip"
                 sent = await self._pack(full)
         kind = TYPES.get(suffix) or mimetypes.guess_type(full)[0]
         stat = await asyncio.to_thread(os.stat, sent)
         response = FileResponse(sent, headers=headers, media_type=kind, stat_result=stat)
-        wanted = _header(scope, b"if-none-match").decode("latin-1")
-        if response.headers["etag"] in [tag.strip() for tag in wanted.split(",")]:
+        if self.is_not_modified(response.headers, asked):
             return NotModifiedResponse(response.headers)
         return response
 
@@ -126,8 +133,3 @@ def _gzip(source: str, target: str) -> str:
     stat = os.stat(source)
     os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     return target
-
-
-def _header(scope: Scope, name: bytes) -> bytes:
-    values: Iterable[bytes] = (value for key, value in scope["headers"] if key == name)
-    return b",".join(values)

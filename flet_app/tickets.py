@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,6 +39,9 @@ SILENCE = 30.0
 """Seconds without a byte after which a sender is given up."""
 SLOWEST = 8 << 10
 """Bytes a second that a sender must reach on the whole."""
+DRAIN = 5.0
+MAX_DRAINED = 64 << 20
+"""Seconds and bytes for the rest of a file that is refused."""
 PIECE = 1 << 20
 """Bytes that are written at once."""
 
@@ -79,6 +83,13 @@ class Tickets:
 
     async def serve(self, request: Request) -> Response:
         """Answer GET, HEAD and PUT; 404 for whoever has no such ticket."""
+        try:
+            return await self._answer(request)
+        except HTTPException:
+            await _drain(request)
+            raise
+
+    async def _answer(self, request: Request) -> Response:
         ticket = self._tickets.get(request.path_params["ticket"])
         browser = request.cookies.get(BROWSER, "")
         if ticket is None or not hmac.compare_digest(
@@ -169,6 +180,17 @@ class SessionFiles:
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise ValueError(f"{path} is not in the session's folder")
         return path
+
+
+async def _drain(request: Request) -> None:
+    """Read on for a while, or the sender would learn of a broken connection and not of why."""
+    had = 0
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):
+        async with asyncio.timeout(DRAIN):
+            async for part in request.stream():
+                had += len(part)
+                if had > MAX_DRAINED:
+                    return
 
 
 def _give(ticket: Ticket) -> Response:

@@ -8,7 +8,6 @@ import re
 import secrets
 import zoneinfo
 from collections.abc import Iterable, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import tzinfo
 from urllib.parse import unquote
@@ -17,7 +16,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from flet_app.host import language_of, local_zone
-from shared.settings import Network, client_address, is_address
+from shared.settings import Network, client_address, is_address, is_trusted
 
 BROWSER = "chat_browser"
 """Cookie: 256 random bits that tell one browser from every other. It is nobody's sign-in; it keeps
@@ -41,19 +40,15 @@ class Visitor:
     zone: tzinfo
 
 
-VISITOR: ContextVar[Visitor] = ContextVar("visitor")
-"""Who has opened the page; set while its WebSocket is served, and in all that this starts."""
-
-
 def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
     """Read a request or a WebSocket's handshake."""
     connection = HTTPConnection(scope)
     headers, cookies = connection.headers, connection.cookies
     peer = scope["client"][0] if scope.get("client") else ""
     address = client_address(peer, headers.getlist("x-forwarded-for"), trusted)
-    secure = scope["scheme"] in ("https", "wss")
-    if address != peer and headers.get("x-forwarded-proto") == "https":
-        secure = True
+    secure = scope["scheme"] in ("https", "wss") or (
+        headers.get("x-forwarded-proto") == "https" and is_trusted(peer, trusted)
+    )
     browser = cookies.get(BROWSER, "")
     return Visitor(
         browser=browser if TOKEN.fullmatch(browser) else "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 import ssl
@@ -31,8 +30,6 @@ from flet_app.tickets import Tickets
 from flet_app.visitors import Visitor, new_cookie, visitor_of
 from shared.settings import Network, SettingsRefused
 
-log = logging.getLogger(__name__)
-
 MAX_FRAME = 8 << 20
 """Bytes of a WebSocket frame from a browser; a pasted screenshot comes in one."""
 STOP_LIMIT = 2
@@ -55,8 +52,7 @@ class Door:
             elif scope["type"] == "http":
                 await self._request(scope, receive, send)
         except asyncio.CancelledError:
-            # The process ends, and uvicorn would call this an error of ours.
-            log.info("cut off at the end")
+            pass  # the process ends, and uvicorn would call this an error of ours
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor = visitor_of(scope, self._trusted)

@@ -132,15 +132,16 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Networ
         peer: Address of the connection's other end.
         forwarded: Values of the `X-Forwarded-For` headers, in order.
     """
-    if not _is_trusted(peer, trusted):
+    if not is_trusted(peer, trusted):
         return peer
     for hop in reversed(split(",".join(forwarded))):
-        if not _is_trusted(hop, trusted):
+        if not is_trusted(hop, trusted):
             return hop if is_address(hop) else peer
     return peer
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    """Tell whether an address is in one of the networks."""
     if not trusted or not is_address(address):
         return False
     found = ipaddress.ip_address(address)

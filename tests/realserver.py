@@ -37,9 +37,14 @@ class RealServer:
         return f"ws://127.0.0.1:{self.port}"
 
     @property
+    def web_port(self) -> int:
+        """Where it serves the web app, if it does."""
+        return int(re.findall(r"event=serving .*?web_port=(\d+)", self.log)[-1])
+
+    @property
     def web_url(self) -> str:
-        """Where it serves the app, if it is started with a `--web-port`."""
-        return f"http://localhost:{re.findall(r'web_port=([0-9]+)', self.log)[-1]}/"
+        """The same as a browser has it."""
+        return f"http://localhost:{self.web_port}/"
 
     @property
     def pid(self) -> int:

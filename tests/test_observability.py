@@ -50,7 +50,7 @@ def logged(tree: ast.AST) -> Iterator[tuple[Event, set[str]]]:
 
 def test_every_logged_event_is_explained_and_none_that_is_not_logged() -> None:
     found: dict[Event, set[str]] = {}
-    for path in sorted((ROOT / "ws_server").rglob("*.py")):
+    for path in sorted([*(ROOT / "ws_server").rglob("*.py"), *(ROOT / "flet_app").rglob("*.py")]):
         for event, fields in logged(ast.parse(path.read_text(encoding="utf-8"))):
             found.setdefault(event, set()).update(fields)
     explained = rows("The log")

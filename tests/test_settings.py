@@ -16,8 +16,8 @@ from ws_server import settings as settings_module
 from ws_server.settings import Settings, SettingsRefused, host_name, load, split
 
 FLAGS = (
-    "host port data realm database registration rate-limits realms public origins trusted-proxies "
-    "tls-cert tls-key log-level config"
+    "host port web-port data realm database registration rate-limits realms public origins "
+    "trusted-proxies tls-cert tls-key log-level config"
 ).split()
 
 
@@ -36,7 +36,7 @@ def refusal(*arguments: str) -> str:
 
 def test_the_defaults_of_the_contract() -> None:
     found = load([])
-    assert (found.hosts, found.port) == (["127.0.0.1", "::1"], 8765)
+    assert (found.hosts, found.port, found.web_port) == (["127.0.0.1", "::1"], 8765, 8550)
     assert (found.registration, found.rate_limits, found.realms) == ("open", "on", "open")
     assert (found.origins, found.networks, found.public) == ("", [], False)
     assert (found.tls_cert, found.tls_key, found.log_level) == (None, None, "info")
@@ -89,6 +89,7 @@ def test_every_setting_can_come_from_each_source(
 ) -> None:
     values = {
         "port": "1234",
+        "web-port": "1235",
         "registration": "closed",
         "rate-limits": "off",
         "realms": "admin",
@@ -186,3 +187,11 @@ def test_lists_are_written_with_commas() -> None:
     assert split(" a, b ,,c ") == ["a", "b", "c"]
     networks = load(["--trusted-proxies", "10.1.2.3/8, ::1"]).networks
     assert networks == [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")]
+
+
+def test_variables_of_the_web_app_are_not_taken_for_misspelt_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHAT_APP_MAX_PAGES", "7")
+    monkeypatch.setenv("CHAT_PROT", "1")
+    assert Settings.unknown_variables() == ["CHAT_PROT"]

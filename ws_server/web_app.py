@@ -32,7 +32,7 @@ FOLDER = "web"
 """In the data folder: for files on their way between browsers and the realm; emptied at start."""
 SOURCES = Path(ws_server.__file__).parent.parent
 KEPT = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH")
-KEPT_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_")
+KEPT_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_MAX_")
 """Of the environment, what the app gets: none of the server's secrets is among it."""
 STOP_LIMIT = 2.0
 """Seconds the app has to end after all connections of the realm are closed; then it is killed."""

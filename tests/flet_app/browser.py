@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 LIMIT = 20.0
 """Seconds to wait for anything; generous, as test machines are busy."""
-REGISTER, EVENT = 1, 3
+REGISTER, EVENT, INVOKE = 1, 3, 5
 NUMBERS = count()
 
 
@@ -146,8 +146,14 @@ class Page:
         async with asyncio.timeout(LIMIT):
             frame = await self.socket.recv()
         assert isinstance(frame, bytes) and frame[0] == 0
-        _, body = msgpack.unpackb(frame[1:], ext_hook=decode_ext_from_msgpack, strict_map_key=False)
+        action, body = msgpack.unpackb(
+            frame[1:], ext_hook=decode_ext_from_msgpack, strict_map_key=False
+        )
         self.shown += str(body)
+        if action == INVOKE:
+            # Whatever it is asked, as what was kept from the last time: there is nothing.
+            asked = {name: body[name] for name in ("control_id", "call_id")}
+            await self.say(INVOKE, {**asked, "result": None, "error": None})
         return body
 
 

@@ -12,6 +12,8 @@ import pytest_asyncio
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import Browser
 
+PER_ADDRESS = 20
+"""Pages of one address at once."""
 NUMBERS = count()
 """Each browser has an address of its own, as pages of one are limited."""
 
@@ -19,7 +21,8 @@ NUMBERS = count()
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """One probe for all tests of a module that do not stop theirs."""
-    found = App(tmp_path_factory.mktemp("app"), "--trusted-proxies", "127.0.0.9", program=PROBE)
+    options = ["--trusted-proxies", "127.0.0.9", "--max-address-pages", str(PER_ADDRESS)]
+    found = App(tmp_path_factory.mktemp("app"), *options, program=PROBE)
     yield found
     found.kill()
 

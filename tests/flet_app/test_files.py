@@ -141,7 +141,7 @@ async def test_a_file_comes_whole_under_its_name_and_once(new_browser: NewBrowse
     assert (await ask(browser, expected["url"], "PUT", content)).status == 204
     assert await asyncio.to_thread(path.read_bytes) == content
     assert [file.name for file in path.parent.iterdir()] == ["my photo.png"]
-    assert (await ask(browser, expected["url"], "PUT", b"x")).status == 410
+    assert (await ask(browser, expected["url"], "PUT", content)).status == 410
     assert (await ask(browser, expected["url"])).status == 405
 
 

@@ -79,9 +79,15 @@ def make_certificate(folder: Path) -> None:
 
 
 class Proxy:
-    """One that runs in front of a server on `port`; skips the test if it is not installed."""
+    """One that runs in front of a server on `port`; skips the test if it is not installed.
 
-    def __init__(self, folder: Path, port: int, name: str, timeout: str = "60s") -> None:
+    Args:
+        web_port: Where the web app is; by default where nobody listens.
+    """
+
+    def __init__(
+        self, folder: Path, port: int, name: str, timeout: str = "60s", web_port: int = 9
+    ) -> None:
         program = shutil.which(name, path=PLACES)
         if program is None:
             pytest.skip(f"{name} is missing; ./chat test fetches it with apt-get")
@@ -89,6 +95,7 @@ class Proxy:
         make_certificate(folder)
         self.tls = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
         self.port, self.plain_port = free_port(), free_port()
+        self._web_port = web_port
         self._log = folder / f"{name}.log"
         configure = self._nginx if name == "nginx" else self._caddy
         with open(self._log, "ab") as log:
@@ -111,6 +118,7 @@ class Proxy:
             ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
             (f"/etc/letsencrypt/live/{HOST}", str(folder)),
             ("127.0.0.1:8765", f"127.0.0.1:{port}"),
+            ("127.0.0.1:8550", f"127.0.0.1:{self._web_port}"),
             ("proxy_read_timeout 60s", f"proxy_read_timeout {timeout}"),
         )
         # Workers are of the same user, who alone may enter the folder of the test.
@@ -124,6 +132,7 @@ class Proxy:
             "Caddyfile",
             (f"{HOST} {{\n", f"https://{HOST}:{self.port} {{\n\tbind 127.0.0.1\n{certificate}"),
             ("127.0.0.1:8765", f"127.0.0.1:{port}"),
+            ("127.0.0.1:8550", f"127.0.0.1:{self._web_port}"),
         )
         (folder / "Caddyfile").write_text(CADDY.format(site=site))
         return ["run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.realserver import RealServer
+from tests.realserver import ROOT, RealServer
 from tests.system.product import copy_product
 from ws_server import __version__
 
@@ -54,17 +54,23 @@ def test_the_package_holds_the_product_alone(wheel: Path) -> None:
     others = tops - {"shared", "ws_server", "flet_app", "terminal_app"}
     assert others == {f"simple_chatting-{__version__}.dist-info"}
     assert "ws_server/store/migrations/script.py.mako" in names
+    fonts = [file for file in (ROOT / "flet_app" / "assets").rglob("*") if file.is_file()]
+    assert len(fonts) > 600
+    assert {str(file.relative_to(ROOT)) for file in fonts} <= set(names)
 
 
 def test_the_installed_program_serves_from_any_folder(programs: Path, tmp_path: Path) -> None:
     (tmp_path / "ws_server").mkdir()  # must not be taken for the product's
-    server = RealServer(tmp_path)
+    (tmp_path / "flet_app").mkdir()
+    server = RealServer(tmp_path, "--web-port", "0")
     server.program, server.cwd = (str(programs / "simple-chatting"),), tmp_path
     server.start()
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/readyz", timeout=10) as answer:
             assert answer.read() == b"ready\n"
         assert (server.data / "chat.db").exists()
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.web_port}/", timeout=30) as page:
+            assert b"<title>Simple Chatting</title>" in page.read()
         assert server.stop() == 0
     finally:
         server.kill()

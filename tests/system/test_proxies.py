@@ -59,11 +59,13 @@ def distrusted(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     yield from behind(tmp_path_factory.mktemp("distrusted"), name)
 
 
-async def through(proxy: Proxy, person: str = "127.0.0.1", **options: Any) -> RawClient:
+async def through(
+    proxy: Proxy, person: str = "127.0.0.1", url: str = "", **options: Any
+) -> RawClient:
     """Connect over TLS from an address of this machine, which stands for a person's."""
     return RawClient(
         await connect(
-            f"wss://{HOST}:{proxy.port}/",
+            url or f"wss://{HOST}:{proxy.port}/",
             host="127.0.0.1",
             local_addr=(person, 0),
             ssl=proxy.tls,
@@ -76,14 +78,21 @@ async def through(proxy: Proxy, person: str = "127.0.0.1", **options: Any) -> Ra
 
 
 async def get(proxy: Proxy, path: str, *, tls: bool = True) -> tuple[int, str]:
+    return await ask(proxy, f"GET {path} HTTP/1.1\r\n", b"", tls)
+
+
+async def put(proxy: Proxy, path: str, body: bytes) -> tuple[int, str]:
+    return await ask(proxy, f"PUT {path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n", body, True)
+
+
+async def ask(proxy: Proxy, head: str, body: bytes, tls: bool) -> tuple[int, str]:
     """Return status and all the rest of an HTTP answer."""
     port = proxy.port if tls else proxy.plain_port
     context, name = (proxy.tls, HOST) if tls else (None, None)
     reader, writer = await asyncio.open_connection(
         "127.0.0.1", port, ssl=context, server_hostname=name
     )
-    request = f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n"
-    writer.write(request.encode())
+    writer.write(f"{head}Host: {HOST}\r\nConnection: close\r\n\r\n".encode() + body)
     async with asyncio.timeout(20):
         answer = (await reader.read()).decode()
     writer.close()
@@ -175,6 +184,32 @@ async def test_nginx_sends_browsers_to_https(proxy: Proxy, name: str) -> None:
     if name == "nginx":
         status, answer = await get(proxy, "/a?b=c", tls=False)
         assert status == 301 and f"https://{HOST}/a?b=c" in answer
+
+
+async def test_browsers_get_the_app_at_the_same_name(name: str, tmp_path: Path) -> None:
+    server = RealServer(tmp_path, "--web-port", "0", environment=settings("CHAT_TRUSTED_PROXIES"))
+    server.start()
+    proxy = Proxy(tmp_path / name, server.port, name, web_port=server.web_port)
+    try:
+        status, answer = await get(proxy, "/")
+        assert status == 200 and "<title>Simple Chatting</title>" in answer
+        cookie = re.findall(r"(?mi)^set-cookie: (chat_browser=[\w-]+);.*; Secure\r?$", answer)
+        page = await through(
+            proxy,
+            "127.0.0.2",
+            url=f"wss://{HOST}:{proxy.port}/ws",
+            origin=f"https://{HOST}:{proxy.port}",
+            additional_headers={"Cookie": cookie[0]},
+        )
+        await page.close()
+        person = await through(proxy)
+        await person.ask("ping")
+        await person.close()
+        # nginx takes 1 MB by itself; what the app does not expect it refuses in its own words.
+        assert (await put(proxy, "/files/unknown", bytes(2 << 20)))[0] == 404
+    finally:
+        proxy.stop()
+        server.kill()
 
 
 async def is_cut(folder: Path) -> bool:
