@@ -28,7 +28,7 @@ class Person:
         self.page = page
 
     def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=re.compile(f"^{re.escape(name)}(?!\\w)"))
+        return self.page.get_by_role("button", name=re.compile(f"^{_escaped(name)}(?!\\w)"))
 
     def box(self, name: str = "Write a message") -> Locator:
         return self.page.get_by_role("textbox", name=name)
@@ -54,17 +54,12 @@ class Person:
 
         The engine needs a moment to go from one box to the next, and loses what comes sooner.
         """
-        wanted = {name.replace("_", " "): value for name, value in values.items()}
-        right = 0
-        for _ in range(60):
-            wrong = [n for n in wanted if await self.box(n).input_value() != wanted[n]]
-            right = 0 if wrong else right + 1
-            if right == 3:
-                return
-            if wrong:
-                await self.box(wrong[0]).fill(wanted[wrong[0]])
+        for name, value in values.items():
+            box = self.box(name.replace("_", " "))
+            await box.click()
+            await self.page.wait_for_timeout(200)
+            await box.fill(value)
             await self.page.wait_for_timeout(100)
-        raise AssertionError(f"{wrong} cannot be filled")
 
     async def register(self, user: str) -> None:
         await self.button("Create account").click()
@@ -86,10 +81,18 @@ class Person:
         await self.box().wait_for()
 
     async def type(self, text: str) -> None:
-        """Type where messages are written."""
-        await self.box().click()
-        await self.page.wait_for_timeout(300)  # or the engine loses the first key
-        await self.page.keyboard.type(text)
+        """Type where messages are written; the engine may lose keys while the focus moves."""
+        for _ in range(3):
+            await self.box().click()
+            await self.page.wait_for_timeout(300)
+            await self.page.keyboard.type(text)
+            try:
+                await expect(self.box()).to_have_value(text, timeout=2_000)
+            except AssertionError:
+                await self.page.keyboard.press("Control+A")
+            else:
+                return
+        raise AssertionError(f"{text} cannot be typed")
 
     async def say(self, text: str) -> None:
         await self.type(text)
@@ -113,6 +116,11 @@ class Person:
         for words in more:
             found = found.filter(has_text=words)
         await found.first.wait_for(timeout=LIMIT)
+
+    async def is_told(self, sentence: str) -> None:
+        """Wait until a form says what is wrong."""
+        complaint = self.page.get_by_test_id("error").filter(has_text=sentence)
+        await complaint.wait_for(timeout=LIMIT)
 
     async def messages(self) -> list[str]:
         """Return the texts of the messages on the screen, the oldest first."""
@@ -179,3 +187,8 @@ async def room(url: str) -> AsyncIterator[Room]:
             yield Room(browser, url)
         finally:
             await browser.close()
+
+
+def _escaped(name: str) -> str:
+    """Return a name as a pattern that stands between slashes."""
+    return re.escape(name).replace("/", r"\/")

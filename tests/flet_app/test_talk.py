@@ -177,6 +177,7 @@ async def test_two_windows_of_one_person_agree(windows: Room, pair: Pair) -> Non
     for window in (a, second):
         await window.until_title("Simple Chatting")
     await second.say("from the second window")
+    await a.page.bring_to_front()
     await a.open("bob")
     await a.sees("from the second window", "ana")
     for window in (a, second):
@@ -212,9 +213,10 @@ async def test_a_token_and_no_password_is_kept(windows: Room) -> None:
     await later.button("Sign in").wait_for()
     # The token has ended, so the other window says so.
     await a.button("Sign in").wait_for()
+    await a.page.bring_to_front()
     await a.fill(Username=ana, Password="wrong-one")
     await a.button("Sign in").click()
-    await a.page.get_by_text("The username or the password is wrong.").wait_for()
+    await a.is_told("The username or the password is wrong.")
     await a.picture("wrong-password")
     await a.fill(Username=ana, Password="secret12")
     await a.button("Sign in").click()
@@ -231,7 +233,7 @@ async def test_groups_with_their_people(pair: Pair) -> None:
     await a.box("Person").wait_for()
     await a.fill(Person="nobody-at-all")
     await a.button("Invite").click()
-    await a.page.get_by_text("Nobody has this name").wait_for()
+    await a.is_told("Nobody has this name.")
     await a.fill(Person="bob")
     await a.button("Invite").click()
     await a.button("Remove bob").wait_for()
