@@ -141,6 +141,11 @@ class Pages:
             for session, other in self._sessions.items()
         )
 
+    @property
+    def open(self) -> int:
+        """How many pages have a WebSocket now."""
+        return len(self._sockets)
+
     async def serve(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket until it ends."""
         loop = asyncio.get_running_loop()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import logging
+import os
 import signal
 import socket
 import ssl
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,8 +34,12 @@ from flet_app.tickets import Tickets
 from flet_app.visitors import Visitor, new_cookie, visitor_of
 from shared.settings import Network, SettingsRefused
 
+log = logging.getLogger(__name__)
+
 MAX_FRAME = 8 << 20
 """Bytes of a WebSocket frame from a browser; a pasted screenshot comes in one."""
+WIDOWED = 900.0
+"""Seconds that pages live on after the server that started this process was killed."""
 STOP_LIMIT = 2
 """Seconds that requests under way have when the process is told to stop."""
 
@@ -121,15 +129,12 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def application(start: Start, settings: Settings, folder: Path) -> Door:
+def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path) -> Door:
     """Return the ASGI app.
 
     Args:
         folder: Of this process alone, for files on their way; the caller removes it.
     """
-    tickets = Tickets()
-    way = RealmWay(settings.server, settings.socket)
-    pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
     site = Site(folder)
 
     async def health(_: Request) -> PlainTextResponse:
@@ -156,14 +161,20 @@ class Server(uvicorn.Server):
 async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) -> None:
     """Serve until SIGTERM or SIGINT, or until whoever gave the sockets is gone; then stop.
 
-    It stops within 3 s, open pages or not.
+    It stops within 3 s, open pages or not. But when the server that gave the sockets was killed,
+    those who have a page open keep it until they leave it, for WIDOWED seconds at most.
     """
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
+        # A server that starts meanwhile empties what nobody holds.
+        held = hold(Path(folder))
         tempfile.tempdir = folder
         await app_manager.start()  # type: ignore[no-untyped-call]
+        tickets = Tickets()
+        way = RealmWay(settings.server, settings.socket)
+        pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
         server = Server(
             uvicorn.Config(
-                application(start, settings, Path(folder)),
+                application(pages, tickets, settings, Path(folder)),
                 http=Patient,
                 ws="websockets-sansio",
                 ws_max_size=MAX_FRAME,
@@ -180,19 +191,45 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
             )
         )
         loop = asyncio.get_running_loop()
+        seeing_out: set[asyncio.Task[None]] = set()
 
         def stop() -> None:
             server.should_exit = True
 
+        def widowed() -> None:
+            loop.remove_reader(sys.stdin.fileno())
+            seeing_out.add(asyncio.create_task(see_out(server, pages, sockets)))
+
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop)
         if settings.sockets:
-            loop.add_reader(sys.stdin.fileno(), stop)
+            loop.add_reader(sys.stdin.fileno(), widowed)
         try:
             await server.serve(sockets)
         finally:
             await app_manager.shutdown()  # type: ignore[no-untyped-call]
             tempfile.tempdir = None
+            os.close(held)
+
+
+async def see_out(server: Server, pages: Pages, sockets: list[socket.socket]) -> None:
+    """Leave the port to the next server, and the pages to the people who write in them."""
+    for accepting in server.servers:
+        accepting.close()
+    for listening in sockets:
+        listening.close()
+    log.warning("the server is gone", extra={"pages": pages.open})
+    ends = time.monotonic() + WIDOWED
+    while pages.open and time.monotonic() < ends:  # noqa: ASYNC110 - asked once a second
+        await asyncio.sleep(1)
+    server.should_exit = True
+
+
+def hold(folder: Path) -> int:
+    """Lock a folder until the file descriptor that is returned is closed."""
+    held = os.open(folder, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    return held
 
 
 def check_certificate(settings: Settings) -> None:

@@ -3,12 +3,14 @@
 As inetd does, the server holds the listening sockets, and hands them to the app when somebody
 connects. So it costs nothing before, the port stays the same if the app ends, and whatever the app
 does, the realm's event loop does not wait for it. It reaches the realm through a Unix socket in the
-data folder, and ends when its standard input does, which the server holds.
+data folder. It notices by its standard input, which the server holds, if the server is killed; then
+it lets go of the port and ends once nobody has a page open.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import importlib.util
 import logging
 import os
@@ -17,6 +19,7 @@ import socket
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 
 import ws_server
@@ -64,8 +67,8 @@ class WebApp:
         assert self._settings.web_port is not None
         self._server = server
         folder = self._settings.data / FOLDER
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        empty(folder)
         self._sockets = listen(hosts(self._settings.host), self._settings.web_port)
         self._running = asyncio.create_task(self._run())
         return int(self._sockets[0].getsockname()[1])
@@ -91,7 +94,10 @@ class WebApp:
             await asyncio.wait([self._running])
         for listening in self._sockets:
             listening.close()
-        shutil.rmtree(self._settings.data / FOLDER, ignore_errors=True)
+        folder = self._settings.data / FOLDER
+        empty(folder)
+        with suppress(OSError):  # somebody still uses it
+            folder.rmdir()
 
     async def _run(self) -> None:
         """Start the app when somebody connects, and again after it has ended."""
@@ -147,6 +153,22 @@ class WebApp:
             # Ctrl+C is for the server, which then ends the app.
             start_new_session=True,
         )
+
+
+def empty(folder: Path) -> None:
+    """Remove what no app uses: one may have outlived a server that was killed."""
+    for left in folder.iterdir():
+        try:
+            held = os.open(left, os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            log.info("an app of an earlier server still has pages open")
+        finally:
+            os.close(held)
 
 
 def is_installed() -> bool:

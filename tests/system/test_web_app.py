@@ -52,6 +52,11 @@ def web_server(tmp_path: Path) -> Iterator[WebServer]:
     server.kill()
 
 
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 def until(holds: Callable[[], bool]) -> None:
     """Wait for what another process does, of which nothing tells us."""
     deadline = time.monotonic() + LIMIT
@@ -103,6 +108,26 @@ def test_an_app_ends_when_its_server_is_killed(web_server: WebServer) -> None:
     Browser(web_server.web_port).request("/")
     (pid,) = web_server.app_pids
     web_server.kill()
+    until(lambda: not is_alive(pid))
+
+
+async def test_a_page_outlives_a_server_that_is_killed(web_server: WebServer) -> None:
+    """What somebody is writing is not lost; the next server gets the port and its own app."""
+    port = web_server.web_port
+    browser = Browser(port)
+    page = await browser.open()
+    await page.until("Sign in")
+    (pid,) = web_server.app_pids
+    files = list((web_server.data / "web").iterdir())
+    web_server.kill()
+    until(lambda: is_free(port))
+    web_server.options = ("--web-port", str(port))
+    await asyncio.to_thread(web_server.start)
+    assert web_server.web_port == port
+    await Browser(port).load()
+    assert web_server.app_pids != [pid]
+    assert is_alive(pid) and all(file.exists() for file in files)
+    await browser.close()
     until(lambda: not is_alive(pid))
 
 

@@ -1,0 +1,98 @@
+"""The app's windows while servers die, come back, and talk to other realms."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.client import ChatClient, MessageArrived
+from tests.flet_app.chromium import LIMIT
+from tests.flet_app.talk import room
+from tests.realserver import RealServer
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+
+async def test_a_server_that_is_killed_under_open_windows_loses_and_doubles_nothing(
+    tmp_path: Path,
+) -> None:
+    server = RealServer(tmp_path, "--web-port", "0")
+    server.start()
+    port = re.findall(r"web_port=(\d+)", server.log)[-1]
+    try:
+        async with room(server.web_url) as windows:
+            a, b = await windows.registered("ana"), await windows.registered("bob")
+            await a.chat("bob")
+            await a.say("before")
+            await b.open("ana")
+            await b.sees("before")
+            await asyncio.to_thread(server.kill)
+            banner = a.page.get_by_test_id("banner")
+            await banner.wait_for(timeout=LIMIT)
+            for n in range(3):
+                await a.say(f"while it was away {n}")
+            await a.sees("while it was away 2", "waiting")
+            await a.picture("no-connection")
+            server.options = ("--web-port", port)
+            await asyncio.to_thread(server.start)
+            await banner.wait_for(state="detached", timeout=LIMIT)
+            await b.sees("while it was away 2", "ana")
+            await a.sees("while it was away 2", "read")
+            for window in (a, b):
+                texts = await window.messages()
+                assert len(texts) == 4, texts
+                for n in range(3):
+                    assert f"while it was away {n}" in texts[n + 1]
+            # A window that is opened now is another process's.
+            later = await windows.beside(a)
+            await later.conversation("bob").wait_for()
+    finally:
+        server.kill()
+
+
+async def test_people_of_another_realm_are_written_to_from_the_window(tmp_path: Path) -> None:
+    here = RealServer(tmp_path / "alpha", "--web-port", "0")
+    there = RealServer(tmp_path / "beta", "--realm", "beta")
+    for server in (here, there):
+        server.data.parent.mkdir()
+        server.start()
+    try:
+        async with room(here.web_url) as windows, ChatClient(there.url) as zed:
+            await zed.register("zed", "Zed", "secret12", "Peru")
+            await zed.auth("zed", "secret12")
+            a = await windows.registered("ana")
+            await a.button("Add realm").click()
+            await a.box("Fingerprint").wait_for()
+            await a.fill(Name="beta", Address="localhost", Port="1")
+            await a.button("Add").click()
+            await a.is_told("The realm does not answer.")
+            await a.picture("add-realm")
+            await a.fill(Port=str(there.port))
+            await a.button("Add").click()
+            await a.page.get_by_text("beta is added.").first.wait_for()
+            await a.chat("zed@beta")
+            await a.say("Hello over there")
+            await a.sees("Hello over there", "delivered")
+            async with asyncio.timeout(30):
+                async for event in zed.events():
+                    if isinstance(event, MessageArrived):
+                        await zed.answer(event, "Hello back")
+                        break
+            await a.sees("Hello back", "zed@beta")
+            await a.menu("Realms")
+            await a.page.get_by_label(re.compile("beta\\s+connected")).wait_for()
+            await a.picture("realms")
+            await a.button("Close").click()
+            await asyncio.to_thread(there.kill)
+            await a.page.get_by_text("beta is away; messages wait for it").first.wait_for()
+            await a.say("For when you are back")
+            await a.sees("For when you are back", "queued for beta")
+            await a.picture("realm-away")
+            await asyncio.to_thread(there.start)
+            await a.sees("For when you are back", "delivered")
+    finally:
+        here.kill()
+        there.kill()
