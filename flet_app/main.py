@@ -46,6 +46,7 @@ class App:
         page.theme = page.dark_theme = theme()
         page.on_resize = window.handler(self._resized)
         page.on_close = self._closed
+        page.on_connect = window.handler(self._back)
         page.on_keyboard_event = window.handler(self._key)
         page.on_app_lifecycle_state_change = window.handler(self._looked)
         page.on_route_change = window.handler(self._went)
@@ -135,6 +136,11 @@ class App:
     async def _key(self, event: Any) -> None:
         if isinstance(self._screen, Chat):
             await self._screen.key(event)
+
+    async def _back(self, _: Any) -> None:
+        """The browser loaded the page anew, and does not say that somebody sees it."""
+        self._window.is_looked_at = True
+        self.show({Part.MESSAGES})
 
     async def _looked(self, event: ft.AppLifecycleStateChangeEvent) -> None:
         """The tab came to the front or went behind others: what is behind is not read."""

@@ -79,7 +79,8 @@ class Window:
                 ft.Text(sentence),
                 duration=6000,
                 behavior=ft.SnackBarBehavior.FLOATING,
-                show_close_icon=True,
+                # Above the box for messages.
+                margin=ft.Margin.only(left=16, right=16, bottom=80),
             )
         )
 

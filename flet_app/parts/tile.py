@@ -62,7 +62,7 @@ class Tile(ft.Container):
         if look.unread:
             bottom.append(_count(look.unread, look.unread_words))
         tile = ft.ListTile(
-            leading=avatar(look.title, look.is_group),
+            leading=avatar(look.title, look.address, look.is_group),
             title=ft.Row(top, spacing=8),
             subtitle=ft.Row(bottom, spacing=6),
             selected=look.is_open,
@@ -75,14 +75,14 @@ class Tile(ft.Container):
         self.content = ft.MergeSemantics(ft.Semantics(identifier="conversation", content=tile))
 
 
-def avatar(title: str, is_group: bool, radius: int = 20) -> ft.Control:
+def avatar(title: str, address: str, is_group: bool, radius: int = 20) -> ft.Control:
     """Return the picture of a conversation: a letter, or the sign of a group."""
     inside: ft.Control = (
         ft.Icon(ft.Icons.GROUPS, size=radius, color=ft.Colors.WHITE)
         if is_group
         else ft.Text(title[:1].upper(), size=radius * 0.8, color=ft.Colors.WHITE)
     )
-    return decoration(ft.CircleAvatar(content=inside, bgcolor=face(title), radius=radius))
+    return decoration(ft.CircleAvatar(content=inside, bgcolor=face(address), radius=radius))
 
 
 def _chip(realm: str) -> ft.Control:

@@ -126,7 +126,7 @@ class Chat:
         if about:
             names.append(ft.Text(", ".join(about), size=12, color=ft.Colors.ON_SURFACE_VARIANT))
         row += [
-            avatar(c.title, c.is_group, 18),
+            avatar(c.title, c.address, c.is_group, 18),
             ft.Column(names, spacing=0, tight=True, expand=True),
         ]
         if c.is_group:

@@ -82,7 +82,7 @@ class GroupDialog:
     def _row(self, member: GroupMember, is_owner: bool, me: str) -> ft.Control:
         texts = self._window.texts
         row: list[ft.Control] = [
-            avatar(member.user, False, 14),
+            avatar(member.user, member.user, False, 14),
             ft.Text(member.user, expand=True),
             ft.Text(
                 texts("owner" if member.role == "owner" else "member"),

@@ -49,20 +49,11 @@ class Messages:
             scroll_interval=60,
             on_scroll=window.handler(self._scrolled),
         )
-        self._jump_count = ft.Text(size=13)
-        self._jump = ft.Container(
-            ft.FloatingActionButton(
-                content=ft.Row(
-                    [ft.Icon(ft.Icons.KEYBOARD_ARROW_DOWN, size=20), self._jump_count],
-                    tight=True,
-                    spacing=4,
-                ),
-                mini=True,
-                height=36,
-                shape=ft.StadiumBorder(),
-                bgcolor=ft.Colors.SURFACE_CONTAINER_HIGH,
-                on_click=window.handler(self._to_newest),
-            ),
+        self._jump = ft.FilledTonalButton(
+            window.texts("newest"),
+            icon=ft.Icons.KEYBOARD_ARROW_DOWN,
+            on_click=window.handler(self._to_newest),
+            elevation=2,
             right=16,
             bottom=12,
             visible=False,
@@ -129,7 +120,7 @@ class Messages:
         texts = self._window.texts
         words = texts("newest_count", count=new) if new else texts("newest")
         self._jump.visible = not self.is_at_end
-        self._jump_count.value = words
+        self._jump.content = words
 
     def _unread_line(self, entries: list[Entry]) -> Entry | None:
         since = self.c.unread_from

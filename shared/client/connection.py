@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -269,5 +270,7 @@ async def open_connection(way: Way) -> Connection:
             status = error.response.status_code
             raise Unreachable(f"the server answered HTTP {status}, which is no chat") from None
         if isinstance(error, InvalidHandshake | OSError | EOFError):
-            raise Unreachable(str(error) or type(error).__name__) from None
+            # Without its number, which says nothing to most people.
+            why = re.sub(r"\[Errno -?\d+\] ", "", str(error))
+            raise Unreachable(why or type(error).__name__) from None
         raise

@@ -21,7 +21,7 @@ from flet_app.views.messages import SLICE
 from shared.client import ChatError, ErrorCode, NotSent
 from shared.client.notices import Offline, Online, SignedOut
 from shared.protocol.commands.accounts import Auth
-from shared.protocol.commands.history import History
+from shared.protocol.commands.history import History, Read
 from shared.protocol.commands.messages import Message, Page
 from shared.protocol.commands.private import ListPc, PrivateChats
 from tests.flet_app.people import arrived, chat, message
@@ -165,6 +165,22 @@ async def test_a_lost_connection_shows_a_notice_until_it_is_back(window: Open) -
     await w.unseen.until(lambda: shown not in w.unseen.texts())
 
 
+async def test_a_page_that_is_loaded_anew_is_looked_at(window: Open) -> None:
+    """Loading hides the old page, and nothing says that the new one is seen."""
+    w = await window({History: history(0)})
+    w.tell(arrived(1))
+    await w.sees("bob")
+    await w.open("bob")
+    await w.unseen.until(lambda: w.host.last.heard_of(Read) != [])
+    hidden = {"state": "hide"}
+    await w.unseen.fire(w.unseen.page, "app_lifecycle_state_change", hidden)
+    w.tell(arrived(2))
+    await w.unseen.until(lambda: w.unseen.page.title == "(1) Simple Chatting")
+    await w.unseen.fire(w.unseen.page, "connect")
+    await w.unseen.until(lambda: w.unseen.page.title == "Simple Chatting")
+    await w.unseen.until(lambda: w.host.last.heard_of(Read)[-1].seq == 2)
+
+
 async def test_unread_messages_are_in_the_title(window: Open) -> None:
     w = await window()
     w.tell(arrived(1), arrived(2))
@@ -199,7 +215,8 @@ async def test_scrolling_back_shows_older_ones_and_holds_new_ones_back(window: O
     await w.unseen.until(lambda: len(w.looks()) == 100)
     assert w.looks()[0].text == "text 301"
     w.tell(arrived(401), arrived(402))
-    await w.sees("Jump to newest (2 new)")
+    button = w.unseen.find(ft.FilledTonalButton)
+    await w.unseen.until(lambda: button.content == "Jump to newest (2 new)")
     assert w.looks()[-1].text == "text 400"
     await scroll(0.0)
     await w.unseen.until(lambda: bool(w.looks()) and w.looks()[-1].text == "text 402")
