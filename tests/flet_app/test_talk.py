@@ -268,7 +268,7 @@ async def test_lines_drafts_and_commands(pair: Pair) -> None:
     await a.open("bob")
     await a.box().click()
     await expect(a.box()).to_have_value("a thought for later")
-    await a.box().fill("/sendpc")
+    await a.type("/sendpc")
     await a.button("/sendpcrealm <realm> <to> <text...>").wait_for()
     await a.picture("commands")
     await a.box().fill("")
