@@ -118,8 +118,8 @@ class Actions:
         backoff = Backoff(RETRY_FIRST, RETRY_MOST)
         client = self._client = self._host.client(self.server, token, backoff=backoff)
         await client.__aenter__()
-        self.sending = Sending(self.state, client)
         self.files = Files(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
+        self.sending = Sending(self.state, client, self.files.adopt)
         self._tasks = [asyncio.create_task(self._follow(client)), asyncio.create_task(self._tend())]
         return client
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shutil
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import flet as ft
 
 from flet_app.conversation import Conversation, Entry
-from flet_app.host import Expected
 from flet_app.parts.controls import icon_button
 from flet_app.sending import Upload
 from flet_app.window import EXPECTED, Window
 
 AT_ONCE = 20
 """Files that can be chosen at a time."""
+SOURCES, OFFERS = 600, 20
+"""Links to pictures, and to files that are saved, that are kept: more than a screen shows."""
 
 
 class Attachments:
@@ -26,10 +28,11 @@ class Attachments:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._pickers: list[ft.FilePicker] = []
-        self._coming: dict[str, tuple[Upload, Expected]] = {}
+        self._coming: dict[str, Upload] = {}
         """What browsers send, by the file's name."""
-        self._sources: dict[str, str] = {}
-        """What an image control takes, by the path of a picture."""
+        self._sources: dict[Path, str] = {}
+        """What an image control takes, by the path of a picture; those wanted last are last."""
+        self._offers: deque[str] = deque()
 
     async def pick(self, c: Conversation) -> None:
         """Let the person choose files, and send them."""
@@ -78,16 +81,16 @@ class Attachments:
         except EXPECTED:
             self._window.host.withdraw(expected.url)
             raise
-        self._coming[file.name] = upload, expected
+        upload.release = lambda: self._window.host.withdraw(expected.url)
+        self._coming[file.name] = upload
         return ft.FilePickerUploadFile(upload_url=expected.url, id=file.id, name=file.name)
 
     async def _uploaded(self, event: ft.FilePickerUploadEvent) -> None:
         if event.file_name not in self._coming:
             return
-        upload, expected = self._coming[event.file_name]
+        upload = self._coming[event.file_name]
         if event.error:
             del self._coming[event.file_name]
-            self._window.host.withdraw(expected.url)
             upload.broke(self._window.texts("upload_broke"))
         elif event.progress == 1.0:
             del self._coming[event.file_name]
@@ -111,18 +114,16 @@ class Attachments:
         if path is None or not path.exists():
             actions.files.want(entry)
             return ""
-        key = str(path)
-        if key not in self._sources:
-            self._sources[key] = self._window.host.show(path, entry.file.type)
-        return self._sources[key]
+        source = self._sources.pop(path, "") or self._window.host.show(path, entry.file.type)
+        self._sources[path] = source
+        if len(self._sources) > SOURCES:
+            self._window.host.withdraw(self._sources.pop(next(iter(self._sources))))
+        return source
 
     async def cancel(self, c: Conversation, entry: Entry) -> None:
         """Send or fetch a file no further."""
         actions = self._window.actions
-        for name, (upload, expected) in list(self._coming.items()):
-            if upload.entry is entry:
-                del self._coming[name]
-                self._window.host.withdraw(expected.url)
+        self._coming = {n: u for n, u in self._coming.items() if u.entry is not entry}
         if actions.sending is not None:
             actions.sending.cancel(c, entry)
         if actions.files is not None:
@@ -135,6 +136,9 @@ class Attachments:
         path = await self._fetched(entry)
         if window.page.web:
             url = window.host.offer(path, name)
+            self._offers.append(url)
+            if len(self._offers) > OFFERS:
+                window.host.withdraw(self._offers.popleft())
             await ft.UrlLauncher().launch_url(ft.Url(url, ft.UrlTarget.SELF))
             return
         target = await ft.FilePicker().save_file(file_name=name)
@@ -183,8 +187,6 @@ class Attachments:
 
     async def _fetched(self, entry: Entry) -> Path:
         actions = self._window.actions
-        if actions.sending is not None and (path := actions.sending.path_of(entry)) is not None:
-            return path
         if actions.files is None:
             raise OSError("nobody is signed in")
         return await actions.files.fetch(entry)

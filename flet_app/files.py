@@ -38,6 +38,8 @@ class Files:
         self._client = client
         self._changed = changed
         self._here: dict[str, Path] = {}
+        self._others: dict[str, Path] = {}
+        """The person's own files, which are not ours to remove."""
         self._coming: dict[str, asyncio.Task[Path]] = {}
         self.failed: set[str] = set()
         """Pictures that could not be fetched; they are offered like other files."""
@@ -47,9 +49,20 @@ class Files:
         for task in self._coming.values():
             task.cancel()
 
+    def adopt(self, id: str, path: Path) -> None:
+        """Keep a file that was sent from here; one of the person's own stays where it is."""
+        if path.is_relative_to(self._folder):
+            folder = self._place(id)
+            _empty(folder)
+            path = path.rename(folder / path.name)
+            self._here[id] = path
+            self._make_room()
+        else:
+            self._others[id] = path
+
     def path(self, id: str) -> Path | None:
         """Return where a file is, if it came."""
-        return self._here.get(id)
+        return self._here.get(id) or self._others.get(id)
 
     def want(self, entry: Entry) -> None:
         """Fetch a picture by itself, once."""
@@ -67,7 +80,7 @@ class Files:
             OSError: it cannot be kept here, or did not have its sha256.
         """
         assert entry.file is not None
-        here = self._here.get(entry.file.id)
+        here = self.path(entry.file.id)
         if here is not None and here.exists():
             return here
         return await asyncio.shield(self._fetching(entry))
@@ -97,10 +110,13 @@ class Files:
             self._changed()
 
         entry.done = 0.0
-        # An id is whatever a realm sends, a name of ours is not.
-        folder = self._folder / hashlib.sha256(file.id.encode()).hexdigest()[:32]
+        folder = self._place(file.id)
         await asyncio.to_thread(_empty, folder)
         return await self._client.save_file(file, folder, progress=progress)
+
+    def _place(self, id: str) -> Path:
+        """Return a file's own folder: an id is whatever a realm sends, a name of ours is not."""
+        return self._folder / hashlib.sha256(id.encode()).hexdigest()[:32]
 
     def _came(self, entry: Entry, id: str, done: asyncio.Task[Path]) -> None:
         self._coming.pop(id, None)

@@ -7,6 +7,7 @@ import mimetypes
 import secrets
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +28,17 @@ MAX_WAITING = 1_000
 FILES_AT_ONCE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Upload:
     """A file that is shown, and whose content may still be on its way from the browser."""
 
     sending: Sending
     c: Conversation
     entry: Entry
+    path: Path
+    """Where its content is, once it is there."""
+    release: Callable[[], None] = lambda: None
+    """Called when it is no longer needed: it was sent, refused or cancelled."""
 
     def progress(self, done: float) -> None:
         """The browser has sent so much of it, 0 to 1; the way to the realm is the other half."""
@@ -50,17 +55,22 @@ class Upload:
 
 
 class Sending:
-    """What one person sends. A message is repeated under its key, so the realm takes it once."""
+    """What one person sends. A message is repeated under its key, so the realm takes it once.
 
-    def __init__(self, state: State, client: ChatClient) -> None:
+    Args:
+        sent: Called with a file's id and where its content is, once the realm has it.
+    """
+
+    def __init__(self, state: State, client: ChatClient, sent: Callable[[str, Path], None]) -> None:
         self._state = state
         self._client = client
+        self._sent = sent
         self._lanes: dict[str, deque[Entry]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """Of the texts of a conversation by its address, of a file by its key."""
         self._turns = asyncio.Semaphore(FILES_AT_ONCE)
-        self._files: dict[str, Path] = {}
-        """Where the files on their way are, by key."""
+        self._uploads: dict[str, Upload] = {}
+        """The files on their way, by key."""
 
     def close(self) -> None:
         """Send nothing more."""
@@ -97,41 +107,45 @@ class Sending:
         entry = self._own(c, "")
         type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         entry.file, entry.done = FileInfo("", name, size, type, ""), 0.0
-        self._files[entry.key] = path
+        upload = self._uploads[entry.key] = Upload(self, c, entry, path)
         self._state.put(c, entry)
-        return Upload(self, c, entry)
+        return upload
 
     def send_file(self, upload: Upload, begin: float) -> None:
         """Send a file whose content is there; its progress goes from `begin` to 1."""
-        if upload.entry.key in self._files:
-            self._start(upload.entry.key, self._send_file(upload.c, upload.entry, begin))
+        if upload.entry.key in self._uploads:
+            self._start(upload.entry.key, self._send_file(upload, begin))
 
     def refuse(self, upload: Upload, why: str) -> None:
         """A file cannot be sent."""
-        if self._files.pop(upload.entry.key, None) is not None:
+        if self._uploads.pop(upload.entry.key, None) is not None:
             self._state.refused(upload.c, upload.entry, why)
+            upload.release()
 
     def show(self) -> None:
         """A file came further."""
         self._state.changed(Part.MESSAGES)
 
     def path_of(self, entry: Entry) -> Path | None:
-        """Return where a file that was sent from here lies."""
-        return self._files.get(entry.key)
+        """Return where a file on its way lies."""
+        upload = self._uploads.get(entry.key)
+        return upload.path if upload else None
 
     def cancel(self, c: Conversation, entry: Entry) -> None:
         """Send a file no further, and show it no more."""
-        if entry.state == WAITING and self._files.pop(entry.key, None) is not None:
+        upload = self._uploads.pop(entry.key, None)
+        if upload is not None:
             if (task := self._tasks.get(entry.key)) is not None:
                 task.cancel()
             self._state.withdrawn(c, entry)
+            upload.release()
 
     def _own(self, c: Conversation, text: str) -> Entry:
         key = secrets.token_hex(16)
         return Entry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
 
     def _check_room(self) -> None:
-        if len(self._files) + sum(map(len, self._lanes.values())) >= MAX_WAITING:
+        if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING:
             raise ChatError(
                 ErrorCode.UNAVAILABLE,
                 f"{MAX_WAITING:,} messages wait already; try again when some have gone",
@@ -165,7 +179,8 @@ class Sending:
                     return None
                 await asyncio.sleep(error.retry_after or PAUSE)
 
-    async def _send_file(self, c: Conversation, entry: Entry, begin: float) -> None:
+    async def _send_file(self, upload: Upload, begin: float) -> None:
+        c, entry = upload.c, upload.entry
         assert entry.file is not None
 
         def progress(done: int, size: int) -> None:
@@ -174,10 +189,9 @@ class Sending:
 
         async with self._turns:
             while True:
-                path = self._files[entry.key]
                 try:
                     reply = await self._client.send_file(
-                        *(c.address, path),
+                        *(c.address, upload.path),
                         name=entry.file.name,
                         progress=progress,
                         idempotency_key=entry.key,
@@ -186,15 +200,17 @@ class Sending:
                     await asyncio.sleep(PAUSE)
                 except ChatError as error:
                     if error.code not in TEMPORARY:
-                        self._state.refused(c, entry, error.message)
-                        return
+                        return self.refuse(upload, error.message)
                     await asyncio.sleep(error.retry_after or PAUSE)
                 except OSError as error:
-                    self._state.refused(c, entry, str(error))
-                    return
+                    return self.refuse(upload, str(error))
                 else:
-                    self._state.sent(c, entry, reply)
-                    return
+                    break
+        del self._uploads[entry.key]
+        if reply.file is not None:
+            self._sent(reply.file.id, upload.path)
+        self._state.sent(c, entry, reply)
+        upload.release()
 
 
 def _request(c: Conversation, entry: Entry) -> Request[Sent]:

@@ -112,6 +112,7 @@ class ScriptedHost:
         self.folder = folder
         self.script = script or {}
         self.clients: list[ScriptedClient] = []
+        self.servers: list[str] = []
 
     @property
     def last(self) -> ScriptedClient:
@@ -120,6 +121,7 @@ class ScriptedHost:
 
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
         self.clients.append(ScriptedClient(self.script, token))
+        self.servers.append(server)
         return self.last  # type: ignore[return-value]
 
     def show(self, path: Path, type: str) -> str:

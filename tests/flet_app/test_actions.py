@@ -184,11 +184,15 @@ async def test_a_file_goes_beside_the_texts_and_is_repeated_under_its_key(tmp_pa
     async with window(tmp_path, {Upload: one_after_another(NotSent("away"), done)}) as w:
         c = await w.actions.open("bob")
         assert w.actions.sending is not None
-        w.actions.sending.file(c, path, "x.png", 4).ready(came=True)
+        upload = w.actions.sending.file(c, path, "x.png", 4)
+        released = []
+        upload.release = lambda: released.append(upload.entry)
+        upload.ready(came=True)
         assert c.entries[0].file is not None and c.entries[0].file.type == "image/png"
         await w.until(lambda: w.fates(c) == [STORED])
         assert len({key for _, _, key in w.host.last.files}) == 1
         assert c.entries[0].done is None
+        assert released == [c.entries[0]]
 
 
 async def test_a_file_can_be_cancelled(tmp_path: Path) -> None:

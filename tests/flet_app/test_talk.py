@@ -141,6 +141,23 @@ async def test_pictures_and_files_are_sent_seen_and_saved(pair: Pair, tmp_path: 
     await b.box().wait_for()
 
 
+async def test_a_pasted_picture_is_sent(pair: Pair, tmp_path: Path) -> None:
+    a, b = pair
+    content = picture(tmp_path / "x.png").read_bytes()
+    await a.box().click()
+    await a.page.wait_for_timeout(300)
+    await a.page.evaluate(
+        "bytes => { const data = new DataTransfer();"
+        " data.items.add(new File([new Uint8Array(bytes)], 'pasted shot.png',"
+        " {type: 'image/png'}));"
+        " document.activeElement.dispatchEvent(new ClipboardEvent('paste',"
+        " {clipboardData: data, bubbles: true, cancelable: true})) }",
+        list(content),
+    )
+    await b.button("Enlarge pasted shot.png").wait_for()
+    await a.sees("pasted shot.png", "read")
+
+
 async def test_no_file_is_given_to_another_visitor(
     windows: Room, pair: Pair, tmp_path: Path
 ) -> None:

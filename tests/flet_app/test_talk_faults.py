@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import filecmp
 import re
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from tests.flet_app.talk import room
 from tests.realserver import RealServer
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 async def test_a_server_that_is_killed_under_open_windows_loses_and_doubles_nothing(
@@ -49,6 +55,42 @@ async def test_a_server_that_is_killed_under_open_windows_loses_and_doubles_noth
             # A window that is opened now is another process's.
             later = await windows.beside(a)
             await later.conversation("bob").wait_for()
+    finally:
+        server.kill()
+
+
+async def test_a_file_goes_on_when_its_realm_is_killed_half_way(tmp_path: Path) -> None:
+    """The app stands beside the realm, which has a part of the file when it dies."""
+    server = RealServer(tmp_path, "--web-port", "0")
+    server.start()
+    port = re.findall(r"web_port=(\d+)", server.log)[-1]
+    film = tmp_path / "film.bin"
+    film.write_bytes(b"".join(bytes([n]) * 2**20 for n in range(40)))
+    try:
+        async with room(server.web_url) as windows, ChatClient(server.url) as bob:
+            await bob.register("bob", "Bob", "secret12", "Peru")
+            await bob.auth("bob", "secret12")
+            a = await windows.registered("ana")
+            await a.chat("bob")
+            await a.attach(film)
+            await a.button("Cancel film.bin").wait_for()
+            parts = server.data / "blobs"
+            async with asyncio.timeout(30):
+                while size(parts) < 2**20:  # noqa: ASYNC110 - another process writes it
+                    await asyncio.sleep(0.01)
+            await asyncio.to_thread(server.kill)
+            await a.page.get_by_test_id("banner").wait_for()
+            server.options = ("--web-port", port)
+            await asyncio.to_thread(server.start)
+            async with asyncio.timeout(60):
+                async for event in bob.events():
+                    if isinstance(event, MessageArrived):
+                        break
+            assert event.file is not None and event.seq == 1
+            saved = await bob.save_file(event.file, tmp_path / "saved.bin")
+            assert await asyncio.to_thread(filecmp.cmp, saved, film, shallow=False)
+            await a.sees("film.bin", "stored")
+            assert (await bob.history("ana")).messages[-1].seq == 1
     finally:
         server.kill()
 

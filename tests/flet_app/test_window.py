@@ -138,6 +138,28 @@ async def test_a_refused_sign_in_says_why_and_stays(
     assert w.field("Username").value == "ana"
 
 
+async def test_the_server_is_a_setting_of_a_desktop_window(
+    window: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ScriptedHost, "may_change_server", True)
+    w = await window(token="")
+    assert w.field("Server").value == ScriptedHost.server
+    w.field("Username").value, w.field("Password").value = "ana", "secret1"
+    w.field("Server").value = "chat.example.org"
+    await w.press("Sign in")
+    assert w.field("Server").error == "Write the server as ws://host:port or wss://host"
+    assert w.host.clients == []
+    w.field("Server").value = "wss://chat.example.org"
+    await w.press("Sign in")
+    await w.sees("ana on alpha")
+    assert w.host.servers == ["wss://chat.example.org"]
+
+
+async def test_in_a_browser_the_server_is_no_setting(window: Open) -> None:
+    w = await window(token="")
+    assert "Server" not in [c.label for c in w.unseen.shown() if isinstance(c, ft.TextField)]
+
+
 async def test_a_bug_in_a_handler_leaves_the_window(
     window: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
