@@ -17,7 +17,7 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update"),
     "--enable-unsafe-swiftshader",
 ]
-LIMIT = 12_000
+LIMIT = 30_000
 """Milliseconds to wait for anything; generous, as test machines are busy."""
 
 
