@@ -94,10 +94,11 @@ class WebApp:
             await asyncio.wait([self._running])
         for listening in self._sockets:
             listening.close()
-        folder = self._settings.data / FOLDER
-        empty(folder)
-        with suppress(OSError):  # somebody still uses it
-            folder.rmdir()
+        if self._sockets:
+            folder = self._settings.data / FOLDER
+            empty(folder)
+            with suppress(OSError):  # somebody still uses it
+                folder.rmdir()
 
     async def _run(self) -> None:
         """Start the app when somebody connects, and again after it has ended."""
