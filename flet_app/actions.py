@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -31,6 +33,8 @@ from shared.protocol.commands.realms import AddRealm
 from shared.protocol.errors import TEMPORARY, ErrorCode
 from shared.protocol.spec import Reply, Request
 from shared.protocol.values import parse_conversation
+
+log = logging.getLogger(__name__)
 
 GATHERING = 0.15
 """Seconds in which what the realm is to be told, or asked, is gathered."""
@@ -102,7 +106,7 @@ class Actions:
 
     async def sign_out(self) -> None:
         """End the session here and at the realm."""
-        with suppress(ChatError, NoAnswer):
+        with suppress(ChatError, NoAnswer, TimeoutError):
             async with asyncio.timeout(3):
                 await self.client.logout()
         await self._end()
@@ -152,7 +156,10 @@ class Actions:
         async for event in client.events():
             if isinstance(event, Online) and self.state.user != client.user and client.token:
                 await self._signed_in(client.user, client.realm)
-            self.state.take(event)
+            try:
+                self.state.take(event)
+            except Exception:
+                log.exception("an event could not be shown")
             if isinstance(event, SignedOut):
                 await self._remember("")
                 await self._end()
@@ -178,6 +185,9 @@ class Actions:
                 if error.code in TEMPORARY:
                     await asyncio.sleep(error.retry_after or 1.0)
                     self._due.set()
+            except Exception:
+                log.exception("the lists could not be asked for")
+                await asyncio.sleep(1.0)
 
     async def _tell(self) -> None:
         for markers, marker in ((self.state.received, Received), (self._reads, Read)):
@@ -190,12 +200,13 @@ class Actions:
     async def refresh(self) -> None:
         """Ask for the lists, and for the open conversation as it is now."""
         self.state.stale = False
+        asked = time.time()
         try:
             chats, groups, realms = await asyncio.gather(
                 self.client.listpc(), self.client.listgroup(), self.client.listrealm()
             )
             self.state.realms = realms.realms
-            self.state.lists(chats.conversations, groups.groups)
+            self.state.lists(chats.conversations, groups.groups, asked)
             if self.state.open is not None:
                 await self._load(self.state.open, MOST)
         except (ChatError, NoAnswer):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import shutil
 from collections import deque
 from pathlib import Path
@@ -43,7 +42,7 @@ class Attachments:
         uploads = []
         for file in chosen[:AT_ONCE]:
             try:
-                if file.path:
+                if self._window.host.opens_paths and file.path:
                     self._send(c, Path(file.path), file.name)
                 else:
                     uploads.append(self._expect(c, file))
@@ -56,15 +55,14 @@ class Attachments:
 
     async def paste(self, c: Conversation, files: list[Any]) -> None:
         """Send what was pasted, such as a screenshot."""
-        for file in files:
-            folder = self._window.host.folder / "pasted"
-            folder.mkdir(mode=0o700, exist_ok=True)
-            path = folder / secrets.token_hex(16)
+        for file in files[:AT_ONCE]:
+            name = file.name or "pasted.png"
             try:
-                await asyncio.to_thread(path.write_bytes, file.bytes)
-                self._send(c, path, file.name or "pasted.png")
+                upload = self._begin(c, name, len(file.bytes))
+                await asyncio.to_thread(upload.path.write_bytes, file.bytes)
+                upload.ready(came=False)
             except EXPECTED as error:
-                self._refused(file.name, error)
+                self._refused(name, error)
 
     def _send(self, c: Conversation, path: Path, name: str) -> None:
         sending = self._window.actions.sending
@@ -73,17 +71,22 @@ class Attachments:
 
     def _expect(self, c: Conversation, file: ft.FilePickerFile) -> ft.FilePickerUploadFile:
         """Begin to take a file from the browser."""
-        sending = self._window.actions.sending
-        assert sending is not None
-        expected = self._window.host.expect(file.name, file.size)
+        upload = self._coming[file.name] = self._begin(c, file.name, file.size)
+        return ft.FilePickerUploadFile(upload_url=upload.url, id=file.id, name=file.name)
+
+    def _begin(self, c: Conversation, name: str, size: int) -> Upload:
+        """Show a file whose content is yet to be put at its path."""
+        host, sending = self._window.host, self._window.actions.sending
+        if sending is None:
+            raise OSError("nobody is signed in")
+        expected = host.expect(name, size)
         try:
-            upload = sending.file(c, expected.path, file.name, file.size)
+            upload = sending.file(c, expected.path, name, size)
         except EXPECTED:
-            self._window.host.withdraw(expected.url)
+            host.withdraw(expected.url)
             raise
-        upload.release = lambda: self._window.host.withdraw(expected.url)
-        self._coming[file.name] = upload
-        return ft.FilePickerUploadFile(upload_url=expected.url, id=file.id, name=file.name)
+        upload.url, upload.release = expected.url, lambda: host.withdraw(expected.url)
+        return upload
 
     async def _uploaded(self, event: ft.FilePickerUploadEvent) -> None:
         if event.file_name not in self._coming:
@@ -134,7 +137,7 @@ class Attachments:
         assert entry.file is not None
         window, name = self._window, entry.file.name
         path = await self._fetched(entry)
-        if window.page.web:
+        if not window.host.opens_paths:
             url = window.host.offer(path, name)
             self._offers.append(url)
             if len(self._offers) > OFFERS:

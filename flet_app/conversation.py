@@ -9,10 +9,12 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import MAX_NUMBER
 
+_NOTES = count()
 KEPT = 2_000
 """Messages of the open conversation that are kept; older ones are read again when wanted."""
 KEPT_CLOSED = 100
@@ -143,6 +145,13 @@ class Conversation:
         """Put an entry in its place; the message that has it is updated instead."""
         at = bisect_right(self.entries, entry.place, key=lambda e: e.place)
         if entry.seq is not None:
+            for unplaced in reversed(self.entries):
+                if unplaced.seq is not None or unplaced.note:
+                    break
+                if unplaced.id and unplaced.id == entry.id:
+                    self.settle(unplaced, entry.seq)
+                    unplaced.state = entry.state
+                    return unplaced
             for before in range(at - 1, -1, -1):
                 old = self.entries[before]
                 if old.place < entry.seq:
@@ -162,7 +171,7 @@ class Conversation:
 
     def note(self, lines: Iterable[str], now: int) -> Entry:
         """Say something of the app's own, behind the newest message."""
-        key = f"note-{len(self.entries)}-{now}"
+        key = f"note-{next(_NOTES)}"
         entry = Entry(key, "", "", now, note=tuple(lines), behind=self.last_seq)
         self.entries.insert(bisect_right(self.entries, entry.place, key=lambda e: e.place), entry)
         return entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import locale
 import os
+import secrets
 import shutil
 import tempfile
 from datetime import tzinfo
@@ -19,6 +20,7 @@ from flet_app.main import start
 from flet_app.settings import Settings
 from flet_app.site import ASSETS
 from shared.client import ChatClient
+from shared.protocol.values import clean_file_name
 from shared.settings import SettingsRefused
 
 INSTEAD = "Or use the app in a browser: python -m flet_app --web"
@@ -34,6 +36,7 @@ class WindowHost:
     """The `Host` of a window. Files are read and saved where the person says, by dialogs."""
 
     may_change_server = True
+    opens_paths = True
 
     def __init__(self, server: str) -> None:
         self.server = server
@@ -53,7 +56,9 @@ class WindowHost:
         raise NotImplementedError("a window saves by a dialog")
 
     def expect(self, name: str, size: int) -> Expected:
-        raise NotImplementedError("a window reads files where they are")
+        folder = self.folder / secrets.token_hex(8)
+        folder.mkdir(mode=0o700)
+        return Expected("", folder / clean_file_name(name))
 
     def withdraw(self, url: str) -> None:
         pass

@@ -30,7 +30,7 @@ class Expected:
     """A file that a browser is about to send.
 
     Args:
-        url: Where it is to PUT the content, once, within 10 minutes.
+        url: Where a browser is to PUT the content, once, within 10 minutes.
         path: Where the content is after that; nothing is there before it has come whole.
     """
 
@@ -45,6 +45,9 @@ class Host(Protocol):
     """`ws://` or `wss://` address of the realm the app begins with."""
     may_change_server: bool
     """Whether the person may name another one: on the desktop it is a setting of his."""
+    opens_paths: bool
+    """Whether a path that the window names is one of the person's own files. What a browser says
+    of paths, or of being a window, is never believed."""
     zone: tzinfo
     """Time zone of the person who looks."""
     language: str
@@ -90,7 +93,7 @@ class Host(Protocol):
         ...
 
     def expect(self, name: str, size: int) -> Expected:
-        """Return where the browser may put one file of the person's; not on the desktop.
+        """Return where one file of the person's may be put: by the browser, or what was pasted.
 
         Args:
             name: What the person calls it; the file in `folder` gets it, cleaned.
@@ -99,7 +102,6 @@ class Host(Protocol):
         Raises:
             ValueError: `size` is negative.
             NoRoom, TooManyFiles: as they say.
-            NotImplementedError: on the desktop, where files are read where they are.
         """
         ...
 

@@ -43,6 +43,7 @@ class BrowserHost:
     """The `Host` of one page in a browser."""
 
     may_change_server = False
+    opens_paths = False
 
     def __init__(
         self, visitor: Visitor, realm: RealmWay, tickets: Tickets, session: Session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
 import secrets
 import time
@@ -21,6 +22,8 @@ from shared.protocol.errors import TEMPORARY, ErrorCode
 from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress
 
+log = logging.getLogger(__name__)
+
 PAUSE = 2.0
 """Seconds before what was not answered, or refused for now, is sent again."""
 MAX_WAITING = 1_000
@@ -37,6 +40,8 @@ class Upload:
     entry: Entry
     path: Path
     """Where its content is, once it is there."""
+    url: str = ""
+    """Where the browser puts it."""
     release: Callable[[], None] = lambda: None
     """Called when it is no longer needed: it was sent, refused or cancelled."""
 
@@ -154,7 +159,12 @@ class Sending:
     def _start(self, key: str, work: object) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
         self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        task.add_done_callback(lambda done: self._ended(key, done))
+
+    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("sending failed", exc_info=error)
 
     async def _deliver(self, c: Conversation, lane: deque[Entry]) -> None:
         """Send the texts of a conversation, one after the other."""

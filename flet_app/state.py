@@ -127,8 +127,14 @@ class State:
         """All unread messages."""
         return sum(c.unread for c in self.conversations.values())
 
-    def lists(self, chats: Iterable[PrivateChat], groups: Iterable[GroupChat]) -> None:
-        """Take the lists of all conversations; groups that are not named are no longer ours."""
+    def lists(
+        self, chats: Iterable[PrivateChat], groups: Iterable[GroupChat], asked: float
+    ) -> None:
+        """Take the lists of all conversations; groups that are not named are no longer ours.
+
+        Args:
+            asked: When they were asked for, in seconds since 1970: what is younger is not lost.
+        """
         present = set()
         for chat in chats:
             c = self.conversation(chat.conversation)
@@ -142,7 +148,7 @@ class State:
             c.standing(group.last_seq, group.read_seq, group.unread, group.last)
             present.add(fold(group.group))
         for key, c in list(self.conversations.items()):
-            if c.is_group and key not in present:
+            if c.is_group and key not in present and c.created < asked:
                 self._lose(c)
         self.listed = True
         self.changed(Part.LIST)

@@ -260,6 +260,8 @@ class Texts:
                 return self("no_room")
             case TooManyFiles():
                 return self("too_many_links")
+            case TimeoutError():
+                return self("no_answer")
             case OSError():
                 return str(error)
             case _:

@@ -102,6 +102,7 @@ class Conversations:
 
         async def leave(_: Any) -> None:
             await window.actions.sign_out()
+            await window.remember_place()
 
         is_dark = window.is_dark
         return named(

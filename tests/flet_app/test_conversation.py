@@ -79,6 +79,17 @@ def test_a_message_that_came_as_event_before_its_late_answer_is_not_doubled() ->
     assert c.entries[1] is entry
 
 
+def test_a_queued_post_whose_place_a_page_tells_is_not_doubled() -> None:
+    """The event that told its place was missed."""
+    c = Conversation("#7@beta")
+    c.newest([message(1, conversation="#7@beta")], more=False)
+    entry = c.put(own("k1"))
+    entry.state, entry.id = QUEUED, "m2"
+    c.newest([message(n, conversation="#7@beta", state=DELIVERED) for n in (1, 2)], more=False)
+    assert seqs(c) == [1, 2]
+    assert c.entries[1] is entry and entry.state == DELIVERED
+
+
 def test_a_page_that_does_not_reach_what_is_here_replaces_it() -> None:
     c = loaded(1, 2, 3)
     c.newest([message(n) for n in range(51, 61)], more=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from flet_app.conversation import KEPT_CLOSED, QUEUED, REFUSED, STORED, WAITING, Entry
 from flet_app.state import Part, State
 from shared.client import (
@@ -23,7 +25,7 @@ def signed_in() -> tuple[State, list[Part]]:
     changed: list[Part] = []
     state = State(changed.append)
     state.signed_in("ana", "alpha", None)
-    state.lists([chat("bob", 3, 3)], [group("#1", "cake", 2, 2)])
+    state.lists([chat("bob", 3, 3)], [group("#1", "cake", 2, 2)], time.time())
     changed.clear()
     return state, changed
 
@@ -166,7 +168,11 @@ def test_a_group_one_was_invited_to_appears_with_its_name() -> None:
 
 def test_groups_that_no_list_names_any_more_are_gone() -> None:
     state, _ = signed_in()
-    state.lists([chat("bob", 3, 3)], [])
+    asked = time.time()
+    state.conversation("#9")
+    state.lists([chat("bob", 3, 3)], [], asked)
+    assert [c.address for c in state.listing()] == ["#9", "bob"], "made after it was asked"
+    state.lists([chat("bob", 3, 3)], [], time.time() + 1)
     assert [c.address for c in state.listing()] == ["bob"]
 
 

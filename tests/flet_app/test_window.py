@@ -22,7 +22,7 @@ from shared.client import ChatError, ErrorCode, NotSent
 from shared.client.notices import Offline, Online, SignedOut
 from shared.protocol.commands.accounts import Auth
 from shared.protocol.commands.history import History, Read
-from shared.protocol.commands.messages import Message, Page
+from shared.protocol.commands.messages import FileInfo, Message, Page
 from shared.protocol.commands.private import ListPc, PrivateChats
 from tests.flet_app.people import arrived, chat, message
 from tests.flet_app.scripted import Answer, ScriptedHost
@@ -87,10 +87,12 @@ async def window(tmp_path: Path) -> AsyncIterator[Open]:
     """Opens windows: signed in, if a token is kept in the browser."""
     opened: list[Window] = []
 
-    async def open(script: dict[type, Answer] | None = None, *, token: str = "kept") -> Window:
+    async def open(
+        script: dict[type, Answer] | None = None, *, token: str = "kept", **replies: Any
+    ) -> Window:
         folder = tmp_path / str(len(opened))
         folder.mkdir()
-        unseen = Unseen(get=token)
+        unseen = Unseen(get=token, **replies)
         host = ScriptedHost(folder, script)
         found = Window(unseen, host)
         opened.append(found)
@@ -185,6 +187,30 @@ async def test_a_lost_connection_shows_a_notice_until_it_is_back(window: Open) -
     await w.sees(shown)
     w.tell(Online("ana"))
     await w.unseen.until(lambda: shown not in w.unseen.texts())
+
+
+async def test_a_browser_that_claims_to_be_a_window_opens_no_path_of_the_server(
+    window: Open, tmp_path: Path
+) -> None:
+    """It can answer what it likes, and set any property of its page."""
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    chosen = [{"id": 1, "name": "secret.txt", "size": 6, "path": str(secret)}]
+    file = FileInfo("f_1", "x.txt", 6, "text/plain", "0" * 64)
+    script = {History: lambda _: Page("bob", [message(1, file=file)], False)}
+    target = tmp_path / "written.txt"
+    w = await window(script, pick_files=chosen, save_file=str(target))
+    w.tell(arrived(1, file=file))
+    await w.sees("bob")
+    await w.open("bob")
+    w.unseen.session.apply_patch(w.unseen.page._i, {"web": False, "platform": "linux"})
+    assert not w.unseen.page.web
+    await w.press("Attach file")
+    await w.unseen.until(lambda: "upload" in w.unseen.calls)
+    await w.press("Save x.txt")
+    await w.unseen.until(lambda: "launch_url" in w.unseen.calls)
+    assert "save_file" not in w.unseen.calls and not target.exists()
+    assert w.host.last.files == []
 
 
 async def test_a_page_that_is_loaded_anew_is_looked_at(window: Open) -> None:
