@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import Browser
+from tests.realserver import RealServer
 
 PER_ADDRESS = 20
 """Pages of one address at once."""
@@ -25,6 +26,15 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     found = App(tmp_path_factory.mktemp("app"), *options, program=PROBE)
     yield found
     found.kill()
+
+
+@pytest.fixture(scope="module")
+def web_realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """A server that also serves the app."""
+    server = RealServer(tmp_path_factory.mktemp("realm"), "--web-port", "0")
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest_asyncio.fixture

@@ -141,7 +141,7 @@ class Person:
     async def picture(self, name: str) -> None:
         """Keep what the window looks like."""
         await self.page.mouse.move(0, 0)
-        await self.page.wait_for_timeout(600)  # for what still moves
+        await self.page.wait_for_timeout(400)  # for what still moves
         await asyncio.to_thread(PICTURES.mkdir, exist_ok=True)
         await self.page.screenshot(path=PICTURES / f"{name}.png")
 
@@ -152,6 +152,7 @@ class Room:
     def __init__(self, browser: Any, url: str) -> None:
         self._browser = browser
         self.url = url
+        self._opened: list[Any] = []
 
     async def person(self, *, viewport: Any = None, **options: Any) -> Person:
         """Open a window with cookies and storage of its own."""
@@ -159,15 +160,29 @@ class Room:
         options.setdefault("locale", "en-GB")
         context = await self._browser.new_context(viewport=size, **options)
         context.set_default_timeout(LIMIT)
+        self._opened.append(context)
         found = Person(await context.new_page())
         await found.load(self.url)
         return found
 
     async def beside(self, person: Person) -> Person:
         """Open another window of the same browser."""
-        found = Person(await person.page.context.new_page())
+        page = await person.page.context.new_page()
+        self._opened.append(page)
+        found = Person(page)
         await found.load(self.url)
         return found
+
+    @asynccontextmanager
+    async def closing(self) -> AsyncIterator[Room]:
+        """Close what is opened meanwhile: without a graphics card each window costs much."""
+        before = len(self._opened)
+        try:
+            yield self
+        finally:
+            for window in self._opened[before:]:
+                await window.close()
+            del self._opened[before:]
 
     async def registered(self, user: str, **options: Any) -> Person:
         """Open a window and create an account in it."""

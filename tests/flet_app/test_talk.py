@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,39 +20,31 @@ pytestmark = [
     # One browser for all: starting the engine in a new one takes seconds.
     pytest.mark.asyncio(loop_scope="module"),
 ]
-NUMBERS = iter(range(1, 1_000))
 Pair = tuple[Person, Person]
 
 
-@pytest.fixture(scope="module")
-def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    """A server that also serves the app."""
-    server = RealServer(tmp_path_factory.mktemp("realm"), "--web-port", "0")
-    server.start()
-    yield server
-    server.kill()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def windows(realm: RealServer) -> AsyncIterator[Room]:
-    async with room(realm.web_url) as found:
+async def browser(web_realm: RealServer) -> AsyncIterator[Room]:
+    async with room(web_realm.web_url) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def windows(browser: Room) -> AsyncIterator[Room]:
+    """Further windows, for one test."""
+    async with browser.closing() as found:
         yield found
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pair(windows: Room) -> Pair:
+async def pair(browser: Room) -> Pair:
     """Two people with each other's chat open; tests leave them so."""
-    ana, bob = await windows.registered("ana"), await windows.registered("bob")
+    ana, bob = await browser.registered("ana"), await browser.registered("bob")
     await ana.chat("bob")
     await ana.say("Hello 👋")
     await bob.open("ana")
     await bob.sees("Hello")
     return ana, bob
-
-
-def name(of: str) -> str:
-    """Return a name that nobody has yet."""
-    return f"{of}{next(NUMBERS)}"
 
 
 def picture(path: Path, width: int = 320, height: int = 200) -> Path:
@@ -78,24 +70,6 @@ def picture(path: Path, width: int = 320, height: int = 200) -> Path:
 
 def _content(path: Path) -> bytes:
     return path.read_bytes()
-
-
-async def test_two_people_talk_and_see_what_became_of_it(windows: Room) -> None:
-    ana, bob = name("ana"), name("bob")
-    a, b = await windows.registered(ana), await windows.registered(bob)
-    await a.picture("nothing-yet")
-    await a.chat(bob)
-    await a.say("Hello 👋")
-    await a.sees("Hello", ana, "delivered")
-    await b.until_title("(1) Simple Chatting")
-    await expect(b.conversation(ana)).to_contain_text("1 unread")
-    await b.open(ana)
-    await a.sees("Hello", "read")
-    await b.until_title("Simple Chatting")
-    await b.say("Hi! 你好 مرحبا नमस्ते")
-    await a.sees("你好", bob)
-    assert "stored" not in (await a.messages())[-1]
-    await a.picture("two-people")
 
 
 async def test_a_message_is_seen_at_once(pair: Pair) -> None:
@@ -201,7 +175,6 @@ async def test_two_windows_of_one_person_agree(windows: Room, pair: Pair) -> Non
         last = (await window.messages())[-3:]
         for text, words in zip(last, ("one", "two", "from the second window"), strict=True):
             assert words in text
-    await second.page.close()
 
 
 async def test_a_reload_comes_back_to_where_one_was(pair: Pair) -> None:
@@ -217,27 +190,6 @@ async def test_a_reload_comes_back_to_where_one_was(pair: Pair) -> None:
     last = await a.messages()
     assert "before" in last[-2] and "after" in last[-1]
     await a.box().fill("")
-
-
-async def test_a_token_and_no_password_is_kept(windows: Room) -> None:
-    ana = name("ana")
-    a = await windows.registered(ana)
-    kept = await a.page.evaluate("JSON.stringify(Object.entries(localStorage))")
-    assert "chat.token" in kept and "secret12" not in kept
-    later = await windows.beside(a)
-    await later.button("New chat").wait_for()
-    await later.menu("Sign out")
-    await later.button("Sign in").wait_for()
-    # The token has ended, so the other window says so.
-    await a.button("Sign in").wait_for()
-    await a.page.bring_to_front()
-    await a.fill(Username=ana, Password="wrong-one")
-    await a.button("Sign in").click()
-    await a.is_told("The username or the password is wrong.")
-    await a.picture("wrong-password")
-    await a.fill(Username=ana, Password="secret12")
-    await a.button("Sign in").click()
-    await a.button("New chat").wait_for()
 
 
 async def test_groups_with_their_people(pair: Pair) -> None:
@@ -314,48 +266,6 @@ async def test_a_phone_shows_one_pane_at_a_time(windows: Room, pair: Pair) -> No
     await phone.picture("phone-chat")
     await phone.button("Back to the list").click()
     await phone.conversation("ana").wait_for()
-
-
-async def test_colours_and_language_are_kept(windows: Room) -> None:
-    ana = name("ana")
-    a = await windows.registered(ana)
-    await a.chat(ana)
-    await a.say("A note to myself")
-    await a.menu("Dark colours")
-    await a.menu("Bahasa Indonesia")
-    await a.button("Obrolan baru").wait_for()
-    await a.page.get_by_role("textbox", name="Tulis pesan").wait_for()
-    await a.picture("dark-indonesian")
-    later = await windows.beside(a)
-    await later.button("Obrolan baru").wait_for()
-    await later.button("Menu").click()
-    await later.page.get_by_role("menuitem", name="Warna terang").wait_for()
-
-
-async def test_everything_is_reached_by_keys(windows: Room) -> None:
-    """Signing in, opening a chat and writing, without a pointer."""
-    ana = name("ana")
-    a = await windows.registered(ana)
-    await a.menu("Sign out")
-    await a.button("Sign in").wait_for()
-    await a.box("Username").focus()
-    await a.page.keyboard.type(ana)
-    await a.page.keyboard.press("Tab")
-    await a.page.wait_for_timeout(300)
-    await a.page.keyboard.type("secret12")
-    await a.page.keyboard.press("Enter")
-    await a.button("New chat").wait_for()
-    await a.tab_to("New chat")
-    await a.page.keyboard.press("Enter")
-    await a.box("Person").wait_for()
-    await a.page.wait_for_timeout(300)
-    await a.page.keyboard.type(ana)
-    await a.page.keyboard.press("Enter")
-    await a.box().wait_for()
-    await a.tab_to("Write a message")
-    await a.page.keyboard.type("without a mouse")
-    await a.page.keyboard.press("Enter")
-    await a.sees("without a mouse", "stored")
 
 
 async def test_old_messages_come_while_scrolling_back(windows: Room, pair: Pair) -> None:
