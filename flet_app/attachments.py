@@ -111,9 +111,9 @@ class Attachments:
         """Return what an image control takes for a picture; empty until it is here."""
         actions = self._window.actions
         assert entry.file is not None
-        if actions.files is None or actions.sending is None:
+        if actions.files is None or not entry.file.id:
             return ""
-        path = actions.sending.path_of(entry) or actions.files.path(entry.file.id)
+        path = actions.files.path(entry.file.id)
         if path is None or not path.exists():
             actions.files.want(entry)
             return ""

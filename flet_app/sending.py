@@ -131,11 +131,6 @@ class Sending:
         """A file came further."""
         self._state.changed(Part.MESSAGES)
 
-    def path_of(self, entry: Entry) -> Path | None:
-        """Return where a file on its way lies."""
-        upload = self._uploads.get(entry.key)
-        return upload.path if upload else None
-
     def cancel(self, c: Conversation, entry: Entry) -> None:
         """Send a file no further, and show it no more."""
         upload = self._uploads.pop(entry.key, None)

@@ -90,6 +90,7 @@ class Person:
                 await expect(self.box()).to_have_value(text, timeout=2_000)
             except AssertionError:
                 await self.page.keyboard.press("Control+A")
+                await self.page.keyboard.press("Delete")
             else:
                 return
         raise AssertionError(f"{text} cannot be typed")
