@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,54 @@ from flet_app.window import EXPECTED, Window
 
 AT_ONCE = 20
 """Files that can be chosen at a time."""
+STALLED = 40.0
+"""Seconds without progress after which a browser that was away sends a file no more."""
 SOURCES, OFFERS = 600, 20
 """Links to pictures, and to files that are saved, that are kept: more than a screen shows."""
+
+
+class Picked:
+    """Files chosen at one time: a picker knows only the last, and tells of them by their names."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self.picker = ft.FilePicker(on_upload=window.handler(self._uploaded))
+        self.coming: dict[str, Upload] = {}
+        self._wanted: list[ft.FilePickerUploadFile] = []
+
+    def expect(self, file: ft.FilePickerFile, upload: Upload) -> None:
+        """Have the browser send this file."""
+        self.coming[file.name] = upload
+        self._wanted.append(
+            ft.FilePickerUploadFile(upload_url=upload.url, id=file.id, name=file.name)
+        )
+
+    async def upload(self) -> None:
+        """Begin; returns before it is done."""
+        await self.picker.upload(self._wanted)
+
+    def __iter__(self) -> Iterator[tuple[str, Upload]]:
+        return iter(list(self.coming.items()))
+
+    def give_up(self, name: str, done: float | None) -> None:
+        """Wait no longer for a file that has come no further than this."""
+        upload = self.coming.get(name)
+        if upload is not None and upload.entry.done == done:
+            del self.coming[name]
+            upload.broke(self._window.texts("upload_broke"))
+
+    async def _uploaded(self, event: ft.FilePickerUploadEvent) -> None:
+        upload = self.coming.get(event.file_name)
+        if upload is None:
+            return
+        if event.error:
+            del self.coming[event.file_name]
+            upload.broke(self._window.texts("upload_broke"))
+        elif event.progress == 1.0:
+            del self.coming[event.file_name]
+            upload.ready(came=True)
+        else:
+            upload.progress(min(max(event.progress or 0.0, 0.0), 1.0))
 
 
 class Attachments:
@@ -26,30 +73,28 @@ class Attachments:
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        self._pickers: list[ft.FilePicker] = []
-        self._coming: dict[str, Upload] = {}
-        """What browsers send, by the file's name."""
+        self._picked: set[Picked] = set()
         self._sources: dict[Path, str] = {}
         """What an image control takes, by the path of a picture; those wanted last are last."""
         self._offers: deque[str] = deque()
 
     async def pick(self, c: Conversation) -> None:
         """Let the person choose files, and send them."""
-        # A picker knows only the files chosen last, which may still be on their way.
-        picker = ft.FilePicker(on_upload=self._window.handler(self._uploaded))
-        self._pickers.append(picker)
-        chosen = await picker.pick_files(allow_multiple=True, cancel_upload_on_window_blur=False)
-        uploads = []
+        picked = Picked(self._window)
+        chosen = await picked.picker.pick_files(
+            allow_multiple=True, cancel_upload_on_window_blur=False
+        )
         for file in chosen[:AT_ONCE]:
             try:
                 if self._window.host.opens_paths and file.path:
                     self._send(c, Path(file.path), file.name)
                 else:
-                    uploads.append(self._expect(c, file))
+                    picked.expect(file, self._begin(c, file.name, file.size))
             except EXPECTED as error:
                 self._refused(file.name, error)
-        if uploads:
-            await picker.upload(uploads)
+        if picked.coming:
+            self._picked = {other for other in self._picked if other.coming} | {picked}
+            await picked.upload()
         if len(chosen) > AT_ONCE:
             self._window.tell(self._window.texts("too_many_files", most=AT_ONCE))
 
@@ -59,20 +104,27 @@ class Attachments:
             name = file.name or "pasted.png"
             try:
                 upload = self._begin(c, name, len(file.bytes))
-                await asyncio.to_thread(upload.path.write_bytes, file.bytes)
+                try:
+                    await asyncio.to_thread(upload.path.write_bytes, file.bytes)
+                except OSError as error:
+                    upload.broke(str(error))
+                    continue
                 upload.ready(came=False)
             except EXPECTED as error:
                 self._refused(name, error)
 
+    async def give_up_stalled(self) -> None:
+        """The browser was away: if it was loaded anew, what it was sending does not come."""
+        before = [(picked, name, u.entry.done) for picked in self._picked for name, u in picked]
+        await asyncio.sleep(STALLED)
+        for picked, name, done in before:
+            picked.give_up(name, done)
+
     def _send(self, c: Conversation, path: Path, name: str) -> None:
         sending = self._window.actions.sending
-        if sending is not None:
-            sending.file(c, path, name, path.stat().st_size).ready(came=False)
-
-    def _expect(self, c: Conversation, file: ft.FilePickerFile) -> ft.FilePickerUploadFile:
-        """Begin to take a file from the browser."""
-        upload = self._coming[file.name] = self._begin(c, file.name, file.size)
-        return ft.FilePickerUploadFile(upload_url=upload.url, id=file.id, name=file.name)
+        if sending is None:
+            raise OSError("nobody is signed in")
+        sending.file(c, path, name, path.stat().st_size).ready(came=False)
 
     def _begin(self, c: Conversation, name: str, size: int) -> Upload:
         """Show a file whose content is yet to be put at its path."""
@@ -87,19 +139,6 @@ class Attachments:
             raise
         upload.url, upload.release = expected.url, lambda: host.withdraw(expected.url)
         return upload
-
-    async def _uploaded(self, event: ft.FilePickerUploadEvent) -> None:
-        if event.file_name not in self._coming:
-            return
-        upload = self._coming[event.file_name]
-        if event.error:
-            del self._coming[event.file_name]
-            upload.broke(self._window.texts("upload_broke"))
-        elif event.progress == 1.0:
-            del self._coming[event.file_name]
-            upload.ready(came=True)
-        else:
-            upload.progress(event.progress or 0.0)
 
     def _refused(self, name: str, error: Exception) -> None:
         texts = self._window.texts
@@ -126,7 +165,6 @@ class Attachments:
     async def cancel(self, c: Conversation, entry: Entry) -> None:
         """Send or fetch a file no further."""
         actions = self._window.actions
-        self._coming = {n: u for n, u in self._coming.items() if u.entry is not entry}
         if actions.sending is not None:
             actions.sending.cancel(c, entry)
         if actions.files is not None:

@@ -11,7 +11,7 @@ from shared.protocol.spec import TABLE, Access, Request
 
 SUGGESTED = 6
 """Most suggestions at a time."""
-APP_ONLY = ("format", "files", "chunk", "upload", "sync")
+APP_ONLY = ("format", "files", "chunk", "upload", "sync", "resume", "getfile")
 """Commands between a client and its realm, which the app says by itself."""
 
 
@@ -65,7 +65,7 @@ def parse(text: str) -> Request[Any]:
 
 def shown(text: str) -> str:
     """Return a line as it may be shown afterwards: without a secret in it."""
-    words = text.split(" ")
+    words = text.split()
     spec = TABLE.get(words[0][1:].lower())
     if spec is not None:
         for at, a in enumerate(spec.words, start=1):

@@ -50,12 +50,12 @@ class Entry:
     note: tuple[str, ...] = ()
     """Lines that the app says itself, instead of a message."""
     behind: int = 0
-    """A note comes behind this message."""
+    """A note, and what was refused without a place, comes behind this message."""
 
     @property
     def place(self) -> int:
         """Where it stands among the others: what has no place yet is last."""
-        if self.note:
+        if self.note or (self.seq is None and self.state == REFUSED):
             return self.behind
         return MAX_NUMBER if self.seq is None else self.seq
 
@@ -167,6 +167,14 @@ class Conversation:
         # It may have come as an event already, after a call that timed out.
         self.entries = [e for e in self.entries if e is not entry and (not e.seq or e.seq != seq)]
         entry.seq = seq
+        self.entries.insert(bisect_right(self.entries, entry.place, key=lambda e: e.place), entry)
+
+    def refuse(self, entry: Entry, why: str) -> None:
+        """An own message will not get a place: it stays where it is, below what is here now."""
+        if entry in self.entries:
+            self.entries.remove(entry)
+        entry.state, entry.why, entry.done = REFUSED, why, None
+        entry.behind = self.last_seq
         self.entries.insert(bisect_right(self.entries, entry.place, key=lambda e: e.place), entry)
 
     def note(self, lines: Iterable[str], now: int) -> Entry:

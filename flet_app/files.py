@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flet_app.conversation import Entry
-from shared.client import ChatClient, ChatError, NoAnswer
+from flet_app.host import IMAGES
+from shared.client import ChatClient, NoAnswer
 from shared.protocol.commands.messages import FileInfo
 
-SHOWN_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-"""Images that are shown in their bubble."""
 SHOWN_SIZE = 8 * 2**20
 """Bytes of an image that is fetched without being asked for."""
 KEPT = 256 * 2**20
@@ -22,7 +21,7 @@ KEPT = 256 * 2**20
 
 def is_picture(file: FileInfo) -> bool:
     """Whether a file is shown in its bubble."""
-    return file.type in SHOWN_TYPES and file.size <= SHOWN_SIZE
+    return file.type in IMAGES and file.size <= SHOWN_SIZE
 
 
 class Files:
@@ -48,6 +47,8 @@ class Files:
         """Fetch nothing more."""
         for task in self._coming.values():
             task.cancel()
+        for path in self._here.values():
+            shutil.rmtree(path.parent, ignore_errors=True)
 
     def adopt(self, id: str, path: Path) -> None:
         """Keep a file that was sent from here; one of the person's own stays where it is."""
@@ -121,8 +122,9 @@ class Files:
     def _came(self, entry: Entry, id: str, done: asyncio.Task[Path]) -> None:
         self._coming.pop(id, None)
         entry.done = None
-        if done.cancelled() or done.exception() is not None:
-            self.failed.add(id)
+        if done.cancelled() or (error := done.exception()) is not None:
+            if done.cancelled() or not isinstance(error, NoAnswer):
+                self.failed.add(id)
         else:
             self._here[id] = done.result()
             self._make_room()
@@ -141,7 +143,3 @@ class Files:
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
-
-
-FETCH_ERRORS = (ChatError, NoAnswer, OSError)
-"""What `fetch` raises."""

@@ -38,6 +38,7 @@ class App:
         self._window.rebuild = self._choose_screen
         self._screen: Chat | SignIn | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._user = ""
 
     async def begin(self) -> None:
         """Show the window, and go on with the session that was kept."""
@@ -47,6 +48,7 @@ class App:
         page.on_resize = window.handler(self._resized)
         page.on_close = self._closed
         page.on_connect = window.handler(self._back)
+        page.on_disconnect = window.handler(self._gone)
         page.on_keyboard_event = window.handler(self._key)
         page.on_app_lifecycle_state_change = window.handler(self._looked)
         page.on_route_change = window.handler(self._went)
@@ -69,7 +71,8 @@ class App:
 
     def show(self, parts: set[Part]) -> None:
         """Show another screen, or let the one that is there show what has changed."""
-        if Part.SESSION in parts:
+        if Part.SESSION in parts or (self._screen is None and Part.LINK in parts):
+            # Without a connection at the start there is a form, that says so, and not a splash.
             self._choose_screen()
         elif self._screen is not None:
             self._screen.show(parts)
@@ -78,6 +81,9 @@ class App:
         window = self._window
         if isinstance(self._screen, Chat):
             self._screen.leave()
+        if self._user != window.state.user:
+            self._user = window.state.user
+            window.close_dialogs()
         self._screen = Chat(window) if window.state.user else SignIn(window)
         self._put(self._screen.control)
         self._screen.show(set(Part))
@@ -141,6 +147,12 @@ class App:
         """The browser loaded the page anew, and does not say that somebody sees it."""
         self._window.is_looked_at = True
         self.show({Part.MESSAGES})
+        if isinstance(self._screen, Chat):
+            await self._screen.back()
+
+    async def _gone(self, _: Any) -> None:
+        """The browser is away: what comes now is seen by nobody."""
+        self._window.is_looked_at = False
 
     async def _looked(self, event: ft.AppLifecycleStateChangeEvent) -> None:
         """The tab came to the front or went behind others: what is behind is not read."""
@@ -150,8 +162,10 @@ class App:
     async def _closed(self, _: Any) -> None:
         for task in self._tasks:
             task.cancel()
-        await self._window.actions.close()
-        self._window.host.close()
+        try:
+            await self._window.actions.close()
+        finally:
+            self._window.host.close()
 
 
 async def start(page: ft.Page, host: Host) -> None:

@@ -216,7 +216,9 @@ class Pages:
         all_of_ours = sum(other.address == visitor.address for other in self._sessions.values())
         over = max(all_of_ours - self._per_address, len(self._sessions) - self._most)
         for session in ours[: max(over, 0)]:
-            asyncio.create_task(session.disconnect(0))
+            task = asyncio.create_task(session.disconnect(0))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
 
 def _marked(headers: list[tuple[bytes, bytes]], browser: str) -> list[tuple[bytes, bytes]]:

@@ -48,7 +48,7 @@ class Upload:
     def progress(self, done: float) -> None:
         """The browser has sent so much of it, 0 to 1; the way to the realm is the other half."""
         self.entry.done = done / 2
-        self.sending.show()
+        self.sending.progressed()
 
     def ready(self, *, came: bool) -> None:
         """The content is there; `came`: from a browser."""
@@ -81,6 +81,9 @@ class Sending:
         """Send nothing more."""
         for task in self._tasks.values():
             task.cancel()
+        uploads, self._uploads = self._uploads, {}
+        for upload in uploads.values():
+            upload.release()
 
     def text(self, c: Conversation, text: str) -> None:
         """Show a text at once, and send it after those before it.
@@ -127,7 +130,7 @@ class Sending:
             self._state.refused(upload.c, upload.entry, why)
             upload.release()
 
-    def show(self) -> None:
+    def progressed(self) -> None:
         """A file came further."""
         self._state.changed(Part.MESSAGES)
 
@@ -165,10 +168,14 @@ class Sending:
         """Send the texts of a conversation, one after the other."""
         while lane:
             entry = lane[0]
-            reply = await self._until_answered(c, entry, _request(c, entry))
+            try:
+                reply = await self._until_answered(c, entry, _request(c, entry))
+                if reply is not None:
+                    self._state.sent(c, entry, reply)
+            except Exception as error:
+                log.exception("a message could not be sent")
+                self._state.refused(c, entry, type(error).__name__)
             lane.popleft()
-            if reply is not None:
-                self._state.sent(c, entry, reply)
 
     async def _until_answered(
         self, c: Conversation, entry: Entry, request: Request[Sent]
@@ -212,10 +219,14 @@ class Sending:
                 else:
                     break
         del self._uploads[entry.key]
-        if reply.file is not None:
-            self._sent(reply.file.id, upload.path)
         self._state.sent(c, entry, reply)
-        upload.release()
+        try:
+            if reply.file is not None:
+                self._sent(reply.file.id, upload.path)
+        except OSError as error:
+            log.warning("a file that was sent is not kept: %s", error)
+        finally:
+            upload.release()
 
 
 def _request(c: Conversation, entry: Entry) -> Request[Sent]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from flet_app.conversation import KEPT_CLOSED, REFUSED, STORED, WAITING, Conversation, Entry
+from flet_app.conversation import KEPT, KEPT_CLOSED, STORED, Conversation, Entry
 from shared.client import (
     Delivery,
     GroupChanged,
@@ -142,6 +142,9 @@ class State:
             c.standing(chat.last_seq, chat.read_seq, chat.unread, chat.last)
             c.other_received = max(c.other_received, chat.other_received_seq)
             c.other_read = max(c.other_read, chat.other_read_seq)
+            if chat.unread:
+                # What came while one was away has been received by now.
+                self.received[c.address] = c.last_seq
         for group in groups:
             c = self.conversation(group.group)
             c.name, c.role, c.members = group.name, group.role, group.members
@@ -197,7 +200,7 @@ class State:
 
     def refused(self, c: Conversation, entry: Entry, why: str) -> None:
         """The realm did not take an own message."""
-        entry.state, entry.why, entry.done = REFUSED, why, None
+        c.refuse(entry, why)
         self._show(c)
 
     def withdrawn(self, c: Conversation, entry: Entry) -> None:
@@ -242,6 +245,7 @@ class State:
             case SignedOut():
                 self.signed_out(event.reason)
             case HistoryChanged():
+                self.received.clear()
                 for c in self.conversations.values():
                     c.forget()
                 self.stale = True
@@ -251,8 +255,9 @@ class State:
     def _message(self, message: MessageArrived) -> None:
         c = self.conversation(message.conversation)
         is_new = c.arrived(message)
-        if c is not self.open and len(c.entries) > 2 * KEPT_CLOSED:
-            c.trim(KEPT_CLOSED)
+        most = KEPT if c is self.open else KEPT_CLOSED
+        if len(c.entries) > 2 * most:
+            c.trim(most)
         if is_new and message.state is None and not c.is_group:
             self.received[c.address] = message.seq
         if c.is_group and not c.name:
@@ -309,8 +314,3 @@ class State:
         """Return up or down for a conversation with another realm; empty if that is not known."""
         realm = fold(c.realm)
         return next((r.link for r in self.realms if fold(r.realm) == realm), "") if realm else ""
-
-    @property
-    def waiting(self) -> int:
-        """Own messages that the realm has not taken yet."""
-        return sum(e.state == WAITING for c in self.conversations.values() for e in c.entries)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from flet_app.host import NoRoom, TooManyFiles
+from flet_app.host import LANGUAGES, NoRoom, TooManyFiles
 from shared.client import ChatError, ErrorCode, NoAnswer, NotSent
-
-LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 
 TEXTS: dict[str, tuple[str, str]] = {
     # Signing in
@@ -236,7 +234,7 @@ class Texts:
 
     def __init__(self, language: str) -> None:
         self.language = language if language in LANGUAGES else "en"
-        self._column = list(LANGUAGES).index(self.language)
+        self._column = LANGUAGES.index(self.language)
 
     def __call__(self, key: str, /, **values: object) -> str:
         """Return a sentence with its values filled in."""

@@ -12,10 +12,10 @@ from urllib.parse import quote, unquote
 import flet as ft
 
 from flet_app.actions import Actions
-from flet_app.host import Host, NoRoom, TooManyFiles
+from flet_app.host import LANGUAGES, Host, NoRoom, TooManyFiles
 from flet_app.parts.controls import Handler, guarded
 from flet_app.state import Part, State
-from flet_app.texts import LANGUAGES, Texts
+from flet_app.texts import Texts
 from flet_app.theme import NARROW
 from shared.client import ChatError, NoAnswer
 
@@ -70,7 +70,10 @@ class Window:
         """Tell what went wrong; what nobody expected goes into the log too."""
         if not isinstance(error, EXPECTED):
             log.error("an action failed", exc_info=error)
-        self.tell(self.texts.explain(error))
+        try:
+            self.tell(self.texts.explain(error))
+        except Exception:
+            log.exception("the screen could not be shown")
 
     def tell(self, sentence: str) -> None:
         """Say something below the screen, for some seconds."""
@@ -89,14 +92,28 @@ class Window:
         self._dialogs.append(dialog)
         self.page.show_dialog(dialog)
 
-    def close_dialog(self) -> None:
-        """Close the topmost dialog. The page's own way would close a notice that is above it."""
+    def close_dialog(self, dialog: ft.AlertDialog | None = None) -> bool:
+        """Close a dialog, or the topmost; False if it was closed already.
+
+        The page's own way would close a notice that is above it.
+        """
         while self._dialogs:
-            dialog = self._dialogs.pop()
-            if dialog.open:
-                dialog.open = False
-                dialog.update()
-                return
+            top = dialog or self._dialogs[-1]
+            if top not in self._dialogs:
+                return False
+            self._dialogs.remove(top)
+            if top.open:
+                top.open = False
+                top.update()
+                return True
+            if dialog is not None:
+                return False
+        return False
+
+    def close_dialogs(self) -> None:
+        """Close all: they belonged to somebody who is no longer signed in."""
+        while self._dialogs:
+            self.close_dialog()
 
     # Showing
 
@@ -131,8 +148,8 @@ class Window:
 
     async def other_language(self) -> None:
         """Go on in the other language."""
-        codes = list(LANGUAGES)
-        code = codes[(codes.index(self.texts.language) + 1) % len(codes)]
+        following = LANGUAGES.index(self.texts.language) + 1
+        code = LANGUAGES[following % len(LANGUAGES)]
         self.texts = Texts(code)
         self.rebuild()
         await self.keep("language", code)

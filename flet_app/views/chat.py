@@ -178,6 +178,10 @@ class Chat:
         self._window.update(self.control)
         self.show({Part.OPEN, Part.MESSAGES})
 
+    async def back(self) -> None:
+        """The browser was away and is back."""
+        await self._attachments.give_up_stalled()
+
     def leave(self) -> None:
         """The screen is made anew; what was begun to be written stays."""
         self._composer.keep_draft()
@@ -185,23 +189,26 @@ class Chat:
     # What the person does
 
     async def open(self, address: str) -> None:
-        """Show a conversation."""
+        """Show a conversation, at once as far as it is here, then as the realm knows it."""
         window = self._window
         c = window.state.conversation(address)
         if window.state.open is c and self._messages is not None:
             return
-        self._messages = Messages(window, c, self._attachments)
-        self._place.content = self._messages.control
-        opening = window.actions.open(address)
+        window.actions.switch(address)
+        mine = self._messages = Messages(window, c, self._attachments)
+        self._place.content = mine.control
+        self._show_head()
+        self._lay_out()
+        mine.show()
+        window.update(self.control)
+        # Before anything is waited for: what is typed now is meant for this conversation.
+        self._composer.open(c, focus=not window.is_narrow)
         try:
-            await opening
+            await window.actions.load(c)
         finally:
-            self._show_head()
-            self._lay_out()
-            self._messages.show()
-            window.update(self.control)
-            self._messages.seen()
-            self._composer.open(c, focus=not window.is_narrow)
+            if self._messages is mine:
+                mine.show()
+                mine.seen()
             await window.remember_place()
 
     async def _back(self, _: Any) -> None:

@@ -12,6 +12,7 @@ from flet_app.attachments import Attachments
 from flet_app.conversation import Conversation
 from flet_app.parts.controls import icon_button
 from flet_app.window import EXPECTED, Window
+from shared.client import NoAnswer
 from shared.protocol.values import MAX_TEXT
 
 
@@ -138,8 +139,9 @@ class Composer:
             self._window.tell(sentence)
             return
         sending = self._window.actions.sending
-        if sending is not None:
-            sending.text(c, text)
+        if sending is None:
+            raise NoAnswer("nobody is signed in")
+        sending.text(c, text)
 
     async def _run(self, c: Conversation, line: str) -> None:
         """Run a command and show its answer in the conversation."""

@@ -76,8 +76,7 @@ class Form:
         except Refused as error:
             self.refuse(str(error))
         else:
-            self._window.close_dialog()
-            if address:
+            if self._window.close_dialog(self._dialog) and address:
                 await self._opens(address)
             return
         finally:

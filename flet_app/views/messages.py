@@ -199,6 +199,7 @@ class Messages:
         """The person is at the end of what is shown, which may not be the end of all."""
         at = _index(entries, self._last)
         if at is None:
+            self._last = None
             self.seen()
         elif at + STEP >= len(entries):
             self._last = None

@@ -59,6 +59,8 @@ class SignIn:
         self._arrange()
         if window.state.ended:
             self._say(texts("session_ended", why=window.state.ended))
+        elif window.state.offline_why and not window.state.online:
+            self._say_offline()
 
     def _build(self) -> ft.Control:
         texts = self._window.texts
@@ -212,6 +214,10 @@ class SignIn:
         """Say why the server cannot be reached, while it is tried."""
         state = self._window.state
         if Part.LINK in parts and self._busy.visible and not state.online and state.offline_why:
-            server = self._window.actions.server
-            self._say(self._window.texts("unreachable", server=server, why=state.offline_why))
+            self._say_offline()
             self._window.update(self.control)
+
+    def _say_offline(self) -> None:
+        window = self._window
+        why = window.state.offline_why
+        self._say(window.texts("unreachable", server=window.actions.server, why=why))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from flet_app import sending, session
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import Browser
 from tests.realserver import RealServer
@@ -26,6 +27,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     found = App(tmp_path_factory.mktemp("app"), *options, program=PROBE)
     yield found
     found.kill()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the app wait for almost nothing before it tries again."""
+    monkeypatch.setattr(session, "GATHERING", 0.001)
+    monkeypatch.setattr(sending, "PAUSE", 0.001)
 
 
 @pytest.fixture(scope="module")

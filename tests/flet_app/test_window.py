@@ -23,7 +23,7 @@ from shared.client.notices import Offline, Online, SignedOut
 from shared.protocol.commands.accounts import Auth
 from shared.protocol.commands.history import History, Read
 from shared.protocol.commands.messages import FileInfo, Message, Page
-from shared.protocol.commands.private import ListPc, PrivateChats
+from shared.protocol.commands.private import ListPc, PrivateChats, Send
 from tests.flet_app.people import arrived, chat, message
 from tests.flet_app.scripted import Answer, ScriptedHost
 from tests.flet_app.unseen import Unseen
@@ -88,7 +88,11 @@ async def window(tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[Window] = []
 
     async def open(
-        script: dict[type, Answer] | None = None, *, token: str = "kept", **replies: Any
+        script: dict[type, Answer] | None = None,
+        *,
+        token: str = "kept",
+        signs_in: bool = True,
+        **replies: Any,
     ) -> Window:
         folder = tmp_path / str(len(opened))
         folder.mkdir()
@@ -97,7 +101,7 @@ async def window(tmp_path: Path) -> AsyncIterator[Open]:
         found = Window(unseen, host)
         opened.append(found)
         await start(unseen.page, host)
-        if token:
+        if token and signs_in:
             found.tell(Online("ana"))
             await unseen.until(lambda: "ana on alpha" in unseen.texts())
         return found
@@ -227,6 +231,75 @@ async def test_a_page_that_is_loaded_anew_is_looked_at(window: Open) -> None:
     await w.unseen.fire(w.unseen.page, "connect")
     await w.unseen.until(lambda: w.unseen.page.title == "Simple Chatting")
     await w.unseen.until(lambda: w.host.last.heard_of(Read)[-1].seq == 2)
+
+
+async def test_what_is_typed_while_a_conversation_loads_is_meant_for_it(window: Open) -> None:
+    """The realm may take its time, or be away."""
+    never = asyncio.get_running_loop().create_future()
+    pages = {"bob": Page("bob", [message(1)], False)}
+    script = {History: lambda r: pages.get(str(r.conversation), never)}
+    w = await window(script)
+    w.tell(arrived(1), arrived(1, "zed", conversation="zed"))
+    await w.sees("zed")
+    await w.open("bob")
+    opening = asyncio.create_task(w.open("zed"))
+    await w.unseen.until(lambda: len(w.host.last.heard_of(History)) == 2)
+    w.field("Write a message").value = "for zed"
+    await w.press("Send")
+    await w.unseen.until(lambda: bool(w.host.last.heard_of(Send)))
+    assert [str(r.to) for r in w.host.last.heard_of(Send)] == ["zed"]
+    opening.cancel()
+
+
+async def test_nothing_is_read_while_the_browser_is_away(window: Open) -> None:
+    w = await window({History: history(0)})
+    w.tell(arrived(1))
+    await w.sees("bob")
+    await w.open("bob")
+    await w.unseen.until(lambda: bool(w.host.last.heard_of(Read)))
+    await w.unseen.fire(w.unseen.page, "disconnect")
+    w.tell(arrived(2))
+    await w.unseen.until(lambda: w.unseen.page.title == "(1) Simple Chatting")
+    assert [r.seq for r in w.host.last.heard_of(Read)] == [1]
+
+
+async def test_a_server_that_is_away_at_the_start_leaves_no_splash(window: Open) -> None:
+    """Or a wrong address that is kept could never be changed."""
+    w = await window(token="kept", signs_in=False)
+    w.tell(Offline("Connection refused", 1.0))
+    await w.unseen.until(lambda: any("Connection refused" in text for text in w.unseen.texts()))
+    assert w.field("Username")
+    w.tell(Online("ana"))
+    await w.sees("ana on alpha")
+
+
+async def test_dialogs_end_with_the_session(window: Open) -> None:
+    w = await window()
+    await w.press("New chat")
+    await w.sees("New chat")
+    w.tell(SignedOut("session ended (4501)"))
+    await w.unseen.until(lambda: any("4501" in text for text in w.unseen.texts()))
+    open_ones = [c for c in w.unseen.shown() if isinstance(c, ft.AlertDialog) and c.open]
+    assert open_ones == []
+
+
+async def test_files_of_one_name_do_not_take_each_others_place(
+    window: Open, tmp_path: Path
+) -> None:
+    chosen = [{"id": 1, "name": "image.jpg", "size": 4, "path": None}]
+    w = await window({History: history(0)}, pick_files=chosen)
+    w.tell(arrived(1))
+    await w.sees("bob")
+    await w.open("bob")
+    pickers = []
+    for _ in range(2):
+        await w.press("Attach file")
+        await w.unseen.until(lambda: w.unseen.calls.count("upload") == len(pickers) + 1)
+        pickers.append(w.unseen.last_called)
+    first = {"file_name": "image.jpg", "progress": 1.0, "error": None}
+    await w.unseen.fire(pickers[0], "upload", first)
+    await w.unseen.until(lambda: len(w.host.last.files) == 1)
+    assert [look.done for look in w.looks()][-1] == 0.0
 
 
 async def test_unread_messages_are_in_the_title(window: Open) -> None:

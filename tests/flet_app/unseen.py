@@ -52,6 +52,7 @@ class Unseen(Connection):
         if message.action == MessageAction.INVOKE_METHOD:
             body = message.body
             self.calls.append(body.name)
+            self.last_called = self.session.index.get(body.control_id)
             reply = self.replies.get(body.name)
             self.loop.call_soon(
                 self.session.handle_invoke_method_results,
