@@ -128,12 +128,12 @@ async def test_a_pasted_picture_is_sent(pair: Pair, tmp_path: Path) -> None:
         " await navigator.clipboard.write([item]) }",
         content,
     )
-    await a.box().click()
-    await a.page.wait_for_timeout(300)
+    await a.type("x")  # so that the box surely has the focus
     await a.page.keyboard.press("Control+V")
     await a.sees("image.png")
     await b.button("Enlarge image.png").wait_for()
     await a.sees("image.png", "read")
+    await a.box().fill("")
 
 
 async def test_no_file_is_given_to_another_visitor(
