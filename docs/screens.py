@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-import struct
 import tempfile
-import zlib
 from pathlib import Path
 
 from shared.client import ChatClient
 from tests.flet_app import talk
+from tests.flet_app.png import write_png
 from tests.flet_app.talk import PASSWORD, PHONE, Person, Room
 from tests.realserver import RealServer
 
@@ -35,23 +34,7 @@ def landscape(path: Path) -> Path:
         down = y / 300
         return int(250 - 40 * down), int(150 + 60 * down), int(120 + 20 * down)
 
-    rows = b"".join(
-        b"\0" + bytes(part for x in range(WIDTH) for part in colour(x, y)) for y in range(HEIGHT)
-    )
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    head = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows, 9))
-        + chunk(b"IEND", b"")
-    )
-    return path
+    return write_png(path, WIDTH, HEIGHT, colour)
 
 
 async def others(here: RealServer, there: RealServer, picture: Path) -> None:

@@ -28,6 +28,13 @@ def program() -> str:
     return PROGRAM
 
 
+async def listen(page: Page) -> None:
+    """Have the app speak to screen readers, which tests are."""
+    switch = page.locator("flt-semantics-placeholder")
+    await switch.wait_for(state="attached", timeout=LIMIT)
+    await switch.dispatch_event("click")
+
+
 @dataclass
 class Window:
     """A window of a browser of its own, with cookies and storage of its own."""
@@ -41,12 +48,7 @@ class Window:
     async def open(self, url: str) -> None:
         """Load the app and have it speak to screen readers, which tests are."""
         await self.page.goto(url)
-        await self.listen()
-
-    async def listen(self) -> None:
-        switch = self.page.locator("flt-semantics-placeholder")
-        await switch.wait_for(state="attached", timeout=LIMIT)
-        await switch.dispatch_event("click")
+        await listen(self.page)
 
     async def sees(self, text: str) -> None:
         await self.page.get_by_text(text).first.wait_for(timeout=LIMIT)

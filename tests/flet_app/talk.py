@@ -12,7 +12,7 @@ from typing import Any
 
 from playwright.async_api import Locator, Page, async_playwright, expect
 
-from tests.flet_app.chromium import FLAGS, LIMIT, program
+from tests.flet_app.chromium import FLAGS, LIMIT, listen, program
 from tests.realserver import ROOT
 
 PICTURES = Path(os.environ.get("CHAT_PICTURES") or ROOT / "pictures")
@@ -44,10 +44,7 @@ class Person:
         await self.listen()
 
     async def listen(self) -> None:
-        """Have the app speak to screen readers, which tests are."""
-        switch = self.page.locator("flt-semantics-placeholder")
-        await switch.wait_for(state="attached", timeout=LIMIT)
-        await switch.dispatch_event("click")
+        await listen(self.page)
 
     async def fill(self, **values: str) -> None:
         """Fill boxes by their names, `_` for a blank.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from tests.flet_app.png import write_png
 from tests.flet_app.talk import PHONE, Person, Room, room
 from tests.realserver import RealServer
 
@@ -48,25 +47,9 @@ async def pair(browser: Room) -> Pair:
     return ana, bob
 
 
-def picture(path: Path, width: int = 320, height: int = 200) -> Path:
+def picture(path: Path) -> Path:
     """Write a PNG of a few colours."""
-    rows = b"".join(
-        b"\0" + bytes(v for x in range(width) for v in (x * 255 // width, y * 255 // height, 150))
-        for y in range(height)
-    )
-
-    def part(kind: bytes, data: bytes) -> bytes:
-        sum = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", sum)
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + part(b"IHDR", head)
-        + part(b"IDAT", zlib.compress(rows))
-        + part(b"IEND", b"")
-    )
-    return path
+    return write_png(path, 320, 200, lambda x, y: (x * 255 // 320, y * 255 // 200, 150))
 
 
 def _content(path: Path) -> bytes:
