@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import flet as ft
@@ -37,7 +36,6 @@ class App:
         self._window = Window(page, host, Texts(host.language))
         self._window.rebuild = self._choose_screen
         self._screen: Chat | SignIn | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._user = ""
 
     async def begin(self) -> None:
@@ -53,7 +51,7 @@ class App:
         page.on_app_lifecycle_state_change = window.handler(self._looked)
         page.on_route_change = window.handler(self._went)
         self._put(self._splash())
-        self._run(window.keep_shown())
+        window.run(window.keep_shown())
         if kept := await window.recall("language"):
             window.texts = Texts(kept)
         colours = await window.recall("colours")
@@ -89,7 +87,7 @@ class App:
         self._screen.show(set(Part))
         window.show_title()
         if isinstance(self._screen, Chat) and (place := window.place):
-            self._run(self._reopen(self._screen, place))
+            window.run(self._reopen(self._screen, place))
 
     async def _reopen(self, screen: Chat, place: str) -> None:
         """Come back to where the person was before a reload."""
@@ -119,11 +117,6 @@ class App:
         return ft.Container(column, alignment=ft.Alignment.CENTER, expand=True)
 
     # What happens to the window
-
-    def _run(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _went(self, _: Any) -> None:
         """The person went back or forth in the browser."""
@@ -160,8 +153,7 @@ class App:
         self.show({Part.MESSAGES})
 
     async def _closed(self, _: Any) -> None:
-        for task in self._tasks:
-            task.cancel()
+        self._window.end()
         try:
             await self._window.actions.close()
         finally:

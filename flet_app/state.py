@@ -54,10 +54,14 @@ class State:
 
     Args:
         changed: Called after each change, with the part; cheap, for it may be called often.
+        people_changed: Called when somebody came to a group or went.
     """
 
     changed: Callable[[Part], None]
+    people_changed: Callable[[Conversation, GroupChanged], None] = lambda c, change: None
     user: str = ""
+    was: str = ""
+    """Who was signed in last."""
     realm: str = ""
     limits: Limits | None = None
     ended: str = ""
@@ -87,7 +91,7 @@ class State:
     def signed_out(self, why: str = "") -> None:
         """Forget everything of the person."""
         self.clear()
-        self.user = ""
+        self.was, self.user = self.user or self.was, ""
         self.ended = why
         self.changed(Part.SESSION)
 
@@ -289,10 +293,11 @@ class State:
 
     def _group(self, change: GroupChanged) -> None:
         is_me = fold(change.user) == fold(self.user)
+        c = self.conversation(change.group)
+        self.people_changed(c, change)
         if is_me and change.change != "joined":
             self.left(change.group)
             return
-        c = self.conversation(change.group)
         c.name = change.name
         # How many members there are, and one's role, only the list tells.
         self.stale = True

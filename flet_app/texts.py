@@ -156,7 +156,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "link_up": ("connected", "tersambung"),
     "link_down": ("not connected", "tidak tersambung"),
-    "realm_queue": ("{count} messages wait for it", "{count} pesan menunggunya"),
+    "realm_queue": ("{count} deliveries wait for it", "{count} kiriman menunggunya"),
+    "they_joined": ("{user} joined", "{user} bergabung"),
+    "they_left": ("{user} left", "{user} keluar"),
+    "they_removed": ("{user} was removed", "{user} dikeluarkan"),
+    "you_joined": ("You were added to {name}", "Anda ditambahkan ke {name}"),
+    "you_removed": ("You were removed from {name}", "Anda dikeluarkan dari {name}"),
+    "draft": ("Draft: {text}", "Draf: {text}"),
+    "remove_sure": (
+        "Remove {user} from {name}? A member can invite them again.",
+        "Keluarkan {user} dari {name}? Anggota lain bisa mengundangnya lagi.",
+    ),
+    "remove_person": ("Remove", "Keluarkan"),
     "members": ("Members", "Anggota"),
     "owner": ("owner", "pemilik"),
     "member": ("member", "anggota"),
@@ -168,7 +179,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Leave {name}? You see nothing of it any more until a member invites you again.",
         "Tinggalkan {name}? Anda tidak melihat isinya lagi sampai diundang anggota lain.",
     ),
-    "stay": ("Stay", "Tetap"),
     # What went wrong
     "no_answer": (
         "The server gave no answer. It may have been done or not; look before you try again.",
@@ -249,6 +259,8 @@ class Texts:
         match error:
             case ChatError(code=ErrorCode.RATE_LIMITED):
                 return self("error_rate_limited", wait=f"{error.retry_after or 1:.0f}")
+            case ChatError(code=ErrorCode.BAD_ARGUMENTS):
+                return error.message.partition(" Usage: ")[0]
             case ChatError():
                 name = f"error_{error.code}"
                 return self(name) if name in TEXTS else error.message

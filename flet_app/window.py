@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote, unquote
@@ -12,17 +12,22 @@ from urllib.parse import quote, unquote
 import flet as ft
 
 from flet_app.actions import Actions
+from flet_app.conversation import Conversation
 from flet_app.host import LANGUAGES, Host, NoRoom, TooManyFiles
 from flet_app.parts.controls import Handler, guarded
 from flet_app.state import Part, State
 from flet_app.texts import Texts
-from flet_app.theme import NARROW
-from shared.client import ChatError, NoAnswer
+from flet_app.theme import LIST_WIDTH, NARROW
+from shared.client import ChatError, GroupChanged, NoAnswer
+from shared.protocol.values import fold
 
 log = logging.getLogger(__name__)
 
 GATHERING = 0.02
 """Seconds in which changes are gathered and then shown at once."""
+OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
+ONESELF = {"joined": "you_joined", "removed": "you_removed"}
+"""How it is said that somebody came to a group or went."""
 EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
 """What an action may raise that is no bug."""
 
@@ -41,7 +46,7 @@ class Window:
         self.page = page
         self.host = host
         self.texts = texts
-        self.state = State(self._changed)
+        self.state = State(self._changed, self._people_changed)
         self.actions = Actions(self.state, host, self._remember)
         self.store = ft.SharedPreferences()
         self.view: View | None = None
@@ -50,6 +55,7 @@ class Window:
         """Makes the screen anew, in another language or other colours."""
         self.is_looked_at = True
         """The person sees this window, rather than another tab before it."""
+        self._tasks: set[asyncio.Task[None]] = set()
         self._dialogs: list[ft.AlertDialog] = []
         self._dirty: set[Part] = set()
         self._woken = asyncio.Event()
@@ -82,8 +88,10 @@ class Window:
                 ft.Text(sentence),
                 duration=6000,
                 behavior=ft.SnackBarBehavior.FLOATING,
-                # Above the box for messages.
-                margin=ft.Margin.only(left=16, right=16, bottom=80),
+                # Above the box for messages, and beside the list.
+                margin=ft.Margin.only(
+                    left=16 if self.is_narrow else LIST_WIDTH + 16, right=16, bottom=80
+                ),
             )
         )
 
@@ -114,6 +122,33 @@ class Window:
         """Close all: they belonged to somebody who is no longer signed in."""
         while self._dialogs:
             self.close_dialog()
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something go on beside the handlers, as long as the window is open."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
+
+    def end(self) -> None:
+        """The window is gone."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _people_changed(self, c: Conversation, change: GroupChanged) -> None:
+        """Say who came to a group or went, in its messages; of oneself, below the screen."""
+        texts = self.texts
+        if fold(change.user) != fold(self.state.user):
+            if not c.loaded or change.change not in OTHERS:
+                return
+            now = int(self.now().timestamp() * 1000)
+            self.state.note(c, [texts(OTHERS[change.change], user=change.user)], now)
+        elif change.change in ONESELF:
+            self.tell(texts(ONESELF[change.change], name=change.name))
 
     # Showing
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import flet as ft
@@ -15,6 +16,8 @@ from flet_app.texts import Texts
 from shared.protocol.commands.messages import size_in_words
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 260, 190
+MAX_LINKS = 20
+"""Of one message; each is two controls, and what is more stays text."""
 _LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]}']")
 _FATES = {
     WAITING: ft.Icons.SCHEDULE,
@@ -246,7 +249,7 @@ def _paper(look: Look) -> str:
 def _linked(text: str, ink: str) -> ft.Text:
     """Return a text whose web addresses open."""
     spans, at = [], 0
-    for found in _LINK.finditer(text):
+    for found in islice(_LINK.finditer(text), MAX_LINKS):
         link = ft.TextStyle(color=ft.Colors.PRIMARY, decoration=ft.TextDecoration.UNDERLINE)
         spans.append(ft.TextSpan(text[at : found.start()]))
         spans.append(ft.TextSpan(found[0], link, url=ft.Url(found[0], ft.UrlTarget.BLANK)))

@@ -201,6 +201,8 @@ class Chat:
         self._lay_out()
         mine.show()
         window.update(self.control)
+        if not window.is_narrow:
+            self._conversations.renew()
         # Before anything is waited for: what is typed now is meant for this conversation.
         self._composer.open(c, focus=not window.is_narrow)
         try:
@@ -214,7 +216,6 @@ class Chat:
     async def _back(self, _: Any) -> None:
         self._composer.keep_draft()
         self._window.actions.close_conversation()
-        await self._window.remember_place()
 
     def _close(self) -> None:
         """The open conversation is left, or gone."""
@@ -222,6 +223,7 @@ class Chat:
         self._composer.keep_draft()
         self._lay_out()
         self._window.update(self.control)
+        self._window.run(self._window.remember_place())
 
     async def _wrote(self) -> None:
         """Show what one has just written."""
@@ -236,5 +238,7 @@ class Chat:
             step = -1 if event.key == "Arrow Up" else 1
             if (c := self._conversations.neighbour(step)) is not None:
                 await self.open(c.address)
+        elif event.key == "Escape" and not self._window.state.open:
+            await self._conversations.clear_filter()
         elif event.key == "Escape" and self._window.is_narrow and self._window.state.open:
             await self._back(None)

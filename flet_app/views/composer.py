@@ -23,11 +23,8 @@ class Composer:
         self._window = window
         self._attachments = attachments
         self._sent = sent
-        texts = window.texts
         self.c: Conversation | None = None
         self._box = self._make_box("", focus=False)
-        # Its hint is its name only while it is empty.
-        self._name = ft.Semantics(label="", content=self._box)
         self._suggested = ft.Column(spacing=0, tight=True)
         self._panel = ft.Container(
             self._suggested,
@@ -37,27 +34,30 @@ class Composer:
             margin=ft.Margin.symmetric(horizontal=12),
             padding=6,
         )
-        attach = icon_button(texts("attach"), ft.Icons.ATTACH_FILE, window.handler(self._attach))
-        send = icon_button(
-            texts("send"),
-            ft.Icons.SEND,
-            window.handler(self._submit),
-            icon_color=ft.Colors.PRIMARY,
-        )
+        self._bar = ft.Container(padding=ft.Padding.only(left=8, right=8, top=4, bottom=8))
+        self._build_bar()
         self.control = ft.Column(
             [
                 self._panel,
-                ft.Container(
-                    ft.Row(
-                        [attach, ft.MergeSemantics(self._name, expand=True), send],
-                        spacing=4,
-                        vertical_alignment=ft.CrossAxisAlignment.END,
-                    ),
-                    padding=ft.Padding.only(left=8, right=8, top=4, bottom=8),
-                ),
+                self._bar,
             ],
             spacing=0,
             tight=True,
+        )
+
+    def _build_bar(self) -> None:
+        """Make the buttons: new ones do not hold the focus that the box shall have."""
+        texts, handler = self._window.texts, self._window.handler
+        attach = icon_button(texts("attach"), ft.Icons.ATTACH_FILE, handler(self._attach))
+        send = icon_button(
+            texts("send"), ft.Icons.SEND, handler(self._submit), icon_color=ft.Colors.PRIMARY
+        )
+        # Its hint is the name of the box only while it is empty.
+        self._name = ft.Semantics(label="", content=self._box)
+        self._bar.content = ft.Row(
+            [attach, ft.MergeSemantics(self._name, expand=True), send],
+            spacing=4,
+            vertical_alignment=ft.CrossAxisAlignment.END,
         )
 
     def open(self, c: Conversation, *, focus: bool) -> None:
@@ -88,7 +88,8 @@ class Composer:
 
     def _begin(self, text: str, *, focus: bool) -> None:
         """Go on in a new box: one that sends with Enter takes the focus only when it is new."""
-        self._box = self._name.content = self._make_box(text, focus=focus)
+        self._box = self._make_box(text, focus=focus)
+        self._build_bar()
         self._follow()
         self._window.update(self.control)
 

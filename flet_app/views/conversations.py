@@ -25,19 +25,11 @@ class Conversations:
     def __init__(self, window: Window, opens: Handler) -> None:
         self._window = window
         self._opens = opens
-        texts = window.texts
         self._tiles: dict[str, Tile] = {}
         self._list = ft.ListView(expand=True, padding=8, spacing=2)
         self._hint_words = ft.Text(color=ft.Colors.OUTLINE, text_align=ft.TextAlign.CENTER)
         self._hint = ft.Container(
             self._hint_words, padding=24, alignment=ft.Alignment.CENTER, visible=False
-        )
-        self._filter = ft.TextField(
-            label=texts("filter"),
-            prefix_icon=ft.Icons.SEARCH,
-            dense=True,
-            border=ft.OutlineInputBorder(border_radius=24),
-            on_change=window.handler(self._filtered),
         )
         self._who = ft.Text(
             size=12,
@@ -45,11 +37,15 @@ class Conversations:
             max_lines=1,
             overflow=ft.TextOverflow.ELLIPSIS,
         )
+        self._top = ft.Column(
+            spacing=8, tight=True, horizontal_alignment=ft.CrossAxisAlignment.STRETCH
+        )
+        self._filter = self._make_filter("")
+        self.renew()
         self.control = ft.Container(
             ft.Column(
                 [
-                    self._head(),
-                    ft.Container(self._filter, padding=ft.Padding.symmetric(horizontal=12)),
+                    self._top,
                     self._hint,
                     self._list,
                 ],
@@ -58,6 +54,26 @@ class Conversations:
             ),
             bgcolor=ft.Colors.SURFACE_CONTAINER_LOW,
         )
+
+    def _make_filter(self, text: str) -> ft.TextField:
+        window = self._window
+        return ft.TextField(
+            text,
+            label=window.texts("filter"),
+            prefix_icon=ft.Icons.SEARCH,
+            dense=True,
+            border=ft.OutlineInputBorder(border_radius=24),
+            on_change=window.handler(self._filtered),
+            on_submit=window.handler(self._open_first),
+        )
+
+    def renew(self) -> None:
+        """Make buttons and filter anew: what had the focus is gone, and a new box can take it."""
+        self._filter = self._make_filter(self._filter.value)
+        self._top.controls = [
+            self._head(),
+            ft.Container(self._filter, padding=ft.Padding.symmetric(horizontal=12)),
+        ]
 
     def _head(self) -> ft.Control:
         window = self._window
@@ -125,6 +141,18 @@ class Conversations:
     async def _filtered(self, _: Any) -> None:
         self.show({Part.LIST})
 
+    async def _open_first(self, _: Any) -> None:
+        """Enter opens the first that matches."""
+        if found := self._window.state.listing(self._filter.value):
+            await self.clear_filter()
+            await self._opens(found[0].address)
+
+    async def clear_filter(self) -> None:
+        """Show all again."""
+        if self._filter.value:
+            self._filter.value = ""
+            self.show({Part.LIST})
+
     async def focus_filter(self) -> None:
         """Let the person type what to look for."""
         await self._filter.focus()
@@ -175,6 +203,8 @@ class Conversations:
             if c.is_group or c.last.state is not None:
                 line = f"{who}: {line}"
             at = short(moment(c.last.time, zone), self._window.now().date(), texts)
+        if c.draft and c is not self._window.state.open:
+            line = texts("draft", text=c.draft)
         name, _, realm = c.title.partition("@") if not c.is_group else (c.title, "", c.realm)
         return Look(
             address=c.address,

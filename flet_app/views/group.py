@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import flet as ft
@@ -37,7 +39,10 @@ class GroupDialog:
 
         self._dialog = ft.AlertDialog(
             scrollable=True,
-            title=ft.Text(f"{c.title} ({c.address})"),
+            title=ft.Container(
+                ft.Text(f"{c.title} ({c.address})", max_lines=2, overflow=ft.TextOverflow.ELLIPSIS),
+                width=420,
+            ),
             content=ft.Container(
                 ft.Column(
                     [
@@ -93,7 +98,13 @@ class GroupDialog:
         if is_owner and fold(member.user) != me:
 
             async def remove(_: Any) -> None:
-                await self._did(self._window.actions.client.kick(self._c.address, member.user))
+                sentence = texts("remove_sure", user=member.user, name=self._c.title)
+                kick = partial(self._window.actions.client.kick, self._c.address, member.user)
+
+                async def go() -> None:
+                    await self._did(kick())
+
+                _ask(self._window, sentence, texts("remove_person"), go)
 
             words = texts("remove", user=member.user)
             row.append(
@@ -126,28 +137,35 @@ class GroupDialog:
 
     async def _leave(self, _: Any) -> None:
         window, c = self._window, self._c
-        texts = window.texts
-        window.close_dialog()
+        window.close_dialog(self._dialog)
+        sentence = window.texts("leave_sure", name=c.title)
 
-        async def stay(_: Any) -> None:
-            window.close_dialog()
-
-        async def leave(_: Any) -> None:
-            window.close_dialog()
+        async def go() -> None:
             await window.actions.leave_group(c.address)
 
-        window.open_dialog(
-            ft.AlertDialog(
-                title=ft.Text(texts("leave_group")),
-                content=ft.Text(texts("leave_sure", name=c.title)),
-                actions=[
-                    ft.TextButton(texts("stay"), on_click=window.handler(stay)),
-                    ft.FilledButton(
-                        texts("leave_group"),
-                        on_click=window.handler(leave),
-                        bgcolor=ft.Colors.ERROR,
-                        color=ft.Colors.ON_ERROR,
-                    ),
-                ],
-            )
-        )
+        _ask(window, sentence, window.texts("leave_group"), go)
+
+
+def _ask(window: Window, sentence: str, words: str, go: Callable[[], Awaitable[None]]) -> None:
+    """Ask before something that cannot be taken back."""
+
+    async def stay(_: Any) -> None:
+        window.close_dialog(dialog)
+
+    async def yes(_: Any) -> None:
+        window.close_dialog(dialog)
+        await go()
+
+    dialog = ft.AlertDialog(
+        content=ft.Container(ft.Text(sentence), width=360),
+        actions=[
+            ft.TextButton(window.texts("cancel"), on_click=window.handler(stay)),
+            ft.FilledButton(
+                words,
+                on_click=window.handler(yes),
+                bgcolor=ft.Colors.ERROR,
+                color=ft.Colors.ON_ERROR,
+            ),
+        ],
+    )
+    window.open_dialog(dialog)

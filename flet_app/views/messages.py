@@ -39,6 +39,8 @@ class Messages:
         """The oldest that is shown."""
         self._last: Entry | None = None
         """The newest that is shown, while the person has scrolled back; None: all to the end."""
+        self._seen = 0
+        """The newest message when the person was at the end; later ones are new."""
         self._older = False
         """Older messages are being fetched."""
         self.list = ft.ListView(
@@ -81,8 +83,7 @@ class Messages:
 
     async def to_end(self) -> None:
         """Show the newest, whatever the person looks at."""
-        if not self.is_at_end:
-            await self._to_newest(None)
+        await self._to_newest(None)
 
     def show(self) -> None:
         """Show the messages as they are now."""
@@ -101,7 +102,9 @@ class Messages:
             before = entry
         self._bubbles = bubbles
         self.list.controls = list(reversed(bubbles.values()))
-        new = sum(e.state is None and not e.note for e in entries[last:])
+        if self.is_at_end:
+            self._seen = self.c.last_seq
+        new = sum(e.state is None and (e.seq or 0) > self._seen for e in entries[last:])
         self._show_jump(new)
         self._begins.visible = self.c.loaded and not entries
         self._begins.value = self._window.texts("say_hello")
@@ -231,7 +234,9 @@ class Messages:
             self._first = entries[max(0, at - STEP)]
             self.show()
         finally:
-            self._older = False
+            self._seen = 0
+        """The newest message when the person was at the end; later ones are new."""
+        self._older = False
 
     async def _leave_newest(self, entries: list[Entry], at: int) -> None:
         """Show no longer what is far below, and stay where the person reads: near the top."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import flet as ft
@@ -10,6 +11,7 @@ from flet_app.parts.controls import Complaint, decoration, icon_button, text_fie
 from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
 from shared.client.connection import parse_url
+from shared.protocol.values import MAX_PASSWORD, MIN_PASSWORD, NAME
 
 
 class SignIn:
@@ -22,6 +24,7 @@ class SignIn:
         submit = window.handler(self._submit)
         self._user = text_field(
             texts("username"),
+            value=window.state.was,
             autofocus=True,
             max_length=32,
             counter="",
@@ -58,7 +61,9 @@ class SignIn:
         self.control = self._build()
         self._arrange()
         if window.state.ended:
-            self._say(texts("session_ended", why=window.state.ended))
+            # Without the number of its code, which says nothing to a person.
+            why = re.sub(r" \(\d+\)$", "", window.state.ended)
+            self._say(texts("session_ended", why=why))
         elif window.state.offline_why and not window.state.online:
             self._say_offline()
 
@@ -149,6 +154,8 @@ class SignIn:
 
     async def _again(self) -> None:
         self._error.say("")
+        for box in (self._user, self._real_name, self._password, self._country):
+            box.error = None
         self._arrange()
         self._window.update(self.control)
 
@@ -169,6 +176,8 @@ class SignIn:
             is_empty = not box.value or (box is not self._password and not box.value.strip())
             box.error = self._window.texts("missing") if is_empty else None
             empty = empty or (box if is_empty else None)
+        if self._creating and empty is None:
+            empty = self._check()
         self._error.say("")
         if empty is not None:
             self._window.update(self.control)
@@ -177,6 +186,15 @@ class SignIn:
         if not await self._choose_server():
             return
         await self._go()
+
+    def _check(self) -> ft.TextField | None:
+        """Say at its field what the realm would not take; return the first such field."""
+        texts = self._window.texts
+        if not NAME.fullmatch(self._user.value.strip()):
+            self._user.error = texts("username_hint")
+        if not MIN_PASSWORD <= len(self._password.value) <= MAX_PASSWORD:
+            self._password.error = texts("password_hint")
+        return next((box for box in (self._user, self._password) if box.error), None)
 
     async def _choose_server(self) -> bool:
         if not self._server.visible:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from flet_app import sending, session
+from flet_app.main import start
+from shared.client.notices import Online
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import Browser
+from tests.flet_app.looking import Open, Window
+from tests.flet_app.scripted import Answer, ScriptedHost
+from tests.flet_app.unseen import Unseen
 from tests.realserver import RealServer
 
 PER_ADDRESS = 20
@@ -58,3 +64,32 @@ async def new_browser(app: App) -> AsyncIterator[Callable[..., Browser]]:
     yield make
     for browser in made:
         await browser.close()
+
+
+@pytest_asyncio.fixture
+async def window(tmp_path: Path) -> AsyncIterator[Open]:
+    """Opens windows: signed in, if a token is kept in the browser."""
+    opened: list[Window] = []
+
+    async def open(
+        script: dict[type, Answer] | None = None,
+        *,
+        token: str = "kept",
+        signs_in: bool = True,
+        **replies: Any,
+    ) -> Window:
+        folder = tmp_path / str(len(opened))
+        folder.mkdir()
+        unseen = Unseen(get=token, **replies)
+        host = ScriptedHost(folder, script)
+        found = Window(unseen, host)
+        opened.append(found)
+        await start(unseen.page, host)
+        if token and signs_in:
+            found.tell(Online("ana"))
+            await unseen.until(lambda: "ana on alpha" in unseen.texts())
+        return found
+
+    yield open
+    for each in opened:
+        await each.unseen.fire(each.unseen.page, "close")
