@@ -61,7 +61,7 @@ class Picked:
         if event.error:
             del self.coming[event.file_name]
             upload.broke(self._window.texts("upload_broke"))
-        elif event.progress == 1.0:
+        elif event.progress == 1.0 and upload.path.exists():
             del self.coming[event.file_name]
             upload.ready(came=True)
         else:
@@ -74,6 +74,7 @@ class Attachments:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._picked: set[Picked] = set()
+        self._choosing: asyncio.Future[list[ft.FilePickerFile]] | None = None
         self._sources: dict[Path, str] = {}
         """What an image control takes, by the path of a picture; those wanted last are last."""
         self._offers: deque[str] = deque()
@@ -81,9 +82,16 @@ class Attachments:
     async def pick(self, c: Conversation) -> None:
         """Let the person choose files, and send them."""
         picked = Picked(self._window)
-        chosen = await picked.picker.pick_files(
-            allow_multiple=True, cancel_upload_on_window_blur=False
+        if self._choosing is not None:
+            # Not every browser tells that nothing was chosen.
+            self._choosing.cancel()
+        choosing = self._choosing = asyncio.ensure_future(
+            picked.picker.pick_files(allow_multiple=True, cancel_upload_on_window_blur=False)
         )
+        await asyncio.wait([choosing])
+        if choosing.cancelled():
+            return
+        chosen = choosing.result()
         for file in chosen[:AT_ONCE]:
             try:
                 if self._window.host.opens_paths and file.path:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flet_app.conversation import Entry
-from flet_app.host import IMAGES
+from flet_app.host import IMAGES, RESERVE, NoRoom
 from shared.client import ChatClient, NoAnswer
 from shared.protocol.commands.messages import FileInfo
 
@@ -111,6 +111,8 @@ class Files:
             self._changed()
 
         entry.done = 0.0
+        if shutil.disk_usage(self._folder).free - file.size < RESERVE:
+            raise NoRoom
         folder = self._place(file.id)
         await asyncio.to_thread(_empty, folder)
         return await self._client.save_file(file, folder, progress=progress)

@@ -22,6 +22,7 @@ from flet_web.fastapi import FletApp, app_manager
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from flet_app.frames import Frames, Nonsense
 from flet_app.host import Expected, Host
 from flet_app.tickets import SessionFiles, Tickets
 from flet_app.visitors import Visitor, mark
@@ -164,6 +165,7 @@ class Pages:
         SOCKET.set(socket)
         self._sockets.add(socket)
         heard = False
+        frames = Frames()
         try:
             async with asyncio.timeout(None) as patience:
                 socket.end = lambda: patience.reschedule(loop.time())
@@ -174,6 +176,14 @@ class Pages:
                     nonlocal heard
                     patience.reschedule(None if heard else loop.time() + FIRST_FRAME)
                     message = await receive()
+                    if "bytes" in message or "text" in message:
+                        patience.reschedule(None)
+                        try:
+                            checked = await frames.checked(message.get("bytes") or b"")
+                        except Nonsense:
+                            message = {"type": "websocket.disconnect", "code": 1008}
+                        else:
+                            message = {**message, "bytes": checked}
                     heard = message["type"] == "websocket.receive"
                     busy = FAREWELL if not heard and self._serves(flet) else PATIENCE
                     patience.reschedule(loop.time() + busy)

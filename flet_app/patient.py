@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from shared.settings import Network, is_trusted
+
 HEAD_LIMIT = 10.0
 """Seconds in which the head of a request must come, from the connection or from its first byte."""
+STALL_LIMIT = 30.0
+"""Seconds in which a reader must take something of its answer."""
+OF_ONE = 256
+"""Connections of one address."""
 MAX_HEAD = 64 << 10
 """Bytes of it."""
 
@@ -15,13 +24,37 @@ MAX_HEAD = 64 << 10
 class Patient(HttpToolsProtocol):
     """Cuts off whoever connects and says nothing, or never ends to say what he wants."""
 
+    trusted: ClassVar[Sequence[Network]] = ()
+    """Proxies, behind which many people share an address."""
+    _connections: ClassVar[Counter[str]] = Counter()
+    _peer = ""
     _deadline: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
     _in_head = True
     _head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._peer = str((transport.get_extra_info("peername") or ("",))[0])
+        self._connections[self._peer] += 1
+        if self._connections[self._peer] > OF_ONE and not is_trusted(self._peer, self.trusted):
+            transport.abort()
         self._expect()
+
+    def pause_writing(self) -> None:
+        """The reader takes nothing; it is cut off if that lasts."""
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(STALL_LIMIT, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._flows()
+
+    def _flows(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def data_received(self, data: bytes) -> None:
         if self.cycle is None or self.cycle.response_complete:
@@ -44,7 +77,17 @@ class Patient(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
+        self._flows()
+        self._leave()
         super().connection_lost(exc)
+
+    def _leave(self) -> None:
+        """Count the connection no longer; pages have bounds of their own."""
+        if self._peer:
+            self._connections[self._peer] -= 1
+            if not self._connections[self._peer]:
+                del self._connections[self._peer]
+            self._peer = ""
 
     def _expect(self) -> None:
         if self._deadline is None:
@@ -58,4 +101,6 @@ class Patient(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._forget()
+        self._flows()
+        self._leave()
         super().handle_websocket_upgrade()

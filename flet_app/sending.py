@@ -215,7 +215,7 @@ class Sending:
                         return self.refuse(upload, error.message)
                     await asyncio.sleep(error.retry_after or PAUSE)
                 except OSError as error:
-                    return self.refuse(upload, str(error))
+                    return self.refuse(upload, error.strerror or str(error))
                 else:
                     break
         del self._uploads[entry.key]

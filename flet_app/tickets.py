@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
-from flet_app.host import IMAGES, Expected, NoRoom, TooManyFiles
+from flet_app.host import IMAGES, RESERVE, Expected, NoRoom, TooManyFiles
 from flet_app.visitors import BROWSER
 from shared.protocol.values import BadValue, clean_file_name
 
@@ -31,8 +31,6 @@ MAX_EXPECTED_BYTES = 1 << 30
 """Bytes of all those."""
 AT_ONCE = 4
 """Files of one session that come at a time; the others wait."""
-RESERVE = 256 << 20
-"""Bytes of the disk that are left free."""
 LIFETIME = 600.0
 """Seconds in which an expected file must begin to come."""
 SILENCE = 30.0
@@ -72,6 +70,11 @@ class Tickets:
         secret = secrets.token_urlsafe(32)
         self._tickets[secret] = ticket
         return f"/files/{secret}"
+
+    @property
+    def promised(self) -> int:
+        """Bytes that all browsers are still to send."""
+        return sum(t.size for t in self._tickets.values() if t.size >= 0 and not t.path.exists())
 
     def get(self, url: str) -> Ticket | None:
         """Return the ticket with this URL."""
@@ -136,7 +139,8 @@ class SessionFiles:
             raise TooManyFiles
         if sum(sizes) + size > MAX_EXPECTED_BYTES:
             raise NoRoom
-        if shutil.disk_usage(self.folder).free - size < RESERVE:
+        # What others were promised is not there yet, and will be.
+        if shutil.disk_usage(self.folder).free - self.tickets.promised - size < RESERVE:
             raise NoRoom
         try:
             name = clean_file_name(name)

@@ -26,6 +26,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flet_app.frames import MAX_FRAME
 from flet_app.pages import Pages, RealmWay, Start
 from flet_app.patient import Patient
 from flet_app.settings import Settings
@@ -36,8 +37,6 @@ from shared.settings import Network, SettingsRefused
 
 log = logging.getLogger(__name__)
 
-MAX_FRAME = 8 << 20
-"""Bytes of a WebSocket frame from a browser; a pasted screenshot comes in one."""
 WIDOWED = 900.0
 """Seconds that pages live on after the server that started this process was killed."""
 STOP_LIMIT = 2
@@ -172,6 +171,7 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
         tickets = Tickets()
         way = RealmWay(settings.server, settings.socket)
         pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
+        Patient.trusted = settings.networks
         server = Server(
             uvicorn.Config(
                 application(pages, tickets, settings, Path(folder)),

@@ -8,6 +8,33 @@ from __future__ import annotations
 import logging
 
 import structlog
+from structlog.typing import EventDict
+
+MAX_VALUE = 4_096
+"""Characters of one value; libraries quote what strangers send."""
+
+
+def cut(_: object, __: str, event: EventDict) -> EventDict:
+    """Shorten what is too long to be of use."""
+    for name, value in event.items():
+        if isinstance(value, str) and len(value) > MAX_VALUE:
+            event[name] = f"{value[: MAX_VALUE // 2]} ... {value[-MAX_VALUE // 2 :]}"
+    return event
+
+
+class Seldom(logging.Filter):
+    """Lets only so many records of a library pass that logs whatever strangers send."""
+
+    def __init__(self, most: int = 20, seconds: float = 60.0) -> None:
+        super().__init__()
+        self._most, self._seconds = most, seconds
+        self._since, self._count = 0.0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created - self._since > self._seconds:
+            self._since, self._count = record.created, 0
+        self._count += 1
+        return self._count <= self._most
 
 
 def configure(level: str) -> None:
@@ -23,6 +50,7 @@ def configure(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                cut,
                 structlog.processors.LogfmtRenderer(
                     key_order=["timestamp", "level", "event"], drop_missing=True
                 ),
@@ -36,3 +64,4 @@ def configure(level: str) -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     for name in ("flet", "flet_web", "uvicorn"):
         logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).addFilter(Seldom())

@@ -61,6 +61,7 @@ ONLY_IMPORTED_BY = {
     "structlog": ["shared.logs"],
     "flet": ["flet_app"],
     "flet_desktop": ["flet_app.desktop"],
+    "msgpack": ["flet_app.frames"],
     "flet_web": ["flet_app.site", "flet_app.pages", "flet_app.web"],
     "starlette": [
         *("flet_app.pages", "flet_app.site", "flet_app.tickets", "flet_app.visitors"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import flet as ft
 import pytest
 
+from flet_app.parts.bubble import MAX_LINKS
 from shared.client import ChatError, ErrorCode, GroupChanged, NotSent
 from shared.client.notices import Offline, Online, SignedOut
 from shared.protocol.commands.accounts import Auth
@@ -232,6 +233,7 @@ async def test_files_of_one_name_do_not_take_each_others_place(
         await w.press("Attach file")
         await w.unseen.until(lambda: w.unseen.calls.count("upload") == len(pickers) + 1)
         pickers.append(w.unseen.last_called)
+    (w.host.folder / "image.jpg").write_bytes(b"1234")
     first = {"file_name": "image.jpg", "progress": 1.0, "error": None}
     await w.unseen.fire(pickers[0], "upload", first)
     await w.unseen.until(lambda: len(w.host.last.files) == 1)
@@ -277,3 +279,15 @@ async def test_scrolling_back_shows_older_ones_and_holds_new_ones_back(window: O
     assert w.looks()[-1].text == "text 400"
     await scroll(0.0)
     await w.unseen.until(lambda: bool(w.looks()) and w.looks()[-1].text == "text 402")
+
+
+async def test_a_message_of_links_only_is_no_more_than_some_controls(window: Open) -> None:
+    """Each link is two controls, which Flet compares at each change, for everybody."""
+    w = await window({History: lambda _: Page("bob", [], False)})
+    w.tell(arrived(1))
+    await w.sees("bob")
+    await w.open("bob")
+    w.tell(arrived(2, text="http://ab " * 1600))
+    await w.unseen.until(lambda: len(w.looks()) == 1)
+    spans = [c for c in w.unseen.shown() if isinstance(c, ft.Text) and c.spans]
+    assert len(spans) == 1 and len(spans[0].spans or []) <= 2 * MAX_LINKS + 1

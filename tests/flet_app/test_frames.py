@@ -1,0 +1,102 @@
+"""What a hostile browser says does not reach Flet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import pytest
+
+from flet_app import frames
+from flet_app.frames import BURST, MAX_OTHER, Frames, Nonsense
+
+REGISTER, EVENT, PROPS, RESULT = 1, 3, 4, 5
+PAGE = {"route": "/", "width": 800.0, "media": {"padding": {"top": 0.0}}, "window": {}}
+
+
+def frame(action: Any, body: Any) -> bytes:
+    return b"\0" + bytes(msgpack.packb([action, body]))
+
+
+def body(packed: bytes) -> Any:
+    return msgpack.unpackb(packed[1:])[1]
+
+
+async def test_what_a_browser_says_passes_as_it_is() -> None:
+    found = Frames()
+    for said in (
+        frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE}),
+        frame(EVENT, {"target": 7, "name": "click", "data": None}),
+        frame(EVENT, {"target": 7, "name": "paste_files", "data": {"files": [b"x" * (1 << 20)]}}),
+        frame(PROPS, {"id": 7, "props": {"value": "text"}}),
+        frame(RESULT, {"control_id": 7, "call_id": "1", "result": [1], "error": None}),
+    ):
+        assert await found.checked(said) == said
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("views", [{}] * 1_000),
+        ("on_close", None),
+        ("_x1", b"x" * 1_000),
+        ("controls", {}),
+        ("value", ["a", "list"]),
+        ("value", b"bytes"),
+        ("media", {"a": {"b": {"c": {"d": 1}}}}),
+        ("media", {str(n): n for n in range(100)}),
+    ],
+)
+async def test_no_other_property_can_be_set(name: str, value: Any) -> None:
+    found = Frames()
+    said = frame(PROPS, {"id": 1, "props": {"route": "/c/bob", name: value}})
+    assert body(await found.checked(said))["props"] == {"route": "/c/bob"}
+    said = frame(REGISTER, {"session_id": "", "page_name": "", "page": {**PAGE, name: value}})
+    assert set(body(await found.checked(said))["page"]) <= set(PAGE)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\1abc",
+        b"\0",
+        b"\0\xc1",
+        b"\0" + b"\x91" * 5_000,
+        frame(99, {}),
+        frame(EVENT, []),
+        frame(REGISTER, {"page": []}),
+        frame(PROPS, {"props": None}),
+        frame(EVENT, {"target": 1, "name": "click", "data": [0] * 5_000}),
+        frame(EVENT, {"target": 1, "name": "click", "data": "x" * MAX_OTHER}),
+        b"\0" + bytes(msgpack.packb(7)),
+    ],
+    ids=lambda said: said[:8].hex(),
+)
+async def test_nonsense_is_refused(said: bytes) -> None:
+    with pytest.raises(Nonsense):
+        await Frames().checked(said)
+
+
+async def test_a_page_is_registered_once() -> None:
+    found = Frames()
+    said = frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE})
+    await found.checked(said)
+    with pytest.raises(Nonsense):
+        await found.checked(said)
+
+
+async def test_who_is_too_fast_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(frames.asyncio, "sleep", sleep)
+    found = Frames()
+    said = frame(EVENT, {"target": 7, "name": "click", "data": None})
+    for _ in range(int(BURST) + 50):
+        await found.checked(said)
+    assert 40 <= len(slept) <= 50 and slept == sorted(slept)
+    assert asyncio.get_running_loop().time() > 0
