@@ -97,15 +97,26 @@ class Person:
         await self.page.keyboard.press("Enter")
         await expect(self.box()).to_have_value("")
 
+    async def type_by_keys(self, name: str, text: str) -> None:
+        """Go to a box by the keyboard and type; the engine may lose keys at first."""
+        for _ in range(4):
+            await self.tab_to(name)
+            await self.page.keyboard.press("Control+A")
+            await self.page.keyboard.type(text, delay=20)
+            await self.page.wait_for_timeout(300)
+            if await self.box(name).input_value() == text:
+                return
+        raise AssertionError(f"{text} cannot be typed into {name}")
+
     async def tab_to(self, name: str) -> None:
         """Go from control to control by the keyboard."""
-        for _ in range(20):
-            await self.page.keyboard.press("Tab")
-            await self.page.wait_for_timeout(80)
-            focused = "e => e.getAttribute('aria-label') || e.textContent"
+        focused = "e => e.getAttribute('aria-label') || e.textContent"
+        for _ in range(30):
             if await self.page.evaluate(f"({focused})(document.activeElement)") == name:
                 await self.page.wait_for_timeout(300)
                 return
+            await self.page.keyboard.press("Tab")
+            await self.page.wait_for_timeout(100)
         raise AssertionError(f"no Tab leads to {name}")
 
     async def sees(self, text: str, *more: str) -> None:

@@ -1,4 +1,4 @@
-"""Windows of people who come, sign in and look around, without a talk that goes before."""
+"""A window of somebody who signs in, looks around, and leaves."""
 
 from __future__ import annotations
 
@@ -6,96 +6,80 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
 
-from tests.flet_app.talk import Room, room
+from tests.flet_app.talk import PASSWORD, Person, Room, room
 from tests.realserver import RealServer
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.timeout(300),
+    # One window for all: starting the engine in a new one takes seconds.
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
-@pytest_asyncio.fixture
-async def windows(web_realm: RealServer) -> AsyncIterator[Room]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(web_realm: RealServer) -> AsyncIterator[Room]:
     async with room(web_realm.web_url) as found:
         yield found
 
 
-async def test_a_token_and_no_password_is_kept(windows: Room) -> None:
-    ana = "vera"
-    a = await windows.registered(ana)
-    kept = await a.page.evaluate("JSON.stringify(Object.entries(localStorage))")
-    assert "chat.token" in kept and "secret12" not in kept
-    later = await windows.beside(a)
-    await later.button("New chat").wait_for()
-    await later.menu("Sign out")
-    await later.button("Sign in").wait_for()
-    # The token has ended, so the other window says so.
-    await a.button("Sign in").wait_for()
-    await a.page.bring_to_front()
-    await a.fill(Username=ana, Password="wrong-one")
-    await a.button("Sign in").click()
-    await a.is_told("The username or the password is wrong.")
-    await a.picture("wrong-password")
-    await a.fill(Username=ana, Password="secret12")
-    await a.button("Sign in").click()
-    await a.button("New chat").wait_for()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def vera(browser: Room) -> Person:
+    """Somebody who is signed in; tests leave her so."""
+    return await browser.registered("vera")
 
 
-async def test_colours_and_language_are_kept(windows: Room) -> None:
-    ana = "hugo"
-    a = await windows.registered(ana)
-    await a.chat(ana)
-    await a.say("A note to myself")
-    await a.menu("Dark colours")
-    await a.menu("Bahasa Indonesia")
-    await a.button("Obrolan baru").wait_for()
-    await a.page.get_by_role("textbox", name="Tulis pesan").wait_for()
-    await a.picture("dark-indonesian")
-    later = await windows.beside(a)
-    await later.button("Obrolan baru").wait_for()
-    await later.button("Menu").click()
-    await later.page.get_by_role("menuitem", name="Warna terang").wait_for()
+async def test_colours_and_language_are_kept(browser: Room, vera: Person) -> None:
+    await vera.chat("vera")
+    await vera.say("A note to myself")
+    await vera.menu("Dark colours")
+    await vera.menu("Bahasa Indonesia")
+    await vera.button("Obrolan baru").wait_for()
+    await vera.box("Tulis pesan").wait_for()
+    await vera.picture("dark-indonesian")
+    async with browser.closing():
+        later = await browser.beside(vera)
+        await later.button("Obrolan baru").wait_for()
+    await vera.page.bring_to_front()
+    await vera.menu("English")
+    await vera.button("New chat").wait_for()
 
 
-async def test_everything_is_reached_by_keys(windows: Room) -> None:
+async def test_everything_is_reached_by_keys(vera: Person) -> None:
     """Signing in, opening a chat and writing, without a pointer."""
-    ana = "lena"
-    a = await windows.registered(ana)
-    await a.menu("Sign out")
-    await a.button("Sign in").wait_for()
-    await a.box("Username").focus()
-    await a.page.keyboard.type(ana)
-    await a.page.keyboard.press("Tab")
-    await a.page.wait_for_timeout(300)
-    await a.page.keyboard.type("secret12")
-    await a.page.keyboard.press("Enter")
-    await a.button("New chat").wait_for()
-    await a.tab_to("New chat")
-    await a.page.keyboard.press("Enter")
-    await a.box("Person").wait_for()
-    await a.page.wait_for_timeout(300)
-    await a.page.keyboard.type(ana)
-    await a.page.keyboard.press("Enter")
-    await a.box().wait_for()
-    await a.tab_to("Write a message")
-    await a.page.keyboard.type("without a mouse")
-    await a.page.keyboard.press("Enter")
-    await a.sees("without a mouse", "stored")
+    await vera.menu("Sign out")
+    await vera.button("Sign in").wait_for()
+    await vera.type_by_keys("Username", "vera")
+    await vera.type_by_keys("Password", PASSWORD)
+    await vera.page.keyboard.press("Enter")
+    await vera.button("New chat").wait_for()
+    await vera.tab_to("New chat")
+    await vera.page.keyboard.press("Enter")
+    await vera.box("Person").wait_for()
+    await vera.type_by_keys("Person", "vera")
+    await vera.page.keyboard.press("Enter")
+    await vera.box().wait_for()
+    await vera.type_by_keys("Write a message", "without a mouse")
+    await vera.page.keyboard.press("Enter")
+    await vera.sees("without a mouse", "stored")
 
 
-async def test_two_people_talk_and_see_what_became_of_it(windows: Room) -> None:
-    ana, bob = "nora", "omar"
-    a, b = await windows.registered(ana), await windows.registered(bob)
-    await a.picture("nothing-yet")
-    await a.chat(bob)
-    await a.say("Hello 👋")
-    await a.sees("Hello", ana, "delivered")
-    await b.until_title("(1) Simple Chatting")
-    await expect(b.conversation(ana)).to_contain_text("1 unread")
-    await b.open(ana)
-    await a.sees("Hello", "read")
-    await b.until_title("Simple Chatting")
-    await b.say("Hi! 你好 مرحبا नमस्ते")
-    await a.sees("你好", bob)
-    assert "stored" not in (await a.messages())[-1]
-    await a.picture("two-people")
+async def test_a_token_and_no_password_is_kept(browser: Room, vera: Person) -> None:
+    kept = await vera.page.evaluate("JSON.stringify(Object.entries(localStorage))")
+    assert "chat.token" in kept and PASSWORD not in kept
+    async with browser.closing():
+        later = await browser.beside(vera)
+        await later.button("New chat").wait_for()
+        await later.menu("Sign out")
+        await later.button("Sign in").wait_for()
+    # The token has ended, so the other window says so.
+    await vera.page.bring_to_front()
+    await vera.button("Sign in").wait_for()
+    await vera.fill(Username="vera", Password="wrong-one")
+    await vera.button("Sign in").click()
+    await vera.is_told("The username or the password is wrong.")
+    await vera.picture("wrong-password")
+    await vera.fill(Username="vera", Password=PASSWORD)
+    await vera.button("Sign in").click()
+    await vera.button("New chat").wait_for()
