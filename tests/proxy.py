@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 from types import TracebackType
+from typing import Any
 
 STEP = 64 * 1024
 """Bytes taken at a time."""
@@ -29,6 +30,7 @@ class Proxy:
         self.black_hole = False
         """Nothing arrives any more, and nobody is told: connections are half-open."""
         self.doubled = False
+        self._connecting: set[asyncio.Task[Any]] = set()
         """Of each new connection a second one is made, which gets the same and answers nobody."""
         self._doubles: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
         self.count = 0
@@ -54,6 +56,9 @@ class Proxy:
         at: TracebackType | None,
     ) -> None:
         await self.refuse()
+        if self._connecting:
+            # Or what they open is closed by nobody.
+            await asyncio.wait(self._connecting)
         self.cut()
         if self._tasks:
             for task in self._tasks:
@@ -90,6 +95,10 @@ class Proxy:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.count += 1
         self._writers.add(writer)
+        connecting = asyncio.current_task()
+        assert connecting is not None
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
