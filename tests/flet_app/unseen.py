@@ -18,7 +18,7 @@ from flet.messaging.protocol import Message, MessageAction, configure_encode_obj
 from flet.messaging.session import Session
 from flet.pubsub.pubsub_hub import PubSubHub
 
-LIMIT = 10.0
+LIMIT = 40.0
 
 
 class Unseen(Connection):
