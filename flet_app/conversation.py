@@ -143,7 +143,7 @@ class Conversation:
 
     def put(self, entry: Entry) -> Entry:
         """Put an entry in its place; the message that has it is updated instead."""
-        at = bisect_right(self.entries, entry.place, key=lambda e: e.place)
+        at = self._end_of(entry.place)
         if entry.seq is not None:
             for unplaced in reversed(self.entries):
                 if unplaced.seq is not None or unplaced.note:
@@ -162,12 +162,16 @@ class Conversation:
         self.entries.insert(at, entry)
         return entry
 
+    def _end_of(self, place: int) -> int:
+        """Return where an entry of this place goes: behind those that have it."""
+        return bisect_right(self.entries, place, key=lambda e: e.place)
+
     def settle(self, entry: Entry, seq: int | None) -> None:
         """Give an own message its place, for the realm told it."""
         # It may have come as an event already, after a call that timed out.
         self.entries = [e for e in self.entries if e is not entry and (not e.seq or e.seq != seq)]
         entry.seq = seq
-        self.entries.insert(bisect_right(self.entries, entry.place, key=lambda e: e.place), entry)
+        self.entries.insert(self._end_of(entry.place), entry)
 
     def refuse(self, entry: Entry, why: str) -> None:
         """An own message will not get a place: it stays where it is, below what is here now."""
@@ -175,13 +179,13 @@ class Conversation:
             self.entries.remove(entry)
         entry.state, entry.why, entry.done = REFUSED, why, None
         entry.behind = self.last_seq
-        self.entries.insert(bisect_right(self.entries, entry.place, key=lambda e: e.place), entry)
+        self.entries.insert(self._end_of(entry.place), entry)
 
     def note(self, lines: Iterable[str], now: int) -> Entry:
         """Say something of the app's own, behind the newest message."""
         key = f"note-{next(_NOTES)}"
         entry = Entry(key, "", "", now, note=tuple(lines), behind=self.last_seq)
-        self.entries.insert(bisect_right(self.entries, entry.place, key=lambda e: e.place), entry)
+        self.entries.insert(self._end_of(entry.place), entry)
         return entry
 
     def newest(self, messages: Sequence[Message], *, more: bool) -> None:
@@ -230,15 +234,11 @@ class Conversation:
         else:
             self.stale = True
 
-    def standing(
-        self, last_seq: int, read_seq: int, unread: int, last: Message | None, time_ms: int = 0
-    ) -> None:
+    def standing(self, last_seq: int, read_seq: int, unread: int, last: Message | None) -> None:
         """Take a row of a list. One that is older than what came meanwhile counts for nothing."""
         if last_seq < self.last_seq:
             return
-        if last is not None and last_seq > self.last_seq:
-            self.last = entry_of(last)
-        elif last is not None and self.last is None:
+        if last is not None and (last_seq > self.last_seq or self.last is None):
             self.last = entry_of(last)
         self.last_seq = last_seq
         if read_seq >= self.read_seq:
