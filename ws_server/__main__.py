@@ -1,39 +1,77 @@
-"""`python -m ws_server`: serve a realm; with `admin` before the rest, look after one."""
+"""`python -m ws_server`: serve a realm; with `admin` before the rest, look after one.
+
+Most of a start is loading modules, so a wrong setting is refused before they are loaded, and the
+garbage collector rests meanwhile: what modules hold lives as long as the process.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
+from collections.abc import Sequence
 
 from shared import logs
 from shared.settings import SettingsRefused
-from ws_server import app
-from ws_server.admin import cli
-from ws_server.key import KeyRefused
 from ws_server.settings import Settings, load
-from ws_server.store.adapter import DatabaseRefused
-from ws_server.threads import new_event_loop
 
 
 def main() -> int:
     """Return the exit code: 0 after an orderly stop, 1 if it was refused."""
+    gc.disable()
+    if sys.argv[1:2] == ["admin"]:
+        return look_after(sys.argv[2:])
     try:
-        if sys.argv[1:2] == ["admin"]:
-            logs.configure("warning")
-            app.set_umask()
-            return cli.main(sys.argv[2:])
         settings = load(sys.argv[1:])
-        logs.configure(settings.log_level)
-        app.set_umask()
-        for name in Settings.unknown_variables():
-            logging.getLogger(__name__).warning("%s is no setting", name)
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(app.run(settings))
+    except SettingsRefused as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
+    return serve(settings)
+
+
+def look_after(arguments: Sequence[str]) -> int:
+    """Do what an operator asked for, and return the exit code."""
+    from ws_server import app
+    from ws_server.admin import cli
+    from ws_server.key import KeyRefused
+    from ws_server.store.adapter import DatabaseRefused
+
+    collect()
+    logs.configure("warning")
+    app.set_umask()
+    try:
+        return cli.main(arguments)
     except (SettingsRefused, app.Refused, DatabaseRefused, KeyRefused) as refusal:
         print(refusal, file=sys.stderr)
         return 1
+
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop, and return the exit code."""
+    from ws_server import app
+    from ws_server.key import KeyRefused
+    from ws_server.store.adapter import DatabaseRefused
+    from ws_server.threads import new_event_loop
+
+    collect()
+    logs.configure(settings.log_level)
+    app.set_umask()
+    for name in Settings.unknown_variables():
+        logging.getLogger(__name__).warning("%s is no setting", name)
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(app.run(settings))
+    except (app.Refused, DatabaseRefused, KeyRefused) as refusal:
+        print(refusal, file=sys.stderr)
+        return 1
     return 0
+
+
+def collect() -> None:
+    """Collect garbage from now on, but do not look again at what is there for good."""
+    gc.freeze()
+    gc.enable()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 
 from tests.handlers.test_crowds import add_conversations
 from tests.rawclient import RawClient
-from tests.realserver import RealServer
+from tests.realserver import EXECUTED, RealServer
 from tests.system.product import Served, copy_product, run_chat
 from tests.system.wire import HANDSHAKE
 from ws_server.settings import Settings
@@ -37,6 +37,16 @@ def free_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
     yield port
+
+
+@pytest.fixture
+def real_server(tmp_path: Path) -> Iterator[RealServer]:
+    """A server that is no fork: how a process ends is part of what is tested here."""
+    server = RealServer(tmp_path)
+    server.program = EXECUTED
+    server.start()
+    yield server
+    server.kill()
 
 
 # Starting

@@ -24,8 +24,8 @@ from ws_server.realm import Realm
 from ws_server.store import bulk, files, imports, users
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.files import StoredFile
+from ws_server.store.ids import new_id
 from ws_server.store.imports import LINES, Group, Imported, Line, NewUser, Private
-from ws_server.store.messages import new_id
 
 Keyed = list[tuple[OldMessage, str]]
 """Messages with their idempotency keys."""

@@ -8,7 +8,7 @@ from typing import Any
 from shared.protocol.kinds import FILE_NAME, MEDIA_TYPE, MESSAGE_TEXT, SHA256, Number
 from shared.protocol.values import BadValue
 from ws_server.store.files import StoredFile
-from ws_server.store.messages import new_id
+from ws_server.store.ids import new_id
 
 _SIZE = Number(1)
 

@@ -15,7 +15,7 @@ from ws_server.federation.hosting import GroupChange, change_group
 from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Account
 from ws_server.store import comparing, conversations, users
-from ws_server.store.messages import new_id
+from ws_server.store.ids import new_id
 from ws_server.store.realms import REMOVED
 from ws_server.store.replicas import Roster
 

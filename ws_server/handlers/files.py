@@ -26,7 +26,8 @@ from ws_server.store import bulk, conversations, fetches, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.fetches import Away
 from ws_server.store.files import OpenUpload, StoredFile
-from ws_server.store.messages import Draft, new_id
+from ws_server.store.ids import new_id
+from ws_server.store.messages import Draft
 
 TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""

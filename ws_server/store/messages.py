@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, select, tuple_
@@ -18,15 +16,8 @@ from ws_server.store import conversations, fetches, files, outbox, waiting
 from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
+from ws_server.store.ids import new_id
 from ws_server.store.schema import posts
-
-_PREFIX = secrets.token_hex(8)
-_COUNTER = count(1)
-
-
-def new_id(kind: str) -> str:
-    """Return an id that no other realm, process or restored backup uses: 64 random bits a start."""
-    return f"{kind}_{_PREFIX}{next(_COUNTER):x}"
 
 
 class Stale(Exception):

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -29,6 +28,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ws_server.store.adapter import DatabaseRefused, InDoubt
+from ws_server.store.ids import this_start
 from ws_server.store.postgresql_driver import (
     CONNECT_WAIT,
     LOCK,
@@ -257,14 +257,13 @@ async def _asked(line: _Line, question: Callable[[Connection], T]) -> T:
     return answer
 
 
-_START = secrets.token_hex(8)
 _COUNTER = count(1)
 
 
 async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
     await line.begin(WRITE)
     result = await line.ask(change)
-    name = f"{_START}.{next(_COUNTER):x}"
+    name = f"{this_start()}.{next(_COUNTER):x}"
     try:
         await line.driver.execute(COMMIT.format(name))
     except Exception as error:
