@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from argon2.exceptions import VerifyMismatchError
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.passwords import THREADS, Passwords
@@ -61,11 +62,13 @@ async def test_an_unknown_user_takes_a_hash_too(
     real = passwords._hasher
 
     class Watched:
-        """Notes what is checked."""
+        """Notes what is checked, and that a hash was made for it."""
 
         def verify(self, stored: str, password: str) -> bool:
+            with pytest.raises(VerifyMismatchError) as mismatch:
+                real.verify(stored, password)
             checked.append(stored)
-            return real.verify(stored, password)
+            raise mismatch.value
 
     monkeypatch.setattr(passwords, "_hasher", Watched())
     assert await passwords.verify(None, "secret1", "192.0.2.1") is False

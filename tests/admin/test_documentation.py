@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from tests.admin.command import done
 from tests.realserver import ROOT
 from ws_server.admin import cli
 from ws_server.admin.commands import TABLE, Command
@@ -20,14 +20,8 @@ def test_every_command_is_documented_with_its_usage(command: Command) -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_help_shows_the_same_usage_and_every_argument(name: str) -> None:
-    printed = subprocess.run(
-        [sys.executable, "-m", "ws_server", "admin", *name.split(), "--help"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+def test_help_shows_the_same_usage_and_every_argument(name: str, tmp_path: Path) -> None:
+    printed = done(*name.split(), "--help", data=tmp_path)
     words = " ".join(printed.split())
     assert f"{cli.PROGRAM} {TABLE[name].usage} [--data DATA]" in words
     assert TABLE[name].summary in words
