@@ -122,7 +122,10 @@ class Chat:
             max_lines=1,
             overflow=ft.TextOverflow.ELLIPSIS,
         )
-        names: list[ft.Control] = [title]
+        # People who hear the screen go from heading to heading.
+        names: list[ft.Control] = [
+            ft.Semantics(identifier="title", header=True, container=True, content=title)
+        ]
         if about:
             names.append(ft.Text(", ".join(about), size=12, color=ft.Colors.ON_SURFACE_VARIANT))
         row += [

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,18 +71,26 @@ class Person:
         await self.box("Person").wait_for()
         await self.fill(Person=address)
         await self.button("Open").click()
-        await self.box().wait_for()
+        await self._opened(address)
 
     async def open(self, text: str) -> None:
         await self.conversation(text).click()
+        await self._opened(text)
+
+    async def _opened(self, text: str) -> None:
+        """Wait until a conversation is open: what is typed before is meant for another one."""
+        await self.page.get_by_test_id("title").filter(has_text=text).wait_for()
         await self.box().wait_for()
 
     async def type(self, text: str) -> None:
-        """Type where messages are written; the engine may lose keys while the focus moves."""
+        """Write something without sending it; the engine may lose keys while the focus moves."""
         for _ in range(3):
             await self.box().click()
             await self.page.wait_for_timeout(300)
-            await self.page.keyboard.type(text)
+            if "\n" in text:
+                await self.box().fill(text)
+            else:
+                await self.page.keyboard.type(text)
             try:
                 await expect(self.box()).to_have_value(text, timeout=2_000)
             except AssertionError:
@@ -91,6 +99,18 @@ class Person:
             else:
                 return
         raise AssertionError(f"{text} cannot be typed")
+
+    async def finds_written(self, text: str) -> None:
+        """Look what stands where messages are written, which only shows while that has the focus.
+
+        A click that comes while the conversation opens is for the box of the one before.
+        """
+        for _ in range(5):
+            await self.box().click()
+            with suppress(AssertionError):
+                await expect(self.box()).to_have_value(text, timeout=2_000)
+                return
+        await expect(self.box()).to_have_value(text)
 
     async def say(self, text: str) -> None:
         await self.type(text)
