@@ -15,6 +15,7 @@ from flet_app.actions import Actions
 from flet_app.conversation import Conversation
 from flet_app.host import LANGUAGES, Host, NoRoom, TooManyFiles
 from flet_app.parts.controls import Handler, guarded
+from flet_app.parts.notices import Notices
 from flet_app.state import Part, State
 from flet_app.texts import Texts
 from flet_app.theme import LIST_WIDTH, NARROW
@@ -57,6 +58,8 @@ class Window:
         """The person sees this window, rather than another tab before it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._dialogs: list[ft.AlertDialog] = []
+        self._notices = Notices()
+        page.overlay.append(self._notices)
         self._dirty: set[Part] = set()
         self._woken = asyncio.Event()
 
@@ -82,18 +85,9 @@ class Window:
             log.exception("the screen could not be shown")
 
     def tell(self, sentence: str) -> None:
-        """Say something below the screen, for some seconds."""
-        self.page.show_dialog(
-            ft.SnackBar(
-                ft.Text(sentence),
-                duration=6000,
-                behavior=ft.SnackBarBehavior.FLOATING,
-                # Above the box for messages, and beside the list.
-                margin=ft.Margin.only(
-                    left=16 if self.is_narrow else LIST_WIDTH + 16, right=16, bottom=80
-                ),
-            )
-        )
+        """Say something above the screen, for some seconds."""
+        is_beside_list = self.state.user and not self.is_narrow
+        self.run(self._notices.show(sentence, LIST_WIDTH + 16 if is_beside_list else 16))
 
     def open_dialog(self, dialog: ft.AlertDialog) -> None:
         """Show a dialog above the others."""
@@ -101,10 +95,7 @@ class Window:
         self.page.show_dialog(dialog)
 
     def close_dialog(self, dialog: ft.AlertDialog | None = None) -> bool:
-        """Close a dialog, or the topmost; False if it was closed already.
-
-        The page's own way would close a notice that is above it.
-        """
+        """Close a dialog, or the topmost; False if it was closed already."""
         while self._dialogs:
             top = dialog or self._dialogs[-1]
             if top not in self._dialogs:
@@ -140,7 +131,7 @@ class Window:
             task.cancel()
 
     def _people_changed(self, c: Conversation, change: GroupChanged) -> None:
-        """Say who came to a group or went, in its messages; of oneself, below the screen."""
+        """Say who came to a group or went, in its messages; of oneself, above the screen."""
         texts = self.texts
         if fold(change.user) != fold(self.state.user):
             if not c.loaded or change.change not in OTHERS:

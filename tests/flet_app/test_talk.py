@@ -193,6 +193,9 @@ async def test_groups_with_their_people(pair: Pair) -> None:
     await a.fill(Person="bob")
     await a.button("Invite").click()
     await a.button("Remove bob").wait_for()
+    notice = b.page.get_by_test_id("notice").filter(has_text="You were added to Cake lovers")
+    told, written = await notice.bounding_box(), await b.box().bounding_box()
+    assert told and written and told["y"] + told["height"] < written["y"] - 300
     await a.picture("members")
     await a.button("Close").click()
     await a.say("Who bakes?")

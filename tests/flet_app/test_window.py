@@ -8,6 +8,7 @@ from pathlib import Path
 import flet as ft
 import pytest
 
+from flet_app.parts import notices
 from flet_app.parts.bubble import MAX_LINKS
 from shared.client import ChatError, ErrorCode, GroupChanged, NotSent
 from shared.client.notices import Offline, Online, SignedOut
@@ -48,6 +49,20 @@ async def test_a_form_says_at_the_field_what_a_realm_would_not_take(window: Open
     assert w.field("Username").error == "1 to 32 of A-Z a-z 0-9 . _ -"
     assert w.field("Password").error == "6 to 128 characters"
     assert w.host.clients == []
+
+
+async def test_notices_cover_little_and_go(window: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "SECONDS", 0.3)
+    w = await window()
+    for n in range(5):
+        w.tell(GroupChanged(f"#{n}", f"cake {n}", "ana", "joined"))
+        await w.sees(f"You were added to cake {n}")
+
+    def said() -> list[str]:
+        return [text for text in w.unseen.texts() if text.startswith("You were added")]
+
+    assert said() == [f"You were added to cake {n}" for n in (2, 3, 4)]
+    await w.unseen.until(lambda: not said())
 
 
 async def test_who_comes_and_goes_is_said(window: Open) -> None:

@@ -79,8 +79,8 @@ class Unseen(Connection):
         return next(c for c in self.shown() if isinstance(c, kind) and fits(c))
 
     def shown(self) -> list[BaseControl]:
-        """Return all controls of the page that are visible, dialogs included."""
-        return list(_walk([self.page.controls, self.page._dialogs.controls]))
+        """Return all controls of the page that are visible, dialogs and notices included."""
+        return list(_walk([self.page.controls, self.page.overlay, self.page._dialogs.controls]))
 
     def texts(self) -> list[str]:
         """Return every text on the page."""
