@@ -7,7 +7,7 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import Handler, decoration
+from flet_app.parts.controls import decoration
 from flet_app.theme import face
 
 
@@ -28,51 +28,57 @@ class Look:
 
 @ft.control(isolated=True)  # type: ignore[arg-type]
 class Tile(ft.Container):
-    """A conversation's control; it is a button named by all it shows."""
+    """A conversation's control; it is a button named by all it shows.
+
+    It stays the same while what it shows changes: a click goes to what was there when it began.
+    """
 
     look: Any = field(default=None, metadata={"skip": True})
     open: Any = field(default=None, metadata={"skip": True})
 
-    def build(self) -> None:
+    def init(self) -> None:
         look: Look = self.look
-        handle: Handler = self.open
-        weight = ft.FontWeight.W_700 if look.unread else ft.FontWeight.W_500
-        top: list[ft.Control] = [
-            ft.Text(
-                look.title,
-                weight=weight,
-                max_lines=1,
-                overflow=ft.TextOverflow.ELLIPSIS,
-                expand=True,
-            ),
-            ft.Text(look.clock, size=11, color=ft.Colors.OUTLINE),
-        ]
-        bottom: list[ft.Control] = [
-            ft.Text(
-                look.line,
-                size=13,
-                color=ft.Colors.ON_SURFACE_VARIANT,
-                max_lines=1,
-                overflow=ft.TextOverflow.ELLIPSIS,
-                expand=True,
-            )
-        ]
-        if look.realm:
-            bottom.append(_chip(look.realm))
-        if look.unread:
-            bottom.append(_count(look.unread, look.unread_words))
-        tile = ft.ListTile(
+        self._title = ft.Text(max_lines=1, overflow=ft.TextOverflow.ELLIPSIS, expand=True)
+        self._clock = ft.Text(size=11, color=ft.Colors.OUTLINE)
+        self._line = ft.Text(
+            size=13,
+            color=ft.Colors.ON_SURFACE_VARIANT,
+            max_lines=1,
+            overflow=ft.TextOverflow.ELLIPSIS,
+            expand=True,
+        )
+        self._number = ft.Text(size=11, weight=ft.FontWeight.W_700, color=ft.Colors.ON_PRIMARY)
+        self._count = ft.Container(
+            self._number,
+            bgcolor=ft.Colors.PRIMARY,
+            border_radius=10,
+            padding=ft.Padding.symmetric(horizontal=7, vertical=2),
+        )
+        chips = [_chip(look.realm)] if look.realm else []
+        self._tile = ft.ListTile(
             leading=avatar(look.title, look.address, look.is_group),
-            title=ft.Row(top, spacing=8),
-            subtitle=ft.Row(bottom, spacing=6),
-            selected=look.is_open,
+            title=ft.Row([self._title, self._clock], spacing=8),
+            subtitle=ft.Row([self._line, *chips, self._count], spacing=6),
             selected_color=ft.Colors.ON_SURFACE,
             selected_tile_color=ft.Colors.SECONDARY_CONTAINER,
             shape=ft.RoundedRectangleBorder(radius=14),
             content_padding=ft.Padding.symmetric(horizontal=12, vertical=2),
-            on_click=handle,
+            on_click=self.open,
         )
-        self.content = ft.MergeSemantics(ft.Semantics(identifier="conversation", content=tile))
+        self.content = ft.MergeSemantics(
+            ft.Semantics(identifier="conversation", content=self._tile)
+        )
+        self.show(look)
+
+    def show(self, look: Look) -> None:
+        """Show something else of the same conversation; the caller updates."""
+        self.look = look
+        self._title.value, self._clock.value, self._line.value = look.title, look.clock, look.line
+        self._title.weight = ft.FontWeight.W_700 if look.unread else ft.FontWeight.W_500
+        self._number.value = str(look.unread) if look.unread < 1000 else "999+"
+        self._number.semantics_label = look.unread_words
+        self._count.visible = look.unread > 0
+        self._tile.selected = look.is_open
 
 
 def avatar(title: str, address: str, is_group: bool, radius: int = 20) -> ft.Control:
@@ -97,20 +103,4 @@ def _chip(realm: str) -> ft.Control:
         bgcolor=ft.Colors.TERTIARY_CONTAINER,
         border_radius=8,
         padding=ft.Padding.symmetric(horizontal=6, vertical=1),
-    )
-
-
-def _count(unread: int, words: str) -> ft.Control:
-    number = ft.Text(
-        str(unread) if unread < 1000 else "999+",
-        size=11,
-        weight=ft.FontWeight.W_700,
-        color=ft.Colors.ON_PRIMARY,
-        semantics_label=words,
-    )
-    return ft.Container(
-        number,
-        bgcolor=ft.Colors.PRIMARY,
-        border_radius=10,
-        padding=ft.Padding.symmetric(horizontal=7, vertical=2),
     )

@@ -173,18 +173,23 @@ class Conversations:
         self._who.value = texts("signed_in_as", user=state.user, realm=state.realm)
         wanted = self._filter.value.strip()
         listed = state.listing(wanted)[:MOST]
-        tiles = {}
+        tiles, changed = {}, []
         for c in listed:
             look = self._look(c)
-            old = self._tiles.get(c.address)
-            tiles[c.address] = old if old is not None and old.look == look else self._tile(look)
+            tile = self._tiles.get(c.address)
+            if tile is None:
+                tile = self._tile(look)
+            elif tile.look != look:
+                tile.show(look)
+                changed.append(tile)
+            tiles[c.address] = tile
         self._tiles = tiles
         self._list.controls = list(tiles.values())
         self._hint.visible = not listed and state.listed
         self._hint_words.value = (
             texts("nothing_found", wanted=wanted) if wanted else texts("nothing_yet")
         )
-        self._window.update(self.control)
+        self._window.update(self.control, *changed)
 
     def _tile(self, look: Look) -> Tile:
         async def handle(_: Any) -> None:

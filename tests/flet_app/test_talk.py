@@ -164,6 +164,22 @@ async def test_two_windows_of_one_person_agree(windows: Room, pair: Pair) -> Non
             assert words in text
 
 
+async def test_a_click_on_a_conversation_that_changes_meanwhile_was_lost(pair: Pair) -> None:
+    a, b = pair
+    await a.chat("ana")
+    await b.say("be at the top")
+    tile = a.conversation("bob")
+    await tile.filter(has_text="be at the top").wait_for()
+    at = await tile.bounding_box()
+    assert at is not None
+    await a.page.mouse.move(at["x"] + 100, at["y"] + 30)
+    await a.page.mouse.down()
+    await b.say("while ana clicks")
+    await tile.filter(has_text="while ana clicks").wait_for()
+    await a.page.mouse.up()
+    await a.sees("while ana clicks")
+
+
 async def test_a_reload_comes_back_to_where_one_was(pair: Pair) -> None:
     a, b = pair
     await a.say("before")
