@@ -124,7 +124,8 @@ class Attachments:
     async def give_up_stalled(self) -> None:
         """The browser was away: if it was loaded anew, what it was sending does not come."""
         before = [(picked, name, u.entry.done) for picked in self._picked for name, u in picked]
-        await asyncio.sleep(STALLED)
+        if before:
+            await asyncio.sleep(STALLED)
         for picked, name, done in before:
             picked.give_up(name, done)
 

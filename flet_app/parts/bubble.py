@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -69,6 +69,17 @@ class Bubble(ft.Column):
     look: Any = field(default=None, metadata={"skip": True})
     texts: Any = field(default=None, metadata={"skip": True})
     handlers: Any = field(default=None, metadata={"skip": True})
+
+    def goes_on(self, look: Look) -> bool:
+        """Show how far its file is; False if something else is new, which wants a new bubble.
+
+        A new one takes the button from under a finger that is about to cancel.
+        """
+        if None in (self.look.done, look.done) or replace(self.look, done=look.done) != look:
+            return False
+        self.look = look
+        self._bar.value = look.done
+        return True
 
     def build(self) -> None:
         look: Look = self.look
@@ -199,7 +210,8 @@ class Bubble(ft.Column):
         about.expand = about.expand_loose = True
         shown.append(ft.Row([icon, about, *buttons], spacing=8, tight=True))
         if look.done is not None:
-            shown.append(ft.ProgressBar(look.done, width=PICTURE_WIDTH, border_radius=4))
+            self._bar = ft.ProgressBar(look.done, width=PICTURE_WIDTH, border_radius=4)
+            shown.append(self._bar)
         return shown
 
     def _note(self) -> ft.Control:

@@ -91,14 +91,18 @@ class Messages:
         first, last = self._bounds(entries)
         shown = entries[first:last]
         self._first = shown[0] if shown else None
-        bubbles = {}
+        bubbles, going_on = {}, []
         before = entries[first - 1] if first else None
         unread_from = self._unread_line(entries)
         for entry in shown:
             look = self._look(entry, before, entry is unread_from)
-            old = self._bubbles.get(entry.key)
-            is_same = old is not None and old.look == look
-            bubbles[entry.key] = old if old is not None and is_same else self._bubble(entry, look)
+            bubble = self._bubbles.get(entry.key)
+            if bubble is None or bubble.look != look:
+                if bubble is not None and bubble.goes_on(look):
+                    going_on.append(bubble)
+                else:
+                    bubble = self._bubble(entry, look)
+            bubbles[entry.key] = bubble
             before = entry
         self._bubbles = bubbles
         self.list.controls = list(reversed(bubbles.values()))
@@ -108,7 +112,7 @@ class Messages:
         self._show_jump(new)
         self._begins.visible = self.c.loaded and not entries
         self._begins.value = self._window.texts("say_hello")
-        self._window.update(self.control)
+        self._window.update(self.control, *going_on)
 
     def _bounds(self, entries: list[Entry]) -> tuple[int, int]:
         """Return the slice to show."""

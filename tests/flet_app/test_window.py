@@ -255,6 +255,24 @@ async def test_files_of_one_name_do_not_take_each_others_place(
     await w.unseen.until(lambda: sorted(look.done for look in w.looks()[-2:]) == [0.0, 0.75])
 
 
+async def test_the_button_to_cancel_a_file_was_another_one_at_each_step(window: Open) -> None:
+    """So that a finger which came down on it went up on nothing."""
+    chosen = [{"id": 1, "name": "notes.txt", "size": 4, "path": None}]
+    w = await window({History: history(0)}, pick_files=chosen)
+    w.tell(arrived(1))
+    await w.sees("bob")
+    await w.open("bob")
+    await w.press("Attach file")
+    await w.unseen.until(lambda: "upload" in w.unseen.calls)
+    picker = w.unseen.last_called
+    await w.sees("notes.txt")
+    button = w.unseen.find(ft.IconButton, lambda c: c.icon == ft.Icons.CLOSE)
+    step = {"file_name": "notes.txt", "progress": 0.5, "error": None}
+    await w.unseen.fire(picker, "upload", step)
+    await w.unseen.until(lambda: w.unseen.find(ft.ProgressBar).value == 0.25)
+    assert w.unseen.find(ft.IconButton, lambda c: c.icon == ft.Icons.CLOSE) is button
+
+
 async def test_unread_messages_are_in_the_title(window: Open) -> None:
     w = await window()
     w.tell(arrived(1), arrived(2))
