@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Locator, Page, async_playwright, expect
+from playwright.async_api import Locator, Page, TimeoutError, async_playwright, expect
 
 from tests.flet_app.chromium import FLAGS, LIMIT, listen, program
 from tests.realserver import ROOT
@@ -39,6 +39,14 @@ class Person:
     def message(self, text: str) -> Locator:
         return self.page.get_by_test_id("message").filter(has_text=text)
 
+    def title(self, text: str) -> Locator:
+        """The head of the open conversation."""
+        return self.page.get_by_test_id("title").filter(has_text=text)
+
+    def complaint(self, sentence: str) -> Locator:
+        """What a form says is wrong."""
+        return self.page.get_by_test_id("error").filter(has_text=sentence)
+
     async def load(self, url: str) -> None:
         await self.page.goto(url)
         await self.listen()
@@ -58,29 +66,33 @@ class Person:
             await box.fill(value)
             await self.page.wait_for_timeout(100)
 
+    async def submit(self, button: str, seen: Locator, **values: str) -> None:
+        """Fill in a form and press its button, again if a busy engine has lost a value."""
+        for _ in range(3):
+            await self.fill(**values)
+            await self.button(button).click()
+            with suppress(TimeoutError):
+                await seen.wait_for(timeout=10_000)
+                return
+        raise AssertionError(f"{button} with {list(values)} comes to nothing")
+
     async def register(self, user: str) -> None:
         await self.button("Create account").click()
         await self.box("Real name").wait_for()
-        await self.fill(Username=user, Real_name=user.title(), Password=PASSWORD, Country="Peru")
-        await self.button("Create account").click()
-        await self.button("New chat").wait_for()
+        about = {"Username": user, "Real_name": user.title(), "Country": "Peru"}
+        new_chat = self.button("New chat")
+        await self.submit("Create account", new_chat, **about, Password=PASSWORD)
 
     async def chat(self, address: str) -> None:
         """Open a chat with somebody."""
         await self.button("New chat").click()
         await self.box("Person").wait_for()
-        await self.fill(Person=address)
-        await self.button("Open").click()
-        await self._opened(address)
+        await self.submit("Open", self.title(address), Person=address)
 
     async def open(self, text: str) -> None:
+        """Open a conversation; what is typed before it is open is meant for another one."""
         await self.conversation(text).click()
-        await self._opened(text)
-
-    async def _opened(self, text: str) -> None:
-        """Wait until a conversation is open: what is typed before is meant for another one."""
-        await self.page.get_by_test_id("title").filter(has_text=text).wait_for()
-        await self.box().wait_for()
+        await self.title(text).wait_for()
 
     async def type(self, text: str) -> None:
         """Write something without sending it; the engine may lose keys while the focus moves."""
@@ -113,9 +125,14 @@ class Person:
         await expect(self.box()).to_have_value(text)
 
     async def say(self, text: str) -> None:
-        await self.type(text)
-        await self.page.keyboard.press("Enter")
-        await expect(self.box()).to_have_value("")
+        """Send something; again if the engine has not heard of it, which leaves it in the box."""
+        for _ in range(3):
+            await self.type(text)
+            await self.page.keyboard.press("Enter")
+            with suppress(AssertionError):
+                await expect(self.box()).to_have_value("", timeout=10_000)
+                return
+        raise AssertionError(f"{text} cannot be said")
 
     async def type_by_keys(self, name: str, text: str) -> None:
         """Go to a box by the keyboard and type; the engine may lose keys at first."""
@@ -145,11 +162,6 @@ class Person:
         for words in more:
             found = found.filter(has_text=words)
         await found.first.wait_for(timeout=LIMIT)
-
-    async def is_told(self, sentence: str) -> None:
-        """Wait until a form says what is wrong."""
-        complaint = self.page.get_by_test_id("error").filter(has_text=sentence)
-        await complaint.wait_for(timeout=LIMIT)
 
     async def messages(self) -> list[str]:
         """Return the texts of the messages on the screen, the oldest first."""

@@ -76,10 +76,7 @@ async def test_a_token_and_no_password_is_kept(browser: Room, vera: Person) -> N
     # The token has ended, so the other window says so.
     await vera.page.bring_to_front()
     await vera.button("Sign in").wait_for()
-    await vera.fill(Username="vera", Password="wrong-one")
-    await vera.button("Sign in").click()
-    await vera.is_told("The username or the password is wrong.")
+    wrong = vera.complaint("The username or the password is wrong.")
+    await vera.submit("Sign in", wrong, Username="vera", Password="wrong-one")
     await vera.picture("wrong-password")
-    await vera.fill(Username="vera", Password=PASSWORD)
-    await vera.button("Sign in").click()
-    await vera.button("New chat").wait_for()
+    await vera.submit("Sign in", vera.button("New chat"), Username="vera", Password=PASSWORD)
