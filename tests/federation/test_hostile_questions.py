@@ -137,3 +137,35 @@ async def test_nested_values_are_refused_and_no_bug(
         acked = await hostile.send(message(id="a b"), message(id="\x1b[2J"))
         assert acked is not None and set(acked["refused"].values()) == {"bad_arguments"}
     await hostile.close()
+
+
+async def test_what_was_written_since_somebody_joined_was_no_news_to_him(
+    server: RealServer, chat: Chat
+) -> None:
+    """The link had broken in between, and the roster that was asked for told only of the end."""
+    own = {"key": key_of(server), "realm": "a"}
+    carol, dave = {"name": "carol", **own}, {"name": "dave", **own}
+    eve = {"name": "eve", "owner": True}
+    host = await Hostile.ready(server, "broken")
+    assert await host.send(change(1, [eve, carol]), relayed(1, 1)) is not None
+    await host.close()
+    again = await Hostile.ready(server, "broken")
+    told = change(1, [eve, carol, {**dave, "joined": 2}], version=2, last_seq=4)
+    answers = {
+        "groups": {"groups": [{"group": 1, "version": 2, "last_seq": 4}], "more": False},
+        "roster": {"roster": told},
+        "history": {"messages": [relayed(1, seq) for seq in (2, 3, 4)]},
+    }
+    for what in ("groups", "roster", "history"):
+        asked = await again.hear("ask")
+        assert asked["what"] == what
+        await again.say(kind="answer", id=asked["id"], ok=answers[what])
+    pushed = []
+    while not pushed or pushed[-1] != 4:
+        event = await chat.dave.event("message")
+        if event["conversation"] == "#1@broken":
+            pushed.append(event["seq"])
+    assert pushed == [3, 4]
+    groups = (await chat.dave.ask("listgroup"))["groups"]
+    assert [(g["last_seq"], g["unread"]) for g in groups if g["group"] == "#1@broken"] == [(4, 2)]
+    await again.close()

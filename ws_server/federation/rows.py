@@ -14,7 +14,7 @@ from ws_server.store.comparing import Position
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.hosting import MAX_LISTED
 from ws_server.store.messages import Chain, Draft
-from ws_server.store.replicas import Relayed, Roster, Speaker
+from ws_server.store.replicas import Member, Relayed, Roster, Speaker
 
 POSITIVE = Number(1)
 GROUP_NUMBER = Number(1, 10**15 - 1)
@@ -112,12 +112,20 @@ def roster(value: object) -> Roster:
     members = row.get("members")
     if not isinstance(members, list) or len(members) > MAX_MEMBERS:
         raise BadValue("members must be a list")
+    last_seq = SEQ.from_json(row.get("last_seq"))
     return Roster(
         group=GROUP_NUMBER.from_json(row.get("group")),
         name=_GROUP_NAME.from_json(row.get("name")),
         version=POSITIVE.from_json(row.get("version")),
-        last_seq=SEQ.from_json(row.get("last_seq")),
-        members=[(speaker(member), fields(member).get("owner") is True) for member in members],
+        last_seq=last_seq,
+        members=[
+            Member(
+                speaker(member),
+                fields(member).get("owner") is True,
+                SEQ.from_json(fields(member).get("joined", last_seq)),
+            )
+            for member in members
+        ],
         change=_change(row.get("change")),
     )
 

@@ -22,7 +22,10 @@ MAX_LISTED = 1_000
 def roster(tx: Connection, group: Conversation, change: str = "") -> dict[str, Any]:
     """Return what other realms are told of a group's members."""
     rows = tx.execute(
-        select(users.c.name, realms.c.name, realms.c.public_key, members.c.owner)
+        select(
+            *(users.c.name, realms.c.name, realms.c.public_key),
+            *(members.c.owner, members.c.joined_seq),
+        )
         .select_from(
             members.join(users, users.c.id == members.c.user_id).outerjoin(
                 realms, realms.c.id == users.c.realm_id
@@ -37,7 +40,8 @@ def roster(tx: Connection, group: Conversation, change: str = "") -> dict[str, A
         "version": group.version,
         "last_seq": group.last_seq,
         "members": [
-            {**speaker(name, realm, key), "owner": owner} for name, realm, key, owner in rows
+            {**speaker(name, realm, key), "owner": owner, "joined": joined}
+            for name, realm, key, owner, joined in rows
         ],
         "change": change,
     }

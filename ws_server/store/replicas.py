@@ -52,6 +52,17 @@ class Relayed:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A person in a group, as its host says."""
+
+    speaker: Speaker
+    owner: bool
+    joined: int
+    """The seq after which he reads: what is written then is news to him, however late it is told
+    that he is in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Roster:
     """Who is in a group, as its host says."""
 
@@ -59,8 +70,8 @@ class Roster:
     name: str
     version: int
     last_seq: int
-    members: Sequence[tuple[Speaker, bool]]
-    """The oldest member first, each with whether he owns it."""
+    members: Sequence[Member]
+    """The oldest member first."""
     change: str = ""
     """Why it is told: joined, left or removed."""
 
@@ -102,7 +113,7 @@ def enrol(
     group = find(tx, host, roster.group)
     if group is not None and group.version >= roster.version:
         return None
-    if group is None and not any(speaker.key == own_key for speaker, _ in roster.members):
+    if group is None and not any(member.speaker.key == own_key for member in roster.members):
         return None
     if group is None and _hosted(tx, host) >= MAX_HOSTED:
         return None
@@ -133,15 +144,16 @@ def enrol(
     if gone:
         tx.execute(delete(members).where(this), [{"of": user_id} for user_id in gone])
     placed = [
-        {"of": user_id, "owner": owner, "place": place}
-        for place, (user_id, owner) in enumerate(wanted.items())
+        {"of": user_id, "owner": member.owner, "place": place}
+        for place, (user_id, member) in enumerate(wanted.items())
     ]
     if kept := [row for row in placed if row["of"] in before]:
         tx.execute(update(members).where(this), kept)
-    seqs = dict.fromkeys(("joined_seq", "read_seq", "received_seq"), roster.last_seq)
     if new := [row for row in placed if row["of"] not in before]:
+        marks = ("joined_seq", "read_seq", "received_seq")
         rows = [
-            {"conversation_id": group_id, "user_id": of, **row, **seqs}
+            {"conversation_id": group_id, "user_id": of, **row}
+            | dict.fromkeys(marks, min(wanted[of].joined, roster.last_seq))
             for of, row in ((row.pop("of"), row) for row in new)
         ]
         tx.execute(insert(members), rows)
@@ -167,20 +179,21 @@ def _hosted(tx: Connection, host: KnownRealm) -> int:
 
 def _people(
     tx: Connection, host: KnownRealm, roster: Roster, own_key: bytes, now: int
-) -> dict[int, bool]:
-    """Return whom a roster names, as `person` would, each with whether he owns the group."""
-    own = [s.name for s, _ in roster.members if s.key == own_key]
-    others = [_name_at(s) for s, _ in roster.members if s.key != own_key]
+) -> dict[int, Member]:
+    """Return whom a roster names, as `person` would."""
+    speakers = [member.speaker for member in roster.members]
+    own = [s.name for s in speakers if s.key == own_key]
+    others = [_name_at(s) for s in speakers if s.key != own_key]
     here = users.ids_of_realm(tx, None, own, now)
     there = users.ids_of_realm(tx, host.id, others, now)
-    wanted: dict[int, bool] = {}
-    for speaker, owner in roster.members:
-        if speaker.key == own_key:
-            user_id = here.get(fold(speaker.name))
+    wanted: dict[int, Member] = {}
+    for member in roster.members:
+        if member.speaker.key == own_key:
+            user_id = here.get(fold(member.speaker.name))
         else:
-            user_id = there[fold(_name_at(speaker))]
+            user_id = there[fold(_name_at(member.speaker))]
         if user_id is not None:
-            wanted[user_id] = owner
+            wanted[user_id] = member
     return wanted
 
 
