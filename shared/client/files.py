@@ -110,7 +110,10 @@ class Incoming:
         self._news.clear()
 
     def take(self, offset: int, piece: bytes) -> None:
-        """Take a piece; one that does not follow means that some were lost."""
+        """Take a piece that follows; others still come for somebody who gave up this file before.
+
+        A connection loses none, and to ask again at each of those would be to ask in vain.
+        """
         if self._info is not None and offset + len(piece) > self._info.size:
             self.interrupt()
         elif offset == self.offset:
@@ -118,8 +121,6 @@ class Incoming:
             self.buffered += len(piece)
             self.offset += len(piece)
             self._news.set()
-        elif offset > self.offset:
-            self.interrupt()
 
     def interrupt(self) -> None:
         """No more pieces will come by themselves."""

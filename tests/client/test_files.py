@@ -202,6 +202,30 @@ async def test_a_cancelled_transfer_leaves_nothing_open_or_behind(
     assert (await client.save_file(sent.file, folder)).read_bytes() == path.read_bytes()
 
 
+async def test_a_file_that_was_given_up_could_not_be_saved_at_once(
+    people: People, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Pieces of the first try, still on their way, were taken for a gap in the second."""
+    alice = await people.join(new_name(), proxy.url)
+    client = alice.client
+    path = noise(tmp_path / "a.bin", 3 * MIB)
+    sent = await client.send_file(client.user, path)
+    assert sent.file is not None
+    proxy.delay = 0.3
+    moved = asyncio.Event()
+    for _ in range(3):
+        moved.clear()
+        saving = asyncio.create_task(
+            client.save_file(sent.file, tmp_path / "b.bin", progress=lambda *_: moved.set())
+        )
+        await moved.wait()
+        saving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+    saved = await client.save_file(sent.file, tmp_path / "b.bin")
+    assert saved.read_bytes() == path.read_bytes()
+
+
 async def test_refusals_and_bad_paths_are_told(people: People, tmp_path: Path) -> None:
     client = await people.sign_in(new_name())
     path = noise(tmp_path / "a.bin", 10)
