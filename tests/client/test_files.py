@@ -12,7 +12,7 @@ import pytest
 
 from shared.client import ChatError, FileChunk, NoAnswer, Offline
 from shared.client import files as files_module
-from shared.client.files import local_name, numbered
+from shared.client.files import Incoming, local_name, numbered
 from shared.protocol.commands.messages import FileInfo
 from tests.client.people import People, Told, new_name
 from tests.proxy import Proxy
@@ -202,28 +202,21 @@ async def test_a_cancelled_transfer_leaves_nothing_open_or_behind(
     assert (await client.save_file(sent.file, folder)).read_bytes() == path.read_bytes()
 
 
-async def test_a_file_that_was_given_up_could_not_be_saved_at_once(
-    people: People, proxy: Proxy, tmp_path: Path
-) -> None:
-    """Pieces of the first try, still on their way, were taken for a gap in the second."""
-    alice = await people.join(new_name(), proxy.url)
-    client = alice.client
-    path = noise(tmp_path / "a.bin", 3 * MIB)
-    sent = await client.send_file(client.user, path)
-    assert sent.file is not None
-    proxy.delay = 0.3
-    moved = asyncio.Event()
-    for _ in range(3):
-        moved.clear()
-        saving = asyncio.create_task(
-            client.save_file(sent.file, tmp_path / "b.bin", progress=lambda *_: moved.set())
-        )
-        await moved.wait()
-        saving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await saving
-    saved = await client.save_file(sent.file, tmp_path / "b.bin")
-    assert saved.read_bytes() == path.read_bytes()
+async def test_pieces_for_who_gave_up_a_file_interrupted_who_asked_again(tmp_path: Path) -> None:
+    """They were taken for a gap, and after five of them the file was said not to come."""
+    content = bytes(range(200))
+    info = FileInfo("f1", "a.bin", len(content), "", hashlib.sha256(content).hexdigest())
+    incoming = Incoming(tmp_path / "a.bin")
+    incoming.resume()
+    incoming.take(150, content[150:])
+    await incoming.begin(info)
+    for begin, end in ((100, 150), (0, 50), (150, 200), (50, 100)):
+        incoming.take(begin, content[begin:end])
+    assert await incoming.more(1) is True
+    incoming.take(100, content[100:])
+    assert await incoming.more(1) is False
+    assert (await incoming.finish()).read_bytes() == content
+    await incoming.close()
 
 
 async def test_refusals_and_bad_paths_are_told(people: People, tmp_path: Path) -> None:
