@@ -12,11 +12,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.federation import ledger
+from tests.federation.people import eventually
 from tests.federation.talkers import Home, Person, befriend, chatter, place_of
 from tests.proxy import Proxy
 
@@ -65,6 +67,8 @@ class Pair:
             total += await ledger.check_private(one, other, place_of(one, other))
         for group in self.groups:
             total += await ledger.check_group(self.people, self.people, group)
+        refused = [wish.answer for p in self.people for wish in p.wishes if wish.failed]
+        ledger.demand(not refused, "refused:", refused[:3])
         ledger.demand(total == sum(len(p.wishes) for p in self.people), total, "messages in all")
         for person in self.people:
             await person.ask("ping")
@@ -77,6 +81,12 @@ class Pair:
             await ledger.check_reading(one, other, place_of(one, other))
         await ledger.quiet(self.people)
         ledger.check_logs([self.alpha, self.beta])
+
+
+async def is_in_all(person: Person, groups: list[str]) -> bool:
+    """Tell whether a person's realm knows that he is in these groups."""
+    listed = {row["group"] for row in (await person.ask("listgroup"))["groups"]}
+    return listed == {person.address(group) for group in groups}
 
 
 @pytest.fixture
@@ -105,6 +115,9 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
                 if person is not owner:
                     user = person.full.removesuffix(f"@{owner.home.name}")
                     await owner.ask("invitegroup", group=made["group"], user=user)
+        # The other realm is told a little later; what is written there before is refused.
+        for person in people:
+            await eventually(partial(is_in_all, person, groups))
         yield Pair(alpha, beta, to_alpha, to_beta, people, groups, random.Random(SEED))
 
 
