@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.protocol import text_dialect
-from shared.protocol.kinds import Secret
+from shared.protocol.masking import secret_spans
 from shared.protocol.spec import TABLE, Access, Request
 
 SUGGESTED = 6
@@ -65,10 +65,7 @@ def parse(text: str) -> Request[Any]:
 
 def shown(text: str) -> str:
     """Return a line as it may be shown afterwards: without a secret in it."""
-    words = text.split()
-    spec = TABLE.get(words[0][1:].lower())
-    if spec is not None:
-        for at, a in enumerate(spec.words, start=1):
-            if isinstance(a.kind, Secret) and at < len(words):
-                words[at] = "•••"
-    return " ".join(words)
+    line = text[1:]
+    for begin, end in reversed(secret_spans(line)):
+        line = f"{line[:begin]}•••{line[end:]}"
+    return f"/{line}"

@@ -7,10 +7,10 @@ from typing import Any
 
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import NEW_PASSWORD, Secret
+from shared.protocol.masking import takes_secrets
 from shared.protocol.spec import TABLE, Arg, Request, Spec
 from shared.protocol.text_dialect import BLANK, first_word
 from shared.protocol.values import BadValue
-from terminal_app.masking import takes_secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,25 @@ from pathlib import Path
 
 from prompt_toolkit.history import History
 
-from terminal_app.masking import may_be_kept
+from shared.protocol.masking import NAMES, takes_secrets
+from shared.protocol.spec import TABLE
+from shared.protocol.text_dialect import BLANK, first_word
+from terminal_app.commands import OWN
 
 MOST = 1_000
 """Lines kept from one run to the next."""
+
+
+def may_be_kept(line: str) -> bool:
+    """Whether a line may be kept in the history.
+
+    Not if its command takes a secret, even where none is seen: words may be in the wrong places.
+    Nor if it is no command, for that may be a misspelt one.
+    """
+    if line.lstrip(BLANK).startswith("{"):
+        return NAMES.search(line) is None
+    name = first_word(line)[0].lower()
+    return name in OWN or (name in TABLE and not takes_secrets(TABLE[name]))
 
 
 class LineHistory(History):

@@ -12,7 +12,7 @@ from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 
-from terminal_app.masking import secret_spans
+from shared.protocol.masking import secret_spans
 from terminal_app.printing import Line
 
 STYLE = Style.from_dict(

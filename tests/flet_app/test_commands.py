@@ -58,7 +58,9 @@ def test_a_wrong_line_says_the_usage() -> None:
     "line, shown",
     [
         ("/auth bob secret1", "/auth bob •••"),
-        ("/auth  bob   secret1", "/auth bob •••"),
+        ("/auth  bob   secret1", "/auth  bob   •••"),
+        ("/auth bob with a blank", "/auth bob •••"),
+        ("/auht bob secret1", "/auht bob •••"),
         ("/register bob Bob secret1 Indonesia", "/register bob Bob ••• Indonesia"),
         ("/passwd old1 new1", "/passwd ••• •••"),
         ("/resume a-token", "/resume •••"),

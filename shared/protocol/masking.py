@@ -1,4 +1,4 @@
-"""Passwords and tokens in a line that is being typed: where they are, and that nothing keeps them.
+"""Passwords and tokens in a line in words: where they are.
 
 Which words are secret follows from the kinds of argument in the command table.
 """
@@ -10,10 +10,9 @@ import re
 from shared.protocol.kinds import Secret
 from shared.protocol.spec import TABLE, Spec, nearest_command
 from shared.protocol.text_dialect import BLANK, first_word
-from terminal_app.commands import OWN
 
 _WORD = re.compile(rf"[^{BLANK}]+")
-_NAMES = re.compile(
+NAMES = re.compile(
     "|".join(sorted({a.name for s in TABLE.values() for a in s.args if isinstance(a.kind, Secret)}))
 )
 """The arguments that are secret, as JSON names them."""
@@ -30,7 +29,7 @@ def takes_secrets(spec: Spec) -> bool:
 def secret_spans(line: str) -> list[Span]:
     """Return where secrets are in a line, which may be unfinished or misspelt."""
     if line.lstrip(BLANK).startswith("{"):
-        named = _NAMES.search(line)
+        named = NAMES.search(line)
         return [(named.end(), len(line))] if named else []
     spec = _spec(line)
     if spec is None:
@@ -42,25 +41,6 @@ def secret_spans(line: str) -> list[Span]:
             # Whoever types a blank into a password shall not see the rest of it.
             spans.append((begin, len(line) if arg is spec.words[-1] else end))
     return spans
-
-
-def masked(line: str) -> str:
-    """Return a line with `*` for each character of a secret."""
-    for begin, end in secret_spans(line):
-        line = line[:begin] + "*" * (end - begin) + line[end:]
-    return line
-
-
-def may_be_kept(line: str) -> bool:
-    """Whether a line may be kept in the history.
-
-    Not if its command takes a secret, even where none is seen: words may be in the wrong places.
-    Nor if it is no command, for that may be a misspelt one.
-    """
-    if line.lstrip(BLANK).startswith("{"):
-        return _NAMES.search(line) is None
-    name = first_word(line)[0].lower()
-    return name in OWN or (name in TABLE and not takes_secrets(TABLE[name]))
 
 
 def _spec(line: str) -> Spec | None:
