@@ -13,8 +13,9 @@ from shared.settings import Network, is_trusted
 
 HEAD_LIMIT = 10.0
 """Seconds in which the head of a request must come, from the connection or from its first byte."""
-STALL_LIMIT = 30.0
-"""Seconds in which a reader must take something of its answer."""
+STALL_LIMIT = 120.0
+"""Seconds in which a reader must take something of its answer. Long, as a system with some MiB in
+its own buffer (man 7 tcp, tcp_wmem) asks for more only when a third of that is gone."""
 OF_ONE = 256
 """Connections of one address."""
 MAX_HEAD = 64 << 10
@@ -45,7 +46,18 @@ class Patient(HttpToolsProtocol):
         """The reader takes nothing; it is cut off if that lasts."""
         super().pause_writing()
         if self._stalled is None:
-            self._stalled = self.loop.call_later(STALL_LIMIT, self.transport.abort)
+            self._watch()
+
+    def _watch(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._stalled = self.loop.call_later(STALL_LIMIT, self._look, waiting)
+
+    def _look(self, before: int) -> None:
+        """Cut off who has taken nothing since; a large answer may take long to go out."""
+        if self.transport.get_write_buffer_size() < before:
+            self._watch()
+        else:
+            self.transport.abort()
 
     def resume_writing(self) -> None:
         super().resume_writing()
