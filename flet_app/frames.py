@@ -46,6 +46,8 @@ class Frames:
     """The frames of one WebSocket."""
 
     def __init__(self) -> None:
+        self.wanted = ""
+        """The session to which the page wants to come back."""
         self._registered = False
         self._left = BURST
         self._at = 0.0
@@ -79,6 +81,7 @@ class Frames:
             if self._registered:
                 raise Nonsense  # Flet's own client begins one session only
             self._registered = True
+            self.wanted = str(body.get("session_id") or "")
             return self._only(frame, action, body, "page", PAGE)
         if action == MessageAction.UPDATE_CONTROL_PROPS:
             return self._only(frame, action, body, "props", PROPERTIES)

@@ -37,6 +37,10 @@ PATIENCE = 1.0
 FAREWELL = 10.0
 """Seconds the app may take to learn that the connection of a page has ended."""
 
+STALE = 4404
+"""Closes the WebSocket of a page whose session is gone; start.js then loads the page anew. It still
+holds controls of that session, and Flet's client may take those of a new one for them."""
+
 Start = Callable[[ft.Page, Host], Awaitable[None]]
 
 
@@ -184,6 +188,9 @@ class Pages:
                             message = {"type": "websocket.disconnect", "code": 1008}
                         else:
                             message = {**message, "bytes": checked}
+                            if not heard and frames.wanted and not self._keeps(frames.wanted):
+                                await send({"type": "websocket.close", "code": STALE})
+                                message = {"type": "websocket.disconnect", "code": STALE}
                     heard = message["type"] == "websocket.receive"
                     busy = FAREWELL if not heard and self._serves(flet) else PATIENCE
                     patience.reschedule(loop.time() + busy)
@@ -198,6 +205,10 @@ class Pages:
                 session = begun()
                 if session is not None and session.connection is flet:
                     await session.disconnect(0)
+
+    def _keeps(self, id: str) -> bool:
+        """Tell whether a session has not ended."""
+        return any(session.id == id for session in self._sessions)
 
     def _serves(self, flet: FletApp) -> bool:
         """Tell whether a session is shown over this connection."""

@@ -69,7 +69,7 @@ class Site(StaticFiles):
         if "<head>" not in index:
             raise RuntimeError("Flet's index.html has no <head>; site.py must learn its new form")
         # Before everything else, so that the cookie is there when the app connects.
-        self._index = index.replace("<head>", '<head>\n  <script src="/zone.js"></script>', 1)
+        self._index = index.replace("<head>", '<head>\n  <script src="/start.js"></script>', 1)
         (folder / "index.html").unlink()
         super().__init__(directory=folder)
         self.all_directories = [folder, ASSETS, web]

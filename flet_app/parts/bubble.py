@@ -11,7 +11,7 @@ from typing import Any
 import flet as ft
 
 from flet_app.conversation import DELIVERED, QUEUED, READ, REFUSED, STORED, WAITING
-from flet_app.parts.controls import Handler, decoration, icon_button
+from flet_app.parts.controls import Handler, decoration, icon_button, is_rtl
 from flet_app.texts import Texts
 from shared.protocol.commands.messages import size_in_words
 
@@ -267,8 +267,8 @@ def _linked(text: str, ink: str) -> ft.Text:
         spans.append(ft.TextSpan(found[0], link, url=ft.Url(found[0], ft.UrlTarget.BLANK)))
         at = found.end()
     if not spans:
-        return ft.Text(text, color=ink)
-    return ft.Text(spans=[*spans, ft.TextSpan(text[at:])], color=ink)
+        return ft.Text(text, color=ink, rtl=is_rtl(text))
+    return ft.Text(spans=[*spans, ft.TextSpan(text[at:])], color=ink, rtl=is_rtl(text))
 
 
 _ICONS: list[tuple[Callable[[str], bool], ft.IconData]] = [

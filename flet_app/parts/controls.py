@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,6 +28,12 @@ def named(control: ft.Control, label: str) -> ft.Control:
 def decoration(control: ft.Control) -> ft.Control:
     """Return a control that says nothing to screen readers."""
     return ft.Semantics(exclude_semantics=True, content=control)
+
+
+def is_rtl(text: str) -> bool:
+    """Whether a text is read from the right, as its first letter with a direction says (UAX #9)."""
+    kinds = (unicodedata.bidirectional(letter) for letter in text)
+    return next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L"
 
 
 class Complaint(ft.Semantics):

@@ -7,7 +7,7 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import decoration
+from flet_app.parts.controls import decoration, is_rtl
 from flet_app.theme import face
 
 
@@ -74,6 +74,7 @@ class Tile(ft.Container):
         """Show something else of the same conversation; the caller updates."""
         self.look = look
         self._title.value, self._clock.value, self._line.value = look.title, look.clock, look.line
+        self._line.rtl = is_rtl(look.line)
         self._title.weight = ft.FontWeight.W_700 if look.unread else ft.FontWeight.W_500
         self._number.value = str(look.unread) if look.unread < 1000 else "999+"
         self._number.semantics_label = look.unread_words

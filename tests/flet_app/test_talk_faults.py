@@ -59,6 +59,40 @@ async def test_a_server_that_is_killed_under_open_windows_loses_and_doubles_noth
         server.kill()
 
 
+async def test_windows_of_an_app_that_was_restarted_hung_or_asked_to_sign_in(
+    tmp_path: Path,
+) -> None:
+    """They took controls of the new start for those of the old one."""
+    server = RealServer(tmp_path, "--web-port", "0")
+    server.start()
+    port = re.findall(r"web_port=(\d+)", server.log)[-1]
+    try:
+        async with room(server.web_url) as windows:
+            people = [await windows.registered(name) for name in ("ana", "ben", "cid")]
+            for person in people:
+                await person.chat("ana")
+                await person.say("before")
+            for _ in range(2):
+                assert await asyncio.to_thread(server.stop) == 0
+                server.options = ("--web-port", port)
+                await asyncio.to_thread(server.start)
+                for person in people:
+                    await person.listen()
+                    await person.sees("before")
+                    await person.title("ana").wait_for()
+            ana = people[0]
+            async with ChatClient(server.url) as dan:
+                await dan.register("dan", "Dan", "secret12", "Peru")
+                await dan.auth("dan", "secret12")
+                await dan.send("ana", "after")
+                await ana.open("dan")
+                await ana.sees("after")
+                await ana.say("you are heard")
+                await ana.sees("you are heard", "stored")
+    finally:
+        server.kill()
+
+
 async def test_a_file_goes_on_when_its_realm_is_killed_half_way(tmp_path: Path) -> None:
     """The app stands beside the realm, which has a part of the file when it dies."""
     server = RealServer(tmp_path, "--web-port", "0")

@@ -314,6 +314,27 @@ async def test_scrolling_back_shows_older_ones_and_holds_new_ones_back(window: O
     await w.unseen.until(lambda: bool(w.looks()) and w.looks()[-1].text == "text 402")
 
 
+async def test_what_is_read_from_the_right_was_in_the_wrong_order(window: Open) -> None:
+    w = await window({History: lambda _: Page("bob", [], False)})
+    w.tell(arrived(1))
+    await w.sees("bob")
+    await w.open("bob")
+    texts = {
+        "مرحبا Bob، كيف حالك؟": True,
+        "«سلام» http://ab": True,
+        "Bob مرحبا": False,
+        "12": False,
+    }
+    w.tell(*(arrived(n, text=text) for n, text in enumerate(texts, start=2)))
+    await w.unseen.until(lambda: len(w.looks()) == len(texts))
+    found = {
+        c.value or "".join(s.text or "" for s in c.spans or []): c.rtl
+        for c in w.unseen.shown()
+        if isinstance(c, ft.Text)
+    }
+    assert {text: found[text] for text in texts} == texts
+
+
 async def test_a_message_of_links_only_is_no_more_than_some_controls(window: Open) -> None:
     """Each link is two controls, which Flet compares at each change, for everybody."""
     w = await window({History: lambda _: Page("bob", [], False)})
