@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import filecmp
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,109 +23,100 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RealServer]:
+    """A server that is where it was, for browsers too, when it starts again."""
+    found = RealServer(tmp_path, "--web-port", "0")
+    found.start()
+    found.options = ("--web-port", str(found.web_port))
+    yield found
+    found.kill()
+
+
 async def test_a_server_that_is_killed_under_open_windows_loses_and_doubles_nothing(
-    tmp_path: Path,
+    server: RealServer,
 ) -> None:
-    server = RealServer(tmp_path, "--web-port", "0")
-    server.start()
-    port = re.findall(r"web_port=(\d+)", server.log)[-1]
-    try:
-        async with room(server.web_url) as windows, ChatClient(server.url) as bob:
-            await bob.register("bob", "Bob", "secret12", "Peru")
-            await bob.auth("bob", "secret12")
-            a = await windows.registered("ana")
-            await a.chat("bob")
-            await a.say("before")
-            await a.sees("before", "stored")
-            await asyncio.to_thread(server.kill)
-            banner = a.page.get_by_test_id("banner")
-            await banner.wait_for(timeout=LIMIT)
-            for n in range(3):
-                await a.say(f"while it was away {n}")
-            await a.sees("while it was away 2", "waiting")
-            await a.picture("no-connection")
-            server.options = ("--web-port", port)
-            await asyncio.to_thread(server.start)
-            await banner.wait_for(state="detached", timeout=LIMIT)
-            await a.sees("while it was away 2", "stored")
-            await bob.send("ana", "and you are back")
-            await a.sees("and you are back", "bob")
-            shown = await a.messages()
-            assert len(shown) == 5, shown
-            kept = [m.text for m in (await bob.history("ana")).messages]
-            away = [f"while it was away {n}" for n in range(3)]
-            assert kept == ["before", *away, "and you are back"]
-            assert all(text in line for text, line in zip(kept, shown, strict=True))
-    finally:
-        server.kill()
+    async with room(server.web_url) as windows, ChatClient(server.url) as bob:
+        await bob.register("bob", "Bob", "secret12", "Peru")
+        await bob.auth("bob", "secret12")
+        a = await windows.registered("ana")
+        await a.chat("bob")
+        await a.say("before")
+        await a.sees("before", "stored")
+        await asyncio.to_thread(server.kill)
+        banner = a.page.get_by_test_id("banner")
+        await banner.wait_for(timeout=LIMIT)
+        for n in range(3):
+            await a.say(f"while it was away {n}")
+        await a.sees("while it was away 2", "waiting")
+        await a.picture("no-connection")
+        await asyncio.to_thread(server.start)
+        await banner.wait_for(state="detached", timeout=LIMIT)
+        await a.sees("while it was away 2", "stored")
+        await bob.send("ana", "and you are back")
+        await a.sees("and you are back", "bob")
+        shown = await a.messages()
+        assert len(shown) == 5, shown
+        kept = [m.text for m in (await bob.history("ana")).messages]
+        away = [f"while it was away {n}" for n in range(3)]
+        assert kept == ["before", *away, "and you are back"]
+        assert all(text in line for text, line in zip(kept, shown, strict=True))
 
 
 async def test_windows_of_an_app_that_was_restarted_hung_or_asked_to_sign_in(
-    tmp_path: Path,
+    server: RealServer,
 ) -> None:
     """They took controls of the new start for those of the old one."""
-    server = RealServer(tmp_path, "--web-port", "0")
-    server.start()
-    port = re.findall(r"web_port=(\d+)", server.log)[-1]
-    try:
-        async with room(server.web_url) as windows:
-            ana, ben = [await windows.registered(name) for name in ("ana", "ben")]
-            for person in (ana, ben):
-                await person.chat("ana")
-                await person.say("before")
-            assert await asyncio.to_thread(server.stop) == 0
-            server.options = ("--web-port", port)
-            await asyncio.to_thread(server.start)
-            for person in (ana, ben):
-                await person.listen()
-                await person.sees("before")
-                await person.title("ana").wait_for()
-            async with ChatClient(server.url) as dan:
-                await dan.register("dan", "Dan", "secret12", "Peru")
-                await dan.auth("dan", "secret12")
-                await dan.send("ana", "after")
-                await ana.open("dan")
-                await ana.sees("after")
-                await ana.say("you are heard")
-                await ana.sees("you are heard", "stored")
-    finally:
-        server.kill()
+    async with room(server.web_url) as windows:
+        ana, ben = [await windows.registered(name) for name in ("ana", "ben")]
+        for person in (ana, ben):
+            await person.chat("ana")
+            await person.say("before")
+        assert await asyncio.to_thread(server.stop) == 0
+        await asyncio.to_thread(server.start)
+        for person in (ana, ben):
+            await person.listen()
+            await person.sees("before")
+            await person.title("ana").wait_for()
+        async with ChatClient(server.url) as dan:
+            await dan.register("dan", "Dan", "secret12", "Peru")
+            await dan.auth("dan", "secret12")
+            await dan.send("ana", "after")
+            await ana.open("dan")
+            await ana.sees("after")
+            await ana.say("you are heard")
+            await ana.sees("you are heard", "stored")
 
 
-async def test_a_file_goes_on_when_its_realm_is_killed_half_way(tmp_path: Path) -> None:
+async def test_a_file_goes_on_when_its_realm_is_killed_half_way(
+    server: RealServer, tmp_path: Path
+) -> None:
     """The app stands beside the realm, which has a part of the file when it dies."""
-    server = RealServer(tmp_path, "--web-port", "0")
-    server.start()
-    port = re.findall(r"web_port=(\d+)", server.log)[-1]
     film = tmp_path / "film.bin"
     film.write_bytes(b"".join(bytes([n]) * 2**20 for n in range(12)))
-    try:
-        async with room(server.web_url) as windows, ChatClient(server.url) as bob:
-            await bob.register("bob", "Bob", "secret12", "Peru")
-            await bob.auth("bob", "secret12")
-            a = await windows.registered("ana")
-            await a.chat("bob")
-            await a.attach(film)
-            await a.button("Cancel film.bin").wait_for()
-            parts = server.data / "blobs"
-            async with asyncio.timeout(30):
-                while size(parts) < 2**20:  # noqa: ASYNC110 - another process writes it
-                    await asyncio.sleep(0.01)
-            await asyncio.to_thread(server.kill)
-            await a.page.get_by_test_id("banner").wait_for()
-            server.options = ("--web-port", port)
-            await asyncio.to_thread(server.start)
-            async with asyncio.timeout(60):
-                async for event in bob.events():
-                    if isinstance(event, MessageArrived):
-                        break
-            assert event.file is not None and event.seq == 1
-            saved = await bob.save_file(event.file, tmp_path / "saved.bin")
-            assert await asyncio.to_thread(filecmp.cmp, saved, film, shallow=False)
-            await a.sees("film.bin", "stored")
-            assert (await bob.history("ana")).messages[-1].seq == 1
-    finally:
-        server.kill()
+    async with room(server.web_url) as windows, ChatClient(server.url) as bob:
+        await bob.register("bob", "Bob", "secret12", "Peru")
+        await bob.auth("bob", "secret12")
+        a = await windows.registered("ana")
+        await a.chat("bob")
+        await a.attach(film)
+        await a.button("Cancel film.bin").wait_for()
+        parts = server.data / "blobs"
+        async with asyncio.timeout(30):
+            while size(parts) < 2**20:  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.01)
+        await asyncio.to_thread(server.kill)
+        await a.page.get_by_test_id("banner").wait_for()
+        await asyncio.to_thread(server.start)
+        async with asyncio.timeout(60):
+            async for event in bob.events():
+                if isinstance(event, MessageArrived):
+                    break
+        assert event.file is not None and event.seq == 1
+        saved = await bob.save_file(event.file, tmp_path / "saved.bin")
+        assert await asyncio.to_thread(filecmp.cmp, saved, film, shallow=False)
+        await a.sees("film.bin", "stored")
+        assert (await bob.history("ana")).messages[-1].seq == 1
 
 
 async def test_people_of_another_realm_are_written_to_from_the_window(tmp_path: Path) -> None:
