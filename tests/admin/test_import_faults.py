@@ -25,7 +25,7 @@ from shared.protocol.values import BadValue
 from tests.admin.command import admin, done
 from tests.admin.oldfolder import OldFolder, counts, crowd, file, history, text
 from tests.rawclient import RawClient
-from tests.realserver import ROOT, RealServer
+from tests.realserver import EXECUTED, ROOT, RealServer
 from tests.system.test_store_faults import mounted
 from ws_server.admin import old_data
 
@@ -38,7 +38,7 @@ ALL = (PEOPLE, 5, MESSAGES + 5, 5, 0)
 def begin(old: OldFolder, data: Path) -> subprocess.Popen[str]:
     """Begin an import in a process of its own."""
     return subprocess.Popen(
-        [*(sys.executable, "-m", "ws_server", "admin", "import-json"), old.path, "--data", data],
+        [*EXECUTED, "admin", "import-json", old.path, "--data", data],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -18,7 +18,7 @@ from tests.admin.command import admin, done, refusal
 from tests.admin.realms import leftovers, people, tables
 from tests.mounting import mounted
 from tests.rawclient import RawClient
-from tests.realserver import ROOT, RealServer
+from tests.realserver import EXECUTED, ROOT, RealServer
 from tests.system.transfers import end
 
 MESSAGES = 80_000
@@ -63,7 +63,7 @@ def archive(data: Path) -> Path:
 
 def started(*words: str | Path, data: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "ws_server", "admin", *map(str, words), "--data", str(data)],
+        [*EXECUTED, "admin", *map(str, words), "--data", str(data)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -20,7 +20,7 @@ import pytest
 from tests.history import history
 from tests.mounting import mounted
 from tests.rawclient import RawClient
-from tests.realserver import ROOT, RealServer
+from tests.realserver import EXECUTED, ROOT, RealServer
 
 MIB = 2**20
 
@@ -274,7 +274,7 @@ def failed_start(data: Path, *options: str) -> str:
     """Start a server that must refuse, and return what it prints."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "ws_server", "--host", "127.0.0.1", "--port", "0"),
+            *(*EXECUTED, "--host", "127.0.0.1", "--port", "0"),
             *("--web-port", "off"),
             *("--data", str(data), *options),
         ],

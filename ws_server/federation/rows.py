@@ -118,16 +118,15 @@ def roster(value: object) -> Roster:
         name=_GROUP_NAME.from_json(row.get("name")),
         version=POSITIVE.from_json(row.get("version")),
         last_seq=last_seq,
-        members=[
-            Member(
-                speaker(member),
-                fields(member).get("owner") is True,
-                SEQ.from_json(fields(member).get("joined", last_seq)),
-            )
-            for member in members
-        ],
+        members=[_member(member, last_seq) for member in members],
         change=_change(row.get("change")),
     )
+
+
+def _member(value: object, last_seq: int) -> Member:
+    row = fields(value)
+    joined = SEQ.from_json(row.get("joined", last_seq))
+    return Member(speaker(row), row.get("owner") is True, joined)
 
 
 def _change(value: object) -> str:
