@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import hashlib
+import json
 import mimetypes
 import os
 import re
@@ -25,11 +26,15 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
+from flet_app.host import LANGUAGES
+from flet_app.texts import TEXTS
+
 NAME = "Simple Chatting"
 DESCRIPTION = "A chat of your own"
 COLOUR = "#00796b"
 """Of the icon's ground, and of the frame in which a phone shows the app."""
 ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ASSETS / "page"
 PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".svg")
 """Files that become much smaller; pictures and woff2 are packed already."""
 TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
@@ -65,11 +70,7 @@ class Site(StaticFiles):
             theme_color=COLOUR,
         )
         patch_font_manifest_json(str(folder / "assets" / "FontManifest.json"))
-        index = (folder / "index.html").read_text(encoding="utf-8")
-        if "<head>" not in index:
-            raise RuntimeError("Flet's index.html has no <head>; site.py must learn its new form")
-        # Before everything else, so that the cookie is there when the app connects.
-        self._index = index.replace("<head>", '<head>\n  <script src="/start.js"></script>', 1)
+        self._index = _with_script((folder / "index.html").read_text(encoding="utf-8"))
         (folder / "index.html").unlink()
         super().__init__(directory=folder)
         self.all_directories = [folder, ASSETS, web]
@@ -124,6 +125,31 @@ class Site(StaticFiles):
             packing = asyncio.ensure_future(asyncio.to_thread(_gzip, full, str(target)))
             self._packing[full] = packing
         return await asyncio.shield(packing)
+
+
+def _with_script(index: str) -> str:
+    """Return Flet's page with our script in it, which runs first: modules run in their order."""
+    engine = '<script src="flutter_bootstrap.js" async>'
+    if "<head>" not in index or engine not in index:
+        raise RuntimeError("Flet's index.html has another form, which site.py must learn")
+    names = sorted(path.name for path in SCRIPTS.glob("*.js"))
+    words = {
+        language: {key: TEXTS[f"page_{key}"][n] for key in ("away", "waits")}
+        for n, language in enumerate(LANGUAGES)
+    }
+    head = [
+        "<head>",
+        *(f'<link rel="modulepreload" href="/page/{name}">' for name in names),
+        f'<script type="application/json" id="away-words">{_in_html(words)}</script>',
+        '<script type="module" src="/page/start.js"></script>',
+    ]
+    index = index.replace("<head>", "\n  ".join(head), 1)
+    return index.replace(engine, engine.replace("async", "defer"))
+
+
+def _in_html(value: object) -> str:
+    """Return JSON that ends no element of HTML."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _gzip(source: str, target: str) -> str:

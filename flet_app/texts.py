@@ -113,6 +113,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No connection. What you write waits and is sent when it is back.",
         "Tidak ada koneksi. Yang Anda tulis menunggu dan dikirim saat tersambung lagi.",
     ),
+    "page_away": (
+        "The app cannot be reached. Write on: it is kept here and sent when the app is back.",
+        "Aplikasi tidak dapat dihubungi. Teruslah menulis: tulisan Anda disimpan di sini dan "
+        "dikirim saat aplikasi tersambung lagi.",
+    ),
+    "page_waits": ("Waiting: {text}", "Menunggu: {text}"),
     "offline_why": ("Why: {why}", "Sebab: {why}"),
     "unreachable": (
         "{server} cannot be reached ({why}). It is tried again.",

@@ -1,0 +1,193 @@
+// Keys: none is lost between a click, or a key that leads elsewhere, and the box that it opens.
+//
+// The app is far away, so for a while the person types for a box that is not there yet. Those keys
+// are held. When the app has answered, and Flet's client has shown it and moved the focus, they are
+// put into the box that has it.
+
+import { isTextarea, put } from "./boxes.js";
+
+/** Milliseconds: that a box which was declared may take to get the focus; that keys are held. */
+const FOCUS = 4000, LONGEST = 20_000;
+
+/** Frames in which Flet's client draws what it was told, and moves the focus. */
+const DRAWS = 3, MOVES = 12;
+
+/** Events of Flet's client that lead nowhere. */
+const QUIET = new Set([
+  ...["change", "focus", "blur", "scroll", "resize", "media_change", "selection_change"],
+  ...["app_lifecycle_state_change", "tap_outside", "hover", "size_change", "visible"],
+]);
+
+const isBox = (element) => isTextarea(element) || element?.tagName === "INPUT";
+const frame = () => new Promise((resolve) => {
+  // Frames come seldom or never while the page is not seen.
+  const late = setTimeout(resolve, 100);
+  requestAnimationFrame(() => { clearTimeout(late); resolve(); });
+});
+
+export class Keys {
+  /** What is held: {keys, from, asked, since}; null: keys go their way. */
+  #held = null;
+
+  constructor(link, boxes) {
+    this.link = link;
+    this.boxes = boxes;
+    const listen = (name, handle) => addEventListener(name, handle.bind(this), true);
+    listen("keydown", this.#keydown);
+    listen("pointerdown", this.#pointerdown);
+    listen("pointerup", this.#pointerup);
+    listen("pointercancel", this.#pointerup);
+    link.addEventListener("event", (event) => this.#flet(event.detail));
+    boxes.addEventListener("declared", () => this.#declared());
+  }
+
+  /** Holds keys from now on, until the first box is there: the page was loaded anew under them. */
+  holdUntilShown() {
+    this.#begin();
+    const held = this.#held;
+    const shown = () => {
+      if (this.#held === held) this.#settle(held);
+    };
+    addEventListener("focusin", (event) => { if (isBox(event.target)) shown(); }, { once: true });
+  }
+
+  #keydown(event) {
+    if (event.key === "Enter" || event.code === "NumpadEnter") {
+      if (event.isComposing || event.keyCode === 229) {
+        // It ends a conversion of the input method. Safari says so only by the number.
+        event.stopImmediatePropagation();
+        return;
+      }
+      if (event.repeat && isTextarea(event.target) && !event.shiftKey) {
+        stop(event);
+        return;
+      }
+    }
+    if (this.#held && event.isTrusted && this.#holds(event)) {
+      stop(event);
+      return;
+    }
+    const command = event.ctrlKey || event.metaKey;
+    const leads =
+      (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) ||
+      (command && event.key.toLowerCase() === "k") ||
+      (event.key === "Enter" && !isTextarea(event.target)) ||
+      (event.key === " " && !isBox(event.target));
+    if (leads) this.#begin();
+  }
+
+  /** Takes a key for later; false if it is none that writes. */
+  #holds(event) {
+    const { keys } = this.#held;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return false;
+    if (event.keyCode === 229) return false;
+    if (event.key === "Backspace") {
+      if (!keys.length) return isBox(event.target);
+      keys.pop();
+    } else if (event.key === "Enter") {
+      if (!keys.length && !isTextarea(event.target)) return false;
+      if (!event.repeat) keys.push(event.shiftKey ? "\n" : "Enter");
+    } else if (event.key.length === 1 || [...event.key].length === 1) {
+      // A blank presses the button that has the focus, unless it stands between letters.
+      if (event.key === " " && !keys.length && !isBox(event.target)) return false;
+      keys.push(event.key);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  #pointerdown(event) {
+    if (event.isPrimary && event.target !== document.activeElement) this.#begin();
+  }
+
+  #pointerup() {
+    const held = this.#held;
+    // Flet's client tells at once what was clicked. If it says nothing, nothing was.
+    if (held) frames(2).then(() => { if (!held.asked) this.#settle(held); });
+  }
+
+  /** Flet's client tells that something was done. */
+  #flet({ name }) {
+    const held = this.#held;
+    if (!held || held.asked || QUIET.has(name)) return;
+    held.asked = true;
+    // All that it tells in this moment goes before the question.
+    setTimeout(() => this.link.answer().then(() => this.#settle(held)));
+  }
+
+  /** There will be another box, which takes the focus: for a moment keys would go to neither. */
+  #declared() {
+    if (!this.boxes.current.focus) return;
+    if (!this.#held) {
+      this.#begin();
+      this.#held.asked = true;
+    }
+    this.#settle(this.#held);
+  }
+
+  #begin() {
+    const keys = this.#held?.keys ?? [];
+    const held = (this.#held = { keys, from: document.activeElement, asked: false, settling: false });
+    setTimeout(() => {
+      if (this.#held === held && !held.settling) this.#settle(held);
+    }, this.link.isUp ? FOCUS : LONGEST);
+  }
+
+  /** The app has answered: waits until the focus is where it belongs, and types what was held. */
+  async #settle(held) {
+    if (this.#held !== held || held.settling) return;
+    held.settling = true;
+    await frames(DRAWS);
+    const isAt = () => isBox(document.activeElement) && document.activeElement !== held.from;
+    const box = this.boxes.current;
+    if (box?.focus) {
+      // What it was declared with is put into it before anything else can be.
+      const until = performance.now() + FOCUS;
+      const isThere = () => isTextarea(document.activeElement) && isAt() &&
+        document.activeElement.value === box.text;
+      while (!isThere() && performance.now() < until && this.boxes.current === box) await frame();
+      box.focus = false;
+    } else {
+      for (let n = 0; n < MOVES && !isAt() && held.keys.length; n++) await frame();
+    }
+    await frames(2);
+    if (this.#held === held) await this.#type(held);
+  }
+
+  async #type(held) {
+    const { keys } = held;
+    while (keys.length && this.#held === held) {
+      const element = document.activeElement;
+      if (!isBox(element)) break;
+      const end = keys.indexOf("Enter");
+      const text = keys.splice(0, end < 0 ? keys.length : Math.max(end, 0)).join("");
+      if (text) {
+        const from = element.selectionStart ?? element.value.length, to = element.selectionEnd ?? from;
+        const value = element.value.slice(0, from) + text + element.value.slice(to);
+        put(element, value, from + text.length);
+      } else {
+        keys.shift();
+        press(element, "Enter", 13); // in a box of one line it leads on, and keeps the other keys held
+      }
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    if (this.#held === held) this.#held = null;
+  }
+}
+
+function stop(event) {
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}
+
+async function frames(count) {
+  for (let n = 0; n < count; n++) await frame();
+}
+
+function press(element, key, keyCode) {
+  const given = { key, code: key, keyCode, which: keyCode };
+  const event = { ...given, bubbles: true, composed: true, cancelable: true };
+  element.dispatchEvent(new KeyboardEvent("keydown", event));
+  element.dispatchEvent(new KeyboardEvent("keyup", event));
+}
