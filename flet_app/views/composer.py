@@ -22,6 +22,18 @@ from shared.client import NoAnswer
 from shared.protocol.values import MAX_TEXT, fold
 
 
+@ft.control("TextField")  # type: ignore[arg-type]
+class Box(ft.TextField):
+    """A box that can ask for the focus.
+
+    `autofocus` leaves it to the button that was pressed, which in a browser has it when there is a
+    screen reader; and the method of this name does nothing to a box that sends with Enter.
+    """
+
+    focus: str | None = None  # type: ignore[assignment]
+    """Flet's client asks for the focus when this changes."""
+
+
 class Composer:
     """The bar below the messages."""
 
@@ -65,6 +77,9 @@ class Composer:
             icon_color=ft.Colors.PRIMARY,
             ref=self._send_button,
         )
+        if self._window.host.page_script is not None and self._send_button.current is not None:
+            # With a screen reader it would take the focus from the box, while one types on.
+            self._send_button.current.tooltip = None
         # Its hint is the name of the box only while it is empty.
         self._name = ft.Semantics(label="", content=self._box)
         self._bar.content = ft.Row(
@@ -79,9 +94,9 @@ class Composer:
         self.c = c
         self._begin(c.draft, focus=focus)
 
-    def _make_box(self, text: str, *, focus: bool) -> ft.TextField:
+    def _make_box(self, text: str, *, focus: bool) -> Box:
         window = self._window
-        return ft.TextField(
+        return Box(
             text,
             hint_text=window.texts("write"),
             multiline=True,
@@ -90,6 +105,7 @@ class Composer:
             max_lines=6,
             filled=True,
             autofocus=focus,
+            focus="now" if focus else None,
             border=ft.OutlineInputBorder(
                 border_radius=24, side=ft.BorderSide(0, ft.Colors.TRANSPARENT)
             ),

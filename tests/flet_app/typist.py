@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, CDPSession, Page, async_playwright
+from playwright.async_api import Browser, CDPSession, Locator, Page, async_playwright
 
 from shared.client import ChatClient
 from tests.flet_app.chromium import FLAGS, LIMIT, listen, program
@@ -21,9 +21,7 @@ from tests.realserver import RealServer
 
 KEY = 80
 """Milliseconds between two keys of somebody who types fast."""
-LIST = {"ana": 0, "bob": 1, "carl": 2}
-FIRST_TILE, TILE = 190, 68
-"""Pixels from the top to the middle of the first conversation, and from one to the next."""
+Spot = tuple[float, float]
 
 
 class Typist:
@@ -84,8 +82,33 @@ class Typist:
             "name => location.pathname === name", arg=f"/c/{name}", timeout=LIMIT
         )
 
+    async def click(self, spot: Spot) -> None:
+        await self.page.mouse.click(*spot)
+
+    async def key(self, type: str, key: str, code: int, **more: Any) -> None:
+        """Have the browser get a key with the number that an input method gives it."""
+        given = {"type": type, "key": key, "code": key, "windowsVirtualKeyCode": code, **more}
+        await self.cdp.send("Input.dispatchKeyEvent", given)
+
+    async def compose(self, text: str) -> None:
+        """Have an input method show a text that is not confirmed."""
+        given = {"text": text, "selectionStart": len(text), "selectionEnd": len(text)}
+        await self.cdp.send("Input.imeSetComposition", given)
+
+    async def paste(self, text: str) -> None:
+        await self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await self.page.evaluate("text => navigator.clipboard.writeText(text)", text)
+        await self.page.keyboard.press("Control+V")
+
     async def close(self) -> None:
         await self.page.context.close()
+
+
+async def middle(found: Locator) -> Spot:
+    """Where something is on the screen."""
+    box = await found.bounding_box(timeout=LIMIT)
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 @asynccontextmanager
@@ -93,6 +116,7 @@ async def chromium() -> AsyncIterator[Browser]:
     """Start a browser; skips the test if there is none."""
     path = program()
     async with async_playwright() as playwright:
+        playwright.selectors.set_test_id_attribute("flt-semantics-identifier")
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         try:
             yield browser
@@ -134,6 +158,15 @@ async def sit_down(
     page = await context.new_page()
     page.set_default_timeout(LIMIT)
     typist = Typist(page, await context.new_cdp_session(page), client, proxy)
+    import os
+
+    if os.environ.get("TRACE"):
+        page.on("console", lambda m: print(m.text[:300]))
+        await context.add_init_script("""
+        const d = e => e ? e.tagName+'#'+(e.id||e.className)+':'+JSON.stringify(e.value??e.getAttribute?.('aria-label')??'') : '-';
+        for (const n of ['focusin','focusout','pointerdown','pointerup','keydown','input'])
+          window.addEventListener(n, e=>console.log(Math.round(performance.now()),n,e.key??'',e.isTrusted?'':'SYN',d(e.target),'| active',d(document.activeElement)),true);
+        """)
     await page.goto(f"http://localhost:{proxy.port}{place}")
     if hears:
         await listen(page)
