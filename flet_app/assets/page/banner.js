@@ -6,16 +6,18 @@ const PATIENCE = 1000;
 /** Lines that are shown. */
 const SHOWN = 5;
 
+/** Under the head of a conversation, where nothing that one needs is; theme.py has the measures. */
 const STYLE = `
-  #away { position: fixed; inset: 0 0 auto; z-index: 2147483647; pointer-events: none;
-    font: 14px/1.4 Roboto, system-ui, sans-serif; color: var(--words); background: var(--ground);
-    padding: 10px 16px calc(10px); box-shadow: 0 1px 6px rgb(0 0 0 / .3); box-sizing: border-box;
-    --words: #3d2e00; --ground: #ffe08d; }
+  #away { position: fixed; top: 70px; left: 356px; right: 16px; z-index: 2147483647;
+    box-sizing: border-box; padding: 10px 16px; border-radius: 12px; pointer-events: none;
+    font: 14px/1.4 Roboto, system-ui, sans-serif; color: #264b61; background: #c8e6ff;
+    box-shadow: 0 1px 8px rgb(0 0 0 / .3); overflow-wrap: anywhere; }
+  #away.dark { color: #c8e6ff; background: #264b61; }
   #away[hidden] { display: none; }
-  #away.dark { --words: #ffe08d; --ground: #574500; }
-  #away b { font-weight: 600; }
-  #away ul { margin: 6px 0 0; padding: 0; list-style: none; }
-  #away li { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; opacity: .9; }
+  #away p, #away ul { margin: 0; padding: 0; list-style: none; }
+  #away ul { margin-top: 6px; font-size: 13px; }
+  #away li { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  @media (max-width: 719px) { #away { left: 16px; } }
 `;
 
 /** Sentences by language, which the page brings (site.py). */
@@ -83,7 +85,7 @@ export class Banner {
     // Screen readers announce what comes into an element that has this role.
     element.role = "alert";
     const lines = this.link.kept.lines;
-    const sentence = document.createElement("b");
+    const sentence = document.createElement("p");
     sentence.textContent = words.away;
     const list = document.createElement("ul");
     list.append(...lines.slice(-SHOWN).map((line) => {
