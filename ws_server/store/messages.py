@@ -60,6 +60,8 @@ class Draft:
     """Bytes of content that were stored for this message alone."""
     upload: str | None = None
     """The upload whose file this is; it ends with the commit."""
+    bot: bool = False
+    """A program wrote it."""
 
     cached: Conversation | None = None
     """The conversation from the cache; checked by the commit, looked up by it if None."""
@@ -169,7 +171,7 @@ def write(
         rows.append(
             (
                 *(id, draft.seq, draft.id, draft.sender, draft.time, draft.text, file_id),
-                *(draft.key, draft.origin_seq),
+                *(draft.key, draft.origin_seq, draft.bot),
             )
         )
         if conversation.realms:
