@@ -46,7 +46,7 @@ def standings(
     groups: bool | None = None,
     only: Collection[int] | None = None,
 ) -> list[Standing]:
-    """Return a reader's conversations, the one with the newest message first.
+    """Return a reader's conversations, that of the last message first; see `timeline`.
 
     Args:
         only: Only those of these conversations, by id.
@@ -55,11 +55,6 @@ def standings(
     """
     me, other, host = members.alias("me"), members.alias("other"), realms.alias("host")
     c = conversations.c
-    newest = (
-        select(messages.c.time)
-        .where(messages.c.conversation_id == c.id, messages.c.seq == c.last_seq)
-        .scalar_subquery()
-    )
     query = (
         select(
             c.id,
@@ -89,7 +84,7 @@ def standings(
         )
         .where(me.c.user_id == reader)
         .where(c.number.is_not(None) | (c.last_seq > 0))
-        .order_by(func.coalesce(newest, c.created).desc(), c.id.desc())
+        .order_by(c.activity.desc())
     )
     if groups is not None:
         query = query.where(c.number.is_not(None) if groups else c.number.is_(None))
