@@ -74,6 +74,7 @@ class Realm:
     key: Ed25519PrivateKey
     registration_open: bool
     database: Database
+    cache: Cache
     journal: Journal
     blobs: Blobs
     passwords: Passwords
@@ -89,7 +90,6 @@ class Realm:
     contents: Contents = field(init=False)
     """The contents of files that come from them."""
     hub: Hub = field(default_factory=Hub)
-    cache: Cache = field(default_factory=Cache)
     serving: Serving | None = None
     """None while it has no port."""
     home: str = ""
