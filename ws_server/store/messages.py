@@ -139,6 +139,7 @@ def write(
             conversation = draft.cached or _open(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
+            conversation.check_open(draft.sender)
             if conversation.realm_id is not None:
                 if draft.file is not None:
                     _keep_file(tx, draft, draft.file, conversation.id, now)
