@@ -22,7 +22,7 @@ from tests.realserver import EXECUTED, ROOT, RealServer
 from tests.system.transfers import end
 
 MESSAGES = 80_000
-BOB = ("user", "add", "bob", "--real-name", "B", "--country", "P")
+BOB = ("user", "add", "bob", "--real-name", "B", "--country", "P", "--create")
 
 
 def fill(data: Path, count: int) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 
 from ws_server import key as realm_key
 from ws_server.admin import control
@@ -29,6 +30,7 @@ from ws_server.settings import Settings
 from ws_server.store import blobs as blob_store
 from ws_server.store import inspection
 from ws_server.store.adapter import DatabaseRefused
+from ws_server.store.sqlite_file import file_of
 
 LEVELS = ("ok", "warn", "fail")
 RELEASED = 1_735_689_600
@@ -58,7 +60,7 @@ class Case:
     """The realm that is looked at."""
 
     settings: Settings
-    database: str
+    database: URL
     deep: bool
     running: dict[str, str] = field(default_factory=dict)
     """What the server says of itself; empty if none runs, or none answers."""
@@ -194,7 +196,7 @@ def _is_loopback(host: str) -> bool:
 
 async def database(case: Case) -> list[Finding]:
     """Does the database open, is its schema of this version, and is it sound?"""
-    file = inspection.file_of(case.database)
+    file = file_of(case.database)
 
     def look(tx: Connection) -> list[Finding]:
         schema = inspection.schema(tx)
@@ -227,7 +229,7 @@ async def database(case: Case) -> list[Finding]:
 async def disk(case: Case) -> list[Finding]:
     """Is there room where data and database are?"""
     folders = {case.data.resolve()}
-    if (file := inspection.file_of(case.database)) is not None:
+    if (file := file_of(case.database)) is not None:
         folders.add(file.resolve().parent)
     devices = {folder.stat().st_dev: folder for folder in sorted(folders) if folder.is_dir()}
     found = []
@@ -273,7 +275,7 @@ def _is_synchronised() -> bool | None:
 async def permissions(case: Case) -> list[Finding]:
     """Is anything readable by others than the server's account?"""
     private = [case.data / name for name in ("blobs", realm_key.FILE, control.FILE)]
-    if (file := inspection.file_of(case.database)) is not None:
+    if (file := file_of(case.database)) is not None:
         private += [file.with_name(file.name + end) for end in ("", "-wal", "-shm")]
     found = []
     for level, path in [("warn", case.data), *(("fail", path) for path in private)]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy import Connection
+
 from shared.protocol.errors import ChatError
+from shared.protocol.values import NAME as NAME_OF_REALM
 from shared.protocol.values import BadValue
-from ws_server.admin.commands import Argument, Given, Say, in_realm
+from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.federation import trust
 from ws_server.federation.peer import Peer
 from ws_server.federation.probing import probe
 from ws_server.key import fingerprint
 from ws_server.realm import Realm
+from ws_server.store import naming
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
 
 NAME = Argument("name", "what the realm is called here")
@@ -43,6 +47,23 @@ def line(peer: Peer) -> str:
     if peer.queued:
         parts.append(f"{peer.queued} queued")
     return f"{known.name}: {', '.join(parts)}, {fingerprint(known.public_key)}"
+
+
+@in_realm("realm rename", Argument("new", "what this realm is to call itself"))
+async def rename(realm: Realm, given: Given, say: Say) -> None:
+    """Give this realm another name, from its next start on; its key and its data stay."""
+    new = given["new"]
+    if not NAME_OF_REALM.fullmatch(new):
+        raise AdminRefused("A realm's name has 1 to 32 of A-Z a-z 0-9 . _ -")
+
+    def change(tx: Connection, now: int) -> None:
+        if naming.is_taken(tx, new):
+            raise AdminRefused(f"Another realm is known as {new} here; give this one another name")
+        naming.keep(tx, new)
+
+    await realm.journal.write(change)
+    say(f"The realm is called {new} from its next start on, which needs no --realm any more")
+    say("Other realms go on calling it as they did; its people keep their accounts and messages")
 
 
 @in_realm("realm check", running=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -29,10 +30,12 @@ from sqlalchemy import (
     update,
     values,
 )
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ClauseElement
 
+from ws_server.store import sqlite_file
 from ws_server.store.adapter import LOCK_WAIT, READERS, Columns, DatabaseRefused
 from ws_server.store.bulk import KEYED
 from ws_server.store.schema import conversations, messages
@@ -46,17 +49,19 @@ _BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceErro
 
 
 class SQLite:
-    """An `Adapter` for `sqlite:///PATH`."""
+    """An `Adapter` for a database in a file."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._url = url
+        self._path = path
+        url = sqlite_file.url_of(path)
         self._reading = _engine(url, "BEGIN", READERS)
         # The write lock is taken at once, so that nobody can come in between.
         self._writing = _engine(url, "BEGIN IMMEDIATE", 1)
         self._writer: Connection | None = None
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
+        sqlite_file.check_length(self._path)
         # A migration makes tables anew, which the checks of those that refer to them would forbid
         # (sqlite.org/lang_altertable.html, section 7); they are made at its end instead.
         self._writer = self._writing.connect()
@@ -91,7 +96,9 @@ class SQLite:
 
     def explain(self, error: Exception) -> str | None:
         fault = _said(error)
-        return f"{self._url}: {fault}" if isinstance(fault, sqlite3.Error) else None
+        return (
+            sqlite_file.explained(self._path, fault) if isinstance(fault, sqlite3.Error) else None
+        )
 
     def close(self) -> None:
         if self._writer is not None:
@@ -123,7 +130,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _engine(url: str, begin: str, size: int) -> Engine:
+def _engine(url: URL, begin: str, size: int) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
