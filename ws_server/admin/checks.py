@@ -255,10 +255,13 @@ async def clock(case: Case) -> list[Finding]:
         newest = None  # as the check of the database says
     if newest is not None and newest / 1000 > now + 60:
         ahead = newest / 1000 - now
-        return [Finding("fail", f"{shown} is {ahead:.0f} s before the newest message", hint)]
+        text = f"{shown} is {ahead:.0f} s before the newest message that this clock dated"
+        hint = "It is behind now, or was ahead then. " + hint
+        return [Finding("fail", text, hint)]
     synchronised = _is_synchronised()
     if synchronised is False:
-        return [Finding("warn", f"{shown}, but the system does not keep it right", hint)]
+        hint = "Have it kept right by NTP: enable systemd-timesyncd or chrony"
+        return [Finding("warn", f"{shown}, but the system clock is not synchronised", hint)]
     how = "kept right by the system" if synchronised else "plausible"
     return [Finding("ok", f"{shown}, {how}")]
 
@@ -316,7 +319,10 @@ async def backup(case: Case) -> list[Finding]:
         return [Finding("warn", "none was ever made", hint)]
     except (ValueError, OverflowError):
         return [Finding("warn", f"{path} does not hold a time", hint)]
-    if not -3600 < age <= WEEK:
+    if age < -3600:
+        text = f"the last one is dated {-age / 86400:.1f} days ahead of this machine's clock"
+        return [Finding("warn", text, "See the check of the clock; then make one: admin backup")]
+    if age > WEEK:
         return [Finding("warn", f"the last one was made {days}", hint)]
     return [Finding("ok", f"the last one was made {days}")]
 

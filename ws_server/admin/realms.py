@@ -40,6 +40,10 @@ def line(peer: Peer) -> str:
         parts.append(f"another key answers there: {fingerprint(peer.other_key)}")
     elif peer.trouble:
         parts.append(peer.trouble)
+    if peer.copies:
+        parts.append("two servers have its key")
+    if peer.copied:
+        parts.append("sees another server with this realm's key")
     if known.address:
         parts.append(f"at {known.shown_address} {known.port}")
     if known.own_name != known.name:
@@ -76,6 +80,16 @@ async def check(realm: Realm, given: Given, say: Say) -> None:
 async def _checked(realm: Realm, peer: Peer) -> str:
     """Return a level as the doctor has them, the realm's name, and what was found."""
     known = peer.known
+    if peer.copied:
+        return (
+            f"fail {known.name}: it sees another server that has this realm's key, a copy of the "
+            "data folder: stop one of both, and see docs/federation.md"
+        )
+    if peer.copies:
+        return (
+            f"fail {known.name}: two servers have its key, so what is written to its people ends "
+            "in either; ask its operator to stop the copy"
+        )
     if peer.state == "key changed":
         return (
             f"fail {known.name}: another key answers at its address; ask its operator, and see "
@@ -93,7 +107,11 @@ async def _checked(realm: Realm, peer: Peer) -> str:
     except (ChatError, BadValue) as error:
         return f"fail {known.name}: the link is up, but {error}"
     if abs(trip.ahead) > SKEW:
-        return f"warn {known.name}: its clock differs from this one's by {abs(trip.ahead):.0f} s"
+        way = "ahead of" if trip.ahead > 0 else "behind"
+        return (
+            f"warn {known.name}: its clock is {abs(trip.ahead):.0f} s {way} this one's; if this "
+            "machine's is synchronised (see clock), tell its operator"
+        )
     return (
         f"ok {known.name}: stored there after {trip.there * 1000:.0f} ms, "
         f"here after {trip.back * 1000:.0f} ms"

@@ -110,5 +110,5 @@ def _beside(path: Path) -> Path:
 
 def _unwritten(path: Path, error: OSError) -> str:
     # The error names the part, which nobody knows.
-    why = OSError(error.errno, error.strerror)
-    return f"Nothing was written: {explained(why, path)}"
+    where = f"{shown(path)} was not written"
+    return explained(OSError(error.errno, error.strerror), where)

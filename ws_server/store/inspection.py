@@ -19,9 +19,11 @@ from shared.faults import shown
 from ws_server.store import fetches, snapshot, sqlite_file
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
 from ws_server.store.migrating import KNOWN, NEWEST, current
-from ws_server.store.schema import messages
+from ws_server.store.schema import conversations, messages
 
 T = TypeVar("T")
+NEWEST_LOOKED_AT = 10_000
+"""Messages among which one of this realm's own time is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,20 @@ def product(tx: Connection) -> str:
 
 
 def newest_message(tx: Connection) -> int | None:
-    """Return the time of the message written last, in Unix milliseconds."""
-    return tx.scalar(select(messages.c.time).order_by(messages.c.row.desc()).limit(1))
+    """Return the time of the newest message to which this realm gave it, in Unix milliseconds.
+
+    In groups that another realm hosts, times are by that one's clock. A realm whose last
+    `NEWEST_LOOKED_AT` messages are all of those has none to judge its own clock by.
+    """
+    last = select(messages.c.conversation_id, messages.c.row, messages.c.time)
+    last = last.order_by(messages.c.row.desc()).limit(NEWEST_LOOKED_AT)
+    found = last.subquery()
+    own = (
+        select(found.c.time)
+        .join(conversations, conversations.c.id == found.c.conversation_id)
+        .where(conversations.c.realm_id.is_(None))
+    )
+    return tx.scalar(own.order_by(found.c.row.desc()).limit(1))
 
 
 def contents(tx: Connection, most: int | None) -> tuple[int, list[tuple[str, int]]]:
