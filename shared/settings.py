@@ -153,7 +153,7 @@ class CommonSettings(BaseSettings):
         import difflib  # seldom wanted
 
         known = [cls.variable(name) for name in cls.model_fields]
-        close = difflib.get_close_matches(unknown, known, 1)
+        close = difflib.get_close_matches(unknown, known, 1, cutoff=0.8)
         return f"; did you mean {close[0]}?" if close else ", and is passed over"
 
     @classmethod

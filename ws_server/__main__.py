@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -18,7 +19,15 @@ from ws_server.settings import Settings, load
 
 
 def main() -> int:
-    """Return the exit code: 0 after an orderly stop, 1 if it was refused."""
+    """Return the exit code: 0 after an orderly stop, 1 if it was refused, 130 after Ctrl+C."""
+    try:
+        return run()
+    except KeyboardInterrupt:  # before there is anything to stop
+        return 128 + signal.SIGINT
+
+
+def run() -> int:
+    """Do what the command line asks for, and return the exit code."""
     gc.disable()
     for stream in (sys.stdout, sys.stderr):  # names and paths may be beyond the terminal
         if isinstance(stream, TextIOWrapper):

@@ -328,6 +328,7 @@ async def run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     raise_file_limit()
+    is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:
         server = await open_server(settings, stack)
         log.info(
@@ -339,7 +340,7 @@ async def run(settings: Settings) -> None:
                 "data": str(settings.data.resolve()),
             },
         )
-        welcome(server.realm.name, settings, server.port, server.web_port)
+        welcome(server.realm.name, settings, server.port, server.web_port, is_new=is_new)
         await stop.wait()
         log.info("stopping")
     log.info("stopped")

@@ -278,8 +278,8 @@ def test_names_beyond_the_terminal_and_a_reader_who_stops_do_no_harm(
     old.user("ana", "ünï")
     old.group("gruppe-ü", ["ana"], *([text("ana", "hi")] + [{}] * 500))
     ended = subprocess.run(
-        f"{sys.executable} -m ws_server admin import-json --create {old.path} --data {tmp_path}/data"
-        f" | {reader}",
+        f"{sys.executable} -m ws_server admin import-json --create {old.path} "
+        f"--data {tmp_path}/data | {reader}",
         shell=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
