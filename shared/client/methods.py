@@ -102,9 +102,17 @@ class Methods:
         """Tell who is signed in."""
         return await self.call(filled(Whoami))
 
-    async def send(self, to: Address | str, text: str, idempotency_key: str | None = None) -> Sent:
+    async def send(
+        self,
+        to: Address | str,
+        text: str,
+        idempotency_key: str | None = None,
+        bot: bool | None = None,
+    ) -> Sent:
         """Send a text to one person."""
-        return await self.call(filled(Send, to=to, text=text, idempotency_key=idempotency_key))
+        return await self.call(
+            filled(Send, to=to, text=text, idempotency_key=idempotency_key, bot=bot)
+        )
 
     async def inbox(self, user: Address | str, before: int | None = None, limit: int = 50) -> Page:
         """Read the messages with one person, newest page first, and mark them read."""
@@ -135,10 +143,11 @@ class Methods:
         group: GroupAddress | str | int,
         text: str,
         idempotency_key: str | None = None,
+        bot: bool | None = None,
     ) -> Sent:
         """Send a text to a group."""
         return await self.call(
-            filled(SendGroup, group=group, text=text, idempotency_key=idempotency_key)
+            filled(SendGroup, group=group, text=text, idempotency_key=idempotency_key, bot=bot)
         )
 
     async def inboxgroup(
@@ -196,10 +205,11 @@ class Methods:
         name: str,
         data: bytes,
         idempotency_key: str | None = None,
+        bot: bool | None = None,
     ) -> Sent:
         """Send a file of up to 512 KiB to one person."""
         return await self.call(
-            filled(SendFile, to=to, name=name, data=data, idempotency_key=idempotency_key)
+            filled(SendFile, to=to, name=name, data=data, idempotency_key=idempotency_key, bot=bot)
         )
 
     async def sendgroupfile(
@@ -208,11 +218,17 @@ class Methods:
         name: str,
         data: bytes,
         idempotency_key: str | None = None,
+        bot: bool | None = None,
     ) -> Sent:
         """Send a file of up to 512 KiB to a group."""
         return await self.call(
             filled(
-                SendGroupFile, group=group, name=name, data=data, idempotency_key=idempotency_key
+                SendGroupFile,
+                group=group,
+                name=name,
+                data=data,
+                idempotency_key=idempotency_key,
+                bot=bot,
             )
         )
 
@@ -223,11 +239,18 @@ class Methods:
         size: int,
         sha256: str,
         idempotency_key: str | None = None,
+        bot: bool | None = None,
     ) -> UploadOpened:
         """Begin or resume sending a larger file; the message appears after the last chunk."""
         return await self.call(
             filled(
-                Upload, to=to, name=name, size=size, sha256=sha256, idempotency_key=idempotency_key
+                Upload,
+                to=to,
+                name=name,
+                size=size,
+                sha256=sha256,
+                idempotency_key=idempotency_key,
+                bot=bot,
             )
         )
 

@@ -165,7 +165,7 @@ class Session:
             text = getattr(request, "text", "")
             late = MessageArrived(
                 *(id, conversation, reply.seq, self.user, reply.time or 0, text),
-                *(reply.file, reply.state or "stored"),
+                *(reply.file, reply.state or "stored", getattr(request, "bot", None)),
             )
             self._tell(self._positions.late(late))
 

@@ -108,7 +108,7 @@ RESULTS = {
     "ping": "time",
 }
 EVENT_FIELDS = {
-    "message": "id conversation seq from time text file state",
+    "message": "id conversation seq from time text file state bot",
     "file": "file offset data last",
     "receipt": "conversation user received_seq read_seq",
     "delivery": "conversation message_id seq state code",

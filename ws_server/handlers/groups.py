@@ -117,7 +117,8 @@ def _group_and_person(
 
 @handles(SendGroup, journaled=True)
 def sendg(ctx: Context, request: SendGroup) -> Draft:
-    return Draft(ctx.user.id, request.group, request.text, key=request.idempotency_key)
+    key, bot = request.idempotency_key, request.bot is True
+    return Draft(ctx.user.id, request.group, request.text, key=key, bot=bot)
 
 
 @handles(InboxGroup)

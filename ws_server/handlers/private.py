@@ -22,7 +22,8 @@ T = TypeVar("T")
 
 @handles(Send, journaled=True)
 def send(ctx: Context, request: Send) -> Draft:
-    return Draft(ctx.user.id, request.to, request.text, key=request.idempotency_key)
+    key, bot = request.idempotency_key, request.bot is True
+    return Draft(ctx.user.id, request.to, request.text, key=key, bot=bot)
 
 
 @handles(Inbox)

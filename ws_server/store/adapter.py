@@ -9,6 +9,8 @@ from sqlalchemy import Column, Connection
 
 T = TypeVar("T")
 Columns = tuple[Column[Any], ...]
+Move = tuple[int, int, int, int, int, int]
+"""A conversation's id, version and last_seq, then its new last_seq, last_time and activity."""
 READERS = 4
 """Threads that ask questions."""
 LOCK_WAIT = 2.0
@@ -65,5 +67,5 @@ class Bulk(Protocol):
     def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert rows given as these columns of one table."""
 
-    def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
-        """Move conversations given as (id, version, old, new); return how many matched."""
+    def move_conversations(self, tx: Connection, moved: Sequence[Move]) -> int:
+        """Move conversations that have the version and last_seq given; return how many have."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection
 
-from ws_server.store.adapter import Bulk
+from ws_server.store.adapter import Bulk, Move
 from ws_server.store.schema import messages, outbox
 
 MESSAGE = (
@@ -20,6 +20,7 @@ MESSAGE = (
     messages.c.file_id,
     messages.c.idempotency_key,
     messages.c.origin_seq,
+    messages.c.bot,
 )
 """The columns of a new message."""
 OUTBOX = (
@@ -66,13 +67,13 @@ def insert_outbox(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         _bulk(tx).insert(tx, OUTBOX, rows)
 
 
-def move_last_seq(tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> bool:
-    """Move the `last_seq` of conversations given as (id, version, old last_seq, new last_seq).
+def move_conversations(tx: Connection, moved: Sequence[Move]) -> bool:
+    """Move conversations to their new last seq, time and activity.
 
     Returns:
-        False if any of them no longer has that version and last_seq.
+        False if any of them no longer has the version and last_seq given.
     """
-    return not moved or _bulk(tx).move_last_seq(tx, moved) == len(moved)
+    return not moved or _bulk(tx).move_conversations(tx, moved) == len(moved)
 
 
 def _bulk(tx: Connection) -> Bulk:

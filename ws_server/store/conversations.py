@@ -14,6 +14,7 @@ from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import users
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
+from ws_server.store.timeline import timeline
 
 MAX_MEMBERS = 5_000
 """Members of a group; a list of them fits one frame."""
@@ -33,8 +34,8 @@ class Member:
 class Conversation:
     """A conversation as it was at `version`.
 
-    Everything but `last_seq` is fixed for a version; the journal alone moves `last_seq`, after a
-    commit, and each commit checks both against the database.
+    Everything but `last_seq` and `last_time` is fixed for a version; the journal alone moves those
+    two, after a commit, and each commit checks version and `last_seq` against the database.
     """
 
     id: int
@@ -50,6 +51,8 @@ class Conversation:
     """What that realm is called here."""
     realms: frozenset[int] = frozenset()
     """The other realms that have members in it."""
+    last_time: int = 0
+    """When the newest message was sent, Unix milliseconds; 0 if there is none."""
 
     def __post_init__(self) -> None:
         self.realms = frozenset(m.realm_id for m in self.members.values() if m.realm_id is not None)
@@ -84,7 +87,9 @@ def load(
     else:
         where = and_(c.number == group.number, c.realm_id.is_(None))
     row = tx.execute(
-        select(c.id, c.number, c.name, c.version, c.last_seq, c.realm_id, realms.c.name)
+        select(
+            c.id, c.number, c.name, c.version, c.last_seq, c.last_time, c.realm_id, realms.c.name
+        )
         .select_from(conversations.outerjoin(realms, realms.c.id == c.realm_id))
         .where(where)
     ).first()
@@ -107,17 +112,18 @@ def load(
         {user_id: Member(*member) for user_id, *member in tx.execute(people)},
         row.realm_id,
         row[-1] or "",
+        last_time=row.last_time,
     )
 
 
 def reload(tx: Connection, cached: dict[int, Conversation]) -> dict[int, Conversation]:
     """Return cached conversations as they are now; only those with a new version cost a query."""
     c = conversations.c
-    rows = tx.execute(select(c.id, c.version, c.last_seq).where(c.id.in_(cached)))
+    rows = tx.execute(select(c.id, c.version, c.last_seq, c.last_time).where(c.id.in_(cached)))
     fresh: dict[int, Conversation] = {}
-    for id, version, last_seq in rows:
+    for id, version, last_seq, last_time in rows:
         if version == cached[id].version:
-            fresh[id] = replace(cached[id], last_seq=last_seq)
+            fresh[id] = replace(cached[id], last_seq=last_seq, last_time=last_time)
         else:
             now = load(tx, id=id)
             assert now is not None
@@ -217,11 +223,8 @@ def open_all_private(
     chats = _chats(tx, pairs, names)
     missing = set(pairs) - chats.keys()
     if missing:
-        begun = [
-            {"low_user": low, "high_user": high, "last_seq": 0, "version": 1, "created": now}
-            for low, high in sorted(missing)
-        ]
-        tx.execute(insert(conversations), begun)
+        begun = [{"low_user": low, "high_user": high} for low, high in sorted(missing)]
+        tx.execute(insert(conversations), [new_row(tx, now) | pair for pair in begun])
         made = _chats(tx, missing, names)
         tx.execute(
             insert(members),
@@ -241,14 +244,16 @@ def _chats(
     found: dict[tuple[int, int], Conversation] = {}
     for at in range(0, len(lows), 500):
         rows = tx.execute(
-            select(c.id, c.low_user, c.high_user, c.version, c.last_seq).where(
+            select(c.id, c.low_user, c.high_user, c.version, c.last_seq, c.last_time).where(
                 c.low_user.in_(lows[at : at + 500])
             )
         )
-        for id, low, high, version, last_seq in rows:
+        for id, low, high, version, last_seq, last_time in rows:
             if (low, high) in wanted:
                 people = {person: Member(names[person], False) for person in (low, high)}
-                found[low, high] = Conversation(id, None, "", version, last_seq, people)
+                found[low, high] = Conversation(
+                    id, None, "", version, last_seq, people, last_time=last_time
+                )
     return found
 
 
@@ -307,9 +312,15 @@ def create_group(
 
 
 def _add(tx: Connection, now: int, **values: Any) -> int:
-    made = tx.execute(insert(conversations).values(last_seq=0, version=1, created=now, **values))
+    made = tx.execute(insert(conversations).values(**new_row(tx, now), **values))
     assert made.inserted_primary_key is not None
     return int(made.inserted_primary_key[0])
+
+
+def new_row(tx: Connection, now: int) -> dict[str, Any]:
+    """Return what every conversation begins with."""
+    activity = timeline(tx).next_activity()
+    return {"last_seq": 0, "version": 1, "created": now, "last_time": 0, "activity": activity}
 
 
 def _member_rows(

@@ -25,7 +25,8 @@ from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.durations import Durations
 from ws_server.store import messages
 from ws_server.store.database import Database
-from ws_server.store.messages import Clock, Draft, Moved
+from ws_server.store.messages import Draft, Moved
+from ws_server.store.timeline import wall_ms
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,6 @@ class Journal:
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._clock = Clock()
         self.commits = 0
         self.failed_commits = 0
         self.entries = 0
@@ -206,18 +206,18 @@ class Journal:
                 if entry.chain is not None:
                     entry.chain.broken = True
             return False
-        for conversation, seq in moved.values():
-            conversation.last_seq = seq
+        for conversation, seq, time in moved.values():
+            conversation.last_seq, conversation.last_time = seq, time
         return True
 
     def _write(self, batch: list[Entry], tx: Connection, again: bool = False) -> Moved:
-        """Write the batch in this transaction and return the last seqs that then hold.
+        """Write the batch in this transaction and return where its conversations then are.
 
         Raises:
             Stale, _Refused: it has to be written `again`, with more care.
         """
         moved: Moved = {}
-        now = self._clock.now()
+        now = wall_ms()
         for kind, run in groupby(batch, type):
             if kind is Draft:
                 drafts = cast("list[Draft]", list(run))

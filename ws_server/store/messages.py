@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +12,13 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import conversations, fetches, files, outbox, waiting
-from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
+from ws_server.store.adapter import Move
+from ws_server.store.bulk import find_keys, insert_messages, move_conversations
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.schema import posts
+from ws_server.store.timeline import timeline
 
 
 class Stale(Exception):
@@ -59,6 +60,8 @@ class Draft:
     """Bytes of content that were stored for this message alone."""
     upload: str | None = None
     """The upload whose file this is; it ends with the commit."""
+    bot: bool = False
+    """A program wrote it."""
 
     cached: Conversation | None = None
     """The conversation from the cache; checked by the commit, looked up by it if None."""
@@ -86,19 +89,8 @@ class Draft:
     done: Callable[[Any], None] | None = None
 
 
-class Clock:
-    """Unix milliseconds that never go back, so that time and seq agree in a conversation."""
-
-    def __init__(self) -> None:
-        self._last = 0
-
-    def now(self) -> int:
-        self._last = max(self._last, time.time_ns() // 1_000_000)
-        return self._last
-
-
-Moved = dict[int, tuple[Conversation, int]]
-"""Conversations a transaction wrote to, by id, with the last seq they have inside it."""
+Moved = dict[int, tuple[Conversation, int, int]]
+"""Conversations a transaction wrote to, by id, with last seq and time that they have inside it."""
 
 
 def write(
@@ -107,7 +99,7 @@ def write(
     """Write the drafts in their order and give each its seq; refusals go to `draft.error`.
 
     Args:
-        now: Unix milliseconds.
+        now: What the wall clock shows, Unix milliseconds.
         moved: What this transaction wrote before; brought up to date.
 
     Raises:
@@ -115,11 +107,12 @@ def write(
     """
     first_of = _repeated(tx, drafts)
     opened: dict[tuple[int, ConversationAddress], Conversation] = {}
-    steps: dict[int, tuple[int, int, int, int]] = {}
+    steps: dict[int, Move] = {}
     rows: list[tuple[object, ...]] = []
     repeats: list[tuple[Draft, Draft]] = []
     remote: list[Draft] = []
     posted: list[Draft] = []
+    line = timeline(tx)
     for draft in drafts:
         draft.error = None
         draft.duplicate = False
@@ -158,27 +151,32 @@ def write(
             continue
         id = conversation.id
         if id in steps:
-            _, _, old, last = steps[id]
+            _, _, old, last, last_time, _ = steps[id]
         elif id in moved and draft.cached is not None and not reloaded:
-            old = last = moved[id][1]  # by an earlier run of this batch; the copy is behind
+            _, last, last_time = moved[id]  # by an earlier run of this batch; the copy is behind
+            old = last
         else:
             old = last = conversation.last_seq
+            last_time = conversation.last_time
         draft.conversation = conversation
         draft.id = draft.id or new_id("m")
         draft.seq = last + 1
-        draft.time = now
-        moved[id] = (conversation, last + 1)
-        steps[id] = (id, conversation.version, old, last + 1)
+        draft.time = line.time_after(id, last_time, now)
+        moved[id] = (conversation, draft.seq, draft.time)
+        steps[id] = (
+            *(id, conversation.version, old, draft.seq),
+            *(draft.time, line.next_activity()),
+        )
         file_id = draft.file.id if draft.file else None
         rows.append(
             (
-                *(id, draft.seq, draft.id, draft.sender, now, draft.text, file_id, draft.key),
-                draft.origin_seq,
+                *(id, draft.seq, draft.id, draft.sender, draft.time, draft.text, file_id),
+                *(draft.key, draft.origin_seq, draft.bot),
             )
         )
         if conversation.realms:
             remote.append(draft)
-    if not move_last_seq(tx, list(steps.values())):
+    if not move_conversations(tx, list(steps.values())):
         raise Stale
     insert_messages(tx, rows)
     if remote:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection
 from sqlalchemy.engine import AdaptedConnection
 
-from ws_server.store.adapter import Columns
+from ws_server.store.adapter import Columns, Move
 from ws_server.store.bulk import KEYED
 
 T = TypeVar("T")
@@ -19,9 +19,10 @@ FIND = (
     "AND messages.idempotency_key = wanted.key AND messages.idempotency_key IS NOT NULL"
 )
 MOVE = (
-    "UPDATE conversations SET last_seq = moved.new "
-    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) "
-    "AS moved (id, version, old, new) "
+    "UPDATE conversations "
+    "SET last_seq = moved.new, last_time = moved.time, activity = moved.activity "
+    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], "
+    "$6::bigint[]) AS moved (id, version, old, new, time, activity) "
     "WHERE conversations.id = moved.id AND conversations.version = moved.version "
     "AND conversations.last_seq = moved.old"
 )
@@ -38,7 +39,7 @@ class Arrays:
         table, names = columns[0].table.name, [c.name for c in columns]
         _on_driver(tx, lambda d: d.copy_records_to_table(table, records=rows, columns=names))
 
-    def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
+    def move_conversations(self, tx: Connection, moved: Sequence[Move]) -> int:
         said: str = _on_driver(tx, lambda d: d.execute(MOVE, *_columns(moved)))
         return int(said.removeprefix("UPDATE "))
 

@@ -33,9 +33,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ClauseElement
 
-from ws_server.store.adapter import LOCK_WAIT, READERS, Columns, DatabaseRefused
+from ws_server.store.adapter import LOCK_WAIT, READERS, Columns, DatabaseRefused, Move
 from ws_server.store.bulk import KEYED
 from ws_server.store.schema import conversations, messages
+from ws_server.store.timeline import Timeline
 
 T = TypeVar("T")
 CHUNKS = (256, 64, 16, 4, 1)
@@ -51,9 +52,10 @@ class SQLite:
     def __init__(self, url: str) -> None:
         """Open nothing yet."""
         self._url = url
-        self._reading = _engine(url, "BEGIN", READERS)
+        timeline = Timeline()
+        self._reading = _engine(url, "BEGIN", READERS, timeline)
         # The write lock is taken at once, so that nobody can come in between.
-        self._writing = _engine(url, "BEGIN IMMEDIATE", 1)
+        self._writing = _engine(url, "BEGIN IMMEDIATE", 1, timeline)
         self._writer: Connection | None = None
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
@@ -123,7 +125,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _engine(url: str, begin: str, size: int) -> Engine:
+def _engine(url: str, begin: str, size: int, timeline: Timeline) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -131,7 +133,7 @@ def _engine(url: str, begin: str, size: int) -> Engine:
         max_overflow=0,
         hide_parameters=True,  # they hold what people wrote, and errors are logged
         connect_args={"check_same_thread": False, "timeout": LOCK_WAIT},
-        execution_options={"bulk": Values()},
+        execution_options={"bulk": Values(), "timeline": timeline},
     )
 
     @event.listens_for(engine, "connect")
@@ -164,7 +166,7 @@ class Values:
         for chunk in _chunks(rows):
             _execute(tx, _insert(tx.dialect, columns, len(chunk)), chunk)
 
-    def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
+    def move_conversations(self, tx: Connection, moved: Sequence[Move]) -> int:
         return sum(_execute(tx, _move(tx.dialect, len(chunk)), chunk) for chunk in _chunks(moved))
 
 
@@ -214,15 +216,15 @@ def _find(dialect: Dialect, count: int) -> str:
 
 @lru_cache
 def _move(dialect: Dialect, count: int) -> str:
-    names = ("id", "version", "old", "new")
+    names = ("id", "version", "old", "new", "time", "activity")
     moved = (
         values(*(column(name, BigInteger) for name in names))
-        .data([(0, 0, 0, 0)] * count)
+        .data([(0,) * len(names)] * count)
         .cte("moved")
     )
     statement = (
         update(conversations)
-        .values(last_seq=moved.c.new)
+        .values(last_seq=moved.c.new, last_time=moved.c.time, activity=moved.c.activity)
         .where(
             conversations.c.id == moved.c.id,
             conversations.c.version == moved.c.version,

@@ -45,7 +45,7 @@ class Standing:
 
 
 def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> list[Standing]:
-    """Return a reader's conversations, the one with the newest message first.
+    """Return a reader's conversations, that of the last message first; see `timeline`.
 
     Args:
         groups: Only groups, only private chats, or None for both. Private chats in which nothing
@@ -53,11 +53,6 @@ def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> lis
     """
     me, other, host = members.alias("me"), members.alias("other"), realms.alias("host")
     c = conversations.c
-    newest = (
-        select(messages.c.time)
-        .where(messages.c.conversation_id == c.id, messages.c.seq == c.last_seq)
-        .scalar_subquery()
-    )
     query = (
         select(
             c.id,
@@ -87,7 +82,7 @@ def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> lis
         )
         .where(me.c.user_id == reader)
         .where(c.number.is_not(None) | (c.last_seq > 0))
-        .order_by(func.coalesce(newest, c.created).desc(), c.id.desc())
+        .order_by(c.activity.desc())
     )
     if groups is not None:
         query = query.where(c.number.is_not(None) if groups else c.number.is_(None))

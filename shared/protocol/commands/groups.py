@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from shared.protocol.commands.messages import Message, Page, Sent, counted, idempotency_key, summary
+from shared.protocol.commands.messages import (
+    Message,
+    Page,
+    Sent,
+    bot_mark,
+    counted,
+    idempotency_key,
+    summary,
+)
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import GROUP, LOCAL_NAME, MESSAGE_TEXT, USER, Text
 from shared.protocol.spec import (
@@ -154,6 +162,7 @@ class SendGroup(Request[Sent]):
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     text: str = arg("what to say", MESSAGE_TEXT, rest=True)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
 
 @command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from shared.protocol.commands.messages import Message, Page, Sent, counted, idempotency_key, summary
+from shared.protocol.commands.messages import (
+    Message,
+    Page,
+    Sent,
+    bot_mark,
+    counted,
+    idempotency_key,
+    summary,
+)
 from shared.protocol.kinds import LOCAL_NAME, MESSAGE_TEXT, USER, Number
 from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
@@ -50,6 +58,7 @@ class Send(Request[Sent]):
     to: Address = arg("who receives it: bob, or bob@beta in realm beta", USER)
     text: str = arg("what to say", MESSAGE_TEXT, rest=True)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
 
 @command("inbox", realm_name="inboxrealm", repeatable=True)
