@@ -28,7 +28,9 @@ MAY_NOT_IMPORT = {
     # What is known and done is tested without a screen.
     **{
         f"flet_app.{module}": ["flet", "flet_app.window", "flet_app.views", "flet_app.parts"]
-        for module in "state conversation order actions sending files commands texts clock".split()
+        for module in (
+            "state conversation order links actions sending files commands texts clock".split()
+        )
     },
     "flet_app.parts": ["flet_app.state", "flet_app.actions", "flet_app.views", "flet_app.window"],
     "terminal_app": ["ws_server", "flet_app", "websockets", *DATABASES],
@@ -63,6 +65,8 @@ ONLY_IMPORTED_BY = {
     "structlog": ["shared.logs"],
     "flet": ["flet_app"],
     "flet_desktop": ["flet_app.desktop"],
+    "idna": ["flet_app.links"],
+    "linkify_it": ["flet_app.links"],
     "msgpack": ["flet_app.frames"],
     "flet_web": ["flet_app.site", "flet_app.pages", "flet_app.web"],
     "starlette": [

@@ -8,8 +8,8 @@ from pathlib import Path
 import flet as ft
 import pytest
 
+from flet_app.links import MAX_LINKS
 from flet_app.parts import notices
-from flet_app.parts.bubble import MAX_LINKS
 from shared.client import ChatError, ErrorCode, GroupChanged, NotSent
 from shared.client.notices import Offline, Online, SignedOut
 from shared.protocol.commands.accounts import Auth
