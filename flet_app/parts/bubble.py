@@ -41,6 +41,8 @@ class Look:
     unread_line: str = ""
     file_name: str = ""
     file_size: int = 0
+    file_about: str = ""
+    """Why it is not shown, if it says it is a picture."""
     picture: str = ""
     """What an image control takes as its source; empty: it is no picture, or not here."""
     done: float | None = None
@@ -172,7 +174,14 @@ class Bubble(ft.Column):
                 cache_width=2 * PICTURE_WIDTH,
                 gapless_playback=True,
                 exclude_from_semantics=True,
-                error_content=ft.Icon(ft.Icons.BROKEN_IMAGE_OUTLINED, size=40),
+                error_content=ft.Column(
+                    [
+                        ft.Icon(ft.Icons.BROKEN_IMAGE_OUTLINED, size=40),
+                        ft.Text(texts("damaged_picture"), size=12, color=ink),
+                    ],
+                    alignment=ft.MainAxisAlignment.CENTER,
+                    horizontal_alignment=ft.CrossAxisAlignment.CENTER,
+                ),
             )
             shown: list[ft.Control] = [
                 ft.Semantics(
@@ -197,6 +206,7 @@ class Bubble(ft.Column):
             [
                 ft.Text(name, color=ink, max_lines=2, overflow=ft.TextOverflow.ELLIPSIS),
                 ft.Text(size_in_words(look.file_size), size=11, color=ink),
+                *([ft.Text(look.file_about, size=11, color=ink)] if look.file_about else []),
             ],
             spacing=0,
             tight=True,

@@ -165,9 +165,10 @@ class Messages:
         is_own = entry.state is not None
         fate = self.c.fate(entry)
         file = entry.file
-        picture = ""
+        picture = why_not = ""
         if file is not None and is_picture(file):
             picture = self._attachments.picture(entry)
+            why_not = self._attachments.why_not(entry)
         return Look(
             sender=entry.sender,
             is_own=is_own,
@@ -180,6 +181,7 @@ class Messages:
             unread_line=texts("unread_line") if is_first_unread else "",
             file_name=file.name if file else "",
             file_size=file.size if file else 0,
+            file_about=why_not,
             picture=picture,
             done=None if picture and not is_own else entry.done,
             note=entry.note,
