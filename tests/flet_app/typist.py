@@ -158,15 +158,6 @@ async def sit_down(
     page = await context.new_page()
     page.set_default_timeout(LIMIT)
     typist = Typist(page, await context.new_cdp_session(page), client, proxy)
-    import os
-
-    if os.environ.get("TRACE"):
-        page.on("console", lambda m: print(m.text[:300]))
-        await context.add_init_script("""
-        const d = e => e ? e.tagName+'#'+(e.id||e.className)+':'+JSON.stringify(e.value??e.getAttribute?.('aria-label')??'') : '-';
-        for (const n of ['focusin','focusout','pointerdown','pointerup','keydown','input'])
-          window.addEventListener(n, e=>console.log(Math.round(performance.now()),n,e.key??'',e.isTrusted?'':'SYN',d(e.target),'| active',d(document.activeElement)),true);
-        """)
     await page.goto(f"http://localhost:{proxy.port}{place}")
     if hears:
         await listen(page)

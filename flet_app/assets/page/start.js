@@ -10,7 +10,8 @@ import { Link } from "./link.js";
 try {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   document.cookie = `chat_zone=${encodeURIComponent(zone)}; Path=/; SameSite=Strict`;
-} catch (_) { /* then it is the server's zone */ }
+} catch (_) { /* then it is known only by what its clocks show now */ }
+document.cookie = `chat_offset=${-new Date().getTimezoneOffset()}; Path=/; SameSite=Strict`;
 
 const link = new Link(new Kept());
 const boxes = new Boxes(link);
