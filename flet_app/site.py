@@ -70,7 +70,7 @@ class Site(StaticFiles):
             theme_color=COLOUR,
         )
         patch_font_manifest_json(str(folder / "assets" / "FontManifest.json"))
-        self._index = _with_script((folder / "index.html").read_text(encoding="utf-8"))
+        self.index = _with_script((folder / "index.html").read_text(encoding="utf-8"))
         (folder / "index.html").unlink()
         super().__init__(directory=folder)
         self.all_directories = [folder, ASSETS, web]
@@ -81,7 +81,7 @@ class Site(StaticFiles):
     @property
     def inline_scripts(self) -> list[str]:
         """The hashes of what the page runs itself, as a Content-Security-Policy names them."""
-        found = re.findall(r"<script>(.*?)</script>", self._index, re.DOTALL)
+        found = re.findall(r"<script>(.*?)</script>", self.index, re.DOTALL)
         digests = (hashlib.sha256(text.encode()).digest() for text in found)
         return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
 
@@ -95,7 +95,7 @@ class Site(StaticFiles):
             raise HTTPException(404) from None
         if found is None or not S_ISREG(found.st_mode):
             if ROUTE.fullmatch(path) or path in (".", "index.html"):
-                return HTMLResponse(self._index, headers={"Cache-Control": "no-store"})
+                return HTMLResponse(self.index, headers={"Cache-Control": "no-store"})
             raise HTTPException(404)
         return await self._file(path, full, scope)
 

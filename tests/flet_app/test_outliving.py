@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -86,12 +88,17 @@ def apps(tmp_path: Path, place: Place) -> Iterator[Apps]:
     found.kill()
 
 
-async def sit(
-    place: Place, proxy: Proxy, name: str, peer: str = "bob", **options: object
-) -> Typist:
+async def sit(place: Place, proxy: Proxy, name: str, **options: Any) -> Typist:
+    """Have somebody new sit down, with a chat with bob open."""
     client = await account(place.realm, name)
     await place.bob.send(name, "hello")
-    return await sit_down(place.browser, proxy, client, f"/c/{peer}", **options)  # type: ignore[arg-type]
+    return await sit_down(place.browser, proxy, client, "/c/bob", **options)
+
+
+async def rise(typist: Typist) -> None:
+    assert typist.errors == []
+    await typist.close()
+    await typist.client.__aexit__(None, None, None)
 
 
 async def see(typist: Typist, name: str) -> None:
@@ -143,9 +150,8 @@ async def test_a_page_goes_on_when_the_app_is_killed(
 
 async def kept(typist: Typist) -> str:
     """Everything that the browser keeps for this tab and this page."""
-    return str(
-        await typist.page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}])")
-    )
+    storages = "JSON.stringify([{...sessionStorage}, {...localStorage}])"
+    return str(await typist.page.evaluate(storages))
 
 
 async def test_lines_under_way_when_the_app_dies_arrive_once(place: Place, apps: Apps) -> None:
@@ -178,11 +184,11 @@ async def test_a_page_whose_network_breaks_keeps_its_session(place: Place, apps:
             proxy.cut()
             await ana.page.keyboard.type(f"b{n} ", delay=KEY)
             if n == 2:
-                await expect(ana.page.get_by_role("alert")).to_be_visible()
+                await expect(ana.page.get_by_role("alert")).to_be_visible(timeout=LIMIT)
                 await ana.types("")
                 await ana.page.keyboard.type("c", delay=KEY)
             await proxy.accept()
-            await expect(ana.page.get_by_role("alert")).to_be_hidden()
+            await expect(ana.page.get_by_role("alert")).to_be_hidden(timeout=LIMIT)
         assert await ana.texts("bob", 2) == ["hello", "a0 b0 a1 b1 a2 b2 "]
         await ana.until_box("c")
         await place.bob.send("ana-network", "you are back")
@@ -222,12 +228,12 @@ async def test_nothing_secret_is_kept_and_nothing_after_signing_out(
         await ana.page.keyboard.type("/send bob half")
         await ana.until_box("/send bob half")
         await asyncio.to_thread(apps.kill)
-        await expect(ana.page.get_by_role("alert")).to_be_visible()
+        await expect(ana.page.get_by_role("alert")).to_be_visible(timeout=LIMIT)
         await ana.page.keyboard.press("Enter")
         await ana.until_box("/send bob half")  # commands do not wait
         assert "/send bob half" in await kept(ana)
         await asyncio.to_thread(apps.start)
-        await expect(ana.page.get_by_role("alert")).to_be_hidden()
+        await expect(ana.page.get_by_role("alert")).to_be_hidden(timeout=LIMIT)
         await ana.page.wait_for_load_state()
         await ana.until_box("/send bob half")
         await ana.page.keyboard.type(" done")
@@ -259,7 +265,7 @@ async def test_drafts_of_several_conversations_come_back(place: Place, apps: App
         await ana.until_box("for carl")
         await ana.place("carl")
         await asyncio.to_thread(apps.kill)
-        await expect(ana.page.get_by_role("alert")).to_be_visible()
+        await expect(ana.page.get_by_role("alert")).to_be_visible(timeout=LIMIT)
         await ana.page.keyboard.type(", later", delay=KEY)
         await asyncio.to_thread(apps.start)
         await ana.page.wait_for_event("load", timeout=LIMIT)

@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from shared.client import ChatClient
+from shared.protocol.values import MAX_TEXT
 from tests.flet_app.typist import KEY, Spot, Typist, account, chromium, middle, sit_down
 from tests.proxy import Proxy
 from tests.realserver import RealServer
@@ -169,3 +170,92 @@ async def test_letters_stay_where_they_were_seen_while_the_conversation_changes(
     assert await anybody.texts("bob", 2) == ["hello", "to bob 0 to bob 1 to bob 2 "]
     await anybody.page.keyboard.press("Alt+ArrowDown")
     await anybody.until_box("to carl 0 to carl 1 to carl 2 ")
+
+
+@pytest.mark.parametrize("is_safari", [False, True], ids=["others", "safari"])
+async def test_enter_that_ends_a_conversion_sent_what_was_unfinished(
+    ana: Typist, is_safari: bool
+) -> None:
+    """Safari ends the composition before it tells of the key, and only its number is then left."""
+    ana.far(100)
+    for said in ("日本", "語"):
+        await ana.compose("nihongo")
+        await ana.compose(said)
+        if is_safari:
+            await ana.cdp.send("Input.insertText", {"text": said})
+        await ana.key("rawKeyDown", "Enter", 229)
+        if not is_safari:
+            await ana.cdp.send("Input.insertText", {"text": said})
+        await ana.key("keyUp", "Enter", 13)
+    await ana.until_box("日本語")
+    await ana.page.keyboard.press("Enter")
+    assert await ana.texts("bob", 2) == ["hello", "日本語"]
+    await ana.until_box("")
+
+
+async def test_lines_pasted_text_and_half_an_emoji(ana: Typist) -> None:
+    ana.far(300)
+    await ana.page.keyboard.type("first", delay=KEY)
+    await ana.page.keyboard.press("Shift+Enter")
+    await ana.types("second")
+    await ana.paste("pasted\nin lines")
+    await ana.types(" and typed", "then this")
+    await ana.page.keyboard.insert_text("cut \ud83d")
+    await ana.types("", "the end")
+    wanted = ["hello", "first\nsecond", "pasted\nin lines and typed", "then this"]
+    assert await ana.texts("bob", 6) == [*wanted, "cut \ufffd", "the end"]
+
+
+async def test_enter_that_is_held_down_sends_once(ana: Typist) -> None:
+    ana.far(100)
+    await ana.page.keyboard.type("once", delay=KEY)
+    for _ in range(20):
+        await ana.page.keyboard.down("Enter")
+    await ana.page.keyboard.up("Enter")
+    await ana.types("again")
+    assert await ana.texts("bob", 3) == ["hello", "once", "again"]
+    await ana.until_box("")
+
+
+async def test_a_text_that_is_too_long_stays_in_the_box(ana: Typist) -> None:
+    """Even one that is larger than any frame a page may send, which ended the connection."""
+    ana.far(100)
+    for size in (MAX_TEXT + 1, 200_000):
+        text = "x" * size
+        await ana.paste(text)
+        await ana.until_box(text)
+        await ana.page.keyboard.press("Enter")
+        await ana.page.keyboard.type("yz", delay=KEY)
+        await ana.until_box(text + "yz")
+        await ana.page.keyboard.press("Control+A")
+        await ana.page.keyboard.press("Delete")
+        await ana.until_box("")
+    await ana.types("short")
+    assert await ana.texts("bob", 2) == ["hello", "short"]
+
+
+async def test_a_completion_is_chosen_and_one_types_on(desk: Desk, anybody: Typist) -> None:
+    other = await sit_down(desk.browser, desk.proxy, anybody.client, "/c/bob", hears=True)
+    await other.page.get_by_role("textbox", name="Write a message").click()
+    await other.page.keyboard.type("/sen")
+    at = await middle(other.page.get_by_role("button").filter(has_text="/send <"))
+    await other.close()
+    anybody.far(300)
+    await anybody.page.keyboard.type("/sen", delay=KEY)
+    await anybody.page.wait_for_timeout(1000)  # until it is on the screen, which is a picture
+    await anybody.click(at)
+    await anybody.types("carl by completion", "and to bob")
+    assert await anybody.texts("carl", 2) == ["hello", "by completion"]
+    assert await anybody.texts("bob", 2) == ["hello", "and to bob"]
+
+
+async def test_a_slow_device_far_away_loses_nothing(ana: Typist, spots: Spots) -> None:
+    ana.far(300)
+    await ana.cdp.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    for n in range(2):
+        await ana.page.keyboard.type(f"by mouse {n}", delay=KEY)
+        await ana.click(spots.send)
+        await ana.types(f"by key {n}")
+    wanted = [text for n in range(2) for text in (f"by mouse {n}", f"by key {n}")]
+    assert await ana.texts("bob", 5) == ["hello", *wanted]
+    await ana.until_box("")

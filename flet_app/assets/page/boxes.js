@@ -32,6 +32,14 @@ export class Boxes extends EventTarget {
     link.addEventListener("told", (event) => this.#told(event.detail));
   }
 
+  /** Puts back what was written while the app showed the box as it knew it. */
+  repair() {
+    const element = document.activeElement;
+    if (this.current && isTextarea(element) && element.value !== this.current.text) {
+      put(element, this.current.text);
+    }
+  }
+
   #told(told) {
     if (told.kind === "box") this.#declare(told);
     else if (told.kind === "done") this.#done(told.key);

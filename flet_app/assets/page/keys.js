@@ -38,6 +38,7 @@ export class Keys {
     listen("pointerup", this.#pointerup);
     listen("pointercancel", this.#pointerup);
     link.addEventListener("event", (event) => this.#flet(event.detail));
+    link.addEventListener("resumed", () => this.#resumed());
     boxes.addEventListener("declared", () => this.#declared());
   }
 
@@ -114,6 +115,17 @@ export class Keys {
     held.asked = true;
     // All that it tells in this moment goes before the question.
     setTimeout(() => this.link.answer().then(() => this.#settle(held)));
+  }
+
+  /** The app shows everything anew, and so the box as it was when it was told of it last. */
+  async #resumed() {
+    this.#begin();
+    const held = this.#held;
+    held.asked = true;
+    await this.link.answer();
+    await frames(DRAWS);
+    this.boxes.repair();
+    this.#settle(held);
   }
 
   /** There will be another box, which takes the focus: for a moment keys would go to neither. */

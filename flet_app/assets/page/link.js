@@ -15,14 +15,15 @@ const STALE = 4404;
 const SESSION = "_flet_session_id";
 
 /** Milliseconds: between attempts, and until silence is taken for the end. */
-const FIRST_PAUSE = 300, LAST_PAUSE = 3000, ASKS_AFTER = 10_000, ENDS_AFTER = 20_000;
+const FIRST_PAUSE = 300, LAST_PAUSE = 2000, ASKS_AFTER = 10_000, ENDS_AFTER = 20_000;
 
 /** Bytes of a frame that the app takes (frames.py: MAX_OTHER, MAX_FRAME). */
 const MOST = 128 << 10, MOST_PASTED = 8 << 20;
 
 /**
  * The one link of a page. It tells others by its events:
- * - `up`, `down`: the app is there, or not; `taken`: it takes lines
+ * - `up`, `down`: the app is there, or not
+ * - `resumed`: it is there again, and about to show anew what it knows
  * - `told`: the app says something (detail)
  * - `event`: Flet's client says something (detail: {name, target, data}); cancelled, it is kept back
  */
@@ -133,6 +134,7 @@ export class Link extends EventTarget {
     this.say("hello", { session, user, drafts: Object.fromEntries(drafts) });
     if (this.#register) {
       this.#real.send(this.#register);
+      this.dispatchEvent(new Event("resumed"));
     } else {
       this.#opened = true;
       this.#stand.dispatchEvent(new Event("open"));
