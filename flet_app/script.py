@@ -116,7 +116,8 @@ def read(frame: bytes) -> Said:
         said = orjson.loads(frame[len(HEAD) :])
     except orjson.JSONDecodeError:
         raise Unreadable from None
-    kind = KINDS.get(said.pop("kind", "")) if isinstance(said, dict) else None
+    name = said.pop("kind", None) if isinstance(said, dict) else None
+    kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None or not all(type(value) is FIELDS.get(key) for key, value in said.items()):
         raise Unreadable
     drafts = said.get("drafts", {})

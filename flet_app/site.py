@@ -134,7 +134,7 @@ def _with_script(index: str) -> str:
         raise RuntimeError("Flet's index.html has another form, which site.py must learn")
     names = sorted(path.name for path in SCRIPTS.glob("*.js"))
     words = {
-        language: {key: TEXTS[f"page_{key}"][n] for key in ("away", "waits")}
+        language: {"away": TEXTS["page_away"][n], "waits": TEXTS["page_waits"][n]}
         for n, language in enumerate(LANGUAGES)
     }
     head = [

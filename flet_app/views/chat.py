@@ -95,7 +95,7 @@ class Chat:
     def _show_link(self) -> None:
         state, texts = self._window.state, self._window.texts
         self._banner.visible = not state.online
-        self._banner_why.value = texts("offline_why", why=state.offline_why)
+        self._banner_why.value = texts("offline_why", why=texts.why(state.offline_why))
         self._window.update(self._banner)
         if state.online and self._messages is not None:
             self._window.run(self._messages.go_on())

@@ -17,6 +17,7 @@ from flet_app.conversation import Conversation
 from flet_app.parts.controls import icon_button
 from flet_app.script import Draft, Emptied, Line, Said, TooLong
 from flet_app.sending import Sending
+from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
 from shared.client import NoAnswer
 from shared.protocol.values import MAX_TEXT, fold
@@ -210,6 +211,7 @@ class Composer:
                 # A group that one has left is not to come back with it.
                 if c := self._window.state.conversations.get(fold(said.to)):
                     c.draft = said.text
+                    self._window.state.changed(Part.LIST)
             case Emptied() if said.box == self._box._i:
                 self._begin("", focus=True)
             case TooLong():
