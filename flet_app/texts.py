@@ -275,30 +275,29 @@ TEXTS: dict[str, tuple[str, str]] = {
 }
 
 
-WHY = {
-    "no such file": "why_not_running",
-    "refused": "why_not_running",
-    "connect call failed": "why_not_running",
-    "unreachable": "why_no_network",
-    "no route": "why_no_network",
-    "network is down": "why_no_network",
-    "not known": "why_no_such_name",
-    "name resolution": "why_no_such_name",
-    "nodename": "why_no_such_name",
-    "no address": "why_no_such_name",
-    "getaddrinfo": "why_no_such_name",
-    "timed out": "why_silent",
-    "no answer within": "why_silent",
-    "connection broke": "why_silent",
-    "timeout": "why_silent",
-    "reset by peer": "why_silent",
-    "broken pipe": "why_silent",
-}
-"""What systems say when there is no connection, in part and in lower case, and our sentence."""
-
-
 class Texts:
     """The sentences in one language, by name: `texts("sign_in")`."""
+
+    WHY = {
+        "no such file": "why_not_running",
+        "refused": "why_not_running",
+        "connect call failed": "why_not_running",
+        "unreachable": "why_no_network",
+        "no route": "why_no_network",
+        "network is down": "why_no_network",
+        "not known": "why_no_such_name",
+        "name resolution": "why_no_such_name",
+        "nodename": "why_no_such_name",
+        "no address": "why_no_such_name",
+        "getaddrinfo": "why_no_such_name",
+        "timed out": "why_silent",
+        "no answer within": "why_silent",
+        "connection broke": "why_silent",
+        "timeout": "why_silent",
+        "reset by peer": "why_silent",
+        "broken pipe": "why_silent",
+    }
+    """What systems say when there is no connection, in part and in lower case, and our sentence."""
 
     def __init__(self, language: str) -> None:
         self.language = language if language in LANGUAGES else "en"
@@ -312,7 +311,7 @@ class Texts:
     def why(self, reason: str) -> str:
         """Return why there is no connection, in words of people rather than of systems."""
         said = reason.lower()
-        for words, sentence in WHY.items():
+        for words, sentence in self.WHY.items():
             if words in said:
                 return self(sentence)
         return reason
