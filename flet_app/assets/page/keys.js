@@ -12,6 +12,9 @@ const FOCUS = 4000, LONGEST = 20_000;
 /** Frames in which Flet's client draws what it was told, and moves the focus. */
 const DRAWS = 3, MOVES = 12;
 
+/** Milliseconds: until a box that got the focus is heard; that the focus may come late. */
+const ATTACHES = 120, LATE = 1500;
+
 /** Events of Flet's client that lead nowhere. */
 const QUIET = new Set([
   ...["change", "focus", "blur", "scroll", "resize", "media_change", "selection_change"],
@@ -34,9 +37,11 @@ export class Keys {
     this.boxes = boxes;
     const listen = (name, handle) => addEventListener(name, handle.bind(this), true);
     listen("keydown", this.#keydown);
+    listen("beforeinput", this.#beforeinput);
     listen("pointerdown", this.#pointerdown);
     listen("pointerup", this.#pointerup);
     listen("pointercancel", this.#pointerup);
+    listen("focus", this.#windowFocus);
     link.addEventListener("event", (event) => this.#flet(event.detail));
     link.addEventListener("resumed", () => this.#resumed());
     boxes.addEventListener("declared", () => this.#declared());
@@ -77,13 +82,21 @@ export class Keys {
     if (leads) this.#begin();
   }
 
+  /** Holds what comes without a key, too: an emoji of a panel, a paste, a word that was spoken. */
+  #beforeinput(event) {
+    if (!this.#held || !event.isTrusted || event.isComposing || !event.data) return;
+    if (event.inputType !== "insertText" && event.inputType !== "insertFromPaste") return;
+    this.#held.keys.push(event.data);
+    stop(event);
+  }
+
   /** Takes a key for later; false if it is none that writes. */
   #holds(event) {
     const { keys } = this.#held;
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return false;
     if (event.keyCode === 229) return false;
     if (event.key === "Backspace") {
-      if (!keys.length) return isBox(event.target);
+      if (!keys.length) return false;
       keys.pop();
     } else if (event.key === "Enter") {
       if (!keys.length && !isTextarea(event.target)) return false;
@@ -99,7 +112,14 @@ export class Keys {
   }
 
   #pointerdown(event) {
-    if (event.isPrimary && event.target !== document.activeElement) this.#begin();
+    if (event.isPrimary) this.#begin();
+  }
+
+  /** The window has the keys again, and for a moment Flet's client does not listen. */
+  #windowFocus(event) {
+    if (event.target !== window) return;
+    this.#begin();
+    this.#settle(this.#held);
   }
 
   #pointerup() {
@@ -164,20 +184,25 @@ export class Keys {
       for (let n = 0; n < MOVES && !isAt() && held.keys.length; n++) await frame();
     }
     await frames(2);
+    if (isAt()) await new Promise((resolve) => setTimeout(resolve, ATTACHES));
     if (this.#held === held) await this.#type(held);
   }
 
   async #type(held) {
-    const { keys } = held;
+    const { keys } = held, until = performance.now() + LATE;
     while (keys.length && this.#held === held) {
       const element = document.activeElement;
-      if (!isBox(element)) break;
+      if (!isBox(element)) {
+        if (performance.now() > until) break;
+        await frame();
+        continue;
+      }
       const end = keys.indexOf("Enter");
       const text = keys.splice(0, end < 0 ? keys.length : Math.max(end, 0)).join("");
       if (text) {
         const from = element.selectionStart ?? element.value.length, to = element.selectionEnd ?? from;
         const value = element.value.slice(0, from) + text + element.value.slice(to);
-        put(element, value, from + text.length);
+        await this.#put(element, value, from + text.length);
       } else {
         keys.shift();
         press(element, "Enter", 13); // in a box of one line it leads on, and keeps the other keys held
@@ -185,6 +210,18 @@ export class Keys {
       await new Promise((resolve) => setTimeout(resolve));
     }
     if (this.#held === held) this.#held = null;
+  }
+
+  /** Puts a text into a box, again if Flet's client was not listening yet and tells of no change. */
+  async #put(element, text, at) {
+    for (let tries = 0; tries < 5; tries++) {
+      put(element, text, at);
+      if (!isTextarea(element) || !this.boxes.current) return;
+      for (let n = 0; n < MOVES; n++) {
+        if (this.boxes.current.text === text || document.activeElement !== element) return;
+        await frame();
+      }
+    }
   }
 }
 
