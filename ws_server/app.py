@@ -47,6 +47,7 @@ from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings
 from ws_server.store import fetches, files, naming
+from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
 from ws_server.store.schema import meta
 from ws_server.store.sqlite_file import file_of
@@ -122,7 +123,8 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         if isinstance(error, OSError):
             raise Refused(f"--data {explained(error, settings.data)}") from error
         raise
-    journal = Journal(database)
+    cache = Cache()
+    journal = Journal(database, cache)
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -131,6 +133,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         key=realm_key,
         registration_open=settings.registration == "open",
         database=database,
+        cache=cache,
         journal=journal,
         blobs=blobs,
         passwords=passwords,

@@ -54,22 +54,16 @@ def small(folder: Path, left: int) -> Iterator[Path]:
     """A disk of its own with so few KiB left."""
     with mounted(folder, "-t", "tmpfs", "-o", "size=1m", "none"):
         fill = folder / "fill"
-        with open(fill, "wb") as file:
-            try:
-                while True:
-                    file.write(bytes(4096))
-                    file.flush()
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
+        with open(fill, "wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(4096))
         os.truncate(fill, fill.stat().st_size - left * 1024)
         yield folder
 
 
 def test_a_full_disk_refuses_everything_and_keeps_nothing(good: Path, tmp_path: Path) -> None:
     with small(tmp_path / "disk", 8) as disk:
-        assert "Make room" in served(data=disk / "data") or "make room" in served(
-            data=disk / "data"
-        )
+        assert "make room" in served(data=disk / "data").lower()
         why = refusal(*ADD, data=disk / "new", input="secret-ana")
         assert "full" in why or "No space" in why
         for made in ("data", "new"):
@@ -150,7 +144,7 @@ def test_missing_rights_are_refused_with_the_path_and_what_to_do(
     spoil(data)
     why = served(data=data, before=STRANGER)
     assert str(data / named) in why
-    assert "this account" in why
+    assert "this account" in why.lower()
 
 
 def test_what_cannot_be_listened_on_is_said_with_what_to_do(tmp_path: Path) -> None:

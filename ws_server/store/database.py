@@ -21,6 +21,7 @@ from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
+from ws_server.store.timeline import timeline
 from ws_server.threads import Turns
 
 P = ParamSpec("P")
@@ -160,6 +161,7 @@ class Database:
 
 def _prepare(tx: Connection) -> str:
     migrate(tx)
+    timeline(tx).go_on(tx)
     name = epoch(tx)
     # A database that takes no writes shows it now, not to the first person who says something.
     tx.execute(update(meta).where(meta.c.key == "epoch").values(value=name))
