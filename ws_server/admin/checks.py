@@ -326,7 +326,7 @@ async def backup(case: Case) -> list[Finding]:
     if age < -3600:
         text = f"the last one is dated {-age / 86400:.1f} days ahead of this machine's clock"
         return [Finding("warn", text, "See the check of the clock; then make one: admin backup")]
-    if age > WEEK:
+    if not age <= WEEK:
         return [Finding("warn", f"the last one was made {days}", hint)]
     return [Finding("ok", f"the last one was made {days}")]
 
