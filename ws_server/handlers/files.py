@@ -63,7 +63,7 @@ async def _whole_file(
         """Find out before anything is stored what would refuse the message, or repeat it."""
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
-        conversations.find(tx, account.id, target, only=(account.id,))
+        conversations.check_open(tx, account.id, target)
         stray = realm.stray_bytes.get(account.id, 0)
         files.check_quota(tx, account.id, len(content) + stray, realm.max_user_files)
         return True
@@ -93,7 +93,10 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
     )
 
     def begin(tx: Connection, now: int) -> OpenUpload:
-        conversations.find(tx, account.id, request.to, only=(account.id,))
+        if request.idempotency_key is None or not bulk.used_keys(
+            tx, [(account.id, request.idempotency_key)]
+        ):
+            conversations.check_open(tx, account.id, request.to)
         return files.open_upload(tx, wanted, now, realm.max_user_files)
 
     opened: OpenUpload = await realm.journal.write(begin)
