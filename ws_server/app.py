@@ -217,6 +217,7 @@ async def open_web_app(
             f"{TRIES} ports after it: {error.strerror or error}. Give another --web-port, or off"
         ) from error
     stack.callback(browsers.stop)
+    listener.web_port = web_port
     return web_port
 
 
