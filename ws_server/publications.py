@@ -64,14 +64,16 @@ def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
         recipients = [user_id for user_id in conversation.members if user_id != sender]
     name = draft.sender_name or conversation.members[sender].name
     file = draft.file.info() if draft.file else None
+    bot = draft.bot or None
     event = MessageArrived(
-        draft.id, there, draft.seq, name, draft.time, draft.text, file, None, group_name
+        *(draft.id, there, draft.seq, name, draft.time, draft.text, file, None, bot), group_name
     )
     realm.hub.publish(event, recipients)
     others = realm.hub.of(sender)
     if len(others) > 1 or (others and session not in others):
         own = MessageArrived(
-            draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, group_name
+            *(draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, bot),
+            group_name,
         )
         realm.hub.publish(own, (sender,), session)
     push_file(realm, draft, realm.hub.reached(conversation.members, session))

@@ -20,6 +20,7 @@ MESSAGE = (
     messages.c.file_id,
     messages.c.idempotency_key,
     messages.c.origin_seq,
+    messages.c.bot,
 )
 """The columns of a new message."""
 OUTBOX = (

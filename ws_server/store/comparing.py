@@ -71,10 +71,11 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
     )
     tx.execute(
         insert(posts).from_select(
-            ["id", "conversation_id", "sender_id", "time", "text", "file_id", "idempotency_key"],
+            ["id", "conversation_id", "sender_id", "time", "text", "file_id"]
+            + ["idempotency_key", "bot"],
             select(
                 *(m.id, m.conversation_id, m.sender_id, m.time, m.text, m.file_id),
-                m.idempotency_key,
+                *(m.idempotency_key, m.bot),
             ).where(
                 m.conversation_id == group.id,
                 m.seq > seq,

@@ -60,6 +60,8 @@ class Draft:
     """Bytes of content that were stored for this message alone."""
     upload: str | None = None
     """The upload whose file this is; it ends with the commit."""
+    bot: bool = False
+    """A program wrote it."""
 
     cached: Conversation | None = None
     """The conversation from the cache; checked by the commit, looked up by it if None."""
@@ -136,9 +138,12 @@ def write(
             conversation = draft.cached
             if conversation is None:
                 conversation = _meant(tx, draft, opened, now)
-                found[conversation.id] = conversation
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
+            conversation.check_open(draft.sender)
+            if draft.cached is None:
+                # No refusal comes from the cache: no commit would prove that it still holds.
+                found[conversation.id] = conversation
             if conversation.realm_id is not None:
                 if draft.file is not None:
                     _keep_file(tx, draft, draft.file, conversation.id, now)
@@ -180,7 +185,7 @@ def write(
         rows.append(
             (
                 *(id, draft.seq, draft.id, draft.sender, draft.time, draft.text, file_id),
-                *(draft.key, draft.origin_seq),
+                *(draft.key, draft.origin_seq, draft.bot),
             )
         )
         if conversation.realms:

@@ -102,6 +102,7 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
             "text": draft.text,
             "file_id": draft.file.id if draft.file else None,
             "idempotency_key": draft.key,
+            "bot": draft.bot,
         }
         for draft in drafts
     ]

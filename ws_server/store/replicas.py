@@ -50,6 +50,7 @@ class Relayed:
     time: int
     text: str
     file: StoredFile | None = None
+    bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +297,7 @@ def _store(
         sender = users.of_realm(tx, host.id, message.sender.name, now)
     time = timeline(tx).time_after(group.id, group.last_time, min(message.time, now + AHEAD))
     post = _take_post(tx, message.id, group, sender) if posted else None
-    key, file_id = post or (None, None)
+    key, file_id, bot = post or (None, None, message.bot)
     file, awaited = message.file, False
     if file_id is not None:
         file = files.get(tx, file_id)
@@ -312,6 +313,7 @@ def _store(
             text=message.text,
             file_id=file.id if file else None,
             idempotency_key=key,
+            bot=bot,
         )
     )
     return Draft(
@@ -328,19 +330,22 @@ def _store(
         sender_name=sender.name,
         state="delivered",
         is_post=post is not None,
+        bot=bot,
     )
 
 
 def _take_post(
     tx: Connection, id: str, group: Conversation, sender: User
-) -> tuple[str | None, str | None] | None:
-    """Forget a post that has its place now, and return its idempotency key and its file's id.
+) -> tuple[str | None, str | None, bool] | None:
+    """Forget a post that has its place now, and return its idempotency key, its file's id, and
+    whether a program wrote it.
 
     Only if this very person posted it to this very group: a host may name any id. Otherwise None.
     """
     this = and_(
         posts.c.id == id, posts.c.conversation_id == group.id, posts.c.sender_id == sender.id
     )
-    found = tx.execute(select(posts.c.idempotency_key, posts.c.file_id).where(this)).first()
+    p = posts.c
+    found = tx.execute(select(p.idempotency_key, p.file_id, p.bot).where(this)).first()
     tx.execute(delete(posts).where(this))
-    return (found.idempotency_key, found.file_id) if found else None
+    return (found.idempotency_key, found.file_id, found.bot) if found else None

@@ -89,17 +89,29 @@ def known(tx: Connection, address: Address) -> User | None:
     Raises:
         ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM.
     """
+    return find_at(tx, address) if address.realm else existing(tx, address.user)
+
+
+def find_at(tx: Connection, address: Address) -> User | None:
+    """Return whom an address means; None if that is nobody who is known here.
+
+    Raises:
+        ChatError: UNKNOWN_REALM.
+    """
     if not address.realm:
-        return existing(tx, address.user)
-    realm = known_realms.existing(tx, address.realm)
-    there = and_(users.c.realm_id == realm.id, users.c.key == fold(address.user))
+        return find(tx, address.user)
+    return find_of(tx, known_realms.existing(tx, address.realm).id, address.user)
+
+
+def find_of(tx: Connection, realm_id: int, name: str) -> User | None:
+    """Return a person of another realm; None if they have not been mentioned yet."""
+    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
     return _user(tx.execute(_USER.where(there)).first())
 
 
 def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
     """Return a person of another realm, noted if need be."""
-    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
-    found = _user(tx.execute(_USER.where(there)).first())
+    found = find_of(tx, realm_id, name)
     if found is None:
         tx.execute(
             insert(users).values(
@@ -113,7 +125,7 @@ def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
                 created=now,
             )
         )
-        found = _user(tx.execute(_USER.where(there)).first())
+        found = find_of(tx, realm_id, name)
         assert found is not None
     return found
 
@@ -167,10 +179,30 @@ def existing(tx: Connection, name: str) -> User:
     return user
 
 
+def active(tx: Connection, name: str) -> User:
+    """Return the account of this name, if it may be sent to and invited.
+
+    Raises:
+        ChatError: UNKNOWN_USER; FORBIDDEN, it is disabled.
+    """
+    user = existing(tx, name)
+    if user.disabled:
+        raise is_disabled(user.name)
+    return user
+
+
 def unknown_user(name: str) -> ChatError:
     """Return the refusal for a name nobody has."""
     hint = f"; a group is written #{name}" if name.isdecimal() else ""
     return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody here is called {name}{hint}")
+
+
+def is_disabled(name: str) -> ChatError:
+    """Return the refusal of what would reach an account that is disabled."""
+    return ChatError(
+        ErrorCode.FORBIDDEN,
+        f"The account of {name} is disabled; nothing reaches it until an admin enables it",
+    )
 
 
 def create(
