@@ -59,7 +59,12 @@ class Adapter(Protocol):
 
 
 class Bulk(Protocol):
-    """Statements for many rows at once; found at `tx` as its execution option `bulk`."""
+    """Statements on the driver itself; found at `tx` as its execution option `bulk`."""
+
+    def fetch(
+        self, tx: Connection, sql: str, parameters: Sequence[object]
+    ) -> Iterable[Sequence[Any]]:
+        """Run a question in the driver's own SQL and return its rows."""
 
     def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
         """Return the columns `bulk.KEYED` of the messages under these (sender, key)."""

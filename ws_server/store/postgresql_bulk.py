@@ -31,6 +31,12 @@ MOVE = (
 class Arrays:
     """A `Bulk` on the driver's own connection: one round trip a statement."""
 
+    def fetch(
+        self, tx: Connection, sql: str, parameters: Sequence[object]
+    ) -> Iterable[Sequence[Any]]:
+        rows: list[Sequence[Any]] = _on_driver(tx, lambda d: d.fetch(sql, *parameters))
+        return rows
+
     def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
         rows: list[Sequence[Any]] = _on_driver(tx, lambda d: d.fetch(FIND, *_columns(keys)))
         return rows

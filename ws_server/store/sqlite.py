@@ -155,6 +155,11 @@ def _engine(url: str, begin: str, size: int, timeline: Timeline) -> Engine:
 class Values:
     """A `Bulk` of statements with VALUES for up to 256 rows."""
 
+    def fetch(
+        self, tx: Connection, sql: str, parameters: Sequence[object]
+    ) -> Iterable[Sequence[Any]]:
+        return _driver(tx).execute(sql, tuple(parameters)).fetchall()
+
     def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
         found: list[Sequence[Any]] = []
         for chunk in _chunks(keys):
