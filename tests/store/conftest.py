@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,24 @@ class _Lent:
     def end(self) -> None:
         self._jobs.put(None)
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*args: Any, **options: Any) -> Any:
-            answer: Future[Any] = Future()
-            self._jobs.put((lambda tx: getattr(tx, name)(*args, **options), answer))
-            return answer.result(20)
+    def _do(self, call: Callable[[Connection], Any]) -> Any:
+        answer: Future[Any] = Future()
+        self._jobs.put((call, answer))
+        return answer.result(20)
 
-        return call
+    @property
+    def dialect(self) -> Any:
+        return self._do(lambda tx: tx.dialect)
+
+    def get_execution_options(self) -> Any:
+        return {**self._do(lambda tx: tx.get_execution_options()), "bulk": self}
+
+    def fetch(self, _: object, sql: str, parameters: Sequence[object]) -> Any:
+        """Run a question of a `Bulk` where the transaction is."""
+        return self._do(lambda tx: tx.get_execution_options()["bulk"].fetch(tx, sql, parameters))
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *args, **options: self._do(lambda tx: getattr(tx, name)(*args, **options))
 
 
 @pytest.fixture

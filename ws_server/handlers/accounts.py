@@ -134,7 +134,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     before = ctx.session.account
     realm.hub.sign_in(ctx.session, Account(user.id, user.name, users.hash_token(token)))
     try:
-        unread = await realm.database.read(standings.unread, user.id)
+        unread = await realm.database.look_up(standings.unread, user.id)
     except BaseException:
         realm.hub.sign_out(ctx.session)
         if before is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
-from sqlalchemy import Connection, Dialect, Select
+from sqlalchemy import ColumnElement, Connection, Dialect, Select, Update
 
 from ws_server.store.adapter import Bulk
 
@@ -19,12 +19,16 @@ Processors = Sequence[Callable[[Any], Any] | None]
 
 
 class Compiled:
-    """One SELECT; its parameters are those of its `bindparam`s."""
+    """One statement; its parameters are those of its `bindparam`s."""
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[Any] | Update) -> None:
         self._statement = statement
-        columns = [str(column.key) for column in statement.selected_columns]
+        columns = [str(column.key) for column in _columns(statement)]
         self._row: Any = namedtuple("Row", columns)  # type: ignore[misc]
+
+    def run(self, tx: Connection, **values: object) -> None:
+        """Run a statement that returns no rows."""
+        self.rows(tx, **values)
 
     def rows(self, tx: Connection, **values: object) -> list[Any]:
         """Return the rows, whose fields have the names of the columns."""
@@ -46,9 +50,13 @@ class Compiled:
         ]
 
 
+def _columns(statement: Select[Any] | Update) -> Sequence[ColumnElement[Any]]:
+    return list(statement.selected_columns) if isinstance(statement, Select) else []
+
+
 @lru_cache(maxsize=200)
 def _prepared(
-    statement: Select[Any], dialect: Dialect
+    statement: Select[Any] | Update, dialect: Dialect
 ) -> tuple[str, Sequence[tuple[str, Any]], Processors | None]:
     """Return the text, its parameters in their order with their defaults, and what reads rows."""
     compiled = statement.compile(dialect=dialect)
@@ -56,7 +64,7 @@ def _prepared(
     names = compiled.positiontup or ()
     processors = [
         column.type.dialect_impl(dialect).result_processor(dialect, None)
-        for column in statement.selected_columns
+        for column in _columns(statement)
     ]
     return (
         str(compiled),

@@ -68,7 +68,7 @@ class SQLite:
         driver.execute("PRAGMA foreign_keys=ON")
         return made
 
-    def read(self, question: Callable[[Connection], T]) -> T:
+    def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
         with self._reading.begin() as tx:
             return question(tx)
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
+    LargeBinary,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -22,6 +25,7 @@ from sqlalchemy import (
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, fold
 from ws_server.store import realms as known_realms
+from ws_server.store.compiled import Compiled
 from ws_server.store.schema import realms, tokens, users
 
 TOKENS_KEPT = 100
@@ -65,6 +69,15 @@ _COLUMNS = (
     users.c.realm_id,
 )
 _USER = select(*_COLUMNS).select_from(WITH_REALMS)
+_IS_TOKEN = tokens.c.hash == bindparam("token", type_=LargeBinary)
+_BY_TOKEN = Compiled(
+    select(*_COLUMNS)
+    .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
+    .where(_IS_TOKEN)
+)
+_TOKEN_USED = Compiled(
+    update(tokens).where(_IS_TOKEN).values(used=bindparam("now", type_=BigInteger))
+)
 
 
 def _user(row: Sequence[Any] | None) -> User | None:
@@ -246,16 +259,11 @@ def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
 
 def use_token(tx: Connection, token: bytes, now: int) -> User | None:
     """Return whose token this is, and note that it was used; None if it has ended."""
-    found = _user(
-        tx.execute(
-            select(*_COLUMNS)
-            .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
-            .where(tokens.c.hash == token)
-        ).first()
-    )
-    if found is not None:
-        tx.execute(update(tokens).where(tokens.c.hash == token).values(used=now))
-    return found
+    found = _BY_TOKEN.rows(tx, token=token)
+    if not found:
+        return None
+    _TOKEN_USED.run(tx, token=token, now=now)
+    return _user(found[0])
 
 
 def end_token(tx: Connection, token: bytes) -> None:
