@@ -27,7 +27,8 @@ T = TypeVar("T")
 
 ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
-MAX_WAITING_READS = 2_000
+MAX_WAITING_READS = 10_000
+MAX_WAITING_READS_EACH = 1_000
 
 
 def adapter_for(url: str) -> Adapter:
@@ -59,7 +60,7 @@ class Database:
             READERS,
             each_at_once=READERS // 2,
             most=MAX_WAITING_READS,
-            most_each=MAX_WAITING_READS // 2,
+            most_each=MAX_WAITING_READS_EACH,
         )
 
     @classmethod
