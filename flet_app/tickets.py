@@ -56,7 +56,7 @@ class Ticket:
     size: int = -1
     """What is expected; -1 if the file is there to be fetched."""
     until: float | None = None
-    """When an expected file is too late, on the monotonic clock; 0 once it has begun."""
+    """When an expected file is too late, on the monotonic clock; None once it has begun."""
 
 
 class Tickets:
