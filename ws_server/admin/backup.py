@@ -27,6 +27,7 @@ from sqlalchemy import Connection
 from ws_server import app, key
 from ws_server.admin.archive import Entry, Writer
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
+from ws_server.admin.pace import Pace
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
 from ws_server.store import dump, fetches, snapshot
@@ -98,8 +99,9 @@ async def backup(settings: Settings, given: Given, say: Say) -> None:
     app.expect_realm(settings.data)
     path = Path(given["file"])
     now = int(time.time())
-    with whole_file(path) as file:
-        made = _Backup(settings, file, now)
+    pace = Pace(settings.data)
+    with whole_file(path, pace) as file:
+        made = _Backup(settings, file, now, pace)
         await snapshot.read(app.database_url(settings), made.write_tables)
         made.write_blobs()
     remember(settings.data, now)
@@ -111,8 +113,9 @@ async def backup(settings: Settings, given: Given, say: Say) -> None:
 
 
 class _Backup:
-    def __init__(self, settings: Settings, file: IO[bytes], now: int) -> None:
+    def __init__(self, settings: Settings, file: IO[bytes], now: int, pace: Pace) -> None:
         self._settings = settings
+        self._pace = pace
         self._now = now
         self._archive = Writer(file, now)
         self.manifest = Manifest()
@@ -146,6 +149,8 @@ class _Backup:
         for line in lines:
             part += line
             self.manifest.rows[table] += 1
+            if self.manifest.rows[table] % dump.READ_AT_ONCE == 0:
+                self._pace.rest()
             if len(part) >= PART:
                 yield bytes(part)
                 part.clear()
