@@ -26,7 +26,7 @@ from tests.realserver import RealServer
 MESSAGES = 300_000
 FILES = 20
 SECONDS = 6.0
-ROUNDS = 3
+ROUNDS = 5
 
 
 async def prepare(server: RealServer) -> None:
