@@ -64,7 +64,7 @@ def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
         os.replace(part, path)
         sync(path.parent)
     except OSError as error:
-        raise AdminRefused(_unwritten(path, error)) from error
+        raise AdminRefused(_unwritten(path, part, error)) from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -83,7 +83,7 @@ def part_folder(path: Path) -> Iterator[Path]:
         part.mkdir(mode=0o700)
         yield part
     except OSError as error:
-        raise AdminRefused(_unwritten(path, error)) from error
+        raise AdminRefused(_unwritten(path, part, error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -116,7 +116,9 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{name}.{secrets.token_hex(4)}.part")
 
 
-def _unwritten(path: Path, error: OSError) -> str:
-    # The error names the part, which nobody knows.
+def _unwritten(path: Path, part: Path, error: OSError) -> str:
     where = f"{shown(path)} was not written"
+    if error.filename is not None and str(error.filename) != str(part):
+        return f"{where}: {explained(error)}"
+    # The error names the part, which nobody knows.
     return explained(OSError(error.errno, error.strerror), where)
