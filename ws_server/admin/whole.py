@@ -13,13 +13,15 @@ from typing import IO, Any
 
 from shared.faults import explained, shown
 from ws_server.admin.commands import AdminRefused
+from ws_server.admin.pace import Pace
 
 MAX_NAME = 200
-SYNC_STEP = 1 << 18
+SYNC_STEP = 1 << 17
 """Bytes written between two syncs, or a server beside would wait for all of them in its own."""
 
 
 class _SyncedSteps(io.FileIO):
+    pace: Pace
     _unsynced = 0
 
     def write(self, content: Any) -> int:
@@ -28,14 +30,18 @@ class _SyncedSteps(io.FileIO):
         if self._unsynced >= SYNC_STEP:
             os.fdatasync(self.fileno())
             self._unsynced = 0
+            self.pace.rest()
         return written
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
     """Write a file that takes the place of `path` once the block has ended, durably.
 
     Only its owner may read it. Whatever exception ends the block, nothing is left.
+
+    Args:
+        pace: At which it goes to the disk.
 
     Raises:
         AdminRefused: the disk refused.
@@ -49,7 +55,9 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     part = _beside(path)
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with io.BufferedWriter(_SyncedSteps(handle, "wb")) as file:
+        steps = _SyncedSteps(handle, "wb")
+        steps.pace = pace
+        with io.BufferedWriter(steps) as file:
             yield file
             file.flush()
             os.fsync(handle)
