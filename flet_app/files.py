@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flet_app.conversation import Entry
-from flet_app.host import IMAGES, RESERVE, NoRoom
+from flet_app.host import RESERVE, NoRoom
 from shared.client import ChatClient, NoAnswer
 from shared.protocol.commands.messages import FileInfo
+from shared.protocol.media_types import IMAGES, media_type
 
 SHOWN_SIZE = 8 * 2**20
 """Bytes of an image that is fetched without being asked for."""
@@ -21,7 +22,7 @@ KEPT = 256 * 2**20
 
 def is_picture(file: FileInfo) -> bool:
     """Whether a file is shown in its bubble."""
-    return file.type in IMAGES and file.size <= SHOWN_SIZE
+    return media_type(file.name) in IMAGES and file.size <= SHOWN_SIZE
 
 
 class Files:

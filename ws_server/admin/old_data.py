@@ -225,10 +225,7 @@ def _too_large(max_file: int) -> BadValue:
 
 
 def _decoded(data: str) -> bytes:
-    try:
-        return bytes(BASE64.from_word(data))
-    except BadValue:
-        return bytes(BASE64.from_word("".join(data.split())))  # broken into lines, RFC 2045
+    return bytes(BASE64.from_word(data))
 
 
 def _checked(key: str, kind: Kind, value: object) -> Any:
