@@ -47,7 +47,9 @@ MAY_NOT_IMPORT = {
 ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
     "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
-    "cryptography": ["ws_server.key", "ws_server.realm", "ws_server.federation"],
+    "cryptography": [
+        *("shared.certificates", "ws_server.key", "ws_server.realm", "ws_server.federation"),
+    ],
     "prometheus_client": ["ws_server.metrics"],
     "prompt_toolkit": [
         *("terminal_app.completion", "terminal_app.history", "terminal_app.prompt"),

@@ -28,6 +28,7 @@ from shared.settings import (
     parser_of,
     split,
 )
+from shared.text_files import decoded
 from ws_server import __version__
 
 
@@ -150,8 +151,10 @@ def _toml(path: str | Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        found = tomllib.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+        found = tomllib.loads(decoded(Path(path).read_bytes()))
+    except OSError as error:
+        raise SettingsRefused(f"--config {path}: {error.strerror}") from error
+    except ValueError as error:
         raise SettingsRefused(f"--config {path}: {error}") from error
     values = {name.replace("-", "_"): value for name, value in found.items()}
     if unknown := values.keys() - (Settings.model_fields.keys() - {"config"}):

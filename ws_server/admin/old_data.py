@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from shared.protocol.commands.accounts import Register
 from shared.protocol.commands.groups import CreateGroup
 from shared.protocol.kinds import BASE64, FILE_NAME, LOCAL_NAME, MESSAGE_TEXT, PASSWORD, Kind
 from shared.protocol.values import BadValue, fold
+from shared.text_files import decoded
 from ws_server.admin.folder import printable
 
 FOLDERS = ("users", "groups", "privates")
@@ -91,16 +93,19 @@ def load(content: bytes | bytearray) -> object:
     Raises:
         BadValue: there is none.
     """
+    if content.startswith(codecs.BOM_UTF8):
+        content = content[len(codecs.BOM_UTF8) :]
     try:
         return orjson.loads(content)
     except ValueError:
         pass
     # Not as strict, so that one lone surrogate costs one message and not all of its conversation.
     try:
-        text = content.decode("utf-8-sig")
+        text = decoded(content)
+    except ValueError as why:
+        raise BadValue(str(why)) from None
+    try:
         return json.loads(text, parse_int=float)  # Python refuses to read very long integers
-    except UnicodeDecodeError as error:
-        raise BadValue(f"is not UTF-8 (byte {error.start + 1:,})") from None
     except json.JSONDecodeError as error:
         raise BadValue(f"is no JSON (line {error.lineno:,}, column {error.colno:,})") from None
     except RecursionError:
