@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from shared.protocol.commands.messages import (
     FileInfo,
     Sent,
+    bot_mark,
     counted,
     idempotency_key,
     sent_in_words,
@@ -135,6 +136,7 @@ class SendFile(Request[Sent]):
     name: str = arg("the file's name", FILE_NAME)
     data: bytes = arg("the content in base64", BASE64, missing=NO_PATHS)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
     @staticmethod
     def doubt(bare: Mapping[str, str]) -> str | None:
@@ -149,6 +151,7 @@ class SendGroupFile(Request[Sent]):
     name: str = arg("the file's name", FILE_NAME)
     data: bytes = arg("the content in base64", BASE64, missing=NO_PATHS)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
     @staticmethod
     def doubt(bare: Mapping[str, str]) -> str | None:
@@ -164,6 +167,7 @@ class Upload(Request[UploadOpened]):
     size: int = arg("bytes", Number(1))
     sha256: str = arg("of the whole content", SHA256)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
 
 @command("chunk")
