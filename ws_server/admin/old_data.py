@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ import orjson
 from shared.protocol.commands.accounts import Register
 from shared.protocol.commands.groups import CreateGroup
 from shared.protocol.kinds import BASE64, FILE_NAME, LOCAL_NAME, MESSAGE_TEXT, PASSWORD, Kind
-from shared.protocol.values import BadValue, fold
+from shared.protocol.values import BIDIRECTIONAL, CONTROLS, BadValue, fold
 from shared.text_files import decoded
 from ws_server.admin.folder import printable
 
@@ -60,6 +61,8 @@ class OldFile:
     """A file in a message; `data` is its content in base64."""
 
     name: str
+    known_as: str
+    """Its name in the message's key, which an import of an earlier version may have given."""
     data: str = field(repr=False)
     size: int
     sha256: str
@@ -83,7 +86,7 @@ class OldMessage:
         Args:
             place: The file it is in.
         """
-        what = [self.file.name, self.file.sha256] if self.file else [self.text]
+        what = [self.file.known_as, self.file.sha256] if self.file else [self.text]
         return hashlib.sha256(orjson.dumps([place, fold(self.sender), *what])).digest()
 
 
@@ -206,12 +209,19 @@ def messages(entry: object, max_file: int) -> Iterator[OldMessage]:
         yield OldMessage(sender, _checked("message", MESSAGE_TEXT, text))
     if carries_file:
         file_name = _checked("filename", FILE_NAME, entry.get("filename"))
-        yield OldMessage(sender, "", _file(file_name, entry.get("file"), max_file))
+        known_as = _known_as(entry["filename"])
+        yield OldMessage(sender, "", _file(file_name, known_as, entry.get("file"), max_file))
     elif text is None:
         raise BadValue("has neither message nor file")
 
 
-def _file(name: str, data: object, max_file: int) -> OldFile:
+def _known_as(name: str) -> str:
+    """Return a file's name as it was cleaned when names were not yet normalised."""
+    bare = re.split(r"[/\\]", name)[-1]
+    return BIDIRECTIONAL.sub("", CONTROLS.sub("", bare)).strip()
+
+
+def _file(name: str, known_as: str, data: object, max_file: int) -> OldFile:
     if not isinstance(data, str):
         raise BadValue("file must be its content in base64")
     if len(data) > max_file * 2 + 4:  # before it takes memory; line breaks are counted in
@@ -222,7 +232,7 @@ def _file(name: str, data: object, max_file: int) -> OldFile:
         raise BadValue(f"file {why}") from None
     if len(content) > max_file:
         raise _too_large(max_file)
-    return OldFile(name, data, len(content), hashlib.sha256(content).hexdigest())
+    return OldFile(name, known_as, data, len(content), hashlib.sha256(content).hexdigest())
 
 
 def _too_large(max_file: int) -> BadValue:
