@@ -23,7 +23,7 @@ _EMPTY = "\u2800\ufffc\U00016fe4\U0001d159"
 head, the place of an object that is not there."""
 _BLANKS = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 """The blanks of category Zs but U+0020."""
-_UNSEEN = f"\0-\u0020\u007f-\u009f\u2028\u2029{_BLANKS}{_IGNORABLE}{_EMPTY}"
+_UNSEEN = f" \t-\r{_BLANKS}{_IGNORABLE}{_EMPTY}"
 
 _AROUND: Final = " \t\r\n\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What is taken off both ends of a name: blanks, and the end of the line that terminals send."""
@@ -44,7 +44,10 @@ MOST_RAW: Final = 8
 
 
 def shows_something(text: str) -> bool:
-    """Whether a text has a character that can be seen; marks without a letter do not count."""
+    """Whether a text has a character that can be seen.
+
+    Marks without a letter do not count. Controls do: words show them as `\\x01`.
+    """
     return any(category(found[0])[0] != "M" for found in _PERHAPS_SEEN.finditer(text))
 
 
