@@ -13,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from shared.faults import explained
+
 log = logging.getLogger(__name__)
 
 _CERTIFICATE = (b"BEGIN CERTIFICATE-----", b"BEGIN X509 CERTIFICATE-----")
@@ -51,7 +53,7 @@ def _content(flag: str, path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BadCertificate(f"{flag} {path}: {error.strerror}. {BOTH}") from error
+        raise BadCertificate(f"{flag} {explained(error, path)}. {BOTH}") from error
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF8)):
         raise BadCertificate(
             f"{flag} {path} begins with a byte order mark, as some editors write it; "

@@ -14,11 +14,12 @@ def decoded(content: bytes | bytearray) -> str:
         ValueError: it is something else; the sentence says what.
     """
     if is_utf_16(content):
-        raise ValueError("is UTF-16, as Windows writes it; save it as UTF-8")
+        raise ValueError("is UTF-16, as Windows writes it; it must be UTF-8, so save it as that")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"is not UTF-8 (byte {error.start + 1:,}); save it as UTF-8") from None
+        why = f"is not UTF-8 (byte {error.start + 1:,}); it must be UTF-8, so save it as that"
+        raise ValueError(why) from None
 
 
 def is_utf_16(content: bytes | bytearray) -> bool:

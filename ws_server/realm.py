@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,8 @@ class Realm:
     hub: Hub = field(default_factory=Hub)
     serving: Serving | None = None
     """None while it has no port."""
+    instance: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Names this start of the server, so that two that run at once can be told apart."""
     home: str = ""
     """The folded name, which addresses may carry."""
 

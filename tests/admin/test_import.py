@@ -47,7 +47,7 @@ def closed(tmp_path: Path) -> Iterator[RealServer]:
 
 def take(old: OldFolder, realm: RealServer) -> str:
     """Import the folder and return what was said."""
-    return done("import-json", old.path, *realm.options, data=realm.data)
+    return done("import-json", "--create", old.path, *realm.options, data=realm.data)
 
 
 def line(said: str, part: str) -> str:
@@ -186,7 +186,7 @@ async def test_files_and_names_written_on_other_systems_come_in(
     old.private("ana_ana", file("ana", normalize("NFD", "übung.WEBP"), b"abc"))
     said = take(old, closed)
     assert counts(said) == (1, 0, 1, 1, 1)
-    assert "is UTF-16, as Windows writes it; save it as UTF-8" in line(said, "users/bob.json")
+    assert "is UTF-16, as Windows writes it; it must be UTF-8" in line(said, "users/bob.json")
     assert 'negara must be one line of visible text; "-" stands in for it' in said
     client = await sign_in(closed, "ana", normalize("NFC", "pässwörd"))
     me = await client.ask("whoami")
@@ -334,6 +334,6 @@ def test_no_password_is_ever_shown(old: OldFolder, real_server: RealServer) -> N
     old.user("bob", password=[secret])
     old.write("users/carl.json", b'{"password": "' + secret.encode() + b'",}')
     old.write("users/dave.json", [secret])
-    ended = admin("import-json", old.path, data=real_server.data)
+    ended = admin("import-json", "--create", old.path, data=real_server.data)
     assert ended.returncode == 0
     assert secret not in ended.stdout + ended.stderr + real_server.log

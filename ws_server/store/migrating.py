@@ -53,7 +53,7 @@ def migrate(tx: Connection, revision: str = NEWEST) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = tx
     command.upgrade(config, revision)
 

@@ -12,13 +12,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, insert, values
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ClauseElement
 
+from ws_server.store import sqlite_file
 from ws_server.store.adapter import (
     LOCK_WAIT,
     READERS,
@@ -38,11 +41,12 @@ _BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceErro
 
 
 class SQLite:
-    """An `Adapter` for `sqlite:///PATH`."""
+    """An `Adapter` for a database in a file."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._url = url
+        self._path = path
+        url = sqlite_file.url_of(path)
         timeline = Timeline()
         self._reading = _engine(url, "BEGIN", READERS, timeline)
         # The write lock is taken at once, so that nobody can come in between.
@@ -50,6 +54,7 @@ class SQLite:
         self._writer: Connection | None = None
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
+        sqlite_file.check_length(self._path)
         # A migration makes tables anew, which the checks of those that refer to them would forbid
         # (sqlite.org/lang_altertable.html, section 7); they are made at its end instead.
         self._writer = self._writing.connect()
@@ -84,7 +89,9 @@ class SQLite:
 
     def explain(self, error: Exception) -> str | None:
         fault = _said(error)
-        return f"{self._url}: {fault}" if isinstance(fault, sqlite3.Error) else None
+        return (
+            sqlite_file.explained(self._path, fault) if isinstance(fault, sqlite3.Error) else None
+        )
 
     def close(self) -> None:
         if self._writer is not None:
@@ -116,7 +123,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _engine(url: str, begin: str, size: int, timeline: Timeline) -> Engine:
+def _engine(url: URL, begin: str, size: int, timeline: Timeline) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
