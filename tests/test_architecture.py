@@ -52,7 +52,13 @@ ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
     "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
     "cryptography": [
-        *("ws_server.key", "ws_server.opening", "ws_server.realm", "ws_server.federation"),
+        *(
+            "shared.certificates",
+            "ws_server.key",
+            "ws_server.opening",
+            "ws_server.realm",
+            "ws_server.federation",
+        ),
     ],
     "PIL": ["flet_app.pictures"],
     "prometheus_client": ["ws_server.metrics"],
