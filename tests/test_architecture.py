@@ -51,10 +51,10 @@ MAY_NOT_IMPORT = {
 ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
     "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
-    "PIL": ["flet_app.pictures"],
     "cryptography": [
         *("ws_server.key", "ws_server.opening", "ws_server.realm", "ws_server.federation"),
     ],
+    "PIL": ["flet_app.pictures"],
     "prometheus_client": ["ws_server.metrics"],
     "prompt_toolkit": [
         *("terminal_app.completion", "terminal_app.history", "terminal_app.prompt"),
