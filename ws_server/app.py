@@ -59,6 +59,8 @@ log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
+JUMP = 60.0
+"""Seconds by which the wall clock may be corrected in that time."""
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -178,7 +180,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"Cannot listen on --host {settings.host} --port {settings.port}: "
             f"{error.strerror or error}{hint}"
         ) from error
-    realm.serving = Serving(settings.host, port, tls is not None, time.time())
+    realm.serving = Serving(settings.host, port, tls is not None, time.monotonic())
     stack.push_async_callback(realm.links.close)
     realm.links.open(port, tls is not None)
     control = ControlSocket(realm, settings.data)
@@ -235,14 +237,21 @@ async def is_ready(realm: Realm) -> bool:
     return True
 
 
-async def sweep(realm: Realm, age: float) -> None:
-    """Forget abandoned uploads, and contents that no message ever came to carry."""
+async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
+    """Forget abandoned uploads, and contents that no message ever came to carry.
+
+    Args:
+        age: Seconds for which nobody may have touched contents that are removed.
+        jumped: The wall clock has jumped, so that nobody knows how old anything is.
+    """
 
     def forget(tx: Connection, now: int) -> set[str]:
-        files.forget_abandoned(tx, now)
+        files.forget_abandoned(tx, now, jumped)
         return files.open_uploads(tx) | fetches.open_parts(tx)
 
     parts = await realm.journal.write(forget)
+    if jumped:
+        return  # the next time
     realm.stray_bytes.clear()
 
     def remove(tx: Connection) -> int:
@@ -256,9 +265,12 @@ async def sweep(realm: Realm, age: float) -> None:
 async def keep_house(realm: Realm) -> None:
     """Sweep from time to time."""
     while True:
+        wall, steady = time.time(), time.monotonic()
         await asyncio.sleep(HOUSEKEEPING)
+        # A machine that slept counts as well: its monotonic clock stood still.
+        jump = (time.time() - wall) - (time.monotonic() - steady)
         try:
-            await sweep(realm, age=HOUSEKEEPING)
+            await sweep(realm, age=HOUSEKEEPING, jumped=abs(jump) > JUMP)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -111,7 +112,7 @@ class _Away:
     """Whether PostgreSQL refused a connection just now; then others need not try."""
 
     def __init__(self) -> None:
-        self._until = 0.0
+        self._until = -math.inf
         self._why = ""
 
     def check(self) -> None:

@@ -258,7 +258,8 @@ def hash_token(token: str) -> bytes:
 
 def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
     """Keep the hash of a new token and end the least recently used ones above TOKENS_KEPT."""
-    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=now))
+    used = _used(user_id, now)
+    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=used))
     kept = (
         select(tokens.c.hash)
         .where(tokens.c.user_id == user_id)
@@ -266,6 +267,16 @@ def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
         .limit(TOKENS_KEPT)
     )
     tx.execute(delete(tokens).where(tokens.c.user_id == user_id, tokens.c.hash.not_in(kept)))
+
+
+def _used(user_id: int, now: int) -> ColumnElement[int]:
+    """Return, as SQL, when a token is used: after all of the user's, were the clock ever ahead.
+
+    Otherwise those used while it was would outlive the ones in use.
+    """
+    of_user = tokens.alias()
+    last = select(func.max(of_user.c.used)).where(of_user.c.user_id == user_id).scalar_subquery()
+    return case((last >= now, last + 1), else_=now)
 
 
 def use_token(tx: Connection, token: bytes, now: int) -> User | None:
@@ -278,7 +289,8 @@ def use_token(tx: Connection, token: bytes, now: int) -> User | None:
         ).first()
     )
     if found is not None:
-        tx.execute(update(tokens).where(tokens.c.hash == token).values(used=now))
+        used = _used(found.id, now)
+        tx.execute(update(tokens).where(tokens.c.hash == token).values(used=used))
     return found
 
 
