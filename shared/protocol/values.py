@@ -119,11 +119,13 @@ def in_words(text: str) -> str:
     return text.replace("\r\n", "\n").translate(SHOWN)
 
 
-SHOWN = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-SHOWN |= {
-    code: f"\\u{code:04x}"
-    for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+SHOWN = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
+    **{
+        code: f"\\u{code:04x}"
+        for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    },
+    0x09: "\t",
+    0x0A: "\n  ",
 }
-SHOWN[0x0A] = "\n  "
-del SHOWN[0x09]
 """How characters that could forge a line, reorder it or steer a terminal are shown."""
