@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import time
@@ -34,6 +33,7 @@ from flet_app.settings import Settings
 from flet_app.site import Site
 from flet_app.tickets import Tickets
 from flet_app.visitors import Visitor, new_cookie, visitor_of
+from shared import certificates
 from shared.settings import SettingsRefused
 
 log = logging.getLogger(__name__)
@@ -256,12 +256,8 @@ def check_certificate(settings: Settings) -> None:
     """
     if settings.tls_cert is None:
         return
+    assert settings.tls_key is not None
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            settings.tls_cert, settings.tls_key
-        )
-    except OSError as error:  # an SSLError is one
-        raise SettingsRefused(
-            f"--tls-cert {settings.tls_cert} with --tls-key {settings.tls_key}: "
-            f"{error.strerror or 'no certificate'}. Both must be PEM files, and the key must fit"
-        ) from error
+        certificates.tls_context(settings.tls_cert, settings.tls_key)
+    except certificates.BadCertificate as error:
+        raise SettingsRefused(str(error)) from error

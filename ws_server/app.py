@@ -70,23 +70,14 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     """
     if settings.tls_cert is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    for flag, path in (("--tls-cert", settings.tls_cert), ("--tls-key", settings.tls_key)):
-        try:
-            with open(path or "", "rb"):
-                pass
-        except OSError as error:
-            raise Refused(f"{flag} {explained(error, path)}") from error
+    assert settings.tls_key is not None
+    # Only here, because it takes a while to load.
+    from shared import certificates
+
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        why = error.strerror or "no certificate"
-        raise Refused(
-            f"--tls-cert {shown(settings.tls_cert)} with --tls-key "
-            f"{shown(settings.tls_key or '')}: {why}. "
-            "Both must be PEM files, and the key must fit the certificate"
-        ) from error
-    return context
+        return certificates.tls_context(settings.tls_cert, settings.tls_key)
+    except certificates.BadCertificate as error:
+        raise Refused(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

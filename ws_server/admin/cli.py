@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.faults import explained, shown
+from shared.text_files import decoded
 from ws_server import app, data_folder
 from ws_server.admin import control, folder
 from ws_server.admin.commands import CREATE, TABLE, AdminRefused, Command, Given
@@ -132,7 +133,11 @@ def read_secret(name: str) -> str:
     """
     if sys.stdin.isatty():
         return getpass.getpass(f"{name.capitalize()}: ")
-    line = sys.stdin.readline().rstrip("\r\n")
+    try:
+        line = decoded(sys.stdin.buffer.readline()).rstrip("\r\n")
+    except ValueError as why:
+        print(f"The {name} {why}", file=sys.stderr)
+        sys.exit(2)
     if not line:
         print(f"The {name} is read from standard input, and nothing came", file=sys.stderr)
         sys.exit(2)
