@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ARRAY, Connection, Dialect, bindparam, func
@@ -20,8 +20,7 @@ class Arrays:
 
     def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
         sql = _about(tx.dialect, statement)
-        found: list[Any] = _on_driver(tx, lambda d: d.fetch(sql, *_columns(rows)))
-        return found
+        return _on_driver(tx, partial(_fetch, sql, tuple(_columns(rows))))
 
     def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
         sql = _about(tx.dialect, statement)
@@ -31,6 +30,21 @@ class Arrays:
     def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
         table, names = columns[0].table.name, [c.name for c in columns]
         _on_driver(tx, lambda d: d.copy_records_to_table(table, records=rows, columns=names))
+
+    def get_ready(
+        self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
+    ) -> None:
+        # About no rows: that plans them, too, and does nothing.
+        for statement in statements:
+            nothing: list[list[object]] = [[] for _ in statement.given]
+            _on_driver(tx, partial(_fetch, _about(tx.dialect, statement), nothing))
+        for columns in tables:
+            self.insert(tx, columns, [])
+
+
+async def _fetch(sql: str, arrays: Sequence[Sequence[object]], driver: Any) -> list[Any]:
+    found: list[Any] = await driver.fetch(sql, *arrays)
+    return found
 
 
 def _columns(rows: Rows) -> Iterable[tuple[object, ...]]:
