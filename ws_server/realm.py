@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ class Serving:
     port: int
     tls: bool
     since: float
-    """Unix seconds."""
+    """On the monotonic clock, which counts what the wall clock may skip or repeat."""
 
 
 SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
@@ -74,6 +75,7 @@ class Realm:
     key: Ed25519PrivateKey
     registration_open: bool
     database: Database
+    cache: Cache
     journal: Journal
     blobs: Blobs
     passwords: Passwords
@@ -89,9 +91,10 @@ class Realm:
     contents: Contents = field(init=False)
     """The contents of files that come from them."""
     hub: Hub = field(default_factory=Hub)
-    cache: Cache = field(default_factory=Cache)
     serving: Serving | None = None
     """None while it has no port."""
+    instance: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Names this start of the server, so that two that run at once can be told apart."""
     home: str = ""
     """The folded name, which addresses may carry."""
 

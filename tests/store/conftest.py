@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -47,24 +47,34 @@ class _Lent:
     def end(self) -> None:
         self._jobs.put(None)
 
-    def _do(self, call: Callable[[Connection], Any]) -> Any:
+    def run(self, question: Callable[[Connection], Any]) -> Any:
+        """Return what a question finds that goes to the driver itself."""
         answer: Future[Any] = Future()
-        self._jobs.put((call, answer))
+        self._jobs.put((question, answer))
         return answer.result(20)
 
     @property
     def dialect(self) -> Any:
-        return self._do(lambda tx: tx.dialect)
+        return self.run(lambda tx: tx.dialect)
 
     def get_execution_options(self) -> Any:
-        return {**self._do(lambda tx: tx.get_execution_options()), "bulk": self}
-
-    def fetch(self, _: object, sql: str, parameters: Sequence[object]) -> Any:
-        """Run a question of a `Bulk` where the transaction is."""
-        return self._do(lambda tx: tx.get_execution_options()["bulk"].fetch(tx, sql, parameters))
+        return {**self.run(lambda tx: tx.get_execution_options()), "bulk": _LentBulk(self)}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *args, **options: self._do(lambda tx: getattr(tx, name)(*args, **options))
+        return lambda *args, **options: self.run(lambda tx: getattr(tx, name)(*args, **options))
+
+
+class _LentBulk:
+    """The `Bulk` of a `_Lent`; its statements run where the transaction lives."""
+
+    def __init__(self, lent: _Lent) -> None:
+        self._lent = lent
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def there(tx: Connection, *args: Any) -> Any:
+            return getattr(tx.get_execution_options()["bulk"], name)(tx, *args)
+
+        return lambda _, *args: self._lent.run(lambda tx: there(tx, *args))
 
 
 @pytest.fixture

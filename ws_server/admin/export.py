@@ -12,9 +12,10 @@ from typing import IO, Any
 import orjson
 from sqlalchemy import Connection, select
 
+from shared.faults import shown
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.errors import ChatError
-from ws_server import app
+from ws_server import data_folder
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
 from ws_server.admin.whole import whole_file
@@ -42,7 +43,7 @@ INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 )
 async def export(settings: Settings, given: Given, say: Say) -> None:
     """Write one person's profile, conversations, messages and files into a zip."""
-    app.expect_realm(settings.data)
+    data_folder.expect_realm(settings.data)
     path = Path(given["file"])
     pace = Pace(settings.data)
     with (
@@ -52,15 +53,15 @@ async def export(settings: Settings, given: Given, say: Say) -> None:
         made = _Export(archive, pace)
         try:
             await snapshot.read(
-                app.database_url(settings), lambda tx: made.write_records(tx, given["user"])
+                data_folder.database_url(settings), lambda tx: made.write_records(tx, given["user"])
             )
             made.write_files(Blobs(settings.data))
         except ChatError as refusal:
             raise AdminRefused(refusal.message) from refusal
         except Damaged as why:
-            raise AdminRefused(f"{path} was not written: {why}") from why
+            raise AdminRefused(f"{shown(path)} was not written: {why}") from why
     say(
-        f"Wrote {path}: {made.messages:,} messages of {made.conversations:,} conversations, "
+        f"Wrote {shown(path)}: {made.messages:,} messages of {made.conversations:,} conversations, "
         f"{len(made.files):,} files"
     )
 

@@ -19,6 +19,7 @@ from shared.protocol.commands.files import (
     UploadOpened,
 )
 from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
 from ws_server.context import Context, handles
 from ws_server.publications import lane_of
@@ -63,7 +64,7 @@ async def _whole_file(
         """Find out before anything is stored what would refuse the message, or repeat it."""
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
-        conversations.find(tx, account.id, target, only=(account.id,))
+        conversations.check_open(tx, account.id, target)
         stray = realm.stray_bytes.get(account.id, 0)
         files.check_quota(tx, account.id, len(content) + stray, realm.max_user_files)
         return True
@@ -71,7 +72,7 @@ async def _whole_file(
     if await realm.database.read(check):
         sha256 = await realm.blobs.run(realm.blobs.put, content)
         draft.stored = len(content)
-        draft.file = StoredFile(new_id("f"), name, len(content), files.guess_type(name), sha256)
+        draft.file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
     return draft
 
 
@@ -93,7 +94,10 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
     )
 
     def begin(tx: Connection, now: int) -> OpenUpload:
-        conversations.find(tx, account.id, request.to, only=(account.id,))
+        if request.idempotency_key is None or not bulk.used_keys(
+            tx, [(account.id, request.idempotency_key)]
+        ):
+            conversations.check_open(tx, account.id, request.to)
         return files.open_upload(tx, wanted, now, realm.max_user_files)
 
     opened: OpenUpload = await realm.journal.write(begin)
@@ -109,12 +113,11 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
     async with realm.blobs.lock(opened.id):
         done = await realm.blobs.run(_take_chunk, realm.blobs, opened, request)
     if not done:
-        if time.time() * 1000 - opened.touched > TOUCH_EVERY:
+        # In the future, if the clock was ahead.
+        if abs(time.time() * 1000 - opened.touched) > TOUCH_EVERY:
             await realm.journal.write(lambda tx, now: files.touch(tx, opened.id, now))
         return ChunkTaken(request.offset + len(request.data))
-    file = StoredFile(
-        new_id("f"), opened.name, opened.size, files.guess_type(opened.name), opened.sha256
-    )
+    file = StoredFile(new_id("f"), opened.name, opened.size, media_type(opened.name), opened.sha256)
     target = parse_conversation(opened.target)
     return Draft(
         account.id,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Column, Connection
+from sqlalchemy import Column, ColumnClause, Connection, FromClause
+from sqlalchemy.sql import ClauseElement
 
 T = TypeVar("T")
 Columns = tuple[Column[Any], ...]
-Move = tuple[int, int, int, int, int, int]
-"""A conversation's id, version and last_seq, then its new last_seq, last_time and activity."""
+Rows = Sequence[tuple[object, ...]]
 READERS = 4
 """Threads that ask questions."""
 LOCK_WAIT = 2.0
@@ -63,19 +64,27 @@ class Adapter(Protocol):
         """Close all connections; nothing runs any more."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Statement:
+    """A statement about many rows that are given; each database compiles it once, in its way."""
+
+    given: tuple[ColumnClause[Any], ...]
+    """Names and types of the columns of those rows."""
+    about: Callable[[FromClause], ClauseElement]
+    """Returns the statement about them; it has no other parameters."""
+
+
 class Bulk(Protocol):
     """Statements on the driver itself; found at `tx` as its execution option `bulk`."""
 
-    def fetch(
-        self, tx: Connection, sql: str, parameters: Sequence[object]
-    ) -> Iterable[Sequence[Any]]:
+    def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
         """Run a question in the driver's own SQL and return its rows."""
 
-    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
-        """Return the columns `bulk.KEYED` of the messages under these (sender, key)."""
+    def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
+        """Return the rows that a statement returns, in no order."""
 
-    def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
+    def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
+        """Return how many rows a statement changed."""
+
+    def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
         """Insert rows given as these columns of one table."""
-
-    def move_conversations(self, tx: Connection, moved: Sequence[Move]) -> int:
-        """Move conversations that have the version and last_seq given; return how many have."""

@@ -6,13 +6,14 @@ is asked of the database, so that one of an older version can be read as it is.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, MetaData, Table, insert, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from shared.protocol import base64
 
 LEFT_OUT = frozenset({"alembic_version", "uploads"})
 """Tables that a backup does not hold: the schema's revision, which it names, and uploads under way,
@@ -54,7 +55,7 @@ def lines(tx: Connection, table: Table) -> Iterator[bytes]:
 def _base64(value: Any) -> str:
     if not isinstance(value, bytes):
         raise TypeError
-    return b64encode(value).decode()
+    return base64.written(value)
 
 
 def load(tx: Connection, table: Table, names: Sequence[str], content: bytes) -> int:
@@ -97,7 +98,7 @@ def _value(value: Any, kind: type, nullable: bool) -> Any:
     if value is None and nullable:
         return None
     if kind is bytes and isinstance(value, str):
-        return b64decode(value, validate=True)
+        return base64.read_strict(value)
     if type(value) is not kind or (isinstance(value, int) and not -(2**63) <= value < 2**63):
         raise BadRows
     return value

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -25,6 +26,7 @@ from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ws_server.store.adapter import DatabaseRefused, InDoubt
@@ -38,7 +40,6 @@ from ws_server.store.postgresql_driver import (
     explain,
     hush,
     is_fault,
-    read_url,
     said,
 )
 from ws_server.store.timeline import Timeline
@@ -61,13 +62,9 @@ COMMIT = (
 class PostgreSQL:
     """An `Adapter` for `postgresql+asyncpg://user:password@host:port/name`."""
 
-    def __init__(self, url: str) -> None:
-        """Connect to nothing yet.
-
-        Raises:
-            DatabaseRefused: the URL cannot be read.
-        """
-        self._url = read_url(url)
+    def __init__(self, url: URL) -> None:
+        """Connect to nothing yet."""
+        self._url = url
         self._timeline = Timeline()
         self._engine = engine_for(self._url, bounded=True, timeline=self._timeline)
         self._away = _Away()
@@ -115,7 +112,7 @@ class _Away:
     """Whether PostgreSQL refused a connection just now; then others need not try."""
 
     def __init__(self) -> None:
-        self._until = 0.0
+        self._until = -math.inf
         self._why = ""
 
     def check(self) -> None:

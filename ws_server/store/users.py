@@ -18,6 +18,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
+    or_,
     select,
     update,
 )
@@ -49,12 +51,16 @@ class User:
 
 
 def address_of() -> ColumnElement[str]:
-    """Return, as SQL over `users` joined with `realms`, how a person is written here."""
-    return case(
-        (users.c.realm_id.is_(None), users.c.name),
-        (users.c.name.contains("@"), users.c.name),  # of a third realm, as the group's host says
-        else_=users.c.name + "@" + realms.c.name,
-    )
+    """Return, as SQL over `users` joined with `realms`, how a person is written here.
+
+    It has no parameters, as statements about many rows have none but those.
+    """
+    here = users.c.realm_id.is_(None)
+    by_host = users.c.name.like(
+        literal_column("'%@%'")
+    )  # of a third realm, as the group's host says
+    there = users.c.name.concat(literal_column("'@'")).concat(realms.c.name)
+    return case((or_(here, by_host), users.c.name), else_=there)
 
 
 WITH_REALMS = users.outerjoin(realms, realms.c.id == users.c.realm_id)
@@ -75,8 +81,22 @@ _BY_TOKEN = Compiled(
     .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
     .where(_IS_TOKEN)
 )
+
+
+def _used(user_id: Any, now: Any) -> ColumnElement[int]:
+    """Return, as SQL, when a token is used: after all of the user's, were the clock ever ahead.
+
+    Otherwise those used while it was would outlive the ones in use.
+    """
+    of_user = tokens.alias()
+    last = select(func.max(of_user.c.used)).where(of_user.c.user_id == user_id).scalar_subquery()
+    return case((last >= now, last + 1), else_=now)
+
+
 _TOKEN_USED = Compiled(
-    update(tokens).where(_IS_TOKEN).values(used=bindparam("now", type_=BigInteger))
+    update(tokens)
+    .where(_IS_TOKEN)
+    .values(used=_used(bindparam("user_id", type_=BigInteger), bindparam("now", type_=BigInteger)))
 )
 
 
@@ -90,37 +110,35 @@ def find(tx: Connection, name: str) -> User | None:
     return _user(tx.execute(_USER.where(here)).first())
 
 
-def person(tx: Connection, address: Address, now: int) -> User:
-    """Return whom an address means; a person of another realm is noted at the first mention.
-
-    Raises:
-        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM; FORBIDDEN, the realm is
-            blocked or not approved.
-    """
-    if not address.realm:
-        return existing(tx, address.user)
-    realm = known_realms.existing(tx, address.realm)
-    known_realms.check_writable(realm)
-    return of_realm(tx, realm.id, address.user, now)
-
-
 def known(tx: Connection, address: Address) -> User | None:
     """Return whom an address means; None for somebody of another realm not mentioned yet.
 
     Raises:
         ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM.
     """
+    return find_at(tx, address) if address.realm else existing(tx, address.user)
+
+
+def find_at(tx: Connection, address: Address) -> User | None:
+    """Return whom an address means; None if that is nobody who is known here.
+
+    Raises:
+        ChatError: UNKNOWN_REALM.
+    """
     if not address.realm:
-        return existing(tx, address.user)
-    realm = known_realms.existing(tx, address.realm)
-    there = and_(users.c.realm_id == realm.id, users.c.key == fold(address.user))
+        return find(tx, address.user)
+    return find_of(tx, known_realms.existing(tx, address.realm).id, address.user)
+
+
+def find_of(tx: Connection, realm_id: int, name: str) -> User | None:
+    """Return a person of another realm; None if they have not been mentioned yet."""
+    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
     return _user(tx.execute(_USER.where(there)).first())
 
 
 def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
     """Return a person of another realm, noted if need be."""
-    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
-    found = _user(tx.execute(_USER.where(there)).first())
+    found = find_of(tx, realm_id, name)
     if found is None:
         tx.execute(
             insert(users).values(
@@ -134,7 +152,7 @@ def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
                 created=now,
             )
         )
-        found = _user(tx.execute(_USER.where(there)).first())
+        found = find_of(tx, realm_id, name)
         assert found is not None
     return found
 
@@ -188,10 +206,30 @@ def existing(tx: Connection, name: str) -> User:
     return user
 
 
+def active(tx: Connection, name: str) -> User:
+    """Return the account of this name, if it may be sent to and invited.
+
+    Raises:
+        ChatError: UNKNOWN_USER; FORBIDDEN, it is disabled.
+    """
+    user = existing(tx, name)
+    if user.disabled:
+        raise is_disabled(user.name)
+    return user
+
+
 def unknown_user(name: str) -> ChatError:
     """Return the refusal for a name nobody has."""
     hint = f"; a group is written #{name}" if name.isdecimal() else ""
     return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody here is called {name}{hint}")
+
+
+def is_disabled(name: str) -> ChatError:
+    """Return the refusal of what would reach an account that is disabled."""
+    return ChatError(
+        ErrorCode.FORBIDDEN,
+        f"The account of {name} is disabled; nothing reaches it until an admin enables it",
+    )
 
 
 def create(
@@ -247,7 +285,8 @@ def hash_token(token: str) -> bytes:
 
 def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
     """Keep the hash of a new token and end the least recently used ones above TOKENS_KEPT."""
-    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=now))
+    used = _used(user_id, now)
+    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=used))
     kept = (
         select(tokens.c.hash)
         .where(tokens.c.user_id == user_id)
@@ -262,8 +301,10 @@ def use_token(tx: Connection, token: bytes, now: int) -> User | None:
     found = _BY_TOKEN.rows(tx, token=token)
     if not found:
         return None
-    _TOKEN_USED.run(tx, token=token, now=now)
-    return _user(found[0])
+    user = _user(found[0])
+    assert user is not None
+    _TOKEN_USED.run(tx, token=token, user_id=user.id, now=now)
+    return user
 
 
 def end_token(tx: Connection, token: bytes) -> None:
