@@ -124,6 +124,5 @@ SHOWN |= {
     code: f"\\u{code:04x}"
     for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 }
-SHOWN[0x0A] = "\n  "
-del SHOWN[0x09]
+SHOWN[0x0A], SHOWN[0x09] = "\n  ", "\t"
 """How characters that could forge a line, reorder it or steer a terminal are shown."""
