@@ -216,6 +216,9 @@ class Sending:
                     await asyncio.sleep(error.retry_after or PAUSE)
                 except OSError as error:
                     return self.refuse(upload, error.strerror or str(error))
+                except Exception as error:
+                    log.exception("a file could not be sent")
+                    return self.refuse(upload, type(error).__name__)
                 else:
                     break
         del self._uploads[entry.key]

@@ -89,7 +89,7 @@ ONLY_IMPORTED_BY = {
     "ws_server.net.connection": ["ws_server.net.listener"],
     "ws_server.net.listener": ["ws_server.app", "ws_server.net.connection"],
     "ws_server.store.postgresql": ["ws_server.store.database"],
-    "ws_server.store.sqlite": ["ws_server.store.database"],
+    "ws_server.store.sqlite": ["ws_server.store.database", "ws_server.store.snapshot"],
 }
 """What begins with the left is imported only by what begins with one of the right."""
 

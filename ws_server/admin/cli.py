@@ -43,6 +43,12 @@ def main(arguments: Sequence[str]) -> int:
         for argument in command.arguments
         if options.get(argument.key) not in (None, False)
     }
+    if command.beside is None and not command.running:
+        try:
+            expect_realm(settings, command, given)
+        except AdminRefused as refusal:
+            print(refusal, file=sys.stderr)
+            return 1
     if command.secret:
         given[command.secret] = read_secret(command.secret)
     try:
@@ -86,17 +92,24 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
                 f"No server runs on {shown(settings.data.resolve())}. Start one, or name the data "
                 "folder of the one that runs with --data"
             ) from None
-        if not data_folder.holds_realm(settings.data):
-            if not command.begins:
-                data_folder.expect_realm(settings.data)
-            elif CREATE.key not in given:
-                raise AdminRefused(
-                    f"{shown(settings.data.resolve())} holds no realm; name its data folder with "
-                    f"--data, or make a new realm there with {CREATE.name}"
-                ) from None
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
             await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
+
+
+def expect_realm(settings: Settings, command: Command, given: Given) -> None:
+    """Refuse a folder without a realm, unless one is to be made there.
+
+    Raises:
+        AdminRefused, data_folder.Refused: that is so.
+    """
+    if not command.begins:
+        data_folder.expect_realm(settings.data)
+    elif CREATE.key not in given and not data_folder.holds_realm(settings.data):
+        raise AdminRefused(
+            f"{shown(settings.data.resolve())} holds no realm; name its data folder with --data, "
+            f"or make a new realm there with {CREATE.name}"
+        )
 
 
 def interrupt(*_: object) -> None:

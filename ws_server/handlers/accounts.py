@@ -25,6 +25,7 @@ from shared.protocol.values import fold
 from ws_server.context import Context, Outcome, handles
 from ws_server.net.session import Account
 from ws_server.store import standings, users
+from ws_server.store.database import ASKER
 from ws_server.store.journal import Write
 
 log = logging.getLogger(__name__)
@@ -149,11 +150,13 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
 
 async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     realm = ctx.realm
+    # Many may come back from one address at once; from here on each waits for themselves.
+    ASKER.set(user.id)
     # First listen, then count: a message in between is pushed, and none is missed.
     before = ctx.session.account
     realm.hub.sign_in(ctx.session, Account(user.id, user.name, users.hash_token(token)))
     try:
-        unread = await realm.database.read(standings.unread, user.id)
+        unread = await realm.database.look_up(standings.unread, user.id)
     except BaseException:
         realm.hub.sign_out(ctx.session)
         if before is not None:

@@ -20,6 +20,8 @@ LEFT_OUT = frozenset({"alembic_version", "uploads"})
 whose contents are not complete."""
 MISFIT = ("22", "23")
 """Classes of SQLSTATEs that say that a value does not fit: data and integrity."""
+READ_AT_ONCE = 250
+"""Rows read at a time: a few milliseconds of a database's work."""
 AT_ONCE = 1_000
 """Rows in memory at a time."""
 
@@ -44,7 +46,7 @@ def lines(tx: Connection, table: Table) -> Iterator[bytes]:
     """Yield the rows by their primary key, each with its line break."""
     rows = tx.execute(
         select(table).order_by(*table.primary_key.columns),
-        execution_options={"stream_results": True, "yield_per": AT_ONCE},
+        execution_options={"stream_results": True, "yield_per": READ_AT_ONCE},
     )
     for row in rows:
         yield orjson.dumps(tuple(row), _base64, orjson.OPT_APPEND_NEWLINE)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, true, update
 
 from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import ChatError, ErrorCode
@@ -237,8 +237,14 @@ def end_upload(tx: Connection, upload_id: str) -> None:
     tx.execute(delete(uploads).where(uploads.c.id == upload_id))
 
 
-def forget_abandoned(tx: Connection, now: int) -> None:
-    """Forget uploads that nobody touched for UPLOAD_LIFE."""
+def forget_abandoned(tx: Connection, now: int, jumped: bool) -> None:
+    """Forget uploads that nobody touched for UPLOAD_LIFE.
+
+    Args:
+        jumped: The wall clock has jumped, so nobody knows how long that is; they begin anew.
+    """
+    unknown = true() if jumped else uploads.c.touched > now
+    tx.execute(update(uploads).where(unknown).values(touched=now))
     tx.execute(delete(uploads).where(uploads.c.touched < now - UPLOAD_LIFE))
 
 

@@ -9,8 +9,8 @@ from alembic import op
 from shared.protocol.media_types import media_type
 from shared.protocol.precis import tamed_name
 
-revision = "0007"
-down_revision = "0006"
+revision = "0006"
+down_revision = "0005"
 
 AT_ONCE = 5_000
 """Rows in memory at a time."""
