@@ -15,6 +15,7 @@ from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import conversations, fetches, files, outbox, waiting
 from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
 from ws_server.store.conversations import Conversation
+from ws_server.store.disabling import check_reader
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.schema import posts
@@ -139,7 +140,7 @@ def write(
             conversation = draft.cached or _open(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
-            conversation.check_open(draft.sender)
+            check_reader(conversation, draft.sender)
             if conversation.realm_id is not None:
                 if draft.file is not None:
                     _keep_file(tx, draft, draft.file, conversation.id, now)
@@ -282,6 +283,8 @@ def _done_before(
 def _repeat(draft: Draft, first: Draft) -> None:
     """Give a repeated draft the result of the first."""
     draft.duplicate = True
+    if draft.file and first.file and draft.file.sha256 == first.file.sha256:
+        draft.stored = 0  # for the first one already
     draft.conversation = first.conversation
     draft.file = first.file
     draft.state = first.state
