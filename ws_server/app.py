@@ -38,6 +38,7 @@ from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings
 from ws_server.store import fetches, files
 from ws_server.store.blobs import Blobs
+from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 from ws_server.store.schema import meta
@@ -158,7 +159,8 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
     stack.callback(database.close)
     if settings.database:
         (settings.data / ELSEWHERE).touch(mode=0o600)
-    journal = Journal(database)
+    cache = Cache()
+    journal = Journal(database, cache)
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -167,6 +169,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
         key=realm_key,
         registration_open=settings.registration == "open",
         database=database,
+        cache=cache,
         journal=journal,
         blobs=blobs,
         passwords=passwords,

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
-from shared.protocol.values import Address
 from ws_server.context import Publication
 from ws_server.net.file_lane import FileLane
 from ws_server.net.session import Account, Session
@@ -59,13 +58,10 @@ def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
             for user_id in conversation.members
             if user_id != sender and user_id not in draft.newcomers
         ]
-        realm.cache.put_group(conversation)
     else:
         group_name = None
         here, there = conversation.address(sender), conversation.members[sender].name
         recipients = [user_id for user_id in conversation.members if user_id != sender]
-        assert isinstance(draft.target, Address)
-        realm.cache.put_private(sender, draft.target, conversation)
     name = draft.sender_name or conversation.members[sender].name
     file = draft.file.info() if draft.file else None
     bot = draft.bot or None

@@ -12,6 +12,7 @@ from shared.client.backoff import Backoff
 from shared.client.connection import Way, parse_url
 from shared.client.events import Told
 from shared.client.exchange import Exchange
+from shared.client.lists import L, every_page
 from shared.client.methods import Methods
 from shared.client.transfers import Progress
 from shared.protocol.commands.accounts import Limits
@@ -149,6 +150,17 @@ class ChatClient(Methods):
             OutcomeUnknown: it went out, but no answer came, and it must not be repeated blindly.
         """
         return await self._exchange.call(request, self._timeout)
+
+    def pages(self, request: Request[L]) -> AsyncIterator[L]:
+        """Yield a list page by page, to its end: `async for page in client.pages(ListPc())`.
+
+        The pages hold together while the connection lasts, whatever is written meanwhile; after
+        a break a conversation may come twice.
+
+        Raises:
+            ChatError, NotSent: see `call`.
+        """
+        return every_page(self.call, request)
 
     async def answer(
         self, message: Message, text: str, *, idempotency_key: str | None = None

@@ -118,17 +118,25 @@ class Methods:
         """Read the messages with one person, newest page first, and mark them read."""
         return await self.call(filled(Inbox, user=user, before=before, limit=limit))
 
-    async def listpc(self, realm: str | None = None) -> PrivateChats:
+    async def listpc(
+        self,
+        realm: str | None = None,
+        after: Address | str | None = None,
+    ) -> PrivateChats:
         """List one's private chats."""
-        return await self.call(filled(ListPc, realm=realm))
+        return await self.call(filled(ListPc, realm=realm, after=after))
 
     async def creategroup(self, name: str, realm: str | None = None) -> GroupCreated:
         """Create a group and own it."""
         return await self.call(filled(CreateGroup, name=name, realm=realm))
 
-    async def listgroup(self, realm: str | None = None) -> GroupChats:
+    async def listgroup(
+        self,
+        realm: str | None = None,
+        after: GroupAddress | str | int | None = None,
+    ) -> GroupChats:
         """List one's groups."""
-        return await self.call(filled(ListGroup, realm=realm))
+        return await self.call(filled(ListGroup, realm=realm, after=after))
 
     async def invitegroup(
         self,
@@ -159,9 +167,13 @@ class Methods:
         """Read the messages of a group, newest page first, and mark them read."""
         return await self.call(filled(InboxGroup, group=group, before=before, limit=limit))
 
-    async def members(self, group: GroupAddress | str | int) -> GroupMembers:
+    async def members(
+        self,
+        group: GroupAddress | str | int,
+        after: Address | str | None = None,
+    ) -> GroupMembers:
         """List who is in a group."""
-        return await self.call(filled(Members, group=group))
+        return await self.call(filled(Members, group=group, after=after))
 
     async def leavegroup(self, group: GroupAddress | str | int) -> GroupLeft:
         """Leave a group; an owner hands it to its oldest member."""
@@ -195,9 +207,10 @@ class Methods:
         self,
         have: Mapping[Address | GroupAddress | str, int],
         epoch: str | None = None,
+        after: Address | GroupAddress | str | None = None,
     ) -> Synced:
         """Catch up after an absence."""
-        return await self.call(filled(Sync, have=have, epoch=epoch))
+        return await self.call(filled(Sync, have=have, epoch=epoch, after=after))
 
     async def sendfile(
         self,

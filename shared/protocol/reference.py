@@ -201,7 +201,7 @@ def _parameter(arg: Arg, hint: Any) -> str:
         return "Mapping[Address | GroupAddress | str, int]"
     words = ["Address"] * (Address in parts) + ["GroupAddress"] * (GroupAddress in parts)
     words += ["str"] * bool(words or str in parts) + ["int"] * (int in parts)
-    words += ["int"] * (parts == {GroupAddress}) + ["bytes"] * (bytes in parts)
+    words += ["int"] * (parts - {types.NoneType} == {GroupAddress}) + ["bytes"] * (bytes in parts)
     words += ["bool"] * (bool in parts)
     return " | ".join(words + ["None"] * (types.NoneType in parts))
 

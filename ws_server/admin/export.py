@@ -116,7 +116,7 @@ class _Export:
 
     def _history(self, tx: Connection, user: User, standing: Standing) -> Iterator[dict[str, Any]]:
         """Yield all messages of a conversation as its reader sees them, oldest first."""
-        found = conversations.load(tx, id=standing.conversation_id, only=(user.id,))
+        found = conversations.load(tx, id=standing.id, only=(user.id,))
         assert found is not None
         absent = set(tx.scalars(fetches.absent(tx)))
         last, more = 0, True
@@ -152,7 +152,7 @@ class _Export:
 
 def conversation(tx: Connection, standing: Standing) -> dict[str, Any]:
     """Return a conversation as its reader sees it, with its members."""
-    found = conversations.load(tx, id=standing.conversation_id)
+    found = conversations.load(tx, id=standing.id)
     assert found is not None
     told: dict[str, Any] = {"conversation": standing.address}
     if found.number is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -29,13 +30,15 @@ from shared.protocol.values import fold
 from ws_server.context import Abroad, Context, Outcome, handles
 from ws_server.federation import elsewhere
 from ws_server.federation.hosting import group_person
+from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
-from ws_server.handlers.private import fitting, of_realm
+from ws_server.listing import ListQuery
 from ws_server.publications import group_changed
 from ws_server.store import conversations, markers, membership, standings, users
 from ws_server.store.journal import Write
 from ws_server.store.membership import GroupChange
 from ws_server.store.messages import Draft
+from ws_server.store.standings import Standing
 
 
 def role(owner: bool) -> str:
@@ -75,28 +78,27 @@ def creategroup(ctx: Context, request: CreateGroup) -> Write | Abroad:
 async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
     reader = ctx.user.id
 
-    def ask(tx: Connection) -> list[GroupChat]:
-        found = of_realm(
-            standings.standings(tx, reader, groups=True), request.realm, ctx.realm.home
-        )
+    def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[GroupChat, int]]:
         last = standings.newest(tx, reader, found)
-        return [
-            GroupChat(
-                group=s.address,
-                name=s.name or "",
-                role=role(s.owner),
-                members=s.members,
-                last_seq=s.last_seq,
-                read_seq=s.read_seq,
-                unread=s.unread,
-                last=last.get(s.conversation_id),
+        for s in found:
+            newest = last.get(s.id)
+            yield (
+                GroupChat(
+                    group=s.address,
+                    name=s.name or "",
+                    role=role(s.owner),
+                    members=s.members,
+                    last_seq=s.last_seq,
+                    read_seq=s.read_seq,
+                    unread=s.unread,
+                    last=newest,
+                ),
+                lists.size_of_chat(newest),
             )
-            for s in found
-        ]
 
-    chats = await ctx.realm.database.read(ask)
-    shown = fitting((chat, chat.last) for chat in chats)
-    return GroupChats(shown, True if len(shown) < len(chats) else None)
+    query = lists.conversations(ctx, request.realm, shown, groups=True)
+    page = await lists.read(ctx, request, query, request.after)
+    return GroupChats(page.rows, page.more, page.begun_anew)
 
 
 @handles(InviteGroup)
@@ -132,17 +134,35 @@ async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Write:
 
 @handles(Members)
 async def members(ctx: Context, request: Members) -> GroupMembers:
-    reader = ctx.user.id
-
-    def ask(tx: Connection) -> list[GroupMember]:
-        group = conversations.group(tx, reader, request.group)
+    def everybody(tx: Connection) -> list[_Person]:
+        group = conversations.group(tx, ctx.user.id, request.group)
         read = markers.read_marks(tx, group)
         return [
-            GroupMember(member.name, role(member.owner), read[user_id])
+            _Person(user_id, member.name, role(member.owner), read[user_id])
             for user_id, member in group.members.items()
         ]
 
-    return GroupMembers(await ctx.realm.database.read(ask))
+    def some(tx: Connection, ids: Sequence[int]) -> list[_Person]:
+        return everybody(tx)
+
+    def shown(tx: Connection, found: list[_Person]) -> Iterator[tuple[GroupMember, int]]:
+        for person in found:
+            row = GroupMember(person.address, person.role, person.read_seq)
+            yield row, 80 + len(person.address)
+
+    query = ListQuery(request.group, everybody, some, shown, lists.LIST_BYTES)
+    page = await lists.read(ctx, request, query, request.after)
+    return GroupMembers(page.rows, page.more, page.begun_anew)
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """One row of a list of members."""
+
+    id: int
+    address: str
+    role: str
+    read_seq: int
 
 
 @handles(LeaveGroup)

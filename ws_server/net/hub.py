@@ -39,6 +39,7 @@ class Hub:
             self._sessions.pop(session.account.id, None)
         session.account = None
         session.held = None
+        session.lists = None
 
     def end_sessions(
         self, user_id: int, which: Callable[[Account], bool] = lambda account: True

@@ -19,6 +19,7 @@ from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
+from ws_server.store.timeline import timeline
 from ws_server.threads import Turns
 
 P = ParamSpec("P")
@@ -139,6 +140,7 @@ class Database:
 
 def _prepare(tx: Connection) -> str:
     migrate(tx)
+    timeline(tx).go_on(tx)
     return epoch(tx)
 
 

@@ -41,6 +41,7 @@ from ws_server.store.postgresql_driver import (
     read_url,
     said,
 )
+from ws_server.store.timeline import Timeline
 from ws_server.threads import new_event_loop
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class PostgreSQL:
             DatabaseRefused: the URL cannot be read.
         """
         self._url = read_url(url)
-        self._engine = engine_for(self._url, bounded=True)
+        self._timeline = Timeline()
+        self._engine = engine_for(self._url, bounded=True, timeline=self._timeline)
         self._away = _Away()
         self._writer = _Writer(self._engine, self._away)
         self._readers: list[_Line] = []
@@ -77,7 +79,8 @@ class PostgreSQL:
         self._writer.hold()
         # A migration may take long, so it has a connection without bounds; the writer's lock
         # keeps other servers away meanwhile.
-        line = _Line(engine_for(self._url, bounded=False), self._away)
+        engine = engine_for(self._url, bounded=False, timeline=self._timeline)
+        line = _Line(engine, self._away)
         try:
             return line.run(_written(line, change))
         finally:

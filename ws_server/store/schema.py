@@ -111,6 +111,10 @@ conversations = Table(
     # Of a group that another realm had made here, so that asking again makes no second one.
     Column("request", String(64), unique=True),
     Column("last_seq", BigInteger, nullable=False),
+    # Of the newest message; 0 if there is none. See `timeline`.
+    Column("last_time", BigInteger, nullable=False, server_default=text("0")),
+    # Rises with every message of the realm; lists of conversations are ordered by it.
+    Column("activity", BigInteger, nullable=False, server_default=text("0")),
     # Rises with every change of membership; proves that a cached copy is fresh.
     Column("version", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),

@@ -15,6 +15,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
+    or_,
     select,
     update,
 )
@@ -45,12 +47,16 @@ class User:
 
 
 def address_of() -> ColumnElement[str]:
-    """Return, as SQL over `users` joined with `realms`, how a person is written here."""
-    return case(
-        (users.c.realm_id.is_(None), users.c.name),
-        (users.c.name.contains("@"), users.c.name),  # of a third realm, as the group's host says
-        else_=users.c.name + "@" + realms.c.name,
-    )
+    """Return, as SQL over `users` joined with `realms`, how a person is written here.
+
+    It has no parameters, as statements about many rows have none but those.
+    """
+    here = users.c.realm_id.is_(None)
+    by_host = users.c.name.like(
+        literal_column("'%@%'")
+    )  # of a third realm, as the group's host says
+    there = users.c.name.concat(literal_column("'@'")).concat(realms.c.name)
+    return case((or_(here, by_host), users.c.name), else_=there)
 
 
 WITH_REALMS = users.outerjoin(realms, realms.c.id == users.c.realm_id)
@@ -75,20 +81,6 @@ def find(tx: Connection, name: str) -> User | None:
     """Return the account here of this name, whatever its case; None if there is none."""
     here = and_(users.c.realm_id.is_(None), users.c.key == fold(name))
     return _user(tx.execute(_USER.where(here)).first())
-
-
-def person(tx: Connection, address: Address, now: int) -> User:
-    """Return whom an address means; a person of another realm is noted at the first mention.
-
-    Raises:
-        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM; FORBIDDEN, the realm is
-            blocked or not approved.
-    """
-    if not address.realm:
-        return existing(tx, address.user)
-    realm = known_realms.existing(tx, address.realm)
-    known_realms.check_writable(realm)
-    return of_realm(tx, realm.id, address.user, now)
 
 
 def known(tx: Connection, address: Address) -> User | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.protocol.commands.lists import ListPage, after, begun_anew, more
 from shared.protocol.commands.messages import (
     Message,
     Page,
@@ -12,7 +13,7 @@ from shared.protocol.commands.messages import (
     summary,
 )
 from shared.protocol.kinds import LOCAL_NAME, MESSAGE_TEXT, USER, Number
-from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
+from shared.protocol.spec import Record, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
 
 LIMIT = Number(1, MAX_PAGE)
@@ -33,15 +34,19 @@ class PrivateChat(Record):
 
 
 @record
-class PrivateChats(Reply):
+class PrivateChats(ListPage):
     """One's private chats, newest first."""
 
     conversations: list[PrivateChat] = result("newest first")
-    more: bool | None = result("true: the list was cut to fit a frame", default=None)
+    more: bool | None = more()
+    begun_anew: str = begun_anew()
 
     def sentence(self) -> str:
         count = len(self.conversations)
-        return counted(count, "private chat") if count else "No private chat yet"
+        return self.in_page(counted(count, "private chat") if count else "No private chat yet")
+
+    def end(self) -> str:
+        return self.conversations[-1].conversation if self.conversations else ""
 
     def lines(self) -> list[str]:
         return [
@@ -75,3 +80,4 @@ class ListPc(Request[PrivateChats]):
     """List one's private chats."""
 
     realm: str | None = arg("only those with people of this realm", LOCAL_NAME, default=None)
+    after: Address | None = after("conversation", USER)
