@@ -115,7 +115,7 @@ class Session:
         self.lists: dict[type[Request[Any]], Listing] | None = None
         """Lists that were not read to their end, by the command that reads them."""
         self.error_count = 0
-        self.error_since = 0.0
+        self.error_since: float | None = None
         self.lane: FileLane | None = None
         self.offered: Transcript | None = None
         """What a realm that dials has said of itself, and not proven yet."""
@@ -182,7 +182,7 @@ class Session:
     def errors_within(self, window: float) -> int:
         """Count one more error and return how many there were in this window of seconds."""
         now = time.monotonic()
-        if now - self.error_since > window:
+        if self.error_since is None or now - self.error_since > window:
             self.error_since = now
             self.error_count = 0
         self.error_count += 1
