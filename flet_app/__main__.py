@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 import sys
@@ -11,7 +10,7 @@ import sys
 from flet_app.settings import Settings, load
 from shared import logs
 from shared.settings import SettingsRefused, hosts
-from shared.sockets import TRIES, listen
+from shared.sockets import TRIES, listen, not_listening
 
 
 def main() -> int:
@@ -19,8 +18,7 @@ def main() -> int:
     try:
         settings = load(sys.argv[1:])
         logs.configure("warning")
-        for name in Settings.unknown_variables():
-            logging.getLogger(__name__).warning("%s is no setting", name)
+        Settings.warn()
         os.umask(0o077)
         if settings.web:
             serve(settings)
@@ -68,8 +66,7 @@ def open_sockets(settings: Settings) -> list[socket.socket]:
     except OSError as error:
         raise SettingsRefused(
             f"Cannot listen on --host {settings.host} --port {settings.port}, nor on the {TRIES} "
-            f"ports after it: {error.strerror or error}. Name an address of this machine and a "
-            "free port"
+            f"ports after it: {not_listening(error)}"
         ) from error
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
+from shared.folding import begins, fold_text
 from shared.protocol.commands.files import GetFile, SendFile, SendGroupFile
 from shared.protocol.commands.meta import Help
 from shared.protocol.kinds import ConversationKind, Group, LocalName, User
 from shared.protocol.reference import for_people
 from shared.protocol.spec import TABLE, Arg, Spec
-from shared.protocol.text_dialect import BLANK, first_word
 from shared.protocol.values import in_words
+from shared.protocol.words import BLANK, first_word, in_quotes, words_of
 from terminal_app.commands import NEEDLESS, OWN, summary
 from terminal_app.names import Names
 
@@ -35,15 +37,26 @@ def spellings() -> list[str]:
 
 
 def candidates(line: str, names: Names) -> list[Candidate]:
-    """Return what the last word of `line` may become; the word is what follows the last blank."""
-    *before, word = line.lstrip(BLANK).split(" ")
-    before = [one for one in before if one]
+    """Return what the last word of `line` may become; the word is what follows the last blank.
+
+    Groups and files are also found by what they are called, without regard to case and accents.
+    """
+    start_at = line.rfind(" ") + 1
+    before = [word.text for word in words_of(line[:start_at])]
+    word = line[start_at:].lstrip(BLANK)
     if not before:
         found = [(name, summary(name)) for name in spellings()]
     else:
         found = _of_argument(before[0].lower(), before[1:], names)
     start = word.lower()
-    return [(name, about) for name, about in found if name.lower().startswith(start)]
+    called = fold_text(word)
+    titled = names.groups.latest_first() + names.files.latest_first()
+    titles = {about for _, about in titled} if before and word else set()
+    return [
+        (name, about)
+        for name, about in found
+        if name.lower().startswith(start) or (about in titles and begins(called, fold_text(about)))
+    ]
 
 
 def path_start(line: str) -> str | None:
@@ -115,14 +128,26 @@ class LineCompleter(Completer):
         line = document.text_before_cursor
         path = path_start(line)
         if path is not None:
-            quote = path[:1] if path[:1] in "'\"" else ""
-            part = Document(path.removeprefix(quote))
-            if part.text.startswith(("/", "~")) or not part.text:
-                yield from self._paths.get_completions(part, event)
+            yield from self._of_path(path, event)
             return
         typed = line.rpartition(" ")[2]
         for name, about in candidates(line, self._names):
             yield Completion(name, -len(typed), display_meta=in_words(about))
+
+    def _of_path(self, typed: str, event: CompleteEvent) -> Iterator[Completion]:
+        """Complete a path, which may have begun with a quote; in double ones it is escaped."""
+        quote = typed[:1] if typed[:1] in "'\"" else ""
+        path = typed.removeprefix(quote)
+        if quote == '"':
+            path = re.sub(r'\\(["\\])', r"\1", path)
+        if path and not path.startswith(("/", "~")):
+            return
+        for found in self._paths.get_completions(Document(path), event):
+            if quote == '"':
+                shown = found.display_text
+                escaped = in_quotes(found.text)[1:-1]
+                found = Completion(escaped, found.start_position, display=shown)
+            yield found
 
 
 def _is_shown(name: str) -> bool:

@@ -14,6 +14,7 @@ from tests.realserver import ROOT
 
 SOURCES = ["shared", "ws_server", "flet_app", "terminal_app"]
 MAX_LINES = 400
+DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 WAITING = "asyncio socket socketserver selectors ssl threading subprocess websockets http".split()
 DATABASES = "sqlalchemy alembic sqlite3 asyncpg".split()
@@ -26,7 +27,9 @@ MAY_NOT_IMPORT = {
     # What is known and done is tested without a screen.
     **{
         f"flet_app.{module}": ["flet", "flet_app.window", "flet_app.views", "flet_app.parts"]
-        for module in "state conversation actions sending files commands texts clock".split()
+        for module in (
+            "state conversation order links actions sending files commands texts clock".split()
+        )
     },
     "flet_app.parts": ["flet_app.state", "flet_app.actions", "flet_app.views", "flet_app.window"],
     "terminal_app": ["ws_server", "flet_app", "websockets", *DATABASES],
@@ -47,7 +50,16 @@ MAY_NOT_IMPORT = {
 ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
     "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
-    "cryptography": ["ws_server.key", "ws_server.realm", "ws_server.federation"],
+    "cryptography": [
+        *(
+            "shared.certificates",
+            "ws_server.key",
+            "ws_server.opening",
+            "ws_server.realm",
+            "ws_server.federation",
+        ),
+    ],
+    "PIL": ["flet_app.pictures"],
     "prometheus_client": ["ws_server.metrics"],
     "prompt_toolkit": [
         *("terminal_app.completion", "terminal_app.history", "terminal_app.prompt"),
@@ -61,6 +73,8 @@ ONLY_IMPORTED_BY = {
     "structlog": ["shared.logs"],
     "flet": ["flet_app"],
     "flet_desktop": ["flet_app.desktop"],
+    "idna": ["flet_app.links"],
+    "linkify_it": ["flet_app.links"],
     "msgpack": ["flet_app.frames"],
     "flet_web": ["flet_app.site", "flet_app.pages", "flet_app.web"],
     "starlette": [
@@ -74,7 +88,7 @@ ONLY_IMPORTED_BY = {
     "ws_server.net.connection": ["ws_server.net.listener"],
     "ws_server.net.listener": ["ws_server.app", "ws_server.net.connection"],
     "ws_server.store.postgresql": ["ws_server.store.database"],
-    "ws_server.store.sqlite": ["ws_server.store.database"],
+    "ws_server.store.sqlite": ["ws_server.store.database", "ws_server.store.snapshot"],
 }
 """What begins with the left is imported only by what begins with one of the right."""
 

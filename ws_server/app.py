@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import fcntl
 import logging
 import math
 import os
@@ -17,14 +15,25 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from sqlalchemy import Connection, update
+from sqlalchemy.engine import URL
 
+from shared.faults import explained, shown
 from shared.settings import split
-from shared.sockets import TRIES
-from ws_server import __version__, key, web_app
+from shared.sockets import TRIES, not_listening
+from ws_server import __version__, web_app
 from ws_server.admin.control import ControlSocket
+from ws_server.data_folder import (
+    ELSEWHERE,
+    database_url,
+    forget,
+    holds_realm,
+    lock_folder,
+)
+from ws_server.data_folder import (
+    Refused as Refused,
+)
 from ws_server.federation.contents import Contents
 from ws_server.federation.peer import Peer
 from ws_server.federation.peers import Peers
@@ -33,79 +42,24 @@ from ws_server.limits import Limits
 from ws_server.metrics import Metrics
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
+from ws_server.opening import open_store, realm_name
 from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings
-from ws_server.store import fetches, files
-from ws_server.store.blobs import Blobs
+from ws_server.store import fetches, files, naming, opening
 from ws_server.store.cache import Cache
-from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 from ws_server.store.schema import meta
+from ws_server.store.sqlite_file import file_of
 from ws_server.web_app import WebApp
 from ws_server.welcome import address, welcome
 
 log = logging.getLogger(__name__)
 
-ELSEWHERE = "database-elsewhere"
-"""A file in the data folder of a realm whose database is named by --database, so that nobody begins
-a new one in the folder by leaving that out."""
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
-
-
-class Refused(Exception):
-    """The server cannot start; the text tells the operator what to do."""
-
-
-def lock_folder(data: Path) -> IO[str]:
-    """Create the data folder and keep other servers off it.
-
-    Raises:
-        Refused: another server uses it, or it cannot be written.
-    """
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = open(data / "lock", "w")
-    except OSError as error:
-        raise Refused(f"--data {data}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise Refused(
-            f"Another server uses {data.resolve()}. Stop it, or give another folder with --data"
-        ) from None
-    return lock
-
-
-def holds_realm(data: Path) -> bool:
-    """Tell whether a realm was ever opened on this folder."""
-    return (data / "blobs").is_dir()
-
-
-def expect_realm(data: Path) -> None:
-    """Refuse a folder on which no realm was ever opened.
-
-    Raises:
-        Refused: that is so.
-    """
-    if not holds_realm(data):
-        raise Refused(f"{data.resolve()} holds no realm; name its data folder with --data")
-
-
-def database_url(settings: Settings) -> str:
-    """Return the URL of the database.
-
-    Raises:
-        Refused: the realm was last opened with another one, which is not named now.
-    """
-    if not settings.database and (settings.data / ELSEWHERE).exists():
-        raise Refused(
-            f"The database of {settings.data.resolve()} is not in that folder. Name it as before, "
-            "with --database or CHAT_DATABASE"
-        )
-    return settings.database or f"sqlite:///{settings.data / 'chat.db'}"
+JUMP = 60.0
+"""Seconds by which the wall clock may be corrected in that time."""
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -116,16 +70,14 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     """
     if settings.tls_cert is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    assert settings.tls_key is not None
+    # Only here, because it takes a while to load.
+    from shared import certificates
+
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        why = error.strerror or "no certificate"
-        raise Refused(
-            f"--tls-cert {settings.tls_cert} with --tls-key {settings.tls_key}: {why}. "
-            "Both must be PEM files, and the key must fit the certificate"
-        ) from error
-    return context
+        return certificates.tls_context(settings.tls_cert, settings.tls_key)
+    except certificates.BadCertificate as error:
+        raise Refused(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,32 +92,37 @@ class Server:
     """Where browsers find the web app; None if it is not served."""
 
 
-async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
+async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool = False) -> Realm:
     """Open the realm without a port; `stack` closes it again, in reverse order.
 
+    Args:
+        serves: It is going to be served under its name, which it keeps from then on.
+
     Raises:
-        Refused: a setting does not work; nothing is left running.
+        Refused: a setting does not work; nothing is left running, and of a new realm no file.
         DatabaseRefused: the database cannot be used.
         KeyRefused: the realm's key cannot be used.
     """
     stack.callback(lock_folder(settings.data).close)
+    is_new = not holds_realm(settings.data)
     try:
-        blobs = Blobs(settings.data)
-    except OSError as error:
-        raise Refused(f"--data {settings.data}: {error.strerror}") from error
-    stack.callback(blobs.close)
-    realm_key = await asyncio.to_thread(key.read_or_make, settings.data)
-    database = await asyncio.to_thread(Database.open, database_url(settings))
-    stack.callback(database.close)
-    if settings.database:
-        (settings.data / ELSEWHERE).touch(mode=0o600)
+        blobs, realm_key, database = await open_store(settings, stack)
+        name = await realm_name(settings, database, serves)
+        if settings.database:
+            (settings.data / ELSEWHERE).touch(mode=0o600)
+    except BaseException as error:
+        if is_new:
+            forget(settings.data)
+        if isinstance(error, OSError):
+            raise Refused(f"--data {explained(error, settings.data)}") from error
+        raise
     cache = Cache()
     journal = Journal(database, cache)
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
     realm = Realm(
-        name=settings.realm,
+        name=name,
         key=realm_key,
         registration_open=settings.registration == "open",
         database=database,
@@ -182,6 +139,9 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
     realm.contents = Contents(realm)
     realm.links = Peers(realm, policy=settings.realms, public=settings.public)
     await realm.links.load()
+    if serves:
+        await journal.write(lambda tx, now: naming.keep(tx, name))
+    await journal.write(lambda tx, now: opening.get_ready(tx))
     await sweep(realm, age=0)
     return realm
 
@@ -193,7 +153,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left running.
     """
     tls = tls_context(settings)
-    realm = await open_realm(settings, stack)
+    realm = await open_realm(settings, stack, serves=True)
     gate = Gate(realm)
     stack.push_async_callback(gate.close)
     metrics = Metrics()
@@ -212,12 +172,11 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     try:
         port = await listener.open(settings.hosts, settings.port, tls)
     except OSError as error:
-        hint = "; another --port may be free" if error.errno == errno.EADDRINUSE else ""
         raise Refused(
-            f"Cannot listen on --host {settings.host} --port {settings.port}: "
-            f"{error.strerror or error}{hint}"
+            f"Cannot listen on --host {shown(settings.host)} --port {settings.port}: "
+            f"{not_listening(error)}"
         ) from error
-    realm.serving = Serving(settings.host, port, tls is not None, time.time())
+    realm.serving = Serving(settings.host, port, tls is not None, time.monotonic())
     stack.push_async_callback(realm.links.close)
     realm.links.open(port, tls is not None)
     control = ControlSocket(realm, settings.data)
@@ -225,7 +184,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     try:
         await control.open()
     except OSError as error:
-        raise Refused(f"--data {settings.data} takes no socket: {error.strerror}") from error
+        raise Refused(f"--data takes no socket: {explained(error, settings.data)}") from error
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)
@@ -252,10 +211,12 @@ async def open_web_app(
         web_port = browsers.open(address(settings, "ws", port))
     except OSError as error:
         raise Refused(
-            f"Cannot listen on --host {settings.host} --web-port {settings.web_port}, nor on the "
-            f"{TRIES} ports after it: {error.strerror or error}. Give another --web-port, or off"
+            f"Cannot listen on --host {shown(settings.host)} --web-port {settings.web_port}, nor "
+            f"on the {TRIES} ports after it: {not_listening(error)}. --web-port off serves no "
+            "web app"
         ) from error
     stack.callback(browsers.stop)
+    listener.web_port = web_port
     return web_port
 
 
@@ -273,14 +234,21 @@ async def is_ready(realm: Realm) -> bool:
     return True
 
 
-async def sweep(realm: Realm, age: float) -> None:
-    """Forget abandoned uploads, and contents that no message ever came to carry."""
+async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
+    """Forget abandoned uploads, and contents that no message ever came to carry.
+
+    Args:
+        age: Seconds for which nobody may have touched contents that are removed.
+        jumped: The wall clock has jumped, so that nobody knows how old anything is.
+    """
 
     def forget(tx: Connection, now: int) -> set[str]:
-        files.forget_abandoned(tx, now)
+        files.forget_abandoned(tx, now, jumped)
         return files.open_uploads(tx) | fetches.open_parts(tx)
 
     parts = await realm.journal.write(forget)
+    if jumped:
+        return  # the next time
     realm.stray_bytes.clear()
 
     def remove(tx: Connection) -> int:
@@ -294,9 +262,12 @@ async def sweep(realm: Realm, age: float) -> None:
 async def keep_house(realm: Realm) -> None:
     """Sweep from time to time."""
     while True:
+        wall, steady = time.time(), time.monotonic()
         await asyncio.sleep(HOUSEKEEPING)
+        # A machine that slept counts as well: its monotonic clock stood still.
+        jump = (time.time() - wall) - (time.monotonic() - steady)
         try:
-            await sweep(realm, age=HOUSEKEEPING)
+            await sweep(realm, age=HOUSEKEEPING, jumped=abs(jump) > JUMP)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
 
@@ -326,13 +297,13 @@ def measure(
     measure_realms(metrics, realm.links)
 
 
-def size_of(url: str) -> int:
+def size_of(url: URL) -> int:
     """Return the bytes of a database and its write-ahead log; 0 if it is in no file."""
     size = 0
-    if path := url.partition("sqlite:///")[2]:
-        for file in (path, f"{path}-wal"):
+    if (path := file_of(url)) is not None:
+        for file in (path, path.with_name(f"{path.name}-wal")):
             with suppress(OSError):
-                size += os.stat(file).st_size
+                size += file.stat().st_size
     return size
 
 
@@ -370,18 +341,19 @@ async def run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     raise_file_limit()
+    is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:
         server = await open_server(settings, stack)
         log.info(
             "serving",
             extra={
-                "realm": settings.realm,
+                "realm": server.realm.name,
                 "port": server.port,
                 "web_port": server.web_port,
                 "data": str(settings.data.resolve()),
             },
         )
-        welcome(settings, server.port, server.web_port)
+        welcome(server.realm.name, settings, server.port, server.web_port, is_new=is_new)
         await stop.wait()
         log.info("stopping")
     log.info("stopped")

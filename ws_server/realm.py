@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class Serving:
     port: int
     tls: bool
     since: float
-    """Unix seconds."""
+    """On the monotonic clock, which counts what the wall clock may skip or repeat."""
 
 
 SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
@@ -94,6 +95,8 @@ class Realm:
     uploading: Uploading = field(default_factory=Uploading)
     serving: Serving | None = None
     """None while it has no port."""
+    instance: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Names this start of the server, so that two that run at once can be told apart."""
     home: str = ""
     """The folded name, which addresses may carry."""
 

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -13,12 +14,23 @@ from tests.admin.command import admin, done, refusal
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 
-BOB = ("user", "add", "bob", "--real-name", "Bob Bobson", "--country", "Costa Rica")
+BOB = ("user", "add", "bob", "--real-name", "Bob Bobson", "--country", "Costa Rica", "--create")
 
 
 def test_accounts_are_made_and_listed_while_no_server_runs(tmp_path: Path) -> None:
     assert done(*BOB, data=tmp_path, input="secret-bob\n").startswith("Added bob, who is the admin")
-    done("user", "add", "Ana", "--real-name", "A", "--country", "P", data=tmp_path, input="abcdef")
+    done(
+        "user",
+        "add",
+        "Ana",
+        "--real-name",
+        "A",
+        "--country",
+        "P",
+        "--create",
+        data=tmp_path,
+        input="abcdef",
+    )
     assert done("user", "list", data=tmp_path).splitlines() == [
         "Ana: A, P",
         "bob: Bob Bobson, Costa Rica, admin",
@@ -32,6 +44,25 @@ async def test_an_account_made_while_the_server_runs_signs_in_at_once(
     bob = await RawClient.signed_in(real_server.url, "bob", register=False)
     me = await bob.ask("whoami")
     assert (me["user"], me["real_name"], me["country"]) == ("bob", "Bob Bobson", "Costa Rica")
+    await bob.close()
+
+
+async def test_names_and_passwords_are_held_to_the_rules_of_register(
+    real_server: RealServer,
+) -> None:
+    mac, windows = normalize("NFD", "pässwörd"), normalize("NFC", "pässwörd")
+    for real_name in ("\u3164", "a\u202eb"):
+        line = ("user", "add", "bob", "--real-name", real_name, "--country", "Peru")
+        assert "visible text" in refusal(*line, data=real_server.data, input="secret1\n")
+    line = ("user", "add", "bob", "--real-name", "\u200bBob ", "--country", "Peru")
+    done(*line, data=real_server.data, input=f"\ufeff{mac}\r\n")
+    bob = await RawClient.open(real_server.url)
+    await bob.ask("auth", user="bob", password=windows)
+    assert (await bob.ask("whoami"))["real_name"] == "Bob"
+    done("user", "password", "bob", data=real_server.data, input=f"{windows}1\n")
+    await bob.close()
+    bob = await RawClient.open(real_server.url)
+    await bob.ask("auth", user="bob", password=f"{mac}1")
     await bob.close()
 
 
@@ -81,11 +112,13 @@ async def test_an_admin_is_made_and_unmade(real_server: RealServer) -> None:
 
 def test_what_breaks_the_rules_of_register_is_refused(tmp_path: Path) -> None:
     assert "real name: must have 1" in refusal(
-        *("user", "add", "bob", "--real-name", "", "--country", "Peru"), data=tmp_path, input="x"
+        *("user", "add", "bob", "--real-name", "", "--country", "Peru", "--create"),
+        data=tmp_path,
+        input="x",
     )
 
     def add(name: str, real_name: str, password: str) -> str:
-        words = ("user", "add", name, "--real-name", real_name, "--country", "Peru")
+        words = ("user", "add", name, "--real-name", real_name, "--country", "Peru", "--create")
         return refusal(*words, data=tmp_path, input=password)
 
     assert "name: must be" in add("bob smith", "Bob", "secret1")

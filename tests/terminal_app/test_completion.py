@@ -44,6 +44,8 @@ def names() -> Names:
         ("sendg ", ["#3@beta", "#12"]),
         ("history ", ["bob", "zed@beta", "Ana", "eve@beta", "#3@beta", "#12"]),
         ("invitegroup 12 b", ["bob"]),
+        ('invitegroup "12" b', ["bob"]),
+        ('sendfile "my friend" b', []),
         ("sendpcrealm ", ["beta"]),
         ("sendpcrealm beta ", ["zed", "eve"]),
         ("sendgrouprealm beta ", ["#3"]),
@@ -61,6 +63,15 @@ def test_candidates_follow_from_the_kind_of_argument(
     assert sorted(name for name, _ in candidates(line, names)) == sorted(found)
 
 
+@pytest.mark.parametrize("typed", ["cafe", "grand", "GRAND", "café"])
+def test_a_group_was_not_found_by_what_it_is_called(names: Names, typed: str) -> None:
+    names.learn(GroupChanged("#7", "Grand Cafe\u0301", "ana", "joined"))
+    names.learn(GroupChanged("#8@beta", "Grand Café", "ana", "joined"))
+    assert [name for name, _ in candidates(f"sendg {typed}", names)] == ["#8@beta", "#7"]
+    assert [name for name, _ in candidates(f"sendgrouprealm beta {typed}", names)] == ["#8"]
+    assert candidates(f"send {typed}", names) == candidates(typed, names) == []
+
+
 def test_every_command_that_can_be_typed_is_offered_and_none_of_realms() -> None:
     offered = set(spellings())
     assert {"send", "sendpcrealm", "save", "quit"} <= offered
@@ -75,6 +86,13 @@ def test_paths_are_completed_where_a_path_is_typed(names: Names, tmp_path: Path,
     document = Document(f"{head}{tmp_path}/")
     found = LineCompleter(names).get_completions(document, CompleteEvent(completion_requested=True))
     assert [one.text for one in found] == ["my photo.png"]
+
+
+def test_a_path_in_double_quotes_is_completed_as_quoted(names: Names, tmp_path: Path) -> None:
+    (tmp_path / 'a "b" c.txt').touch()
+    document = Document(f'sendfile bob "{tmp_path}/a \\"')
+    found = LineCompleter(names).get_completions(document, CompleteEvent(completion_requested=True))
+    assert [one.text for one in found] == ['b\\" c.txt']
 
 
 def test_a_name_that_others_gave_is_shown_safely(names: Names) -> None:

@@ -10,13 +10,14 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from ws_server import app
+from shared.faults import explained, shown
+from shared.text_files import decoded
+from ws_server import app, data_folder
 from ws_server.admin import control, folder
-from ws_server.admin.commands import TABLE, AdminRefused, Command, Given
+from ws_server.admin.commands import CREATE, TABLE, AdminRefused, Command, Given
 from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 
@@ -33,8 +34,6 @@ def main(arguments: Sequence[str]) -> int:
         SettingsRefused, app.Refused, DatabaseRefused, KeyRefused: the realm cannot be opened.
         SystemExit: the line is wrong (2), or asks for help.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names may be beyond the terminal
     options = vars(parser().parse_args(arguments))
     command = TABLE[options.pop("command")]
     where: dict[str, Any] = {name: options.pop(name) for name in WHERE if name in options}
@@ -44,6 +43,12 @@ def main(arguments: Sequence[str]) -> int:
         for argument in command.arguments
         if options.get(argument.key) not in (None, False)
     }
+    if command.beside is None and not command.running:
+        try:
+            expect_realm(settings, command, given)
+        except AdminRefused as refusal:
+            print(refusal, file=sys.stderr)
+            return 1
     if command.secret:
         given[command.secret] = read_secret(command.secret)
     try:
@@ -71,19 +76,40 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
         try:
             await command.beside(settings, given, say)
         except OSError as error:
-            raise AdminRefused(f"{error.filename or settings.data}: {error.strerror}") from error
+            raise AdminRefused(explained(error, settings.data)) from error
         return
+    for argument, value in given.items():
+        if command.read is None and value != value.encode(errors="replace").decode():
+            raise AdminRefused(f"{argument.replace('_', ' ')}: must be UTF-8")
     parts = command.read(given) if command.read is not None else None
+    # Which folder it is matters here only; its path need not be text.
+    given = {name: shown(value) for name, value in given.items()} if parts is not None else given
     try:
         await control.call(settings.data, command.name, given, say, parts)
     except control.NoAnswer:
         if command.running:
-            raise AdminRefused(f"No server runs on {settings.data.resolve()}") from None
-        if not command.begins:
-            app.expect_realm(settings.data)
+            raise AdminRefused(
+                f"No server runs on {shown(settings.data.resolve())}. Start one, or name the data "
+                "folder of the one that runs with --data"
+            ) from None
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
             await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
+
+
+def expect_realm(settings: Settings, command: Command, given: Given) -> None:
+    """Refuse a folder without a realm, unless one is to be made there.
+
+    Raises:
+        AdminRefused, data_folder.Refused: that is so.
+    """
+    if not command.begins:
+        data_folder.expect_realm(settings.data)
+    elif CREATE.key not in given and not data_folder.holds_realm(settings.data):
+        raise AdminRefused(
+            f"{shown(settings.data.resolve())} holds no realm; name its data folder with --data, "
+            f"or make a new realm there with {CREATE.name}"
+        )
 
 
 def interrupt(*_: object) -> None:
@@ -107,7 +133,11 @@ def read_secret(name: str) -> str:
     """
     if sys.stdin.isatty():
         return getpass.getpass(f"{name.capitalize()}: ")
-    line = sys.stdin.readline().rstrip("\r\n")
+    try:
+        line = decoded(sys.stdin.buffer.readline()).rstrip("\r\n")
+    except ValueError as why:
+        print(f"The {name} {why}", file=sys.stderr)
+        sys.exit(2)
     if not line:
         print(f"The {name} is read from standard input, and nothing came", file=sys.stderr)
         sys.exit(2)

@@ -12,9 +12,11 @@ from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.engine import URL
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store import sqlite_file
 from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
@@ -27,25 +29,45 @@ T = TypeVar("T")
 
 ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
-MAX_WAITING_READS = 2_000
+MAX_WAITING_READS = 10_000
+MAX_WAITING_READS_EACH = 1_000
 
 
-def adapter_for(url: str) -> Adapter:
-    """Return the adapter for a database's URL; it opens nothing yet.
+def read_url(text: str) -> URL:
+    """Return the URL of a database that an operator named.
 
     Raises:
-        DatabaseRefused: no adapter takes such a URL.
+        DatabaseRefused: it cannot be read, or is of a database that is not supported.
     """
-    if url.startswith("sqlite:///"):
-        return SQLite(url)
-    if url.startswith(("postgresql+asyncpg://", "postgresql://")):
-        # Who does not use PostgreSQL need not wait for its driver to load.
-        from ws_server.store.postgresql import PostgreSQL
+    if text.startswith(sqlite_file.PREFIX):
+        return sqlite_file.read_url(text)
+    if text.startswith(("postgresql+asyncpg://", "postgresql://")):
+        from ws_server.store import postgresql_driver
 
-        return PostgreSQL(url)
+        return postgresql_driver.read_url(text)
     raise DatabaseRefused(
         "--database must be sqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME"
     )
+
+
+def adapter_for(url: URL | str) -> Adapter:
+    """Return the adapter for a database's URL; it opens nothing yet.
+
+    Args:
+        url: A URL, or one as `read_url` takes it.
+
+    Raises:
+        DatabaseRefused: it cannot be read.
+    """
+    if isinstance(url, str):
+        url = read_url(url)
+    path = sqlite_file.file_of(url)
+    if path is not None:
+        return SQLite(path)
+    # Who does not use PostgreSQL need not wait for its driver to load.
+    from ws_server.store.postgresql import PostgreSQL
+
+    return PostgreSQL(url)
 
 
 class Database:
@@ -59,15 +81,15 @@ class Database:
             READERS,
             each_at_once=READERS // 2,
             most=MAX_WAITING_READS,
-            most_each=MAX_WAITING_READS // 2,
+            most_each=MAX_WAITING_READS_EACH,
         )
 
     @classmethod
-    def open(cls, url: str) -> Database:
+    def open(cls, url: URL | str) -> Database:
         """Open and migrate the database; blocks.
 
         Args:
-            url: `sqlite:///path` or `postgresql+asyncpg://user:password@host:port/name`.
+            url: A URL, or one as `read_url` takes it.
 
         Raises:
             DatabaseRefused: it does not answer, is used by another server or was made by a newer
@@ -101,12 +123,21 @@ class Database:
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
         """
+        return await self._read(lambda tx: question(tx, *args, **kwargs), True)
 
-        def ask(tx: Connection) -> T:
-            return question(tx, *args, **kwargs)
+    async def look_up(
+        self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do as `read`, for a question of one statement, or whose later ones need not see the
+        same state as the first; it costs a third on PostgreSQL."""
+        return await self._read(lambda tx: question(tx, *args, **kwargs), False)
+
+    async def _read(self, question: Callable[[Connection], T], snapshot: bool) -> T:
+        def ask() -> T:
+            return self._adapter.read(question, snapshot)
 
         try:
-            return await self._threads.run(ASKER.get(), lambda: self._adapter.read(ask))
+            return await self._threads.run(ASKER.get(), ask)
         except Exception as error:
             raise self.unavailable(error) or error from error
 
@@ -141,7 +172,10 @@ class Database:
 def _prepare(tx: Connection) -> str:
     migrate(tx)
     timeline(tx).go_on(tx)
-    return epoch(tx)
+    name = epoch(tx)
+    # A database that takes no writes shows it now, not to the first person who says something.
+    tx.execute(update(meta).where(meta.c.key == "epoch").values(value=name))
+    return name
 
 
 def epoch(tx: Connection) -> str:

@@ -139,10 +139,12 @@ def write(
             conversation = draft.cached
             if conversation is None:
                 conversation = _meant(tx, draft, opened, now)
-                found[conversation.id] = conversation
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
             check_reader(conversation, draft.sender)
+            if draft.cached is None:
+                # No refusal comes from the cache: no commit would prove that it still holds.
+                found[conversation.id] = conversation
             if conversation.realm_id is not None:
                 if draft.file is not None:
                     _keep_file(tx, draft, draft.file, conversation.id, now)

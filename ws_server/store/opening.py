@@ -34,7 +34,7 @@ _GROUP = (*_CHAT, _c.number, _c.name, _c.realm_id)
 IDS = Statement(
     (column("key", String),),
     lambda given: (
-        select(_u.key, _u.id)
+        select(_u.key, _u.id, _u.name, _u.disabled)
         .select_from(given)
         .join(user_table, _u.key == given.c.key)
         .where(_u.realm_id.is_(None))
@@ -96,7 +96,10 @@ GROUPS_ELSEWHERE = Statement(
 MEMBERS = Statement(
     (column("conversation", BigInteger),),
     lambda given: (
-        select(_m.conversation_id, _m.place, _m.user_id, users.address_of(), _m.owner, _u.realm_id)
+        select(
+            *(_m.conversation_id, _m.place, _m.user_id),
+            *(users.address_of(), _m.owner, _u.realm_id, _u.disabled),
+        )
         .select_from(given)
         .join(members, _m.conversation_id == given.c.conversation)
         .join(user_table, _u.id == _m.user_id)
@@ -110,6 +113,11 @@ NEW_MEMBER = (
 )
 
 
+def get_ready(tx: Connection) -> None:
+    """Compile what the first messages need; they would wait for it up to 20 ms."""
+    bulk.get_ready(tx, (IDS, NAMES, CHATS, BEGIN, GROUPS, MEMBERS), (NEW_MEMBER,))
+
+
 def open_all(
     tx: Connection, places: Collection[Place], now: int
 ) -> dict[Place, Conversation | ChatError]:
@@ -117,7 +125,8 @@ def open_all(
 
     Returns:
         For an address that means nothing the refusal: UNKNOWN_USER, UNKNOWN_REALM, FORBIDDEN if
-        nothing may be sent to that realm, UNKNOWN_GROUP also for a group the sender is not in.
+        the account is disabled or nothing may be sent to that realm, UNKNOWN_GROUP also for a
+        group the sender is not in.
     """
     private = [(sender, target) for sender, target in places if isinstance(target, Address)]
     groups = [(sender, target) for sender, target in places if isinstance(target, GroupAddress)]
@@ -148,9 +157,13 @@ def _people(
     found: dict[Address, int | ChatError] = {}
     here = [target for target in targets if not target.realm]
     keys = {fold(target.user) for target in here}
-    ids: dict[str, int] = dict(bulk.ask(tx, IDS, [(key,) for key in keys]))
+    known = {key: person for key, *person in bulk.ask(tx, IDS, [(key,) for key in keys])}
     for target in here:
-        found[target] = ids.get(fold(target.user)) or users.unknown_user(target.user)
+        id, name, disabled = known.get(fold(target.user)) or (None, target.user, False)
+        if id is None:
+            found[target] = users.unknown_user(name)
+        else:
+            found[target] = users.is_disabled(name) if disabled else id
     for name in {target.realm for target in targets if target.realm}:
         there = [target for target in targets if target.realm == name]
         try:
@@ -179,10 +192,7 @@ def open_private(
         rows += begun
         bulk.insert(tx, NEW_MEMBER, [row for chat in begun for row in _member_rows(chat)])
     people = {(id,) for pair in pairs for id in pair}
-    known = {
-        id: Member(name, bool(owner), realm, bool(disabled))
-        for id, name, owner, realm, disabled in _names(tx, people)
-    }
+    known = {id: _member(*columns) for id, *columns in _names(tx, people)}
     return {
         (low, high): Conversation(
             *(id, None, "", version, last_seq),
@@ -195,6 +205,10 @@ def open_private(
 
 def _names(tx: Connection, people: Collection[tuple[int]]) -> Iterable[Any]:
     return bulk.ask(tx, NAMES, list(people))
+
+
+def _member(name: str, owner: int, realm_id: int | None, disabled: int) -> Member:
+    return Member(name, bool(owner), realm_id, bool(disabled))
 
 
 def _member_rows(chat: Any) -> list[tuple[object, ...]]:
@@ -211,7 +225,7 @@ def _groups(
     rows = [*bulk.ask(tx, GROUPS, here), *bulk.ask(tx, GROUPS_ELSEWHERE, there)]
     inside = bulk.ask(tx, MEMBERS, list({(id,) for _, id, *_ in rows}))
     people = {
-        id: {user: Member(name, bool(owner), realm) for _, _, user, name, owner, realm in group}
+        id: {user: _member(*columns) for _, _, user, *columns in group}
         for id, group in groupby(sorted(inside, key=itemgetter(0, 1)), itemgetter(0))
     }
     groups: dict[int, Conversation] = {}

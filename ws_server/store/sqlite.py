@@ -10,15 +10,18 @@ own way to the driver, as much as the statement itself costs.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event, insert, values
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ClauseElement
 
+from ws_server.store import sqlite_file
 from ws_server.store.adapter import (
     LOCK_WAIT,
     READERS,
@@ -38,11 +41,12 @@ _BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceErro
 
 
 class SQLite:
-    """An `Adapter` for `sqlite:///PATH`."""
+    """An `Adapter` for a database in a file."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._url = url
+        self._path = path
+        url = sqlite_file.url_of(path)
         timeline = Timeline()
         self._reading = _engine(url, "BEGIN", READERS, timeline)
         # The write lock is taken at once, so that nobody can come in between.
@@ -50,6 +54,7 @@ class SQLite:
         self._writer: Connection | None = None
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
+        sqlite_file.check_length(self._path)
         # A migration makes tables anew, which the checks of those that refer to them would forbid
         # (sqlite.org/lang_altertable.html, section 7); they are made at its end instead.
         self._writer = self._writing.connect()
@@ -59,7 +64,7 @@ class SQLite:
         driver.execute("PRAGMA foreign_keys=ON")
         return made
 
-    def read(self, question: Callable[[Connection], T]) -> T:
+    def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
         with self._reading.begin() as tx:
             return question(tx)
 
@@ -84,7 +89,9 @@ class SQLite:
 
     def explain(self, error: Exception) -> str | None:
         fault = _said(error)
-        return f"{self._url}: {fault}" if isinstance(fault, sqlite3.Error) else None
+        return (
+            sqlite_file.explained(self._path, fault) if isinstance(fault, sqlite3.Error) else None
+        )
 
     def close(self) -> None:
         if self._writer is not None:
@@ -116,7 +123,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _engine(url: str, begin: str, size: int, timeline: Timeline) -> Engine:
+def _engine(url: URL, begin: str, size: int, timeline: Timeline) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -146,12 +153,13 @@ def _engine(url: str, begin: str, size: int, timeline: Timeline) -> Engine:
 class Values:
     """A `Bulk` of statements with VALUES for up to 256 rows."""
 
+    def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+        return _driver(tx).execute(sql, tuple(parameters)).fetchall()
+
     def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
         found: list[Any] = []
-        driver = _driver(tx)
         for chunk in _chunks(rows):
-            sql = _about(tx.dialect, statement, len(chunk))
-            found += driver.execute(sql, _flat(chunk)).fetchall()
+            found += self.fetch(tx, _about(tx.dialect, statement, len(chunk)), _flat(chunk))
         return found
 
     def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
@@ -167,6 +175,14 @@ class Values:
         for chunk in _chunks(rows):
             _driver(tx).execute(_insert(tx.dialect, columns, len(chunk)), _flat(chunk))
 
+    def get_ready(
+        self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
+    ) -> None:
+        for statement in statements:
+            _about_one(tx.dialect, statement)
+        for columns in tables:
+            _insert_one(tx.dialect, columns)
+
 
 def _flat(rows: Rows) -> tuple[object, ...]:
     return tuple(value for row in rows for value in row)
@@ -180,17 +196,26 @@ def _chunks(rows: Rows) -> Iterator[Rows]:
             at += size
 
 
-@lru_cache
+@lru_cache(256)
 def _insert(dialect: Dialect, columns: Columns, count: int) -> str:
-    statement = insert(columns[0].table).values({c.name: None for c in columns})
-    return _repeated(_compiled(dialect, statement), len(columns), count)
+    return _repeated(_insert_one(dialect, columns), len(columns), count)
+
+
+@lru_cache
+def _insert_one(dialect: Dialect, columns: Columns) -> str:
+    return _compiled(dialect, insert(columns[0].table).values({c.name: None for c in columns}))
 
 
 @lru_cache(256)
 def _about(dialect: Dialect, statement: Statement, count: int) -> str:
+    return _repeated(_about_one(dialect, statement), len(statement.given), count)
+
+
+@lru_cache
+def _about_one(dialect: Dialect, statement: Statement) -> str:
     row = tuple(c.type.python_type() for c in statement.given)
     given = values(*statement.given).data([row]).cte("given")
-    return _repeated(_compiled(dialect, statement.about(given)), len(row), count)
+    return _compiled(dialect, statement.about(given))
 
 
 def _compiled(dialect: Dialect, statement: ClauseElement) -> str:
