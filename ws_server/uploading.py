@@ -40,5 +40,5 @@ class Uploading:
 
     def is_sent(self, upload: str) -> bool:
         """Tell, in any thread, whether a connection that is there sends this upload."""
-        session, since = self._sent.get(upload, (None, 0.0))
-        return session is not None and session.open and time.monotonic() - since < PATIENCE
+        sent = self._sent.get(upload)
+        return sent is not None and sent[0].open and time.monotonic() - sent[1] < PATIENCE
