@@ -7,7 +7,7 @@ from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store.conversations import Conversation
 
 MAX_PRIVATE = 50_000
-"""Private chats, about 30 MB."""
+"""Private chats, about 40 MB."""
 MAX_GROUP_MEMBERS = 500_000
 """Members of all cached groups together, about 100 MB."""
 
