@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ class Peer:
         """It has seen two servers with the key of this realm."""
         self.told = "down"
         """What people were last told of its link: up or down."""
-        self._adopted = 0.0
+        self._adopted = -math.inf
         self.wake = asyncio.Event()
         self.down = asyncio.Event()
         self.down.set()

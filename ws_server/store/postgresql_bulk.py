@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import ARRAY, Connection, Dialect, bindparam, func
@@ -18,9 +18,12 @@ T = TypeVar("T")
 class Arrays:
     """A `Bulk` on the driver's own connection: one round trip a statement."""
 
+    def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+        rows: list[Any] = _on_driver(tx, lambda d: d.fetch(sql, *parameters))
+        return rows
+
     def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
-        sql = _about(tx.dialect, statement)
-        return _on_driver(tx, partial(_fetch, sql, tuple(_columns(rows))))
+        return self.fetch(tx, _about(tx.dialect, statement), _columns(rows))
 
     def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
         sql = _about(tx.dialect, statement)
@@ -36,19 +39,13 @@ class Arrays:
     ) -> None:
         # About no rows: that plans them, too, and does nothing.
         for statement in statements:
-            nothing: list[list[object]] = [[] for _ in statement.given]
-            _on_driver(tx, partial(_fetch, _about(tx.dialect, statement), nothing))
+            self.fetch(tx, _about(tx.dialect, statement), [[] for _ in statement.given])
         for columns in tables:
             self.insert(tx, columns, [])
 
 
-async def _fetch(sql: str, arrays: Sequence[Sequence[object]], driver: Any) -> list[Any]:
-    found: list[Any] = await driver.fetch(sql, *arrays)
-    return found
-
-
-def _columns(rows: Rows) -> Iterable[tuple[object, ...]]:
-    return zip(*rows, strict=True)
+def _columns(rows: Rows) -> Sequence[tuple[object, ...]]:
+    return list(zip(*rows, strict=True))
 
 
 @lru_cache(256)
