@@ -24,14 +24,17 @@ from shared.protocol.values import MAX_FRAME
 from shared.settings import Network, client_address, is_address
 from shared.sockets import BACKLOG, bind_unix
 from ws_server.gate import Gate
-from ws_server.net.connection import CLOSE_TIMEOUT, Connection, Writer, connection_factory
+from ws_server.net.connection import CLOSE_TIMEOUT, Connection, connection_factory
 from ws_server.net.session import Session
+from ws_server.net.writing import Writer
 
 log = logging.getLogger(__name__)
 
 SIGN_IN_TIMEOUT = 120.0
 """Seconds in which a connection must sign in (4500)."""
 HANDSHAKE_TIMEOUT = 10.0
+LAST_COMMANDS = 1.0
+"""Seconds in which commands that have come are carried out when the server stops."""
 PING_INTERVAL = 20.0
 """Seconds between two pings of a connection; proxies cut idle ones after 30 or more."""
 HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
@@ -120,9 +123,12 @@ class Listener:
         }
 
     async def close(self) -> None:
-        """Close all connections with 1001; those that do not answer are cut off."""
+        """Carry out what has come, then close all connections with 1001 or cut them off."""
         if self._ticking is not None:
             self._ticking.cancel()
+        for connection in [c for c in self.connections if c.is_busy]:
+            connection.hear_no_more()
+        await self.gate.settled(LAST_COMMANDS)
         for server in self._servers:
             server.close(code=1001, reason="the server goes away")
         for connection in list(self.connections):

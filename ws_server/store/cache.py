@@ -7,7 +7,7 @@ from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store.conversations import Conversation
 
 MAX_PRIVATE = 50_000
-"""Private chats, about 40 MB."""
+"""Private chats, about 30 MB."""
 MAX_GROUP_MEMBERS = 500_000
 """Members of all cached groups together, about 100 MB."""
 
@@ -43,7 +43,7 @@ class Cache:
     def _put_private(self, chat: Conversation) -> None:
         people = min(chat.members), max(chat.members)
         if any(member.disabled for member in chat.members.values()):
-            # A copy refuses messages before the commit could find it stale.
+            # What is refused is checked by no commit, so it must not rest on a copy.
             self._chats.pop(people, None)
             return
         self._chats[people] = chat

@@ -39,7 +39,8 @@ class Arrays:
     ) -> None:
         # About no rows: that plans them, too, and does nothing.
         for statement in statements:
-            self.fetch(tx, _about(tx.dialect, statement), [[] for _ in statement.given])
+            nothing: list[list[object]] = [[] for _ in statement.given]
+            self.fetch(tx, _about(tx.dialect, statement), nothing)
         for columns in tables:
             self.insert(tx, columns, [])
 
