@@ -8,6 +8,7 @@ little; the rest is dropped here. The names are those that the client of the pin
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -54,7 +55,7 @@ class Frames:
         """The session that the page still shows; then it is the one that it wants."""
         self._registered = False
         self._left = BURST
-        self._at = 0.0
+        self._at = -math.inf
 
     async def checked(self, frame: bytes) -> bytes | Said:
         """Return the frame as Flet may have it, or what our script says, when it is its turn.

@@ -7,7 +7,6 @@ import base64
 import gzip
 import hashlib
 import json
-import mimetypes
 import os
 import re
 import shutil
@@ -28,6 +27,7 @@ from starlette.types import Scope
 
 from flet_app.host import LANGUAGES
 from flet_app.texts import TEXTS
+from shared.protocol.media_types import media_type
 
 NAME = "Simple Chatting"
 DESCRIPTION = "A chat of your own"
@@ -37,8 +37,6 @@ ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ASSETS / "page"
 PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".svg")
 """Files that become much smaller; pictures and woff2 are packed already."""
-TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
-"""Those that a browser insists on, and not every system knows."""
 ROUTE = re.compile(r"[^.]*|[cg]/[^/]*")
 """Paths that are places in the app rather than files."""
 
@@ -110,7 +108,7 @@ class Site(StaticFiles):
             if "gzip" in asked.get("accept-encoding", ""):
                 headers["Content-Encoding"] = "gzip"
                 sent = await self._pack(full)
-        kind = TYPES.get(suffix) or mimetypes.guess_type(full)[0]
+        kind = media_type(full)
         stat = await asyncio.to_thread(os.stat, sent)
         response = FileResponse(sent, headers=headers, media_type=kind, stat_result=stat)
         if self.is_not_modified(response.headers, asked):

@@ -126,9 +126,10 @@ class CommonSettings(BaseSettings):
         """Return the program's variables that are no setting, likely misspelt."""
         known = {cls.variable(name) for name in cls.model_fields}
         return sorted(
-            name
+            name.replace("\ufeff", r"\ufeff")
             for name, value in os.environ.items()
-            if name.startswith(cls.prefix())
+            # Where a file of variables begins with a byte order mark, its first one does.
+            if name.removeprefix("\ufeff").startswith(cls.prefix())
             and not name.startswith(cls.belongs_to_others)
             and name not in known
             and not OF_LINKS.search(name)

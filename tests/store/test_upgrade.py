@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
 
+from tests.handlers.test_files import begin, push_rest
+from tests.world import World
 from ws_server.store.database import Database
+from ws_server.store.migrating import KNOWN, migrate
 from ws_server.store.schema import metadata
 
 FIRST = Path(__file__).with_name("schema_0001.sql")
+BLANKS = ("\u200b", "\u2800")
+MENDED = {
+    ("a.webp", "application/octet-stream"): ("a.webp", "image/webp"),
+    ("photo.jpg.gz", "image/jpeg"): ("photo.jpg.gz", "application/gzip"),
+    ("\u200be\u0301.PNG", "image/png"): ("é.PNG", "image/png"),
+    ("\u3164", "application/octet-stream"): ("file", "application/octet-stream"),
+}
+KEPT = [("a b.txt", "text/plain"), ("LICENSE", "application/octet-stream")]
 
 
 def columns(database: Path) -> dict[str, list[str]]:
@@ -62,6 +75,64 @@ def test_a_database_of_the_first_schema_is_upgraded_with_nothing_changed(tmp_pat
     assert after == before
 
 
+def test_names_nobody_could_see_and_types_of_before_are_mended(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST.read_text(encoding="utf-8"))
+        connection.execute("UPDATE users SET real_name = ?, country = ? WHERE id = 1", BLANKS)
+        connection.execute("UPDATE users SET real_name = ? WHERE id = 2", ("Jose\u0301\u202e",))
+        connection.execute("UPDATE conversations SET name = '\u3164' WHERE id = 2")
+        for number, (name, kind) in enumerate([*MENDED, *KEPT]):
+            row = (f"f_x{number}", name, kind)
+            connection.execute(
+                "INSERT INTO files SELECT ?, conversation_id, owner_id, ?, size, ?, sha256 "
+                "FROM files WHERE id = 'f_1'",
+                row,
+            )
+        connection.commit()
+    Database.open(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT real_name, country FROM users ORDER BY id").fetchall()
+        assert found == [("Bob", "-"), ("José", "")]
+        groups = connection.execute("SELECT name FROM conversations ORDER BY id").fetchall()
+        assert groups == [(None,), ("(no name)",)]
+        files = connection.execute(
+            "SELECT name, type FROM files WHERE id LIKE 'f_x%' ORDER BY id"
+        ).fetchall()
+    assert files == [*MENDED.values(), *KEPT]
+
+
 def test_the_first_schema_is_kept_as_it_was() -> None:
     """What is compared with here must not move along with the migrations."""
     assert "INSERT INTO \"alembic_version\" VALUES('0001');" in FIRST.read_text(encoding="utf-8")
+
+
+async def test_an_upload_that_an_older_version_began_goes_on(tmp_path: Path) -> None:
+    """Made by schema 0003, where a user had one upload of a content for each recipient."""
+    whole = b"0123456789"
+    engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
+    with engine.begin() as tx:
+        migrate(tx, KNOWN[0])
+        migrate(tx, "0003")
+        for name in ("alice", "bob"):
+            tx.exec_driver_sql(
+                "INSERT INTO users (name, key, real_name, country, password, admin, created) "
+                "VALUES (?, ?, '', '', '', 0, 1)",
+                (name, name),
+            )
+        for key in ("epoch", "log"):
+            tx.exec_driver_sql("INSERT OR IGNORE INTO meta VALUES (?, 'x')", (key,))
+        tx.exec_driver_sql(
+            "INSERT INTO uploads VALUES ('u_1', 1, 'bob', 'a.bin', 10, ?, 'k', ?)",
+            (hashlib.sha256(whole).hexdigest(), time.time_ns() // 1_000_000),
+        )
+    engine.dispose()
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "u_1").write_bytes(whole[:4])
+    async with World(tmp_path) as world:
+        alice, _ = await world.log_in("alice", "bob")
+        opened = await begin(alice, whole, idempotency_key="k")
+        assert (opened["upload"], opened["offset"]) == ("u_1", 4)
+        other = await begin(alice, whole, name="b.bin", idempotency_key="l")
+        sent = [await push_rest(alice, o, whole) for o in (opened, other)]
+        assert [s["file"]["name"] for s in sent] == ["a.bin", "b.bin"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from shared.protocol import base64
 from shared.protocol.commands.groups import GroupCreated, GroupLeft, GroupPerson
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
@@ -35,10 +36,12 @@ async def create(realm: Realm, account: Account, name: str, group_name: str) -> 
     """Have another realm host a new group of somebody here."""
     host = _peer(realm, name)
     asked = (account.id, host.known.id, group_name)
-    request, since = _requests.get(asked, ("", 0.0))
-    if time.monotonic() - since > SAME_REQUEST:
+    now = time.monotonic()
+    # Never asked is no time at all: soon after the machine's boot 0 is not long ago.
+    request, since = _requests.get(asked) or (new_id("r"), now)
+    if now - since > SAME_REQUEST:
         request = new_id("r")
-    _requests[asked] = (request, time.monotonic())
+    _requests[asked] = (request, now)
     if len(_requests) > MAX_REQUESTS:
         del _requests[next(iter(_requests))]
     answer = await realm.links.ask(
@@ -165,10 +168,10 @@ def _peer(realm: Realm, name: str) -> Peer:
 def _named(realm: Realm, host: Peer, user: Address, name: str) -> dict[str, str]:
     """Return how the host is told whom a command is about."""
     if not user.realm:
-        return {"name": name, "key": rows.key_text(realm.links.public_key)}
+        return {"name": name, "key": base64.written(realm.links.public_key)}
     if fold(user.realm) == fold(host.known.name):
         return {"name": name}
-    return {"name": name, "key": rows.key_text(_peer(realm, user.realm).known.public_key)}
+    return {"name": name, "key": base64.written(_peer(realm, user.realm).known.public_key)}
 
 
 async def _enrol(realm: Realm, host: Peer, answer: dict[str, Any]) -> Roster:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.server import Server, ServerConnection
@@ -18,6 +19,7 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from ws_server.net.session import Session
+from ws_server.net.writing import HEADERS, header
 
 if TYPE_CHECKING:
     from ws_server.net.listener import Listener
@@ -36,37 +38,10 @@ MAX_FRAMES = 64
 """Frames of one connection in one pass of the loop, but for what the last STEP holds."""
 CLOSE_TIMEOUT = 2.0
 """Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
-
-
-def header(size: int) -> bytes:
-    """Return the header of an unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
-    if size < 126:
-        return bytes((0x81, size))
-    if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big")
-    return b"\x81\x7f" + size.to_bytes(8, "big")
-
-
-HEADERS = [header(size) for size in range(1024)]
-
-
-class Writer:
-    """Collects the connections that have something to write in this pass of the loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._ready: list[Connection] = []
-
-    def add(self, connection: Connection) -> None:
-        """Let a connection write at the end of this pass."""
-        if not self._ready:
-            self._loop.call_soon(self._flush)
-        self._ready.append(connection)
-
-    def _flush(self) -> None:
-        ready, self._ready = self._ready, []
-        for connection in ready:
-            connection.flush()
+LAST_REPLIES = 5.0
+"""Seconds in which a peer that is going gets replies to what it sent; then it is cut off."""
+MAX_RESCUED = 256 * 1024
+"""Bytes taken from the kernel of a peer that is gone; as many as one read brings."""
 
 
 class Connection(ServerConnection):
@@ -92,13 +67,22 @@ class Connection(ServerConnection):
         self._stopped = False
         """The gate takes no more for now."""
         self._frames = 0
-        self._ending = False
+        self._cutting: asyncio.TimerHandle | None = None
+        self._over = False
+        """No more bytes are taken from the peer."""
+        self._eof = False
+        """It has ended its side of the TCP connection."""
+        self._lost = False
+        """None can be written to it either."""
+        self._why_lost: Exception | None = None
+        self._finished = False
+        """The session has ended."""
         self._fragments: bytearray | None = None
 
     # From the peer
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._over or self.transport.is_closing():
             return
         if self._backlog or self._stopped or len(data) > STEP:
             self._backlog += data
@@ -116,26 +100,75 @@ class Connection(ServerConnection):
             piece = bytes(self._backlog[:STEP])
             del self._backlog[:STEP]
             self._parse(piece)
-        if self.transport.is_closing():
-            self._backlog.clear()
-        elif self._backlog and not self._stopped:
+        if self._backlog:
+            self._read_on_later()
+        elif self._over:
+            self._heard_all()
+        elif not self._stopped and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _read_on_later(self) -> None:
+        if not self._reading_on and not self._stopped:
             self._reading_on = True
             self.loop.call_soon(self._read_on)
-        elif not self._stopped:
-            self.transport.resume_reading()
 
     def _parse(self, data: bytes) -> None:
         super().data_received(data)
+        if self._lost:
+            return
         if self.transport.get_write_buffer_size() > MAX_WAITING:
             # Only pongs come here, which the library writes past us.
             self.transport.abort()
+        elif self._answering:
+            self._cut_off_later(LAST_REPLIES)
         elif self.protocol.state is State.CLOSING:
             self._cut_off_later()
 
-    def eof_received(self) -> None:
-        super().data_received(bytes(self._backlog))
-        self._backlog.clear()
-        super().eof_received()
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        if self.session is None or self._finished:
+            super().eof_received()
+            return None
+        # Not the library's yet, which lets the peer go before it is answered.
+        self._eof = True
+        self._cut_off_later(LAST_REPLIES)
+        self.hear_no_more()
+        return True
+
+    def hear_no_more(self) -> None:
+        """Take what has come, and nothing that comes from now on."""
+        assert self.session is not None
+        self._over = True
+        self._listener.gate.depart(self.session)
+        if self._backlog:
+            self._read_on_later()
+        else:
+            self._heard_all()
+
+    def _heard_all(self) -> None:
+        if self.session is not None:
+            self._listener.gate.leave(self.session)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something that came is not carried out yet."""
+        session = self.session
+        return session is not None and (bool(self._backlog) or self._listener.gate.is_busy(session))
+
+    @property
+    def _answering(self) -> bool:
+        """The peer has said Close; ours follows once what came before is answered."""
+        return (
+            self.session is not None
+            and not self._finished
+            and self.protocol.state is State.CLOSING
+            and self.protocol.close_rcvd_then_sent is True
+        )
+
+    def send_data(self) -> None:
+        if self._lost or self.transport.is_closing():
+            self.protocol.data_to_send()
+        elif not self._answering:
+            super().send_data()
 
     def process_event(self, event: Event) -> None:
         self._frames += 1
@@ -144,13 +177,12 @@ class Connection(ServerConnection):
             return
         self.heard = True
         session = self.session
-        if event.opcode not in DATA_OPCODES:
-            # The protocol has answered pings and closes; pongs only say that the peer lives.
-            if event.opcode is Opcode.CLOSE and session is not None:
-                self._listener.gate.leave(session)
-            return
         if session is None:
             self._early.append(event)
+        elif event.opcode is Opcode.CLOSE:
+            self._heard_all()
+        elif event.opcode not in DATA_OPCODES or session.heard_all:
+            return  # the protocol has answered pings; pongs only say that the peer lives
         elif event.opcode is Opcode.TEXT and event.fin:
             self._deliver(session, event.data)
         else:
@@ -186,20 +218,55 @@ class Connection(ServerConnection):
         except UnicodeDecodeError:
             self.protocol.fail(1007, "not UTF-8")
             self.send_data()
-            session.open = False
+            self._heard_all()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._listener.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
+        self._lost, self._why_lost = True, exc
+        self._drop_out()
+        if self.session is None or self._finished:
+            self._go()
+        else:
+            self._rescue()
+            self.hear_no_more()
+            # What waited until the peer would read waits no longer.
+            self._listener.gate.resume(self.session)
+
+    def _rescue(self) -> None:
+        """Take what is still in the kernel: after a write that failed, asyncio reads no more."""
+        if self.transport.get_extra_info("sslcontext") is not None:
+            return
+        with suppress(OSError), self.transport.get_extra_info("socket").dup() as socket:
+            socket.setblocking(False)
+            while len(self._backlog) < MAX_RESCUED and (data := socket.recv(MAX_RESCUED)):
+                self._backlog += data
+
+    def finish(self) -> None:
+        if self._finished:
+            return
+        answering = self._answering
+        self._finished = True
+        if self._lost:
+            self._go()
+        elif answering or self._eof:
+            self._write_out()
+            if self._eof:
+                self.protocol.receive_eof()
+            self.send_data()
+            if self._eof:
+                self.transport.close()
+            self._cut_off_later()
+
+    def _go(self) -> None:
+        """Let the library know that the connection is gone."""
+        super().connection_lost(self._why_lost)
         self._backlog.clear()
         self._listener.connections.discard(self)
-        self._drop_out()
         if self.session is not None:
             self._listener.closed[self.ended_by()] += 1
-            self._listener.gate.leave(self.session)
 
     def ended_by(self) -> str:
         """Return the code with which the server closed, or `client`, or `lost` if nobody did.
@@ -230,13 +297,16 @@ class Connection(ServerConnection):
         self._flush_now()
 
     def _flush_now(self) -> None:
-        if self.protocol.state is not State.OPEN:
+        if self._lost or not (self.protocol.state is State.OPEN or self._answering):
             self._drop_out()
         elif not self.paused:
             self._write_out()
         elif self._out_size + self.transport.get_write_buffer_size() > MAX_WAITING:
             self._drop_out()
-            self.close_with(4000, "too slow; resume and sync")
+            if self.session is not None and self.session.leaving:
+                self.transport.abort()
+            else:
+                self.close_with(4000, "too slow; resume and sync")
         elif len(self._out) - self._joined > MAX_SMALL:
             # As objects of their own, small frames take many times their size.
             self._out[self._joined :] = [b"".join(self._out[self._joined :])]
@@ -260,7 +330,7 @@ class Connection(ServerConnection):
 
     @property
     def congested(self) -> bool:
-        return self.paused
+        return self.paused and not self._lost
 
     async def room(self) -> None:
         while self.paused:
@@ -273,16 +343,15 @@ class Connection(ServerConnection):
 
     def resume_reading(self) -> None:
         self._stopped = False
-        if self._backlog and not self._reading_on:
-            self._reading_on = True
-            self.loop.call_soon(self._read_on)
-        elif not self._backlog and not self.transport.is_closing():
+        if self._backlog:
+            self._read_on_later()
+        elif not self._over and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def close_with(self, code: int, reason: str) -> None:
         """Begin the closing handshake; a peer that does not answer is cut off."""
         if self.session is not None:
-            self._listener.gate.leave(self.session)
+            self._listener.gate.end(self.session)
         if self.protocol.state is State.OPEN:
             # Replies go before the close frame, and who is not read from cannot answer it.
             self.resume_reading()
@@ -291,11 +360,13 @@ class Connection(ServerConnection):
             self.send_data()
             self._cut_off_later()
 
-    def _cut_off_later(self) -> None:
-        """A peer that does not answer a close frame is cut off."""
-        if not self._ending:
-            self._ending = True
-            self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+    def _cut_off_later(self, seconds: float = CLOSE_TIMEOUT) -> None:
+        """A peer that does not answer a close frame, or read its last replies, is cut off."""
+        due = self.loop.time() + seconds
+        if self._cutting is None or self._cutting.when() > due:
+            if self._cutting is not None:
+                self._cutting.cancel()
+            self._cutting = self.loop.call_at(due, self.transport.abort)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         # Not the library's, which waits for a reader that may never read.
@@ -304,6 +375,8 @@ class Connection(ServerConnection):
 
     def beat(self) -> None:
         """Keep alive: a peer that said nothing since the last ping is gone."""
+        if self._over or self._answering:
+            return  # it is cut off in time
         if self.protocol.state is not State.OPEN:
             # The closing handshake is over or overdue, but the peer keeps the TCP connection.
             self.transport.abort()

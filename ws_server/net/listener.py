@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,16 +24,21 @@ from shared.protocol.values import MAX_FRAME
 from shared.settings import Network, client_address, is_address
 from shared.sockets import BACKLOG, bind_unix
 from ws_server.gate import Gate
-from ws_server.net.connection import CLOSE_TIMEOUT, Connection, Writer, connection_factory
+from ws_server.net.connection import CLOSE_TIMEOUT, Connection, connection_factory
 from ws_server.net.session import Session
+from ws_server.net.writing import Writer
 
 log = logging.getLogger(__name__)
 
 SIGN_IN_TIMEOUT = 120.0
 """Seconds in which a connection must sign in (4500)."""
 HANDSHAKE_TIMEOUT = 10.0
+LAST_COMMANDS = 1.0
+"""Seconds in which commands that have come are carried out when the server stops."""
 PING_INTERVAL = 20.0
 """Seconds between two pings of a connection; proxies cut idle ones after 30 or more."""
+HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+"""A Host header that can be said again: a name or an address, and a port."""
 SLOTS = 20
 """Parts of a PING_INTERVAL; each connection keeps its own, so they are not all pinged at once."""
 
@@ -58,6 +64,9 @@ class Listener:
         self._servers: list[Server] = []
         self.connections: set[Connection] = set()
         """Every TCP connection, those still in their handshake included."""
+        self.web_port: int | None = None
+        """Where browsers find the web app, if there is one."""
+        self._has_tls = False
         self.closed: Counter[str] = Counter()
         """How many WebSockets ended, by who ended them; see `Connection.ended_by`."""
         self._strangers: dict[Connection, float] = {}
@@ -77,7 +86,7 @@ class Listener:
         Raises:
             OSError: no host could be bound, or the port is taken.
         """
-        bound = port
+        bound, self._has_tls = port, tls is not None
         for host in hosts:
             try:
                 server = await serve(self._serve, host, bound, ssl=tls, **self._options())
@@ -114,9 +123,12 @@ class Listener:
         }
 
     async def close(self) -> None:
-        """Close all connections with 1001; those that do not answer are cut off."""
+        """Carry out what has come, then close all connections with 1001 or cut them off."""
         if self._ticking is not None:
             self._ticking.cancel()
+        for connection in [c for c in self.connections if c.is_busy]:
+            connection.hear_no_more()
+        await self.gate.settled(LAST_COMMANDS)
         for server in self._servers:
             server.close(code=1001, reason="the server goes away")
         for connection in list(self.connections):
@@ -174,10 +186,18 @@ class Listener:
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
             return response
-        return connection.respond(
-            HTTPStatus.UPGRADE_REQUIRED,
-            "This is a chat server. Connect with a WebSocket client, such as wscat.\n",
-        )
+        return connection.respond(HTTPStatus.UPGRADE_REQUIRED, self._guide(request.headers))
+
+    def _guide(self, headers: Headers) -> str:
+        """Say what this port is to somebody who came without a WebSocket."""
+        sentence = "This is a chat server. Connect with a WebSocket client, such as wscat"
+        if self.web_port is None:
+            return f"{sentence}.\n"
+        # The name under which they came here leads to the web app too.
+        found = HOST.fullmatch(", ".join(headers.get_all("Host")))
+        host = found[1] if found else "localhost"
+        scheme = "https" if self._has_tls else "http"
+        return f"{sentence}, or open {scheme}://{host}:{self.web_port}/ in a browser.\n"
 
     def _origin_allowed(self, headers: Headers) -> bool:
         """Judge a browser's Origin; programs send none."""

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, ParamSpec, TypeVar
@@ -164,6 +165,12 @@ class Blobs:
             return size - 1
         return here
 
+    def rename_upload(self, old: str, new: str) -> None:
+        """Let what is here of an upload belong to another id from now on."""
+        with suppress(FileNotFoundError):
+            os.utime(self._part(old))  # or a sweep under way might take it for abandoned
+            os.replace(self._part(old), self._part(new))
+
     def append(self, upload: str, offset: int, content: bytes) -> None:
         """Add a chunk that begins at `offset`, which is where the upload goes on.
 
@@ -214,17 +221,23 @@ class Blobs:
             age: Seconds for which nobody may have touched it, as a blob comes before the row that
                 names it; 0 when nothing is being stored.
         """
-        before = time.time() - age
+
+        def is_old(file: Path) -> bool:
+            touched, now = file.stat().st_mtime, time.time()
+            if touched > now:
+                os.utime(file)  # the clock was ahead; it counts from now on
+            return age == 0 or touched <= now - age
+
         removed = kept = 0
         for part in self._uploads.iterdir():
-            if part.name not in parts and part.stat().st_mtime <= before:
+            if part.name not in parts and is_old(part):
                 part.unlink()
                 removed += 1
         for folder in self._blobs.iterdir():
             sizes = {blob.name: blob.stat().st_size for blob in folder.iterdir()}
             for sha256 in unreferenced(list(sizes)):
                 with self._sweeping:
-                    if self.path(sha256).stat().st_mtime <= before:
+                    if is_old(self.path(sha256)):
                         self.path(sha256).unlink()
                         del sizes[sha256]
                         removed += 1

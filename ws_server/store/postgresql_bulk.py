@@ -18,10 +18,12 @@ T = TypeVar("T")
 class Arrays:
     """A `Bulk` on the driver's own connection: one round trip a statement."""
 
+    def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+        rows: list[Any] = _on_driver(tx, lambda d: d.fetch(sql, *parameters))
+        return rows
+
     def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
-        sql = _about(tx.dialect, statement)
-        found: list[Any] = _on_driver(tx, lambda d: d.fetch(sql, *_columns(rows)))
-        return found
+        return self.fetch(tx, _about(tx.dialect, statement), _columns(rows))
 
     def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
         sql = _about(tx.dialect, statement)
@@ -32,9 +34,19 @@ class Arrays:
         table, names = columns[0].table.name, [c.name for c in columns]
         _on_driver(tx, lambda d: d.copy_records_to_table(table, records=rows, columns=names))
 
+    def get_ready(
+        self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
+    ) -> None:
+        # About no rows: that plans them, too, and does nothing.
+        for statement in statements:
+            nothing: list[list[object]] = [[] for _ in statement.given]
+            self.fetch(tx, _about(tx.dialect, statement), nothing)
+        for columns in tables:
+            self.insert(tx, columns, [])
 
-def _columns(rows: Rows) -> Iterable[tuple[object, ...]]:
-    return zip(*rows, strict=True)
+
+def _columns(rows: Rows) -> Sequence[tuple[object, ...]]:
+    return list(zip(*rows, strict=True))
 
 
 @lru_cache(256)
