@@ -155,6 +155,9 @@ class Person:
             self.world.gate.leave(self.session)
             self._news.set()
 
+    def admit(self, known: bool) -> None:
+        """There are no strangers here."""
+
     def pause_reading(self) -> None:
         self._paused = True
 

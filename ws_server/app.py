@@ -31,6 +31,8 @@ from ws_server.federation.peers import Peers
 from ws_server.gate import Gate
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
+from ws_server.net.browsers import Browsers
+from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
 from ws_server.passwords import Passwords
@@ -49,6 +51,9 @@ log = logging.getLogger(__name__)
 ELSEWHERE = "database-elsewhere"
 """A file in the data folder of a realm whose database is named by --database, so that nobody begins
 a new one in the folder by leaving that out."""
+RESERVED_DESCRIPTORS = 96
+"""At least, for whatever is no connection; a tenth of many, but no more than ten times as much."""
+MOST_DESCRIPTORS = 1_000_000
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
 
@@ -194,11 +199,15 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     gate = Gate(realm)
     stack.push_async_callback(gate.close)
     metrics = Metrics()
+    pages = Browsers([*split(settings.hosts), settings.host], split(settings.origins), ports=())
+    budgets = Budgets(realm.limits.on, room_for_connections())
+    realm.hub.most_sessions = budgets.sessions_of_account
     listener = Listener(
         gate,
         ready=lambda: is_ready(realm),
         metrics=metrics.text,
-        origins=split(settings.origins),
+        browsers=pages,
+        budgets=budgets,
         trusted_proxies=settings.networks,
     )
     browsers = WebApp(settings)
@@ -207,7 +216,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.push_async_callback(listener.close)
     measure(metrics, settings, realm, gate, listener)
     try:
-        port = await listener.open(settings.hosts, settings.port, tls)
+        port = listener.open(settings.listen_on, settings.port, tls)
     except OSError as error:
         hint = "; another --port may be free" if error.errno == errno.EADDRINUSE else ""
         raise Refused(
@@ -226,6 +235,8 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)
+    if web_port is not None:
+        pages.ports.add(web_port)
     return Server(realm, gate, listener, port, web_port)
 
 
@@ -244,7 +255,7 @@ async def open_web_app(
         return None
     path = settings.data / web_app.FILE
     try:
-        await listener.open_socket(path)
+        listener.open_socket(path)
         stack.callback(path.unlink, missing_ok=True)
         web_port = browsers.open(address(settings, "ws", port))
     except OSError as error:
@@ -316,6 +327,9 @@ def measure(
     metrics.histogram("push_seconds", "from disk to the sockets", realm.journal.push_seconds)
     metrics.gauge("reads_waiting", "questions without a reader", lambda: realm.database.waiting)
     metrics.gauge("passwords_waiting", "passwords to be hashed", lambda: realm.passwords.waiting)
+    budgets = listener.budgets
+    metrics.gauge("strangers", "not signed in", lambda: budgets.everybody.strangers)
+    metrics.counter_by("bound", "bounds", "times a bound was met", lambda: budgets.refused)
     metrics.counter_by("by", "closed", "WebSockets that ended", lambda: listener.closed)
     metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
     metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
@@ -389,6 +403,18 @@ def raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def room_for_connections() -> int:
+    """Return how many descriptors connections may take.
+
+    The rest is for the database, files and links to other realms, so that they and `/healthz` go on
+    working when all of these are taken.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        soft = MOST_DESCRIPTORS
+    return soft - min(max(RESERVED_DESCRIPTORS, soft // 10), 10 * RESERVED_DESCRIPTORS, soft // 2)
 
 
 def set_umask() -> None:

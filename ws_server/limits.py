@@ -66,6 +66,34 @@ def rate_limited(wait: float) -> ChatError:
     )
 
 
+class Allowance:
+    """One bucket that may be overdrawn: what is spent is known only afterwards."""
+
+    __slots__ = ("_burst", "_rate", "_since", "level")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._since = now
+        self.level = burst
+
+    def refill(self, now: float) -> float:
+        """Return what is there at a time that does not run back."""
+        self.level = min(self._burst, self.level + (now - self._since) * self._rate)
+        self._since = now
+        return self.level
+
+    def spend(self, amount: float, now: float) -> None:
+        """Take, also more than there is."""
+        self.refill(now)
+        self.level -= amount
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing was missing at the last `refill`."""
+        return self.level >= self._burst
+
+
 class Limits:
     """All limits of section 6 of the contract; `--rate-limits off` makes every check pass."""
 

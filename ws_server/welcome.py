@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from ws_server.settings import Settings
 
 TRY = """\
@@ -17,6 +19,10 @@ that is a name, the real name in one word, a password and a country. In another 
     > send bob hi
 
 Ctrl+C stops the server."""
+
+UNLIMITED = """\
+Limits are off (--rate-limits off): anybody who reaches the port can guess passwords, and take all
+connections, memory and time. Leave them on, unless you measure."""
 
 
 def address(settings: Settings, scheme: str, port: int) -> str:
@@ -40,4 +46,7 @@ def welcome(settings: Settings, port: int, web_port: int | None) -> None:
             + ", or try in a terminal:",
             "",
         ]
-    print("\n".join(lines), TRY.format(url=url), sep="\n", flush=True)
+    print("\n".join(lines), TRY.format(url=url), sep="\n")
+    if settings.rate_limits == "off":
+        print(UNLIMITED)
+    sys.stdout.flush()

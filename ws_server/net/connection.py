@@ -8,34 +8,21 @@ written in one pass of the event loop leaves in one `write` (measured in docs/be
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from websockets.asyncio.server import Server, ServerConnection
-from websockets.frames import DATA_OPCODES, Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from ws_server.net.session import Session
+from ws_server.net.budgets import Budget
+from ws_server.net.reading import MAX_WAITING, Reader
 
 if TYPE_CHECKING:
     from ws_server.net.listener import Listener
 
-log = logging.getLogger(__name__)
-
-MAX_WAITING = 4 * 2**20
-"""Bytes that may wait for a connection; a slower reader is cut off with 4000."""
 FLUSH_AT = 1 << 20
 """Bytes to write at once even within one pass of the loop."""
 MAX_SMALL = 512
 """Frames that may wait one by one for a slow reader before they are joined."""
-STEP = 4 * 1024
-"""Bytes parsed at a time; the smallest frames take 10 of them."""
-MAX_FRAMES = 64
-"""Frames of one connection in one pass of the loop, but for what the last STEP holds."""
-CLOSE_TIMEOUT = 2.0
-"""Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
 
 
 def header(size: int) -> bytes:
@@ -69,124 +56,18 @@ class Writer:
             connection.flush()
 
 
-class Connection(ServerConnection):
+class Connection(Reader):
     """A client's WebSocket; it is the `Outlet` of its session."""
 
     def __init__(
-        self, protocol: ServerProtocol, server: Server, listener: Listener, **options: Any
+        self, protocol: ServerProtocol, listener: Listener, budget: Budget, **options: Any
     ) -> None:
-        super().__init__(protocol, server, **options)
-        self._listener = listener
-        self.session: Session | None = None
-        self.heard = True
-        """Whether anything came since the last ping."""
+        super().__init__(protocol, listener, budget, **options)
         self._out: list[bytes] = []
         self._out_size = 0
         self._queued = False
         self._joined = 0
         """How many of `_out` are frames joined already."""
-        self._early: list[Frame] = []
-        self._backlog = bytearray()
-        """What came and is not parsed yet, because others had their turn."""
-        self._reading_on = False
-        self._stopped = False
-        """The gate takes no more for now."""
-        self._frames = 0
-        self._ending = False
-        self._fragments: bytearray | None = None
-
-    # From the peer
-
-    def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
-        if self._backlog or self._stopped or len(data) > STEP:
-            self._backlog += data
-            if not self._reading_on and not self._stopped:
-                self.transport.pause_reading()
-                self._read_on()
-        else:
-            self._parse(data)
-
-    def _read_on(self) -> None:
-        """Parse what waits, at most about MAX_FRAMES in one pass, so that nobody starves others."""
-        self._reading_on = False
-        self._frames = 0
-        while self._backlog and not self._stopped and self._frames < MAX_FRAMES:
-            piece = bytes(self._backlog[:STEP])
-            del self._backlog[:STEP]
-            self._parse(piece)
-        if self.transport.is_closing():
-            self._backlog.clear()
-        elif self._backlog and not self._stopped:
-            self._reading_on = True
-            self.loop.call_soon(self._read_on)
-        elif not self._stopped:
-            self.transport.resume_reading()
-
-    def _parse(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.transport.get_write_buffer_size() > MAX_WAITING:
-            # Only pongs come here, which the library writes past us.
-            self.transport.abort()
-        elif self.protocol.state is State.CLOSING:
-            self._cut_off_later()
-
-    def eof_received(self) -> None:
-        super().data_received(bytes(self._backlog))
-        self._backlog.clear()
-        super().eof_received()
-
-    def process_event(self, event: Event) -> None:
-        self._frames += 1
-        if not isinstance(event, Frame):
-            super().process_event(event)
-            return
-        self.heard = True
-        session = self.session
-        if event.opcode not in DATA_OPCODES:
-            # The protocol has answered pings and closes; pongs only say that the peer lives.
-            if event.opcode is Opcode.CLOSE and session is not None:
-                self._listener.gate.leave(session)
-            return
-        if session is None:
-            self._early.append(event)
-        elif event.opcode is Opcode.TEXT and event.fin:
-            self._deliver(session, event.data)
-        else:
-            self._collect(session, event)
-
-    def begin(self, session: Session) -> None:
-        """The handshake is done; take what came since, then everything as it comes."""
-        self.session = session
-        early, self._early = self._early, []
-        for frame in early:
-            self.process_event(frame)
-
-    def _collect(self, session: Session, frame: Frame) -> None:
-        """Join fragments; the protocol has checked their order and their size together."""
-        if frame.opcode is Opcode.BINARY:
-            self._fragments = None
-        elif frame.opcode is Opcode.TEXT:
-            self._fragments = bytearray(frame.data)
-        elif self._fragments is not None:
-            self._fragments += frame.data
-        if frame.fin:
-            whole, self._fragments = self._fragments, None
-            if whole is not None:
-                self._deliver(session, bytes(whole))
-            elif session.open:
-                self._listener.gate.receive_binary(session)
-
-    def _deliver(self, session: Session, payload: bytes | bytearray | memoryview) -> None:
-        if not session.open:
-            return
-        try:
-            self._listener.gate.receive(session, bytes(payload))
-        except UnicodeDecodeError:
-            self.protocol.fail(1007, "not UTF-8")
-            self.send_data()
-            session.open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -195,6 +76,7 @@ class Connection(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._backlog.clear()
+        self.leave()
         self._listener.connections.discard(self)
         self._drop_out()
         if self.session is not None:
@@ -266,19 +148,6 @@ class Connection(ServerConnection):
         while self.paused:
             await self.drain()
 
-    def pause_reading(self) -> None:
-        self._stopped = True
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._stopped = False
-        if self._backlog and not self._reading_on:
-            self._reading_on = True
-            self.loop.call_soon(self._read_on)
-        elif not self._backlog and not self.transport.is_closing():
-            self.transport.resume_reading()
-
     def close_with(self, code: int, reason: str) -> None:
         """Begin the closing handshake; a peer that does not answer is cut off."""
         if self.session is not None:
@@ -289,13 +158,7 @@ class Connection(ServerConnection):
             self._write_out()
             self.protocol.send_close(code, reason)
             self.send_data()
-            self._cut_off_later()
-
-    def _cut_off_later(self) -> None:
-        """A peer that does not answer a close frame is cut off."""
-        if not self._ending:
-            self._ending = True
-            self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
+            self.cut_off_later()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         # Not the library's, which waits for a reader that may never read.
@@ -307,18 +170,9 @@ class Connection(ServerConnection):
         if self.protocol.state is not State.OPEN:
             # The closing handshake is over or overdue, but the peer keeps the TCP connection.
             self.transport.abort()
-        elif self.heard or self._stopped:
+        elif self.heard or self._stopped or self._waiting:
             self.heard = False
             self.protocol.send_ping(b"")
             self.send_data()
         else:
             self.close_with(1011, "no answer to a ping")
-
-
-def connection_factory(listener: Listener) -> Callable[..., ServerConnection]:
-    """Return what the library calls for every new connection."""
-
-    def create(protocol: ServerProtocol, server: Server, **options: Any) -> Connection:
-        return Connection(protocol, server, listener, **options)
-
-    return create

@@ -15,6 +15,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._sessions: dict[int, list[Session]] = {}
+        self.most_sessions: int | None = None
+        """Of one user at a time; None for any number."""
         self.events = 0
         """Events handed to sessions since the start."""
 
@@ -24,7 +26,11 @@ class Hub:
         session.account = account
         if session.open:
             session.hold()
-            self._sessions.setdefault(account.id, []).append(session)
+            session.outlet.admit(known=True)
+            sessions = self._sessions.setdefault(account.id, [])
+            sessions.append(session)
+            if self.most_sessions is not None and len(sessions) > self.most_sessions:
+                sessions[0].outlet.close_with(4504, "too many sessions; this was the oldest")
 
     def sign_out(self, session: Session) -> None:
         """Let a session act for nobody."""
@@ -39,6 +45,7 @@ class Hub:
             self._sessions.pop(session.account.id, None)
         session.account = None
         session.held = None
+        session.outlet.admit(known=False)
 
     def end_sessions(
         self, user_id: int, which: Callable[[Account], bool] = lambda account: True
