@@ -8,7 +8,6 @@ import fcntl
 import logging
 import math
 import os
-import resource
 import shutil
 import signal
 import ssl
@@ -23,7 +22,7 @@ from sqlalchemy import Connection, update
 
 from shared.settings import split
 from shared.sockets import TRIES
-from ws_server import __version__, key, web_app
+from ws_server import __version__, descriptors, key, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.federation.contents import Contents
 from ws_server.federation.peer import Peer
@@ -51,9 +50,6 @@ log = logging.getLogger(__name__)
 ELSEWHERE = "database-elsewhere"
 """A file in the data folder of a realm whose database is named by --database, so that nobody begins
 a new one in the folder by leaving that out."""
-RESERVED_DESCRIPTORS = 96
-"""At least, for whatever is no connection; a tenth of many, but no more than ten times as much."""
-MOST_DESCRIPTORS = 1_000_000
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
 
@@ -200,7 +196,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.push_async_callback(gate.close)
     metrics = Metrics()
     pages = Browsers([*split(settings.hosts), settings.host], split(settings.origins), ports=())
-    budgets = Budgets(realm.limits.on, room_for_connections())
+    budgets = Budgets(realm.limits.on, descriptors.room_for_connections())
     realm.hub.most_sessions = budgets.sessions_of_account
     listener = Listener(
         gate,
@@ -380,7 +376,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    raise_file_limit()
+    descriptors.raise_limit()
     async with AsyncExitStack() as stack:
         server = await open_server(settings, stack)
         log.info(
@@ -396,25 +392,6 @@ async def run(settings: Settings) -> None:
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
-
-
-def raise_file_limit() -> None:
-    """Allow as many connections as the system does."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def room_for_connections() -> int:
-    """Return how many descriptors connections may take.
-
-    The rest is for the database, files and links to other realms, so that they and `/healthz` go on
-    working when all of these are taken.
-    """
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        soft = MOST_DESCRIPTORS
-    return soft - min(max(RESERVED_DESCRIPTORS, soft // 10), 10 * RESERVED_DESCRIPTORS, soft // 2)
 
 
 def set_umask() -> None:
