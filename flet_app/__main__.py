@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 import sys
@@ -19,8 +18,7 @@ def main() -> int:
     try:
         settings = load(sys.argv[1:])
         logs.configure("warning")
-        for name in Settings.unknown_variables():
-            logging.getLogger(__name__).warning("%s is no setting", name)
+        Settings.warn()
         os.umask(0o077)
         if settings.web:
             serve(settings)

@@ -156,20 +156,37 @@ class Attachments:
     # What came
 
     def picture(self, entry: Entry) -> str:
-        """Return what an image control takes for a picture; empty until it is here."""
-        actions = self._window.actions
+        """Return what an image control takes for a picture; empty until it is here.
+
+        It stays empty for what should not be drawn; `why_not` says why.
+        """
+        files = self._window.actions.files
         assert entry.file is not None
-        if actions.files is None or not entry.file.id:
+        if files is None or not entry.file.id:
             return ""
-        path = actions.files.path(entry.file.id)
-        if path is None or not path.exists():
-            actions.files.want(entry)
+        found, path = files.picture(entry), files.path(entry.file.id)
+        if found is None or path is None or not found.is_shown:
             return ""
-        source = self._sources.pop(path, "") or self._window.host.show(path, entry.file.type)
+        source = self._sources.pop(path, "") or self._window.host.show(path, found.type)
         self._sources[path] = source
         if len(self._sources) > SOURCES:
             self._window.host.withdraw(self._sources.pop(next(iter(self._sources))))
         return source
+
+    def why_not(self, entry: Entry) -> str:
+        """Return in words why a picture is not shown; empty if it is, or is not here yet."""
+        files, texts = self._window.actions.files, self._window.texts
+        assert entry.file is not None
+        found = files.picture(entry) if files is not None and entry.file.id else None
+        if found is None or found.is_shown:
+            return ""
+        if not found.type:
+            return texts("no_picture")
+        if found.frames > 1:
+            return texts("long_animation")
+        if not found.width:
+            return texts("large_picture")
+        return texts("many_pixels", width=f"{found.width:,}", height=f"{found.height:,}")
 
     async def cancel(self, c: Conversation, entry: Entry) -> None:
         """Send or fetch a file no further."""
@@ -200,7 +217,10 @@ class Attachments:
         """Show a picture as large as the window."""
         assert entry.file is not None
         window, texts = self._window, self._window.texts
+        await self._fetched(entry)  # it may have made room for others meanwhile
         source = self.picture(entry)
+        if not source:
+            return
 
         async def close(_: Any) -> None:
             window.close_dialog()
@@ -215,6 +235,7 @@ class Attachments:
             width=width * 0.86,
             height=height * 0.74,
             semantics_label=entry.file.name,
+            error_content=ft.Text(texts("damaged_picture")),
         )
         head = ft.Row(
             [

@@ -5,16 +5,19 @@ Pure: it takes what the realm said, in whatever order that came, and holds it on
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 
+from shared.folding import begins, fold_text
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import MAX_NUMBER
 
 _NOTES = count()
+_folded = lru_cache(maxsize=20_000)(fold_text)
+"""Names, which each key that is typed into the filter compares."""
 KEPT = 2_000
 """Messages of the open conversation that are kept; older ones are read again when wanted."""
 KEPT_CLOSED = 100
@@ -97,7 +100,6 @@ class Conversation:
     unread_from: int = 0
     """The first message that was unread when one opened it; 0: no line is shown."""
     draft: str = ""
-    created: float = field(default_factory=time.time)
 
     @property
     def is_group(self) -> bool:
@@ -113,10 +115,18 @@ class Conversation:
         """What it is called in the list."""
         return self.name if self.is_group and self.name else self.address
 
-    @property
-    def time(self) -> int:
-        """When it was last used, Unix milliseconds; for the order of the list."""
-        return self.last.time if self.last else int(self.created * 1000)
+    def nearness(self, wanted: str) -> int | None:
+        """Return how near its name is to what is looked for, the nearest first; None: it is not.
+
+        Args:
+            wanted: Folded.
+        """
+        title, address = _folded(self.title), _folded(self.address)
+        if wanted in (title, address, address.removeprefix("#")):
+            return 0
+        if title.startswith(wanted):
+            return 1
+        return 2 if begins(wanted, f"{title} {address}") else None
 
     @property
     def first_seq(self) -> int | None:
@@ -243,6 +253,11 @@ class Conversation:
         self.last_seq = last_seq
         if read_seq >= self.read_seq:
             self.read_seq, self.unread, self.stale = read_seq, unread, False
+
+    def is_ahead(self, last_seq: int) -> bool:
+        """Tell whether more is known here, or on its way, than a list with this newest message."""
+        waits = self.last is not None and self.last.state == WAITING
+        return self.last_seq > last_seq or waits
 
     def trim(self, most: int) -> None:
         """Forget the oldest messages of more than `most`; what waits to be sent stays."""

@@ -10,17 +10,21 @@ from pathlib import Path
 
 from flet_app.conversation import Entry
 from flet_app.host import IMAGES, RESERVE, NoRoom
-from shared.client import ChatClient, NoAnswer
+from flet_app.pictures import Picture, examine
+from shared.client import ChatClient, ChatError, NoAnswer
 from shared.protocol.commands.messages import FileInfo
+from shared.protocol.errors import TEMPORARY
 
 SHOWN_SIZE = 8 * 2**20
 """Bytes of an image that is fetched without being asked for."""
 KEPT = 256 * 2**20
 """Bytes of files that a session keeps; the oldest go first."""
+RETRY = 10.0
+"""Seconds until a picture that was refused for now is fetched again."""
 
 
 def is_picture(file: FileInfo) -> bool:
-    """Whether a file is shown in its bubble."""
+    """Whether a file may be a picture to show in its bubble, by what is said of it."""
     return file.type in IMAGES and file.size <= SHOWN_SIZE
 
 
@@ -42,11 +46,16 @@ class Files:
         self._coming: dict[str, asyncio.Task[Path]] = {}
         self.failed: set[str] = set()
         """Pictures that could not be fetched; they are offered like other files."""
+        self._pictures: dict[str, Picture] = {}
+        self._looking: dict[str, asyncio.Task[Picture]] = {}
+        self._again: set[asyncio.TimerHandle] = set()
 
     def close(self) -> None:
         """Fetch nothing more."""
-        for task in self._coming.values():
+        for task in (*self._coming.values(), *self._looking.values()):
             task.cancel()
+        for again in self._again:
+            again.cancel()
         for path in self._here.values():
             shutil.rmtree(path.parent, ignore_errors=True)
 
@@ -65,12 +74,25 @@ class Files:
         """Return where a file is, if it came."""
         return self._here.get(id) or self._others.get(id)
 
-    def want(self, entry: Entry) -> None:
-        """Fetch a picture by itself, once."""
+    def picture(self, entry: Entry) -> Picture | None:
+        """Return what a file that says it is a picture is; None until it came and was looked at."""
         assert entry.file is not None
         id = entry.file.id
-        if id and id not in self._here and id not in self._coming and id not in self.failed:
-            self._fetching(entry)
+        path = self.path(id)
+        if path is None or not path.exists():
+            if id and id not in self._coming and id not in self.failed:
+                self._fetching(entry)
+            return None
+        if id not in self._pictures and id not in self._looking:
+            task = self._looking[id] = asyncio.create_task(asyncio.to_thread(examine, path))
+            task.add_done_callback(lambda done: self._looked(id, done))
+        return self._pictures.get(id)
+
+    def _looked(self, id: str, done: asyncio.Task[Picture]) -> None:
+        del self._looking[id]
+        if not done.cancelled():
+            self._pictures[id] = Picture() if done.exception() else done.result()
+            self._changed()
 
     async def fetch(self, entry: Entry) -> Path:
         """Return where a message's file is, once it came; its progress is `entry.done`.
@@ -127,10 +149,24 @@ class Files:
         if done.cancelled() or (error := done.exception()) is not None:
             if done.cancelled() or not isinstance(error, NoAnswer):
                 self.failed.add(id)
+            if not done.cancelled() and isinstance(error, ChatError) and error.code in TEMPORARY:
+                # Its content is on its way from another realm, for instance.
+                self._later(error.retry_after or RETRY, id)
         else:
             self._here[id] = done.result()
             self._make_room()
         self._changed()
+
+    def _later(self, seconds: float, id: str) -> None:
+        """Let a picture be fetched again in a while."""
+
+        def again() -> None:
+            self._again.discard(timer)
+            self.failed.discard(id)
+            self._changed()
+
+        timer = asyncio.get_running_loop().call_later(seconds, again)
+        self._again.add(timer)
 
     def _make_room(self) -> None:
         sizes = {id: path.stat().st_size for id, path in self._here.items() if path.exists()}

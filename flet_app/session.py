@@ -215,7 +215,7 @@ class Session:
         """Ask for the lists, and for the open conversation as it is now."""
         client, state = self.client, self.state
         state.stale = False
-        asked = time.time()
+        known = set(state.conversations)
         try:
             chats, groups, realms = await asyncio.gather(
                 client.listpc(), client.listgroup(), client.listrealm()
@@ -226,7 +226,8 @@ class Session:
         if self._client is not client:
             return  # they are somebody else's
         state.realms = realms.realms
-        state.lists(chats.conversations, groups.groups, asked)
+        now = int(time.time() * 1000)
+        state.lists(chats.conversations, groups.groups, known, now)
         if state.received:
             self._due.set()
         if (c := state.open) is not None:

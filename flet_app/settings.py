@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -15,7 +16,8 @@ from shared.settings import CommonSettings, Network, networks, parser_of
 class Settings(CommonSettings):
     """All settings with their defaults; docs/web.md explains them."""
 
-    model_config = SettingsConfigDict(env_prefix="CHAT_APP_", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CHAT_APP_", extra="ignore")
+    addresses: ClassVar[tuple[str, ...]] = ("server",)
 
     server: str = Field("ws://localhost:8765", description="address of the realm")
     web: bool = Field(False, description="serve browsers instead of opening a window")

@@ -5,11 +5,12 @@ Pure: events and replies change it, and `changed` is called with what the screen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flet_app.conversation import KEPT, KEPT_CLOSED, STORED, Conversation, Entry
+from flet_app.order import in_order
 from shared.client import (
     Delivery,
     GroupChanged,
@@ -22,6 +23,7 @@ from shared.client import (
     SignedOut,
 )
 from shared.client.notices import Notice
+from shared.folding import fold_text
 from shared.protocol.commands.accounts import Limits
 from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.groups import GroupChat
@@ -69,7 +71,7 @@ class State:
     online: bool = False
     offline_why: str = ""
     conversations: dict[str, Conversation] = field(default_factory=dict)
-    """By their address in lower case."""
+    """By their address in lower case; the one in which something happened last is last."""
     open: Conversation | None = None
     realms: list[Realm] = field(default_factory=list)
     listed: bool = False
@@ -115,16 +117,12 @@ class State:
         return found
 
     def listing(self, wanted: str = "") -> list[Conversation]:
-        """Return those to show, newest first; `wanted` is looked for in name and address."""
-        wanted = wanted.strip().lower()
-        return sorted(
-            (
-                c
-                for c in self.conversations.values()
-                if wanted in c.title.lower() or wanted in c.address.lower()
-            ),
-            key=lambda c: -c.time,
-        )
+        """Return those to show, newest first, or those whose name is nearest to `wanted`."""
+        listed = list(reversed(self.conversations.values()))
+        if not (wanted := fold_text(wanted).strip()):
+            return listed
+        nearness = [(near, c) for c in listed if (near := c.nearness(wanted)) is not None]
+        return [c for _, c in sorted(nearness, key=lambda found: found[0])]
 
     @property
     def unread(self) -> int:
@@ -132,16 +130,25 @@ class State:
         return sum(c.unread for c in self.conversations.values())
 
     def lists(
-        self, chats: Iterable[PrivateChat], groups: Iterable[GroupChat], asked: float
+        self,
+        chats: Sequence[PrivateChat],
+        groups: Sequence[GroupChat],
+        known: Collection[str],
+        now: int,
     ) -> None:
         """Take the lists of all conversations; groups that are not named are no longer ours.
 
         Args:
-            asked: When they were asked for, in seconds since 1970: what is younger is not lost.
+            known: The keys of `conversations` when they were asked for; later ones are not lost.
+            now: Unix milliseconds.
         """
+        before = list(reversed(self.conversations.values()))
         present = set()
+        newer = set()
         for chat in chats:
             c = self.conversation(chat.conversation)
+            if c.is_ahead(chat.last_seq):
+                newer.add(c)
             c.address = chat.conversation
             c.standing(chat.last_seq, chat.read_seq, chat.unread, chat.last)
             c.other_received = max(c.other_received, chat.other_received_seq)
@@ -151,16 +158,39 @@ class State:
                 self.received[c.address] = c.last_seq
         for group in groups:
             c = self.conversation(group.group)
+            if c.is_ahead(group.last_seq):
+                newer.add(c)
             c.name, c.role, c.members = group.name, group.role, group.members
             c.standing(group.last_seq, group.read_seq, group.unread, group.last)
             present.add(fold(group.group))
         for key, c in list(self.conversations.items()):
-            if c.is_group and key not in present and c.created < asked:
+            if c.is_group and key not in present and key in known:
                 self._lose(c)
+        listed = [self.conversation(address) for address in in_order(chats, groups, now)]
+        self._arrange(before, [c for c in listed if c not in newer])
         self.listed = True
         self.changed(Part.LIST)
         self.changed(Part.OPEN)
         self.changed(Part.MESSAGES)
+
+    def _arrange(self, before: list[Conversation], listed: list[Conversation]) -> None:
+        """Let the list have the realm's order; what it does not order stays where it stood.
+
+        Args:
+            before: All conversations until now.
+            listed: Those that the realm orders.
+        """
+        ordered, kept = list(listed), set(listed)
+        for place, c in enumerate(before):
+            if c not in kept and fold(c.address) in self.conversations:
+                ordered.insert(place, c)
+        self.conversations = {fold(c.address): c for c in reversed(ordered)}
+
+    def _happened(self, c: Conversation) -> None:
+        """Let a conversation be the first of the list."""
+        key = fold(c.address)
+        if self.conversations.pop(key, None) is not None:
+            self.conversations[key] = c
 
     def opened(self, c: Conversation | None) -> None:
         """Show a conversation, or none."""
@@ -184,6 +214,7 @@ class State:
         c.put(entry)
         if not entry.note:
             c.last, c.unread_from = entry, 0
+            self._happened(c)
             self.changed(Part.LIST)
         self._show(c)
 
@@ -199,6 +230,7 @@ class State:
         c.settle(entry, reply.seq)
         if reply.seq is not None and reply.seq >= c.last_seq:
             c.last, c.last_seq = entry, reply.seq
+            self._happened(c)
         self.changed(Part.LIST)
         self._show(c)
 
@@ -262,6 +294,8 @@ class State:
         most = KEPT if c is self.open else KEPT_CLOSED
         if len(c.entries) > 2 * most:
             c.trim(most)
+        if is_new:
+            self._happened(c)
         if is_new and message.state is None and not c.is_group:
             self.received[c.address] = message.seq
         if c.is_group and not c.name:

@@ -96,6 +96,20 @@ TEXTS: dict[str, tuple[str, str]] = {
     # Files
     "save": ("Save {name}", "Simpan {name}"),
     "cancel_file": ("Cancel {name}", "Batalkan {name}"),
+    "no_picture": ("Not a picture that can be shown", "Bukan gambar yang bisa ditampilkan"),
+    "large_picture": ("Too large to be shown", "Terlalu besar untuk ditampilkan"),
+    "many_pixels": (
+        "{width} × {height} pixels, too many to be shown",
+        "{width} × {height} piksel, terlalu banyak untuk ditampilkan",
+    ),
+    "long_animation": (
+        "An animation too large to be shown",
+        "Animasi yang terlalu besar untuk ditampilkan",
+    ),
+    "damaged_picture": (
+        "This picture is damaged and cannot be shown. It can still be saved.",
+        "Gambar ini rusak dan tidak bisa ditampilkan. Anda tetap bisa menyimpannya.",
+    ),
     "enlarge": ("Enlarge {name}", "Perbesar {name}"),
     "close": ("Close", "Tutup"),
     "file_failed": ("{name}: {why}", "{name}: {why}"),

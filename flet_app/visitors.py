@@ -6,7 +6,6 @@ import base64
 import hashlib
 import re
 import secrets
-import zoneinfo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -16,6 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from flet_app.host import language_of, local_zone
+from flet_app.zones import zone_of
 from shared.settings import Network, client_address, is_address, is_trusted
 
 BROWSER = "chat_browser"
@@ -23,6 +23,8 @@ BROWSER = "chat_browser"
 others off pages and files of this browser whose addresses they may have learnt."""
 ZONE = "chat_zone"
 """Cookie: the browser's time zone, set by start.js."""
+OFFSET = "chat_offset"
+"""Cookie: minutes by which its clocks are ahead of UTC now, for zones that are not known here."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -55,7 +57,7 @@ def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
         address=address if is_address(address) else "",
         secure=secure,
         language=language_of(_by_weight(headers.getlist("accept-language"))),
-        zone=_zone(unquote(cookies.get(ZONE, ""))),
+        zone=zone_of(unquote(cookies.get(ZONE, "")), cookies.get(OFFSET, "")) or local_zone(),
     )
 
 
@@ -79,12 +81,3 @@ def _by_weight(headers: Iterable[str]) -> list[str]:
         found = re.fullmatch(r"\s*q=(\d(?:\.\d{0,3})?)\s*", weight)
         wishes.append((-float(found[1]) if found else -1.0, tag.strip()))
     return [tag for _, tag in sorted(wishes, key=lambda wish: wish[0])]
-
-
-def _zone(name: str) -> tzinfo:
-    if re.fullmatch(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", name):
-        try:
-            return zoneinfo.ZoneInfo(name)
-        except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
-            pass
-    return local_zone()

@@ -1,29 +1,46 @@
 """What the settings of every program have in common: how they are read, shown and refused.
 
 The command line goes before the environment; a program may add a file behind both.
+
+Variables are not always meant for this program. Kubernetes and Docker describe a container called
+`chat` to all others by CHAT_PORT=tcp://10.43.1.2:8765, CHAT_SERVICE_HOST and more, so an address
+where none is wanted is passed over, with a warning.
 """
 
 from __future__ import annotations
 
 import argparse
 import ipaddress
+import logging
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
+
+from shared.faults import shown
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+log = logging.getLogger(__name__)
 
 PLAIN = {
     "int_parsing": "must be a whole number",
     "string_too_short": "must not be empty",
     "string_type": "must be one text; lists are written with commas",
+    "string_unicode": "must be UTF-8",
 }
 """The library's own sentences, put plainly."""
+MAX_SHOWN = 80
+"""Characters of a wrong value that is shown."""
+OF_LINKS = re.compile(
+    r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$|_ENV_\w+$"
+)
+"""Ends of variables that Kubernetes and Docker make for a container, whatever they hold."""
 
 
 class SettingsRefused(Exception):
@@ -35,6 +52,51 @@ class CommonSettings(BaseSettings):
 
     belongs_to_others: ClassVar[tuple[str, ...]] = ()
     """Beginnings of variables that have this program's prefix, but are another program's."""
+    addresses: ClassVar[tuple[str, ...]] = ()
+    """The settings whose values may be URLs."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, InitSettingsSource(settings_cls, cls.from_environment())
+
+    @classmethod
+    def from_environment(cls) -> dict[str, Any]:
+        """Return what the environment sets: empty variables and addresses of links set nothing."""
+        found = {}
+        for name, field in cls.model_fields.items():
+            value = os.environ.get(cls.variable(name), "")
+            # Blanks around a value, and a line end of another system, are never meant, except
+            # that a path may have them.
+            if field.annotation not in (Path, Path | None):
+                value = value.strip()
+            if value.strip() and not cls._is_of_link(name, value):
+                found[name] = value
+        return found
+
+    @classmethod
+    def variable(cls, name: str) -> str:
+        """Return the variable of a setting."""
+        return f"{cls.prefix()}{name.upper()}"
+
+    @classmethod
+    def _is_of_link(cls, name: str, value: str) -> bool:
+        return "://" in value and name not in cls.addresses
+
+    @classmethod
+    def variables_of_links(cls) -> list[str]:
+        """Return the program's variables that hold an address where none is wanted."""
+        return [
+            cls.variable(name)
+            for name in cls.model_fields
+            if cls._is_of_link(name, os.environ.get(cls.variable(name), ""))
+        ]
 
     @classmethod
     def prefix(cls) -> str:
@@ -62,14 +124,37 @@ class CommonSettings(BaseSettings):
     @classmethod
     def unknown_variables(cls) -> list[str]:
         """Return the program's variables that are no setting, likely misspelt."""
-        known = {f"{cls.prefix()}{name.upper()}" for name in cls.model_fields}
+        known = {cls.variable(name) for name in cls.model_fields}
         return sorted(
             name
-            for name in os.environ
+            for name, value in os.environ.items()
             if name.startswith(cls.prefix())
             and not name.startswith(cls.belongs_to_others)
             and name not in known
+            and not OF_LINKS.search(name)
+            and "://" not in value
         )
+
+    @classmethod
+    def warn(cls) -> None:
+        """Log which variables of the environment set nothing."""
+        for name in cls.variables_of_links():
+            log.warning(
+                "%s is passed over: it holds an address (://), as links between containers do; "
+                "give the setting on the command line, or rename the container",
+                name,
+            )
+        for name in cls.unknown_variables():
+            log.warning("%s is not a setting%s", name, cls._meant(name))
+
+    @classmethod
+    def _meant(cls, unknown: str) -> str:
+        """Return the end of a sentence on an unknown variable: which one may have been meant."""
+        import difflib  # seldom wanted
+
+        known = [cls.variable(name) for name in cls.model_fields]
+        close = difflib.get_close_matches(unknown, known, 1, cutoff=0.8)
+        return f"; did you mean {close[0]}?" if close else ", and is passed over"
 
     @classmethod
     def from_arguments(cls, given: Mapping[str, Any]) -> Self:
@@ -90,10 +175,12 @@ class CommonSettings(BaseSettings):
         """Return one sentence on a wrong setting, naming it as each source does."""
         why = PLAIN.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
         why = why.replace("Input should be", "must be")
+        if isinstance(given := fault["input"], str) and len(given) <= MAX_SHOWN:
+            why += f", not {shown(given)!r}" if given.isprintable() else f", not '{shown(given)}'"
         if not fault["loc"]:
             return str(why)
         name = str(fault["loc"][0])
-        return f"--{name.replace('_', '-')} ({cls.prefix()}{name.upper()}): {why}"
+        return f"--{name.replace('_', '-')} ({cls.variable(name)}): {why}"
 
 
 def parser_of(module: str, description: str, epilog: str) -> argparse.ArgumentParser:

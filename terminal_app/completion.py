@@ -8,6 +8,7 @@ from pathlib import Path
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion, PathCompleter
 from prompt_toolkit.document import Document
 
+from shared.folding import begins, fold_text
 from shared.protocol.commands.files import GetFile, SendFile, SendGroupFile
 from shared.protocol.commands.meta import Help
 from shared.protocol.kinds import ConversationKind, Group, LocalName, User
@@ -35,7 +36,10 @@ def spellings() -> list[str]:
 
 
 def candidates(line: str, names: Names) -> list[Candidate]:
-    """Return what the last word of `line` may become; the word is what follows the last blank."""
+    """Return what the last word of `line` may become; the word is what follows the last blank.
+
+    Groups and files are also found by what they are called, without regard to case and accents.
+    """
     *before, word = line.lstrip(BLANK).split(" ")
     before = [one for one in before if one]
     if not before:
@@ -43,7 +47,14 @@ def candidates(line: str, names: Names) -> list[Candidate]:
     else:
         found = _of_argument(before[0].lower(), before[1:], names)
     start = word.lower()
-    return [(name, about) for name, about in found if name.lower().startswith(start)]
+    called = fold_text(word)
+    titled = names.groups.latest_first() + names.files.latest_first()
+    titles = {about for _, about in titled} if before and word else set()
+    return [
+        (name, about)
+        for name, about in found
+        if name.lower().startswith(start) or (about in titles and begins(called, fold_text(about)))
+    ]
 
 
 def path_start(line: str) -> str | None:

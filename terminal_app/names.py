@@ -51,11 +51,11 @@ class Names:
     def clear(self) -> None:
         """Forget all: somebody else signed in."""
         self.people = Known()
+        # Addresses such as `#12`, with the groups' names.
         self.groups = Known()
-        """Addresses such as `#12`, with the groups' names."""
         self.realms = Known()
+        # Ids such as `f_...`, with the files' names.
         self.files = Known()
-        """Ids such as `f_...`, with the files' names."""
 
     def learn(self, said: Any) -> None:
         """Take the names out of a reply or an event of the server."""

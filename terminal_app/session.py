@@ -18,7 +18,9 @@ from shared.client import (
 from shared.client.arguments import filled
 from shared.client.events import Told
 from shared.protocol.commands.accounts import Auth, Logout, Resume, SignedIn
+from shared.protocol.commands.groups import ListGroup
 from shared.protocol.commands.meta import HelpPage
+from shared.protocol.commands.private import ListPc
 from shared.protocol.spec import Reply, Request
 from terminal_app.commands import Command, Leave, SaveFile, SendPath
 from terminal_app.files import Files
@@ -122,12 +124,13 @@ class Session:
         unread: dict[str, int] = {}
         with contextlib.suppress(ChatError, NoAnswer, TimeoutError):
             async with asyncio.timeout(LOOKING):
-                chats = await self.client.listpc()
-                groups = await self.client.listgroup()
-                for reply in (chats, groups, await self.client.listrealm()):
+                chats = [page async for page in self.client.pages(ListPc())]
+                groups = [page async for page in self.client.pages(ListGroup())]
+                # The newest conversations are in the first pages, and are to be known best.
+                for reply in (*reversed(chats), *reversed(groups), await self.client.listrealm()):
                     self.names.learn(reply)
-                unread = {chat.conversation: chat.unread for chat in chats.conversations}
-                unread |= {group.group: group.unread for group in groups.groups}
+                unread = {c.conversation: c.unread for page in chats for c in page.conversations}
+                unread |= {g.group: g.unread for page in groups for g in page.groups}
         return {conversation: count for conversation, count in unread.items() if count}
 
     def signed_in(self, unread: dict[str, int]) -> SignedIn:

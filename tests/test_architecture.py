@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.realserver import ROOT
 
 SOURCES = ["shared", "ws_server", "flet_app", "terminal_app"]
 MAX_LINES = 400
+DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 WAITING = "asyncio socket socketserver selectors ssl threading subprocess websockets http".split()
 DATABASES = "sqlalchemy alembic sqlite3 asyncpg".split()
@@ -26,7 +28,9 @@ MAY_NOT_IMPORT = {
     # What is known and done is tested without a screen.
     **{
         f"flet_app.{module}": ["flet", "flet_app.window", "flet_app.views", "flet_app.parts"]
-        for module in "state conversation actions sending files commands texts clock".split()
+        for module in (
+            "state conversation order links actions sending files commands texts clock".split()
+        )
     },
     "flet_app.parts": ["flet_app.state", "flet_app.actions", "flet_app.views", "flet_app.window"],
     "terminal_app": ["ws_server", "flet_app", "websockets", *DATABASES],
@@ -47,7 +51,10 @@ MAY_NOT_IMPORT = {
 ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
     "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
-    "cryptography": ["ws_server.key", "ws_server.realm", "ws_server.federation"],
+    "cryptography": [
+        *("ws_server.key", "ws_server.opening", "ws_server.realm", "ws_server.federation"),
+    ],
+    "PIL": ["flet_app.pictures"],
     "prometheus_client": ["ws_server.metrics"],
     "prompt_toolkit": [
         *("terminal_app.completion", "terminal_app.history", "terminal_app.prompt"),
@@ -61,6 +68,8 @@ ONLY_IMPORTED_BY = {
     "structlog": ["shared.logs"],
     "flet": ["flet_app"],
     "flet_desktop": ["flet_app.desktop"],
+    "idna": ["flet_app.links"],
+    "linkify_it": ["flet_app.links"],
     "msgpack": ["flet_app.frames"],
     "flet_web": ["flet_app.site", "flet_app.pages", "flet_app.web"],
     "starlette": [
@@ -184,3 +193,44 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 @pytest.mark.parametrize("path", files(*SOURCES, "tests", "benchmarks"), ids=shown)
 def test_no_file_is_too_long_to_read(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def stray_texts(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines of texts that are statements but document nothing.
+
+    A text documents the module, class or function that it begins, or the assignment before it; and
+    only once, as a second one is what is left when something was replaced by mistake.
+    """
+    seen: set[str] = set()
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            for before, here in pairwise([None, *block] if isinstance(block, list) else []):
+                if not isinstance(here, ast.Expr) or not isinstance(here.value, ast.Constant):
+                    continue
+                text = here.value.value
+                holds = isinstance(node, ast.Module | ast.ClassDef | DEFINITIONS)
+                begins = holds and before is None and name == "body"
+                about = holds and isinstance(before, ast.Assign | ast.AnnAssign)
+                if text is not ... and (not (begins or about) or (about and text in seen)):
+                    yield here.lineno
+                if about:
+                    seen.add(text)
+
+
+@pytest.mark.parametrize("path", files(*SOURCES, "tests", "benchmarks"), ids=shown)
+def test_no_text_stands_where_a_statement_was(path: Path) -> None:
+    assert list(stray_texts(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try:\n    f()\nfinally:\n    a = 0\n    'what a is'\nb = False",
+        "class A:\n    a = 1\n    'what it is'\n    b = 2\n    'what it is'",
+        "def f():\n    g()\n    'what it was'",
+        "if a:\n    'nothing'",
+    ],
+)
+def test_a_text_that_documents_nothing_is_noticed(source: str) -> None:
+    assert list(stray_texts(ast.parse(source)))

@@ -195,3 +195,96 @@ def test_variables_of_the_web_app_are_not_taken_for_misspelt_ones(
     monkeypatch.setenv("CHAT_APP_MAX_PAGES", "7")
     monkeypatch.setenv("CHAT_PROT", "1")
     assert Settings.unknown_variables() == ["CHAT_PROT"]
+
+
+LINKS = {
+    "CHAT_PORT": "tcp://10.43.1.2:8765",
+    "CHAT_WEB_PORT": "tcp://10.43.1.3:8550",
+    "CHAT_SERVICE_HOST": "10.43.1.2",
+    "CHAT_SERVICE_PORT": "8765",
+    "CHAT_SERVICE_PORT_HTTP": "8765",
+    "CHAT_PORT_8765_TCP": "tcp://10.43.1.2:8765",
+    "CHAT_PORT_8765_TCP_PROTO": "tcp",
+    "CHAT_PORT_8765_TCP_PORT": "8765",
+    "CHAT_PORT_8765_TCP_ADDR": "10.43.1.2",
+    "CHAT_DB_PORT": "tcp://10.43.1.4:5432",
+    "CHAT_DB_PORT_5432_TCP_ADDR": "10.43.1.4",
+    "CHAT_ENV_LANG": "C",
+}
+"""What Kubernetes and Docker set for containers called chat, chat-web and chat-db."""
+
+
+def test_variables_of_links_between_containers_set_nothing_and_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    found = load([])
+    assert (found.port, found.web_port) == (8765, 8550)
+    assert Settings.variables_of_links() == ["CHAT_PORT", "CHAT_WEB_PORT"]
+    assert Settings.unknown_variables() == []
+    assert load(["--port", "7000"]).port == 7000
+
+
+def test_settings_that_are_addresses_may_be_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_DATABASE", "postgresql://u:p@h/d")
+    monkeypatch.setenv("CHAT_ORIGINS", "https://chat.example.org")
+    found = load([])
+    assert (found.database, found.origins) == ("postgresql://u:p@h/d", "https://chat.example.org")
+    assert Settings.variables_of_links() == []
+
+
+@pytest.mark.parametrize("value", ["", " ", "\t\r\n"])
+def test_empty_variables_set_nothing(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.setenv(f"CHAT_{name.upper()}", value)
+    assert load([]) == Settings()
+    assert load([]).port == 8765
+
+
+def test_blanks_around_a_value_are_left_out_but_not_of_a_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {"REALM": " alpha ", "RATE_LIMITS": "off\r", "PUBLIC": " yes", "PORT": "\t9000 "}
+    for name, value in {**values, "DATA": " my data "}.items():
+        monkeypatch.setenv(f"CHAT_{name}", value)
+    found = load([])
+    assert (found.realm, found.rate_limits, found.public) == ("alpha", "off", True)
+    assert (found.port, found.data) == (9000, Path(" my data "))
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("CHAT_PROT", "; did you mean CHAT_PORT?"),
+        ("CHAT_REALM_NAME", "; did you mean CHAT_REALM?"),
+        ("CHAT_NAME", ", and is passed over"),
+    ],
+)
+def test_a_variable_that_is_not_a_setting_is_named(
+    name: str, end: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(name, "x")
+    Settings.warn()
+    assert caplog.messages == [f"{name} is not a setting{end}"]
+
+
+def test_a_wrong_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PORT", "8o80")
+    assert refusal() == "--port (CHAT_PORT): must be a whole number, not '8o80'"
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_bytes(b'\xef\xbb\xbfrealm = "alpha"\r\n')
+    assert load(["--config", str(file)]).realm == "alpha"
+    file.write_bytes(b"realm = '\xff'")
+    assert "must be UTF-8" in refusal("--config", str(file))
+    assert "name a file" in refusal("--config", str(tmp_path))
+
+
+def test_paths_need_not_be_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = os.fsdecode(b"gr\xfcn")
+    monkeypatch.setenv("CHAT_DATA", path)
+    assert load(["--tls-cert", path, "--tls-key", path]).data == Path(path)
+    assert "must be UTF-8" in refusal("--port", path)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
+import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from shared import logs
 from shared.settings import SettingsRefused
@@ -18,8 +19,19 @@ from ws_server.settings import Settings, load
 
 
 def main() -> int:
-    """Return the exit code: 0 after an orderly stop, 1 if it was refused."""
+    """Return the exit code: 0 after an orderly stop, 1 if it was refused, 130 after Ctrl+C."""
+    try:
+        return run()
+    except KeyboardInterrupt:  # before there is anything to stop
+        return 128 + signal.SIGINT
+
+
+def run() -> int:
+    """Do what the command line asks for, and return the exit code."""
     gc.disable()
+    for stream in (sys.stdout, sys.stderr):  # names and paths may be beyond the terminal
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if sys.argv[1:2] == ["admin"]:
         return look_after(sys.argv[2:])
     try:
@@ -40,6 +52,7 @@ def look_after(arguments: Sequence[str]) -> int:
     collect()
     logs.configure("warning")
     app.set_umask()
+    Settings.warn()
     try:
         return cli.main(arguments)
     except (SettingsRefused, app.Refused, DatabaseRefused, KeyRefused) as refusal:
@@ -57,8 +70,7 @@ def serve(settings: Settings) -> int:
     collect()
     logs.configure(settings.log_level)
     app.set_umask()
-    for name in Settings.unknown_variables():
-        logging.getLogger(__name__).warning("%s is no setting", name)
+    Settings.warn()
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(app.run(settings))

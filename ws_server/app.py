@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import logging
 import math
 import os
@@ -16,14 +15,25 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from sqlalchemy import Connection, update
+from sqlalchemy.engine import URL
 
+from shared.faults import explained, shown
 from shared.settings import split
 from shared.sockets import TRIES
-from ws_server import __version__, descriptors, key, web_app
+from ws_server import __version__, descriptors, web_app
 from ws_server.admin.control import ControlSocket
+from ws_server.data_folder import (
+    ELSEWHERE,
+    database_url,
+    forget,
+    holds_realm,
+    lock_folder,
+)
+from ws_server.data_folder import (
+    Refused as Refused,
+)
 from ws_server.federation.contents import Contents
 from ws_server.federation.peer import Peer
 from ws_server.federation.peers import Peers
@@ -34,78 +44,22 @@ from ws_server.net.browsers import Browsers
 from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
+from ws_server.opening import open_store, realm_name
 from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings
-from ws_server.store import fetches, files
-from ws_server.store.blobs import Blobs
-from ws_server.store.database import Database
+from ws_server.store import fetches, files, naming
+from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
 from ws_server.store.schema import meta
+from ws_server.store.sqlite_file import file_of
 from ws_server.web_app import WebApp
 from ws_server.welcome import address, welcome
 
 log = logging.getLogger(__name__)
 
-ELSEWHERE = "database-elsewhere"
-"""A file in the data folder of a realm whose database is named by --database, so that nobody begins
-a new one in the folder by leaving that out."""
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
-
-
-class Refused(Exception):
-    """The server cannot start; the text tells the operator what to do."""
-
-
-def lock_folder(data: Path) -> IO[str]:
-    """Create the data folder and keep other servers off it.
-
-    Raises:
-        Refused: another server uses it, or it cannot be written.
-    """
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = open(data / "lock", "w")
-    except OSError as error:
-        raise Refused(f"--data {data}: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise Refused(
-            f"Another server uses {data.resolve()}. Stop it, or give another folder with --data"
-        ) from None
-    return lock
-
-
-def holds_realm(data: Path) -> bool:
-    """Tell whether a realm was ever opened on this folder."""
-    return (data / "blobs").is_dir()
-
-
-def expect_realm(data: Path) -> None:
-    """Refuse a folder on which no realm was ever opened.
-
-    Raises:
-        Refused: that is so.
-    """
-    if not holds_realm(data):
-        raise Refused(f"{data.resolve()} holds no realm; name its data folder with --data")
-
-
-def database_url(settings: Settings) -> str:
-    """Return the URL of the database.
-
-    Raises:
-        Refused: the realm was last opened with another one, which is not named now.
-    """
-    if not settings.database and (settings.data / ELSEWHERE).exists():
-        raise Refused(
-            f"The database of {settings.data.resolve()} is not in that folder. Name it as before, "
-            "with --database or CHAT_DATABASE"
-        )
-    return settings.database or f"sqlite:///{settings.data / 'chat.db'}"
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -122,7 +76,8 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         why = error.strerror or "no certificate"
         raise Refused(
-            f"--tls-cert {settings.tls_cert} with --tls-key {settings.tls_key}: {why}. "
+            f"--tls-cert {shown(settings.tls_cert)} with --tls-key "
+            f"{shown(settings.tls_key or '')}: {why}. "
             "Both must be PEM files, and the key must fit the certificate"
         ) from error
     return context
@@ -140,34 +95,41 @@ class Server:
     """Where browsers find the web app; None if it is not served."""
 
 
-async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
+async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool = False) -> Realm:
     """Open the realm without a port; `stack` closes it again, in reverse order.
 
+    Args:
+        serves: It is going to be served under its name, which it keeps from then on.
+
     Raises:
-        Refused: a setting does not work; nothing is left running.
+        Refused: a setting does not work; nothing is left running, and of a new realm no file.
         DatabaseRefused: the database cannot be used.
         KeyRefused: the realm's key cannot be used.
     """
     stack.callback(lock_folder(settings.data).close)
+    is_new = not holds_realm(settings.data)
     try:
-        blobs = Blobs(settings.data)
-    except OSError as error:
-        raise Refused(f"--data {settings.data}: {error.strerror}") from error
-    stack.callback(blobs.close)
-    realm_key = await asyncio.to_thread(key.read_or_make, settings.data)
-    database = await asyncio.to_thread(Database.open, database_url(settings))
-    stack.callback(database.close)
-    if settings.database:
-        (settings.data / ELSEWHERE).touch(mode=0o600)
-    journal = Journal(database)
+        blobs, realm_key, database = await open_store(settings, stack)
+        name = await realm_name(settings, database, serves)
+        if settings.database:
+            (settings.data / ELSEWHERE).touch(mode=0o600)
+    except BaseException as error:
+        if is_new:
+            forget(settings.data)
+        if isinstance(error, OSError):
+            raise Refused(f"--data {explained(error, settings.data)}") from error
+        raise
+    cache = Cache()
+    journal = Journal(database, cache)
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
     realm = Realm(
-        name=settings.realm,
+        name=name,
         key=realm_key,
         registration_open=settings.registration == "open",
         database=database,
+        cache=cache,
         journal=journal,
         blobs=blobs,
         passwords=passwords,
@@ -180,6 +142,8 @@ async def open_realm(settings: Settings, stack: AsyncExitStack) -> Realm:
     realm.contents = Contents(realm)
     realm.links = Peers(realm, policy=settings.realms, public=settings.public)
     await realm.links.load()
+    if serves:
+        await journal.write(lambda tx, now: naming.keep(tx, name))
     await sweep(realm, age=0)
     return realm
 
@@ -191,7 +155,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left running.
     """
     tls = tls_context(settings)
-    realm = await open_realm(settings, stack)
+    realm = await open_realm(settings, stack, serves=True)
     gate = Gate(realm)
     stack.push_async_callback(gate.close)
     metrics = Metrics()
@@ -333,13 +297,13 @@ def measure(
     measure_realms(metrics, realm.links)
 
 
-def size_of(url: str) -> int:
+def size_of(url: URL) -> int:
     """Return the bytes of a database and its write-ahead log; 0 if it is in no file."""
     size = 0
-    if path := url.partition("sqlite:///")[2]:
-        for file in (path, f"{path}-wal"):
+    if (path := file_of(url)) is not None:
+        for file in (path, path.with_name(f"{path.name}-wal")):
             with suppress(OSError):
-                size += os.stat(file).st_size
+                size += file.stat().st_size
     return size
 
 
@@ -377,18 +341,19 @@ async def run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     descriptors.raise_limit()
+    is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:
         server = await open_server(settings, stack)
         log.info(
             "serving",
             extra={
-                "realm": settings.realm,
+                "realm": server.realm.name,
                 "port": server.port,
                 "web_port": server.web_port,
                 "data": str(settings.data.resolve()),
             },
         )
-        welcome(settings, server.port, server.web_port)
+        welcome(server.realm.name, settings, server.port, server.web_port, is_new=is_new)
         await stop.wait()
         log.info("stopping")
     log.info("stopped")

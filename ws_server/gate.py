@@ -246,8 +246,6 @@ class Gate:
         if isinstance(result, Abroad):
             self._start(self._ask_abroad(session, call, result.reply))
             return False
-        if type(result) is Draft:
-            result.cached = self._realm.cache.get(result.sender, result.target)
         result.origin = (session, call)
         result.done = self._durable
         self._realm.journal.post(result)

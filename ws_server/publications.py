@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
-from shared.protocol.values import Address
 from ws_server.context import Publication
 from ws_server.net.file_lane import FileLane
 from ws_server.net.session import Account, Session
@@ -59,23 +58,22 @@ def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
             for user_id in conversation.members
             if user_id != sender and user_id not in draft.newcomers
         ]
-        realm.cache.put_group(conversation)
     else:
         group_name = None
         here, there = conversation.address(sender), conversation.members[sender].name
         recipients = [user_id for user_id in conversation.members if user_id != sender]
-        assert isinstance(draft.target, Address)
-        realm.cache.put_private(sender, draft.target, conversation)
     name = draft.sender_name or conversation.members[sender].name
     file = draft.file.info() if draft.file else None
+    bot = draft.bot or None
     event = MessageArrived(
-        draft.id, there, draft.seq, name, draft.time, draft.text, file, None, group_name
+        *(draft.id, there, draft.seq, name, draft.time, draft.text, file, None, bot), group_name
     )
     realm.hub.publish(event, recipients)
     others = realm.hub.of(sender)
     if len(others) > 1 or (others and session not in others):
         own = MessageArrived(
-            draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, group_name
+            *(draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, bot),
+            group_name,
         )
         realm.hub.publish(own, (sender,), session)
     push_file(realm, draft, realm.hub.reached(conversation.members, session))

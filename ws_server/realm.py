@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from shared.protocol.commands.groups import (
     Members,
     SendGroup,
 )
-from shared.protocol.commands.history import History, Read, Received
+from shared.protocol.commands.history import History, Read, Received, Sync
 from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from ws_server.federation.peers import Peers
 
 OVER_REALMS = frozenset(
-    (Send, Inbox, ListPc, History, Read, Received, SendFile, SendGroupFile, Upload)
+    (Send, Inbox, ListPc, History, Read, Received, Sync, SendFile, SendGroupFile, Upload)
     + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
 )
 """The commands that may name people and groups of other realms."""
@@ -60,7 +61,7 @@ class Serving:
 SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
 """Those whose message waits if the other realm is away."""
 READING = frozenset(
-    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, LeaveGroup)
+    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, Sync) + (LeaveGroup,)
 )
 """Those that may also name realms which are blocked or were removed: what was written stays, and
 whoever wants it no more can leave it."""
@@ -74,6 +75,7 @@ class Realm:
     key: Ed25519PrivateKey
     registration_open: bool
     database: Database
+    cache: Cache
     journal: Journal
     blobs: Blobs
     passwords: Passwords
@@ -89,9 +91,10 @@ class Realm:
     contents: Contents = field(init=False)
     """The contents of files that come from them."""
     hub: Hub = field(default_factory=Hub)
-    cache: Cache = field(default_factory=Cache)
     serving: Serving | None = None
     """None while it has no port."""
+    instance: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Names this start of the server, so that two that run at once can be told apart."""
     home: str = ""
     """The folded name, which addresses may carry."""
 
@@ -106,7 +109,8 @@ class Realm:
                 is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
         """
         request = request.at_home(self.home)
-        named = {getattr(request, name).realm for name in request.spec.addresses}
+        addresses = (getattr(request, name) for name in request.spec.addresses)
+        named = {address.realm for address in addresses if address is not None}
         named.add(getattr(request, "realm", None) or "")
         for realm in named:
             if realm and fold(realm) != self.home:

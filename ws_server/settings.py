@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import tomllib
@@ -18,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from shared.faults import explained, shown
 from shared.protocol.values import NAME
 from shared.settings import (
     CommonSettings,
@@ -40,8 +40,9 @@ def host_name() -> str:
 class Settings(CommonSettings):
     """All settings with their defaults; docs/operations.md explains them."""
 
-    model_config = SettingsConfigDict(env_prefix="CHAT_", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CHAT_", extra="ignore")
     belongs_to_others: ClassVar[tuple[str, ...]] = ("CHAT_APP_", "CHAT_TERMINAL_")
+    addresses: ClassVar[tuple[str, ...]] = ("database", "origins")
 
     host: str = Field(
         "localhost",
@@ -56,7 +57,10 @@ class Settings(CommonSettings):
         description="TCP port of the web app, or the next free one; 0 takes any, off serves none",
     )
     data: Path = Field(Path("data"), description="folder for the database and the files")
-    realm: str = Field(default_factory=host_name, description="this realm's name; the host's name")
+    realm: str = Field(
+        default_factory=host_name,
+        description="this realm's name, kept in its data from the first start; the host's name",
+    )
     database: str = Field(
         "",
         description="sqlite:///PATH or postgresql+asyncpg://...; in the data folder if empty",
@@ -95,9 +99,13 @@ class Settings(CommonSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        given = dict(init_settings())
-        path = given.get("config") or os.environ.get("CHAT_CONFIG")
-        return init_settings, env_settings, InitSettingsSource(settings_cls, _toml(path))
+        environment = cls.from_environment()
+        path = dict(init_settings()).get("config") or environment.get("config")
+        return (
+            init_settings,
+            InitSettingsSource(settings_cls, environment),
+            InitSettingsSource(settings_cls, _toml(path)),
+        )
 
     @field_validator("web_port", mode="before")
     @classmethod
@@ -161,12 +169,18 @@ def _toml(path: str | Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        found = tomllib.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise SettingsRefused(f"--config {path}: {error}") from error
+        # Some editors begin a file with a byte order mark.
+        found = tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise SettingsRefused(f"--config {explained(error, path)}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsRefused(f"--config {shown(path)}: must be UTF-8; save it as that") from error
+    except ValueError as error:
+        raise SettingsRefused(f"--config {shown(path)}: {error}") from error
     values = {name.replace("-", "_"): value for name, value in found.items()}
     if unknown := values.keys() - (Settings.model_fields.keys() - {"config"}):
-        raise SettingsRefused(f"--config {path}: there is no setting {', '.join(sorted(unknown))}")
+        names = shown(", ".join(sorted(unknown)))
+        raise SettingsRefused(f"--config {shown(path)}: there is no setting {names}")
     return values
 
 

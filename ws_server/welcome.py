@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from shared.faults import shown
 from ws_server.settings import Settings
 
 TRY = """\
@@ -32,10 +33,18 @@ def address(settings: Settings, scheme: str, port: int) -> str:
     return f"{scheme}{safe}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def welcome(settings: Settings, port: int, web_port: int | None) -> None:
-    """Print what to try next, in a browser first."""
+def welcome(
+    realm: str, settings: Settings, port: int, web_port: int | None, *, is_new: bool
+) -> None:
+    """Print where the realm and its data are, and what to try next, in a browser first.
+
+    Args:
+        is_new: It was just made, which is said, in case that the folder was mistyped.
+    """
     url = address(settings, "ws", port)
-    lines = [f"Realm {settings.realm} serves {url}, with its data in {settings.data.resolve()}"]
+    lines = [f"Realm {realm} serves {url}, with its data in {shown(settings.data.resolve())}"]
+    if is_new:
+        lines[0] += ". This realm is new: there was none in that folder"
     if web_port is None:
         lines += ["Try in a terminal:", ""]
     else:

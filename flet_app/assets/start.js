@@ -4,7 +4,8 @@
 try {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   document.cookie = `chat_zone=${encodeURIComponent(zone)}; Path=/; SameSite=Strict`;
-} catch (_) { /* then it is the server's zone */ }
+} catch (_) { /* then it is known only by what its clocks show now */ }
+document.cookie = `chat_offset=${-new Date().getTimezoneOffset()}; Path=/; SameSite=Strict`;
 
 // Loads the page anew when the server says that it is of another start (pages.py: STALE).
 window.WebSocket = class extends WebSocket {

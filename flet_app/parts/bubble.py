@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 import flet as ft
 
 from flet_app.conversation import DELIVERED, QUEUED, READ, REFUSED, STORED, WAITING
+from flet_app.links import links
 from flet_app.parts.controls import Handler, decoration, icon_button, is_rtl
 from flet_app.texts import Texts
 from shared.protocol.commands.messages import size_in_words
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 260, 190
-MAX_LINKS = 20
-"""Of one message; each is two controls, and what is more stays text."""
-_LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]}']")
 _FATES = {
     WAITING: ft.Icons.SCHEDULE,
     STORED: ft.Icons.DONE,
@@ -45,6 +41,8 @@ class Look:
     unread_line: str = ""
     file_name: str = ""
     file_size: int = 0
+    file_about: str = ""
+    """Why it is not shown, if it says it is a picture."""
     picture: str = ""
     """What an image control takes as its source; empty: it is no picture, or not here."""
     done: float | None = None
@@ -133,7 +131,7 @@ class Bubble(ft.Column):
     def _is_active(self) -> bool:
         """There are links or buttons in it, beside which its texts are nodes of their own."""
         look: Look = self.look
-        return bool(look.file_name or _LINK.search(look.text))
+        return bool(look.file_name or links(look.text))
 
     def _spoken(self, control: ft.Control, label: str = "") -> ft.Control:
         """Let a screen reader find a text beside buttons; alone, all texts are read as one."""
@@ -176,7 +174,14 @@ class Bubble(ft.Column):
                 cache_width=2 * PICTURE_WIDTH,
                 gapless_playback=True,
                 exclude_from_semantics=True,
-                error_content=ft.Icon(ft.Icons.BROKEN_IMAGE_OUTLINED, size=40),
+                error_content=ft.Column(
+                    [
+                        ft.Icon(ft.Icons.BROKEN_IMAGE_OUTLINED, size=40),
+                        ft.Text(texts("damaged_picture"), size=12, color=ink),
+                    ],
+                    alignment=ft.MainAxisAlignment.CENTER,
+                    horizontal_alignment=ft.CrossAxisAlignment.CENTER,
+                ),
             )
             shown: list[ft.Control] = [
                 ft.Semantics(
@@ -201,6 +206,7 @@ class Bubble(ft.Column):
             [
                 ft.Text(name, color=ink, max_lines=2, overflow=ft.TextOverflow.ELLIPSIS),
                 ft.Text(size_in_words(look.file_size), size=11, color=ink),
+                *([ft.Text(look.file_about, size=11, color=ink)] if look.file_about else []),
             ],
             spacing=0,
             tight=True,
@@ -261,11 +267,15 @@ def _paper(look: Look) -> str:
 def _linked(text: str, ink: str) -> ft.Text:
     """Return a text whose web addresses open."""
     spans, at = [], 0
-    for found in islice(_LINK.finditer(text), MAX_LINKS):
-        link = ft.TextStyle(color=ft.Colors.PRIMARY, decoration=ft.TextDecoration.UNDERLINE)
-        spans.append(ft.TextSpan(text[at : found.start()]))
-        spans.append(ft.TextSpan(found[0], link, url=ft.Url(found[0], ft.UrlTarget.BLANK)))
-        at = found.end()
+    for link in links(text):
+        style = ft.TextStyle(color=ft.Colors.PRIMARY, decoration=ft.TextDecoration.UNDERLINE)
+        # A mail program opens beside the page; an empty tab would stay.
+        target = ft.UrlTarget.SELF if link.url.startswith("mailto:") else ft.UrlTarget.BLANK
+        spans.append(ft.TextSpan(text[at : link.start]))
+        spans.append(ft.TextSpan(text[link.start : link.end], style, url=ft.Url(link.url, target)))
+        if link.host:
+            spans.append(ft.TextSpan(f" ({link.host})"))
+        at = link.end
     if not spans:
         return ft.Text(text, color=ink, rtl=is_rtl(text))
     return ft.Text(spans=[*spans, ft.TextSpan(text[at:])], color=ink, rtl=is_rtl(text))

@@ -96,6 +96,8 @@ class Chat:
         self._banner.visible = not state.online
         self._banner_why.value = texts("offline_why", why=state.offline_why)
         self._window.update(self._banner)
+        if state.online and self._messages is not None:
+            self._window.run(self._messages.go_on())
 
     def _show_head(self) -> None:
         c = self._window.state.open
@@ -196,6 +198,7 @@ class Chat:
         window = self._window
         c = window.state.conversation(address)
         if window.state.open is c and self._messages is not None:
+            await window.actions.load(c)  # which may have failed before
             return
         window.actions.switch(address)
         mine = self._messages = Messages(window, c, self._attachments)

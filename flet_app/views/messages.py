@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import flet as ft
@@ -11,6 +13,7 @@ from flet_app.attachments import Attachments
 from flet_app.clock import clock, day, moment
 from flet_app.conversation import QUEUED, REFUSED, Conversation, Entry
 from flet_app.files import is_picture
+from flet_app.order import days_in_order
 from flet_app.parts.bubble import Bubble, Handlers, Look
 from flet_app.parts.controls import icon_button
 from flet_app.theme import READABLE
@@ -43,6 +46,8 @@ class Messages:
         """The newest message when the person was at the end; later ones are new."""
         self._older = False
         """Older messages are being fetched."""
+        self._owed = False
+        """They could not be fetched, and the person still looks at where they belong."""
         self.list = ft.ListView(
             expand=True,
             reverse=True,
@@ -92,10 +97,9 @@ class Messages:
         shown = entries[first:last]
         self._first = shown[0] if shown else None
         bubbles, going_on = {}, []
-        before = entries[first - 1] if first else None
         unread_from = self._unread_line(entries)
-        for entry in shown:
-            look = self._look(entry, before, entry is unread_from)
+        for entry, begins in zip(shown, self._days(entries, first, last), strict=True):
+            look = self._look(entry, begins, entry is unread_from)
             bubble = self._bubbles.get(entry.key)
             if bubble is None or bubble.look != look:
                 if bubble is not None and bubble.goes_on(look):
@@ -103,7 +107,6 @@ class Messages:
                 else:
                     bubble = self._bubble(entry, look)
             bubbles[entry.key] = bubble
-            before = entry
         self._bubbles = bubbles
         self.list.controls = list(reversed(bubbles.values()))
         if self.is_at_end:
@@ -146,28 +149,39 @@ class Messages:
         handlers = Handlers(on(attachments.save), on(attachments.cancel), on(attachments.enlarge))
         return Bubble(look=look, texts=self._window.texts, handlers=handlers)
 
-    def _look(self, entry: Entry, before: Entry | None, is_first_unread: bool) -> Look:
-        window, texts, zone = self._window, self._window.texts, self._window.host.zone
-        at = moment(entry.time, zone)
-        begins_day = before is None or moment(before.time, zone).date() != at.date()
+    def _days(self, entries: list[Entry], first: int, last: int) -> Iterator[str]:
+        """Yield what is written above each entry of a slice; empty unless a day begins with it."""
+        zone, now = self._window.host.zone, self._window.now().date()
+        start = max(first - 1, 0)
+        dates = [moment(entry.time, zone).toordinal() for entry in entries[start:last]]
+        days = days_in_order(dates, now.toordinal())
+        if not first:
+            days.insert(0, 0)
+        for before, here in pairwise(days):
+            yield "" if here == before else day(date.fromordinal(here), now, self._window.texts)
+
+    def _look(self, entry: Entry, begins_day: str, is_first_unread: bool) -> Look:
+        window, texts = self._window, self._window.texts
         is_own = entry.state is not None
         fate = self.c.fate(entry)
         file = entry.file
-        picture = ""
+        picture = why_not = ""
         if file is not None and is_picture(file):
             picture = self._attachments.picture(entry)
+            why_not = self._attachments.why_not(entry)
         return Look(
             sender=entry.sender,
             is_own=is_own,
             shows_sender=not is_own and self.c.is_group,
             text=entry.text,
-            clock=clock(at),
+            clock=clock(moment(entry.time, window.host.zone)),
             fate=fate,
             fate_words=self._fate_words(entry, fate),
-            day=day(at.date(), window.now().date(), texts) if begins_day else "",
+            day=begins_day,
             unread_line=texts("unread_line") if is_first_unread else "",
             file_name=file.name if file else "",
             file_size=file.size if file else 0,
+            file_about=why_not,
             picture=picture,
             done=None if picture and not is_own else entry.done,
             note=entry.note,
@@ -199,7 +213,13 @@ class Messages:
             self._last = entries[-1]
             self._show_jump(0)
             self._window.update(self._jump)
+        self._owed = False
         if event.max_scroll_extent - event.pixels < AHEAD:
+            await self._show_older()
+
+    async def go_on(self) -> None:
+        """The connection is back: fetch what could not be fetched without it."""
+        if self._owed:
             await self._show_older()
 
     async def _show_newer(self, entries: list[Entry], event: Any) -> None:
@@ -237,10 +257,11 @@ class Messages:
                 await self._leave_newest(entries, at)
             self._first = entries[max(0, at - STEP)]
             self.show()
+        except Exception:
+            self._owed = True
+            raise
         finally:
-            self._seen = 0
-        """The newest message when the person was at the end; later ones are new."""
-        self._older = False
+            self._older = False
 
     async def _leave_newest(self, entries: list[Entry], at: int) -> None:
         """Show no longer what is far below, and stay where the person reads: near the top."""

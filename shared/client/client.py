@@ -12,13 +12,14 @@ from shared.client.backoff import Backoff
 from shared.client.connection import Way, parse_url
 from shared.client.events import Told
 from shared.client.exchange import Exchange
+from shared.client.lists import L, every_page
 from shared.client.methods import Methods
 from shared.client.transfers import Progress
 from shared.protocol.commands.accounts import Limits
 from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.messages import FileInfo, Message, Sent
 from shared.protocol.spec import R, Request
-from shared.protocol.values import Address, GroupAddress
+from shared.protocol.values import Address, GroupAddress, fold
 
 TIMEOUT = 30.0
 """Seconds a call waits for its answer, broken connections included."""
@@ -35,6 +36,7 @@ class ChatClient(Methods):
         timeout: Seconds each call waits for its answer, reconnecting included.
         files: `offer`, or `push` to get the contents of files up to 8 MiB as `FileChunk` events.
         events: False for an app that only sends and never takes events.
+        bot: True for a program: all it sends is marked, so that other programs do not answer it.
         tls: What to trust for `wss://`; by default what the system trusts.
         unix: The realm's socket on this machine, instead of the host and port of `url`.
         forwarded_for: Address of the person this client works for, whom the realm's limits then
@@ -55,6 +57,7 @@ class ChatClient(Methods):
         timeout: float = TIMEOUT,
         files: str = "offer",
         events: bool = True,
+        bot: bool = False,
         tls: ssl.SSLContext | None = None,
         unix: Path | None = None,
         forwarded_for: str = "",
@@ -69,7 +72,7 @@ class ChatClient(Methods):
         self._host = uri.host
         self._timeout = timeout
         way = Way(uri, tls, unix, forwarded_for)
-        self._exchange = Exchange(way, backoff or Backoff(), known, epoch, events, timeout)
+        self._exchange = Exchange(way, backoff or Backoff(), known, epoch, events, bot, timeout)
         self._session = self._exchange.session
         self._session.token, self._session.kept = token, bool(token)
         self._session.files = files
@@ -148,11 +151,31 @@ class ChatClient(Methods):
         """
         return await self._exchange.call(request, self._timeout)
 
-    async def answer(self, message: Message, text: str) -> Sent:
-        """Send a text to where a message came from, be it a person or a group."""
-        if message.conversation.startswith("#"):
-            return await self.sendg(message.conversation, text)
-        return await self.send(message.conversation, text)
+    def pages(self, request: Request[L]) -> AsyncIterator[L]:
+        """Yield a list page by page, to its end: `async for page in client.pages(ListPc())`.
+
+        The pages hold together while the connection lasts, whatever is written meanwhile; after
+        a break a conversation may come twice.
+
+        Raises:
+            ChatError, NotSent: see `call`.
+        """
+        return every_page(self.call, request)
+
+    async def answer(
+        self, message: Message, text: str, *, idempotency_key: str | None = None
+    ) -> Sent | None:
+        """Answer a person's message by a program: where it was written, and marked as `bot`.
+
+        Returns:
+            None, and nothing is sent, if a program wrote the message, or one's own user: two
+            programs that answer each other, or one that answers itself, would never end.
+        """
+        own = message.state is not None or fold(message.sender) == fold(self.user)
+        if message.bot or own:
+            return None
+        send = self.sendg if message.conversation.startswith("#") else self.send
+        return await send(message.conversation, text, idempotency_key=idempotency_key, bot=True)
 
     async def send_file(
         self,

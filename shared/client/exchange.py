@@ -39,6 +39,7 @@ class Exchange:
     Args:
         positions, epoch: What an app has kept, or None to begin at the present.
         events: Whether the app takes events.
+        bot: Whether it is a program that writes, so that its messages say so.
         timeout: Seconds that a step of a file transfer waits for its answer.
     """
 
@@ -49,11 +50,13 @@ class Exchange:
         positions: dict[str, int] | None,
         epoch: str | None,
         events: bool,
+        bot: bool,
         timeout: float,
     ) -> None:
         self.queue = EventQueue(self._taken)
         self.queue.restore(positions or {}, epoch)
         self.session = Session(self.queue, positions, events)
+        self._bot = bot
         self.ready = False
         """What waits may go out: there is a connection, and no session to resume first."""
         self._calls = Calls(self.session.dropped)
@@ -106,6 +109,10 @@ class Exchange:
             keyed = cast(Any, request)
             if keyed.idempotency_key is None:
                 request = replace(keyed, idempotency_key=f"{self._keys}-{self._calls.number()}")
+        if self._bot and "bot" in request.spec.by_name:
+            marked = cast(Any, request)
+            if marked.bot is None:
+                request = replace(marked, bot=True)
         call = self._calls.add(request)
         loop = asyncio.get_running_loop()
         call.timer = loop.call_later(seconds, self._late, call)

@@ -102,25 +102,41 @@ class Methods:
         """Tell who is signed in."""
         return await self.call(filled(Whoami))
 
-    async def send(self, to: Address | str, text: str, idempotency_key: str | None = None) -> Sent:
+    async def send(
+        self,
+        to: Address | str,
+        text: str,
+        idempotency_key: str | None = None,
+        bot: bool | None = None,
+    ) -> Sent:
         """Send a text to one person."""
-        return await self.call(filled(Send, to=to, text=text, idempotency_key=idempotency_key))
+        return await self.call(
+            filled(Send, to=to, text=text, idempotency_key=idempotency_key, bot=bot)
+        )
 
     async def inbox(self, user: Address | str, before: int | None = None, limit: int = 50) -> Page:
         """Read the messages with one person, newest page first, and mark them read."""
         return await self.call(filled(Inbox, user=user, before=before, limit=limit))
 
-    async def listpc(self, realm: str | None = None) -> PrivateChats:
+    async def listpc(
+        self,
+        realm: str | None = None,
+        after: Address | str | None = None,
+    ) -> PrivateChats:
         """List one's private chats."""
-        return await self.call(filled(ListPc, realm=realm))
+        return await self.call(filled(ListPc, realm=realm, after=after))
 
     async def creategroup(self, name: str, realm: str | None = None) -> GroupCreated:
         """Create a group and own it."""
         return await self.call(filled(CreateGroup, name=name, realm=realm))
 
-    async def listgroup(self, realm: str | None = None) -> GroupChats:
+    async def listgroup(
+        self,
+        realm: str | None = None,
+        after: GroupAddress | str | int | None = None,
+    ) -> GroupChats:
         """List one's groups."""
-        return await self.call(filled(ListGroup, realm=realm))
+        return await self.call(filled(ListGroup, realm=realm, after=after))
 
     async def invitegroup(
         self,
@@ -135,10 +151,11 @@ class Methods:
         group: GroupAddress | str | int,
         text: str,
         idempotency_key: str | None = None,
+        bot: bool | None = None,
     ) -> Sent:
         """Send a text to a group."""
         return await self.call(
-            filled(SendGroup, group=group, text=text, idempotency_key=idempotency_key)
+            filled(SendGroup, group=group, text=text, idempotency_key=idempotency_key, bot=bot)
         )
 
     async def inboxgroup(
@@ -150,9 +167,13 @@ class Methods:
         """Read the messages of a group, newest page first, and mark them read."""
         return await self.call(filled(InboxGroup, group=group, before=before, limit=limit))
 
-    async def members(self, group: GroupAddress | str | int) -> GroupMembers:
+    async def members(
+        self,
+        group: GroupAddress | str | int,
+        after: Address | str | None = None,
+    ) -> GroupMembers:
         """List who is in a group."""
-        return await self.call(filled(Members, group=group))
+        return await self.call(filled(Members, group=group, after=after))
 
     async def leavegroup(self, group: GroupAddress | str | int) -> GroupLeft:
         """Leave a group; an owner hands it to its oldest member."""
@@ -186,9 +207,10 @@ class Methods:
         self,
         have: Mapping[Address | GroupAddress | str, int],
         epoch: str | None = None,
+        after: Address | GroupAddress | str | None = None,
     ) -> Synced:
         """Catch up after an absence."""
-        return await self.call(filled(Sync, have=have, epoch=epoch))
+        return await self.call(filled(Sync, have=have, epoch=epoch, after=after))
 
     async def sendfile(
         self,
@@ -196,10 +218,11 @@ class Methods:
         name: str,
         data: bytes,
         idempotency_key: str | None = None,
+        bot: bool | None = None,
     ) -> Sent:
         """Send a file of up to 512 KiB to one person."""
         return await self.call(
-            filled(SendFile, to=to, name=name, data=data, idempotency_key=idempotency_key)
+            filled(SendFile, to=to, name=name, data=data, idempotency_key=idempotency_key, bot=bot)
         )
 
     async def sendgroupfile(
@@ -208,11 +231,17 @@ class Methods:
         name: str,
         data: bytes,
         idempotency_key: str | None = None,
+        bot: bool | None = None,
     ) -> Sent:
         """Send a file of up to 512 KiB to a group."""
         return await self.call(
             filled(
-                SendGroupFile, group=group, name=name, data=data, idempotency_key=idempotency_key
+                SendGroupFile,
+                group=group,
+                name=name,
+                data=data,
+                idempotency_key=idempotency_key,
+                bot=bot,
             )
         )
 
@@ -223,11 +252,18 @@ class Methods:
         size: int,
         sha256: str,
         idempotency_key: str | None = None,
+        bot: bool | None = None,
     ) -> UploadOpened:
         """Begin or resume sending a larger file; the message appears after the last chunk."""
         return await self.call(
             filled(
-                Upload, to=to, name=name, size=size, sha256=sha256, idempotency_key=idempotency_key
+                Upload,
+                to=to,
+                name=name,
+                size=size,
+                sha256=sha256,
+                idempotency_key=idempotency_key,
+                bot=bot,
             )
         )
 

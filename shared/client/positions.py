@@ -338,6 +338,7 @@ def _as_event(message: Message) -> MessageArrived:
         message.text,
         message.file,
         message.state,
+        message.bot,
     )
 
 

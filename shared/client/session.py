@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from shared.client.calls import Call
 from shared.client.events import EventQueue
+from shared.client.lists import every_page
 from shared.client.notices import HistoryChanged, Online
 from shared.client.positions import Matches, Passed, Positions, Told
 from shared.protocol.commands.accounts import Limits, SignedIn
@@ -27,7 +28,7 @@ from shared.protocol.commands.messages import Delivery, Message, MessageArrived,
 from shared.protocol.commands.private import ListPc, Send
 from shared.protocol.errors import TEMPORARY, ChatError
 from shared.protocol.spec import Event, R, Reply, Request
-from shared.protocol.values import Conversation, fold
+from shared.protocol.values import MAX_POSITIONS, Conversation, fold
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class Session:
             text = getattr(request, "text", "")
             late = MessageArrived(
                 *(id, conversation, reply.seq, self.user, reply.time or 0, text),
-                *(reply.file, reply.state or "stored"),
+                *(reply.file, reply.state or "stored", getattr(request, "bot", None)),
             )
             self._tell(self._positions.late(late))
 
@@ -212,10 +213,19 @@ class Session:
 
     async def _begin(self, ask: Ask[Any]) -> None:
         """Begin with what comes from now on, instead of reading the whole history."""
-        chats = await _patiently(ask, ListPc())
-        groups = await _patiently(ask, ListGroup())
-        standings = [(chat.conversation, chat.last_seq) for chat in chats.conversations]
-        standings += [(group.group, group.last_seq) for group in groups.groups]
+        standings: list[tuple[str, int]] = []
+
+        async def patiently(request: Request[R]) -> R:
+            return await _patiently(ask, request)
+
+        async for chats in every_page(patiently, ListPc()):
+            standings += [(chat.conversation, chat.last_seq) for chat in chats.conversations]
+            if len(standings) > MAX_POSITIONS:
+                break
+        async for groups in every_page(patiently, ListGroup()):
+            standings += [(group.group, group.last_seq) for group in groups.groups]
+            if len(standings) > 2 * MAX_POSITIONS:
+                break
         self._tell(self._positions.begin(standings))
 
     async def _sync(self, ask: Ask[Any]) -> bool:

@@ -101,6 +101,21 @@ class Number:
         return value
 
 
+class Flag:
+    """True or false; JSON only."""
+
+    def from_word(self, word: str) -> bool:
+        raise BadValue("can be given in JSON only")
+
+    def from_json(self, value: object) -> bool:
+        if type(value) is not bool:
+            raise BadValue("must be true or false")
+        return value
+
+    def to_json(self, value: bool) -> bool:
+        return value
+
+
 class User(Word):
     """A person's address."""
 
@@ -205,6 +220,7 @@ class Positions:
         return {str(conversation): seq for conversation, seq in value.items()}
 
 
+FLAG: Final = Flag()
 USER: Final = User()
 LOCAL_NAME: Final = LocalName()
 GROUP: Final = Group()

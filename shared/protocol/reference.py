@@ -181,12 +181,15 @@ def _method(spec: Spec) -> str:
     if len(head) > LINE:
         head = _broken(f"async def {spec.name}(", parameters, tail, "    ")
     docstring = f'        """{(spec.request.__doc__ or "").strip()}"""'
-    given = ", ".join([spec.request.__name__, *(f"{a.name}={a.name}" for a in spec.args)])
+    parts = [spec.request.__name__, *(f"{a.name}={a.name}" for a in spec.args)]
+    given = ", ".join(parts)
     call = f"        return await self.call(filled({given}))"
     if len(call) > LINE:
         request = f"            filled({given})"
         if len(request) > LINE:
             request = f"            filled(\n                {given}\n            )"
+        if len(given) + 16 > LINE:
+            request = _broken("filled(", parts, ")", " " * 12)
         call = f"        return await self.call(\n{request}\n        )"
     return f"{head}\n{docstring}\n{call}\n"
 
@@ -198,7 +201,8 @@ def _parameter(arg: Arg, hint: Any) -> str:
         return "Mapping[Address | GroupAddress | str, int]"
     words = ["Address"] * (Address in parts) + ["GroupAddress"] * (GroupAddress in parts)
     words += ["str"] * bool(words or str in parts) + ["int"] * (int in parts)
-    words += ["int"] * (parts == {GroupAddress}) + ["bytes"] * (bytes in parts)
+    words += ["int"] * (parts - {types.NoneType} == {GroupAddress}) + ["bytes"] * (bytes in parts)
+    words += ["bool"] * (bool in parts)
     return " | ".join(words + ["None"] * (types.NoneType in parts))
 
 

@@ -122,8 +122,8 @@ class Request(Generic[R]):
         """Return the same request with this realm's own (folded) name taken off its addresses."""
         changes: dict[str, Any] = {}
         for name in self.spec.addresses:
-            address: Address | GroupAddress = getattr(self, name)
-            if address.realm and fold(address.realm) == home:
+            address: Address | GroupAddress | None = getattr(self, name)
+            if address is not None and address.realm and fold(address.realm) == home:
                 changes[name] = address.at_home(home)
         return cast("Request[R]", replace(cast(Any, self), **changes)) if changes else self
 

@@ -111,7 +111,18 @@ async def test_a_realm_moves_between_the_databases_by_a_backup(
 def test_every_table_comes_back_or_is_named_as_left_out(tmp_path: Path) -> None:
     """A table that is added to the schema is covered by this as it is."""
     data = tmp_path / "data"
-    done("user", "add", "bob", "--real-name", "B", "--country", "P", data=data, input="secret-bob")
+    done(
+        "user",
+        "add",
+        "bob",
+        "--real-name",
+        "B",
+        "--country",
+        "P",
+        "--create",
+        data=data,
+        input="secret-bob",
+    )
     database = Database.open(f"sqlite:///{data / 'chat.db'}")
 
     def invent(tx: Connection) -> None:
@@ -186,7 +197,18 @@ async def test_a_realm_is_backed_up_while_no_server_runs_also_after_a_crash(
 
 def test_only_the_owner_may_read_what_is_written(tmp_path: Path) -> None:
     data, archive = tmp_path / "data", tmp_path / "x.tar"
-    done("user", "add", "bob", "--real-name", "B", "--country", "P", data=data, input="secret-bob")
+    done(
+        "user",
+        "add",
+        "bob",
+        "--real-name",
+        "B",
+        "--country",
+        "P",
+        "--create",
+        data=data,
+        input="secret-bob",
+    )
     archive.write_text("an older one that anybody may read")
     archive.chmod(0o644)
     begun = int(time.time())
@@ -231,7 +253,18 @@ def test_a_backup_changes_nothing_in_an_older_database_and_comes_back_migrated(
 
 def test_sessions_come_back_unless_they_are_to_end(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    done("user", "add", "bob", "--real-name", "B", "--country", "P", data=data, input="secret-bob")
+    done(
+        "user",
+        "add",
+        "bob",
+        "--real-name",
+        "B",
+        "--country",
+        "P",
+        "--create",
+        data=data,
+        input="secret-bob",
+    )
     with closing(sqlite3.connect(data / "chat.db")) as connection:
         connection.execute("INSERT INTO tokens VALUES (x'00ff', 1, 2, 3)")
         connection.commit()
@@ -244,7 +277,18 @@ def test_sessions_come_back_unless_they_are_to_end(tmp_path: Path) -> None:
 
 def test_a_database_outside_the_folder_is_backed_up_and_restored(tmp_path: Path) -> None:
     data, elsewhere = tmp_path / "data", f"sqlite:///{tmp_path / 'a b#.db'}"
-    words = ("user", "add", "bob", "--real-name", "B", "--country", "P", "--database", elsewhere)
+    words = (
+        "user",
+        "add",
+        "bob",
+        "--real-name",
+        "B",
+        "--country",
+        "P",
+        "--create",
+        "--database",
+        elsewhere,
+    )
     done(*words, data=data, input="secret-bob")
     assert not (data / "chat.db").exists()
     done("backup", tmp_path / "x.tar", "--database", elsewhere, data=data)
@@ -256,10 +300,8 @@ def test_a_database_outside_the_folder_is_backed_up_and_restored(tmp_path: Path)
     other = f"sqlite:///{tmp_path / 'other.db'}"
     why = refusal("restore", tmp_path / "cut.tar", "--database", other, data=tmp_path / "new")
     assert "cut off" in why
-    assert (
-        leftovers(tmp_path, "data", "a b#.db", "a b#.db-wal", "a b#.db-shm", "x.tar", "cut.tar")
-        == []
-    )
+    made = ("a b#.db", "a b#.db-wal", "a b#.db-shm", "a b#.db.lock", "x.tar", "cut.tar")
+    assert leftovers(tmp_path, "data", *made) == []
     done("restore", tmp_path / "x.tar", "--database", other, data=tmp_path / "new")
     listed = admin("user", "list", "--database", other, data=tmp_path / "new")
     assert listed.stdout.startswith("bob: B, P")

@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     old.user("ana")
     old.private("ana_ana", file("ana", "x.txt", b"content"))
     data = tmp_path_factory.mktemp("made") / "data"
-    done("import-json", old.path, data=data)
+    done("import-json", "--create", old.path, data=data)
     return data
 
 
@@ -100,7 +100,7 @@ def test_a_realm_in_postgresql_is_looked_at_there(tmp_path: Path, cluster: Clust
     old.user("ana")
     old.private("ana_ana", file("ana", "x.txt", b"content"))
     data = tmp_path / "data"
-    done("import-json", old.path, *elsewhere, data=data)
+    done("import-json", "--create", old.path, *elsewhere, data=data)
     server = RealServer(tmp_path, *elsewhere)
     server.start()
     try:

@@ -45,7 +45,7 @@ def closed(tmp_path: Path) -> Iterator[RealServer]:
 
 def take(old: OldFolder, realm: RealServer) -> str:
     """Import the folder and return what was said."""
-    return done("import-json", old.path, *realm.options, data=realm.data)
+    return done("import-json", "--create", old.path, *realm.options, data=realm.data)
 
 
 def line(said: str, part: str) -> str:
@@ -309,6 +309,6 @@ def test_no_password_is_ever_shown(old: OldFolder, real_server: RealServer) -> N
     old.user("bob", password=[secret])
     old.write("users/carl.json", b'{"password": "' + secret.encode() + b'",}')
     old.write("users/dave.json", [secret])
-    ended = admin("import-json", old.path, data=real_server.data)
+    ended = admin("import-json", "--create", old.path, data=real_server.data)
     assert ended.returncode == 0
     assert secret not in ended.stdout + ended.stderr + real_server.log

@@ -38,7 +38,7 @@ ALL = (PEOPLE, 5, MESSAGES + 5, 5, 0)
 def begin(old: OldFolder, data: Path) -> subprocess.Popen[str]:
     """Begin an import in a process of its own."""
     return subprocess.Popen(
-        [*EXECUTED, "admin", "import-json", old.path, "--data", data],
+        [*EXECUTED, "admin", "import-json", "--create", old.path, "--data", data],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -78,7 +78,7 @@ async def test_killed_at_any_moment_it_leaves_all_or_nothing(tmp_path: Path, vic
         if victim == "closed realm":
             server.stop()
         begun = time.monotonic()
-        done("import-json", old.path, data=tmp_path / "measured")
+        done("import-json", "--create", old.path, data=tmp_path / "measured")
         whole = time.monotonic() - begun
         for _ in range(ROUNDS):
             running = begin(old, server.data)
@@ -93,10 +93,16 @@ async def test_killed_at_any_moment_it_leaves_all_or_nothing(tmp_path: Path, vic
             said = "".join(running.communicate())
             assert "Traceback" not in said, said
             assert people(server.data) in (0, PEOPLE)
-        said = done("import-json", old.path, data=server.data)
+        said = done("import-json", "--create", old.path, data=server.data)
         assert people(server.data) == PEOPLE
         assert counts(said) == ALL or "Nothing new" in said
-        assert counts(done("import-json", old.path, data=server.data)) == (0, 0, 0, 0, 0)
+        assert counts(done("import-json", "--create", old.path, data=server.data)) == (
+            0,
+            0,
+            0,
+            0,
+            0,
+        )
         if victim == "closed realm":
             server.start()
         await assert_whole(server)
@@ -160,10 +166,10 @@ async def test_interrupted_it_says_so_and_leaves_all_or_nothing(tmp_path: Path) 
         said, why = running.communicate(timeout=60)
         if running.returncode != 0:
             assert running.returncode in (130, -signal.SIGINT), why
-    root = ("user", "add", "root", "--real-name", "Root", "--country", "Peru")
+    root = ("user", "add", "root", "--real-name", "Root", "--country", "Peru", "--create")
     done(*root, data=tmp_path / "data", input="secret")
     assert people(tmp_path / "data") in (0, PEOPLE)
-    done("import-json", old.path, data=tmp_path / "data")
+    done("import-json", "--create", old.path, data=tmp_path / "data")
     assert people(tmp_path / "data") == PEOPLE
 
 
@@ -203,13 +209,13 @@ async def test_on_a_full_disk_nothing_comes_in_and_all_of_it_later(
         try:
             server.start()
             root = await RawClient.signed_in(server.url, "root")
-            ended = admin("import-json", old.path, data=server.data)
+            ended = admin("import-json", "--create", old.path, data=server.data)
             assert ended.returncode == 1
             assert "run this again" in ended.stderr
             assert people(server.data) == 0
             await root.ask("send", to="root", text="people go on")
             enlarge(server.data)
-            said = done("import-json", old.path, data=server.data)
+            said = done("import-json", "--create", old.path, data=server.data)
             assert counts(said)[2] == (40_005 if what == "messages" else 2)
             await root.close()
             assert "Traceback" not in server.log
@@ -257,7 +263,7 @@ def test_hundreds_of_broken_files_are_each_listed_and_the_rest_comes_in(tmp_path
     (old.path / "groups" / os.fsdecode(b"\xff.json")).write_bytes(b"{}")
     broken += ["users/fifo.json", "users/folder.json", "groups/outside.json", "groups/loop.json"]
     broken += ["groups/new\\nline.json", "groups/\\udcff.json"]
-    said = done("import-json", old.path, data=tmp_path / "data")
+    said = done("import-json", "--create", old.path, data=tmp_path / "data")
     assert counts(said) == (2, 1, 1, 0, len(broken))
     listed = [line.partition(": ")[0] for line in said.splitlines() if line.endswith("; skipped")]
     assert sorted(listed) == sorted(broken)
@@ -272,8 +278,8 @@ def test_names_beyond_the_terminal_and_a_reader_who_stops_do_no_harm(
     old.user("ana", "ünï")
     old.group("gruppe-ü", ["ana"], *([text("ana", "hi")] + [{}] * 500))
     ended = subprocess.run(
-        f"{sys.executable} -m ws_server admin import-json {old.path} --data {tmp_path}/data"
-        f" | {reader}",
+        f"{sys.executable} -m ws_server admin import-json --create {old.path} "
+        f"--data {tmp_path}/data | {reader}",
         shell=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
@@ -282,7 +288,7 @@ def test_names_beyond_the_terminal_and_a_reader_who_stops_do_no_harm(
     )
     assert ended.stderr == ""
     assert ended.stdout.startswith("users/\\xfcn\\xef.json: must be 1 to 32")
-    assert "Nothing new" in done("import-json", old.path, data=tmp_path / "data")
+    assert "Nothing new" in done("import-json", "--create", old.path, data=tmp_path / "data")
 
 
 def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
@@ -291,7 +297,7 @@ def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     elsewhere.user("eve")
     (old.path / "users").rmdir()
     (old.path / "users").symlink_to(elsewhere.path / "users")
-    said = done("import-json", old.path, data=tmp_path / "data")
+    said = done("import-json", "--create", old.path, data=tmp_path / "data")
     assert counts(said) == (0, 0, 0, 0, 1)
     assert "users: is a symbolic link" in said or "users: Not a directory" in said
 
@@ -334,7 +340,7 @@ def test_each_entry_that_breaks_a_rule_is_listed_with_the_rule(
     old.group("1", ["ana"], *(entry for entry, _ in ENTRIES), *taken)
     config = tmp_path / "chat.toml"
     config.write_text("max-file = 1")
-    ended = admin("import-json", old.path, "--config", config, data=tmp_path / "data")
+    ended = admin("import-json", "--create", old.path, "--config", config, data=tmp_path / "data")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert counts(ended.stdout) == (2, 1, 2, 1, len(ENTRIES))
     said = ended.stdout.splitlines()

@@ -13,12 +13,23 @@ from tests.admin.command import admin, done, refusal
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 
-BOB = ("user", "add", "bob", "--real-name", "Bob Bobson", "--country", "Costa Rica")
+BOB = ("user", "add", "bob", "--real-name", "Bob Bobson", "--country", "Costa Rica", "--create")
 
 
 def test_accounts_are_made_and_listed_while_no_server_runs(tmp_path: Path) -> None:
     assert done(*BOB, data=tmp_path, input="secret-bob\n").startswith("Added bob, who is the admin")
-    done("user", "add", "Ana", "--real-name", "A", "--country", "P", data=tmp_path, input="abcdef")
+    done(
+        "user",
+        "add",
+        "Ana",
+        "--real-name",
+        "A",
+        "--country",
+        "P",
+        "--create",
+        data=tmp_path,
+        input="abcdef",
+    )
     assert done("user", "list", data=tmp_path).splitlines() == [
         "Ana: A, P",
         "bob: Bob Bobson, Costa Rica, admin",
@@ -81,11 +92,13 @@ async def test_an_admin_is_made_and_unmade(real_server: RealServer) -> None:
 
 def test_what_breaks_the_rules_of_register_is_refused(tmp_path: Path) -> None:
     assert "real name: must have 1" in refusal(
-        *("user", "add", "bob", "--real-name", "", "--country", "Peru"), data=tmp_path, input="x"
+        *("user", "add", "bob", "--real-name", "", "--country", "Peru", "--create"),
+        data=tmp_path,
+        input="x",
     )
 
     def add(name: str, real_name: str, password: str) -> str:
-        words = ("user", "add", name, "--real-name", real_name, "--country", "Peru")
+        words = ("user", "add", name, "--real-name", real_name, "--country", "Peru", "--create")
         return refusal(*words, data=tmp_path, input=password)
 
     assert "name: must be" in add("bob smith", "Bob", "secret1")

@@ -22,7 +22,7 @@ from tests.realserver import EXECUTED, ROOT, RealServer
 from tests.system.transfers import end
 
 MESSAGES = 80_000
-BOB = ("user", "add", "bob", "--real-name", "B", "--country", "P")
+BOB = ("user", "add", "bob", "--real-name", "B", "--country", "P", "--create")
 
 
 def fill(data: Path, count: int) -> None:
@@ -259,7 +259,7 @@ def test_a_folder_without_a_realm_is_neither_backed_up_nor_made_one(tmp_path: Pa
         assert "holds no realm" in refusal(*words, data=tmp_path / "nowhere")
     (tmp_path / "data" / "blobs").mkdir(parents=True)
     for words in (("backup", tmp_path / "x"), ("export", "bob", tmp_path / "x")):
-        assert "no database" in refusal(*words, data=tmp_path / "data")
+        assert "holds no realm" in refusal(*words, data=tmp_path / "data")
     assert leftovers(tmp_path, "data") == []
     assert leftovers(tmp_path / "data", "blobs") == []
 

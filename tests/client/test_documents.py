@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.people import LIMIT, People, Told
+from tests.client.people import LIMIT, People, Told, new_name
 from tests.realserver import ROOT, RealServer
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -59,10 +59,10 @@ async def echoed(person: Told, to: str, text: str) -> None:
                 await person.until(lambda: text in person.texts[count:], 1)
 
 
-async def an_account(people: People) -> None:
+async def an_account(people: People, name: str = "echo") -> None:
     client = await people.open()
     with contextlib.suppress(Exception):
-        await client.register("echo", "Echo", "secret1", "Indonesia")
+        await client.register(name, "Echo", "secret1", "Indonesia")
 
 
 def test_both_documents_have_the_same_bot_of_at_most_ten_lines() -> None:
@@ -89,6 +89,33 @@ async def test_the_echo_bot_answers_people_and_groups_but_not_itself(
         assert [m.text for m in history if m.sender == "echo"].count("from another session") == 1
         notes = (await again.history("echo")).messages
         assert [m.text for m in notes] == ["a note"]
+
+
+@pytest.mark.parametrize("program", [ECHO, SERVICE], ids=["echo", "service"])
+async def test_two_bots_in_one_group_answer_a_person_and_not_each_other(
+    people: People, server: RealServer, tmp_path: Path, program: str
+) -> None:
+    """Each takes events in order, so what it would answer to the other comes before its next."""
+    carl = await people.join(new_name("carl"))
+    group = (await carl.client.creategroup("robots")).group
+    async with contextlib.AsyncExitStack() as stack:
+        for name in (new_name("robot"), new_name("robot")):
+            await an_account(people, name)
+            await carl.client.invitegroup(group, name)
+            folder = tmp_path / name
+            folder.mkdir()
+            as_this = program.replace('auth("echo"', f'auth("{name}"')
+            await stack.enter_async_context(running(as_this, server, folder))
+            await echoed(carl, name, "are you there?")
+        before = len(await carl.history(group))
+        for count, text in enumerate(("one", "two", "three"), 1):
+            await carl.send(group, text)
+            await carl.until(lambda: carl.texts.count(text) == 2)  # noqa: B023
+            assert len(await carl.history(group)) == before + 3 * count
+        texts = [message.text for message in await carl.history(group)]
+        assert texts[before:] == ["one"] * 3 + ["two"] * 3 + ["three"] * 3
+        answers = [m for m in carl.messages if m.conversation == group]
+        assert [m.bot for m in answers] == [True] * 6
 
 
 async def test_the_service_goes_on_where_it_was(

@@ -68,6 +68,13 @@ class Window:
         (tile,) = tiles()
         await self.unseen.fire(tile.content.content.content, "click")
 
+    async def scroll(self, pixels: float) -> None:
+        """Scroll the messages to so many pixels from the newest, of 5,000."""
+        listed = self.unseen.find(ft.ListView, lambda c: c.reverse)
+        place = {"pixels": pixels, "min_scroll_extent": 0.0, "max_scroll_extent": 5000.0}
+        kind = {"event_type": "update", "viewport_dimension": 600.0}
+        await self.unseen.fire(listed, "scroll", {**place, **kind})
+
     def tell(self, *events: Any) -> None:
         for event in events:
             self.host.last.told.put_nowait(event)

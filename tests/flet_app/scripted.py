@@ -14,6 +14,7 @@ from shared.client import ChatClient
 from shared.client.events import Told
 from shared.client.methods import Methods
 from shared.protocol.commands.accounts import SignedIn
+from shared.protocol.commands.files import GetFile
 from shared.protocol.commands.groups import GroupChats, ListGroup
 from shared.protocol.commands.history import History, Read, ReadUpTo, Received, ReceivedUpTo
 from shared.protocol.commands.messages import FileInfo, Page, Sent
@@ -37,6 +38,8 @@ class ScriptedClient(Methods):
         self.user, self.realm, self.limits = "ana", "alpha", None
         self.heard: list[Request[Any]] = []
         self.files: list[tuple[str, Path, str]] = []
+        self.contents: dict[str, bytes] = {}
+        """Of files, by their ids."""
         self.told: asyncio.Queue[Told | None] = asyncio.Queue()
         self._seq = 0
 
@@ -65,8 +68,11 @@ class ScriptedClient(Methods):
         return answer
 
     async def save_file(self, file: FileInfo, folder: Path, **_: Any) -> Path:
+        answer = self.script.get(GetFile, lambda _: None)(GetFile(file.id))
+        if isinstance(answer, BaseException):
+            raise answer
         path = folder / file.name
-        path.write_bytes(b"\0" * file.size)
+        path.write_bytes(self.contents.get(file.id, b"\0" * file.size))
         return path
 
     async def send_file(self, to: str, path: Path, **more: Any) -> Any:
@@ -131,7 +137,7 @@ class ScriptedHost:
         return self.last  # type: ignore[return-value]
 
     def show(self, path: Path, type: str) -> str:
-        return f"shown:{path.name}"
+        return f"shown:{path.name} {type}"
 
     def offer(self, path: Path, name: str) -> str:
         return f"offered:{name}"

@@ -122,7 +122,8 @@ def test_a_wrong_setting_is_named(tmp_path: Path, options: list[str], why: str) 
 
 
 def test_a_variable_that_is_no_setting_is_told(tmp_path: Path) -> None:
-    assert "CHAT_APP_SERVR is no setting" in run(tmp_path, CHAT_APP_SERVR="x").stderr
+    told = run(tmp_path, CHAT_APP_SERVR="x").stderr
+    assert "CHAT_APP_SERVR is not a setting; did you mean CHAT_APP_SERVER?" in told
 
 
 def test_the_script_starts_it(tmp_path: Path) -> None:

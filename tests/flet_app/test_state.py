@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from flet_app.conversation import KEPT_CLOSED, QUEUED, REFUSED, STORED, WAITING, Entry
 from flet_app.state import Part, State
 from shared.client import (
@@ -25,7 +23,7 @@ def signed_in() -> tuple[State, list[Part]]:
     changed: list[Part] = []
     state = State(changed.append)
     state.signed_in("ana", "alpha", None)
-    state.lists([chat("bob", 3, 3)], [group("#1", "cake", 2, 2)], time.time())
+    state.lists([chat("bob", 3, 3)], [group("#1", "cake", 2, 2)], (), NOON)
     changed.clear()
     return state, changed
 
@@ -34,7 +32,7 @@ def test_what_comes_makes_its_conversation_the_first() -> None:
     state, changed = signed_in()
     state.take(arrived(3, conversation="#1"))
     state.take(arrived(9, "zed", conversation="zed"))
-    assert [c.address for c in state.listing()] == ["zed", "bob", "#1"]
+    assert [c.address for c in state.listing()] == ["zed", "#1", "bob"]
     assert Part.LIST in changed and Part.MESSAGES not in changed
     assert state.unread == 2
 
@@ -45,6 +43,27 @@ def test_the_filter_looks_at_names_and_addresses() -> None:
     assert [c.title for c in state.listing("#1")] == ["cake"]
     assert [c.title for c in state.listing(" bo ")] == ["bob"]
     assert state.listing("nobody") == []
+
+
+def test_the_filter_did_not_find_what_a_keyboard_cannot_type() -> None:
+    state, _ = signed_in()
+    names = ["Café", "Cafe\u0301 2", "İstanbul", "Straße"]
+    rows = [group(f"#{n}", name) for n, name in enumerate(names, start=1)]
+    state.lists([], rows, (), NOON)
+    assert [c.title for c in state.listing("cafe")] == names[:2]
+    assert [c.title for c in state.listing("ISTANBUL")] == ["İstanbul"]
+    assert [c.title for c in state.listing("strasse")] == ["Straße"]
+
+
+def test_what_is_meant_was_below_what_contains_it() -> None:
+    """`an` and Enter opened what was newest and had these letters in it, 42 stood below 420."""
+    state, _ = signed_in()
+    names = ["back and forth", "Juan", "Team Ana", "Ana"]
+    rows = [group(f"#{n}", name) for n, name in enumerate(names, start=1)]
+    rows += [group("#420", "x"), group("#42", "y")]
+    state.lists([], rows, (), NOON)
+    assert [c.title for c in state.listing("an")] == ["Ana", "back and forth", "Team Ana"]
+    assert [c.address for c in state.listing("42")] == ["#42", "#420"]
 
 
 def test_addresses_are_compared_without_case() -> None:
@@ -168,11 +187,11 @@ def test_a_group_one_was_invited_to_appears_with_its_name() -> None:
 
 def test_groups_that_no_list_names_any_more_are_gone() -> None:
     state, _ = signed_in()
-    asked = time.time()
+    asked = set(state.conversations)
     state.conversation("#9")
-    state.lists([chat("bob", 3, 3)], [], asked)
+    state.lists([chat("bob", 3, 3)], [], asked, NOON)
     assert [c.address for c in state.listing()] == ["#9", "bob"], "made after it was asked"
-    state.lists([chat("bob", 3, 3)], [], time.time() + 1)
+    state.lists([chat("bob", 3, 3)], [], set(state.conversations), NOON)
     assert [c.address for c in state.listing()] == ["bob"]
 
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from tests.flet_app.png import write_png
+from tests.flet_app.png import header, png, write_png
 from tests.flet_app.talk import PHONE, Person, Room, room
 from tests.realserver import RealServer
 
@@ -50,6 +50,11 @@ async def pair(browser: Room) -> Pair:
 def picture(path: Path) -> Path:
     """Write a PNG of a few colours."""
     return write_png(path, 320, 200, lambda x, y: (x * 255 // 320, y * 255 // 200, 150))
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
 
 
 def _content(path: Path) -> bytes:
@@ -97,6 +102,32 @@ async def test_pictures_and_files_are_sent_seen_and_saved(pair: Pair, tmp_path: 
     await b.picture("enlarged")
     await b.button("Close").click()
     await b.box().wait_for()
+
+
+async def test_files_that_lie_about_being_pictures_are_said_to_be_none(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """They took 1.5 GB in each browser, or showed nothing and said nothing."""
+    a, b = pair
+    asked: list[str] = []
+    b.page.on("request", lambda request: asked.append(request.url))
+    whole = picture(tmp_path / "cut.png").read_bytes()
+    lies = {
+        "bomb.png": png(header(20_000, 20_000)),
+        "page.png": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        "cut.png": whole[: len(whole) // 2],
+    }
+    for name, content in lies.items():
+        await a.attach(_written(tmp_path / name, content))
+    await b.sees("bomb.png", "20,000 × 20,000 pixels, too many to be shown")
+    await b.sees("page.png", "Not a picture that can be shown")
+    await b.button("Enlarge cut.png").click()
+    await b.page.get_by_text("This picture is damaged").last.wait_for()
+    await b.button("Close").click()
+    assert len({url for url in asked if "/files/" in url}) == 1, "no other got to the browser"
+    async with b.page.expect_download() as download:
+        await b.button("Save bomb.png").click()
+    assert _content(await (await download.value).path()) == lies["bomb.png"]
 
 
 async def test_a_pasted_picture_is_sent(pair: Pair, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -54,6 +55,11 @@ def test_a_system_names_its_language_in_its_own_way() -> None:
 )
 def test_a_zone_that_is_none_is_the_machines(name: str) -> None:
     assert str(visitor(cookie=f"chat_zone={name}").zone) == str(local_zone())
+
+
+def test_a_zone_that_is_not_known_is_the_offset_that_the_browser_has() -> None:
+    found = visitor(cookie="chat_zone=Mars%2FOlympus; chat_offset=330").zone
+    assert found.utcoffset(None) == timedelta(hours=5, minutes=30)
 
 
 def test_the_zone_is_the_browsers() -> None:

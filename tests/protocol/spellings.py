@@ -70,6 +70,17 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
         ],
     ),
     (
+        ListPc("beta", BOB_THERE),
+        [
+            "listpcrealm beta bob",
+            "listpcrealm beta after=bob",
+            "listpc after=bob@beta realm=beta",
+            '{"command":"listpcrealm","realm":"beta","after":"bob"}',
+            '{"command":"listpc","realm":"beta","after":"bob@beta"}',
+        ],
+    ),
+    (ListPc(after=BOB), ["listpc after=bob", '{"command":"listpc","after":"bob"}']),
+    (
         Send(BOB, "hi there"),
         ["send bob hi there", '{"command":"send","to":"bob","text":"hi there"}'],
     ),
@@ -140,6 +151,14 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
         ],
     ),
     (
+        ListGroup(after=TEAM),
+        ["listgroup after=12", "listgroup after=#12", '{"command":"listgroup","after":12}'],
+    ),
+    (
+        ListGroup("beta", TEAM_THERE),
+        ["listgrouprealm beta after=#12", '{"command":"listgrouprealm","realm":"beta","after":12}'],
+    ),
+    (
         InviteGroup(TEAM, BOB),
         [
             "invitegroup 12 bob",
@@ -192,6 +211,10 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
         ],
     ),
     (Members(TEAM), ["members #12", "members 12", '{"command":"members","group":12}']),
+    (
+        Members(TEAM, BOB_THERE),
+        ["members 12 bob@beta", "members #12 after=bob@beta"],
+    ),
     (LeaveGroup(TEAM), ["leavegroup 12", '{"command":"leavegroup","group":"#12"}']),
     (Kick(TEAM, BOB), ["kick #12 bob", '{"command":"kick","group":12,"user":"bob"}']),
     (

@@ -71,6 +71,8 @@ def values_of(kind: kinds.Kind) -> SearchStrategy[Any]:
             return st.binary(min_size=size, max_size=size)
         case kinds.Pattern():
             return st.from_regex(kind.form, fullmatch=True)
+        case kinds.Flag():
+            return st.booleans()
         case kinds.Positions():
             return st.dictionaries(CONVERSATIONS, st.integers(0, MAX_NUMBER), max_size=4)
     raise AssertionError(f"say here what a {type(kind).__name__} may be")

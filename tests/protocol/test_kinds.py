@@ -26,7 +26,7 @@ NAME = Text(10, one_line=True)
 def test_what_is_written_reads_back_in_both_dialects(kind: Kind, data: st.DataObject) -> None:
     value = data.draw(values_of(kind))
     assert kind.from_json(kind.to_json(value)) == value
-    if not isinstance(kind, kinds.Positions):
+    if not isinstance(kind, kinds.Positions | kinds.Flag):
         assert kind.from_word(str(kind.to_json(value))) == value
 
 
@@ -35,6 +35,8 @@ def test_what_is_written_reads_back_in_both_dialects(kind: Kind, data: st.DataOb
     "value", [True, False, 1.0, float("nan"), float("inf"), [], {"a": {}}, [["x"]], -1, 10**30, ""]
 )
 def test_a_wrong_value_is_refused_with_a_sentence(kind: Kind, value: Any) -> None:
+    if isinstance(kind, kinds.Flag) and isinstance(value, bool):
+        return
     with pytest.raises(BadValue, match=r"."):
         kind.from_json(value)
 

@@ -39,8 +39,8 @@ resume <token>
 logout
 passwd <old_password> <new_password>
 whoami
-listpc [realm]
-listpcrealm <realm>
+listpc [realm] [after]
+listpcrealm <realm> [after]
 send <to> <text...>
 sendpcrealm <realm> <to> <text...>
 sendfile <to> <name> <data>
@@ -49,8 +49,8 @@ inbox <user> [before] [limit]
 inboxrealm <realm> <user> [before] [limit]
 creategroup <name...>
 creategrouprealm <realm> <name...>
-listgroup [realm]
-listgrouprealm <realm>
+listgroup [realm] [after]
+listgrouprealm <realm> [after]
 invitegroup <group> <user>
 invitegrouprealm <realm> <group> <user>
 sendg <group> <text...>
@@ -59,7 +59,7 @@ sendgroupfile <group> <name> <data>
 sendgroupfilerealm <realm> <group> <name> <data>
 inboxgroup <group> [before] [limit]
 inboxgrouprealm <realm> <group> [before] [limit]
-members <group>
+members <group> [after]
 leavegroup <group>
 kick <group> <user>
 history <conversation> [before] [after] [limit]
@@ -97,7 +97,7 @@ RESULTS = {
     "history": "conversation messages more",
     "read": "conversation read_seq",
     "received": "conversation received_seq",
-    "sync": "conversations messages more epoch recovered",
+    "sync": "conversations messages more epoch recovered more_conversations",
     "upload": "upload offset chunk",
     "chunk": f"offset {_SENT} file",
     "getfile": "file",
@@ -108,7 +108,7 @@ RESULTS = {
     "ping": "time",
 }
 EVENT_FIELDS = {
-    "message": "id conversation seq from time text file state",
+    "message": "id conversation seq from time text file state bot",
     "file": "file offset data last",
     "receipt": "conversation user received_seq read_seq",
     "delivery": "conversation message_id seq state code",

@@ -114,7 +114,7 @@ def test_an_unknown_word_is_no_command(line: str) -> None:
         "sendpcrealm be#ta bob hi",
         "sendpcrealm beta bob",
         "listpcrealm",
-        "listpcrealm beta gamma",
+        "listpcrealm beta gamma delta",
         "listpcrealm realm=beta",
         "creategrouprealm beta",
         "inbox bob 0",

@@ -47,11 +47,15 @@ class _Lent:
     def end(self) -> None:
         self._jobs.put(None)
 
+    def run(self, question: Callable[[Connection], Any]) -> Any:
+        """Return what a question finds that goes to the driver itself."""
+        answer: Future[Any] = Future()
+        self._jobs.put((question, answer))
+        return answer.result(20)
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*args: Any, **options: Any) -> Any:
-            answer: Future[Any] = Future()
-            self._jobs.put((lambda tx: getattr(tx, name)(*args, **options), answer))
-            return answer.result(20)
+            return self.run(lambda tx: getattr(tx, name)(*args, **options))
 
         return call
 

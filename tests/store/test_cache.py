@@ -33,12 +33,36 @@ def chat(id: int, *people: int, number: int | None = None, version: int = 1) -> 
 
 def test_both_people_of_a_private_chat_share_one_copy_whatever_case_they_write() -> None:
     cache = Cache()
-    cache.put_private(1, Address("bob"), chat(7, 1, 2))
+    cache.put(chat(7, 1, 2))
     newer = chat(7, 1, 2)
-    cache.put_private(2, Address("Alice"), newer)
-    assert cache.get(1, Address("BOB")) is newer
-    assert cache.get(2, Address("alice")) is newer
-    assert cache.get(3, Address("alice")) is None
+    cache.put(newer)
+    assert cache.get(1, Address("u2")) is newer
+    assert cache.get(2, Address("U1")) is newer
+    assert cache.get(3, Address("u1")) is None
+
+
+def test_notes_to_oneself_are_no_chat_with_others() -> None:
+    cache = Cache()
+    notes, other = chat(7, 1), chat(8, 1, 2)
+    cache.put(notes)
+    cache.put(other)
+    assert cache.get(1, Address("u1")) is notes
+    assert cache.get(1, Address("u2")) is other
+    assert cache.get(2, Address("u2")) is None
+
+
+def test_a_person_of_another_realm_is_not_the_one_here_of_that_name() -> None:
+    cache = Cache()
+    abroad = Conversation(
+        7, None, "", 1, 0, {1: Member("u1", False), 2: Member("u3@Beta", False, 1)}
+    )
+    here = chat(8, 1, 3)
+    cache.put(abroad)
+    cache.put(here)
+    assert cache.get(1, Address("u3", "beta")) is abroad
+    assert cache.get(1, Address("u3")) is here
+    assert cache.get(1, Address("u3", "gamma")) is None
+    assert cache.get(2, Address("u1")) is abroad
 
 
 def test_a_group_is_given_to_its_members_only() -> None:
@@ -61,13 +85,13 @@ def test_an_older_copy_of_a_group_does_not_replace_a_newer_one() -> None:
 def test_private_chats_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_module, "MAX_PRIVATE", 10)
     cache = Cache()
-    for id in range(100):
-        cache.put_private(1, Address(f"u{id}"), chat(id, 1, id))
-        cache.put_private(id, Address("u1"), chat(id, 1, id))
-    assert cache.get(1, Address("u0")) is None
-    assert cache.get(1, Address("u99")) is not None
-    assert len(cache._private) == 10
-    assert len(cache._chats) <= 10
+    for id in range(2, 100):
+        cache.put(chat(id, 1, id))
+        cache.put(chat(id, 1, id))
+    kept = [id for id in range(2, 100) if cache.get(1, Address(f"u{id}"))]
+    assert kept == list(range(90, 100))
+    assert len(cache._chats) == 10
+    assert len(cache._people) <= 20
 
 
 def test_groups_are_bounded_by_their_members(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, GroupAddress
-from ws_server.store import conversations, users
+from ws_server.store import conversations, opening, users
 from ws_server.store.conversations import Conversation
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -27,19 +29,27 @@ def group(tx: Connection) -> Conversation:
     return conversations.join(tx, made, users.existing(tx, "bob"))
 
 
+def open_private(tx: Any, user_id: int, name: str) -> Conversation:
+    """Return the chat that somebody has with a person of this realm."""
+    place = (user_id, Address(name))
+    found = tx.run(lambda tx: opening.open_all(tx, [place], 1))[place]
+    assert isinstance(found, Conversation)
+    return found
+
+
 def roles(group: Conversation) -> dict[str, bool]:
     return {member.name: member.owner for member in group.members.values()}
 
 
 def test_a_private_chat_is_one_for_both_people_whatever_case_they_write(tx: Connection) -> None:
-    made = conversations.open_private(tx, ALICE, Address("BOB"), 1)
+    made = open_private(tx, ALICE, "BOB")
     assert conversations.find(tx, BOB, Address("aLiCe")) == made
-    assert conversations.open_private(tx, BOB, Address("alice"), 1) == made
+    assert open_private(tx, BOB, "alice") == made
     assert (made.address(ALICE), made.address(BOB)) == ("bob", "Alice")
 
 
 def test_a_chat_with_oneself_has_one_member(tx: Connection) -> None:
-    notes = conversations.open_private(tx, ALICE, Address("alice"), 1)
+    notes = open_private(tx, ALICE, "alice")
     assert (list(notes.members), notes.address(ALICE)) == ([ALICE], "Alice")
 
 
@@ -119,7 +129,7 @@ def test_a_group_is_bounded(
 def test_reload_sees_what_changed_and_keeps_what_did_not(
     tx: Connection, group: Conversation
 ) -> None:
-    chat = conversations.open_private(tx, ALICE, Address("bob"), 1)
+    chat = open_private(tx, ALICE, "bob")
     now = conversations.join(tx, group, users.existing(tx, "carol"))
     fresh = conversations.reload(tx, {group.id: group, chat.id: chat})
     assert fresh == {group.id: now, chat.id: chat}

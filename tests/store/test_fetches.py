@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import Connection, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address
-from ws_server.store import conversations, fetches, files, realms, users
+from ws_server.store import conversations, fetches, files, opening, realms, users
 from ws_server.store.database import Database
 from ws_server.store.fetches import Away, Fetch, Offered
 from ws_server.store.files import StoredFile
@@ -55,8 +54,9 @@ class Store:
         self.eve, self.mia = (
             users.of_realm(tx, self.realm, name, NOW).id for name in ("eve", "mia")
         )
-        self.private = conversations.open_private(tx, self.bob, Address("eve", "mallory"), NOW).id
-        self.notes = conversations.open_private(tx, self.bob, Address("bob"), NOW).id
+        pair = (min(self.bob, self.eve), max(self.bob, self.eve))
+        chats = opening.open_private(tx, [pair, (self.bob, self.bob)], NOW)
+        self.private, self.notes = chats[pair].id, chats[self.bob, self.bob].id
         group = conversations.create_group(tx, self.bob, "group", NOW)
         conversations.join(tx, group, users.of_realm(tx, self.realm, "eve", NOW))
         self.group = group.id

@@ -19,6 +19,7 @@ from shared.protocol.values import Address, GroupAddress
 from tests.world import World
 from ws_server.store import conversations, journal, users
 from ws_server.store import messages as message_store
+from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database, adapter_for
 from ws_server.store.journal import Entry, Journal, Write
@@ -342,7 +343,7 @@ async def test_closing_writes_what_waits_during_a_commit(tmp_path: Path, databas
 
 async def test_closing_writes_what_was_posted_just_before(database_url: str) -> None:
     database = await asyncio.to_thread(Database.open, database_url)
-    book = Journal(database)
+    book = Journal(database, Cache())
     answered: list[Any] = []
     entry = note([], 7)
     entry.done = answered.append

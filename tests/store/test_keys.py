@@ -48,7 +48,7 @@ async def test_each_key_is_sought_in_the_index_and_the_history_not_read(
     def plan(tx: Connection) -> list[str]:
         if tx.dialect.name != "sqlite":
             pytest.skip("only SQLite's planner was led astray")
-        statement = sqlite._find(tx.dialect, count)
+        statement = sqlite._about(tx.dialect, bulk.KEYED, count)
         rows = tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", (0, "") * count)
         return [str(row[3]) for row in rows]
 

@@ -16,7 +16,7 @@ from ws_server.store import messages as message_store
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.journal import Write
-from ws_server.store.messages import Clock, Draft
+from ws_server.store.messages import Draft
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import members, messages, uploads
 
@@ -312,7 +312,7 @@ async def test_a_repeated_file_is_the_first_one(world: World) -> None:
 
 
 async def _upload(world: World, id: str, size: int = 3) -> Write:
-    wanted = OpenUpload(id, ALICE, "bob", "a.txt", size, "0" * 64, None, 0)
+    wanted = OpenUpload(id, ALICE, "bob", "a.txt", size, "0" * 64, None, False, 0)
     write = Write(lambda tx, now: files.open_upload(tx, wanted, now, QUOTA))
     await commit(world.realm.journal, write)
     return write
@@ -368,10 +368,3 @@ async def test_an_upload_ends_with_a_repeated_key_too(world: World) -> None:
     await commit(world.realm.journal, again)
     assert again.duplicate
     assert await world.realm.database.read(_count_uploads) == 0
-
-
-def test_the_clock_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([5_000_000, 3_000_000, 6_000_000])
-    monkeypatch.setattr(message_store.time, "time_ns", lambda: next(times))
-    clock = Clock()
-    assert [clock.now() for _ in range(3)] == [5, 5, 6]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.commands.messages import Message, Page
@@ -16,7 +16,6 @@ from tests.store.test_journal import GROUP, commit, make_group, say
 from tests.world import World
 from ws_server.store import catching_up, conversations, markers, pages, standings, users
 from ws_server.store.conversations import Conversation
-from ws_server.store.schema import messages
 
 ALICE, BOB, CAROL = 1, 2, 3
 
@@ -137,21 +136,11 @@ async def test_the_list_is_newest_first_and_shows_where_both_stand(world: World)
     await commit(world.realm.journal, say(ALICE, Address("alice"), "note"))
     later = say(CAROL, Address("alice"), "latest")
     await commit(world.realm.journal, later)
-
-    def date(tx: Connection, now: int) -> None:
-        for conversation_id, time in ((2, 10), (3, 20), (4, 30)):
-            tx.execute(
-                update(messages)
-                .where(messages.c.conversation_id == conversation_id)
-                .values(time=time)
-            )
-
-    await world.realm.journal.write(date)
     await mark(world, BOB, chat, received=1)
     found = await world.realm.database.read(standings.standings, ALICE)
-    # The empty group counts by the time it was made, which is not as far back as the dates above.
-    assert [s.address for s in found] == ["#1", "carol", "alice", "bob"]
-    bob, note = found[3], found[2]
+    # The empty group counts from when it was made.
+    assert [s.address for s in found] == ["carol", "alice", "bob", "#1"]
+    bob, note = found[2], found[1]
     assert (bob.other_received_seq, bob.other_read_seq, bob.unread) == (1, 0, 0)
     assert (note.other_read_seq, note.unread) == (0, 0)
     groups = await world.realm.database.read(standings.standings, ALICE, groups=True)

@@ -61,6 +61,15 @@ def test_candidates_follow_from_the_kind_of_argument(
     assert sorted(name for name, _ in candidates(line, names)) == sorted(found)
 
 
+@pytest.mark.parametrize("typed", ["cafe", "grand", "GRAND", "café"])
+def test_a_group_was_not_found_by_what_it_is_called(names: Names, typed: str) -> None:
+    names.learn(GroupChanged("#7", "Grand Cafe\u0301", "ana", "joined"))
+    names.learn(GroupChanged("#8@beta", "Grand Café", "ana", "joined"))
+    assert [name for name, _ in candidates(f"sendg {typed}", names)] == ["#8@beta", "#7"]
+    assert [name for name, _ in candidates(f"sendgrouprealm beta {typed}", names)] == ["#8"]
+    assert candidates(f"send {typed}", names) == candidates(typed, names) == []
+
+
 def test_every_command_that_can_be_typed_is_offered_and_none_of_realms() -> None:
     offered = set(spellings())
     assert {"send", "sendpcrealm", "save", "quit"} <= offered

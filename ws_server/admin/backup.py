@@ -24,12 +24,13 @@ from typing import IO
 import orjson
 from sqlalchemy import Connection
 
-from ws_server import app, key
+from shared.faults import shown
+from ws_server import data_folder, key
 from ws_server.admin.archive import Entry, Writer
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
-from ws_server.store import dump, fetches, snapshot
+from ws_server.store import dump, fetches, naming, snapshot
 from ws_server.store.blobs import Blobs, Damaged
 from ws_server.store.database import epoch
 
@@ -95,17 +96,17 @@ def blob_name(sha256: str) -> str:
 @beside("backup", Argument("file", "the archive to write; one that is there is replaced"))
 async def backup(settings: Settings, given: Given, say: Say) -> None:
     """Write the database, all files' contents and the realm's key into one archive."""
-    app.expect_realm(settings.data)
+    data_folder.expect_realm(settings.data)
     path = Path(given["file"])
     now = int(time.time())
     with whole_file(path) as file:
         made = _Backup(settings, file, now)
-        await snapshot.read(app.database_url(settings), made.write_tables)
+        await snapshot.read(data_folder.database_url(settings), made.write_tables)
         made.write_blobs()
     remember(settings.data, now)
     rows, blobs = made.manifest.rows, made.manifest.blobs
     say(
-        f"Wrote {path}: {rows['users']:,} accounts, {rows['messages']:,} messages, "
+        f"Wrote {shown(path)}: {rows['users']:,} accounts, {rows['messages']:,} messages, "
         f"contents of {blobs['count']:,} files. Keep it as safe as the realm's key, which it holds"
     )
 
@@ -124,10 +125,12 @@ class _Backup:
         They are written when the snapshot is given back, as nothing removes what it refers to.
         """
         tables = {str(table.name): table for table in dump.tables(tx)}
+        # A realm that was last served by an earlier version has no name in its database.
+        given = self._settings.realm if "realm" in self._settings.model_fields_set else None
         about = About(
             format=FORMAT,
             schema=snapshot.revision(tx),
-            realm=self._settings.realm if "realm" in self._settings.model_fields_set else None,
+            realm=naming.kept(tx) or given,
             epoch=epoch(tx),
             time=self._now,
             tables={name: dump.columns(table) for name, table in tables.items()},

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 
 from ws_server import key as realm_key
 from ws_server.admin import control
@@ -29,6 +30,7 @@ from ws_server.settings import Settings
 from ws_server.store import blobs as blob_store
 from ws_server.store import inspection
 from ws_server.store.adapter import DatabaseRefused
+from ws_server.store.sqlite_file import file_of
 
 LEVELS = ("ok", "warn", "fail")
 RELEASED = 1_735_689_600
@@ -58,7 +60,7 @@ class Case:
     """The realm that is looked at."""
 
     settings: Settings
-    database: str
+    database: URL
     deep: bool
     running: dict[str, str] = field(default_factory=dict)
     """What the server says of itself; empty if none runs, or none answers."""
@@ -194,7 +196,7 @@ def _is_loopback(host: str) -> bool:
 
 async def database(case: Case) -> list[Finding]:
     """Does the database open, is its schema of this version, and is it sound?"""
-    file = inspection.file_of(case.database)
+    file = file_of(case.database)
 
     def look(tx: Connection) -> list[Finding]:
         schema = inspection.schema(tx)
@@ -227,7 +229,7 @@ async def database(case: Case) -> list[Finding]:
 async def disk(case: Case) -> list[Finding]:
     """Is there room where data and database are?"""
     folders = {case.data.resolve()}
-    if (file := inspection.file_of(case.database)) is not None:
+    if (file := file_of(case.database)) is not None:
         folders.add(file.resolve().parent)
     devices = {folder.stat().st_dev: folder for folder in sorted(folders) if folder.is_dir()}
     found = []
@@ -253,10 +255,13 @@ async def clock(case: Case) -> list[Finding]:
         newest = None  # as the check of the database says
     if newest is not None and newest / 1000 > now + 60:
         ahead = newest / 1000 - now
-        return [Finding("fail", f"{shown} is {ahead:.0f} s before the newest message", hint)]
+        text = f"{shown} is {ahead:.0f} s before the newest message that this clock dated"
+        hint = "It is behind now, or was ahead then. " + hint
+        return [Finding("fail", text, hint)]
     synchronised = _is_synchronised()
     if synchronised is False:
-        return [Finding("warn", f"{shown}, but the system does not keep it right", hint)]
+        hint = "Have it kept right by NTP: enable systemd-timesyncd or chrony"
+        return [Finding("warn", f"{shown}, but the system clock is not synchronised", hint)]
     how = "kept right by the system" if synchronised else "plausible"
     return [Finding("ok", f"{shown}, {how}")]
 
@@ -273,7 +278,7 @@ def _is_synchronised() -> bool | None:
 async def permissions(case: Case) -> list[Finding]:
     """Is anything readable by others than the server's account?"""
     private = [case.data / name for name in ("blobs", realm_key.FILE, control.FILE)]
-    if (file := inspection.file_of(case.database)) is not None:
+    if (file := file_of(case.database)) is not None:
         private += [file.with_name(file.name + end) for end in ("", "-wal", "-shm")]
     found = []
     for level, path in [("warn", case.data), *(("fail", path) for path in private)]:
@@ -314,7 +319,10 @@ async def backup(case: Case) -> list[Finding]:
         return [Finding("warn", "none was ever made", hint)]
     except (ValueError, OverflowError):
         return [Finding("warn", f"{path} does not hold a time", hint)]
-    if not -3600 < age <= WEEK:
+    if age < -3600:
+        text = f"the last one is dated {-age / 86400:.1f} days ahead of this machine's clock"
+        return [Finding("warn", text, "See the check of the clock; then make one: admin backup")]
+    if age > WEEK:
         return [Finding("warn", f"the last one was made {days}", hint)]
     return [Finding("ok", f"the last one was made {days}")]
 

@@ -10,13 +10,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from ws_server import app
+from shared.faults import explained, shown
+from ws_server import app, data_folder
 from ws_server.admin import control, folder
-from ws_server.admin.commands import TABLE, AdminRefused, Command, Given
+from ws_server.admin.commands import CREATE, TABLE, AdminRefused, Command, Given
 from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 
@@ -33,8 +33,6 @@ def main(arguments: Sequence[str]) -> int:
         SettingsRefused, app.Refused, DatabaseRefused, KeyRefused: the realm cannot be opened.
         SystemExit: the line is wrong (2), or asks for help.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names may be beyond the terminal
     options = vars(parser().parse_args(arguments))
     command = TABLE[options.pop("command")]
     where: dict[str, Any] = {name: options.pop(name) for name in WHERE if name in options}
@@ -71,16 +69,30 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
         try:
             await command.beside(settings, given, say)
         except OSError as error:
-            raise AdminRefused(f"{error.filename or settings.data}: {error.strerror}") from error
+            raise AdminRefused(explained(error, settings.data)) from error
         return
+    for argument, value in given.items():
+        if command.read is None and value != value.encode(errors="replace").decode():
+            raise AdminRefused(f"{argument.replace('_', ' ')}: must be UTF-8")
     parts = command.read(given) if command.read is not None else None
+    # Which folder it is matters here only; its path need not be text.
+    given = {name: shown(value) for name, value in given.items()} if parts is not None else given
     try:
         await control.call(settings.data, command.name, given, say, parts)
     except control.NoAnswer:
         if command.running:
-            raise AdminRefused(f"No server runs on {settings.data.resolve()}") from None
-        if not command.begins:
-            app.expect_realm(settings.data)
+            raise AdminRefused(
+                f"No server runs on {shown(settings.data.resolve())}. Start one, or name the data "
+                "folder of the one that runs with --data"
+            ) from None
+        if not data_folder.holds_realm(settings.data):
+            if not command.begins:
+                data_folder.expect_realm(settings.data)
+            elif CREATE.key not in given:
+                raise AdminRefused(
+                    f"{shown(settings.data.resolve())} holds no realm; name its data folder with "
+                    f"--data, or make a new realm there with {CREATE.name}"
+                ) from None
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
             await control.run(realm, command.name, given, say, folder.local(parts or iter(())))

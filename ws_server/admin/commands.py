@@ -61,6 +61,10 @@ class Argument:
         return f"[{word}]" if self.flag or not self.required else word
 
 
+CREATE = Argument("--create", "make a new realm if the folder holds none", flag=True)
+"""Of commands that may begin a realm; without it a mistyped folder would become a new one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One row of the table; exactly one of `in_realm`, `from_folder` and `beside` is set."""
@@ -100,7 +104,7 @@ def in_realm(
 
     Args:
         secret: An argument read from standard input instead, such as `password`.
-        begins: It makes a new realm where the folder holds none.
+        begins: It makes a new realm where the folder holds none, if told to by `CREATE`.
         running: It is about a running server, and refused where there is none.
     """
 
@@ -144,4 +148,6 @@ def _add(name: str, run: object, arguments: tuple[Argument, ...], secret: str, *
     summary = (run.__doc__ or "").strip().partition("\n")[0]
     assert summary, f"{name}: a docstring is missing"
     assert name not in TABLE, f"{name} is declared twice"
+    if kind.get("begins"):
+        arguments += (CREATE,)
     TABLE[name] = Command(name, summary, arguments, secret, **kind)

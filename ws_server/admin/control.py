@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from shared import sockets
+from shared.faults import shown
 from shared.protocol.errors import ChatError
 from ws_server.admin import folder
 from ws_server.admin.commands import TABLE, AdminRefused, Given, Part, Parts, Say
@@ -159,7 +160,7 @@ async def call(
         raise NoAnswer from error
     except OSError as error:
         raise AdminRefused(
-            f"{data / FILE}: {error.strerror}. Run this as the account the server runs as"
+            f"{shown(data / FILE)}: {error.strerror}. Run this as the account the server runs as"
         ) from error
     sending: asyncio.Task[None] | None = None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ws_server import app
+from ws_server import data_folder
 from ws_server.admin import checks
 from ws_server.admin.checks import LEVELS, Case, Check, Finding
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
@@ -31,11 +31,8 @@ LIMIT = 15.0
 @beside("doctor", Argument("--deep", "read every file's content, however long it takes", flag=True))
 async def doctor(settings: Settings, given: Given, say: Say) -> None:
     """Look whether all is well; says how to mend what is not, and changes nothing."""
-    if not app.holds_realm(settings.data):
-        raise AdminRefused(
-            f"{settings.data.resolve()} holds no realm; name its data folder with --data"
-        )
-    case = Case(settings, app.database_url(settings), deep="deep" in given)
+    data_folder.expect_realm(settings.data)
+    case = Case(settings, data_folder.database_url(settings), deep="deep" in given)
     failed = 0
     for name, check in CHECKS.items():
         findings = await run(check, case)

@@ -12,9 +12,10 @@ from typing import IO, Any
 import orjson
 from sqlalchemy import Connection, select
 
+from shared.faults import shown
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.errors import ChatError
-from ws_server import app
+from ws_server import data_folder
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
@@ -41,21 +42,21 @@ INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 )
 async def export(settings: Settings, given: Given, say: Say) -> None:
     """Write one person's profile, conversations, messages and files into a zip."""
-    app.expect_realm(settings.data)
+    data_folder.expect_realm(settings.data)
     path = Path(given["file"])
     with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         made = _Export(archive)
         try:
             await snapshot.read(
-                app.database_url(settings), lambda tx: made.write_records(tx, given["user"])
+                data_folder.database_url(settings), lambda tx: made.write_records(tx, given["user"])
             )
             made.write_files(Blobs(settings.data))
         except ChatError as refusal:
             raise AdminRefused(refusal.message) from refusal
         except Damaged as why:
-            raise AdminRefused(f"{path} was not written: {why}") from why
+            raise AdminRefused(f"{shown(path)} was not written: {why}") from why
     say(
-        f"Wrote {path}: {made.messages:,} messages of {made.conversations:,} conversations, "
+        f"Wrote {shown(path)}: {made.messages:,} messages of {made.conversations:,} conversations, "
         f"{len(made.files):,} files"
     )
 
@@ -116,7 +117,7 @@ class _Export:
 
     def _history(self, tx: Connection, user: User, standing: Standing) -> Iterator[dict[str, Any]]:
         """Yield all messages of a conversation as its reader sees them, oldest first."""
-        found = conversations.load(tx, id=standing.conversation_id, only=(user.id,))
+        found = conversations.load(tx, id=standing.id, only=(user.id,))
         assert found is not None
         absent = set(tx.scalars(fetches.absent(tx)))
         last, more = 0, True
@@ -152,7 +153,7 @@ class _Export:
 
 def conversation(tx: Connection, standing: Standing) -> dict[str, Any]:
     """Return a conversation as its reader sees it, with its members."""
-    found = conversations.load(tx, id=standing.conversation_id)
+    found = conversations.load(tx, id=standing.id)
     assert found is not None
     told: dict[str, Any] = {"conversation": standing.address}
     if found.number is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import orjson
 
+from shared.faults import shown
 from ws_server.admin.commands import AdminRefused, Part, Parts
 
 MAX_SIZE = 1 << 30
@@ -34,12 +35,16 @@ def read(folder: Path, below: Sequence[str], kind: str) -> Iterator[Part]:
     try:
         top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise AdminRefused(f"{folder}: {error.strerror}. Name the folder of {kind}") from error
+        raise AdminRefused(
+            f"{shown(folder)}: {error.strerror}. Name the folder of {kind}"
+        ) from error
     found = [name for name in below if _is_folder(top, name)]
     if not found:
         os.close(top)
+        names = ", ".join(below)
         raise AdminRefused(
-            f"{folder} holds nothing of {kind}: none of the folders {', '.join(below)} is in it"
+            f"{shown(folder)} holds nothing of {kind}: none of the folders {names} is in it. Name "
+            "the folder that they are in"
         )
     return _parts(top, [name for name in below if name in found or _exists(top, name)])
 
@@ -79,36 +84,31 @@ def _parts(top: int, below: Sequence[str]) -> Iterator[Part]:
 
 def _part(inside: int, below: str, file: str) -> Part:
     name = f"{below}/{file}"
-    shown = printable(name)
+    label = shown(name)
     try:
         name.encode()
     except UnicodeEncodeError:
-        return Part(shown, fault="its name is not UTF-8; rename it")
+        return Part(label, fault="its name is not UTF-8; rename it")
     if not file.endswith(".json"):
-        return Part(shown, fault="its name does not end in .json")
+        return Part(label, fault="its name does not end in .json")
     # Opening a FIFO would wait for somebody to write into it.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         with open(os.open(file, flags, dir_fd=inside), "rb", buffering=0) as opened:
             about = os.fstat(opened.fileno())
             if not stat.S_ISREG(about.st_mode):
-                return Part(shown, fault="is no regular file")
+                return Part(label, fault="is no regular file")
             if about.st_size > MAX_SIZE:
-                return Part(shown, fault=f"has more than {MAX_SIZE:,} bytes")
+                return Part(label, fault=f"has more than {MAX_SIZE:,} bytes")
             return Part(name, opened.read(about.st_size))
     except OSError as error:
-        return Part(shown, fault=_why(error))
+        return Part(label, fault=_why(error))
 
 
 def _why(error: OSError) -> str:
     if error.errno == errno.ELOOP:
         return "is a symbolic link, which is not followed; put what it points to here"
     return error.strerror or "cannot be read"
-
-
-def printable(text: str) -> str:
-    """Return a name as it can be shown in one line."""
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 async def local(parts: Iterator[Part]) -> Parts:

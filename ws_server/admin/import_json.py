@@ -11,11 +11,11 @@ from threading import Event
 
 from sqlalchemy import Connection
 
+from shared.faults import shown
 from shared.protocol.errors import ChatError
 from shared.protocol.values import BadValue
 from ws_server.admin import folder, old_data
 from ws_server.admin.commands import AdminRefused, Argument, Given, Part, Parts, Say, from_folder
-from ws_server.admin.folder import printable
 from ws_server.admin.old_data import OldMessage, OldUser
 from ws_server.admin.people import People
 from ws_server.admin.stage import Stage
@@ -98,7 +98,7 @@ class Preparation:
         self._people = People(await self._read(imports.everybody))
 
     def _note(self, name: str, why: str) -> None:
-        self._say(f"{printable(name)}: {why}")
+        self._say(f"{shown(name)}: {why}")
 
     def _skip(self, name: str, why: str) -> None:
         self.skipped += 1
@@ -300,4 +300,4 @@ class Preparation:
 
 def _shown(name: object) -> str:
     """Return what stands where a name should, short and in one line."""
-    return printable(str(name))[:64]
+    return shown(str(name))[:64]

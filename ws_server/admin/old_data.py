@@ -15,11 +15,11 @@ from typing import Any
 
 import orjson
 
+from shared.faults import shown
 from shared.protocol.commands.accounts import Register
 from shared.protocol.commands.groups import CreateGroup
 from shared.protocol.kinds import BASE64, FILE_NAME, LOCAL_NAME, MESSAGE_TEXT, PASSWORD, Kind
 from shared.protocol.values import BadValue, fold
-from ws_server.admin.folder import printable
 
 FOLDERS = ("users", "groups", "privates")
 UNKNOWN = "-"
@@ -157,7 +157,7 @@ def group(old_id: str, body: object) -> OldGroup:
     if not isinstance(members, list):
         raise BadValue("members must be a list of names")
     faults: list[str] = []
-    found = _or_else(body, "nama", _GROUP_NAME, f"group {printable(old_id)}"[:128], faults)
+    found = _or_else(body, "nama", _GROUP_NAME, f"group {shown(old_id)}"[:128], faults)
     history = body.get("message_history")
     if history is None:
         faults.append("there is no message_history, so no message of it is taken")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy import Connection
+
 from shared.protocol.errors import ChatError
+from shared.protocol.values import NAME as NAME_OF_REALM
 from shared.protocol.values import BadValue
-from ws_server.admin.commands import Argument, Given, Say, in_realm
+from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.federation import trust
 from ws_server.federation.peer import Peer
 from ws_server.federation.probing import probe
 from ws_server.key import fingerprint
 from ws_server.realm import Realm
+from ws_server.store import naming
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
 
 NAME = Argument("name", "what the realm is called here")
@@ -36,6 +40,10 @@ def line(peer: Peer) -> str:
         parts.append(f"another key answers there: {fingerprint(peer.other_key)}")
     elif peer.trouble:
         parts.append(peer.trouble)
+    if peer.copies:
+        parts.append("two servers have its key")
+    if peer.copied:
+        parts.append("sees another server with this realm's key")
     if known.address:
         parts.append(f"at {known.shown_address} {known.port}")
     if known.own_name != known.name:
@@ -43,6 +51,23 @@ def line(peer: Peer) -> str:
     if peer.queued:
         parts.append(f"{peer.queued} queued")
     return f"{known.name}: {', '.join(parts)}, {fingerprint(known.public_key)}"
+
+
+@in_realm("realm rename", Argument("new", "what this realm is to call itself"))
+async def rename(realm: Realm, given: Given, say: Say) -> None:
+    """Give this realm another name, from its next start on; its key and its data stay."""
+    new = given["new"]
+    if not NAME_OF_REALM.fullmatch(new):
+        raise AdminRefused("A realm's name has 1 to 32 of A-Z a-z 0-9 . _ -")
+
+    def change(tx: Connection, now: int) -> None:
+        if naming.is_taken(tx, new):
+            raise AdminRefused(f"Another realm is known as {new} here; give this one another name")
+        naming.keep(tx, new)
+
+    await realm.journal.write(change)
+    say(f"The realm is called {new} from its next start on, which needs no --realm any more")
+    say("Other realms go on calling it as they did; its people keep their accounts and messages")
 
 
 @in_realm("realm check", running=True)
@@ -55,6 +80,16 @@ async def check(realm: Realm, given: Given, say: Say) -> None:
 async def _checked(realm: Realm, peer: Peer) -> str:
     """Return a level as the doctor has them, the realm's name, and what was found."""
     known = peer.known
+    if peer.copied:
+        return (
+            f"fail {known.name}: it sees another server that has this realm's key, a copy of the "
+            "data folder: stop one of both, and see docs/federation.md"
+        )
+    if peer.copies:
+        return (
+            f"fail {known.name}: two servers have its key, so what is written to its people ends "
+            "in either; ask its operator to stop the copy"
+        )
     if peer.state == "key changed":
         return (
             f"fail {known.name}: another key answers at its address; ask its operator, and see "
@@ -72,7 +107,11 @@ async def _checked(realm: Realm, peer: Peer) -> str:
     except (ChatError, BadValue) as error:
         return f"fail {known.name}: the link is up, but {error}"
     if abs(trip.ahead) > SKEW:
-        return f"warn {known.name}: its clock differs from this one's by {abs(trip.ahead):.0f} s"
+        way = "ahead of" if trip.ahead > 0 else "behind"
+        return (
+            f"warn {known.name}: its clock is {abs(trip.ahead):.0f} s {way} this one's; if this "
+            "machine's is synchronised (see clock), tell its operator"
+        )
     return (
         f"ok {known.name}: stored there after {trip.there * 1000:.0f} ms, "
         f"here after {trip.back * 1000:.0f} ms"

@@ -12,9 +12,10 @@ from typing import IO, Any
 import orjson
 from sqlalchemy import Connection, delete, func, select
 
+from shared.faults import shown
 from shared.protocol.commands.messages import clock_in_words
 from shared.protocol.values import NAME
-from ws_server import app, key
+from ws_server import data_folder, key
 from ws_server.admin.archive import ArchiveRefused, Entry, read_end, read_entry
 from ws_server.admin.backup import (
     ABOUT,
@@ -29,7 +30,7 @@ from ws_server.admin.backup import (
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.whole import part_folder, place
 from ws_server.settings import Settings
-from ws_server.store import dump, fetches, snapshot
+from ws_server.store import dump, fetches, naming, snapshot
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.blobs import Blobs
 from ws_server.store.migrating import check_known
@@ -56,10 +57,10 @@ async def restore(settings: Settings, given: Given, say: Say) -> None:
             made = _Restore(file, part, end_sessions="end_sessions" in given)
             await _build(settings, data, made)
         except ArchiveRefused as why:
-            raise AdminRefused(f"{path} was not restored: {why}") from why
-    rows, blobs, about = made.manifest.rows, made.manifest.blobs, made.about
+            raise AdminRefused(f"{shown(path)} was not restored: {why}") from why
+    rows, blobs, about, name = made.manifest.rows, made.manifest.blobs, made.about, made.name
     say(
-        f"Restored {'the realm ' + about.realm if about.realm else 'a realm'} into {data} "
+        f"Restored {'the realm ' + name if name else 'a realm'} into {shown(data)} "
         f"as it was at {clock_in_words(about.time * 1000)} UTC: {rows['users']:,} accounts, "
         f"{rows['messages']:,} messages, contents of {blobs['count']:,} files"
     )
@@ -82,16 +83,17 @@ def refuse_taken(data: Path) -> None:
     """
     if not data.exists():
         return
+    where = shown(data)
     if not data.is_dir():
-        raise AdminRefused(f"{data} is no folder")
+        raise AdminRefused(f"{where} is no folder; name a new one with --data")
     if _is_locked(data):
-        raise AdminRefused(f"A server runs on {data}. Stop it, and name a new folder with --data")
-    if app.holds_realm(data):
-        raise AdminRefused(f"{data} holds a realm already; name a new folder with --data")
+        raise AdminRefused(f"A server runs on {where}. Stop it, and name a new folder with --data")
+    if data_folder.holds_realm(data):
+        raise AdminRefused(f"{where} holds a realm already; name a new folder with --data")
     if any(data.iterdir()):
-        raise AdminRefused(f"{data} is not empty; name a new folder with --data")
+        raise AdminRefused(f"{where} is not empty; name a new folder with --data")
     if os.path.ismount(data):
-        raise AdminRefused(f"{data} is a mount point; name a new folder in it with --data")
+        raise AdminRefused(f"{where} is a mount point; name a new folder in it with --data")
 
 
 def _is_locked(data: Path) -> bool:
@@ -110,15 +112,14 @@ async def _build(settings: Settings, data: Path, made: _Restore) -> None:
     part = made.part
     if not settings.database:
         settings = settings.model_copy(update={"data": part})
-        await snapshot.create(app.database_url(settings), made.about.schema, made.fill)
+        await snapshot.create(data_folder.database_url(settings), made.about.schema, made.fill)
         place(part, data)
         return
-    (part / app.ELSEWHERE).touch(mode=0o600)
+    (part / data_folder.ELSEWHERE).touch(mode=0o600)
     # The folder gets its name inside the transaction, so that there are both or none.
+    url = data_folder.database_url(settings)
     try:
-        await snapshot.create(
-            app.database_url(settings), made.about.schema, made.fill, lambda: place(part, data)
-        )
+        await snapshot.create(url, made.about.schema, made.fill, lambda: place(part, data))
     except BaseException:
         if not part.exists():
             shutil.rmtree(data)
@@ -152,6 +153,7 @@ class _Restore:
         self._end_sessions = end_sessions
         self.manifest = Manifest()
         self.about = self._read_about()
+        self.name: str | None = None
 
     def _read_about(self) -> About:
         entry = read_entry(self._file)
@@ -208,6 +210,11 @@ class _Restore:
         entry = self._take_blobs(entry)
         self._compare(entry)
         self._check_references(tx)
+        # Archives of earlier versions say the name, if at all, beside the tables.
+        self.name = naming.kept(tx)
+        if self.name is None and self.about.realm is not None:
+            self.name = self.about.realm
+            naming.keep(tx, self.name)
         if self._end_sessions:
             tx.execute(delete(tokens))
 

@@ -11,7 +11,7 @@ from shared.protocol.kinds import NEW_PASSWORD
 from shared.protocol.values import BadValue, in_words
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.realm import Realm
-from ws_server.store import users
+from ws_server.store import conversations, users
 from ws_server.store.users import User
 
 NAME = Argument("name", "the account's name")
@@ -108,9 +108,12 @@ async def set_password(realm: Realm, given: Given, say: Say) -> None:
 
 @in_realm("user disable", NAME)
 async def disable(realm: Realm, given: Given, say: Say) -> None:
-    """Keep an account from signing in and end its sessions; what it wrote stays."""
+    """Keep an account from signing in, end its sessions, refuse what is sent to it; all stays."""
     user = await _change(
-        realm, given, lambda tx, user: users.set_disabled(tx, user.id, True), ends_sessions=True
+        realm,
+        given,
+        lambda tx, user: conversations.set_disabled(tx, user.id, True),
+        ends_sessions=True,
     )
     say(f"{user.name} is disabled; user enable {user.name} undoes it")
 
@@ -118,7 +121,9 @@ async def disable(realm: Realm, given: Given, say: Say) -> None:
 @in_realm("user enable", NAME)
 async def enable(realm: Realm, given: Given, say: Say) -> None:
     """Let a disabled account sign in again."""
-    user = await _change(realm, given, lambda tx, user: users.set_disabled(tx, user.id, False))
+    user = await _change(
+        realm, given, lambda tx, user: conversations.set_disabled(tx, user.id, False)
+    )
     say(f"{user.name} can sign in")
 
 

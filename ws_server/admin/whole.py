@@ -7,12 +7,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from shared.faults import explained, shown
 from ws_server.admin.commands import AdminRefused
 
+MAX_NAME = 200
 SYNC_STEP = 1 << 18
 """Bytes written between two syncs, or a server beside would wait for all of them in its own."""
 
@@ -38,8 +40,12 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         AdminRefused: the disk refused.
     """
+    if path.is_symlink():  # which stays, and leads to the new file
+        path = path.resolve()
     if path.is_dir():
-        raise AdminRefused(f"{path} is a folder; name a file")
+        raise AdminRefused(f"{shown(path)} is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise AdminRefused(f"{shown(path)} is no file but a device or a pipe; name a file")
     part = _beside(path)
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -50,9 +56,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         os.replace(part, path)
         sync(path.parent)
     except OSError as error:
-        raise AdminRefused(f"{path} was not written: {error.strerror}") from error
+        raise AdminRefused(_unwritten(path, error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 @contextmanager
@@ -68,7 +75,7 @@ def part_folder(path: Path) -> Iterator[Path]:
         part.mkdir(mode=0o700)
         yield part
     except OSError as error:
-        raise AdminRefused(f"{path} was not written: {error.strerror}") from error
+        raise AdminRefused(_unwritten(path, error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -96,4 +103,12 @@ def sync(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    # Of a long name only as much as leaves room for the rest in the 255 bytes of most systems.
+    name = os.fsdecode(os.fsencode(path.name)[:MAX_NAME])
+    return path.with_name(f".{name}.{secrets.token_hex(4)}.part")
+
+
+def _unwritten(path: Path, error: OSError) -> str:
+    # The error names the part, which nobody knows.
+    where = f"{shown(path)} was not written"
+    return explained(OSError(error.errno, error.strerror), where)

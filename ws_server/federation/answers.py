@@ -17,8 +17,9 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, GroupAddress
 from ws_server.federation import probing, rows
-from ws_server.federation.hosting import GroupChange, change_group
-from ws_server.store import conversations, hosting, realms, users
+from ws_server.federation.hosting import change_group
+from ws_server.store import conversations, hosting, membership, realms, users
+from ws_server.store.membership import GroupChange
 from ws_server.store.realms import KnownRealm
 from ws_server.store.users import User
 
@@ -38,20 +39,33 @@ class Named:
     key: bytes | None
     """That of his realm; None if it is this one."""
 
-    def find(self, tx: Connection, now: int) -> User:
-        """Return who that is.
+    def find(self, tx: Connection) -> User | None:
+        """Return who that is; None if nobody known here.
 
         Raises:
-            ChatError: UNKNOWN_USER or UNKNOWN_REALM.
+            ChatError: UNKNOWN_REALM.
         """
         if self.key is None:
-            return users.existing(tx, self.name)
-        realm = realms.by_key(tx, self.key)
+            return users.find(tx, self.name)
+        return users.find_of(tx, self._realm_id(tx, self.key), self.name)
+
+    def note(self, tx: Connection, now: int) -> User | None:
+        """Return who that is; a person of another realm is noted, as that realm vouches for them.
+
+        Raises:
+            ChatError: UNKNOWN_REALM.
+        """
+        if self.key is None:
+            return users.find(tx, self.name)
+        return users.of_realm(tx, self._realm_id(tx, self.key), self.name, now)
+
+    def _realm_id(self, tx: Connection, key: bytes) -> int:
+        realm = realms.by_key(tx, key)
         if realm is None:
             raise ChatError(
                 ErrorCode.UNKNOWN_REALM, f"The host does not know the realm of {self.name}"
             )
-        return users.of_realm(tx, realm.id, self.name, now)
+        return realm.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +131,9 @@ async def answer(
 
 @answers("user")
 async def user(question: Question) -> dict[str, Any]:
-    """Tell whether somebody has an account here, and how he spells his name."""
+    """Tell whether somebody has an account here that is not disabled, and how the name is spelt."""
     name = LOCAL_NAME.from_json(question.body.get("name"))
-    found = await question.realm.database.read(users.existing, name)
+    found = await question.realm.database.read(users.active, name)
     return {"name": found.name}
 
 
@@ -179,13 +193,7 @@ async def creategroup(question: Question) -> dict[str, Any]:
 
     def create(tx: Connection, now: int) -> GroupChange:
         owner = users.of_realm(tx, question.asker.id, by, now)
-        made = conversations.requested(tx, request)
-        if made is not None:
-            if owner.id not in made.members:
-                raise conversations.unknown_group(GroupAddress(made.number or 0))
-            return GroupChange(made)
-        made = conversations.create_group(tx, owner.id, name, now, request=request)
-        return GroupChange(made, owner, "joined")
+        return membership.create(tx, owner.id, name, now, request)
 
     return await _told(question, create)
 
@@ -193,15 +201,11 @@ async def creategroup(question: Question) -> dict[str, Any]:
 @answers("invite")
 async def invite(question: Question) -> dict[str, Any]:
     """Add somebody to a group, as a member of the asking realm wishes."""
-    by, group_address, named = question.by, question.group, question.user
+    by, group, named = question.by, question.group, question.user
 
     def join(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
-        person = named.find(tx, now)
-        group = conversations.group(tx, member.id, group_address)
-        if person.id in group.members:
-            return GroupChange(group)
-        return GroupChange(conversations.join(tx, group, person), person, "joined")
+        return membership.invite(tx, member.id, group, named.name, named.note(tx, now))
 
     return await _told(question, join)
 
@@ -209,17 +213,11 @@ async def invite(question: Question) -> dict[str, Any]:
 @answers("kick")
 async def kick(question: Question) -> dict[str, Any]:
     """Remove somebody from a group, as its owner in the asking realm wishes."""
-    by, group_address, named = question.by, question.group, question.user
+    by, group, named = question.by, question.group, question.user
 
     def remove(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
-        group = conversations.group(tx, member.id, group_address)
-        if not group.members[member.id].owner:
-            raise conversations.not_owner(group)
-        person = named.find(tx, now)
-        if person.id == member.id or person.id not in group.members:
-            raise ChatError(ErrorCode.UNKNOWN_USER, f"{person.name} is not in {group.address(0)}")
-        return GroupChange(conversations.leave(tx, group, person.id), person, "removed")
+        return membership.kick(tx, member.id, group, named.name, named.find(tx))
 
     return await _told(question, remove)
 
@@ -227,11 +225,10 @@ async def kick(question: Question) -> dict[str, Any]:
 @answers("leave")
 async def leave(question: Question) -> dict[str, Any]:
     """Let a member of the asking realm go."""
-    by, group_address = question.by, question.group
+    by, group = question.by, question.group
 
     def go(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
-        group = conversations.group(tx, member.id, group_address)
-        return GroupChange(conversations.leave(tx, group, member.id), member, "left")
+        return membership.leave(tx, member.id, group)
 
     return await _told(question, go)

@@ -11,11 +11,13 @@ from shared.protocol.commands.groups import GroupCreated, GroupLeft, GroupPerson
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
 from ws_server.federation import rows
-from ws_server.federation.hosting import GroupChange, change_group
+from ws_server.federation.hosting import change_group, group_person
 from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Account
-from ws_server.store import comparing, conversations, users
+from ws_server.store import comparing, conversations, membership, users
+from ws_server.store.conversations import Member
 from ws_server.store.ids import new_id
+from ws_server.store.membership import GroupChange
 from ws_server.store.realms import REMOVED
 from ws_server.store.replicas import Roster
 
@@ -54,7 +56,7 @@ async def invite(realm: Realm, account: Account, group: GroupAddress, user: Addr
     host = _peer(realm, group.realm)
     name = user.user
     if not user.realm:
-        name = (await realm.database.read(users.existing, user.user)).name
+        name = await realm.database.read(_own, account, group, user.user)
     answer = await realm.links.ask(
         host.known.id,
         "invite",
@@ -63,17 +65,45 @@ async def invite(realm: Realm, account: Account, group: GroupAddress, user: Addr
         user=_named(realm, host, user, name),
     )
     roster = await _enrol(realm, host, answer)
-    done = "is now in" if roster.change else "is already in"
-    return GroupPerson(str(GroupAddress(group.number, host.known.name)), str(user), done)
+    return await _person(realm, host, group, user, membership.JOINED if roster.change else "")
+
+
+def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> str:
+    """Return how a person of this realm is called who is invited to a group of another one.
+
+    Raises:
+        ChatError: as `membership.invite`, whose rules the host applies to its own people.
+    """
+    person = users.find(tx, name)
+    only = (account.id, person.id if person else account.id)
+    group = conversations.group(tx, account.id, address, only)
+    return membership.invitable(group, name, person).name
+
+
+async def _person(
+    realm: Realm, host: Peer, group: GroupAddress, user: Address, change: str
+) -> GroupPerson:
+    """Return the answer to who invited or kicked, with the name that the person registered."""
+    name = await realm.database.read(conversations.known_as, user)
+    return group_person(str(GroupAddress(group.number, host.known.name)), name, change)
 
 
 async def _invite_here(
     realm: Realm, account: Account, group: GroupAddress, user: Address
 ) -> GroupPerson:
-    """Add a person of another realm to a group hosted here, once that realm knows him."""
+    """Add a person of another realm to a group hosted here, once that realm knows them."""
     peer = _peer(realm, user.realm)
+
+    def look(tx: Connection) -> Member | None:
+        person = users.find_at(tx, user)
+        only = (account.id, person.id if person else account.id)
+        found = conversations.group(tx, account.id, group, only)
+        return found.members.get(person.id) if person else None
+
     # First, so that whoever is in no such group learns nothing of other realms by it.
-    await realm.database.read(conversations.group, account.id, group, (account.id,))
+    member = await realm.database.read(look)
+    if member is not None:
+        return group_person(str(group), member.name, "")
     answer = await realm.links.ask(peer.known.id, "user", name=user.user)
     name = answer.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name) or fold(name) != fold(user.user):
@@ -81,14 +111,11 @@ async def _invite_here(
 
     def join(tx: Connection, now: int) -> GroupChange:
         person = users.of_realm(tx, peer.known.id, name, now)
-        found = conversations.group(tx, account.id, group)
-        if person.id in found.members:
-            return GroupChange(found)
-        return GroupChange(conversations.join(tx, found, person), person, "joined")
+        return membership.invite(tx, account.id, group, name, person)
 
-    hosted = await change_group(realm, join)
-    done = "is already in" if hosted.person is None else "is now in"
-    return GroupPerson(str(group), f"{name}@{peer.known.name}", done)
+    made = (await change_group(realm, join)).made
+    assert made.person is not None
+    return group_person(str(group), made.person.name, made.change)
 
 
 async def kick(realm: Realm, account: Account, group: GroupAddress, user: Address) -> GroupPerson:
@@ -102,8 +129,7 @@ async def kick(realm: Realm, account: Account, group: GroupAddress, user: Addres
         user=_named(realm, host, user, user.user),
     )
     await _enrol(realm, host, answer)
-    where = str(GroupAddress(group.number, host.known.name))
-    return GroupPerson(where, str(user), "is no longer in")
+    return await _person(realm, host, group, user, membership.REMOVED)
 
 
 async def leave(realm: Realm, account: Account, group: GroupAddress) -> GroupLeft:

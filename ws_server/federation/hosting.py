@@ -1,4 +1,4 @@
-"""Changing a group hosted here whose members are of several realms, and telling them all."""
+"""Changing a group hosted here for somebody of another realm, and telling all realms."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from shared.protocol.commands.groups import GroupPerson
 from ws_server.publications import group_changed
-from ws_server.store import hosting
-from ws_server.store.conversations import Conversation
-from ws_server.store.users import User
+from ws_server.store import hosting, membership
+from ws_server.store.membership import GroupChange
 
 if TYPE_CHECKING:
     from ws_server.realm import Realm
 
 
-@dataclass(frozen=True, slots=True)
-class GroupChange:
-    """What was changed inside a transaction: nothing, if nobody is named."""
+DONE = {
+    "": "is already in",
+    membership.JOINED: "is now in",
+    membership.REMOVED: "is no longer in",
+}
 
-    group: Conversation
-    """As it is now, with all its members."""
-    person: User | None = None
-    change: str = ""
-    """joined, left or removed."""
+
+def group_person(group: str, user: str, change: str) -> GroupPerson:
+    """Return what somebody is answered who invited or kicked a person.
+
+    Args:
+        change: What it came to, as in `GroupChange`.
+    """
+    return GroupPerson(group, user, DONE[change])
 
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
     """A change that is on disk, and what other realms are told of it."""
 
-    group: Conversation
-    person: User | None
+    made: GroupChange
     roster: dict[str, Any]
 
 
@@ -46,18 +50,16 @@ async def change_group(realm: Realm, change: Callable[[Connection, int], GroupCh
 
     def run(tx: Connection, now: int) -> tuple[GroupChange, frozenset[int], dict[str, Any]]:
         made = change(tx, now)
-        told: frozenset[int] = frozenset()
-        if made.person is not None:
-            told = hosting.tell(tx, made.group, made.change, now, [made.person.realm_id])
+        told = membership.tell(tx, made, now)
         return made, told, hosting.roster(tx, made.group, made.change)
 
     def tell(done: tuple[GroupChange, frozenset[int], dict[str, Any]]) -> None:
         made, told, _ = done
-        realm.cache.put_group(made.group)
-        if made.person is not None:
-            publication = group_changed(made.group, made.person.name, made.change, made.person.id)
+        if made.person is not None and made.change:
+            realm.cache.put_group(made.group)
+            publication = group_changed(made.group, made.person.name, made.change, made.user_id)
             realm.hub.publish(publication.event, publication.users)
         realm.links.nudge(told)
 
     made, _, roster = await realm.journal.write(run, tell)
-    return Hosted(made.group, made.person, roster)
+    return Hosted(made, roster)

@@ -183,7 +183,6 @@ class Incoming:
                 raise BadValue("no kind known here")
             attachments.check_size(entry.file, self._realm.max_file)
             entry.source, entry.quota = self._realm_id, self._realm.max_realm_files
-            entry.cached = self._realm.cache.get(entry.sender, entry.target)
             entry.done = self._done
         entry.origin = number
         self._realm.journal.post(entry)

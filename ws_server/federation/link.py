@@ -37,6 +37,8 @@ MAX_UNSTORED = 4 * 2**20
 """Bytes of batches that may wait to be stored; who keeps to the window sends a third of it."""
 MAX_PAUSE = 5.0
 """Seconds that a link is not read at most; its pings have to be answered in time."""
+STILL, HERE, COPIES = "still", "here", "copies"
+"""Asks whether a server is still there whose link was replaced; its answer; and what follows."""
 BROKEN = 4400
 """Closes a link whose other side broke the protocol; it is dialled anew like any other."""
 
@@ -60,6 +62,9 @@ class Owner(Protocol):
     def link_ended(self, link: Link) -> None:
         """The link is gone."""
 
+    def link_copied(self) -> None:
+        """The other side sees two servers at once that have the key of this realm."""
+
 
 class Link:
     """One link. Its methods belong to the event loop."""
@@ -76,6 +81,8 @@ class Link:
         self._incoming: Incoming | None = None
         self.their_log = ""
         """Which history the other side's numbers count."""
+        self.their_instance = ""
+        """Which start of the other side's server it is; empty if that does not say."""
         self.restored = False
         """Whether the other side knows a later history of this realm than it has itself."""
         self._fetching = realm.contents.of(known.id)
@@ -84,6 +91,8 @@ class Link:
         self._unstored: deque[tuple[int, int]] = deque()
         """The batches that wait to be stored: bytes and rows."""
         self.outgoing = Outgoing(realm, known.id, self._send)
+        self._still: asyncio.Future[None] | None = None
+        """Done when the other side answers, although this link was replaced."""
 
     @property
     def opened(self) -> bool:
@@ -104,21 +113,25 @@ class Link:
         self._say(
             kind="open",
             log=self._log,
+            instance=self._realm.instance,
             have={"log": self._known.received_log, "number": self._known.received},
             refused=orjson.loads(self._known.refusals),
         )
 
     def receive(self, frame: bytes) -> None:
         """Take one frame; what is not the other side's next one ends the link."""
-        if self._ended:
+        if self._ended and self._still is None:
             return
         try:
             body = orjson.loads(self._seal.open(frame))
             if not isinstance(body, dict):
                 raise Overrun("a frame is an object")
-            self._take(body, len(frame))
+            if not self._ended:
+                self._take(body, len(frame))
+            elif self._still is not None and body.get("kind") == HERE and not self._still.done():
+                self._still.set_result(None)
         except (NotProven, Overrun, BadValue, orjson.JSONDecodeError) as error:
-            self._break(str(error))
+            self._give_up(str(error))
 
     def end(self, code: int, reason: str) -> None:
         """Close the connection."""
@@ -129,6 +142,16 @@ class Link:
         """Take and send no more, and return the connection, which the caller closes."""
         self.lost()
         return self._outlet
+
+    def ask_if_still_there(self) -> asyncio.Future[None]:
+        """Return what is done once the other side of a link that is retired answers."""
+        self._still = asyncio.get_running_loop().create_future()
+        self._write(kind=STILL)
+        return self._still
+
+    def tell_of_copies(self) -> None:
+        """Say to the other side that two servers have its key; also over a link that is retired."""
+        self._write(kind=COPIES)
 
     def lost(self) -> None:
         """The connection is gone."""
@@ -171,6 +194,10 @@ class Link:
             self.asks.asked(body)
         elif kind == "answer":
             self.asks.answered(body)
+        elif kind == STILL:
+            self._say(kind=HERE)
+        elif kind == COPIES:
+            self._owner.link_copied()
         # What a newer version says besides is not for this one.
 
     def _slow_down(self, rows: int, size: int) -> None:
@@ -188,6 +215,8 @@ class Link:
 
     def _open(self, body: dict[str, Any]) -> None:
         self.their_log = IDENTIFIER.from_json(body.get("log"))
+        if "instance" in body:
+            self.their_instance = IDENTIFIER.from_json(body["instance"])
         have = body.get("have")
         if not isinstance(have, dict):
             raise Overrun("open says what it has")
@@ -232,6 +261,9 @@ class Link:
     def _send(self, body: bytes) -> None:
         if not self._ended:
             self._outlet.write(self._seal.close(body))
+
+    def _write(self, **body: Any) -> None:
+        self._outlet.write(self._seal.close(orjson.dumps(body)))
 
 
 def _code(code: object) -> str:

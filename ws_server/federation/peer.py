@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.federation.copies import Seen, part
 from ws_server.federation.handshake import Seal
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.federation.link import BROKEN, Confirmed, Link
@@ -30,13 +32,9 @@ log = logging.getLogger(__name__)
 
 ANSWER = 1.0
 """Seconds that `send` waits for the other realm before it answers `queued`."""
-GRACE = 1.0
-"""Seconds after which the connection of a link that was replaced is closed."""
 PAUSE = 0.01
 """Seconds between two times that the outbox forgets what was confirmed: a write for each of many
 small confirmations would keep messages waiting."""
-DOUBLE = 4401
-"""Closes the one of two links between the same realms that is not kept."""
 SHUT = 4503
 """Closes the link of a realm that was blocked or removed, or whose key is trusted no more."""
 STORE_FAILED = 4402
@@ -80,6 +78,10 @@ class Peer:
         self.other_key: bytes | None = None
         """The key that was found at its address instead of its own."""
         self.count = Count()
+        self.copies = Seen()
+        """Of it: two servers with its key."""
+        self.copied = Seen()
+        """It has seen two servers with the key of this realm."""
         self.told = "down"
         """What people were last told of its link: up or down."""
         self._adopted = 0.0
@@ -113,8 +115,9 @@ class Peer:
     @property
     def state(self) -> str:
         """Whether it may talk to this realm, as `listrealm` shows it."""
-        changed = self.known.state == ACTIVE and self.other_key is not None
-        return "key changed" if changed else self.known.state
+        if self.known.state == ACTIVE and self.other_key is not None:
+            return "key changed"
+        return "copied" if self.known.state == ACTIVE and self.copies else self.known.state
 
     def learn(self, known: KnownRealm) -> None:
         """Take what is now known of it: its address, its state, its key."""
@@ -228,15 +231,22 @@ class Peer:
         self.opened.clear()
         self.down.clear()
         if present is not None:
-            # Not at once: the other side would see the old one end before it has the new one, and
-            # tell its people that the link is down.
-            asyncio.get_running_loop().call_later(
-                GRACE, present.retire().close_with, DOUBLE, "another link to this realm is kept"
-            )
+            self._peers.start(self._note_copies(part(present, link)))
         link.begin()
         return link
 
+    async def _note_copies(self, parted: Coroutine[Any, Any, bool]) -> None:
+        if await parted and self.copies.note():
+            log.error("two servers have the key of one realm", extra={"realm": self.known.name})
+
     # What the link tells
+
+    def link_copied(self) -> None:
+        if self.copied.note():
+            log.error(
+                "another server has this realm's key: stop one of both",
+                extra={"seen_by": self.known.name},
+            )
 
     def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
         self.up = True

@@ -14,10 +14,11 @@ from shared.protocol.commands.realms import RealmLink
 from shared.protocol.errors import ChatError
 from shared.protocol.values import fold
 from ws_server.federation.asks import no_answer
+from ws_server.federation.copies import DOUBLE
 from ws_server.federation.dialling import keep
 from ws_server.federation.handshake import Role, Seal, Transcript
 from ws_server.federation.link import Confirmed, Link
-from ws_server.federation.peer import DOUBLE, SHUT, Peer
+from ws_server.federation.peer import SHUT, Peer
 from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
 from ws_server.store import items, outbox, realms, waiting

@@ -235,5 +235,7 @@ class Replicating:
     def _announce(self, taken: Taken) -> None:
         # What fills a gap too: the rows that would have brought it are no news afterwards.
         for draft in taken.drafts:
+            assert draft.conversation is not None
+            self._realm.cache.put(draft.conversation)
             session = self._realm.links.by_id(self._host.id).echoed(draft)
             announce(self._realm, draft, session)

@@ -65,7 +65,8 @@ def _draft(
     id = _id(row)
     text, file = content(row)
     # The key makes a row that comes twice, after a cut or a restored backup, come once.
-    return Draft(sender, target, text, file, key=id, id=id, chain=chain)
+    bot = row.get("bot") is True
+    return Draft(sender, target, text, file, key=id, id=id, chain=chain, bot=bot)
 
 
 def speaker(value: object) -> Speaker:
@@ -99,6 +100,7 @@ def relayed(value: object) -> Relayed:
         time=SEQ.from_json(row.get("time")),
         text=text,
         file=file,
+        bot=row.get("bot") is True,
     )
 
 

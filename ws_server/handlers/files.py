@@ -39,32 +39,31 @@ ASK_AGAIN = 2.0
 
 @handles(SendFile)
 async def sendfile(ctx: Context, request: SendFile) -> Draft:
-    return await _whole_file(ctx, request.to, request.name, request.data, request.idempotency_key)
+    return await _whole_file(ctx, request.to, request)
 
 
 @handles(SendGroupFile)
 async def sendgroupfile(ctx: Context, request: SendGroupFile) -> Draft:
-    return await _whole_file(
-        ctx, request.group, request.name, request.data, request.idempotency_key
-    )
+    return await _whole_file(ctx, request.group, request)
 
 
 async def _whole_file(
-    ctx: Context, target: Conversation, name: str, content: bytes, key: str | None
+    ctx: Context, target: Conversation, request: SendFile | SendGroupFile
 ) -> Draft:
+    name, content, key = request.name, request.data, request.idempotency_key
     if len(content) > MAX_WHOLE_FILE:
         raise ChatError(
             ErrorCode.TOO_LARGE,
             f"One frame carries at most {MAX_WHOLE_FILE:,} bytes of a file; use upload and chunk",
         )
     account, realm = ctx.user, ctx.realm
-    draft = Draft(account.id, target, key=key, quota=realm.max_user_files)
+    draft = Draft(account.id, target, key=key, quota=realm.max_user_files, bot=request.bot is True)
 
     def check(tx: Connection) -> bool:
         """Find out before anything is stored what would refuse the message, or repeat it."""
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
-        conversations.find(tx, account.id, target, only=(account.id,))
+        conversations.check_open(tx, account.id, target)
         stray = realm.stray_bytes.get(account.id, 0)
         files.check_quota(tx, account.id, len(content) + stray, realm.max_user_files)
         return True
@@ -89,11 +88,15 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
         size=request.size,
         sha256=request.sha256,
         key=request.idempotency_key,
+        bot=request.bot is True,
         touched=0,
     )
 
     def begin(tx: Connection, now: int) -> OpenUpload:
-        conversations.find(tx, account.id, request.to, only=(account.id,))
+        if request.idempotency_key is None or not bulk.used_keys(
+            tx, [(account.id, request.idempotency_key)]
+        ):
+            conversations.check_open(tx, account.id, request.to)
         return files.open_upload(tx, wanted, now, realm.max_user_files)
 
     opened: OpenUpload = await realm.journal.write(begin)
@@ -124,6 +127,7 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
         upload=opened.id,
         quota=realm.max_user_files,
         stored=opened.size,
+        bot=opened.bot,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 
+import orjson
 from sqlalchemy import Connection
 
 from shared.protocol.commands.history import (
@@ -20,11 +21,18 @@ from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.context import Context, Outcome, handles
+from ws_server.handlers import lists
+from ws_server.listing import ListQuery
 from ws_server.net.session import Account
 from ws_server.publications import receipts
 from ws_server.store import catching_up, conversations, markers, outbox, pages, standings
+from ws_server.store.catching_up import Missed
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Write
+from ws_server.store.standings import Standing
+
+POSITION_BYTES = 384 * 1024
+"""Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
 
 
 def tell_realm(
@@ -132,11 +140,19 @@ def _move_marker(
 async def sync(ctx: Context, request: Sync) -> Synced:
     reader, epoch = ctx.user.id, ctx.realm.database.epoch
     have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
-    missed = await ctx.realm.database.read(catching_up.missed, reader, have)
-    recovered = missed.recovered and request.epoch in (None, epoch)
-    return Synced(
-        conversations=[
-            Position(
+    missed = Missed([], [], False, True)
+
+    def everything(tx: Connection) -> list[Standing]:
+        nonlocal missed
+        missed = catching_up.missed(tx, reader, have)
+        return missed.standings
+
+    def some(tx: Connection, ids: Sequence[int]) -> list[Standing]:
+        return standings.standings(tx, reader, only=ids)
+
+    def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[Position, int]]:
+        for s in found:
+            position = Position(
                 conversation=s.address,
                 last_seq=s.last_seq,
                 read_seq=s.read_seq,
@@ -145,10 +161,16 @@ async def sync(ctx: Context, request: Sync) -> Synced:
                 other_received_seq=s.other_received_seq,
                 other_read_seq=s.other_read_seq,
             )
-            for s in standings.told(missed.standings)
-        ],
+            yield position, 220 + len(orjson.dumps(s.name))
+
+    query = ListQuery("", everything, some, shown, POSITION_BYTES)
+    page = await lists.read(ctx, request, query, request.after)
+    recovered = missed.recovered and request.epoch in (None, epoch)
+    return Synced(
+        conversations=page.rows,
         messages=missed.messages if recovered else [],
         more=missed.more and recovered,
         epoch=epoch,
         recovered=recovered,
+        more_conversations=page.more,
     )

@@ -9,6 +9,7 @@ from shared.protocol.commands.messages import Sent
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Reply, Request
 from ws_server.store.messages import Draft
+from ws_server.store.users import is_disabled
 
 
 def answer(draft: Draft, request: Request[Any] | None) -> Reply:
@@ -33,6 +34,8 @@ def refused_there(draft: Draft, code: str) -> ChatError:
     to = conversation.address(draft.sender)
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
+    if code == ErrorCode.FORBIDDEN and conversation.number is None:
+        return is_disabled(to)
     if code == ErrorCode.UNKNOWN_GROUP:
         return ChatError(ErrorCode.UNKNOWN_GROUP, f"You are not in {to} any more")
     if code == ErrorCode.TOO_LARGE:

@@ -46,6 +46,7 @@ class Hub:
         session.account = None
         session.held = None
         session.outlet.admit(known=False)
+        session.lists = None
 
     def end_sessions(
         self, user_id: int, which: Callable[[Account], bool] = lambda account: True

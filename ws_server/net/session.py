@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shared.addresses import network
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
 from shared.protocol.commands.meta import SetFormat
 from shared.protocol.errors import ChatError
-from shared.protocol.spec import Reply
+from shared.protocol.spec import Reply, Request
+from ws_server.listing import Listing
 from ws_server.net.file_lane import FileLane
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Session:
         "lane",
         "link",
         "linking",
+        "lists",
         "network",
         "offered",
         "open",
@@ -117,6 +119,8 @@ class Session:
         self.held: list[bytes] | None = None
         """Events that wait for the reply to a sign-in; None when nothing is held."""
         self.held_bytes = 0
+        self.lists: dict[type[Request[Any]], Listing] | None = None
+        """Lists that were not read to their end, by the command that reads them."""
         self.error_count = 0
         self.error_since = 0.0
         self.lane: FileLane | None = None

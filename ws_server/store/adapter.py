@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Column, Connection
+from sqlalchemy import Column, ColumnClause, Connection, FromClause
+from sqlalchemy.sql import ClauseElement
 
 T = TypeVar("T")
 Columns = tuple[Column[Any], ...]
+Rows = Sequence[tuple[object, ...]]
 READERS = 4
 """Threads that ask questions."""
 LOCK_WAIT = 2.0
@@ -56,14 +59,24 @@ class Adapter(Protocol):
         """Close all connections; nothing runs any more."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Statement:
+    """A statement about many rows that are given; each database compiles it once, in its way."""
+
+    given: tuple[ColumnClause[Any], ...]
+    """Names and types of the columns of those rows."""
+    about: Callable[[FromClause], ClauseElement]
+    """Returns the statement about them; it has no other parameters."""
+
+
 class Bulk(Protocol):
     """Statements for many rows at once; found at `tx` as its execution option `bulk`."""
 
-    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
-        """Return the columns `bulk.KEYED` of the messages under these (sender, key)."""
+    def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
+        """Return the rows that a statement returns, in no order."""
 
-    def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
+    def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
+        """Return how many rows a statement changed."""
+
+    def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
         """Insert rows given as these columns of one table."""
-
-    def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
-        """Move conversations given as (id, version, old, new); return how many matched."""

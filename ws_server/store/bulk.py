@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import BigInteger, Connection, String, and_, column, select, update
 
-from ws_server.store.adapter import Bulk
-from ws_server.store.schema import messages, outbox
+from ws_server.store.adapter import Bulk, Columns, Rows, Statement
+from ws_server.store.schema import conversations, messages, outbox
 
 MESSAGE = (
     messages.c.conversation_id,
@@ -20,6 +20,7 @@ MESSAGE = (
     messages.c.file_id,
     messages.c.idempotency_key,
     messages.c.origin_seq,
+    messages.c.bot,
 )
 """The columns of a new message."""
 OUTBOX = (
@@ -32,21 +33,53 @@ OUTBOX = (
     outbox.c.since,
 )
 """The columns of what begins to wait for another realm."""
-KEYED = (
-    messages.c.sender_id,
-    messages.c.idempotency_key,
-    messages.c.conversation_id,
-    messages.c.id,
-    messages.c.seq,
-    messages.c.time,
-    messages.c.file_id,
+# A join with the keys seeks each in the index; for `(sender_id, key) IN (...)` SQLite 3.40 reads
+# the whole of it. It holds only keys that are not null, and the planner must see that.
+KEYED = Statement(
+    (column("sender", BigInteger), column("key", String)),
+    lambda given: (
+        select(
+            messages.c.sender_id,
+            messages.c.idempotency_key,
+            messages.c.conversation_id,
+            messages.c.id,
+            messages.c.seq,
+            messages.c.time,
+            messages.c.file_id,
+        )
+        .select_from(given)
+        .join(
+            messages,
+            and_(messages.c.sender_id == given.c.sender, messages.c.idempotency_key == given.c.key),
+        )
+        .where(messages.c.idempotency_key.is_not(None))
+    ),
 )
 """What a repeated message needs of the first."""
+Move = tuple[int, int, int, int, int, int]
+"""A conversation's id, version and last_seq, then its new last_seq, last_time and activity."""
+MOVE = Statement(
+    tuple(column(name, BigInteger) for name in ("id", "version", "old", "new", "time", "activity")),
+    lambda given: (
+        update(conversations)
+        .values(last_seq=given.c.new, last_time=given.c.time, activity=given.c.activity)
+        .where(
+            conversations.c.id == given.c.id,
+            conversations.c.version == given.c.version,
+            conversations.c.last_seq == given.c.old,
+        )
+    ),
+)
 
 
-def find_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
-    """Return the columns `KEYED` of the messages written under these (sender, key)."""
-    return _bulk(tx).find_keys(tx, keys) if keys else ()
+def ask(tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
+    """Return the rows that a statement about these returns, in no order."""
+    return _bulk(tx).ask(tx, statement, rows) if rows else ()
+
+
+def find_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> Sequence[Any]:
+    """Return what `KEYED` tells of the messages written under these (sender, key)."""
+    return ask(tx, KEYED, keys)
 
 
 def used_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
@@ -54,25 +87,19 @@ def used_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> set[tuple[int,
     return {(sender, key) for sender, key, *_ in find_keys(tx, keys)}
 
 
-def insert_messages(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert messages given as the columns of `MESSAGE`."""
+def insert(tx: Connection, columns: Columns, rows: Rows) -> None:
+    """Insert rows of a table, given as these of its columns, such as `MESSAGE` and `OUTBOX`."""
     if rows:
-        _bulk(tx).insert(tx, MESSAGE, rows)
+        _bulk(tx).insert(tx, columns, rows)
 
 
-def insert_outbox(tx: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    """Insert what waits for other realms, given as the columns of `OUTBOX`."""
-    if rows:
-        _bulk(tx).insert(tx, OUTBOX, rows)
-
-
-def move_last_seq(tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> bool:
-    """Move the `last_seq` of conversations given as (id, version, old last_seq, new last_seq).
+def move_conversations(tx: Connection, moved: Sequence[Move]) -> bool:
+    """Move conversations to their new last seq, time and activity.
 
     Returns:
-        False if any of them no longer has that version and last_seq.
+        False if any of them no longer has the version and last_seq given.
     """
-    return not moved or _bulk(tx).move_last_seq(tx, moved) == len(moved)
+    return not moved or _bulk(tx).change(tx, MOVE, moved) == len(moved)
 
 
 def _bulk(tx: Connection) -> Bulk:

@@ -7,6 +7,7 @@ from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store.conversations import Conversation
 
 MAX_PRIVATE = 50_000
+"""Private chats, about 30 MB."""
 MAX_GROUP_MEMBERS = 500_000
 """Members of all cached groups together, about 100 MB."""
 
@@ -15,27 +16,38 @@ class Cache:
     """The conversations written to lately; the first to come is the first to go."""
 
     def __init__(self) -> None:
-        # Both people of a private chat name it differently but must share one copy.
-        self._private: dict[tuple[int, str], int] = {}
-        self._chats: dict[int, Conversation] = {}
+        # Two people name their chat differently but must share one copy, so names lead to people.
+        self._people: dict[str, int] = {}
+        self._chats: dict[tuple[int, int], Conversation] = {}
         self._groups: dict[str, Conversation] = {}
         self._group_members = 0
 
     def get(self, sender: int, target: ConversationAddress) -> Conversation | None:
-        """Return what `sender` means by `target`, if it is known and he is in it."""
+        """Return what `sender` means by `target`, if it is known and they are in it."""
         if type(target) is Address:
-            id = self._private.get((sender, fold(str(target))))
-            return None if id is None else self._chats.get(id)
+            other = self._people.get(fold(str(target)))
+            if other is None:
+                return None
+            return self._chats.get((sender, other) if sender < other else (other, sender))
         assert isinstance(target, GroupAddress)
         group = self._groups.get(fold(str(target)))
         return group if group is not None and sender in group.members else None
 
-    def put_private(self, sender: int, target: Address, conversation: Conversation) -> None:
-        """Keep a private chat under the address its sender used."""
-        self._chats[conversation.id] = conversation
-        self._private[sender, fold(str(target))] = conversation.id
-        if len(self._private) > MAX_PRIVATE:
-            self._chats.pop(self._private.pop(next(iter(self._private))), None)
+    def put(self, conversation: Conversation) -> None:
+        """Keep a conversation; a private chat for both people, under the addresses they have."""
+        if conversation.number is None:
+            self._put_private(conversation)
+        else:
+            self.put_group(conversation)
+
+    def _put_private(self, chat: Conversation) -> None:
+        self._chats[min(chat.members), max(chat.members)] = chat
+        for id, member in chat.members.items():
+            self._people[fold(member.name)] = id
+        if len(self._chats) > MAX_PRIVATE:
+            del self._chats[next(iter(self._chats))]
+        while len(self._people) > 2 * MAX_PRIVATE:
+            del self._people[next(iter(self._people))]
 
     def drop_group(self, address: str) -> None:
         """Forget a group, of which an older version counts again."""

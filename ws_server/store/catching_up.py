@@ -24,6 +24,7 @@ class Missed:
     """What a reader has not got."""
 
     standings: list[Standing]
+    """Of all conversations; first those in which something is new."""
     messages: list[Message]
     more: bool
     recovered: bool
@@ -35,9 +36,11 @@ def missed(tx: Connection, reader: int, have: dict[ConversationAddress, int]) ->
     A page takes whole beginnings: of each conversation in it, the oldest missed messages without
     a gap. `recovered` is false if `have` is ahead of the history, which then is another one.
     """
-    all_of_them = standings(tx, reader)
-    known = {fold(s.address): s for s in all_of_them}
     positions = {fold(_here(address)): seq for address, seq in have.items()}
+    all_of_them = standings(tx, reader)
+    # Not all may fit one answer, and nobody can do without those of the messages in it.
+    all_of_them.sort(key=lambda s: positions.get(fold(s.address), -1) >= s.last_seq)
+    known = {fold(s.address): s for s in all_of_them}
     for address, seq in positions.items():
         standing = known.get(address)
         ahead = seq > standing.last_seq if standing else seq > 0 and not address.startswith("#")
@@ -55,9 +58,9 @@ def missed(tx: Connection, reader: int, have: dict[ConversationAddress, int]) ->
             break
         time = 0
         away = "@" in standing.address and standing.name is None
-        states = waiting.states(tx, (standing.conversation_id,)) if away else NO_STATES
+        states = waiting.states(tx, (standing.id,)) if away else NO_STATES
         rows = tx.execute(
-            MESSAGE.where(_above(standing.conversation_id, after))
+            MESSAGE.where(_above(standing.id, after))
             .order_by(messages.c.seq)
             .limit(SYNC_MESSAGES - len(found))
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import conversations
 from ws_server.store.realms import KnownRealm
@@ -71,10 +71,11 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
     )
     tx.execute(
         insert(posts).from_select(
-            ["id", "conversation_id", "sender_id", "time", "text", "file_id", "idempotency_key"],
+            ["id", "conversation_id", "sender_id", "time", "text", "file_id"]
+            + ["idempotency_key", "bot"],
             select(
                 *(m.id, m.conversation_id, m.sender_id, m.time, m.text, m.file_id),
-                m.idempotency_key,
+                *(m.idempotency_key, m.bot),
             ).where(
                 m.conversation_id == group.id,
                 m.seq > seq,
@@ -84,11 +85,14 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
         )
     )
     mine = members.c.conversation_id == group.id
-    tx.execute(delete(messages).where(messages.c.conversation_id == group.id, messages.c.seq > seq))
+    tx.execute(delete(messages).where(m.conversation_id == group.id, m.seq > seq))
+    newest = (
+        select(m.time).where(m.conversation_id == group.id).order_by(m.seq.desc()).limit(1)
+    ).scalar_subquery()
     tx.execute(
         update(conversation_table)
         .where(conversation_table.c.id == group.id)
-        .values(last_seq=min(group.last_seq, seq), version=0)
+        .values(last_seq=min(group.last_seq, seq), last_time=func.coalesce(newest, 0), version=0)
     )
     for mark in (members.c.joined_seq, members.c.read_seq, members.c.received_seq):
         tx.execute(update(members).where(mine, mark > seq).values({mark: seq}))

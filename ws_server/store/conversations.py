@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import users
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
+from ws_server.store.timeline import timeline
 
 MAX_MEMBERS = 5_000
 """Members of a group; a list of them fits one frame."""
@@ -27,14 +28,16 @@ class Member:
     """The person's address here."""
     owner: bool
     realm_id: int | None = None
+    disabled: bool = False
+    """The account is disabled; right for private chats, of which each change makes a version."""
 
 
 @dataclass(slots=True)
 class Conversation:
     """A conversation as it was at `version`.
 
-    Everything but `last_seq` is fixed for a version; the journal alone moves `last_seq`, after a
-    commit, and each commit checks both against the database.
+    Everything but `last_seq` and `last_time` is fixed for a version; the journal alone moves those
+    two, after a commit, and each commit checks version and `last_seq` against the database.
     """
 
     id: int
@@ -50,9 +53,22 @@ class Conversation:
     """What that realm is called here."""
     realms: frozenset[int] = frozenset()
     """The other realms that have members in it."""
+    last_time: int = 0
+    """When the newest message was sent, Unix milliseconds; 0 if there is none."""
 
     def __post_init__(self) -> None:
         self.realms = frozenset(m.realm_id for m in self.members.values() if m.realm_id is not None)
+
+    def check_open(self, sender: int) -> None:
+        """Refuse what somebody writes to a person who could never read it.
+
+        Raises:
+            ChatError: FORBIDDEN.
+        """
+        if self.number is None:
+            for user_id, member in self.members.items():
+                if member.disabled and user_id != sender:
+                    raise users.is_disabled(member.name)
 
     def address(self, reader: int) -> str:
         """Return how this reader names the conversation."""
@@ -84,14 +100,19 @@ def load(
     else:
         where = and_(c.number == group.number, c.realm_id.is_(None))
     row = tx.execute(
-        select(c.id, c.number, c.name, c.version, c.last_seq, c.realm_id, realms.c.name)
+        select(
+            c.id, c.number, c.name, c.version, c.last_seq, c.last_time, c.realm_id, realms.c.name
+        )
         .select_from(conversations.outerjoin(realms, realms.c.id == c.realm_id))
         .where(where)
     ).first()
     if row is None:
         return None
     people = (
-        select(members.c.user_id, users.address_of(), members.c.owner, user_table.c.realm_id)
+        select(
+            *(members.c.user_id, users.address_of(), members.c.owner),
+            *(user_table.c.realm_id, user_table.c.disabled),
+        )
         .select_from(users.WITH_REALMS.join(members, members.c.user_id == user_table.c.id))
         .where(members.c.conversation_id == row.id)
         .order_by(members.c.place)
@@ -107,17 +128,18 @@ def load(
         {user_id: Member(*member) for user_id, *member in tx.execute(people)},
         row.realm_id,
         row[-1] or "",
+        last_time=row.last_time,
     )
 
 
 def reload(tx: Connection, cached: dict[int, Conversation]) -> dict[int, Conversation]:
     """Return cached conversations as they are now; only those with a new version cost a query."""
     c = conversations.c
-    rows = tx.execute(select(c.id, c.version, c.last_seq).where(c.id.in_(cached)))
+    rows = tx.execute(select(c.id, c.version, c.last_seq, c.last_time).where(c.id.in_(cached)))
     fresh: dict[int, Conversation] = {}
-    for id, version, last_seq in rows:
+    for id, version, last_seq, last_time in rows:
         if version == cached[id].version:
-            fresh[id] = replace(cached[id], last_seq=last_seq)
+            fresh[id] = replace(cached[id], last_seq=last_seq, last_time=last_time)
         else:
             now = load(tx, id=id)
             assert now is not None
@@ -166,6 +188,32 @@ def group(
     return found
 
 
+def check_open(tx: Connection, user_id: int, target: ConversationAddress) -> None:
+    """Refuse what could not be sent, before anything is stored for it.
+
+    Raises:
+        ChatError: UNKNOWN_USER; UNKNOWN_GROUP, also for a group one is not in; FORBIDDEN, the
+            account is disabled.
+    """
+    if isinstance(target, GroupAddress):
+        group(tx, user_id, target, (user_id,))
+        return
+    other = users.known(tx, target)
+    if other is not None and other.disabled and other.id != user_id:
+        raise users.is_disabled(other.name)
+
+
+def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
+    """Disable an account, or enable it; private chats with it get a new version."""
+    users.set_disabled(tx, user_id, disabled)
+    theirs = select(members.c.conversation_id).where(members.c.user_id == user_id)
+    tx.execute(
+        update(conversations)
+        .where(conversations.c.number.is_(None), conversations.c.id.in_(theirs))
+        .values(version=conversations.c.version + 1)
+    )
+
+
 def known_as(tx: Connection, target: ConversationAddress) -> str:
     """Return how a person is written, for a private chat in which nothing was written yet.
 
@@ -187,74 +235,6 @@ def unknown_group(address: ConversationAddress) -> ChatError:
 def not_owner(group: Conversation) -> ChatError:
     """Return the refusal for what only a group's owner may do."""
     return ChatError(ErrorCode.FORBIDDEN, f"Only the owner of {group.address(0)} may do this")
-
-
-def open_private(tx: Connection, user_id: int, target: Address, now: int) -> Conversation:
-    """Return one's private chat with a person, begun if need be.
-
-    Raises:
-        ChatError: UNKNOWN_USER.
-    """
-    other = users.person(tx, target, now).id
-    found = _between(tx, user_id, other)
-    if found is None:
-        found = _add(tx, now, low_user=min(user_id, other), high_user=max(user_id, other))
-        tx.execute(insert(members), _member_rows(found, _two(user_id, other)))
-    chat = load(tx, id=found)
-    assert chat is not None
-    return chat
-
-
-def open_all_private(
-    tx: Connection, pairs: Collection[tuple[int, int]], names: Mapping[int, str], now: int
-) -> dict[tuple[int, int], Conversation]:
-    """Return the private chats of many, begun if need be, in a few statements.
-
-    Args:
-        pairs: The people of each by id, the lower id first.
-        names: Everybody's name by id.
-    """
-    chats = _chats(tx, pairs, names)
-    missing = set(pairs) - chats.keys()
-    if missing:
-        begun = [
-            {"low_user": low, "high_user": high, "last_seq": 0, "version": 1, "created": now}
-            for low, high in sorted(missing)
-        ]
-        tx.execute(insert(conversations), begun)
-        made = _chats(tx, missing, names)
-        tx.execute(
-            insert(members),
-            [row for pair, chat in made.items() for row in _member_rows(chat.id, _two(*pair))],
-        )
-        chats |= made
-    return chats
-
-
-def _chats(
-    tx: Connection, pairs: Collection[tuple[int, int]], names: Mapping[int, str]
-) -> dict[tuple[int, int], Conversation]:
-    """Return those private chats that were begun."""
-    c = conversations.c
-    wanted = set(pairs)
-    lows = sorted({low for low, _ in pairs})
-    found: dict[tuple[int, int], Conversation] = {}
-    for at in range(0, len(lows), 500):
-        rows = tx.execute(
-            select(c.id, c.low_user, c.high_user, c.version, c.last_seq).where(
-                c.low_user.in_(lows[at : at + 500])
-            )
-        )
-        for id, low, high, version, last_seq in rows:
-            if (low, high) in wanted:
-                people = {person: Member(names[person], False) for person in (low, high)}
-                found[low, high] = Conversation(id, None, "", version, last_seq, people)
-    return found
-
-
-def _two(one: int, other: int) -> list[int]:
-    """Return the members of a private chat: two, or one who writes to himself."""
-    return list(dict.fromkeys((one, other)))
 
 
 def _between(tx: Connection, one: int, other: int) -> int | None:
@@ -307,9 +287,15 @@ def create_group(
 
 
 def _add(tx: Connection, now: int, **values: Any) -> int:
-    made = tx.execute(insert(conversations).values(last_seq=0, version=1, created=now, **values))
+    made = tx.execute(insert(conversations).values(**new_row(tx, now), **values))
     assert made.inserted_primary_key is not None
     return int(made.inserted_primary_key[0])
+
+
+def new_row(tx: Connection, now: int) -> dict[str, Any]:
+    """Return what every conversation begins with."""
+    activity = timeline(tx).next_activity()
+    return {"last_seq": 0, "version": 1, "created": now, "last_time": 0, "activity": activity}
 
 
 def _member_rows(

@@ -13,12 +13,15 @@ from contextvars import ContextVar
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, insert, select
+from sqlalchemy.engine import URL
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store import sqlite_file
 from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
+from ws_server.store.timeline import timeline
 from ws_server.threads import Turns
 
 P = ParamSpec("P")
@@ -29,22 +32,41 @@ ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 MAX_WAITING_READS = 2_000
 
 
-def adapter_for(url: str) -> Adapter:
-    """Return the adapter for a database's URL; it opens nothing yet.
+def read_url(text: str) -> URL:
+    """Return the URL of a database that an operator named.
 
     Raises:
-        DatabaseRefused: no adapter takes such a URL.
+        DatabaseRefused: it cannot be read, or is of a database that is not supported.
     """
-    if url.startswith("sqlite:///"):
-        return SQLite(url)
-    if url.startswith(("postgresql+asyncpg://", "postgresql://")):
-        # Who does not use PostgreSQL need not wait for its driver to load.
-        from ws_server.store.postgresql import PostgreSQL
+    if text.startswith(sqlite_file.PREFIX):
+        return sqlite_file.read_url(text)
+    if text.startswith(("postgresql+asyncpg://", "postgresql://")):
+        from ws_server.store import postgresql_driver
 
-        return PostgreSQL(url)
+        return postgresql_driver.read_url(text)
     raise DatabaseRefused(
         "--database must be sqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME"
     )
+
+
+def adapter_for(url: URL | str) -> Adapter:
+    """Return the adapter for a database's URL; it opens nothing yet.
+
+    Args:
+        url: A URL, or one as `read_url` takes it.
+
+    Raises:
+        DatabaseRefused: it cannot be read.
+    """
+    if isinstance(url, str):
+        url = read_url(url)
+    path = sqlite_file.file_of(url)
+    if path is not None:
+        return SQLite(path)
+    # Who does not use PostgreSQL need not wait for its driver to load.
+    from ws_server.store.postgresql import PostgreSQL
+
+    return PostgreSQL(url)
 
 
 class Database:
@@ -62,11 +84,11 @@ class Database:
         )
 
     @classmethod
-    def open(cls, url: str) -> Database:
+    def open(cls, url: URL | str) -> Database:
         """Open and migrate the database; blocks.
 
         Args:
-            url: `sqlite:///path` or `postgresql+asyncpg://user:password@host:port/name`.
+            url: A URL, or one as `read_url` takes it.
 
         Raises:
             DatabaseRefused: it does not answer, is used by another server or was made by a newer
@@ -139,6 +161,7 @@ class Database:
 
 def _prepare(tx: Connection) -> str:
     migrate(tx)
+    timeline(tx).go_on(tx)
     return epoch(tx)
 
 

@@ -52,6 +52,7 @@ class OpenUpload:
     size: int
     sha256: str
     key: str | None
+    bot: bool
     touched: int
     """Unix milliseconds, within an hour of the last chunk."""
 
@@ -157,6 +158,7 @@ _UPLOAD = (
     uploads.c.size,
     uploads.c.sha256,
     uploads.c.idempotency_key,
+    uploads.c.bot,
     uploads.c.touched,
 )
 
@@ -211,6 +213,7 @@ def open_upload(tx: Connection, wanted: OpenUpload, now: int, quota: int) -> Ope
             size=wanted.size,
             sha256=wanted.sha256,
             idempotency_key=wanted.key,
+            bot=wanted.bot,
             touched=now,
         )
     )

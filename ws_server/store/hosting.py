@@ -108,7 +108,8 @@ def history(
     m = messages.c
     rows = tx.execute(
         select(
-            *(m.id, m.seq, m.time, m.text, users.c.name, realms.c.name, realms.c.public_key),
+            *(m.id, m.seq, m.time, m.text, m.bot),
+            *(users.c.name, realms.c.name, realms.c.public_key),
             *FILE,
         )
         .select_from(
@@ -122,11 +123,11 @@ def history(
     )
     page: list[dict[str, Any]] = []
     size = 0
-    for id, seq, time, text, name, realm, key, *fields in rows:
+    for id, seq, time, text, bot, name, realm, key, *fields in rows:
         size += 6 * len(text) + 300
         if size > PAGE_BYTES and page:
             break
         who = speaker(name, realm, key)
         file = None if fields[0] is None else StoredFile(*fields)
-        page.append({"group": number, "from": who, **content(id, seq, time, text, file)})
+        page.append({"group": number, "from": who, **content(id, seq, time, text, file, bot)})
     return page

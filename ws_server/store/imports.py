@@ -9,11 +9,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import MAX_NUMBER, Address, GroupAddress, fold
-from ws_server.store import conversations, messages
+from ws_server.store import conversations, messages, opening
 from ws_server.store import users as accounts
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
-from ws_server.store.messages import Draft, Moved
+from ws_server.store.messages import Draft, Progress
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import imported_groups, members, users
 
@@ -155,13 +155,10 @@ class _Writing:
         self._tx = tx
         self._now = now
         self._new = _add_users(tx, people, now)
-        everyone = everybody(tx)
-        self._ids = {key: id for key, (id, _) in everyone.items()}
-        self._chats = conversations.open_all_private(
-            tx, {self._pair(chat) for chat in chats}, dict(everyone.values()), now
-        )
+        self._ids = {key: id for key, (id, _) in everybody(tx).items()}
+        self._chats = opening.open_private(tx, {self._pair(chat) for chat in chats}, now)
         self._last_number = max(reserved, conversations.last_number(tx))
-        self._moved: Moved = {}
+        self._progress = Progress()
         self._before: dict[int, int] = {}
         """The last seqs before, of all conversations that were opened."""
         self._open: Conversation | None = None
@@ -233,7 +230,7 @@ class _Writing:
             del self._waiting[:LINES]
 
     def _write(self, drafts: list[Draft]) -> None:
-        messages.write(self._tx, drafts, self._now, self._moved)
+        messages.write(self._tx, drafts, self._now, self._progress)
         for draft in drafts:
             if draft.error is not None:
                 self.done.refused += 1

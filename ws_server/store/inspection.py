@@ -9,19 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine, func, select
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from ws_server.store import fetches, snapshot
+from shared.faults import shown
+from ws_server.store import fetches, snapshot, sqlite_file
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
 from ws_server.store.migrating import KNOWN, NEWEST, current
-from ws_server.store.schema import messages
+from ws_server.store.schema import conversations, messages
 
 T = TypeVar("T")
+NEWEST_LOOKED_AT = 10_000
+"""Messages among which one of this realm's own time is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +46,24 @@ class Check:
     """False if the time was over before all was looked at."""
 
 
-def file_of(url: str) -> Path | None:
-    """Return the file of a SQLite database; None for another database."""
-    parsed = make_url(url)
-    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
-
-
-def read(url: str, question: Callable[[Connection], T]) -> T:
+def read(url: URL, question: Callable[[Connection], T]) -> T:
     """Run `question(tx)` on one snapshot of a database; blocks, in a thread without a loop.
 
     Raises:
         DatabaseRefused: there is none, or it cannot be read.
     """
-    path = file_of(url)
+    path = sqlite_file.file_of(url)
     if path is None:
         return asyncio.run(snapshot.read(url, question))
     if not path.is_file():
-        raise DatabaseRefused(f"{path}: there is no database")
+        raise DatabaseRefused(f"{shown(path)}: there is no database")
     # Without a log nobody has it open, and only then may SQLite be told that nothing changes;
     # it would leave a log behind otherwise.
     has_log = path.with_name(f"{path.name}-wal").exists()
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro{'' if has_log else '&immutable=1'}"
+    options = "mode=ro" if has_log else "mode=ro&immutable=1"
     engine = create_engine(
         "sqlite://",
-        creator=lambda: sqlite3.connect(uri, uri=True, timeout=LOCK_WAIT),
+        creator=lambda: sqlite_file.connect(path, options, timeout=LOCK_WAIT),
         poolclass=NullPool,
         hide_parameters=True,
     )
@@ -76,7 +72,7 @@ def read(url: str, question: Callable[[Connection], T]) -> T:
             return question(tx)
     except (DBAPIError, sqlite3.Error) as error:
         fault = error.orig if isinstance(error, DBAPIError) else error
-        raise DatabaseRefused(f"{path}: {fault}") from error
+        raise DatabaseRefused(sqlite_file.explained(path, fault or error)) from error
     finally:
         engine.dispose()
 
@@ -119,8 +115,20 @@ def product(tx: Connection) -> str:
 
 
 def newest_message(tx: Connection) -> int | None:
-    """Return the time of the message written last, in Unix milliseconds."""
-    return tx.scalar(select(messages.c.time).order_by(messages.c.row.desc()).limit(1))
+    """Return the time of the newest message to which this realm gave it, in Unix milliseconds.
+
+    In groups that another realm hosts, times are by that one's clock. A realm whose last
+    `NEWEST_LOOKED_AT` messages are all of those has none to judge its own clock by.
+    """
+    last = select(messages.c.conversation_id, messages.c.row, messages.c.time)
+    last = last.order_by(messages.c.row.desc()).limit(NEWEST_LOOKED_AT)
+    found = last.subquery()
+    own = (
+        select(found.c.time)
+        .join(conversations, conversations.c.id == found.c.conversation_id)
+        .where(conversations.c.realm_id.is_(None))
+    )
+    return tx.scalar(own.order_by(found.c.row.desc()).limit(1))
 
 
 def contents(tx: Connection, most: int | None) -> tuple[int, list[tuple[str, int]]]:

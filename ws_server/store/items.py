@@ -53,13 +53,13 @@ def private(draft: Draft, realm_id: int, number: int) -> Item:
     body = {
         "from": conversation.members[draft.sender].name,
         "to": other.name.partition("@")[0],
-        **content(draft.id, draft.seq, draft.time, draft.text, draft.file),
+        **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
     }
     return Item(number, MESSAGE, body, Own(draft.sender, other.name, draft.id, draft.seq))
 
 
 def content(
-    id: str, seq: int | None, time: int, text: str, file: StoredFile | None
+    id: str, seq: int | None, time: int, text: str, file: StoredFile | None, bot: bool
 ) -> dict[str, Any]:
     """Return what a row says of a message, whatever its kind."""
     content: dict[str, Any] = {"id": id, "time": time, "text": text}
@@ -67,6 +67,8 @@ def content(
         content["seq"] = seq
     if file is not None:
         content["file"] = file.on_link()
+    if bot:
+        content["bot"] = True
     return content
 
 
@@ -77,7 +79,7 @@ def post(draft: Draft, number: int) -> Item:
     body = {
         "group": group.number,
         "from": group.members[draft.sender].name,
-        **content(draft.id, None, draft.time, draft.text, draft.file),
+        **content(draft.id, None, draft.time, draft.text, draft.file, draft.bot),
     }
     return Item(number, POST, body, Own(draft.sender, group.address(draft.sender), draft.id, None))
 
@@ -95,7 +97,7 @@ def relayed(draft: Draft, number: int, home: KnownRealm | None) -> Item:
     body = {
         "group": group.number,
         "from": who,
-        **content(draft.id, draft.seq, draft.time, draft.text, draft.file),
+        **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
     }
     return Item(number, GROUP, body)
 
@@ -117,6 +119,7 @@ def read(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             m.seq,
             m.time,
             m.text,
+            m.bot,
             m.sender_id,
             sender.c.name.label("sender"),
             home.c.name.label("home"),
@@ -126,6 +129,7 @@ def read(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             poster.c.name.label("poster"),
             p.time.label("posted"),
             p.text.label("post"),
+            p.bot.label("post_bot"),
             files.c.id.label("file_id"),
             files.c.name.label("file_name"),
             files.c.size,
@@ -163,7 +167,9 @@ def _placed(tx: Connection, row: Any) -> Item | None:
     None if it is neither here nor there: nothing can be sent of it.
     """
     found = tx.execute(
-        select(messages.c.time, messages.c.text, messages.c.file_id, users.c.name)
+        select(
+            *(messages.c.time, messages.c.text, messages.c.file_id, messages.c.bot), users.c.name
+        )
         .join(users, users.c.id == messages.c.sender_id)
         .where(messages.c.conversation_id == row.conversation_id, messages.c.id == row.body)
         .order_by(messages.c.seq.desc())
@@ -175,7 +181,7 @@ def _placed(tx: Connection, row: Any) -> Item | None:
     body = {
         "group": row.group,
         "from": found.name,
-        **content(row.body, None, found.time, found.text, file),
+        **content(row.body, None, found.time, found.text, file, found.bot),
     }
     return Item(row.number, POST, body)
 
@@ -188,7 +194,7 @@ def _item(row: Any, realm_name: str) -> Item:
         body = {
             "from": row.sender,
             "to": row.other,
-            **content(row.id, row.seq, row.time, row.text, file),
+            **content(row.id, row.seq, row.time, row.text, file, row.bot),
         }
         own = Own(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
         return Item(row.number, MESSAGE, body, own)
@@ -196,14 +202,14 @@ def _item(row: Any, realm_name: str) -> Item:
         body = {
             "group": row.group,
             "from": speaker(row.sender, row.home, row.public_key),
-            **content(row.id, row.seq, row.time, row.text, file),
+            **content(row.id, row.seq, row.time, row.text, file, row.bot),
         }
         return Item(row.number, GROUP, body)
     if row.kind == POST:
         body = {
             "group": row.group,
             "from": row.poster,
-            **content(row.body, None, row.posted, row.post, file),
+            **content(row.body, None, row.posted, row.post, file, row.post_bot),
         }
         own = Own(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
         return Item(row.number, POST, body, own)

@@ -24,8 +24,10 @@ from sqlalchemy.exc import DBAPIError
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.durations import Durations
 from ws_server.store import messages
+from ws_server.store.cache import Cache
 from ws_server.store.database import Database
-from ws_server.store.messages import Clock, Draft, Moved
+from ws_server.store.messages import Draft, Progress
+from ws_server.store.timeline import wall_ms
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +64,9 @@ Entry = Draft | Write
 class Journal:
     """The queue in front of the writer thread; its methods belong to the event loop."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, cache: Cache) -> None:
         self._database = database
+        self._cache = cache
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
         self._batches: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
@@ -72,7 +75,6 @@ class Journal:
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
-        self._clock = Clock()
         self.commits = 0
         self.failed_commits = 0
         self.entries = 0
@@ -146,14 +148,22 @@ class Journal:
             return
         count = min(MAX_BATCH, len(self._waiting))
         batch = [self._waiting.popleft() for _ in range(count)]
+        for entry in batch:
+            if type(entry) is Draft and entry.cached is None:
+                entry.cached = self._cache.get(entry.sender, entry.target)
         self._busy = True
         self._idle.clear()
         self._batches.put(batch)
 
-    def _committed(self, batch: list[Entry], kept: bool, began: float, ended: float) -> None:
+    def _committed(
+        self, batch: list[Entry], progress: Progress | None, began: float, ended: float
+    ) -> None:
         self._busy = False
         self.commit_seconds.add(ended - began)
-        if kept:
+        if progress is not None:
+            # Before the next batch is made, which would look the same ones up again.
+            for conversation in progress.found.values():
+                self._cache.put(conversation)
             self.commits += 1
             self.entries += len(batch)
         else:
@@ -179,21 +189,21 @@ class Journal:
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
             began = perf_counter()
-            kept = self._commit(batch)
+            progress = self._commit(batch)
             ended = perf_counter()
-            self._loop.call_soon_threadsafe(self._committed, batch, kept, began, ended)
+            self._loop.call_soon_threadsafe(self._committed, batch, progress, began, ended)
 
-    def _commit(self, batch: list[Entry]) -> bool:
-        """Put a batch on disk, or refuse all of it; tell which."""
+    def _commit(self, batch: list[Entry]) -> Progress | None:
+        """Put a batch on disk and return what it did; or refuse all of it, and return None."""
         write = self._database.write
         try:
             try:
-                moved = write(partial(self._write, batch))
+                progress = write(partial(self._write, batch))
             except Exception as error:
                 if self._database.unavailable(error) is not None:
                     raise
                 # Stale, refused, or a bug in one entry, which is no reason to refuse the others.
-                moved = write(partial(self._write, batch, again=True))
+                progress = write(partial(self._write, batch, again=True))
         except Exception as error:
             refusal = self._database.unavailable(error)
             if refusal is None:
@@ -205,29 +215,31 @@ class Journal:
                 entry.error = refusal
                 if entry.chain is not None:
                     entry.chain.broken = True
-            return False
-        for conversation, seq in moved.values():
-            conversation.last_seq = seq
-        return True
+            return None
+        for id, (conversation, seq, time) in progress.moved.items():
+            conversation.last_seq, conversation.last_time = seq, time
+            if id in progress.found:
+                progress.found[id] = conversation  # another copy of it may be behind
+        return progress
 
-    def _write(self, batch: list[Entry], tx: Connection, again: bool = False) -> Moved:
-        """Write the batch in this transaction and return the last seqs that then hold.
+    def _write(self, batch: list[Entry], tx: Connection, again: bool = False) -> Progress:
+        """Write the batch in this transaction and return what that did to conversations.
 
         Raises:
             Stale, _Refused: it has to be written `again`, with more care.
         """
-        moved: Moved = {}
-        now = self._clock.now()
+        progress = Progress()
+        now = wall_ms()
         for kind, run in groupby(batch, type):
             if kind is Draft:
                 drafts = cast("list[Draft]", list(run))
                 if again:
-                    messages.reload(tx, drafts)
-                messages.write(tx, drafts, now, moved, again)
+                    messages.reload(tx, drafts, progress)
+                messages.write(tx, drafts, now, progress, again)
             else:
                 for entry in cast("Iterable[Write]", run):
                     self._apply(tx, entry, now, again)
-        return moved
+        return progress
 
     def _apply(self, tx: Connection, entry: Write, now: int, again: bool) -> None:
         entry.error = None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +12,13 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import conversations, fetches, files, outbox, waiting
-from ws_server.store.bulk import find_keys, insert_messages, move_last_seq
+from ws_server.store.bulk import MESSAGE, Move, find_keys, insert, move_conversations
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
+from ws_server.store.opening import Place, open_all
 from ws_server.store.schema import posts
+from ws_server.store.timeline import timeline
 
 
 class Stale(Exception):
@@ -59,6 +60,8 @@ class Draft:
     """Bytes of content that were stored for this message alone."""
     upload: str | None = None
     """The upload whose file this is; it ends with the commit."""
+    bot: bool = False
+    """A program wrote it."""
 
     cached: Conversation | None = None
     """The conversation from the cache; checked by the commit, looked up by it if None."""
@@ -86,40 +89,38 @@ class Draft:
     done: Callable[[Any], None] | None = None
 
 
-class Clock:
-    """Unix milliseconds that never go back, so that time and seq agree in a conversation."""
+@dataclass(slots=True)
+class Progress:
+    """What a transaction has done to conversations so far."""
 
-    def __init__(self) -> None:
-        self._last = 0
-
-    def now(self) -> int:
-        self._last = max(self._last, time.time_ns() // 1_000_000)
-        return self._last
-
-
-Moved = dict[int, tuple[Conversation, int]]
-"""Conversations a transaction wrote to, by id, with the last seq they have inside it."""
+    moved: dict[int, tuple[Conversation, int, int]] = field(default_factory=dict)
+    """Those with new messages, by id, with the last seq and time that they have inside it."""
+    found: dict[int, Conversation] = field(default_factory=dict)
+    """Those that were looked up in it, by id; for the cache, once it is on disk."""
 
 
 def write(
-    tx: Connection, drafts: list[Draft], now: int, moved: Moved, reloaded: bool = False
+    tx: Connection, drafts: list[Draft], now: int, progress: Progress, reloaded: bool = False
 ) -> None:
     """Write the drafts in their order and give each its seq; refusals go to `draft.error`.
 
     Args:
-        now: Unix milliseconds.
-        moved: What this transaction wrote before; brought up to date.
+        now: What the wall clock shows, Unix milliseconds.
+        progress: Of this transaction; brought up to date.
+        reloaded: The copies of the drafts are what this transaction sees.
 
     Raises:
         Stale: a conversation changed since it was cached.
     """
     first_of = _repeated(tx, drafts)
-    opened: dict[tuple[int, ConversationAddress], Conversation] = {}
-    steps: dict[int, tuple[int, int, int, int]] = {}
+    opened = _open(tx, drafts, first_of, now)
+    moved, found = progress.moved, progress.found
+    steps: dict[int, Move] = {}
     rows: list[tuple[object, ...]] = []
     repeats: list[tuple[Draft, Draft]] = []
     remote: list[Draft] = []
     posted: list[Draft] = []
+    line = timeline(tx)
     for draft in drafts:
         draft.error = None
         draft.duplicate = False
@@ -134,9 +135,15 @@ def write(
         try:
             if draft.chain is not None:
                 draft.chain.check()
-            conversation = draft.cached or _open(tx, draft, opened, now)
+            conversation = draft.cached
+            if conversation is None:
+                conversation = _meant(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
+            conversation.check_open(draft.sender)
+            if draft.cached is None:
+                # No refusal comes from the cache: no commit would prove that it still holds.
+                found[conversation.id] = conversation
             if conversation.realm_id is not None:
                 if draft.file is not None:
                     _keep_file(tx, draft, draft.file, conversation.id, now)
@@ -158,29 +165,34 @@ def write(
             continue
         id = conversation.id
         if id in steps:
-            _, _, old, last = steps[id]
+            _, _, old, last, last_time, _ = steps[id]
         elif id in moved and draft.cached is not None and not reloaded:
-            old = last = moved[id][1]  # by an earlier run of this batch; the copy is behind
+            _, last, last_time = moved[id]  # by an earlier run of this batch; the copy is behind
+            old = last
         else:
             old = last = conversation.last_seq
+            last_time = conversation.last_time
         draft.conversation = conversation
         draft.id = draft.id or new_id("m")
         draft.seq = last + 1
-        draft.time = now
-        moved[id] = (conversation, last + 1)
-        steps[id] = (id, conversation.version, old, last + 1)
+        draft.time = line.time_after(id, last_time, now)
+        moved[id] = (conversation, draft.seq, draft.time)
+        steps[id] = (
+            *(id, conversation.version, old, draft.seq),
+            *(draft.time, line.next_activity()),
+        )
         file_id = draft.file.id if draft.file else None
         rows.append(
             (
-                *(id, draft.seq, draft.id, draft.sender, now, draft.text, file_id, draft.key),
-                draft.origin_seq,
+                *(id, draft.seq, draft.id, draft.sender, draft.time, draft.text, file_id),
+                *(draft.key, draft.origin_seq, draft.bot),
             )
         )
         if conversation.realms:
             remote.append(draft)
-    if not move_last_seq(tx, list(steps.values())):
+    if not move_conversations(tx, list(steps.values())):
         raise Stale
-    insert_messages(tx, rows)
+    insert(tx, MESSAGE, rows)
     if remote:
         outbox.add_messages(tx, remote, now)
     if posted:
@@ -199,30 +211,41 @@ def _keep_file(
         draft.awaited = fetches.keep(tx, file, conversation_id, sender, draft.source, quota, now)
 
 
-def reload(tx: Connection, drafts: list[Draft]) -> None:
+def reload(tx: Connection, drafts: list[Draft], progress: Progress) -> None:
     """Replace the cached conversations of drafts by what this transaction sees."""
     cached = {d.cached.id: d.cached for d in drafts if d.cached is not None}
     fresh = conversations.reload(tx, cached)
+    progress.found |= fresh
     for draft in drafts:
         if draft.cached is not None:
             draft.cached = fresh[draft.cached.id]
 
 
 def _open(
-    tx: Connection,
-    draft: Draft,
-    opened: dict[tuple[int, ConversationAddress], Conversation],
-    now: int,
+    tx: Connection, drafts: list[Draft], first_of: Container[tuple[int, str]], now: int
+) -> dict[Place, Conversation | ChatError]:
+    """Look up in a few statements what the drafts mean that are not cached nor repeated."""
+    wanted = {
+        (draft.sender, draft.target)
+        for draft in drafts
+        if draft.cached is None
+        and (draft.key is None or (draft.sender, draft.key) not in first_of)
+        and (draft.chain is None or not draft.chain.broken)
+    }
+    return open_all(tx, wanted, now) if wanted else {}
+
+
+def _meant(
+    tx: Connection, draft: Draft, opened: dict[Place, Conversation | ChatError], now: int
 ) -> Conversation:
-    """Look the draft's conversation up inside the transaction; once for all drafts of a batch."""
     place = (draft.sender, draft.target)
     if place not in opened:
-        opened[place] = (
-            conversations.open_private(tx, draft.sender, draft.target, now)
-            if isinstance(draft.target, Address)
-            else conversations.group(tx, draft.sender, draft.target)
-        )
-    return opened[place]
+        # It repeated a draft of this batch which then was refused.
+        opened |= open_all(tx, [place], now)
+    meant = opened[place]
+    if isinstance(meant, ChatError):
+        raise meant
+    return meant
 
 
 def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draft]:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, insert, insp
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.schema import metadata
 
-KNOWN = ("0001", "0002", "0003")
+KNOWN = ("0001", "0002", "0003", "0004", "0006")
 """The revisions in `migrations/versions`, the newest last."""
 NEWEST = KNOWN[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -53,7 +53,7 @@ def migrate(tx: Connection, revision: str = NEWEST) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = tx
     command.upgrade(config, revision)
 

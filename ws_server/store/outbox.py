@@ -79,7 +79,7 @@ def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
             if draft.conversation.number is None:
                 kind, draft.state = MESSAGE, QUEUED
             rows.append((realm_id, number, kind, draft.conversation.id, draft.seq, None, now))
-    bulk.insert_outbox(tx, rows)
+    bulk.insert(tx, bulk.OUTBOX, rows)
 
 
 def _is_private(draft: Draft) -> bool:
@@ -102,6 +102,7 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
             "text": draft.text,
             "file_id": draft.file.id if draft.file else None,
             "idempotency_key": draft.key,
+            "bot": draft.bot,
         }
         for draft in drafts
     ]
@@ -113,7 +114,7 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
             assert draft.conversation is not None
             draft.outgoing.append((realm_id, number))
             rows.append((realm_id, number, POST, draft.conversation.id, None, draft.id, now))
-    bulk.insert_outbox(tx, rows)
+    bulk.insert(tx, bulk.OUTBOX, rows)
 
 
 def say(

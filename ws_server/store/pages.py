@@ -29,6 +29,7 @@ MESSAGE = select(
     messages.c.time,
     messages.c.text,
     messages.c.file_id,
+    messages.c.bot,
     files.c.name.label("file_name"),
     files.c.size,
     files.c.type,
@@ -68,6 +69,7 @@ def to_message(
         row.text,
         file,
         _state(row, conversation, states) if row.sender_id == reader else None,
+        row.bot or None,
     )
 
 

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ws_server.store.adapter import DatabaseRefused, InDoubt
@@ -38,9 +39,9 @@ from ws_server.store.postgresql_driver import (
     explain,
     hush,
     is_fault,
-    read_url,
     said,
 )
+from ws_server.store.timeline import Timeline
 from ws_server.threads import new_event_loop
 
 log = logging.getLogger(__name__)
@@ -60,14 +61,11 @@ COMMIT = (
 class PostgreSQL:
     """An `Adapter` for `postgresql+asyncpg://user:password@host:port/name`."""
 
-    def __init__(self, url: str) -> None:
-        """Connect to nothing yet.
-
-        Raises:
-            DatabaseRefused: the URL cannot be read.
-        """
-        self._url = read_url(url)
-        self._engine = engine_for(self._url, bounded=True)
+    def __init__(self, url: URL) -> None:
+        """Connect to nothing yet."""
+        self._url = url
+        self._timeline = Timeline()
+        self._engine = engine_for(self._url, bounded=True, timeline=self._timeline)
         self._away = _Away()
         self._writer = _Writer(self._engine, self._away)
         self._readers: list[_Line] = []
@@ -77,7 +75,8 @@ class PostgreSQL:
         self._writer.hold()
         # A migration may take long, so it has a connection without bounds; the writer's lock
         # keeps other servers away meanwhile.
-        line = _Line(engine_for(self._url, bounded=False), self._away)
+        engine = engine_for(self._url, bounded=False, timeline=self._timeline)
+        line = _Line(engine, self._away)
         try:
             return line.run(_written(line, change))
         finally:

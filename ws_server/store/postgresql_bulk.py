@@ -3,48 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import ARRAY, Connection, Dialect, bindparam, func
 from sqlalchemy.engine import AdaptedConnection
+from sqlalchemy.sql.compiler import SQLCompiler
 
-from ws_server.store.adapter import Columns
-from ws_server.store.bulk import KEYED
+from ws_server.store.adapter import Columns, Rows, Statement
 
 T = TypeVar("T")
-FIND = (
-    f"SELECT {', '.join(f'messages.{c.name}' for c in KEYED)} "
-    "FROM unnest($1::bigint[], $2::text[]) AS wanted (sender, key) "
-    "JOIN messages ON messages.sender_id = wanted.sender "
-    "AND messages.idempotency_key = wanted.key AND messages.idempotency_key IS NOT NULL"
-)
-MOVE = (
-    "UPDATE conversations SET last_seq = moved.new "
-    "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) "
-    "AS moved (id, version, old, new) "
-    "WHERE conversations.id = moved.id AND conversations.version = moved.version "
-    "AND conversations.last_seq = moved.old"
-)
 
 
 class Arrays:
     """A `Bulk` on the driver's own connection: one round trip a statement."""
 
-    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
-        rows: list[Sequence[Any]] = _on_driver(tx, lambda d: d.fetch(FIND, *_columns(keys)))
-        return rows
+    def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
+        sql = _about(tx.dialect, statement)
+        found: list[Any] = _on_driver(tx, lambda d: d.fetch(sql, *_columns(rows)))
+        return found
 
-    def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
+    def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
+        sql = _about(tx.dialect, statement)
+        said: str = _on_driver(tx, lambda d: d.execute(sql, *_columns(rows)))
+        return int(said.rpartition(" ")[2])
+
+    def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
         table, names = columns[0].table.name, [c.name for c in columns]
         _on_driver(tx, lambda d: d.copy_records_to_table(table, records=rows, columns=names))
 
-    def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
-        said: str = _on_driver(tx, lambda d: d.execute(MOVE, *_columns(moved)))
-        return int(said.removeprefix("UPDATE "))
 
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> Iterable[tuple[object, ...]]:
+def _columns(rows: Rows) -> Iterable[tuple[object, ...]]:
     return zip(*rows, strict=True)
+
+
+@lru_cache(256)
+def _about(dialect: Dialect, statement: Statement) -> str:
+    arrays = [bindparam(c.name, type_=ARRAY(c.type)) for c in statement.given]
+    given = func.unnest(*arrays).table_valued(*statement.given)
+    given = given.render_derived(name="given")
+    compiled = cast(SQLCompiler, statement.about(given).compile(dialect=dialect))
+    # The arrays are the only parameters, in the order of the columns.
+    assert compiled.positiontup == [c.name for c in statement.given], str(compiled)
+    return str(compiled)
 
 
 def _on_driver(tx: Connection, run: Callable[[Any], Awaitable[T]]) -> T:

@@ -10,6 +10,7 @@ from sqlalchemy.pool import NullPool
 
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
 from ws_server.store.postgresql_bulk import Arrays
+from ws_server.store.timeline import Timeline
 
 CONNECT_WAIT = 5.0
 """Seconds a connection may take to be made, and a transaction to begin."""
@@ -43,8 +44,12 @@ def read_url(url: str) -> URL:
         ) from error
 
 
-def engine_for(url: URL, *, bounded: bool) -> AsyncEngine:
-    """Return what makes connections, on which a statement may take STATEMENT_WAIT or for ever."""
+def engine_for(url: URL, *, bounded: bool, timeline: Timeline | None = None) -> AsyncEngine:
+    """Return what makes connections, on which a statement may take STATEMENT_WAIT or for ever.
+
+    Args:
+        timeline: Of the database, if messages are written on these connections.
+    """
     settings = {"application_name": "simple-chatting", "lock_timeout": _milliseconds(LOCK_WAIT)}
     settings["statement_timeout"] = _milliseconds(STATEMENT_WAIT if bounded else 0)
     return create_async_engine(
@@ -57,7 +62,7 @@ def engine_for(url: URL, *, bounded: bool) -> AsyncEngine:
             "command_timeout": ANSWER_WAIT if bounded else None,
             "server_settings": settings,
         },
-        execution_options={"bulk": Arrays()},
+        execution_options={"bulk": Arrays(), "timeline": timeline},
     )
 
 

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 
 from ws_server.store.adapter import DatabaseRefused
-from ws_server.store.postgresql_driver import LOCK, READ, WRITE, engine_for, explain, read_url
+from ws_server.store.postgresql_driver import LOCK, READ, WRITE, engine_for, explain
 
 T = TypeVar("T")
 
 
-async def transact(url: str, work: Callable[[Connection], T], *, writes: bool) -> T:
+async def transact(url: URL, work: Callable[[Connection], T], *, writes: bool) -> T:
     """Run `work(tx)` in one transaction, however long it takes.
 
     Raises:
         DatabaseRefused: the database does not answer, or a server uses what is to be written.
     """
-    where = read_url(url)
-    engine = engine_for(where, bounded=False)
+    engine = engine_for(url, bounded=False)
     try:
         async with engine.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
@@ -32,7 +32,7 @@ async def transact(url: str, work: Callable[[Connection], T], *, writes: bool) -
             await driver.execute("COMMIT")
             return done
     except Exception as error:
-        why = explain(where, error)
+        why = explain(url, error)
         if why is None or isinstance(error, DatabaseRefused):
             raise
         raise DatabaseRefused(why) from error

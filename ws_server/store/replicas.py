@@ -20,6 +20,7 @@ from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import members, messages, posts
+from ws_server.store.timeline import timeline
 from ws_server.store.users import User
 
 AHEAD = 24 * 3600 * 1000
@@ -49,6 +50,7 @@ class Relayed:
     time: int
     text: str
     file: StoredFile | None = None
+    bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +122,13 @@ def enrol(
     if group is None:
         made = tx.execute(
             insert(conversation_table).values(
-                realm_id=host.id,
-                number=roster.group,
-                name=roster.name,
-                last_seq=0,
-                version=roster.version,
-                created=now,
+                conversations.new_row(tx, now)
+                | {
+                    "realm_id": host.id,
+                    "number": roster.group,
+                    "name": roster.name,
+                    "version": roster.version,
+                }
             )
         )
         assert made.inserted_primary_key is not None
@@ -225,7 +228,7 @@ def take(
         room: What this realm keeps of the host's files; what is larger is shown and not fetched.
     """
     groups: dict[int, Conversation | None] = {}
-    moved: set[int] = set()
+    moved: dict[int, None] = {}
     people: dict[Speaker, User | None] = {}
     joined: dict[int, dict[int, int]] = {}
     posted = set(tx.scalars(select(posts.c.id).where(posts.c.id.in_([m.id for m in relayed]))))
@@ -249,8 +252,9 @@ def take(
             draft = _store(tx, group, message, people[message.sender], host, own, room, now)
             draft.newcomers = [id for id, at in joined[group.id].items() if at >= message.seq]
             taken.drafts.append(draft)
-            group.last_seq = message.seq
-            moved.add(message.group)
+            group.last_seq, group.last_time = message.seq, draft.time
+            moved.pop(message.group, None)
+            moved[message.group] = None  # the one of the last message last
         taken.stopped = at + 1
     for number in moved:
         stored = groups[number]
@@ -258,7 +262,11 @@ def take(
         tx.execute(
             update(conversation_table)
             .where(conversation_table.c.id == stored.id)
-            .values(last_seq=stored.last_seq)
+            .values(
+                last_seq=stored.last_seq,
+                last_time=stored.last_time,
+                activity=timeline(tx).next_activity(),
+            )
         )
     return taken
 
@@ -287,9 +295,9 @@ def _store(
     if sender is None:
         # Somebody of this realm who is gone; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
-    time = min(message.time, now + AHEAD)
+    time = timeline(tx).time_after(group.id, group.last_time, min(message.time, now + AHEAD))
     post = _take_post(tx, message.id, group, sender) if posted else None
-    key, file_id = post or (None, None)
+    key, file_id, bot = post or (None, None, message.bot)
     file, awaited = message.file, False
     if file_id is not None:
         file = files.get(tx, file_id)
@@ -305,6 +313,7 @@ def _store(
             text=message.text,
             file_id=file.id if file else None,
             idempotency_key=key,
+            bot=bot,
         )
     )
     return Draft(
@@ -321,19 +330,22 @@ def _store(
         sender_name=sender.name,
         state="delivered",
         is_post=post is not None,
+        bot=bot,
     )
 
 
 def _take_post(
     tx: Connection, id: str, group: Conversation, sender: User
-) -> tuple[str | None, str | None] | None:
-    """Forget a post that has its place now, and return its idempotency key and its file's id.
+) -> tuple[str | None, str | None, bool] | None:
+    """Forget a post that has its place now, and return its idempotency key, its file's id, and
+    whether a program wrote it.
 
     Only if this very person posted it to this very group: a host may name any id. Otherwise None.
     """
     this = and_(
         posts.c.id == id, posts.c.conversation_id == group.id, posts.c.sender_id == sender.id
     )
-    found = tx.execute(select(posts.c.idempotency_key, posts.c.file_id).where(this)).first()
+    p = posts.c
+    found = tx.execute(select(p.idempotency_key, p.file_id, p.bot).where(this)).first()
     tx.execute(delete(posts).where(this))
-    return (found.idempotency_key, found.file_id) if found else None
+    return (found.idempotency_key, found.file_id, found.bot) if found else None

@@ -111,6 +111,10 @@ conversations = Table(
     # Of a group that another realm had made here, so that asking again makes no second one.
     Column("request", String(64), unique=True),
     Column("last_seq", BigInteger, nullable=False),
+    # Of the newest message; 0 if there is none. See `timeline`.
+    Column("last_time", BigInteger, nullable=False, server_default=text("0")),
+    # Rises with every message of the realm; lists of conversations are ordered by it.
+    Column("activity", BigInteger, nullable=False, server_default=text("0")),
     # Rises with every change of membership; proves that a cached copy is fresh.
     Column("version", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
@@ -181,6 +185,8 @@ messages = Table(
     Column("idempotency_key", String(64)),
     # Where the sender's own realm has it, for receipts to say how far somebody read there.
     Column("origin_seq", BigInteger),
+    # A program wrote it, so that other programs do not answer it.
+    Column("bot", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("conversation_id", "seq"),
     Index(
         None,
@@ -211,7 +217,9 @@ uploads = Table(
     Column("sha256", String(64), nullable=False),
     Column("idempotency_key", String(64)),
     Column("touched", BigInteger, nullable=False),
-    UniqueConstraint("user_id", "target", "sha256"),
+    Column("bot", Boolean, nullable=False, server_default=false()),
+    # Not unique: equal content may be under way twice, under two names or keys.
+    Index(None, "user_id", "target", "sha256"),
 )
 
 # Messages for groups that another realm hosts, until it has given them their place.
@@ -227,6 +235,7 @@ posts = Table(
     Column("idempotency_key", String(64)),
     # The code with which the other realm refused it for ever.
     Column("refused", String(32)),
+    Column("bot", Boolean, nullable=False, server_default=false()),
     Index(
         None,
         "sender_id",

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine, delete, event, func, inspect, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from shared.faults import shown
+from ws_server.store import sqlite_file
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
 from ws_server.store.database import epoch
 from ws_server.store.migrating import NEWEST, check_known, current, migrate
@@ -22,7 +23,7 @@ from ws_server.store.schema import meta, metadata
 T = TypeVar("T")
 
 
-async def read(url: str, question: Callable[[Connection], T]) -> T:
+async def read(url: URL, question: Callable[[Connection], T]) -> T:
     """Run `question(tx)` on one snapshot of a database, while others read and write it.
 
     It is not migrated, and nothing waits for this but the reuse of the write-ahead log. The
@@ -35,7 +36,7 @@ async def read(url: str, question: Callable[[Connection], T]) -> T:
 
 
 async def create(
-    url: str,
+    url: URL,
     revision: str,
     fill: Callable[[Connection], T],
     place: Callable[[], None] | None = None,
@@ -102,39 +103,37 @@ def _set_sequences(tx: Connection) -> None:
             tx.execute(select(func.setval(sequence, highest + 1, text("false"))))
 
 
-async def _transact(url: str, work: Callable[[Connection], T], *, is_new: bool) -> T:
+async def _transact(url: URL, work: Callable[[Connection], T], *, is_new: bool) -> T:
     """Run `work(tx)` in one transaction: one that writes, or one that only reads.
 
     Raises:
         DatabaseRefused: the database does not answer.
     """
-    if not url.startswith("sqlite:///"):
+    path = sqlite_file.file_of(url)
+    if path is None:
         # Who does not use PostgreSQL need not wait for its driver to load.
         from ws_server.store.postgresql_snapshot import transact
 
         return await transact(url, work, writes=is_new)
     try:
-        with _sqlite(url, is_new) as tx:
+        with _sqlite(path.absolute(), is_new) as tx:
             return work(tx)
     except (DBAPIError, sqlite3.Error) as error:
         fault = error.orig if isinstance(error, DBAPIError) else error
-        raise DatabaseRefused(f"{url}: {fault}") from error
+        raise DatabaseRefused(sqlite_file.explained(path, fault or error)) from error
 
 
 @contextmanager
-def _sqlite(url: str, is_new: bool) -> Iterator[Connection]:
-    path = Path(make_url(url).database or "").absolute()
+def _sqlite(path: Path, is_new: bool) -> Iterator[Connection]:
+    sqlite_file.check_length(path)
     was_there = path.exists()
     if not (was_there or is_new):
-        raise DatabaseRefused(f"{path}: there is no database")
+        raise DatabaseRefused(f"{shown(path)}: there is no database")
     mode, begin = ("rwc", "BEGIN IMMEDIATE") if is_new else ("ro", "BEGIN")
 
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            timeout=LOCK_WAIT,
+        connection = sqlite_file.connect(
+            path, f"mode={mode}", isolation_level=None, timeout=LOCK_WAIT
         )
         if is_new:
             connection.execute("PRAGMA journal_mode=WAL")

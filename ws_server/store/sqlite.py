@@ -10,32 +10,27 @@ own way to the driver, as much as the statement itself costs.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Dialect,
-    Engine,
-    String,
-    and_,
-    column,
-    create_engine,
-    event,
-    insert,
-    select,
-    update,
-    values,
-)
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, insert, values
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql import ClauseElement
 
-from ws_server.store.adapter import LOCK_WAIT, READERS, Columns, DatabaseRefused
-from ws_server.store.bulk import KEYED
-from ws_server.store.schema import conversations, messages
+from ws_server.store import sqlite_file
+from ws_server.store.adapter import (
+    LOCK_WAIT,
+    READERS,
+    Columns,
+    DatabaseRefused,
+    Rows,
+    Statement,
+)
+from ws_server.store.timeline import Timeline
 
 T = TypeVar("T")
 CHUNKS = (256, 64, 16, 4, 1)
@@ -46,17 +41,20 @@ _BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceErro
 
 
 class SQLite:
-    """An `Adapter` for `sqlite:///PATH`."""
+    """An `Adapter` for a database in a file."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, path: Path) -> None:
         """Open nothing yet."""
-        self._url = url
-        self._reading = _engine(url, "BEGIN", READERS)
+        self._path = path
+        url = sqlite_file.url_of(path)
+        timeline = Timeline()
+        self._reading = _engine(url, "BEGIN", READERS, timeline)
         # The write lock is taken at once, so that nobody can come in between.
-        self._writing = _engine(url, "BEGIN IMMEDIATE", 1)
+        self._writing = _engine(url, "BEGIN IMMEDIATE", 1, timeline)
         self._writer: Connection | None = None
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
+        sqlite_file.check_length(self._path)
         # A migration makes tables anew, which the checks of those that refer to them would forbid
         # (sqlite.org/lang_altertable.html, section 7); they are made at its end instead.
         self._writer = self._writing.connect()
@@ -91,7 +89,9 @@ class SQLite:
 
     def explain(self, error: Exception) -> str | None:
         fault = _said(error)
-        return f"{self._url}: {fault}" if isinstance(fault, sqlite3.Error) else None
+        return (
+            sqlite_file.explained(self._path, fault) if isinstance(fault, sqlite3.Error) else None
+        )
 
     def close(self) -> None:
         if self._writer is not None:
@@ -123,7 +123,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _engine(url: str, begin: str, size: int) -> Engine:
+def _engine(url: URL, begin: str, size: int, timeline: Timeline) -> Engine:
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -131,7 +131,7 @@ def _engine(url: str, begin: str, size: int) -> Engine:
         max_overflow=0,
         hide_parameters=True,  # they hold what people wrote, and errors are logged
         connect_args={"check_same_thread": False, "timeout": LOCK_WAIT},
-        execution_options={"bulk": Values()},
+        execution_options={"bulk": Values(), "timeline": timeline},
     )
 
     @event.listens_for(engine, "connect")
@@ -153,32 +153,33 @@ def _engine(url: str, begin: str, size: int) -> Engine:
 class Values:
     """A `Bulk` of statements with VALUES for up to 256 rows."""
 
-    def find_keys(self, tx: Connection, keys: Sequence[tuple[int, str]]) -> Iterable[Sequence[Any]]:
-        found: list[Sequence[Any]] = []
-        for chunk in _chunks(keys):
-            parameters = tuple(value for row in chunk for value in row)
-            found += _driver(tx).execute(_find(tx.dialect, len(chunk)), parameters).fetchall()
+    def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
+        found: list[Any] = []
+        driver = _driver(tx)
+        for chunk in _chunks(rows):
+            sql = _about(tx.dialect, statement, len(chunk))
+            found += driver.execute(sql, _flat(chunk)).fetchall()
         return found
 
-    def insert(self, tx: Connection, columns: Columns, rows: Sequence[tuple[object, ...]]) -> None:
+    def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
+        count = 0
+        driver = _driver(tx)
         for chunk in _chunks(rows):
-            _execute(tx, _insert(tx.dialect, columns, len(chunk)), chunk)
+            driver.execute(_about(tx.dialect, statement, len(chunk)), _flat(chunk))
+            # The driver does not count for a statement that begins with WITH.
+            count += driver.execute("SELECT changes()").fetchone()[0]
+        return count
 
-    def move_last_seq(self, tx: Connection, moved: Sequence[tuple[int, int, int, int]]) -> int:
-        return sum(_execute(tx, _move(tx.dialect, len(chunk)), chunk) for chunk in _chunks(moved))
-
-
-def _execute(tx: Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> int:
-    """Run a statement that takes these rows, and return how many it changed."""
-    parameters = tuple(value for row in rows for value in row)
-    driver = _driver(tx)
-    count = driver.execute(sql, parameters).rowcount
-    if count < 0:  # the driver does not count for a statement that begins with WITH
-        (count,) = driver.execute("SELECT changes()").fetchone()
-    return count
+    def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
+        for chunk in _chunks(rows):
+            _driver(tx).execute(_insert(tx.dialect, columns, len(chunk)), _flat(chunk))
 
 
-def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+def _flat(rows: Rows) -> tuple[object, ...]:
+    return tuple(value for row in rows for value in row)
+
+
+def _chunks(rows: Rows) -> Iterator[Rows]:
     at = 0
     for size in CHUNKS:
         while len(rows) - at >= size:
@@ -188,52 +189,27 @@ def _chunks(rows: Sequence[T]) -> Iterator[Sequence[T]]:
 
 @lru_cache
 def _insert(dialect: Dialect, columns: Columns, count: int) -> str:
-    row = {c.name: None for c in columns}
-    statement = insert(columns[0].table).values([row] * count)
-    return _compiled(statement, dialect, count * len(columns))
+    statement = insert(columns[0].table).values({c.name: None for c in columns})
+    return _repeated(_compiled(dialect, statement), len(columns), count)
 
 
-@lru_cache
-def _find(dialect: Dialect, count: int) -> str:
-    # A join with the keys seeks each in the index; for `(sender_id, key) IN (...)` SQLite 3.40
-    # reads the whole of it. It holds only keys that are not null, and the planner must see that.
-    m = messages.c
-    keys = (
-        values(column("sender", BigInteger), column("key", String))
-        .data([(0, "")] * count)
-        .cte("keys")
-    )
-    statement = (
-        select(*KEYED)
-        .select_from(keys)
-        .join(messages, and_(m.sender_id == keys.c.sender, m.idempotency_key == keys.c.key))
-        .where(m.idempotency_key.is_not(None))
-    )
-    return _compiled(statement, dialect, count * 2)
+@lru_cache(256)
+def _about(dialect: Dialect, statement: Statement, count: int) -> str:
+    row = tuple(c.type.python_type() for c in statement.given)
+    given = values(*statement.given).data([row]).cte("given")
+    return _repeated(_compiled(dialect, statement.about(given)), len(row), count)
 
 
-@lru_cache
-def _move(dialect: Dialect, count: int) -> str:
-    names = ("id", "version", "old", "new")
-    moved = (
-        values(*(column(name, BigInteger) for name in names))
-        .data([(0, 0, 0, 0)] * count)
-        .cte("moved")
-    )
-    statement = (
-        update(conversations)
-        .values(last_seq=moved.c.new)
-        .where(
-            conversations.c.id == moved.c.id,
-            conversations.c.version == moved.c.version,
-            conversations.c.last_seq == moved.c.old,
-        )
-    )
-    return _compiled(statement, dialect, count * len(names))
+def _compiled(dialect: Dialect, statement: ClauseElement) -> str:
+    return str(statement.compile(dialect=dialect))
 
 
-def _compiled(statement: ClauseElement, dialect: Dialect, parameters: int) -> str:
-    compiled = statement.compile(dialect=dialect)
+def _repeated(sql: str, width: int, count: int) -> str:
+    """Return a statement about one row as one about many.
+
+    SQLAlchemy takes 50 ms to compile 256 rows, for which a message would have to wait.
+    """
+    row = f"({', '.join('?' * width)})"
     # The rows' values are the only parameters, so their order is the rows' order.
-    assert len(compiled.params) == parameters, (len(compiled.params), parameters)
-    return str(compiled)
+    assert sql.count(row) == 1 and sql.count("?") == width, sql
+    return sql.replace(row, ", ".join([row] * count))

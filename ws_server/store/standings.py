@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-import orjson
 from sqlalchemy import Connection, and_, func, select
 
 from shared.protocol.commands.messages import Message
@@ -16,13 +15,8 @@ from ws_server.store.pages import MESSAGE, to_message
 from ws_server.store.schema import conversations, members, messages, realms
 from ws_server.store.schema import users as user_table
 
-LIST_BYTES = 768 * 1024
-
 PREVIEW = 256
 """Characters of the newest message shown in a list of conversations."""
-
-POSITION_BYTES = 384 * 1024
-"""Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
 
 MAX_COUNTS = 5_000
 """Unread counts told at sign-in, those of the newest conversations."""
@@ -32,7 +26,8 @@ MAX_COUNTS = 5_000
 class Standing:
     """Where one reader stands in one conversation."""
 
-    conversation_id: int
+    id: int
+    """Of the conversation."""
     address: str
     name: str | None
     last_seq: int
@@ -44,20 +39,22 @@ class Standing:
     other_read_seq: int | None
 
 
-def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> list[Standing]:
-    """Return a reader's conversations, the one with the newest message first.
+def standings(
+    tx: Connection,
+    reader: int,
+    *,
+    groups: bool | None = None,
+    only: Collection[int] | None = None,
+) -> list[Standing]:
+    """Return a reader's conversations, that of the last message first; see `timeline`.
 
     Args:
+        only: Only those of these conversations, by id.
         groups: Only groups, only private chats, or None for both. Private chats in which nothing
             was written are left out.
     """
     me, other, host = members.alias("me"), members.alias("other"), realms.alias("host")
     c = conversations.c
-    newest = (
-        select(messages.c.time)
-        .where(messages.c.conversation_id == c.id, messages.c.seq == c.last_seq)
-        .scalar_subquery()
-    )
     query = (
         select(
             c.id,
@@ -87,16 +84,18 @@ def standings(tx: Connection, reader: int, *, groups: bool | None = None) -> lis
         )
         .where(me.c.user_id == reader)
         .where(c.number.is_not(None) | (c.last_seq > 0))
-        .order_by(func.coalesce(newest, c.created).desc(), c.id.desc())
+        .order_by(c.activity.desc())
     )
     if groups is not None:
         query = query.where(c.number.is_not(None) if groups else c.number.is_(None))
+    if only is not None:
+        query = query.where(c.id.in_(only))
     rows = tx.execute(query).all()
     unread = _unread(tx, reader)
     sizes = _sizes(tx, reader) if groups is not False else {}
     return [
         Standing(
-            conversation_id=row.id,
+            id=row.id,
             address=row.other_name
             if row.number is None
             else str(GroupAddress(row.number, row.host or "")),
@@ -157,7 +156,7 @@ def unread(tx: Connection, reader: int) -> dict[str, int]:
 
 def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, Message]:
     """Return the newest message of each conversation, its text cut to PREVIEW characters."""
-    addresses = {s.conversation_id: s.address for s in shown if s.last_seq}
+    addresses = {s.id: s.address for s in shown if s.last_seq}
     last: dict[int, Message] = {}
     ids = list(addresses)
     for at in range(0, len(ids), 500):
@@ -178,13 +177,3 @@ def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, 
                 message.text = message.text[: PREVIEW - 1] + "…"
             last[row.conversation_id] = message
     return last
-
-
-def told(positions: list[Standing]) -> list[Standing]:
-    """Return the first of these that fit one answer beside a page of messages."""
-    size = 0
-    for count, standing in enumerate(positions):
-        size += 220 + len(orjson.dumps(standing.name))
-        if size > POSITION_BYTES:
-            return positions[:count]
-    return positions

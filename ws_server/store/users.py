@@ -15,6 +15,8 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
+    or_,
     select,
     update,
 )
@@ -45,12 +47,16 @@ class User:
 
 
 def address_of() -> ColumnElement[str]:
-    """Return, as SQL over `users` joined with `realms`, how a person is written here."""
-    return case(
-        (users.c.realm_id.is_(None), users.c.name),
-        (users.c.name.contains("@"), users.c.name),  # of a third realm, as the group's host says
-        else_=users.c.name + "@" + realms.c.name,
-    )
+    """Return, as SQL over `users` joined with `realms`, how a person is written here.
+
+    It has no parameters, as statements about many rows have none but those.
+    """
+    here = users.c.realm_id.is_(None)
+    by_host = users.c.name.like(
+        literal_column("'%@%'")
+    )  # of a third realm, as the group's host says
+    there = users.c.name.concat(literal_column("'@'")).concat(realms.c.name)
+    return case((or_(here, by_host), users.c.name), else_=there)
 
 
 WITH_REALMS = users.outerjoin(realms, realms.c.id == users.c.realm_id)
@@ -77,37 +83,35 @@ def find(tx: Connection, name: str) -> User | None:
     return _user(tx.execute(_USER.where(here)).first())
 
 
-def person(tx: Connection, address: Address, now: int) -> User:
-    """Return whom an address means; a person of another realm is noted at the first mention.
-
-    Raises:
-        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM; FORBIDDEN, the realm is
-            blocked or not approved.
-    """
-    if not address.realm:
-        return existing(tx, address.user)
-    realm = known_realms.existing(tx, address.realm)
-    known_realms.check_writable(realm)
-    return of_realm(tx, realm.id, address.user, now)
-
-
 def known(tx: Connection, address: Address) -> User | None:
     """Return whom an address means; None for somebody of another realm not mentioned yet.
 
     Raises:
         ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM.
     """
+    return find_at(tx, address) if address.realm else existing(tx, address.user)
+
+
+def find_at(tx: Connection, address: Address) -> User | None:
+    """Return whom an address means; None if that is nobody who is known here.
+
+    Raises:
+        ChatError: UNKNOWN_REALM.
+    """
     if not address.realm:
-        return existing(tx, address.user)
-    realm = known_realms.existing(tx, address.realm)
-    there = and_(users.c.realm_id == realm.id, users.c.key == fold(address.user))
+        return find(tx, address.user)
+    return find_of(tx, known_realms.existing(tx, address.realm).id, address.user)
+
+
+def find_of(tx: Connection, realm_id: int, name: str) -> User | None:
+    """Return a person of another realm; None if they have not been mentioned yet."""
+    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
     return _user(tx.execute(_USER.where(there)).first())
 
 
 def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
     """Return a person of another realm, noted if need be."""
-    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
-    found = _user(tx.execute(_USER.where(there)).first())
+    found = find_of(tx, realm_id, name)
     if found is None:
         tx.execute(
             insert(users).values(
@@ -121,7 +125,7 @@ def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
                 created=now,
             )
         )
-        found = _user(tx.execute(_USER.where(there)).first())
+        found = find_of(tx, realm_id, name)
         assert found is not None
     return found
 
@@ -175,10 +179,30 @@ def existing(tx: Connection, name: str) -> User:
     return user
 
 
+def active(tx: Connection, name: str) -> User:
+    """Return the account of this name, if it may be sent to and invited.
+
+    Raises:
+        ChatError: UNKNOWN_USER; FORBIDDEN, it is disabled.
+    """
+    user = existing(tx, name)
+    if user.disabled:
+        raise is_disabled(user.name)
+    return user
+
+
 def unknown_user(name: str) -> ChatError:
     """Return the refusal for a name nobody has."""
     hint = f"; a group is written #{name}" if name.isdecimal() else ""
     return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody here is called {name}{hint}")
+
+
+def is_disabled(name: str) -> ChatError:
+    """Return the refusal of what would reach an account that is disabled."""
+    return ChatError(
+        ErrorCode.FORBIDDEN,
+        f"The account of {name} is disabled; nothing reaches it until an admin enables it",
+    )
 
 
 def create(

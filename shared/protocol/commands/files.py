@@ -7,6 +7,7 @@ import re
 from shared.protocol.commands.messages import (
     FileInfo,
     Sent,
+    bot_mark,
     counted,
     idempotency_key,
     sent_in_words,
@@ -111,6 +112,7 @@ class SendFile(Request[Sent]):
     name: str = arg("the file's name", FILE_NAME)
     data: bytes = arg("the content in base64", BASE64, missing=NO_PATHS)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
 
 @command("sendgroupfile", realm_name="sendgroupfilerealm")
@@ -121,6 +123,7 @@ class SendGroupFile(Request[Sent]):
     name: str = arg("the file's name", FILE_NAME)
     data: bytes = arg("the content in base64", BASE64, missing=NO_PATHS)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
 
 @command("upload")
@@ -132,6 +135,7 @@ class Upload(Request[UploadOpened]):
     size: int = arg("bytes", Number(1))
     sha256: str = arg("of the whole content", SHA256)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
 
 @command("chunk")

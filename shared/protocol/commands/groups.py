@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from shared.protocol.commands.messages import Message, Page, Sent, counted, idempotency_key, summary
+from shared.protocol.commands.lists import ListPage, after, begun_anew, more
+from shared.protocol.commands.messages import (
+    Message,
+    Page,
+    Sent,
+    bot_mark,
+    counted,
+    idempotency_key,
+    summary,
+)
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import GROUP, LOCAL_NAME, MESSAGE_TEXT, USER, Text
 from shared.protocol.spec import (
@@ -46,15 +55,19 @@ class GroupChat(Record):
 
 
 @record
-class GroupChats(Reply):
+class GroupChats(ListPage):
     """One's groups, newest first."""
 
     groups: list[GroupChat] = result("newest first")
-    more: bool | None = result("true: the list was cut to fit a frame", default=None)
+    more: bool | None = more()
+    begun_anew: str = begun_anew()
 
     def sentence(self) -> str:
         count = len(self.groups)
-        return counted(count, "group") if count else "No group yet"
+        return self.in_page(counted(count, "group") if count else "No group yet")
+
+    def end(self) -> str:
+        return self.groups[-1].group if self.groups else ""
 
     def lines(self) -> list[str]:
         return [
@@ -96,13 +109,18 @@ class GroupMember(Record):
 
 
 @record
-class GroupMembers(Reply):
+class GroupMembers(ListPage):
     """Who is in the group, the oldest member first."""
 
     members: list[GroupMember] = result("the oldest member first")
+    more: bool | None = more()
+    begun_anew: str = begun_anew()
 
     def sentence(self) -> str:
-        return counted(len(self.members), "member")
+        return self.in_page(counted(len(self.members), "member"))
+
+    def end(self) -> str:
+        return self.members[-1].user if self.members else ""
 
     def lines(self) -> list[str]:
         return [f"{m.user} ({m.role})" for m in self.members]
@@ -137,6 +155,7 @@ class ListGroup(Request[GroupChats]):
     """List one's groups."""
 
     realm: str | None = arg("only those hosted by this realm", LOCAL_NAME, default=None)
+    after: GroupAddress | None = after("group", GROUP)
 
 
 @command("invitegroup", realm_name="invitegrouprealm", repeatable=True)
@@ -154,6 +173,7 @@ class SendGroup(Request[Sent]):
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     text: str = arg("what to say", MESSAGE_TEXT, rest=True)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
 
 @command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True)
@@ -170,6 +190,7 @@ class Members(Request[GroupMembers]):
     """List who is in a group."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
+    after: Address | None = after("member", USER)
 
 
 @command("leavegroup")

@@ -48,12 +48,18 @@ class Position(Record):
 class Synced(Reply):
     """What was missed."""
 
-    conversations: list[Position] = result("all of one's conversations")
+    conversations: list[Position] = result(
+        "one's conversations: first those in which something is new, each time the newest ones"
+    )
     messages: list[Message] = result("the missed ones, oldest first")
     more: bool = result("more were missed: sync again from the newest of these")
     epoch: str = result("of the history as it is now")
     recovered: bool = result(
         "all that was missed is in messages, or follows; false: drop the cache and read anew"
+    )
+    more_conversations: bool | None = result(
+        "true: conversations go on; sync again with `after`, the last one named here",
+        default=None,
     )
 
     def sentence(self) -> str:
@@ -107,3 +113,9 @@ class Sync(Request[Synced]):
         json_only=True,
     )
     epoch: str | None = arg("of the history one has", IDENTIFIER, json_only=True, default=None)
+    after: Conversation | None = arg(
+        "go on with conversations behind this one, without messages",
+        CONVERSATION,
+        json_only=True,
+        default=None,
+    )

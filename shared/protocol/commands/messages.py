@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 
-from shared.protocol.kinds import KEY
+from shared.protocol.kinds import FLAG, KEY
 from shared.protocol.spec import Event, Record, Reply, arg, event, record, result, unsent
 from shared.protocol.values import in_words
 
@@ -19,6 +19,17 @@ def idempotency_key() -> str | None:
         default=None,
     )
     return key
+
+
+def bot_mark() -> bool | None:
+    """Declare the mark that keeps programs from answering each other."""
+    mark: bool | None = arg(
+        "true: a program writes this, so other programs do not answer it",
+        FLAG,
+        json_only=True,
+        default=None,
+    )
+    return mark
 
 
 def size_in_words(size: int) -> str:
@@ -71,6 +82,7 @@ class Message(Record):
     state: str | None = result(
         "on one's own: stored, queued (waits for another realm), delivered, refused", default=None
     )
+    bot: bool | None = result("true: a program wrote it", default=None)
 
     def content(self) -> str:
         """Return the text, or the file's name and size, safe for a terminal."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from shared.protocol.commands.messages import Message, Page, Sent, counted, idempotency_key, summary
+from shared.protocol.commands.lists import ListPage, after, begun_anew, more
+from shared.protocol.commands.messages import (
+    Message,
+    Page,
+    Sent,
+    bot_mark,
+    counted,
+    idempotency_key,
+    summary,
+)
 from shared.protocol.kinds import LOCAL_NAME, MESSAGE_TEXT, USER, Number
-from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
+from shared.protocol.spec import Record, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
 
 LIMIT = Number(1, MAX_PAGE)
@@ -25,15 +34,19 @@ class PrivateChat(Record):
 
 
 @record
-class PrivateChats(Reply):
+class PrivateChats(ListPage):
     """One's private chats, newest first."""
 
     conversations: list[PrivateChat] = result("newest first")
-    more: bool | None = result("true: the list was cut to fit a frame", default=None)
+    more: bool | None = more()
+    begun_anew: str = begun_anew()
 
     def sentence(self) -> str:
         count = len(self.conversations)
-        return counted(count, "private chat") if count else "No private chat yet"
+        return self.in_page(counted(count, "private chat") if count else "No private chat yet")
+
+    def end(self) -> str:
+        return self.conversations[-1].conversation if self.conversations else ""
 
     def lines(self) -> list[str]:
         return [
@@ -50,6 +63,7 @@ class Send(Request[Sent]):
     to: Address = arg("who receives it: bob, or bob@beta in realm beta", USER)
     text: str = arg("what to say", MESSAGE_TEXT, rest=True)
     idempotency_key: str | None = idempotency_key()
+    bot: bool | None = bot_mark()
 
 
 @command("inbox", realm_name="inboxrealm", repeatable=True)
@@ -66,3 +80,4 @@ class ListPc(Request[PrivateChats]):
     """List one's private chats."""
 
     realm: str | None = arg("only those with people of this realm", LOCAL_NAME, default=None)
+    after: Address | None = after("conversation", USER)

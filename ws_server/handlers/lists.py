@@ -1,0 +1,76 @@
+"""Lists in pages: private chats, groups, members, and the conversations of `sync`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.messages import Message
+from shared.protocol.spec import Request
+from shared.protocol.values import Address, GroupAddress, fold
+from ws_server.context import Context
+from ws_server.listing import ListedPage, ListQuery, Row, read_page
+from ws_server.store import pages, standings
+from ws_server.store.standings import Standing
+
+LIST_BYTES = 768 * 1024
+"""A page ends at this many bytes, so that it fits a frame."""
+
+R = TypeVar("R", bound=Row)
+T = TypeVar("T")
+
+
+async def read(
+    ctx: Context,
+    request: Request[Any],
+    query: ListQuery[R, T],
+    after: Address | GroupAddress | None,
+) -> ListedPage[T]:
+    """Return the page behind `after`, and let the connection know where the next one begins."""
+    session, account = ctx.session, ctx.user
+    begun = session.lists.get(type(request)) if session.lists else None
+    address = None if after is None else str(after)
+    page = await ctx.realm.database.read(read_page, query, begun, address)
+    if session.account is account:
+        if page.rest is not None:
+            session.lists = {**(session.lists or {}), type(request): page.rest}
+        elif begun is not None and session.lists:
+            del session.lists[type(request)]
+    return page
+
+
+def conversations(
+    ctx: Context,
+    realm: str | None,
+    shown: Callable[[Connection, list[Standing]], Iterable[tuple[T, int]]],
+    *,
+    groups: bool,
+) -> ListQuery[Standing, T]:
+    """Return how one's private chats or groups are read.
+
+    Args:
+        realm: Only those of this realm.
+    """
+    reader, home = ctx.user.id, ctx.realm.home
+    if realm is None:
+        wanted = None
+    else:
+        wanted = "" if fold(realm) == home else fold(realm)
+
+    def everything(tx: Connection) -> list[Standing]:
+        found = standings.standings(tx, reader, groups=groups)
+        if wanted is None:
+            return found
+        return [s for s in found if fold(s.address.partition("@")[2]) == wanted]
+
+    def some(tx: Connection, ids: Sequence[int]) -> list[Standing]:
+        return standings.standings(tx, reader, groups=groups, only=ids)
+
+    return ListQuery(wanted, everything, some, shown, LIST_BYTES)
+
+
+def size_of_chat(last: Message | None) -> int:
+    """Return about how many bytes a conversation takes in a list, with its newest message."""
+    return 400 + (pages.size_on_wire(last) if last else 0)

@@ -1,0 +1,125 @@
+"""Lists in pages that hold together, however the list changes between two of them.
+
+Lists of conversations are ordered by what was written last, so a conversation may move while
+somebody reads page after page. Each page therefore goes on in the order in which the first one
+found the list: nothing is passed over, nothing comes twice, and there is an end.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from shared.protocol.values import fold
+
+AT_ONCE = 500
+"""Rows asked for at a time, until the page is full."""
+
+
+class Row(Protocol):
+    """What a list is made of."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def address(self) -> str: ...
+
+
+R = TypeVar("R", bound=Row)
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Listing:
+    """The order of a list as its first page found it."""
+
+    of: Hashable
+    """Whose list, and of what."""
+    ids: array[int]
+    ends: dict[str, int] = field(default_factory=dict)
+    """The folded addresses at which pages ended, and where the next page begins."""
+
+
+@dataclass(slots=True)
+class ListQuery(Generic[R, T]):
+    """How one kind of list is read.
+
+    Args:
+        of: Whose list, and of what: a page goes on only where these are equal.
+        everything: Returns all rows in their present order.
+        some: Returns those rows that are still there of some ids, in any order.
+        shown: Returns what is told of rows, each with about how many bytes it takes.
+        most_bytes: Of a page.
+    """
+
+    of: Hashable
+    everything: Callable[[Connection], list[R]]
+    some: Callable[[Connection, Sequence[int]], list[R]]
+    shown: Callable[[Connection, list[R]], Iterable[tuple[T, int]]]
+    most_bytes: int
+
+
+@dataclass(slots=True)
+class ListedPage(Generic[T]):
+    """One page of a list."""
+
+    rows: list[T]
+    rest: Listing | None
+    """The list, if it goes on behind this page."""
+    begun_anew: str = ""
+    """The address to go on from, if it is not in the list."""
+
+    @property
+    def more(self) -> bool | None:
+        """Whether the list goes on, as replies tell it."""
+        return True if self.rest is not None else None
+
+
+def read_page(
+    tx: Connection, query: ListQuery[R, T], begun: Listing | None, after: str | None
+) -> ListedPage[T]:
+    """Return a page of a list.
+
+    Args:
+        begun: The list as an earlier page found it, if there was one.
+        after: The address behind which the page begins. If no page of `begun` ended there, the
+            page begins behind it in the present order; if it is nowhere, at the beginning.
+    """
+    at = None
+    if begun is not None and begun.of == query.of and after is not None:
+        at = begun.ends.get(fold(after))
+    if at is not None and begun is not None:
+        listing, known = begun, None
+        begun_anew = ""
+    else:
+        rows = query.everything(tx)
+        at = 0
+        if after is not None:
+            folded = fold(after)
+            at = next((n for n, row in enumerate(rows, 1) if fold(row.address) == folded), 0)
+        begun_anew = after if after is not None and not at else ""
+        listing = Listing(query.of, array("q", [row.id for row in rows]))
+        known = {row.id: row for row in rows}
+    page = ListedPage[T]([], None, begun_anew)
+    size, end = 0, ""
+    while at < len(listing.ids):
+        ids = listing.ids[at : at + AT_ONCE]
+        there = known if known is not None else {row.id: row for row in query.some(tx, ids)}
+        found = [there[id] for id in ids if id in there]
+        shown = dict(zip((row.id for row in found), query.shown(tx, found), strict=True))
+        for id in ids:
+            if id in shown:
+                told, bytes_ = shown[id]
+                size += bytes_
+                if size > query.most_bytes:
+                    listing.ends[fold(end)] = at
+                    page.rest = listing
+                    return page
+                page.rows.append(told)
+                end = there[id].address
+            at += 1
+    return page

@@ -1,0 +1,20 @@
+"""Messages of programs are marked, and equal content may be under way twice"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    # No batch for these: on SQLite it makes the table anew, and one of messages is large.
+    for table in ("messages", "posts", "uploads"):
+        op.add_column(
+            table, sa.Column("bot", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
+    with op.batch_alter_table("uploads") as uploads:
+        uploads.drop_constraint(op.f("uq_uploads_user_id_target_sha256"), type_="unique")
+        uploads.create_index(
+            op.f("ix_uploads_user_id_target_sha256"), ["user_id", "target", "sha256"]
+        )
