@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import socket
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.synchronize import Event
 
 from tests.system.wire import BINARY, CONTINUATION, HANDSHAKE, PING, PONG, TEXT, frame, say
@@ -33,7 +33,9 @@ FLOODS = {
     "help": frame(TEXT, b"help"),
     "dear-json": frame(TEXT, b'{"command":"ping","a":[' + b"[]," * 5_000 + b"[]]}"),
     "deep-json": frame(TEXT, b'{"command":"ping","a":' + b"[" * 8_000 + b"]" * 8_000 + b"}"),
-    "many-keys": frame(TEXT, b'{"command":"ping"' + b"".join(b',"%d":1' % n for n in range(1_500)) + b"}"),
+    "many-keys": frame(
+        TEXT, b'{"command":"ping"' + b"".join(b',"%d":1' % n for n in range(1_500)) + b"}"
+    ),
 }
 FIRST = {
     "empty-fragments": frame(TEXT, b"", fin=False),
@@ -43,17 +45,25 @@ FIRST = {
 
 
 class Strangers:
-    """`count` connections from one address that do one thing until told to stop."""
+    """`count` connections from one address that do one thing until told to stop.
+
+    Each sends `first` before, and waits for an answer to it.
+    """
 
     def __init__(
-        self, port: int, what: str, *, count: int = 100, address: str = "127.0.0.2"
+        self,
+        port: int,
+        what: str,
+        *,
+        count: int = 100,
+        address: str = "127.0.0.2",
+        first: bytes = b"",
     ) -> None:
         context = multiprocessing.get_context("fork")
         self._begun, self._stop = context.Event(), context.Event()
-        self.report, theirs = context.Pipe(duplex=False)
         self._process = context.Process(
             target=_run,
-            args=(port, what, count, address, self._begun, self._stop, theirs),
+            args=(port, what, count, address, first, self._begun, self._stop),
             daemon=True,
         )
 
@@ -91,19 +101,27 @@ def opened(port: int, address: str) -> socket.socket | None:
 
 
 def _run(
-    port: int, what: str, count: int, address: str, begun: Event, stop: Event, report: object
+    port: int, what: str, count: int, address: str, first: bytes, begun: Event, stop: Event
 ) -> None:
+    def another() -> None:
+        sock = opened(port, address)
+        if sock is not None:
+            if first:
+                sock.sendall(first)
+                sock.recv(4096)
+            sock.sendall(FIRST.get(what, b""))
+            sock.setblocking(False)
+            socks.append(sock)
+
     piece = FLOODS.get(what, b"x")
-    socks = [sock for _ in range(count) if (sock := opened(port, address)) is not None]
-    for sock in socks:
-        sock.sendall(FIRST.get(what, b""))
-        sock.setblocking(False)
+    socks: list[socket.socket] = []
+    for _ in range(count):
+        another()
     begun.set()
     each = max(1, int(RATE * TICK / count / len(piece)))
     while not stop.is_set():
         again = time.monotonic() + TICK
-        left: Sequence[socket.socket] = tuple(socks)
-        for sock in left:
+        for sock in tuple(socks):
             try:
                 sock.send(piece * each)
             except BlockingIOError:
@@ -111,10 +129,8 @@ def _run(
             except OSError:
                 sock.close()
                 socks.remove(sock)
-                # Whoever was closed comes again.
-                if (new := opened(port, address)) is not None:
-                    new.setblocking(False)
-                    socks.append(new)
+                with suppress(OSError):
+                    another()  # whoever was closed comes again
             if stop.is_set():
                 return
         time.sleep(max(0.0, again - time.monotonic()))

@@ -33,8 +33,9 @@ AT_ONCE = 32
 """Connections accepted in one pass of the event loop."""
 HANDSHAKE_SECONDS = 10.0
 """For TLS, and for the request behind it."""
-TLS_COST = 0.002
-"""Seconds of the event loop that a TLS handshake takes, which is not measured."""
+BEGIN_COST, TLS_COST = 0.0005, 0.002
+"""Seconds of the event loop that it takes to begin a connection, and TLS on it; neither is measured
+where it happens, so both are charged before."""
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 1.0
 """Without accepting, after the system had nothing left to accept with."""
@@ -69,13 +70,14 @@ class Arrival:
         if perf_counter() - self._since > HANDSHAKE_SECONDS:
             self.drop("")
         elif not self._over:
+            cost = BEGIN_COST + (TLS_COST if self._tls is not None else 0)
+            self.budget.spend(cost, perf_counter(), known=False)
             self._task = asyncio.get_running_loop().create_task(self._begin())
         return False
 
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         if self._tls is not None:
-            self.budget.spend(TLS_COST, perf_counter(), known=False)
             self._timeouts = {
                 "ssl_handshake_timeout": HANDSHAKE_SECONDS,
                 "ssl_shutdown_timeout": CLOSE_TIMEOUT,

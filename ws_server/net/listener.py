@@ -33,6 +33,8 @@ SIGN_IN_TIMEOUT = 120.0
 """Seconds in which a connection must sign in (4500)."""
 PING_INTERVAL = 20.0
 """Seconds between two pings of a connection; proxies cut idle ones after 30 or more."""
+SPARE_SECONDS = 1.0
+"""After which one of the last places is given back, answered or not."""
 HSTS = "max-age=31536000"
 SLOTS = 20
 """Parts of a PING_INTERVAL; each connection keeps its own, so they are not all pinged at once."""
@@ -166,6 +168,8 @@ class Listener:
         assert isinstance(connection, Connection)
         if not connection.move(self.budgets.of(self._address(connection))):
             return self._too_many(connection)
+        if connection.spare:
+            connection.loop.call_later(SPARE_SECONDS, connection.transport.abort)
         # Not parsed as a URL: a proxy that keeps /metrics from the public sees another path in
         # //x/metrics, so it is another one here too.
         path = request.path.partition("?")[0]
