@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.comparison import Comparison, note
+from benchmarks.load import QUICK, Load
 from benchmarks.picture import draw
 from benchmarks.processes import Cores
 from benchmarks.results import Results, Run, as_line
@@ -17,7 +18,7 @@ from benchmarks.servers import OURS, SERVERS
 from benchmarks.servers.server import Server
 from benchmarks.stopping import STOP
 from benchmarks.table import markdown
-from benchmarks.workloads import QUICK, WORKLOADS, Load
+from benchmarks.workloads import WORKLOADS
 
 RESULTS, TABLE = "results.jsonl", "results.md"
 ROUNDS = 3

@@ -14,10 +14,11 @@ from time import perf_counter
 
 import uvloop
 
+from benchmarks.load import Load, Outcome
 from benchmarks.processes import Cores
 from benchmarks.results import About, Run, Setting
 from benchmarks.servers.server import DISK, Server
-from benchmarks.workloads import WORKLOADS, Load, Outcome
+from benchmarks.workloads import WORKLOADS
 
 RUN_LIMIT = 900.0
 """Seconds for one run with everything around it; most of it are people who sign in."""
@@ -49,7 +50,7 @@ class Comparison:
         """Run everything; one Run for each server, workload, size and round."""
         for number in range(1, self.rounds + 1):
             for workload in self.workloads:
-                for size in self.load.sizes(workload):
+                for size in WORKLOADS[workload].sizes(self.load):
                     for server in self.servers:
                         yield self._quietest(number, workload, size, server)
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from html import escape
 
+from benchmarks.load import Load
 from benchmarks.results import Results
 from benchmarks.servers import OURS
 from benchmarks.summary import Summary, sizes
-from benchmarks.workloads import Load
 
 WIDTH, MARGIN = 420, 16
 TITLE, LINE, ROW, BAR = 58, 24, 46, 14

@@ -9,9 +9,7 @@ was away; and the first again with 49 realms known that are away.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import orjson
 from websockets.asyncio.client import ClientConnection
 
+from benchmarks.commits import Commits
 from tests.federation.impostor import Impostor
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
@@ -33,27 +32,6 @@ WAITING = 10_000
 AWAY = 49
 DEAD_PORT = 9
 """Nobody listens there."""
-
-
-class Commits(threading.Thread):
-    """Bare commits of one row, synced as the realms' own are, twenty a second."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(daemon=True)
-        self.seconds: list[float] = []
-        self.over = threading.Event()
-        self._path = folder / "bare.db"
-
-    def run(self) -> None:
-        database = sqlite3.connect(self._path, isolation_level=None)
-        for setting in ("journal_mode=WAL", "synchronous=FULL"):
-            database.execute(f"PRAGMA {setting}")
-        database.execute("CREATE TABLE t (text TEXT)")
-        while not self.over.wait(0.05):
-            begun = time.perf_counter()
-            database.execute("INSERT INTO t VALUES (?)", ("x" * 64,))
-            self.seconds.append(time.perf_counter() - begun)
-        database.close()
 
 
 class Crowd:
@@ -165,11 +143,8 @@ async def until(client: RawClient, holds: Callable[[dict[str, Any]], bool]) -> N
 
 
 async def latency(what: str, of: Crowd, folder: Path) -> None:
-    commits = Commits(Path(tempfile.mkdtemp(dir=folder)))
-    commits.start()
-    found, _ = await of.run(steadily=True)
-    commits.over.set()
-    commits.join()
+    with Commits(folder) as commits:
+        found, _ = await of.run(steadily=True)
     bare = percent(commits.seconds, 0.99)
     p50, p99 = percent(found, 0.5), percent(found, 0.99)
     print(

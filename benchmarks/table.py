@@ -31,6 +31,13 @@ class Section:
 
 PRICE = "µs of CPU each"
 MILLISECONDS = {"p50_ms": "p50 ms", "p99_ms": "p99 ms"}
+FRESH = {
+    "rate": "messages/s",
+    "warm_rate": "messages/s when all is warm",
+    "of_warm": "of warm",
+    **MILLISECONDS,
+    "worst_ms": "worst ms",
+}
 SECTIONS = {
     "private": Section(
         "Private messages, {size:,} of each sender in flight",
@@ -43,7 +50,24 @@ SECTIONS = {
         "Private messages, {size:,} offered each second",
         "p50_ms",
         "p50",
-        {"rate": "delivered/s", **MILLISECONDS},
+        {
+            "rate": "delivered/s",
+            **MILLISECONDS,
+            "worst_ms": "worst ms",
+            "bare_worst_ms": "worst bare commit ms",
+        },
+    ),
+    "first": Section(
+        "First messages of all conversations, {size:,} of each writer in flight",
+        "rate",
+        "messages/s",
+        FRESH,
+    ),
+    "cold": Section(
+        "First messages after a restart, {size:,} of each writer in flight",
+        "rate",
+        "messages/s",
+        FRESH,
     ),
     "group": Section(
         "A group of {size:,}, one message at a time",

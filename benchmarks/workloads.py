@@ -3,62 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter, perf_counter_ns
 
+from benchmarks.beginnings import cold, first
+from benchmarks.commits import Commits
 from benchmarks.ledger import Ledger
+from benchmarks.load import (
+    DRAIN_LIMIT,
+    SIGN_INS_AT_ONCE,
+    Load,
+    Outcome,
+    audited,
+    people,
+    percentiles,
+)
 from benchmarks.processes import Meter, resident_bytes
-from benchmarks.servers.server import Client, Server
+from benchmarks.servers.server import DISK, Server
 from benchmarks.ticker import Ticker
 from benchmarks.waiting import each, until
 
-SIGN_INS_AT_ONCE = 50
-DRAIN_LIMIT = 90.0
-"""Seconds that a server gets to deliver what it was sent, before it counts as lost."""
 OVERLOADED = 0.95
 """Share of the offered rate that a server has to deliver."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How much there is of everything; times in seconds."""
-
-    people: int = 100
-    in_flight: tuple[int, ...] = (1, 8)
-    rates: tuple[int, ...] = (1000, 3000)
-    members: tuple[int, ...] = (200, 1000)
-    connections: tuple[int, ...] = (2000,)
-    seconds: float = 5.0
-    warm_up: float = 1.0
-    settle: float = 0.5
-    repeats: int = 2
-    """How often a run that was not quiet is done again at most."""
-
-    def sizes(self, workload: str) -> tuple[int, ...]:
-        sizes: tuple[int, ...] = getattr(self, WORKLOADS[workload].varies)
-        return sizes
-
-
-QUICK = Load(
-    people=6,
-    in_flight=(8,),
-    rates=(500,),
-    members=(10,),
-    connections=(10,),
-    seconds=0.5,
-    warm_up=0.2,
-    settle=0.2,
-    repeats=0,
-)
-"""To see that everything works; its figures mean little."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    figures: dict[str, float] = field(default_factory=dict)
-    faults: dict[str, int] = field(default_factory=dict)
 
 
 Workload = Callable[[Server, Load, int], Awaitable[Outcome]]
@@ -97,13 +65,15 @@ async def private(server: Server, load: Load, in_flight: int) -> Outcome:
 
 
 async def open_loop(server: Server, load: Load, rate: int) -> Outcome:
-    """So many messages a second, whatever the server does. How late the generator itself was
-    against its schedule is a figure of its own (`late_p99_ms`)."""
+    """So many messages a second, whatever the server does, measured from the very first one, with
+    which every conversation begins. How late the generator itself was against its schedule is a
+    figure of its own (`late_p99_ms`), and so is the longest that a bare commit took meanwhile."""
     clients = await people(server, load, load.people)
     ledger = Ledger([receiver ^ 1 for receiver in range(load.people)])
     spacing = 10**9 // rate
     lateness: list[int] = []
-    begin = perf_counter_ns()
+    latencies = ledger.measure()
+    meter, begin = Meter(server.pids), perf_counter_ns()
 
     def on_tick() -> None:
         now = perf_counter_ns()
@@ -114,17 +84,14 @@ async def open_loop(server: Server, load: Load, rate: int) -> Outcome:
 
     for client in clients:
         client.on_message = partial(ledger.book, client.user)
-    with Ticker(min(spacing / 1e9, 0.0005), on_tick):
-        await asyncio.sleep(load.warm_up)
-        meter, sent = Meter(server.pids), ledger.sent
-        lateness.clear()
-        latencies = ledger.measure()
+    with Commits(DISK) as commits, Ticker(min(spacing / 1e9, 0.0005), on_tick):
         await asyncio.sleep(load.seconds)
-        figures, offered, delivered = meter.read(), ledger.sent - sent, len(latencies)
+        figures, offered, delivered = meter.read(), ledger.sent, len(latencies)
     # The measured seconds are over, but what was sent in them still counts when it comes.
     figures["rate"] = round(delivered / figures["seconds"])
     figures["offered"] = round(offered / figures["seconds"])
     figures["late_p99_ms"] = percentiles(lateness)["p99_ms"]
+    figures["bare_worst_ms"] = round(max(commits.seconds, default=0.0) * 1000, 3)
     outcome = await audited(server, clients, ledger, Outcome(figures))
     figures |= percentiles(latencies)
     return outcome
@@ -202,58 +169,16 @@ class Kind:
     timed: bool = True
     """Whether others who use the machine meanwhile change the main figure."""
 
+    def sizes(self, load: Load) -> tuple[int, ...]:
+        sizes: tuple[int, ...] = getattr(load, self.varies)
+        return sizes
+
 
 WORKLOADS = {
     "private": Kind(private, "in_flight"),
     "open": Kind(open_loop, "rates"),
+    "first": Kind(first, "fresh"),
+    "cold": Kind(cold, "fresh"),
     "group": Kind(group, "members"),
     "idle": Kind(idle, "connections", timed=False),
 }
-
-
-async def people(server: Server, load: Load, count: int) -> list[Client]:
-    """Register and sign in people, and let the server settle."""
-    await server.register(count)
-    clients = await each(server.sign_in, range(count), SIGN_INS_AT_ONCE)
-    await asyncio.sleep(load.settle)
-    return clients
-
-
-async def audited(
-    server: Server,
-    clients: Sequence[Client],
-    ledger: Ledger,
-    outcome: Outcome,
-    *,
-    copies: int | None = None,
-) -> Outcome:
-    """Wait for what is under way, then compare what came and what the store holds with what was
-    sent, all of it, not only the measured part."""
-    await until(
-        lambda: ledger.complete or any(client.connection.broken for client in clients),
-        DRAIN_LIMIT,
-    )
-    faults = {
-        "lost": ledger.lost,
-        "doubled": ledger.doubled,
-        "out of order": ledger.disordered,
-        "stray": ledger.stray,
-        "connections lost": sum(bool(client.connection.broken) for client in clients),
-    }
-    if server.copies:
-        kept = await server.stored()
-        faults["wrong in the store"] = ledger.misstored(kept, copies or server.copies)
-    outcome.figures["sent"] = ledger.sent
-    outcome.faults = {fault: count for fault, count in faults.items() if count}
-    return outcome
-
-
-def percentiles(nanoseconds: list[int]) -> dict[str, float]:
-    """Return p50 and p99 in milliseconds; nothing of nothing."""
-    if not nanoseconds:
-        return {}
-    ordered = sorted(nanoseconds)
-    return {
-        f"p{percent}_ms": round(ordered[len(ordered) * percent // 100] / 1e6, 3)
-        for percent in (50, 99)
-    }

@@ -10,7 +10,7 @@ import sys
 from flet_app.settings import Settings, load
 from shared import logs
 from shared.settings import SettingsRefused, hosts
-from shared.sockets import TRIES, listen
+from shared.sockets import TRIES, listen, not_listening
 
 
 def main() -> int:
@@ -66,8 +66,7 @@ def open_sockets(settings: Settings) -> list[socket.socket]:
     except OSError as error:
         raise SettingsRefused(
             f"Cannot listen on --host {settings.host} --port {settings.port}, nor on the {TRIES} "
-            f"ports after it: {error.strerror or error}. Name an address of this machine and a "
-            "free port"
+            f"ports after it: {not_listening(error)}"
         ) from error
 
 

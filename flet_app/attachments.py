@@ -102,9 +102,18 @@ class Attachments:
                 self._refused(file.name, error)
         if picked.coming:
             self._picked = {other for other in self._picked if other.coming} | {picked}
-            await picked.upload()
+            await self._upload(picked)
         if len(chosen) > AT_ONCE:
             self._window.tell(self._window.texts("too_many_files", most=AT_ONCE))
+
+    async def _upload(self, picked: Picked) -> None:
+        """Have the browser send what was picked; if it cannot be told, nothing of it comes."""
+        try:
+            await picked.upload()
+        except Exception:
+            for name, upload in picked:
+                picked.give_up(name, upload.entry.done)
+            raise
 
     async def paste(self, c: Conversation, files: list[Any]) -> None:
         """Send what was pasted, such as a screenshot."""

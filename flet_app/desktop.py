@@ -15,12 +15,13 @@ from typing import Any
 import flet as ft
 from flet.utils import is_linux_server
 
-from flet_app.host import IMAGES, Expected, language_of, local_zone
+from flet_app.host import Expected, language_of, local_zone
 from flet_app.main import start
 from flet_app.settings import Settings
 from flet_app.site import ASSETS
 from shared.client import ChatClient
-from shared.protocol.values import clean_file_name
+from shared.protocol.file_names import clean_file_name
+from shared.protocol.media_types import IMAGES
 from shared.settings import SettingsRefused
 
 INSTEAD = "Or use the app in a browser: python -m flet_app --web"
@@ -49,7 +50,7 @@ class WindowHost:
 
     def show(self, path: Path, type: str) -> str:
         if type not in IMAGES:
-            raise ValueError(f"{type} is none of {', '.join(IMAGES)}")
+            raise ValueError(f"{type} is none of {', '.join(sorted(IMAGES))}")
         return str(path)
 
     def offer(self, path: Path, name: str) -> str:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flet_app.conversation import Entry
-from flet_app.host import IMAGES, RESERVE, NoRoom
+from flet_app.host import RESERVE, NoRoom
 from flet_app.pictures import Picture, examine
 from shared.client import ChatClient, ChatError, NoAnswer
 from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import TEMPORARY
+from shared.protocol.media_types import IMAGES, media_type
 
 SHOWN_SIZE = 8 * 2**20
 """Bytes of an image that is fetched without being asked for."""
@@ -25,7 +26,7 @@ RETRY = 10.0
 
 def is_picture(file: FileInfo) -> bool:
     """Whether a file may be a picture to show in its bubble, by what is said of it."""
-    return file.type in IMAGES and file.size <= SHOWN_SIZE
+    return media_type(file.name) in IMAGES and file.size <= SHOWN_SIZE
 
 
 class Files:

@@ -11,8 +11,6 @@ from typing import Any, Protocol
 
 from shared.client import ChatClient
 
-IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
-"""What `show` takes: the types that a browser only draws, and never runs."""
 RESERVE = 256 << 20
 """Bytes of the disk that files of browsers and pages leave free."""
 LANGUAGES = ("en", "id")

@@ -44,7 +44,7 @@ class App:
         page.padding = page.spacing = 0
         page.theme = page.dark_theme = theme()
         page.on_resize = window.handler(self._resized)
-        page.on_close = self._closed
+        page.on_close = window.handler(self._closed)
         page.on_connect = window.handler(self._back)
         page.on_disconnect = window.handler(self._gone)
         page.on_keyboard_event = window.handler(self._key)
@@ -62,10 +62,15 @@ class App:
             window.actions.server = server
         window.view = self
         token = await window.recall("token")
-        if token:
-            await window.actions.resume(token)
-        else:
+        if not token:
             self._choose_screen()
+            return
+        try:
+            await window.actions.resume(token)
+        except Exception as error:
+            # A server that was named and is none, for instance: the form lets name another.
+            self._choose_screen()
+            window.failed(error)
 
     def show(self, parts: set[Part]) -> None:
         """Show another screen, or let the one that is there show what has changed."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import mimetypes
 import secrets
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from shared.protocol.commands.groups import SendGroup
 from shared.protocol.commands.messages import FileInfo, Sent
 from shared.protocol.commands.private import Send
 from shared.protocol.errors import TEMPORARY, ErrorCode
+from shared.protocol.media_types import media_type
 from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress
 
@@ -113,7 +113,7 @@ class Sending:
             raise ChatError(ErrorCode.TOO_LARGE, f"A file has at most {most} here")
         self._check_room()
         entry = self._own(c, "")
-        type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        type = media_type(name)
         entry.file, entry.done = FileInfo("", name, size, type, ""), 0.0
         upload = self._uploads[entry.key] = Upload(self, c, entry, path)
         self._state.put(c, entry)
@@ -216,6 +216,9 @@ class Sending:
                     await asyncio.sleep(error.retry_after or PAUSE)
                 except OSError as error:
                     return self.refuse(upload, error.strerror or str(error))
+                except Exception as error:
+                    log.exception("a file could not be sent")
+                    return self.refuse(upload, type(error).__name__)
                 else:
                     break
         del self._uploads[entry.key]

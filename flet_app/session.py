@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from flet_app.conversation import Conversation
 from flet_app.files import Files
@@ -16,7 +16,9 @@ from flet_app.sending import Sending
 from flet_app.state import Part, State
 from shared.client import Backoff, ChatClient, ChatError, NoAnswer, Offline, Online, SignedOut
 from shared.protocol.commands.accounts import SignedIn
+from shared.protocol.commands.groups import ListGroup
 from shared.protocol.commands.history import Read, Received
+from shared.protocol.commands.private import ListPc
 from shared.protocol.errors import TEMPORARY
 from shared.protocol.spec import Request
 from shared.protocol.values import parse_conversation
@@ -29,9 +31,23 @@ RETRY_FIRST, RETRY_MOST = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
 MOST = 200
 """Messages asked for at a time."""
+MOST_LISTED = 20_000
+"""Rows of a list; those below are not known to the app until somebody writes there."""
 
+P = TypeVar("P")
+R = TypeVar("R")
 Remember = Callable[[str], Awaitable[None]]
 """Keeps the token for the next start; empty: forgets it."""
+
+
+async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R]:
+    """Return the rows of all pages of a list, MOST_LISTED at most."""
+    found: list[R] = []
+    async for page in pages:
+        found += rows(page)
+        if len(found) >= MOST_LISTED:
+            break
+    return found
 
 
 class Session:
@@ -215,10 +231,12 @@ class Session:
         """Ask for the lists, and for the open conversation as it is now."""
         client, state = self.client, self.state
         state.stale = False
-        known = set(state.conversations)
+        known = {key: c.last_seq for key, c in state.conversations.items()}
         try:
             chats, groups, realms = await asyncio.gather(
-                client.listpc(), client.listgroup(), client.listrealm()
+                whole(client.pages(ListPc()), lambda page: page.conversations),
+                whole(client.pages(ListGroup()), lambda page: page.groups),
+                client.listrealm(),
             )
         except BaseException:
             state.stale = True
@@ -227,7 +245,7 @@ class Session:
             return  # they are somebody else's
         state.realms = realms.realms
         now = int(time.time() * 1000)
-        state.lists(chats.conversations, groups.groups, known, now)
+        state.lists(chats, groups, known, now)
         if state.received:
             self._due.set()
         if (c := state.open) is not None:

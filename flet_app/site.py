@@ -6,7 +6,6 @@ import asyncio
 import base64
 import gzip
 import hashlib
-import mimetypes
 import os
 import re
 import shutil
@@ -25,6 +24,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
+from shared.protocol.media_types import media_type
+
 NAME = "Simple Chatting"
 DESCRIPTION = "A chat of your own"
 COLOUR = "#00796b"
@@ -32,8 +33,6 @@ COLOUR = "#00796b"
 ASSETS = Path(__file__).parent / "assets"
 PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".svg")
 """Files that become much smaller; pictures and woff2 are packed already."""
-TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
-"""Those that a browser insists on, and not every system knows."""
 ROUTE = re.compile(r"[^.]*|[cg]/[^/]*")
 """Paths that are places in the app rather than files."""
 
@@ -109,7 +108,7 @@ class Site(StaticFiles):
             if "gzip" in asked.get("accept-encoding", ""):
                 headers["Content-Encoding"] = "gzip"
                 sent = await self._pack(full)
-        kind = TYPES.get(suffix) or mimetypes.guess_type(full)[0]
+        kind = media_type(full)
         stat = await asyncio.to_thread(os.stat, sent)
         response = FileResponse(sent, headers=headers, media_type=kind, stat_result=stat)
         if self.is_not_modified(response.headers, asked):

@@ -5,7 +5,7 @@ Pure: events and replies change it, and `changed` is called with what the screen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -133,13 +133,14 @@ class State:
         self,
         chats: Sequence[PrivateChat],
         groups: Sequence[GroupChat],
-        known: Collection[str],
+        known: Mapping[str, int],
         now: int,
     ) -> None:
         """Take the lists of all conversations; groups that are not named are no longer ours.
 
         Args:
-            known: The keys of `conversations` when they were asked for; later ones are not lost.
+            known: The `last_seq` of each of `conversations` when they were asked for. A group that
+                is newer, or in which something happened since, may be missing and is not lost.
             now: Unix milliseconds.
         """
         before = list(reversed(self.conversations.values()))
@@ -164,7 +165,7 @@ class State:
             c.standing(group.last_seq, group.read_seq, group.unread, group.last)
             present.add(fold(group.group))
         for key, c in list(self.conversations.items()):
-            if c.is_group and key not in present and key in known:
+            if c.is_group and key not in present and known.get(key) == c.last_seq:
                 self._lose(c)
         listed = [self.conversation(address) for address in in_order(chats, groups, now)]
         self._arrange(before, [c for c in listed if c not in newer])

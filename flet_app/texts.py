@@ -40,6 +40,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "new_chat": ("New chat", "Obrolan baru"),
     "new_group": ("New group", "Grup baru"),
     "add_realm": ("Add realm", "Tambah realm"),
+    "list_cut": (
+        "Showing {shown} of {count}; type to narrow",
+        "Menampilkan {shown} dari {count}; ketik untuk menyaring",
+    ),
     "filter": ("Filter conversations", "Saring percakapan"),
     "menu": ("Menu", "Menu"),
     "realms": ("Realms", "Realm"),

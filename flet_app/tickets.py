@@ -19,9 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
-from flet_app.host import IMAGES, RESERVE, Expected, NoRoom, TooManyFiles
+from flet_app.host import RESERVE, Expected, NoRoom, TooManyFiles
 from flet_app.visitors import BROWSER
-from shared.protocol.values import BadValue, clean_file_name
+from shared.protocol.file_names import clean_file_name
+from shared.protocol.media_types import IMAGES
+from shared.protocol.values import BadValue
 
 MAX_TICKETS = 2_000
 """Of one session."""
@@ -119,7 +121,7 @@ class SessionFiles:
     def show(self, path: Path, type: str) -> str:
         """See `Host.show`; a file shown twice keeps its URL."""
         if type not in IMAGES:
-            raise ValueError(f"{type} is none of {', '.join(IMAGES)}")
+            raise ValueError(f"{type} is none of {', '.join(sorted(IMAGES))}")
         url = self._shown.get(path)
         if url is None:
             url = self._shown[path] = self._add(Ticket(self, self._own(path), type=type))

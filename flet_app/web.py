@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 
 from flet_app.frames import MAX_FRAME
 from flet_app.pages import Pages, RealmWay, Start
@@ -33,12 +33,15 @@ from flet_app.settings import Settings
 from flet_app.site import Site
 from flet_app.tickets import Tickets
 from flet_app.visitors import Visitor, new_cookie, visitor_of
-from shared.settings import Network, SettingsRefused
+from shared import certificates
+from shared.settings import SettingsRefused
 
 log = logging.getLogger(__name__)
 
 WIDOWED = 900.0
 """Seconds that pages live on after the server that started this process was killed."""
+WRONG_PORT = 4510
+"""Closes the WebSocket of a program that takes this port for the realm's: it need not try again."""
 STOP_LIMIT = 2
 """Seconds that requests under way have when the process is told to stop."""
 
@@ -46,11 +49,12 @@ STOP_LIMIT = 2
 class Door:
     """What every request passes: who it is, what it may, and what its answer says to a browser."""
 
-    def __init__(self, pages: Pages, routes: ASGIApp, policy: str, trusted: Sequence[Network]):
+    def __init__(self, pages: Pages, routes: ASGIApp, policy: str, settings: Settings):
         self._pages = pages
         self._routes = routes
         self._policy = policy
-        self._trusted = trusted
+        self._trusted = settings.networks
+        self._realm = settings.server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -87,6 +91,9 @@ class Door:
         headers = Headers(scope=scope)
         visitor = visitor_of(scope, self._trusted)
         refusal: PlainTextResponse | None = None
+        if "origin" not in headers and not visitor.browser:
+            await self._guide(receive, send)
+            return
         if scope["path"] != "/ws":
             refusal = PlainTextResponse("There is nothing here.\n", 404)
         elif urlsplit(headers.get("origin", "")).netloc != headers.get("host"):
@@ -104,8 +111,17 @@ class Door:
             )
         if refusal is not None:
             await refusal(scope, receive, send)
-        else:
-            await self._pages.serve(visitor, scope, receive, send)
+            # Or uvicorn, which has sent it, would log that there was no answer.
+            raise ClientDisconnected
+        await self._pages.serve(visitor, scope, receive, send)
+
+    async def _guide(self, receive: Receive, send: Send) -> None:
+        """Tell a person at wscat, or a program, where the realm is: clients show no refusal."""
+        await receive()
+        await send({"type": "websocket.accept"})
+        where = f"This is the web app's port; the realm is at {self._realm}"
+        await send({"type": "websocket.send", "text": f"ERROR bad_command {where}"})
+        await send({"type": "websocket.close", "code": WRONG_PORT, "reason": "the wrong port"})
 
 
 def policy(scripts: Sequence[str]) -> str:
@@ -146,7 +162,7 @@ def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path
             Mount("/", site),
         ]
     )
-    return Door(pages, routes, policy(site.inline_scripts), settings.networks)
+    return Door(pages, routes, policy(site.inline_scripts), settings)
 
 
 class Server(uvicorn.Server):
@@ -240,12 +256,8 @@ def check_certificate(settings: Settings) -> None:
     """
     if settings.tls_cert is None:
         return
+    assert settings.tls_key is not None
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            settings.tls_cert, settings.tls_key
-        )
-    except OSError as error:  # an SSLError is one
-        raise SettingsRefused(
-            f"--tls-cert {settings.tls_cert} with --tls-key {settings.tls_key}: "
-            f"{error.strerror or 'no certificate'}. Both must be PEM files, and the key must fit"
-        ) from error
+        certificates.tls_context(settings.tls_cert, settings.tls_key)
+    except certificates.BadCertificate as error:
+        raise SettingsRefused(str(error)) from error

@@ -87,7 +87,14 @@ class Window:
     def tell(self, sentence: str) -> None:
         """Say something above the screen, for some seconds."""
         is_beside_list = self.state.user and not self.is_narrow
-        self.run(self._notices.show(sentence, LIST_WIDTH + 16 if is_beside_list else 16))
+        self.run(self._notice(sentence, LIST_WIDTH + 16 if is_beside_list else 16))
+
+    async def _notice(self, sentence: str, left: float) -> None:
+        try:
+            await self._notices.show(sentence, left)
+        except Exception:
+            # To tell of this too would end here again.
+            log.exception("the screen could not be shown")
 
     def open_dialog(self, dialog: ft.AlertDialog) -> None:
         """Show a dialog above the others."""

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from shared.faults import shown
@@ -126,14 +126,24 @@ class CommonSettings(BaseSettings):
         """Return the program's variables that are no setting, likely misspelt."""
         known = {cls.variable(name) for name in cls.model_fields}
         return sorted(
-            name
+            name.replace("\ufeff", r"\ufeff")
             for name, value in os.environ.items()
-            if name.startswith(cls.prefix())
+            # Where a file of variables begins with a byte order mark, its first one does.
+            if name.removeprefix("\ufeff").startswith(cls.prefix())
             and not name.startswith(cls.belongs_to_others)
             and name not in known
             and not OF_LINKS.search(name)
             and "://" not in value
         )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lines_end_somewhere(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Take off what files of variables written on Windows leave at the end of each value."""
+        return {
+            name: value.rstrip("\r\n") if isinstance(value, str) else value
+            for name, value in values.items()
+        }
 
     @classmethod
     def warn(cls) -> None:

@@ -16,6 +16,26 @@ LONGEST = 100
 """Bytes that surely fit; the system has 108 for a path (man 7 unix), some others 104."""
 
 
+UNHEARD = {
+    errno.EADDRINUSE: "Another program listens there: stop that one, or give another port",
+    errno.EACCES: "Ports below 1024 are root's: give a higher one and let a reverse proxy listen "
+    "there, or grant CAP_NET_BIND_SERVICE",
+    errno.EADDRNOTAVAIL: "This machine has no such address: give one that it has, or 0.0.0.0 for "
+    "all IPv4 and :: for all IPv6 addresses",
+    errno.EAFNOSUPPORT: "This machine has no IPv6: give an IPv4 address",
+}
+"""What to do when nothing can be listened on."""
+
+
+def not_listening(error: OSError) -> str:
+    """Return in words why an address cannot be listened on, and what to do."""
+    if isinstance(error, socket.gaierror):
+        return f"{error.strerror}. Give an address of this machine, such as 0.0.0.0 or localhost"
+    text = os.strerror(error.errno) if error.errno else str(error)
+    hint = UNHEARD.get(error.errno or 0)
+    return f"{text}. {hint}" if hint else text
+
+
 @contextmanager
 def short(path: Path) -> Iterator[str]:
     """Give a path to the same socket that fits."""

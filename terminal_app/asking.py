@@ -9,8 +9,8 @@ from shared.protocol.errors import ChatError
 from shared.protocol.kinds import NEW_PASSWORD, Secret
 from shared.protocol.masking import takes_secrets
 from shared.protocol.spec import TABLE, Arg, Request, Spec
-from shared.protocol.text_dialect import BLANK, first_word
 from shared.protocol.values import BadValue
+from shared.protocol.words import first_word, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,7 @@ def form(line: str) -> Form | ChatError | None:
     spec = TABLE.get(name.lower())
     if spec is None or not takes_secrets(spec) or spec.name != name.lower():
         return None
-    given = [
-        word for word in rest.translate(dict.fromkeys(map(ord, BLANK), " ")).split(" ") if word
-    ]
+    given = [word.text for word in words_of(rest)]
     if len(given) >= sum(a.required for a in spec.words):
         return None
     try:

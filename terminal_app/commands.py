@@ -14,8 +14,8 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import IDENTIFIER
 from shared.protocol.reference import help_page
 from shared.protocol.spec import TABLE, Request, Spec, unknown_command
-from shared.protocol.text_dialect import BLANK, first_word
 from shared.protocol.values import BadValue, Conversation
+from shared.protocol.words import BLANK, first_word, rest_or_quoted
 from terminal_app.paths import absolute, as_text, typed_path
 
 PATH = "</absolute/path>"
@@ -104,7 +104,7 @@ def read(line: str, here: Path) -> Command:
         if word and spec is None:
             raise unknown_command(word, OWN)
         if spec is not None and spec.request in (SendFile, SendGroupFile):
-            found = _send_path(spec, name, rest, here)
+            found = _send_path(spec, name, line, here)
             if found is not None:
                 return Command(found, name)
         call = text_dialect.parse(line)
@@ -181,17 +181,33 @@ def _own(name: str, rest: str) -> What:
         raise _refused(f"Which file? Its id stands behind its name. Usage: {usage(name)}") from None
     if not folder:
         return SaveFile(file, None)
-    path = Path(folder).expanduser()
+    path = Path(_unquoted(folder)).expanduser()
     if not path.is_dir():
         shown = as_text(path)
         raise _refused(f"There is no folder {shown}. Make it first, or leave the folder out")
     return SaveFile(file, path)
 
 
-def _send_path(spec: Spec, spelling: str, rest: str, here: Path) -> What | None:
+def _unquoted(folder: str) -> str:
+    """Return a folder, which may stand in quotes.
+
+    Raises:
+        ChatError: BAD_ARGUMENTS, they are not closed.
+    """
+    if folder[0] == folder[-1] == "'" != folder:
+        return folder[1:-1]
+    try:
+        word = rest_or_quoted(folder, 0)
+    except BadValue as why:
+        raise _refused(f"{why}. Usage: {usage('save')}") from None
+    return word.text if word else folder
+
+
+def _send_path(spec: Spec, spelling: str, line: str, here: Path) -> What | None:
     """Return what sends a file by its path; None if the content stands behind its name."""
     realm = None
     head = spelling
+    rest = first_word(line.rstrip(BLANK))[1]
     if spelling == spec.realm_name:
         realm, rest = first_word(rest)
         head += f" {realm}"
@@ -199,11 +215,11 @@ def _send_path(spec: Spec, spelling: str, rest: str, here: Path) -> What | None:
     if not words:
         missing = spec.words[0].name if not address else "the path"
         raise _refused(f"{missing} is missing. Usage: {usage(spelling)}")
-    typed = typed_path(words, here)
-    if typed is None:
-        return None
     to = spec.words[0]
     try:
+        typed = typed_path(words, here, text_dialect.parse(line).error is None)
+        if typed is None:
+            return None
         place = to.kind.from_word(address)
         path = absolute(typed, here, f"{head} {address}")
         values = {to.name: place, "name": path.name, "data": b""}
@@ -211,7 +227,7 @@ def _send_path(spec: Spec, spelling: str, rest: str, here: Path) -> What | None:
     except BadValue as why:
         raise _refused(str(why)) from None
     except RuntimeError:  # of ~nobody
-        raise _refused(f"Nobody here is called {as_text(typed)}; write the whole path") from None
+        raise _refused(f"Nobody here is called {as_text(words)}; write the whole path") from None
     return SendPath(getattr(request, to.name), path)
 
 

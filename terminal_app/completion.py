@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from shared.protocol.commands.meta import Help
 from shared.protocol.kinds import ConversationKind, Group, LocalName, User
 from shared.protocol.reference import for_people
 from shared.protocol.spec import TABLE, Arg, Spec
-from shared.protocol.text_dialect import BLANK, first_word
 from shared.protocol.values import in_words
+from shared.protocol.words import BLANK, first_word, in_quotes, words_of
 from terminal_app.commands import NEEDLESS, OWN, summary
 from terminal_app.names import Names
 
@@ -40,8 +41,9 @@ def candidates(line: str, names: Names) -> list[Candidate]:
 
     Groups and files are also found by what they are called, without regard to case and accents.
     """
-    *before, word = line.lstrip(BLANK).split(" ")
-    before = [one for one in before if one]
+    start_at = line.rfind(" ") + 1
+    before = [word.text for word in words_of(line[:start_at])]
+    word = line[start_at:].lstrip(BLANK)
     if not before:
         found = [(name, summary(name)) for name in spellings()]
     else:
@@ -126,14 +128,26 @@ class LineCompleter(Completer):
         line = document.text_before_cursor
         path = path_start(line)
         if path is not None:
-            quote = path[:1] if path[:1] in "'\"" else ""
-            part = Document(path.removeprefix(quote))
-            if part.text.startswith(("/", "~")) or not part.text:
-                yield from self._paths.get_completions(part, event)
+            yield from self._of_path(path, event)
             return
         typed = line.rpartition(" ")[2]
         for name, about in candidates(line, self._names):
             yield Completion(name, -len(typed), display_meta=in_words(about))
+
+    def _of_path(self, typed: str, event: CompleteEvent) -> Iterator[Completion]:
+        """Complete a path, which may have begun with a quote; in double ones it is escaped."""
+        quote = typed[:1] if typed[:1] in "'\"" else ""
+        path = typed.removeprefix(quote)
+        if quote == '"':
+            path = re.sub(r'\\(["\\])', r"\1", path)
+        if path and not path.startswith(("/", "~")):
+            return
+        for found in self._paths.get_completions(Document(path), event):
+            if quote == '"':
+                shown = found.display_text
+                escaped = in_quotes(found.text)[1:-1]
+                found = Completion(escaped, found.start_position, display=shown)
+            yield found
 
 
 def _is_shown(name: str) -> bool:

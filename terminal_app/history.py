@@ -12,7 +12,7 @@ from prompt_toolkit.history import History
 
 from shared.protocol.masking import NAMES, takes_secrets
 from shared.protocol.spec import TABLE
-from shared.protocol.text_dialect import BLANK, first_word
+from shared.protocol.words import BLANK, first_word
 from terminal_app.commands import OWN
 
 MOST = 1_000

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import os
 import threading
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
 
 from shared.client import ChatError, ErrorCode
 from shared.protocol.values import MAX_FRAME
+from shared.text_files import is_utf_16
 from terminal_app.commands import Command
 
 STEP = 64 * 1024
@@ -23,9 +25,18 @@ async def typed_lines(source: int = 0) -> AsyncIterator[str | Command]:
 
     A line has at most MAX_FRAME bytes of UTF-8.
     """
-    rest, skipping = b"", False
+    rest, skipping, begun = b"", False, False
     async for piece in _pieces(source):
         *lines, rest = (rest + piece).split(b"\n")
+        if not begun and (lines or len(rest) > 2):
+            begun = True
+            if is_utf_16(lines[0] if lines else rest):
+                yield _refused(ErrorCode.BAD_COMMAND, UTF_16)
+                return
+            if lines:
+                lines[0] = lines[0].removeprefix(BOM_UTF8)
+            else:
+                rest = rest.removeprefix(BOM_UTF8)
         for line in lines:
             if skipping or len(line) > MAX_FRAME:
                 skipping = False
@@ -38,6 +49,12 @@ async def typed_lines(source: int = 0) -> AsyncIterator[str | Command]:
         yield _refused(ErrorCode.TOO_LARGE, f"A line has at most {MAX_FRAME:,} bytes")
     elif rest.strip():
         yield _read(rest)
+
+
+UTF_16 = (
+    "These lines are UTF-16, as Windows writes it; send UTF-8. In PowerShell: "
+    "$OutputEncoding = [Text.Encoding]::UTF8"
+)
 
 
 def _read(line: bytes) -> str | Command:

@@ -10,30 +10,34 @@ from pathlib import Path
 
 from shared.protocol.commands.messages import size_in_words
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.kinds import BASE64
-from shared.protocol.values import BadValue, clean_file_name, in_words
+from shared.protocol.file_names import clean_file_name
+from shared.protocol.values import BadValue, in_words
+from shared.protocol.words import first_word, next_word, skip
 
-QUOTES = "'\""
 
-
-def typed_path(words: str, here: Path) -> str | None:
+def typed_path(words: str, here: Path, is_content: bool) -> str | None:
     """Return the path in what stands behind the recipient; None if it is a name and base64.
 
     A path is in quotes, or the rest of the line. What begins as a path is one, even if it could
     be a name and base64 too: the end of `/home/me/my file` could.
+
+    Args:
+        is_content: The line as a whole says a name and base64.
+
+    Raises:
+        BadValue: its quotes are not closed.
     """
-    if words[0] in QUOTES:
-        return words[1:].partition(words[0])[0]
+    if words[0] == "'":
+        return words[1:].partition("'")[0]
+    if words[0] == '"':
+        word = next_word(words)
+        assert word is not None
+        return word.text if skip(words, word.end) == len(words) else None
     if words.startswith(("/", "~", "./", "../")) or " " not in words:
         return _unescaped(words)
     if os.path.lexists(here / words):
         return words  # many words are base64 too
-    name, _, data = words.partition(" ")
-    try:
-        BASE64.from_word(data)
-    except BadValue:
-        return words if "/" in name else None
-    return None
+    return words if not is_content and "/" in first_word(words)[0] else None
 
 
 def _unescaped(words: str) -> str:

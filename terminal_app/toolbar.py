@@ -6,7 +6,7 @@ from prompt_toolkit.application import get_app
 from prompt_toolkit.formatted_text import ANSI, StyleAndTextTuples, to_formatted_text
 
 from shared.protocol.spec import TABLE
-from shared.protocol.text_dialect import first_word
+from shared.protocol.words import first_word
 from terminal_app.commands import OWN, summary, usage
 from terminal_app.progress import Bars
 from terminal_app.session import Session

@@ -6,7 +6,6 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,7 +51,13 @@ ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
     "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
     "cryptography": [
-        *("ws_server.key", "ws_server.opening", "ws_server.realm", "ws_server.federation"),
+        *(
+            "shared.certificates",
+            "ws_server.key",
+            "ws_server.opening",
+            "ws_server.realm",
+            "ws_server.federation",
+        ),
     ],
     "PIL": ["flet_app.pictures"],
     "prometheus_client": ["ws_server.metrics"],
@@ -86,7 +91,7 @@ ONLY_IMPORTED_BY = {
         "ws_server.net.reading",
     ],
     "ws_server.store.postgresql": ["ws_server.store.database"],
-    "ws_server.store.sqlite": ["ws_server.store.database"],
+    "ws_server.store.sqlite": ["ws_server.store.database", "ws_server.store.snapshot"],
 }
 """What begins with the left is imported only by what begins with one of the right."""
 
@@ -193,44 +198,3 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 @pytest.mark.parametrize("path", files(*SOURCES, "tests", "benchmarks"), ids=shown)
 def test_no_file_is_too_long_to_read(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
-
-
-def stray_texts(tree: ast.AST) -> Iterator[int]:
-    """Yield the lines of texts that are statements but document nothing.
-
-    A text documents the module, class or function that it begins, or the assignment before it; and
-    only once, as a second one is what is left when something was replaced by mistake.
-    """
-    seen: set[str] = set()
-    for node in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
-            block = getattr(node, name, None)
-            for before, here in pairwise([None, *block] if isinstance(block, list) else []):
-                if not isinstance(here, ast.Expr) or not isinstance(here.value, ast.Constant):
-                    continue
-                text = here.value.value
-                holds = isinstance(node, ast.Module | ast.ClassDef | DEFINITIONS)
-                begins = holds and before is None and name == "body"
-                about = holds and isinstance(before, ast.Assign | ast.AnnAssign)
-                if text is not ... and (not (begins or about) or (about and text in seen)):
-                    yield here.lineno
-                if about:
-                    seen.add(text)
-
-
-@pytest.mark.parametrize("path", files(*SOURCES, "tests", "benchmarks"), ids=shown)
-def test_no_text_stands_where_a_statement_was(path: Path) -> None:
-    assert list(stray_texts(ast.parse(path.read_text(encoding="utf-8")))) == []
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "try:\n    f()\nfinally:\n    a = 0\n    'what a is'\nb = False",
-        "class A:\n    a = 1\n    'what it is'\n    b = 2\n    'what it is'",
-        "def f():\n    g()\n    'what it was'",
-        "if a:\n    'nothing'",
-    ],
-)
-def test_a_text_that_documents_nothing_is_noticed(source: str) -> None:
-    assert list(stray_texts(ast.parse(source)))

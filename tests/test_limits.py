@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import Any, cast
 
 import pytest
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server import limits as limits_module
 from ws_server.limits import Buckets, Limits
+from ws_server.net import session as session_module
+from ws_server.net.session import Session
 
 
 class Clock:
@@ -166,3 +169,18 @@ def test_chunks_are_limited_by_their_bytes(clock: Clock) -> None:
     clock.now += 1
     assert allowed(limits, "chunk", 1, 2**20) == 16
     assert time.monotonic() - began < 10
+
+
+def test_errors_count_from_the_first_one_though_the_machine_has_just_been_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Monotonic clocks begin at the boot, so none may be compared with 0."""
+    clock = Clock()
+    monkeypatch.setattr(session_module, "time", clock)
+    session = Session(cast(Any, None), "127.0.0.1")
+    clock.now = 59.0
+    assert session.errors_within(60) == 1
+    clock.now = 61.0
+    assert session.errors_within(60) == 2
+    clock.now = 119.5
+    assert session.errors_within(60) == 1

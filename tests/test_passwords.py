@@ -6,8 +6,10 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
+from unicodedata import normalize
 
 import pytest
+from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -53,6 +55,51 @@ async def test_a_hash_is_argon2id_at_the_floor_and_fits_its_password_only(
 @pytest.mark.parametrize("stored", ["", "no hash", "$argon2id$v=19$m=19456,t=2,p=1$"])
 async def test_a_stored_hash_that_is_none_fits_nothing(passwords: Passwords, stored: str) -> None:
     assert await passwords.verify(stored, "secret1", "192.0.2.1") is False
+
+
+MAC, WINDOWS = normalize("NFD", "pässwörd"), normalize("NFC", "pässwörd")
+
+
+async def test_a_password_fits_however_a_keyboard_spells_it(passwords: Passwords) -> None:
+    for typed in (MAC, WINDOWS):
+        stored = await passwords.hash(typed, "192.0.2.1")
+        for again in (MAC, WINDOWS):
+            assert await passwords.verify(stored, again, "192.0.2.1") is True
+            assert await passwords.renewed(stored, again, "192.0.2.1") is None
+        assert await passwords.verify(stored, "password", "192.0.2.1") is False
+
+
+async def test_an_old_hash_fits_as_it_was_typed_and_is_renewed(passwords: Passwords) -> None:
+    old = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(MAC)
+    assert await passwords.verify(old, MAC, "192.0.2.1") is True
+    assert await passwords.verify(old, WINDOWS, "192.0.2.1") is False
+    renewed = await passwords.renewed(old, MAC, "192.0.2.1")
+    assert renewed is not None
+    assert await passwords.verify(renewed, WINDOWS, "192.0.2.1") is True
+
+
+@pytest.mark.parametrize("stored", [None, "hash"])
+@pytest.mark.parametrize(("typed", "hashes"), [("secret1", 1), (WINDOWS, 1), (MAC, 2)])
+async def test_a_wrong_password_takes_as_long_for_everybody(
+    passwords: Passwords,
+    monkeypatch: pytest.MonkeyPatch,
+    stored: str | None,
+    typed: str,
+    hashes: int,
+) -> None:
+    """Only the spelling decides how often it is hashed, not what is stored."""
+    checked: list[str] = []
+
+    class Counted:
+        """Fits nothing."""
+
+        def verify(self, stored: str, password: str) -> bool:
+            checked.append(password)
+            raise VerifyMismatchError
+
+    monkeypatch.setattr(passwords, "_hasher", Counted())
+    assert await passwords.verify(stored, typed, "192.0.2.1") is False
+    assert len(checked) == hashes
 
 
 async def test_an_unknown_user_takes_a_hash_too(

@@ -73,6 +73,39 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
     assert found.listen_on == ["0.0.0.0"]
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_a_file_written_on_windows_is_read(tmp_path: Path, ends: str) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_bytes(f'\ufeffport = 1001{ends}realm = "böb"{ends}'.encode())
+    assert "--realm" in refusal("--config", str(file))
+    file.write_bytes(f"\ufeffport = 1001{ends}public = true{ends}".encode())
+    found = load(["--config", str(file)])
+    assert (found.port, found.public) == (1001, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("port = 1001".encode("utf-16"), "is UTF-16, as Windows writes it; it must be UTF-8"),
+        ("port = 1001".encode("utf-16-le"), "is UTF-16"),
+        ("realm = 'b\u00f6b'".encode("latin-1"), "is not UTF-8 (byte 11); it must be UTF-8"),
+    ],
+)
+def test_a_file_of_another_encoding_is_told_so(tmp_path: Path, content: bytes, why: str) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_bytes(content)
+    assert f"--config {file}: {why}" in refusal("--config", str(file))
+    assert "Is a directory" in refusal("--config", str(tmp_path))
+
+
+def test_variables_from_a_file_written_on_windows_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PORT", "1001\r")
+    monkeypatch.setenv("CHAT_REGISTRATION", "closed\r")
+    monkeypatch.setenv("\ufeffCHAT_HOST", "0.0.0.0")
+    assert (load([]).port, load([]).registration) == (1001, "closed")
+    assert Settings.unknown_variables() == [r"\ufeffCHAT_HOST"]
+
+
 def test_the_file_may_be_named_in_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import math
 import os
@@ -21,7 +20,7 @@ from sqlalchemy.engine import URL
 
 from shared.faults import explained, shown
 from shared.settings import split
-from shared.sockets import TRIES
+from shared.sockets import TRIES, not_listening
 from ws_server import __version__, descriptors, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
@@ -60,6 +59,8 @@ log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
+JUMP = 60.0
+"""Seconds by which the wall clock may be corrected in that time."""
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -70,17 +71,14 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     """
     if settings.tls_cert is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    assert settings.tls_key is not None
+    # Only here, because it takes a while to load.
+    from shared import certificates
+
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        why = error.strerror or "no certificate"
-        raise Refused(
-            f"--tls-cert {shown(settings.tls_cert)} with --tls-key "
-            f"{shown(settings.tls_key or '')}: {why}. "
-            "Both must be PEM files, and the key must fit the certificate"
-        ) from error
-    return context
+        return certificates.tls_context(settings.tls_cert, settings.tls_key)
+    except certificates.BadCertificate as error:
+        raise Refused(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +176,11 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     try:
         port = listener.open(settings.listen_on, settings.port, tls)
     except OSError as error:
-        hint = "; another --port may be free" if error.errno == errno.EADDRINUSE else ""
         raise Refused(
-            f"Cannot listen on --host {settings.host} --port {settings.port}: "
-            f"{error.strerror or error}{hint}"
+            f"Cannot listen on --host {shown(settings.host)} --port {settings.port}: "
+            f"{not_listening(error)}"
         ) from error
-    realm.serving = Serving(settings.host, port, tls is not None, time.time())
+    realm.serving = Serving(settings.host, port, tls is not None, time.monotonic())
     stack.push_async_callback(realm.links.close)
     realm.links.open(port, tls is not None)
     control = ControlSocket(realm, settings.data)
@@ -191,7 +188,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     try:
         await control.open()
     except OSError as error:
-        raise Refused(f"--data {settings.data} takes no socket: {error.strerror}") from error
+        raise Refused(f"--data takes no socket: {explained(error, settings.data)}") from error
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)
@@ -220,10 +217,12 @@ async def open_web_app(
         web_port = browsers.open(address(settings, "ws", port))
     except OSError as error:
         raise Refused(
-            f"Cannot listen on --host {settings.host} --web-port {settings.web_port}, nor on the "
-            f"{TRIES} ports after it: {error.strerror or error}. Give another --web-port, or off"
+            f"Cannot listen on --host {shown(settings.host)} --web-port {settings.web_port}, nor "
+            f"on the {TRIES} ports after it: {not_listening(error)}. --web-port off serves no "
+            "web app"
         ) from error
     stack.callback(browsers.stop)
+    listener.web_port = web_port
     return web_port
 
 
@@ -241,14 +240,21 @@ async def is_ready(realm: Realm) -> bool:
     return True
 
 
-async def sweep(realm: Realm, age: float) -> None:
-    """Forget abandoned uploads, and contents that no message ever came to carry."""
+async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
+    """Forget abandoned uploads, and contents that no message ever came to carry.
+
+    Args:
+        age: Seconds for which nobody may have touched contents that are removed.
+        jumped: The wall clock has jumped, so that nobody knows how old anything is.
+    """
 
     def forget(tx: Connection, now: int) -> set[str]:
-        files.forget_abandoned(tx, now)
+        files.forget_abandoned(tx, now, jumped)
         return files.open_uploads(tx) | fetches.open_parts(tx)
 
     parts = await realm.journal.write(forget)
+    if jumped:
+        return  # the next time
     realm.stray_bytes.clear()
 
     def remove(tx: Connection) -> int:
@@ -262,9 +268,12 @@ async def sweep(realm: Realm, age: float) -> None:
 async def keep_house(realm: Realm) -> None:
     """Sweep from time to time."""
     while True:
+        wall, steady = time.time(), time.monotonic()
         await asyncio.sleep(HOUSEKEEPING)
+        # A machine that slept counts as well: its monotonic clock stood still.
+        jump = (time.time() - wall) - (time.monotonic() - steady)
         try:
-            await sweep(realm, age=HOUSEKEEPING)
+            await sweep(realm, age=HOUSEKEEPING, jumped=abs(jump) > JUMP)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
 

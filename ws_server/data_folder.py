@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -78,8 +79,11 @@ def _locked(lock: IO[str]) -> bool:
 
 
 def holds_realm(data: Path) -> bool:
-    """Tell whether a realm was ever opened on this folder."""
-    return any((data / name).exists() for name in (key.FILE, DATABASE, ELSEWHERE))
+    """Tell whether a realm was ever opened on this folder, or this account may not see that."""
+    try:
+        return any((data / name).exists() for name in (key.FILE, DATABASE, ELSEWHERE))
+    except OSError:
+        return True
 
 
 def expect_realm(data: Path) -> None:
@@ -112,7 +116,7 @@ def database_url(settings: Settings) -> URL:
     """
     if settings.database:
         return read_url(settings.database)
-    if (settings.data / ELSEWHERE).exists():
+    if os.path.exists(settings.data / ELSEWHERE):
         raise Refused(
             f"The database of {shown(settings.data.resolve())} is not in that folder. Name it as "
             "before, with --database or CHAT_DATABASE"

@@ -8,6 +8,7 @@ behind it wait for it.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
 from collections import deque
 from collections.abc import Awaitable, Coroutine
@@ -66,6 +67,8 @@ class Gate:
         if session.dialled is not None and len(frame) > MAX_HANDSHAKE:
             session.outlet.close_with(BROKEN, "a frame of the handshake is too large")
             return
+        if frame[:3] == codecs.BOM_UTF8:  # of a file that a program sends line by line
+            frame = frame[3:]
         if frame[:1] == b"{" or frame.lstrip()[:1] == b"{":
             call = json_dialect.parse(frame)
             if call.request is None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from shared.faults import explained, shown
+
 FILE = "realm.key"
 """The key's file in the data folder: PKCS #8 in PEM, readable by the server's account only."""
 FINGERPRINT_BYTES = 20
@@ -39,13 +41,15 @@ def read(data: Path) -> Ed25519PrivateKey | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise KeyRefused(f"{path}: {error.strerror}") from error
+        raise KeyRefused(explained(error, path)) from error
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except ValueError:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyRefused(f"{path} holds no Ed25519 key. Put back the one of a backup of this realm")
+        raise KeyRefused(
+            f"{shown(path)} holds no Ed25519 key. Put back the one of a backup of this realm"
+        )
     return key
 
 
@@ -90,4 +94,4 @@ def write(data: Path, content: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise KeyRefused(f"{path}: {error.strerror}") from error
+        raise KeyRefused(explained(error, path)) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from contextlib import AsyncExitStack
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,6 +30,9 @@ async def open_store(
         Refused, DatabaseRefused, KeyRefused: it cannot be used; the text says why.
     """
     blobs = Blobs(settings.data)
+    for folder in ("blobs", "uploads"):
+        if not os.access(settings.data / folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), settings.data / folder)
     stack.callback(blobs.close)
     realm_key = await asyncio.to_thread(key.read_or_make, settings.data)
     url = database_url(settings)

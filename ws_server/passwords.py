@@ -17,6 +17,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
+from shared.protocol import precis
+from shared.protocol.errors import ChatError
 from ws_server.threads import Turns, lower_priority
 
 THREADS = 2
@@ -52,20 +54,46 @@ class Passwords:
         return self._turns.setdefault((address, account), asyncio.Lock())
 
     async def hash(self, password: str, address: str) -> str:
-        """Return the argon2id hash to store.
+        """Return the argon2id hash to store, of the password as `precis.password` prepares it.
 
         Raises:
             ChatError: UNAVAILABLE, too many are waiting.
         """
-        return await self._threads.run(address, lambda: self._hasher.hash(password))
+        prepared = precis.password(password)
+        return await self._threads.run(address, lambda: self._hasher.hash(prepared))
 
     async def verify(self, stored: str | None, password: str, address: str) -> bool:
         """Tell whether a password fits a stored hash; None is nobody's hash, which fits nothing.
 
+        Hashes of before the preparation are of passwords as they were typed. So a password that
+        the preparation changes is tried both ways, whatever is stored: a wrong one takes twice as
+        long for everybody's account, and for nobody's.
+
         Raises:
             ChatError: UNAVAILABLE, too many are waiting.
         """
-        return await self._threads.run(address, lambda: self._fits(stored, password))
+        prepared = precis.password(password)
+        spellings = [prepared, password] if prepared != password else [prepared]
+        return await self._threads.run(
+            address, lambda: any(self._fits(stored, spelling) for spelling in spellings)
+        )
+
+    async def renewed(self, stored: str, password: str, address: str) -> str | None:
+        """Return the hash to store instead of one that a password fits only as it was typed.
+
+        None if there is no need, or too many are waiting: then the next sign-in does it.
+        """
+        prepared = precis.password(password)
+        if prepared == password:
+            return None
+
+        def renew() -> str | None:
+            return None if self._fits(stored, prepared) else self._hasher.hash(prepared)
+
+        try:
+            return await self._threads.run(address, renew)
+        except ChatError:
+            return None
 
     def _fits(self, stored: str | None, password: str) -> bool:
         try:

@@ -55,7 +55,7 @@ class Serving:
     port: int
     tls: bool
     since: float
-    """Unix seconds."""
+    """On the monotonic clock, which counts what the wall clock may skip or repeat."""
 
 
 SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))

@@ -28,6 +28,7 @@ from shared.settings import (
     parser_of,
     split,
 )
+from shared.text_files import decoded
 from ws_server import __version__
 
 
@@ -169,12 +170,9 @@ def _toml(path: str | Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        # Some editors begin a file with a byte order mark.
-        found = tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+        found = tomllib.loads(decoded(Path(path).read_bytes()))
     except OSError as error:
         raise SettingsRefused(f"--config {explained(error, path)}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsRefused(f"--config {shown(path)}: must be UTF-8; save it as that") from error
     except ValueError as error:
         raise SettingsRefused(f"--config {shown(path)}: {error}") from error
     values = {name.replace("-", "_"): value for name, value in found.items()}

@@ -92,11 +92,10 @@ class Turns:
 
     def _start(self) -> None:
         """Give every free thread a job of the asker whose turn it is."""
-        for who in list(self._waiting):
-            if self._free == 0:
+        while self._free:
+            free = (who for who in self._waiting if self._running[who] < self._each_at_once)
+            if (who := next(free, None)) is None:
                 return
-            if self._running[who] >= self._each_at_once:
-                continue
             queue = self._waiting.pop(who)
             job, future = queue.popleft()
             if queue:

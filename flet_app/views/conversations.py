@@ -16,7 +16,7 @@ from flet_app.views.realms import show_realms
 from flet_app.window import Window
 
 MOST = 300
-"""Conversations that are listed; the others are found by the filter."""
+"""Conversations that are drawn; the others are found by the filter."""
 
 
 class Conversations:
@@ -27,6 +27,7 @@ class Conversations:
         self._opens = opens
         self._tiles: dict[str, Tile] = {}
         self._list = ft.ListView(expand=True, padding=8, spacing=2)
+        self._cut = ft.Text(color=ft.Colors.OUTLINE, text_align=ft.TextAlign.CENTER)
         self._hint_words = ft.Text(color=ft.Colors.OUTLINE, text_align=ft.TextAlign.CENTER)
         self._hint = ft.Container(
             self._hint_words, padding=24, alignment=ft.Alignment.CENTER, visible=False
@@ -172,7 +173,8 @@ class Conversations:
         state, texts = self._window.state, self._window.texts
         self._who.value = texts("signed_in_as", user=state.user, realm=state.realm)
         wanted = self._filter.value.strip()
-        listed = state.listing(wanted)[:MOST]
+        found = state.listing(wanted)
+        listed = found[:MOST]
         tiles, changed = {}, []
         for c in listed:
             look = self._look(c)
@@ -184,7 +186,8 @@ class Conversations:
                 changed.append(tile)
             tiles[c.address] = tile
         self._tiles = tiles
-        self._list.controls = list(tiles.values())
+        self._cut.value = texts("list_cut", shown=len(listed), count=f"{len(found):,}")
+        self._list.controls = [*tiles.values(), *([self._cut] if len(found) > MOST else [])]
         self._hint.visible = not listed and state.listed
         self._hint_words.value = (
             texts("nothing_found", wanted=wanted) if wanted else texts("nothing_yet")

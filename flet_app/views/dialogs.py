@@ -81,7 +81,7 @@ class Form:
             return
         finally:
             self._busy.visible = False
-        self._window.update(self._dialog)
+            self._window.update(self._dialog)
 
 
 class Refused(Exception):

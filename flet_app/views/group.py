@@ -11,13 +11,17 @@ import flet as ft
 from flet_app.conversation import Conversation
 from flet_app.parts.controls import Complaint, icon_button, text_field
 from flet_app.parts.tile import avatar
+from flet_app.session import whole
 from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
-from shared.protocol.commands.groups import GroupMember
-from shared.protocol.values import fold
+from shared.folding import begins, fold_text
+from shared.protocol.commands.groups import GroupMember, Members
+from shared.protocol.values import GroupAddress, fold
 
 ROW, MOST = 42, 300
 """Pixels of height of a person, and of their list."""
+DRAWN = 200
+"""People that are drawn; the others are found by typing."""
 
 
 class GroupDialog:
@@ -31,8 +35,14 @@ class GroupDialog:
         self._error = Complaint()
         invite = window.handler(self._invite)
         self._who = text_field(
-            texts("person"), helper=texts("invite_hint"), expand=True, on_submit=invite
+            texts("person"),
+            helper=texts("invite_hint"),
+            expand=True,
+            on_submit=invite,
+            on_change=window.handler(self._typed),
         )
+        self._members: list[GroupMember] = []
+        self._cut = ft.Text(size=12, color=ft.Colors.OUTLINE)
 
         async def close(_: Any) -> None:
             window.close_dialog()
@@ -48,6 +58,7 @@ class GroupDialog:
                     [
                         ft.Text(texts("members"), weight=ft.FontWeight.W_600),
                         self._people,
+                        self._cut,
                         ft.Row(
                             [self._who, ft.FilledTonalButton(texts("invite"), on_click=invite)],
                             vertical_alignment=ft.CrossAxisAlignment.START,
@@ -76,13 +87,31 @@ class GroupDialog:
         self._window.open_dialog(self._dialog)
 
     async def _ask(self) -> None:
-        found = await self._window.actions.client.members(self._c.address)
-        me = fold(self._window.state.user)
-        is_owner = any(fold(m.user) == me and m.role == "owner" for m in found.members)
-        self._c.members = len(found.members)
+        address = GroupAddress.parse(self._c.address)
+        pages = self._window.actions.client.pages(Members(address))
+        self._members = await whole(pages, lambda page: page.members)
+        self._c.members = len(self._members)
         self._window.state.changed(Part.OPEN)
-        self._people.height = min(ROW * len(found.members), MOST)
-        self._people.controls = [self._row(m, is_owner, me) for m in found.members]
+        self._show()
+
+    def _show(self) -> None:
+        """Show the people, or of very many those whose names begin with what is typed."""
+        me, wanted = fold(self._window.state.user), fold_text((self._who.value or "").strip())
+        is_owner = any(fold(m.user) == me and m.role == "owner" for m in self._members)
+        found = self._members
+        if len(found) > DRAWN:
+            found = [m for m in found if begins(wanted, fold_text(m.user))]
+        shown = found[:DRAWN]
+        self._people.height = min(ROW * len(shown), MOST)
+        self._people.controls = [self._row(m, is_owner, me) for m in shown]
+        self._cut.visible = len(shown) < len(self._members)
+        count = f"{len(self._members):,}"
+        self._cut.value = self._window.texts("list_cut", shown=len(shown), count=count)
+
+    async def _typed(self, _: Any) -> None:
+        if len(self._members) > DRAWN:
+            self._show()
+            self._window.update(self._dialog)
 
     def _row(self, member: GroupMember, is_owner: bool, me: str) -> ft.Control:
         texts = self._window.texts

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.protocol.commands.messages import FileInfo
-from shared.protocol.values import MAX_FILE_NAME, BadValue, clean_file_name
+from shared.protocol.file_names import clean_file_name
+from shared.protocol.values import MAX_FILE_NAME, BadValue
 
 T = TypeVar("T")
 

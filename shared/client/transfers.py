@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import secrets
 from collections import deque
@@ -16,6 +15,7 @@ from shared.client.calls import Calls
 from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
 from shared.client.files import Incoming, hash_file, read_piece
 from shared.client.session import PAUSE, Session, is_file
+from shared.protocol import base64
 from shared.protocol.commands.files import (
     Chunk,
     ChunkTaken,
@@ -88,7 +88,7 @@ class Transfers:
         file = self._incoming.get(piece.file)
         if file is None:
             return False
-        file.take(piece.offset, base64.b64decode(piece.data, validate=True))
+        file.take(piece.offset, base64.read_strict(piece.data))
         return True
 
     def broken(self) -> None:

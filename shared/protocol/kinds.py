@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from shared.protocol import values
+from shared.protocol import base64, precis, values
+from shared.protocol.file_names import clean_file_name
 from shared.protocol.values import Address, BadValue, GroupAddress
 
 
@@ -50,14 +50,23 @@ class Word:
 
 @dataclass(frozen=True)
 class Text(Word):
-    """Text of `least` to `most` characters (or bytes of UTF-8), printable if it names something."""
+    """Text of `least` to `most` characters (or bytes of UTF-8).
+
+    What is counted is the value, which for names and passwords is not always what was typed.
+    """
 
     most: int
     least: int = 1
     in_bytes: bool = False
     one_line: bool = False
+    """It names something: the value is what `precis.clean_name` leaves of it."""
+    seen: bool = False
+    """It has to show something; it is verbatim all the same."""
 
     def from_word(self, word: str) -> str:
+        if (self.one_line or isinstance(self, Secret)) and len(word) <= precis.MOST_RAW * self.most:
+            check_characters(word)
+            word = self.prepared(word)
         if not word.isascii() or "\0" in word:
             check_characters(word)
             size = len(word.encode()) if self.in_bytes else len(word)
@@ -66,16 +75,39 @@ class Text(Word):
         if not self.least <= size <= self.most:
             unit = "bytes" if self.in_bytes else "characters"
             raise BadValue(f"must have {self.least} to {self.most:,} {unit}")
-        if self.one_line and (
-            values.CONTROLS.search(word) or values.BIDIRECTIONAL.search(word) or not word.strip()
-        ):
-            raise BadValue("must be one line of visible text")
+        if self.seen and not precis.shows_something(word):
+            raise BadValue("shows nothing; write something that can be seen")
         return word
+
+    def prepared(self, word: str) -> str:
+        """Return a name as it is kept.
+
+        Raises:
+            BadValue: nothing of it can be seen, or it is no line.
+        """
+        name = precis.clean_name(word)
+        if word and not name:
+            raise BadValue("must be one line of visible text")
+        return name
 
 
 @dataclass(frozen=True)
 class Secret(Text):
     """Text that apps mask while it is typed, and keep out of every history."""
+
+    def prepared(self, word: str) -> str:
+        """Return it as it is: only the server knows how old passwords were spelt."""
+        return word
+
+
+@dataclass(frozen=True)
+class NewPassword(Secret):
+    """A password to come, as OpaqueString has it (RFC 8265), without controls."""
+
+    def prepared(self, word: str) -> str:
+        if values.CONTROLS.search(word):
+            raise BadValue("must have no tabs, line breaks and other control characters")
+        return precis.password(word)
 
 
 @dataclass(frozen=True)
@@ -156,26 +188,21 @@ class FileName(Word):
 
     def from_word(self, word: str) -> str:
         check_characters(word)
-        return values.clean_file_name(word)
+        return clean_file_name(word)
 
 
 @dataclass(frozen=True)
 class Base64:
-    """Standard base64 with its padding; the value is the decoded content.
+    """Content in base64, as `base64.read` takes it; of a fixed size only in its one spelling.
 
     Sizes are judged by the handler, which can answer `too_large`, but for those that are fixed.
     """
 
     size: int | None = None
-    """Bytes of content, if that is fixed."""
+    """Bytes of content, if that is fixed: of keys and signatures, which programs write."""
 
     def from_word(self, word: str) -> bytes:
-        try:
-            content = binascii.a2b_base64(word, strict_mode=True)
-        except ValueError:
-            raise BadValue("must be base64") from None
-        if not content:
-            raise BadValue("must be base64 of at least one byte")
+        content = base64.read(word) if self.size is None else base64.read_strict(word)
         if self.size is not None and len(content) != self.size:
             raise BadValue(f"must be base64 of {self.size} bytes")
         return content
@@ -184,7 +211,7 @@ class Base64:
         return self.from_word(_string(value))
 
     def to_json(self, value: bytes) -> str:
-        return binascii.b2a_base64(value, newline=False).decode()
+        return base64.written(value)
 
 
 @dataclass(frozen=True)
@@ -228,11 +255,11 @@ CONVERSATION: Final = ConversationKind()
 FILE_NAME: Final = FileName()
 BASE64: Final = Base64()
 POSITIONS: Final = Positions()
-MESSAGE_TEXT: Final = Text(values.MAX_TEXT, in_bytes=True)
+MESSAGE_TEXT: Final = Text(values.MAX_TEXT, in_bytes=True, seen=True)
 LABEL: Final = Text(values.MAX_LABEL, least=0, in_bytes=True)
 KEY: Final = Text(values.MAX_LABEL, in_bytes=True)
 IDENTIFIER: Final = Text(128)
-NEW_PASSWORD: Final = Secret(values.MAX_PASSWORD, values.MIN_PASSWORD)
+NEW_PASSWORD: Final = NewPassword(values.MAX_PASSWORD, values.MIN_PASSWORD)
 PASSWORD: Final = Secret(1024)
 TOKEN: Final = Secret(128)
 SEQ: Final = Number()

@@ -9,9 +9,8 @@ import re
 
 from shared.protocol.kinds import Secret
 from shared.protocol.spec import TABLE, Spec, nearest_command
-from shared.protocol.text_dialect import BLANK, first_word
+from shared.protocol.words import first_word, skip, words_of
 
-_WORD = re.compile(rf"[^{BLANK}]+")
 NAMES = re.compile(
     "|".join(sorted({a.name for s in TABLE.values() for a in s.args if isinstance(a.kind, Secret)}))
 )
@@ -28,18 +27,24 @@ def takes_secrets(spec: Spec) -> bool:
 
 def secret_spans(line: str) -> list[Span]:
     """Return where secrets are in a line, which may be unfinished or misspelt."""
-    if line.lstrip(BLANK).startswith("{"):
+    if line.startswith("{", skip(line)):
         named = NAMES.search(line)
         return [(named.end(), len(line))] if named else []
     spec = _spec(line)
-    if spec is None:
+    if spec is None or not takes_secrets(spec):
         return []
-    words = [found.span() for found in _WORD.finditer(line)][1:]
+    words = words_of(line)[1:]
     spans = []
-    for arg, (begin, end) in zip(spec.words, words, strict=False):
+    bare: dict[str, str] = {}
+    for arg, word in zip(spec.words, words, strict=False):
+        if not word.quoted:
+            bare[arg.name] = line[word.begin :] if arg.rest else word.text
         if isinstance(arg.kind, Secret):
             # Whoever types a blank into a password shall not see the rest of it.
-            spans.append((begin, len(line) if arg is spec.words[-1] else end))
+            open_end = arg is spec.words[-1] or (word.text.startswith('"') and not word.quoted)
+            spans.append((word.begin, len(line) if open_end else word.end))
+    if spans and spec.request.doubt(bare) is not None:
+        return [(spans[0][0], len(line))]
     return spans
 
 

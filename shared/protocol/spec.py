@@ -37,6 +37,8 @@ class Arg:
     kind: Kind
     help: str
     rest: bool
+    quotable: bool
+    """As the rest of the line it may also be one quoted word, which other rests are not."""
     json_only: bool
     required: bool
     missing: str
@@ -116,6 +118,15 @@ class Request(Generic[R]):
 
     def wrong(self) -> str | None:
         """Return what is wrong with the arguments together, or None."""
+        return None
+
+    @staticmethod
+    def doubt(bare: Mapping[str, str]) -> str | None:
+        """Return why a typed line may have been meant otherwise, or None.
+
+        Args:
+            bare: The words that were typed without quotes, by their arguments.
+        """
         return None
 
     def at_home(self, home: str) -> Request[R]:
@@ -213,6 +224,7 @@ def arg(
     kind: Kind,
     *,
     rest: bool = False,
+    quotable: bool = False,
     json_only: bool = False,
     missing: str = "",
     default: Any = MISSING,
@@ -221,11 +233,13 @@ def arg(
 
     Args:
         rest: It is the rest of the typed line, verbatim.
+        quotable: If all of that rest is one quoted word, it is that word.
         json_only: It cannot be typed in the text dialect.
         missing: What to say when it is not given; by default that it is missing.
         default: Makes the argument optional.
     """
-    meta = {"help": help, "kind": kind, "rest": rest, "json_only": json_only, "missing": missing}
+    meta = {"help": help, "kind": kind, "rest": rest, "quotable": quotable}
+    meta |= {"json_only": json_only, "missing": missing}
     return field(metadata=meta) if default is MISSING else field(default=default, metadata=meta)
 
 

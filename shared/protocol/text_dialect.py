@@ -7,79 +7,109 @@ from typing import Any
 
 from shared.protocol.call import Call, Dialect
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.kinds import Text
+from shared.protocol.kinds import Base64
 from shared.protocol.spec import TABLE, Arg, Event, Reply, Request, Spec, unknown_command
 from shared.protocol.values import BadValue, in_words
+from shared.protocol.words import (
+    BLANK,
+    Word,
+    in_quotes,
+    next_word,
+    quoted,
+    rest_of,
+    rest_or_quoted,
+    skip,
+)
 
-BLANK = " \t\r\n"
-_GAP = re.compile(r"[ \t\r\n]+")
+_OPTION = re.compile(r"([A-Za-z_]+)=(?=\")")
+"""What stands before a quoted value."""
+_BARE = re.compile(r"[^ \t\r\n]+")
+QUOTE_IT = "what has blanks goes into double quotes"
 
 
 def parse(line: str) -> Call:
     """Read one typed line; never raises."""
-    word, rest = first_word(line)
-    name = word.lower()
+    begin = skip(line)
+    word = _BARE.match(line, begin)
+    name = word[0].lower() if word else ""
     spec = TABLE.get(name)
     call = Call(Dialect.TEXT, command=name if spec else None)
     try:
-        if not word:
+        if word is None:
             raise ChatError(ErrorCode.BAD_COMMAND, "The line is empty. Type help for the commands")
         if spec is None:
-            raise unknown_command(word)
-        call.request = _request(spec, name, rest)
+            raise unknown_command(word[0])
+        call.request = _request(spec, name, line, word.end())
     except ChatError as error:
         # Without its traceback, which would keep the whole frame in a cycle with the call.
         call.error = error.with_traceback(None)
     return call
 
 
-def first_word(line: str) -> tuple[str, str]:
-    """Return the first word and what follows the blanks behind it."""
-    line = line.lstrip(BLANK)
-    gap = _GAP.search(line)
-    return (line[: gap.start()], line[gap.end() :]) if gap else (line, "")
+def _request(spec: Spec, spelling: str, line: str, at: int) -> Request[Any]:
+    try:
+        return _read(spec, spelling, line, at)
+    except BadValue as why:  # of quotes, wherever they are
+        raise spec.refusal(spelling, None, str(why)) from None
 
 
-def _request(spec: Spec, spelling: str, rest: str) -> Request[Any]:
-    realm: str | None = None
+def _read(spec: Spec, spelling: str, line: str, at: int) -> Request[Any]:
+    realm: Word | None = None
     left = list(spec.words)
     if spelling == spec.realm_name:
-        realm, rest = first_word(rest)
-        if not realm:
+        realm = next_word(line, at)
+        if realm is None:
             raise spec.refusal(spelling, None, "realm is missing")
+        at = realm.end
         left = [a for a in left if a.name != "realm"]
     if any(a.required and a.json_only for a in spec.args):
         raise spec.refusal(spelling, None, f"{spelling} can be sent in JSON only")
     values: dict[str, Any] = {}
+    bare: dict[str, str] = {}
     while left:
-        expected = left[0]
-        word, after = (rest, "") if expected.rest else first_word(rest)
-        if isinstance(expected.kind, Text) and expected.kind.one_line:
-            word = word.rstrip("\r\n")  # some terminals send the end of the line too
-        if not word:
+        name, word = _next(left[0], line, at)
+        if word is None:
             break
-        found, word = _named(spec, spelling, expected, word)
+        found, text = _named(spec, spelling, left[0], name, word)
         if found not in left:
             raise spec.refusal(spelling, found, "is given twice")
         left.remove(found)
-        values[found.name] = _value(spec, spelling, found, word)
-        rest = after
-    if rest and not left:
-        raise spec.refusal(spelling, None, "there are too many words")
-    return spec.build(spelling, values, realm)
+        values[found.name] = _value(spec, spelling, found, text)
+        if not word.quoted:
+            bare[found.name] = text
+        at = word.end
+    if skip(line, at) < len(line) and not left:
+        raise spec.refusal(spelling, None, f"there are too many words; {QUOTE_IT}")
+    if (doubt := spec.request.doubt(bare)) is not None:
+        raise spec.refusal(spelling, None, doubt)
+    return spec.build(spelling, values, realm.text if realm else None)
 
 
-def _named(spec: Spec, spelling: str, expected: Arg, word: str) -> tuple[Arg, str]:
+def _next(expected: Arg, line: str, at: int) -> tuple[str, Word | None]:
+    """Return the next word of a line, and the option that it is the value of, if it is quoted."""
+    if expected.quotable or isinstance(expected.kind, Base64):  # which may come in several lines
+        return "", rest_or_quoted(line, at)
+    if expected.rest:
+        return "", rest_of(line, at)
+    if not expected.required and (option := _OPTION.match(line, skip(line, at))) is not None:
+        return option[1], next_word(line, option.end())
+    return "", next_word(line, at)
+
+
+def _named(spec: Spec, spelling: str, expected: Arg, name: str, word: Word) -> tuple[Arg, str]:
     """Read `name=value` where an optional argument may stand."""
-    if not expected.required and not expected.rest:
-        name, equals, value = word.partition("=")
-        named = spec.by_name.get(name)
-        if equals and named and not named.required and not named.json_only:
-            return named, value
-        if equals and name.isidentifier():
-            there = ", ".join(a.name for a in spec.words if not a.required)
-            raise spec.refusal(spelling, None, f"{name} is not an option; there is {there}")
-    return expected, word
+    value = word.text
+    if not name and not word.quoted and not expected.required:
+        before, equals, after = word.text.partition("=")
+        if equals and before.isidentifier():
+            name, value = before, after
+    if not name:
+        return expected, value
+    named = spec.by_name.get(name)
+    if named and not named.required and not named.json_only:
+        return named, value
+    there = ", ".join(a.name for a in spec.words if not a.required)
+    raise spec.refusal(spelling, None, f"{name} is not an option; there is {there}")
 
 
 def _value(spec: Spec, spelling: str, a: Arg, word: str) -> Any:
@@ -102,9 +132,13 @@ def format_request(request: Request[Any]) -> str:
         if value is None:
             continue
         word = str(a.kind.to_json(value))
-        if a.json_only or not word or (not a.rest and any(c in word for c in BLANK)):
+        if a.json_only:
             raise BadValue(f"{a.name} can be given in JSON only")
-        if a.rest and word[0] in BLANK:
+        if a.quotable:
+            word = word if word.isalpha() else in_quotes(word)
+        elif not a.rest:
+            word = quoted(word)
+        elif word[:1] in ("", *BLANK):
             raise BadValue(f"{a.name} begins with a blank, which only JSON can carry")
         words.append(word if a.required else f"{a.name}={word}")
     return " ".join(words)

@@ -108,36 +108,24 @@ def parse_conversation(word: str) -> Conversation:
     return GroupAddress.parse(word) if word.startswith("#") else Address.parse(word)
 
 
-def clean_file_name(name: str) -> str:
-    """Return the last part of `name` without control and bidirectional characters.
-
-    Raises:
-        BadValue: nothing usable is left, or it is over MAX_FILE_NAME bytes.
-    """
-    bare = name[max(name.rfind("/"), name.rfind("\\")) + 1 :]
-    bare = BIDIRECTIONAL.sub("", CONTROLS.sub("", bare)).strip()
-    if bare in ("", ".", ".."):
-        raise BadValue("this is no file name")
-    if len(bare.encode()) > MAX_FILE_NAME:
-        raise BadValue(f"a file name has at most {MAX_FILE_NAME} bytes")
-    return bare
-
-
 def in_words(text: str) -> str:
     r"""Make what somebody wrote safe to show in a terminal.
 
-    Line breaks are followed by two spaces, so that nobody can forge a line; other control
-    characters, and those that reorder a line, are shown as `\x1b` or `\u202e`.
+    Line breaks are followed by two spaces, so that nobody can forge a line; tabs stay. Other
+    control characters, and those that reorder a line, are shown as `\x1b` or `\u202e`.
     """
     if text.isprintable():
         return text
     return text.replace("\r\n", "\n").translate(SHOWN)
 
 
-SHOWN = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-SHOWN |= {
-    code: f"\\u{code:04x}"
-    for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+SHOWN = {
+    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
+    **{
+        code: f"\\u{code:04x}"
+        for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    },
+    0x09: "\t",
+    0x0A: "\n  ",
 }
-SHOWN[0x0A] = "\n  "
 """How characters that could forge a line, reorder it or steer a terminal are shown."""

@@ -283,6 +283,37 @@ def test_a_backup_should_be_of_this_week(realm: Path, content: str, level: str) 
     assert_told(found["backup"], level)
 
 
+def test_a_clock_of_another_realm_is_not_held_against_this_one(realm: Path) -> None:
+    """A group is dated by the realm that hosts it."""
+    with closing(sqlite3.connect(realm / "chat.db")) as database:
+        tables = ("realms", "conversations", "messages")
+        columns = {
+            table: [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+            for table in tables
+        }
+        of_realm = dict.fromkeys(columns["realms"], 0) | {
+            **{"id": 1, "name": "beta", "key": "beta", "own_name": "beta", "state": "active"},
+            **{"public_key": bytes(32), "received_log": "", "refusals": "{}", "address": None},
+        }
+        group = dict.fromkeys(columns["conversations"], 0) | {
+            **{"id": 99, "realm_id": 1, "number": 7, "name": "theirs", "last_seq": 1},
+            **{"low_user": None, "high_user": None, "request": None},
+        }
+        ahead = {
+            **{"row": 999, "conversation_id": 99, "seq": 1, "id": "m_theirs", "sender_id": 1},
+            **{"time": int((time.time() + 3600) * 1000), "text": "hi"},
+        }
+        for table, row in zip(tables, (of_realm, group, ahead), strict=True):
+            names = ", ".join(row)
+            marks = ", ".join("?" * len(row))
+            values = [row[name] for name in row]
+            database.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)
+        database.commit()
+    code, found = checked(data=realm)
+    assert code == 0
+    assert found["clock"][0] != "fail", found
+
+
 def test_a_clock_behind_the_newest_message_fails(realm: Path) -> None:
     with closing(sqlite3.connect(realm / "chat.db")) as database:
         database.execute("UPDATE messages SET time = time + 3600 * 1000")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -169,6 +171,29 @@ async def test_what_was_skipped_comes_in_once_it_is_mended(
     members = (await bob.ask("members", group="#7"))["members"]
     assert [member["user"] for member in members] == ["ana", "bob"]
     await bob.close()
+
+
+async def test_files_and_names_written_on_other_systems_come_in(
+    old: OldFolder, closed: RealServer
+) -> None:
+    ana = {
+        "nama": "\u200bJose\u0301 ",
+        "negara": "\u3164",
+        "password": normalize("NFD", "pässwörd"),
+    }
+    old.write("users/ana.json", b"\xef\xbb\xbf" + json.dumps(ana).encode())
+    old.write("users/bob.json", json.dumps(ana).encode("utf-16"))
+    old.private("ana_ana", file("ana", normalize("NFD", "übung.WEBP"), b"abc"))
+    said = take(old, closed)
+    assert counts(said) == (1, 0, 1, 1, 1)
+    assert "is UTF-16, as Windows writes it; it must be UTF-8" in line(said, "users/bob.json")
+    assert 'negara must be one line of visible text; "-" stands in for it' in said
+    client = await sign_in(closed, "ana", normalize("NFC", "pässwörd"))
+    me = await client.ask("whoami")
+    assert (me["real_name"], me["country"]) == ("José", "-")
+    (message,) = (await client.ask("history", conversation="ana"))["messages"]
+    assert (message["file"]["name"], message["file"]["type"]) == ("übung.WEBP", "image/webp")
+    await client.close()
 
 
 async def test_short_passwords_sign_in_and_missing_ones_are_listed(

@@ -317,6 +317,8 @@ ENTRIES: list[tuple[object, str]] = [
     (text("ana", "ü" * 8_193), "message must have 1 to 16,384 bytes"),
     (text("ana", "a\0b"), "message NUL is not allowed"),
     (text("ana", "a\ud800"), "message lone surrogates are not allowed"),
+    (text("ana", "\u200b\u3164"), "message shows nothing"),
+    ({"sender": "ana", "filename": "\u2800", "file": "YWJj"}, "filename this is no file name"),
     (text("ana", 3), "message must be a string"),
     ({"sender": "ana", "filename": "x", "file": "!!!!"}, "file must be base64"),
     ({"sender": "ana", "filename": "x", "file": ""}, "file must be base64"),

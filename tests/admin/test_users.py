@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -43,6 +44,25 @@ async def test_an_account_made_while_the_server_runs_signs_in_at_once(
     bob = await RawClient.signed_in(real_server.url, "bob", register=False)
     me = await bob.ask("whoami")
     assert (me["user"], me["real_name"], me["country"]) == ("bob", "Bob Bobson", "Costa Rica")
+    await bob.close()
+
+
+async def test_names_and_passwords_are_held_to_the_rules_of_register(
+    real_server: RealServer,
+) -> None:
+    mac, windows = normalize("NFD", "pässwörd"), normalize("NFC", "pässwörd")
+    for real_name in ("\u3164", "a\u202eb"):
+        line = ("user", "add", "bob", "--real-name", real_name, "--country", "Peru")
+        assert "visible text" in refusal(*line, data=real_server.data, input="secret1\n")
+    line = ("user", "add", "bob", "--real-name", "\u200bBob ", "--country", "Peru")
+    done(*line, data=real_server.data, input=f"\ufeff{mac}\r\n")
+    bob = await RawClient.open(real_server.url)
+    await bob.ask("auth", user="bob", password=windows)
+    assert (await bob.ask("whoami"))["real_name"] == "Bob"
+    done("user", "password", "bob", data=real_server.data, input=f"{windows}1\n")
+    await bob.close()
+    bob = await RawClient.open(real_server.url)
+    await bob.ask("auth", user="bob", password=f"{mac}1")
     await bob.close()
 
 

@@ -16,13 +16,14 @@ import pytest
 
 from benchmarks.__main__ import RESULTS, STOPPED, TABLE
 from benchmarks.comparison import measured
+from benchmarks.load import QUICK
 from benchmarks.processes import Cores, session, tree
 from benchmarks.results import Results
 from benchmarks.servers import SERVERS
 from benchmarks.servers.relay import Relay
 from benchmarks.servers.server import DISK, listens
 from benchmarks.servers.simple_chatting import SimpleChatting
-from benchmarks.workloads import QUICK, WORKLOADS
+from benchmarks.workloads import WORKLOADS
 from tests.realserver import ROOT
 
 pytestmark = pytest.mark.system

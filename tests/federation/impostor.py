@@ -13,10 +13,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from shared.protocol.base64 import written as encoded
 from tests.federation.listening import Listening
 from tests.rawclient import LIMIT
 from ws_server.federation.handshake import Hello, Role, Seal, Transcript
-from ws_server.federation.introduce import encoded
 from ws_server.key import fingerprint
 
 

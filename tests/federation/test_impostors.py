@@ -11,13 +11,13 @@ import orjson
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from shared.protocol.base64 import written as encoded
 from tests.federation.conftest import Enter
 from tests.federation.impostor import Impostor, Refused
 from tests.federation.people import fingerprint_of, realm
 from tests.realserver import RealServer
 from ws_server import key
 from ws_server.federation.handshake import Role, Seal
-from ws_server.federation.introduce import encoded
 from ws_server.key import fingerprint
 
 

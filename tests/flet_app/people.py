@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flet_app.state import State
 from shared.client import MessageArrived
 from shared.protocol.commands.groups import GroupChat
 from shared.protocol.commands.messages import FileInfo, Message
@@ -43,3 +44,8 @@ def group(address: str, name: str, last: int = 0, read: int = 0, unread: int = 0
     """A row of listgroup."""
     newest = message(last, conversation=address) if last else None
     return GroupChat(address, name, "member", 2, last, read, unread, newest)
+
+
+def known(state: State) -> dict[str, int]:
+    """What the app knows when it asks for the lists."""
+    return {key: c.last_seq for key, c in state.conversations.items()}

@@ -12,6 +12,7 @@ from typing import Any
 from flet_app.host import Expected
 from shared.client import ChatClient
 from shared.client.events import Told
+from shared.client.lists import L, every_page
 from shared.client.methods import Methods
 from shared.protocol.commands.accounts import SignedIn
 from shared.protocol.commands.files import GetFile
@@ -66,6 +67,9 @@ class ScriptedClient(Methods):
         if isinstance(answer, SignedIn):
             self.user, self.token = answer.user, answer.token
         return answer
+
+    def pages(self, request: Request[L]) -> AsyncIterator[L]:
+        return every_page(self.call, request)
 
     async def save_file(self, file: FileInfo, folder: Path, **_: Any) -> Path:
         answer = self.script.get(GetFile, lambda _: None)(GetFile(file.id))

@@ -6,6 +6,7 @@ import pytest
 
 from flet_app import commands
 from shared.client import ChatError
+from shared.protocol.commands.files import SendFile
 from shared.protocol.commands.private import Send
 from shared.protocol.spec import TABLE, Access
 from shared.protocol.values import Address
@@ -47,6 +48,12 @@ def test_a_line_is_parsed_as_the_server_would() -> None:
     )
 
 
+def test_words_in_quotes_are_parsed_as_the_server_would() -> None:
+    assert commands.parse('/sendfile bob "my note.txt" aGk=') == SendFile(
+        Address("bob"), "my note.txt", b"hi"
+    )
+
+
 def test_a_wrong_line_says_the_usage() -> None:
     with pytest.raises(ChatError, match="Usage: send <to> <text...>"):
         commands.parse("/send bob")
@@ -62,6 +69,8 @@ def test_a_wrong_line_says_the_usage() -> None:
         ("/auth bob with a blank", "/auth bob •••"),
         ("/auht bob secret1", "/auht bob •••"),
         ("/register bob Bob secret1 Indonesia", "/register bob Bob ••• Indonesia"),
+        ('/register bob "Bob Marley" "my pass" Peru', '/register bob "Bob Marley" ••• Peru'),
+        ("/register rob Robert Downey hunter22 USA", "/register rob Robert •••"),
         ("/passwd old1 new1", "/passwd ••• •••"),
         ("/resume a-token", "/resume •••"),
         ("/send bob secret1", "/send bob secret1"),

@@ -13,7 +13,7 @@ from flet_app.state import State
 from shared.protocol.commands.groups import GroupChat
 from shared.protocol.commands.messages import Sent
 from shared.protocol.commands.private import PrivateChat
-from tests.flet_app.people import NOON, arrived, chat, group
+from tests.flet_app.people import NOON, arrived, chat, group, known
 
 YEAR = 365 * 86_400_000
 TODAY = 740_000
@@ -34,7 +34,7 @@ def group_at(number: int, time: int) -> GroupChat:
 def after_sign_in(chats: list[PrivateChat], groups: list[GroupChat]) -> State:
     state = State(lambda _: None)
     state.signed_in("ana", "alpha", None)
-    state.lists(chats, groups, (), NOON)
+    state.lists(chats, groups, {}, NOON)
     return state
 
 
@@ -52,7 +52,7 @@ def test_a_group_just_made_is_first_until_something_is_written_elsewhere() -> No
     state = after_sign_in([chat("bob", 3, 3)], [])
     state.conversation("#9")
     assert shown(state) == ["#9", "bob"]
-    state.lists([chat("bob", 3, 3)], [group("#9", "new")], set(state.conversations), NOON)
+    state.lists([chat("bob", 3, 3)], [group("#9", "new")], known(state), NOON)
     state.take(arrived(4))
     assert shown(state) == ["bob", "#9"]
 
@@ -83,9 +83,9 @@ def test_a_message_of_a_year_ahead_froze_the_order_of_the_list() -> None:
 def test_a_list_older_than_what_came_meanwhile_does_not_take_it_down() -> None:
     before = [chat_at("a", NOON - 10), chat_at("bob", NOON - 20)]
     state = after_sign_in(before, [])
-    known = set(state.conversations)
+    asked = known(state)
     state.take(arrived(4))
-    state.lists(before, [], known, NOON)
+    state.lists(before, [], asked, NOON)
     assert shown(state) == ["bob", "a"]
 
 
@@ -95,7 +95,7 @@ def test_a_list_with_all_that_came_decides() -> None:
     state.take(arrived(4))
     state.take(arrived(4, "a", conversation="a"))
     rows = [chat("bob", 4, 3, 1), chat("a", 4, 3, 1)]
-    state.lists(rows, [], set(state.conversations), NOON)
+    state.lists(rows, [], known(state), NOON)
     assert shown(state) == ["bob", "a"]
 
 
@@ -105,7 +105,7 @@ def test_a_chat_begun_here_in_which_nothing_was_written_stays_where_it_is() -> N
     state.conversation("zed")
     state.take(arrived(4, "a", conversation="a"))
     rows[0] = replace(rows[0], last_seq=4)
-    state.lists(rows, [], set(state.conversations), NOON)
+    state.lists(rows, [], known(state), NOON)
     assert shown(state) == ["a", "zed", "b"]
 
 
@@ -115,7 +115,7 @@ def test_what_one_writes_is_first_before_the_realm_has_answered_and_stays_there(
     b = state.conversation("b")
     entry = Entry("k", "ana", "hi", NOON, state=WAITING)
     state.put(b, entry)
-    state.lists(rows, [], set(state.conversations), NOON)
+    state.lists(rows, [], known(state), NOON)
     assert shown(state) == ["b", "a"]
     state.sent(b, entry, Sent("b", 4, "m4", NOON, "stored"))
     assert shown(state) == ["b", "a"]

@@ -16,14 +16,14 @@ from shared.client import (
 )
 from shared.protocol.commands.messages import Sent
 from shared.protocol.commands.realms import Realm
-from tests.flet_app.people import NOON, arrived, chat, group, message
+from tests.flet_app.people import NOON, arrived, chat, group, known, message
 
 
 def signed_in() -> tuple[State, list[Part]]:
     changed: list[Part] = []
     state = State(changed.append)
     state.signed_in("ana", "alpha", None)
-    state.lists([chat("bob", 3, 3)], [group("#1", "cake", 2, 2)], (), NOON)
+    state.lists([chat("bob", 3, 3)], [group("#1", "cake", 2, 2)], {}, NOON)
     changed.clear()
     return state, changed
 
@@ -49,7 +49,7 @@ def test_the_filter_did_not_find_what_a_keyboard_cannot_type() -> None:
     state, _ = signed_in()
     names = ["Café", "Cafe\u0301 2", "İstanbul", "Straße"]
     rows = [group(f"#{n}", name) for n, name in enumerate(names, start=1)]
-    state.lists([], rows, (), NOON)
+    state.lists([], rows, {}, NOON)
     assert [c.title for c in state.listing("cafe")] == names[:2]
     assert [c.title for c in state.listing("ISTANBUL")] == ["İstanbul"]
     assert [c.title for c in state.listing("strasse")] == ["Straße"]
@@ -61,7 +61,7 @@ def test_what_is_meant_was_below_what_contains_it() -> None:
     names = ["back and forth", "Juan", "Team Ana", "Ana"]
     rows = [group(f"#{n}", name) for n, name in enumerate(names, start=1)]
     rows += [group("#420", "x"), group("#42", "y")]
-    state.lists([], rows, (), NOON)
+    state.lists([], rows, {}, NOON)
     assert [c.title for c in state.listing("an")] == ["Ana", "back and forth", "Team Ana"]
     assert [c.address for c in state.listing("42")] == ["#42", "#420"]
 
@@ -187,12 +187,20 @@ def test_a_group_one_was_invited_to_appears_with_its_name() -> None:
 
 def test_groups_that_no_list_names_any_more_are_gone() -> None:
     state, _ = signed_in()
-    asked = set(state.conversations)
+    asked = known(state)
     state.conversation("#9")
     state.lists([chat("bob", 3, 3)], [], asked, NOON)
     assert [c.address for c in state.listing()] == ["#9", "bob"], "made after it was asked"
-    state.lists([chat("bob", 3, 3)], [], set(state.conversations), NOON)
+    state.lists([chat("bob", 3, 3)], [], known(state), NOON)
     assert [c.address for c in state.listing()] == ["bob"]
+
+
+def test_a_group_that_moved_between_two_pages_of_the_list_is_not_gone() -> None:
+    state, _ = signed_in()
+    asked = known(state)
+    state.take(arrived(3, conversation="#1"))
+    state.lists([chat("bob", 3, 3)], [], asked, NOON)
+    assert [c.address for c in state.listing()] == ["#1", "bob"]
 
 
 def test_a_lost_connection_is_told_until_it_is_back() -> None:

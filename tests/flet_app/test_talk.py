@@ -104,32 +104,6 @@ async def test_pictures_and_files_are_sent_seen_and_saved(pair: Pair, tmp_path: 
     await b.box().wait_for()
 
 
-async def test_files_that_lie_about_being_pictures_are_said_to_be_none(
-    pair: Pair, tmp_path: Path
-) -> None:
-    """They took 1.5 GB in each browser, or showed nothing and said nothing."""
-    a, b = pair
-    asked: list[str] = []
-    b.page.on("request", lambda request: asked.append(request.url))
-    whole = picture(tmp_path / "cut.png").read_bytes()
-    lies = {
-        "bomb.png": png(header(20_000, 20_000)),
-        "page.png": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
-        "cut.png": whole[: len(whole) // 2],
-    }
-    for name, content in lies.items():
-        await a.attach(_written(tmp_path / name, content))
-    await b.sees("bomb.png", "20,000 × 20,000 pixels, too many to be shown")
-    await b.sees("page.png", "Not a picture that can be shown")
-    await b.button("Enlarge cut.png").click()
-    await b.page.get_by_text("This picture is damaged").last.wait_for()
-    await b.button("Close").click()
-    assert len({url for url in asked if "/files/" in url}) == 1, "no other got to the browser"
-    async with b.page.expect_download() as download:
-        await b.button("Save bomb.png").click()
-    assert _content(await (await download.value).path()) == lies["bomb.png"]
-
-
 async def test_a_pasted_picture_is_sent(pair: Pair, tmp_path: Path) -> None:
     """By the browser's own clipboard, as a screenshot is."""
     a, b = pair
@@ -167,6 +141,32 @@ async def test_no_file_is_given_to_another_visitor(
         # Anybody's own cookie is not the one that the link was made for.
         assert (await stranger.page.request.get(link)).status == 404
         assert (await stranger.page.context.request.get(link, headers={"Cookie": ""})).status == 404
+
+
+async def test_files_that_lie_about_being_pictures_are_said_to_be_none(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """They took 1.5 GB in each browser, or showed nothing and said nothing."""
+    a, b = pair
+    asked: list[str] = []
+    b.page.on("request", lambda request: asked.append(request.url))
+    whole = picture(tmp_path / "cut.png").read_bytes()
+    lies = {
+        "bomb.png": png(header(20_000, 20_000)),
+        "page.png": b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        "cut.png": whole[: len(whole) // 2],
+    }
+    for name, content in lies.items():
+        await a.attach(_written(tmp_path / name, content))
+    await b.sees("bomb.png", "20,000 × 20,000 pixels, too many to be shown")
+    await b.sees("page.png", "Not a picture that can be shown")
+    await b.button("Enlarge cut.png").click()
+    await b.page.get_by_text("This picture is damaged").last.wait_for()
+    await b.button("Close").click()
+    assert len({url for url in asked if "/files/" in url}) == 1, "no other got to the browser"
+    async with b.page.expect_download() as download:
+        await b.button("Save bomb.png").click()
+    assert _content(await (await download.value).path()) == lies["bomb.png"]
 
 
 async def test_two_windows_of_one_person_agree(windows: Room, pair: Pair) -> None:

@@ -22,7 +22,10 @@ LIMIT = 40.0
 
 
 class Unseen(Connection):
-    """What stands for the browser; each call to it is answered with `replies[name]`, or None."""
+    """What stands for the browser; each call to it is answered with `replies[name]`, or None.
+
+    A reply that is an exception lets the call fail.
+    """
 
     def __init__(self, **replies: Any) -> None:
         super().__init__()
@@ -54,12 +57,13 @@ class Unseen(Connection):
             self.calls.append(body.name)
             self.last_called = self.session.index.get(body.control_id)
             reply = self.replies.get(body.name)
+            failed = isinstance(reply, Exception)
             self.loop.call_soon(
                 self.session.handle_invoke_method_results,
                 body.control_id,
                 body.call_id,
-                reply,
-                None,
+                None if failed else reply,
+                str(reply) if failed else None,
             )
 
     def dispose(self) -> None:

@@ -7,13 +7,16 @@ import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import orjson
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import Connection
 
 from tests.conversations.stages import Seat
 from tests.world import PASSWORD, Closed, Person, World
+from ws_server.store import users
 from ws_server.store.database import ASKER
 
 NEW = {"real_name": "Somebody", "password": "secret1", "country": "Costa Rica"}
@@ -38,6 +41,34 @@ async def test_the_first_account_is_the_realm_s_admin(world: World) -> None:
         assert me["admin"] is admin
         assert (me["user"], me["realm"]) == (name, "alpha")
         assert (me["real_name"], me["country"]) == ("Somebody", "Costa Rica")
+
+
+async def test_a_password_typed_on_a_mac_fits_on_windows(world: World) -> None:
+    mac, windows = normalize("NFD", "pässwörd"), normalize("NFC", "pässwörd")
+    person = world.connect()
+    await person.ask("register", user="bob", **NEW | {"password": mac})
+    await person.ask("auth", user="bob", password=windows)
+    await person.ask("passwd", old_password=mac, new_password=normalize("NFD", "schlüssel"))
+    await person.ask("auth", user="bob", password=normalize("NFC", "schlüssel"))
+
+
+async def test_an_old_hash_is_renewed_when_it_fits_even_in_two_windows_at_once(
+    world: World,
+) -> None:
+    mac, windows = normalize("NFD", "pässwörd"), normalize("NFC", "pässwörd")
+    await world.connect().ask("register", user="bob", **NEW)
+    old = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(mac)
+
+    def keep(tx: Connection, now: int) -> None:
+        users.set_password(tx, users.existing(tx, "bob").id, old)
+
+    await world.realm.journal.write(keep)
+    assert await world.connect().refused("auth", user="bob", password=windows) == "bad_credentials"
+    people = [world.connect() for _ in range(3)]
+    for person in people:
+        person.send(orjson.dumps({"command": "auth", "user": "bob", "password": mac}))
+    assert [(await person.reply())["status"] for person in people] == ["OK"] * 3
+    await signed_in(world, "bob", windows)
 
 
 async def test_one_name_registered_twice_at_once_becomes_one_account(world: World) -> None:

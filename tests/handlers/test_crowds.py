@@ -46,9 +46,9 @@ def add_conversations(tx: Connection, kind: str, me: int, name: str) -> None:
     place = {"last_seq": 1, "version": 1, "created": 0}
     made: list[dict[str, Any]]
     if kind == "groups":
-        made = [{"id": o, "number": o, "name": name, **place} for o in others]
+        made = [{"id": o, "number": o, "name": name, "activity": o, **place} for o in others]
     else:
-        made = [{"id": o, "low_user": me, "high_user": o, **place} for o in others]
+        made = [{"id": o, "low_user": me, "high_user": o, "activity": o, **place} for o in others]
     tx.execute(insert(conversations), made)
     markers = {"joined_seq": 0, "read_seq": 0, "received_seq": 0}
     for place_, person in enumerate(("other", "me")):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from shared.protocol import kinds
+from shared.protocol.file_names import clean_file_name
 from shared.protocol.spec import Arg, Record, Request, Spec
-from shared.protocol.text_dialect import BLANK
-from shared.protocol.values import MAX_NUMBER, Address, BadValue, GroupAddress, clean_file_name
+from shared.protocol.values import MAX_NUMBER, Address, BadValue, GroupAddress
+from shared.protocol.words import BLANK
 
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,32}", fullmatch=True)
 REALMS = st.just("") | NAMES
@@ -52,7 +53,7 @@ def values_of(kind: kinds.Kind) -> SearchStrategy[Any]:
             base = ONE_LINE if kind.one_line else ANYTHING_WRITTEN
             padded = base.map(lambda text: text.ljust(kind.least, "x"))
             extremes = st.sampled_from(["x" * kind.least, "x" * kind.most])
-            return (padded | extremes).filter(_accepted(kind))
+            return (padded | extremes).filter(_accepted(kind)).map(kind.from_json)
         case kinds.Number():
             return st.integers(kind.least, kind.most)
         case kinds.User():
@@ -79,9 +80,8 @@ def values_of(kind: kinds.Kind) -> SearchStrategy[Any]:
 
 
 def can_be_typed(a: Arg, value: Any) -> bool:
-    """Tell whether the text dialect can carry this value of an argument."""
-    word = str(a.kind.to_json(value))
-    return word[:1] not in ("", *BLANK) and (a.rest or not any(c in word for c in BLANK))
+    """Tell whether the text dialect can carry this value of an argument: quotes carry all."""
+    return a.quotable or not a.rest or str(a.kind.to_json(value))[:1] not in ("", *BLANK)
 
 
 def requests(spec: Spec, *, typed: bool = False) -> SearchStrategy[Request[Any]]:

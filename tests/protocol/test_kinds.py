@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -129,11 +130,67 @@ def test_no_other_number_is_a_group(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["", "a", "aG", "aGk", "aGk==", "aGk=x", "aG k=", "-_-_", "é", "="]
+    ("word", "content"),
+    [
+        ("aGk=", b"hi"),
+        ("aGk", b"hi"),
+        ("aG k=", b"hi"),
+        ("aGVs\r\nbG8=\r\n", b"hello"),
+        ("  aGVs\n\tbG8=", b"hello"),
+        ("-_-_", b"\xfb\xff\xbf"),
+        ("+/+/", b"\xfb\xff\xbf"),
+        ("data:image/png;base64,aGk=", b"hi"),
+        ("DATA:text/plain;charset=utf-8;base64,aGk", b"hi"),
+        ("AA==", b"\0"),
+        ("AA", b"\0"),
+    ],
 )
-def test_what_is_no_padded_standard_base64_is_refused(word: str) -> None:
-    with pytest.raises(BadValue):
+def test_base64_is_taken_wrapped_url_safe_unpadded_and_as_a_data_url(
+    word: str, content: bytes
+) -> None:
+    assert kinds.BASE64.from_word(word) == kinds.BASE64.from_json(word) == content
+
+
+@given(st.binary(min_size=1), st.sampled_from([None, 4, 60, 64, 76]), st.booleans(), st.booleans())
+def test_content_in_any_usual_base64_has_its_exact_size(
+    content: bytes, width: int | None, url: bool, padded: bool
+) -> None:
+    text = (base64.urlsafe_b64encode if url else base64.b64encode)(content).decode()
+    text = text if padded else text.rstrip("=")
+    if width is not None:
+        text = "\n".join(text[at : at + width] for at in range(0, len(text), width))
+    assert kinds.BASE64.from_word(text) == content
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("", "at least one byte"),
+        (" \n", "at least one byte"),
+        ("=", "too few or too many ="),
+        ("a", "the end is missing, as 1 letters"),
+        ("aGVsb", "the end is missing, as 5 letters"),
+        ("aGk==", "too few or too many ="),
+        ("aGVs=", "too few or too many ="),
+        ("aGk=aGk=", "the = at character 4 is not at its end"),
+        ("aG\nk*", r"\* at character 5 is none of its signs"),
+        ("é", "é at character 1 is none of its signs"),
+        ("aGk\ufeff", r"U\+FEFF at character 4 is none of its signs"),
+        ("data:,hello", "has its content in another form"),
+        ("data:image/png;base64,aG.k", r"\. at character 25 is none of its signs"),
+    ],
+)
+def test_what_is_no_base64_is_told_where_it_is_wrong(word: str, why: str) -> None:
+    with pytest.raises(BadValue, match=why):
         kinds.BASE64.from_word(word)
+
+
+def test_a_key_of_a_realm_has_one_spelling() -> None:
+    key = kinds.Base64(size=3)
+    assert key.from_word("-_-_".translate(str.maketrans("-_", "+/"))) == b"\xfb\xff\xbf"
+    for other in ("-_-_", "+/+ /", "data:;base64,+/+/"):
+        with pytest.raises(BadValue):
+            key.from_word(other)
 
 
 def test_passwords_and_tokens_are_secret_and_nothing_else_is() -> None:

@@ -30,7 +30,7 @@ from tests.protocol.strategies import records
 
 PHOTO = FileInfo("f_1", "photo.png", 1_234_567, "image/png", "ab" * 32)
 REPLIES = sorted({spec.reply for spec in specs()}, key=lambda reply: reply.__name__)
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 TIME = 1_700_000_000_000
 SHOWN_TIME = "2023-11-14 22:13"
 

@@ -53,11 +53,28 @@ class _Lent:
         self._jobs.put((question, answer))
         return answer.result(20)
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*args: Any, **options: Any) -> Any:
-            return self.run(lambda tx: getattr(tx, name)(*args, **options))
+    @property
+    def dialect(self) -> Any:
+        return self.run(lambda tx: tx.dialect)
 
-        return call
+    def get_execution_options(self) -> Any:
+        return {**self.run(lambda tx: tx.get_execution_options()), "bulk": _LentBulk(self)}
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *args, **options: self.run(lambda tx: getattr(tx, name)(*args, **options))
+
+
+class _LentBulk:
+    """The `Bulk` of a `_Lent`; its statements run where the transaction lives."""
+
+    def __init__(self, lent: _Lent) -> None:
+        self._lent = lent
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def there(tx: Connection, *args: Any) -> Any:
+            return getattr(tx.get_execution_options()["bulk"], name)(tx, *args)
+
+        return lambda _, *args: self._lent.run(lambda tx: there(tx, *args))
 
 
 @pytest.fixture

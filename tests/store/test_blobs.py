@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,24 @@ def test_a_sweep_removed_what_had_just_come_and_had_no_row_yet(
     assert blobs.sweep(set(), set, 3600) == 2
     kept = [f"blobs/{sha256[:2]}/{sha256}" for sha256 in (fresh, again)]
     assert everything(tmp_path) == sorted([*kept, "uploads/u_fresh"])
+
+
+def test_what_came_while_the_clock_was_ahead_stayed_for_ever(blobs: Blobs, tmp_path: Path) -> None:
+    ahead = blobs.put(b"ahead")
+    blobs.append("u_ahead", 0, b"x")
+    part = tmp_path / "uploads" / "u_ahead"
+    for path in (blobs.path(ahead), part):
+        os.utime(path, (2**32, 2**32))
+    assert blobs.sweep(set(), set, 3600) == 0
+    # It counts from the sweep that found it.
+    assert time.time() - 60 < blobs.path(ahead).stat().st_mtime <= time.time()
+    assert time.time() - 60 < part.stat().st_mtime <= time.time()
+
+
+def test_a_start_sweeps_what_came_while_the_clock_was_ahead(blobs: Blobs, tmp_path: Path) -> None:
+    os.utime(blobs.path(blobs.put(b"ahead")), (2**32, 2**32))
+    assert blobs.sweep(set(), set, 0) == 1
+    assert everything(tmp_path) == []
 
 
 def test_a_finished_upload_of_a_known_content_was_swept_before_its_row_came(blobs: Blobs) -> None:

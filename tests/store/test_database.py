@@ -148,7 +148,7 @@ async def test_a_change_that_fails_leaves_nothing(database: Database) -> None:
 async def test_too_many_questions_are_refused_as_unavailable(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_module, "MAX_WAITING_READS", 3)
+    monkeypatch.setattr(database_module, "MAX_WAITING_READS_EACH", 1)
     database = await asyncio.to_thread(Database.open, database_url)
     go_on = threading.Event()
     waiting = [asyncio.create_task(database.read(lambda tx: go_on.wait(10))) for _ in range(3)]

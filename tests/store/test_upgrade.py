@@ -15,6 +15,14 @@ from ws_server.store.database import Database
 from ws_server.store.schema import metadata
 
 FIRST = Path(__file__).with_name("schema_0001.sql")
+BLANKS = ("\u200b", "\u2800")
+MENDED = {
+    ("a.webp", "application/octet-stream"): ("a.webp", "image/webp"),
+    ("photo.jpg.gz", "image/jpeg"): ("photo.jpg.gz", "application/gzip"),
+    ("\u200be\u0301.PNG", "image/png"): ("é.PNG", "image/png"),
+    ("\u3164", "application/octet-stream"): ("file", "application/octet-stream"),
+}
+KEPT = [("a b.txt", "text/plain"), ("LICENSE", "application/octet-stream")]
 
 
 def columns(database: Path) -> dict[str, list[str]]:
@@ -60,6 +68,33 @@ def test_a_database_of_the_first_schema_is_upgraded_with_nothing_changed(tmp_pat
     after = rows(path, known)
     assert before.pop("alembic_version") != after.pop("alembic_version")
     assert after == before
+
+
+def test_names_nobody_could_see_and_types_of_before_are_mended(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST.read_text(encoding="utf-8"))
+        connection.execute("UPDATE users SET real_name = ?, country = ? WHERE id = 1", BLANKS)
+        connection.execute("UPDATE users SET real_name = ? WHERE id = 2", ("Jose\u0301\u202e",))
+        connection.execute("UPDATE conversations SET name = '\u3164' WHERE id = 2")
+        for number, (name, kind) in enumerate([*MENDED, *KEPT]):
+            row = (f"f_x{number}", name, kind)
+            connection.execute(
+                "INSERT INTO files SELECT ?, conversation_id, owner_id, ?, size, ?, sha256 "
+                "FROM files WHERE id = 'f_1'",
+                row,
+            )
+        connection.commit()
+    Database.open(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT real_name, country FROM users ORDER BY id").fetchall()
+        assert found == [("Bob", "-"), ("José", "")]
+        groups = connection.execute("SELECT name FROM conversations ORDER BY id").fetchall()
+        assert groups == [(None,), ("(no name)",)]
+        files = connection.execute(
+            "SELECT name, type FROM files WHERE id LIKE 'f_x%' ORDER BY id"
+        ).fetchall()
+    assert files == [*MENDED.values(), *KEPT]
 
 
 def test_the_first_schema_is_kept_as_it_was() -> None:

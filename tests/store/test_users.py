@@ -75,6 +75,20 @@ def test_the_least_recently_used_token_makes_room(tx: Connection) -> None:
         assert users.use_token(tx, kept, 1_002) == bob
 
 
+def test_tokens_used_while_the_clock_was_ahead_do_not_outlive_those_in_use(tx: Connection) -> None:
+    bob = add(tx, "bob")
+    ahead = 10**12
+    for number in range(TOKENS_KEPT):
+        users.add_token(tx, bob.id, b"%d" % number, ahead + number)
+    users.use_token(tx, b"0", 1)
+    users.add_token(tx, bob.id, b"new", 2)
+    users.add_token(tx, bob.id, b"newer", 3)
+    for gone in (b"1", b"2"):
+        assert users.use_token(tx, gone, 4) is None
+    for kept in (b"0", b"3", b"new", b"newer"):
+        assert users.use_token(tx, kept, 4) == bob
+
+
 def test_a_password_is_replaced_for_one_account(tx: Connection) -> None:
     alice, bob = add(tx, "alice"), add(tx, "bob")
     users.set_password(tx, bob.id, "other")

@@ -57,6 +57,15 @@ async def test_a_frame_over_1_mib_closes_with_1009(
     await chat.talk()
 
 
+async def test_a_byte_order_mark_before_a_frame_is_passed_over(server: RealServer) -> None:
+    """Programs that send a file of Windows line by line send its mark too."""
+    wire = await Wire.open(server.port)
+    for data in (b"\xef\xbb\xbfping", b'\xef\xbb\xbf{"command":"ping"}'):
+        wire.writer.write(frame(TEXT, data))
+        assert b"Pong" in (await wire.next())[1]
+    wire.writer.close()
+
+
 async def test_a_frame_of_1_mib_is_read(server: RealServer) -> None:
     """Contract 1: frames are at most 1 MiB; this one is answered."""
     wire = await Wire.open(server.port)

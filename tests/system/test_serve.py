@@ -112,9 +112,11 @@ def test_the_command_line_goes_before_the_environment_before_the_file(
     with Served(chat, *config, cwd=tmp_path, **port) as served:
         assert (served.realm, served.port) == ("from-file", free_port)
         assert (tmp_path / "d" / "chat.db").exists()
-    with Served(chat, cwd=tmp_path, CHAT_CONFIG=str(file), CHAT_REALM="from-env", **port) as served:
+    # A realm keeps its name, so each has a folder of its own.
+    of_file = {"CHAT_CONFIG": str(file), "CHAT_DATA": "e"}
+    with Served(chat, cwd=tmp_path, CHAT_REALM="from-env", **of_file, **port) as served:
         assert (served.realm, served.port) == ("from-env", free_port)
-    flags = ("--realm", "from-flag", "--port", "0")
+    flags = ("--realm", "from-flag", "--port", "0", "--data", "f")
     with Served(chat, *config, *flags, cwd=tmp_path, CHAT_REALM="from-env", **port) as served:
         assert served.realm == "from-flag"
         assert served.port != free_port

@@ -11,9 +11,13 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from tests.flet_app.browser import Browser
 from tests.rawclient import RawClient
@@ -192,8 +196,64 @@ def test_the_app_is_served_with_the_certificate_of_the_realm(tmp_path: Path) -> 
                 tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 answer = b"".join(iter(lambda: tls.recv(65536), b"")).decode()
         assert answer.startswith("HTTP/1.1 200") and "; Secure\r\n" in answer
+        # Who forgets the s, is not answered, and nobody else hears of it.
+        for port in (server.port, server.web_port):
+            assert heard(port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") == ""
+        assert server.stop() == 0 and " level=error " not in server.log
     finally:
         server.kill()
+
+
+def heard(port: int, words: bytes) -> str:
+    """Say something to a port, and return what it answers until it hangs up."""
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as connection:
+        connection.sendall(words)
+        answer = b""
+        with suppress(ConnectionError):
+            while part := connection.recv(65536):
+                answer += part
+    return answer.decode(errors="replace")
+
+
+def hello(port: int) -> None:
+    """Begin TLS with a port that has none."""
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as plain:
+        with pytest.raises(OSError):
+            ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
+
+
+async def test_at_the_wrong_port_nobody_was_told_of_the_right_one(web_server: WebServer) -> None:
+    """wscat showed `404` at the web app's port, whose log had an error that no page explains."""
+    realm, web = web_server.port, web_server.web_port
+    for path in ("/", "/ws", "/chat"):
+        async with connect(f"ws://localhost:{web}{path}", proxy=None) as terminal:
+            told = f"ERROR bad_command This is the web app's port; the realm is at {web_server.url}"
+            assert await terminal.recv() == told
+            await terminal.wait_closed()
+            assert terminal.close_code == 4510
+    with pytest.raises(InvalidStatus):
+        await connect(f"ws://localhost:{web}/", origin=Origin("https://evil.example"), proxy=None)
+    for host, shown in {
+        f"chat.example:{realm}": "chat.example",
+        f"[::1]:{realm}": "[::1]",
+        "127.0.0.1": "127.0.0.1",
+        "<script>": "localhost",
+        "a b": "localhost",
+        "": "localhost",
+    }.items():
+        request = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        answer = await asyncio.to_thread(heard, realm, request)
+        assert answer.startswith("HTTP/1.1 426 ")
+        assert answer.endswith(f" or open http://{shown}:{web}/ in a browser.\n")
+    health = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    for port in (realm, web):
+        assert (await asyncio.to_thread(heard, port, health)).endswith("ok\n")
+        await asyncio.to_thread(hello, port)
+        for words in (b"SSH-2.0-x\r\n\r\n", b"\0\xff\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n"):
+            await asyncio.to_thread(heard, port, words)
+    assert await asyncio.to_thread(web_server.stop) == 0
+    events = re.findall(r"event=(\"[^\"]*\"|\S+)", web_server.log)
+    assert events == ["serving", '"the web app starts"', "stopping", "stopped"]
 
 
 def test_only_what_the_app_needs_of_the_environment_is_passed_on(

@@ -59,7 +59,7 @@ def test_a_person_registers_signs_in_and_out(terminal: Terminals) -> None:
     bob = terminal()
     assert bob.say("whoami").startswith("ERROR not_authenticated ")
     assert bob.say("register Bob Bob secret1 Côte d'Ivoire").startswith(
-        "OK Welcome Bob, real name Bob, country Côte d'Ivoire. Sign in with: auth Bob"
+        "OK Welcome Bob. Sign in with: auth Bob"
     )
     assert bob.say("whoami").startswith("ERROR not_authenticated ")
     assert bob.say("register bob Bobby secret2 Chad").startswith("ERROR user_exists ")

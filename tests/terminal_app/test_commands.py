@@ -48,6 +48,7 @@ def test_both_dialects_and_realm_spellings_ask_for_the_same(here: Path) -> None:
         ("sendfile bob {}/my file  ", Address("bob"), "my file"),
         ('sendfile bob "{}/my file"', Address("bob"), "my file"),
         ("sendfile bob '{}/my file'", Address("bob"), "my file"),
+        ('sendfile bob "{}/a \\"quoted\\" file"', Address("bob"), 'a "quoted" file'),
         ("sendfile bob {}/my\\ file", Address("bob"), "my file"),
         ("sendfile bob {}/back\\slash", Address("bob"), "back\\slash"),
         ("sendfile bob {}/no file", Address("bob"), "no file"),
@@ -81,7 +82,24 @@ def test_a_name_with_base64_behind_it_is_a_whole_file(here: Path) -> None:
     assert read("sendfile bob note.txt aGFsbG8=", here).what == SendFile(
         Address("bob"), "note.txt", b"hallo"
     )
-    assert "data: must be base64. Usage: sendfile" in refusal("sendfile bob note.txt a b", here)
+    assert "data: must be base64, and with blanks" in refusal("sendfile bob note.txt a b", here)
+
+
+def test_a_quoted_name_with_base64_behind_it_is_a_whole_file(here: Path) -> None:
+    whole = SendFile(Address("bob"), "my note.txt", b"hi")
+    assert read('sendfile bob "my note.txt" aGk=', here).what == whole
+    assert read('sendfile "bob" "my note.txt" "aG k="', here).what == whole
+
+
+def test_a_relative_path_with_blanks_is_no_name_with_base64(here: Path) -> None:
+    # `file name` would be base64, if blanks could part it anywhere.
+    assert isinstance(read("sendfile bob my file name", here).what, ChatError)
+
+
+def test_a_folder_to_save_into_may_stand_in_quotes(here: Path) -> None:
+    (here / "my films").mkdir()
+    for typed in (f"{here}/my films", f'"{here}/my films"', f"'{here}/my films'"):
+        assert read(f"save f_1 {typed}", here).what == SaveFile("f_1", here / "my films")
 
 
 @pytest.mark.parametrize(
@@ -94,6 +112,8 @@ def test_a_name_with_base64_behind_it_is_a_whole_file(here: Path) -> None:
         ("sendfile bob ''", "The path is empty, or no path"),
         ("save", "Which file? Its id stands behind its name. Usage: save <file> [folder]"),
         ("exit now", "exit takes no words. Usage: exit"),
+        ('sendfile bob "/x', 'a double quote (") is not closed'),
+        ('save f_1 "/x', "There is no folder"),
         ("sav f_1", "did you mean save?"),
         ("format text", "start with --json to get JSON"),
         ("files push", "Small files are saved by themselves here"),
@@ -143,6 +163,8 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(here: Path) -> None:
         ("register bob", ["Real name", "Password", "Country"]),
         ("passwd old", ["New password"]),
         ("resume", ["Token"]),
+        ('register bob "Bob Marley"', ["Password", "Country"]),
+        ('register bob "Bob Marley" "my pass word"', ["Country"]),
     ],
 )
 def test_what_a_line_with_secrets_leaves_out_is_asked_for(line: str, asked: list[str]) -> None:
@@ -153,7 +175,10 @@ def test_what_a_line_with_secrets_leaves_out_is_asked_for(line: str, asked: list
     assert secret == {"Password", "New password", "Token"} & set(asked)
 
 
-@pytest.mark.parametrize("line", ["auth bob secret1", "send bob", "help auth", "", "auth a b c"])
+@pytest.mark.parametrize(
+    "line",
+    ["auth bob secret1", 'auth bob "my pass word"', "send bob", "help auth", "", "auth a b c"],
+)
 def test_other_lines_are_taken_as_they_are(line: str) -> None:
     assert form(line) is None
 

@@ -44,6 +44,8 @@ def names() -> Names:
         ("sendg ", ["#3@beta", "#12"]),
         ("history ", ["bob", "zed@beta", "Ana", "eve@beta", "#3@beta", "#12"]),
         ("invitegroup 12 b", ["bob"]),
+        ('invitegroup "12" b', ["bob"]),
+        ('sendfile "my friend" b', []),
         ("sendpcrealm ", ["beta"]),
         ("sendpcrealm beta ", ["zed", "eve"]),
         ("sendgrouprealm beta ", ["#3"]),
@@ -84,6 +86,13 @@ def test_paths_are_completed_where_a_path_is_typed(names: Names, tmp_path: Path,
     document = Document(f"{head}{tmp_path}/")
     found = LineCompleter(names).get_completions(document, CompleteEvent(completion_requested=True))
     assert [one.text for one in found] == ["my photo.png"]
+
+
+def test_a_path_in_double_quotes_is_completed_as_quoted(names: Names, tmp_path: Path) -> None:
+    (tmp_path / 'a "b" c.txt').touch()
+    document = Document(f'sendfile bob "{tmp_path}/a \\"')
+    found = LineCompleter(names).get_completions(document, CompleteEvent(completion_requested=True))
+    assert [one.text for one in found] == ['b\\" c.txt']
 
 
 def test_a_name_that_others_gave_is_shown_safely(names: Names) -> None:

@@ -80,6 +80,35 @@ async def test_lines_of_a_file_are_read_whole_and_those_too_long_are_refused(
     assert codes == ["too_large", "bad_command", "too_large"]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xef\xbb\xbfsend bob hi\r\nping\r\n", ["send bob hi", "ping"]),
+        (b"\xef\xbb\xbf", []),
+        (b"\xef\xbb\xbfping", ["ping"]),
+        (b"pi\xef\xbb\xbfng\n", ["pi\ufeffng"]),
+        (b"a", ["a"]),
+    ],
+)
+async def test_lines_from_windows_are_read(tmp_path: Path, content: bytes, said: list[str]) -> None:
+    (tmp_path / "lines").write_bytes(content)
+    source = os.open(tmp_path / "lines", os.O_RDONLY)
+    assert [line async for line in typed_lines(source)] == said
+    os.close(source)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+async def test_lines_in_utf_16_are_refused_once_with_what_to_do(
+    tmp_path: Path, encoding: str
+) -> None:
+    (tmp_path / "lines").write_bytes("send bob hi\nping\nping\n".encode(encoding))
+    source = os.open(tmp_path / "lines", os.O_RDONLY)
+    (line,) = [line async for line in typed_lines(source)]
+    os.close(source)
+    assert isinstance(line, Command) and isinstance(line.what, ChatError)
+    assert "These lines are UTF-16" in line.what.message
+
+
 def test_a_reply_is_worded_as_the_server_worded_it() -> None:
     frame = b'{"status":"OK","command":"register","message":"Welcome \\u001b[2J","user":"bob"}'
     reply = parse_reply(frame, Registered)

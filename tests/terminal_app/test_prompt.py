@@ -43,7 +43,7 @@ async def test_a_newcomer_registers_signs_in_talks_and_stays_signed_in(
         await terminal.shows("New here? register <user> <real_name> <password> <country...>")
         await terminal.shows("Been here? auth <user> <password>")
         terminal.enter(f"register {name} Bob secret1 Indonesia")
-        await terminal.shows(f"OK Welcome {name}, real name Bob, country Indonesia.")
+        await terminal.shows(f"OK Welcome {name}.")
         terminal.enter(f"auth {name} secret1")
         await terminal.shows(f"OK Signed in as {name} on alpha; nothing unread")
         terminal.enter(f"send {other} hi there")
@@ -186,7 +186,7 @@ async def test_a_password_is_asked_for_without_showing_it_and_mistakes_are_said(
         await terminal.shows_at_cursor("Country:")
         terminal.press("\x1b[A\x19")  # up, and paste what was deleted
         terminal.enter("Peru")
-        await terminal.shows(f"OK Welcome {name}, real name Eve of Eden, country Peru.")
+        await terminal.shows(f"OK Welcome {name}.")
         terminal.enter(f"auth {name}")
         await terminal.shows_at_cursor("Password:")
         terminal.press("\x03")

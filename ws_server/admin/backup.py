@@ -28,6 +28,7 @@ from shared.faults import shown
 from ws_server import data_folder, key
 from ws_server.admin.archive import Entry, Writer
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
+from ws_server.admin.pace import Pace
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
 from ws_server.store import dump, fetches, naming, snapshot
@@ -99,8 +100,9 @@ async def backup(settings: Settings, given: Given, say: Say) -> None:
     data_folder.expect_realm(settings.data)
     path = Path(given["file"])
     now = int(time.time())
-    with whole_file(path) as file:
-        made = _Backup(settings, file, now)
+    pace = Pace(settings.data)
+    with whole_file(path, pace) as file:
+        made = _Backup(settings, file, now, pace)
         await snapshot.read(data_folder.database_url(settings), made.write_tables)
         made.write_blobs()
     remember(settings.data, now)
@@ -112,8 +114,9 @@ async def backup(settings: Settings, given: Given, say: Say) -> None:
 
 
 class _Backup:
-    def __init__(self, settings: Settings, file: IO[bytes], now: int) -> None:
+    def __init__(self, settings: Settings, file: IO[bytes], now: int, pace: Pace) -> None:
         self._settings = settings
+        self._pace = pace
         self._now = now
         self._archive = Writer(file, now)
         self.manifest = Manifest()
@@ -149,6 +152,8 @@ class _Backup:
         for line in lines:
             part += line
             self.manifest.rows[table] += 1
+            if self.manifest.rows[table] % dump.READ_AT_ONCE == 0:
+                self._pace.rest()
             if len(part) >= PART:
                 yield bytes(part)
                 part.clear()

@@ -288,8 +288,12 @@ async def permissions(case: Case) -> list[Finding]:
             text = f"{path} can be opened by other accounts ({shown})"
             found.append(Finding(level, text, f"chmod {mode} {path}"))
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            if os.statvfs(path).f_flag & os.ST_RDONLY:
+                hint = "Mount its file system for writing"
+            else:
+                hint = "Run this as the server's account, or chown it"
             text = f"{path} cannot be read and written by this account"
-            found.append(Finding("fail", text, "Run this as the server's account, or chown it"))
+            found.append(Finding("fail", text, hint))
     return found or [Finding("ok", "nobody but the owner can read the data")]
 
 
@@ -322,7 +326,7 @@ async def backup(case: Case) -> list[Finding]:
     if age < -3600:
         text = f"the last one is dated {-age / 86400:.1f} days ahead of this machine's clock"
         return [Finding("warn", text, "See the check of the clock; then make one: admin backup")]
-    if age > WEEK:
+    if not age <= WEEK:
         return [Finding("warn", f"the last one was made {days}", hint)]
     return [Finding("ok", f"the last one was made {days}")]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.faults import explained, shown
+from shared.text_files import decoded
 from ws_server import app, data_folder
 from ws_server.admin import control, folder
 from ws_server.admin.commands import CREATE, TABLE, AdminRefused, Command, Given
@@ -42,6 +43,12 @@ def main(arguments: Sequence[str]) -> int:
         for argument in command.arguments
         if options.get(argument.key) not in (None, False)
     }
+    if command.beside is None and not command.running:
+        try:
+            expect_realm(settings, command, given)
+        except AdminRefused as refusal:
+            print(refusal, file=sys.stderr)
+            return 1
     if command.secret:
         given[command.secret] = read_secret(command.secret)
     try:
@@ -85,17 +92,24 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
                 f"No server runs on {shown(settings.data.resolve())}. Start one, or name the data "
                 "folder of the one that runs with --data"
             ) from None
-        if not data_folder.holds_realm(settings.data):
-            if not command.begins:
-                data_folder.expect_realm(settings.data)
-            elif CREATE.key not in given:
-                raise AdminRefused(
-                    f"{shown(settings.data.resolve())} holds no realm; name its data folder with "
-                    f"--data, or make a new realm there with {CREATE.name}"
-                ) from None
         async with AsyncExitStack() as stack:
             realm = await app.open_realm(settings, stack)
             await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
+
+
+def expect_realm(settings: Settings, command: Command, given: Given) -> None:
+    """Refuse a folder without a realm, unless one is to be made there.
+
+    Raises:
+        AdminRefused, data_folder.Refused: that is so.
+    """
+    if not command.begins:
+        data_folder.expect_realm(settings.data)
+    elif CREATE.key not in given and not data_folder.holds_realm(settings.data):
+        raise AdminRefused(
+            f"{shown(settings.data.resolve())} holds no realm; name its data folder with --data, "
+            f"or make a new realm there with {CREATE.name}"
+        )
 
 
 def interrupt(*_: object) -> None:
@@ -119,7 +133,11 @@ def read_secret(name: str) -> str:
     """
     if sys.stdin.isatty():
         return getpass.getpass(f"{name.capitalize()}: ")
-    line = sys.stdin.readline().rstrip("\r\n")
+    try:
+        line = decoded(sys.stdin.buffer.readline()).rstrip("\r\n")
+    except ValueError as why:
+        print(f"The {name} {why}", file=sys.stderr)
+        sys.exit(2)
     if not line:
         print(f"The {name} is read from standard input, and nothing came", file=sys.stderr)
         sys.exit(2)

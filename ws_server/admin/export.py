@@ -17,6 +17,7 @@ from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.errors import ChatError
 from ws_server import data_folder
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
+from ws_server.admin.pace import Pace
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
 from ws_server.store import conversations, fetches, pages, snapshot, standings
@@ -26,7 +27,7 @@ from ws_server.store.schema import users
 from ws_server.store.standings import Standing
 from ws_server.store.users import User
 
-PAGE = 1_000
+PAGE = 250
 """Messages in memory at a time."""
 MAX_NAME = 120
 """Characters of a file's name kept in the zip; with its id it fits any file system."""
@@ -44,8 +45,12 @@ async def export(settings: Settings, given: Given, say: Say) -> None:
     """Write one person's profile, conversations, messages and files into a zip."""
     data_folder.expect_realm(settings.data)
     path = Path(given["file"])
-    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        made = _Export(archive)
+    pace = Pace(settings.data)
+    with (
+        whole_file(path, pace) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        made = _Export(archive, pace)
         try:
             await snapshot.read(
                 data_folder.database_url(settings), lambda tx: made.write_records(tx, given["user"])
@@ -77,8 +82,9 @@ def zip_date(milliseconds: int) -> tuple[int, int, int, int, int, int]:
 
 
 class _Export:
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, pace: Pace) -> None:
         self._archive = archive
+        self._pace = pace
         self.conversations = 0
         self.messages = 0
         self.files: dict[str, Message] = {}
@@ -133,6 +139,7 @@ class _Export:
                 last = message.seq
                 self.messages += 1
             more = page.more
+            self._pace.rest()
 
     def write_files(self, blobs: Blobs) -> None:
         """Write the files' contents.

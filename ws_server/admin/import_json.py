@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from shared.faults import shown
 from shared.protocol.errors import ChatError
+from shared.protocol.media_types import media_type
 from shared.protocol.values import BadValue
 from ws_server.admin import folder, old_data
 from ws_server.admin.commands import AdminRefused, Argument, Given, Part, Parts, Say, from_folder
@@ -21,7 +22,7 @@ from ws_server.admin.people import People
 from ws_server.admin.stage import Stage
 from ws_server.passwords import THREADS
 from ws_server.realm import Realm
-from ws_server.store import bulk, files, imports, users
+from ws_server.store import bulk, imports, users
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
@@ -237,7 +238,7 @@ class Preparation:
         if (file := message.file) is None:
             return Line(message.sender, message.text, key)
         sha256 = self._realm.blobs.put(file.content())
-        kind = files.guess_type(file.name)
+        kind = media_type(file.name)
         stored = StoredFile(new_id("f"), file.name, file.size, kind, sha256)
         return Line(message.sender, "", key, stored)
 

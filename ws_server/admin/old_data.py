@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +21,8 @@ from shared.faults import shown
 from shared.protocol.commands.accounts import Register
 from shared.protocol.commands.groups import CreateGroup
 from shared.protocol.kinds import BASE64, FILE_NAME, LOCAL_NAME, MESSAGE_TEXT, PASSWORD, Kind
-from shared.protocol.values import BadValue, fold
+from shared.protocol.values import BIDIRECTIONAL, CONTROLS, BadValue, fold
+from shared.text_files import decoded
 
 FOLDERS = ("users", "groups", "privates")
 UNKNOWN = "-"
@@ -58,6 +61,8 @@ class OldFile:
     """A file in a message; `data` is its content in base64."""
 
     name: str
+    known_as: str
+    """Its name in the message's key, which an import of an earlier version may have given."""
     data: str = field(repr=False)
     size: int
     sha256: str
@@ -81,7 +86,7 @@ class OldMessage:
         Args:
             place: The file it is in.
         """
-        what = [self.file.name, self.file.sha256] if self.file else [self.text]
+        what = [self.file.known_as, self.file.sha256] if self.file else [self.text]
         return hashlib.sha256(orjson.dumps([place, fold(self.sender), *what])).digest()
 
 
@@ -91,16 +96,19 @@ def load(content: bytes | bytearray) -> object:
     Raises:
         BadValue: there is none.
     """
+    if content.startswith(codecs.BOM_UTF8):
+        content = content[len(codecs.BOM_UTF8) :]
     try:
         return orjson.loads(content)
     except ValueError:
         pass
     # Not as strict, so that one lone surrogate costs one message and not all of its conversation.
     try:
-        text = content.decode("utf-8-sig")
+        text = decoded(content)
+    except ValueError as why:
+        raise BadValue(str(why)) from None
+    try:
         return json.loads(text, parse_int=float)  # Python refuses to read very long integers
-    except UnicodeDecodeError as error:
-        raise BadValue(f"is not UTF-8 (byte {error.start + 1:,})") from None
     except json.JSONDecodeError as error:
         raise BadValue(f"is no JSON (line {error.lineno:,}, column {error.colno:,})") from None
     except RecursionError:
@@ -201,12 +209,19 @@ def messages(entry: object, max_file: int) -> Iterator[OldMessage]:
         yield OldMessage(sender, _checked("message", MESSAGE_TEXT, text))
     if carries_file:
         file_name = _checked("filename", FILE_NAME, entry.get("filename"))
-        yield OldMessage(sender, "", _file(file_name, entry.get("file"), max_file))
+        known_as = _known_as(entry["filename"])
+        yield OldMessage(sender, "", _file(file_name, known_as, entry.get("file"), max_file))
     elif text is None:
         raise BadValue("has neither message nor file")
 
 
-def _file(name: str, data: object, max_file: int) -> OldFile:
+def _known_as(name: str) -> str:
+    """Return a file's name as it was cleaned when names were not yet normalised."""
+    bare = re.split(r"[/\\]", name)[-1]
+    return BIDIRECTIONAL.sub("", CONTROLS.sub("", bare)).strip()
+
+
+def _file(name: str, known_as: str, data: object, max_file: int) -> OldFile:
     if not isinstance(data, str):
         raise BadValue("file must be its content in base64")
     if len(data) > max_file * 2 + 4:  # before it takes memory; line breaks are counted in
@@ -217,7 +232,7 @@ def _file(name: str, data: object, max_file: int) -> OldFile:
         raise BadValue(f"file {why}") from None
     if len(content) > max_file:
         raise _too_large(max_file)
-    return OldFile(name, data, len(content), hashlib.sha256(content).hexdigest())
+    return OldFile(name, known_as, data, len(content), hashlib.sha256(content).hexdigest())
 
 
 def _too_large(max_file: int) -> BadValue:
@@ -225,10 +240,7 @@ def _too_large(max_file: int) -> BadValue:
 
 
 def _decoded(data: str) -> bytes:
-    try:
-        return bytes(BASE64.from_word(data))
-    except BadValue:
-        return bytes(BASE64.from_word("".join(data.split())))  # broken into lines, RFC 2045
+    return bytes(BASE64.from_word(data))
 
 
 def _checked(key: str, kind: Kind, value: object) -> Any:

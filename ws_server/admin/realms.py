@@ -60,12 +60,14 @@ async def rename(realm: Realm, given: Given, say: Say) -> None:
     if not NAME_OF_REALM.fullmatch(new):
         raise AdminRefused("A realm's name has 1 to 32 of A-Z a-z 0-9 . _ -")
 
-    def change(tx: Connection, now: int) -> None:
-        if naming.is_taken(tx, new):
-            raise AdminRefused(f"Another realm is known as {new} here; give this one another name")
-        naming.keep(tx, new)
+    def change(tx: Connection, now: int) -> bool:
+        is_free = not naming.is_taken(tx, new)
+        if is_free:
+            naming.keep(tx, new)
+        return is_free
 
-    await realm.journal.write(change)
+    if not await realm.journal.write(change):
+        raise AdminRefused(f"Another realm is known as {new} here; give this one another name")
     say(f"The realm is called {new} from its next start on, which needs no --realm any more")
     say("Other realms go on calling it as they did; its people keep their accounts and messages")
 

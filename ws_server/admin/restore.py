@@ -56,6 +56,9 @@ async def restore(settings: Settings, given: Given, say: Say) -> None:
         try:
             made = _Restore(file, part, end_sessions="end_sessions" in given)
             await _build(settings, data, made)
+        except DatabaseRefused as why:
+            # Nobody knows the part by its name.
+            raise AdminRefused(str(why).replace(shown(part), shown(data))) from why
         except ArchiveRefused as why:
             raise AdminRefused(f"{shown(path)} was not restored: {why}") from why
     rows, blobs, about, name = made.manifest.rows, made.manifest.blobs, made.about, made.name

@@ -20,6 +20,6 @@ async def status(realm: Realm, given: Given, say: Say) -> None:
     say(f"port: {serving.port}")
     say(f"tls: {'on' if serving.tls else 'off'}")
     say(f"rate limits: {'on' if realm.limits.on else 'off'}")
-    say(f"up: {time.time() - serving.since:.0f} s")
+    say(f"up: {time.monotonic() - serving.since:.0f} s")
     say(f"users: {realm.hub.users}")
     say(f"sessions: {realm.hub.sessions}")

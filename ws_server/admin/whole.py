@@ -13,13 +13,15 @@ from typing import IO, Any
 
 from shared.faults import explained, shown
 from ws_server.admin.commands import AdminRefused
+from ws_server.admin.pace import Pace
 
 MAX_NAME = 200
-SYNC_STEP = 1 << 18
+SYNC_STEP = 1 << 17
 """Bytes written between two syncs, or a server beside would wait for all of them in its own."""
 
 
 class _SyncedSteps(io.FileIO):
+    pace: Pace
     _unsynced = 0
 
     def write(self, content: Any) -> int:
@@ -28,14 +30,18 @@ class _SyncedSteps(io.FileIO):
         if self._unsynced >= SYNC_STEP:
             os.fdatasync(self.fileno())
             self._unsynced = 0
+            self.pace.rest()
         return written
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
     """Write a file that takes the place of `path` once the block has ended, durably.
 
     Only its owner may read it. Whatever exception ends the block, nothing is left.
+
+    Args:
+        pace: At which it goes to the disk.
 
     Raises:
         AdminRefused: the disk refused.
@@ -49,14 +55,16 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     part = _beside(path)
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with io.BufferedWriter(_SyncedSteps(handle, "wb")) as file:
+        steps = _SyncedSteps(handle, "wb")
+        steps.pace = pace
+        with io.BufferedWriter(steps) as file:
             yield file
             file.flush()
             os.fsync(handle)
         os.replace(part, path)
         sync(path.parent)
     except OSError as error:
-        raise AdminRefused(_unwritten(path, error)) from error
+        raise AdminRefused(_unwritten(path, part, error)) from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -75,7 +83,7 @@ def part_folder(path: Path) -> Iterator[Path]:
         part.mkdir(mode=0o700)
         yield part
     except OSError as error:
-        raise AdminRefused(_unwritten(path, error)) from error
+        raise AdminRefused(_unwritten(path, part, error)) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -108,7 +116,9 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{name}.{secrets.token_hex(4)}.part")
 
 
-def _unwritten(path: Path, error: OSError) -> str:
-    # The error names the part, which nobody knows.
+def _unwritten(path: Path, part: Path, error: OSError) -> str:
     where = f"{shown(path)} was not written"
+    if error.filename is not None and str(error.filename) != str(part):
+        return f"{where}: {explained(error)}"
+    # The error names the part, which nobody knows.
     return explained(OSError(error.errno, error.strerror), where)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from shared.protocol import base64
 from shared.protocol.commands.groups import GroupCreated, GroupLeft, GroupPerson
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
@@ -165,10 +166,10 @@ def _peer(realm: Realm, name: str) -> Peer:
 def _named(realm: Realm, host: Peer, user: Address, name: str) -> dict[str, str]:
     """Return how the host is told whom a command is about."""
     if not user.realm:
-        return {"name": name, "key": rows.key_text(realm.links.public_key)}
+        return {"name": name, "key": base64.written(realm.links.public_key)}
     if fold(user.realm) == fold(host.known.name):
         return {"name": name}
-    return {"name": name, "key": rows.key_text(_peer(realm, user.realm).known.public_key)}
+    return {"name": name, "key": base64.written(_peer(realm, user.realm).known.public_key)}
 
 
 async def _enrol(realm: Realm, host: Peer, answer: dict[str, Any]) -> Roster:

@@ -7,12 +7,12 @@ hash opens nothing and tells nothing.
 from __future__ import annotations
 
 import asyncio
-import binascii
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.protocol import base64
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import SEQ, SHA256
 from ws_server.federation.incoming import Overrun
@@ -106,7 +106,7 @@ class Giving:
             "kind": PIECE_OF,
             "sha256": sha256,
             "offset": offset,
-            "data": binascii.b2a_base64(content, newline=False).decode(),
+            "data": base64.written(content),
             "last": offset + wanted == size,
         }
 

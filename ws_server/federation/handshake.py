@@ -10,7 +10,6 @@ Pure: no sockets. docs/federation.md says the same for who writes another implem
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import os
 import struct
@@ -19,6 +18,8 @@ from enum import Enum
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from shared.protocol import base64
 
 VERSION = 1
 KEY_BYTES = 32
@@ -147,7 +148,7 @@ class Seal:
         """Return the frame that carries `body`: a signature in base64, then the body."""
         signature = self._own.sign(self._out + struct.pack("!Q", self._sent) + body)
         self._sent += 1
-        return binascii.b2a_base64(signature, newline=False) + body
+        return base64.written(signature).encode() + body
 
     def open(self, frame: bytes) -> bytes:
         """Return the body of the next frame.
@@ -157,8 +158,8 @@ class Seal:
         """
         body = frame[SIGNATURE_TEXT:]
         try:
-            signature = binascii.a2b_base64(frame[:SIGNATURE_TEXT], strict_mode=True)
-            if binascii.b2a_base64(signature, newline=False) != frame[:SIGNATURE_TEXT]:
+            signature = base64.read_strict(frame[:SIGNATURE_TEXT])
+            if base64.written(signature).encode() != frame[:SIGNATURE_TEXT]:
                 raise ValueError("the last letter has bits that mean nothing")
             self._their.verify(signature, self._in + struct.pack("!Q", self._taken) + body)
         except (ValueError, InvalidSignature):

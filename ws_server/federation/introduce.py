@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -65,11 +64,6 @@ class Proven:
     """What the other side lets this one do: active, or pending until its admin approves."""
     begun: float
     """When it was dialled, by the loop's clock."""
-
-
-def encoded(content: bytes) -> str:
-    """Return base64 as the handshake carries it."""
-    return binascii.b2a_base64(content, newline=False).decode()
 
 
 async def dial_realm(

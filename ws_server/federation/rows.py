@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.protocol.kinds import LOCAL_NAME, SEQ, Base64, Number, Text
+from shared.protocol.kinds import LOCAL_NAME, SEQ, Base64, Number, check_characters
+from shared.protocol.precis import MOST_RAW, tamed_name
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
 from ws_server.federation.attachments import content
 from ws_server.store.comparing import Position
@@ -21,7 +21,8 @@ GROUP_NUMBER = Number(1, 10**15 - 1)
 """As many digits as people and programs can write of a group."""
 _ID = re.compile(r"[!-~]{1,40}")
 _PUBLIC_KEY = Base64(size=32)
-_GROUP_NAME = Text(MAX_GROUP_NAME, one_line=True)
+NO_NAME = "(no name)"
+"""Stands for a group's name of which nothing can be seen."""
 
 
 def fields(row: object) -> Mapping[str, Any]:
@@ -117,12 +118,27 @@ def roster(value: object) -> Roster:
     last_seq = SEQ.from_json(row.get("last_seq"))
     return Roster(
         group=GROUP_NUMBER.from_json(row.get("group")),
-        name=_GROUP_NAME.from_json(row.get("name")),
+        name=_group_name(row.get("name")),
         version=POSITIVE.from_json(row.get("version")),
         last_seq=last_seq,
         members=[_member(member, last_seq) for member in members],
         change=_change(row.get("change")),
     )
+
+
+def _group_name(value: object) -> str:
+    """Return a group's name as it is shown here.
+
+    Its host has accepted it, perhaps by other rules. A roster that is refused would come again for
+    ever, so a name is cleaned by force.
+
+    Raises:
+        BadValue: it is none.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= MOST_RAW * MAX_GROUP_NAME:
+        raise BadValue("a group has a name")
+    check_characters(value)
+    return tamed_name(value, NO_NAME)[:MAX_GROUP_NAME]
 
 
 def _member(value: object, last_seq: int) -> Member:
@@ -164,8 +180,3 @@ def positions(value: object) -> list[Position]:
         )
         for row in map(fields, value)
     ]
-
-
-def key_text(public_key: bytes) -> str:
-    """Return a public key as links carry it."""
-    return binascii.b2a_base64(public_key, newline=False).decode()

@@ -19,6 +19,7 @@ from shared.protocol.commands.files import (
     UploadOpened,
 )
 from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
 from ws_server.context import Context, handles
 from ws_server.publications import lane_of
@@ -71,7 +72,7 @@ async def _whole_file(
     if await realm.database.read(check):
         sha256 = await realm.blobs.run(realm.blobs.put, content)
         draft.stored = len(content)
-        draft.file = StoredFile(new_id("f"), name, len(content), files.guess_type(name), sha256)
+        draft.file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
     return draft
 
 
@@ -112,12 +113,11 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
     async with realm.blobs.lock(opened.id):
         done = await realm.blobs.run(_take_chunk, realm.blobs, opened, request)
     if not done:
-        if time.time() * 1000 - opened.touched > TOUCH_EVERY:
+        # In the future, if the clock was ahead.
+        if abs(time.time() * 1000 - opened.touched) > TOUCH_EVERY:
             await realm.journal.write(lambda tx, now: files.touch(tx, opened.id, now))
         return ChunkTaken(request.offset + len(request.data))
-    file = StoredFile(
-        new_id("f"), opened.name, opened.size, files.guess_type(opened.name), opened.sha256
-    )
+    file = StoredFile(new_id("f"), opened.name, opened.size, media_type(opened.name), opened.sha256)
     target = parse_conversation(opened.target)
     return Draft(
         account.id,

@@ -80,6 +80,7 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[GroupChat, int]]:
         last = standings.newest(tx, reader, found)
+        sizes = standings.sizes(tx, found)
         for s in found:
             newest = last.get(s.id)
             yield (
@@ -87,7 +88,7 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
                     group=s.address,
                     name=s.name or "",
                     role=role(s.owner),
-                    members=s.members,
+                    members=sizes[s.id],
                     last_seq=s.last_seq,
                     read_seq=s.read_seq,
                     unread=s.unread,

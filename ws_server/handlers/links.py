@@ -7,11 +7,12 @@ import logging
 
 from sqlalchemy import Connection
 
+from shared.protocol import base64
 from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, ProveLink
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.context import Context, handles
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
-from ws_server.federation.introduce import HANDSHAKE, encoded
+from ws_server.federation.introduce import HANDSHAKE
 from ws_server.net.session import Session
 from ws_server.store import realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
@@ -48,7 +49,8 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
     )
     session.offered = transcript
     signature = transcript.sign(realm.key, Role.LISTENER)
-    return LinkOffered(VERSION, own.realm, encoded(own.key), encoded(own.nonce), encoded(signature))
+    key, nonce, signed = map(base64.written, (own.key, own.nonce, signature))
+    return LinkOffered(VERSION, own.realm, key, nonce, signed)
 
 
 def _end_unproven(session: Session) -> None:

@@ -32,7 +32,9 @@ async def read(
     session, account = ctx.session, ctx.user
     begun = session.lists.get(type(request)) if session.lists else None
     address = None if after is None else str(after)
-    page = await ctx.realm.database.read(read_page, query, begun, address)
+    # What is written between two statements is on neither side of any gap: markers and members
+    # are as their own statement found them, and messages are asked for up to a last seq.
+    page = await ctx.realm.database.look_up(read_page, query, begun, address)
     if session.account is account:
         if page.rest is not None:
             session.lists = {**(session.lists or {}), type(request): page.rest}

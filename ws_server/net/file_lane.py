@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from shared.protocol import json_dialect, text_dialect
+from shared.protocol import base64, json_dialect, text_dialect
 from shared.protocol.call import Dialect
 from shared.protocol.commands.files import FileChunk
 from shared.protocol.errors import ChatError
@@ -57,7 +56,7 @@ class Pieces:
 
     async def _make(self, file: StoredFile, offset: int, dialect: Dialect) -> bytes:
         content = await self._blobs.run(self._blobs.read, file.sha256, offset, PIECE)
-        data = binascii.b2a_base64(content, newline=False).decode()
+        data = base64.written(content)
         event = FileChunk(file.id, offset, data, offset + len(content) >= file.size)
         if dialect is Dialect.JSON:
             return json_dialect.format_event(event)

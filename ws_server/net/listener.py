@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from socket import AF_UNIX
 
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
 from websockets.exceptions import WebSocketException
 from websockets.http11 import Request, Response
 from websockets.protocol import State
@@ -36,6 +38,8 @@ PING_INTERVAL = 20.0
 SPARE_SECONDS = 1.0
 """After which one of the last places is given back, answered or not."""
 HSTS = "max-age=31536000"
+HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+"""A Host header that can be said again: a name or an address, and a port."""
 SLOTS = 20
 """Parts of a PING_INTERVAL; each connection keeps its own, so they are not all pinged at once."""
 
@@ -63,11 +67,13 @@ class Listener:
         self._metrics = metrics
         self._browsers = browsers
         self._door = Door(self)
-        self._tls = False
         self.handler_tasks: set[asyncio.Task[None]] = set()
         """One for each TCP connection, until it ends."""
         self.connections: set[Connection] = set()
         """Every TCP connection, those still in their handshake included."""
+        self.web_port: int | None = None
+        """Where browsers find the web app, if there is one."""
+        self._has_tls = False
         self.closed: Counter[str] = Counter()
         """How many WebSockets ended, by who ended them; see `Connection.ended_by`."""
         self._strangers: dict[Connection, float] = {}
@@ -88,7 +94,7 @@ class Listener:
             OSError: no host could be bound, or the port is taken.
         """
         sockets = listen(hosts, port, tries=0)
-        self._tls = tls is not None
+        self._has_tls = tls is not None
         for listening in sockets:
             self._door.open(listening, tls)
         self._ticking = asyncio.create_task(self._tick())
@@ -191,10 +197,18 @@ class Listener:
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
             return response
-        return connection.respond(
-            HTTPStatus.UPGRADE_REQUIRED,
-            "This is a chat server. Connect with a WebSocket client, such as wscat.\n",
-        )
+        return connection.respond(HTTPStatus.UPGRADE_REQUIRED, self._guide(request.headers))
+
+    def _guide(self, headers: Headers) -> str:
+        """Say what this port is to somebody who came without a WebSocket."""
+        sentence = "This is a chat server. Connect with a WebSocket client, such as wscat"
+        if self.web_port is None:
+            return f"{sentence}.\n"
+        # The name under which they came here leads to the web app too.
+        found = HOST.fullmatch(", ".join(headers.get_all("Host")))
+        host = found[1] if found else "localhost"
+        scheme = "https" if self._has_tls else "http"
+        return f"{sentence}, or open {scheme}://{host}:{self.web_port}/ in a browser.\n"
 
     def _too_many(self, connection: Connection) -> Response:
         response = connection.respond(
@@ -206,7 +220,7 @@ class Listener:
 
     def _secure(self, connection: ServerConnection, request: Request, response: Response) -> None:
         """Tell browsers to come with TLS only (RFC 6797), if that is how they came."""
-        if self._tls and connection.transport.get_extra_info("ssl_object") is not None:
+        if self._has_tls and connection.transport.get_extra_info("ssl_object") is not None:
             response.headers["Strict-Transport-Security"] = HSTS
 
     async def _tick(self) -> None:

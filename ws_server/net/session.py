@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ class Session:
         self.lists: dict[type[Request[Any]], Listing] | None = None
         """Lists that were not read to their end, by the command that reads them."""
         self.error_count = 0
-        self.error_since = 0.0
+        self.error_since = -math.inf
         self.lane: FileLane | None = None
         self.offered: Transcript | None = None
         """What a realm that dials has said of itself, and not proven yet."""

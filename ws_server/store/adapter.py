@@ -36,8 +36,13 @@ class Adapter(Protocol):
             DatabaseRefused: another server uses the database, or it is unfit.
         """
 
-    def read(self, question: Callable[[Connection], T]) -> T:
-        """Run `question(tx)` on one snapshot, read only; up to READERS threads at a time."""
+    def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
+        """Run `question(tx)`, read only; up to READERS threads at a time.
+
+        Args:
+            snapshot: All its statements see one state of the database. If they need not, each
+                may see the state as it is then.
+        """
 
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change(tx)` in a transaction that is on disk on return; one thread at a time.
@@ -70,7 +75,10 @@ class Statement:
 
 
 class Bulk(Protocol):
-    """Statements for many rows at once; found at `tx` as its execution option `bulk`."""
+    """Statements on the driver itself; found at `tx` as its execution option `bulk`."""
+
+    def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+        """Run a question in the driver's own SQL and return its rows."""
 
     def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
         """Return the rows that a statement returns, in no order."""

@@ -214,17 +214,23 @@ class Blobs:
             age: Seconds for which nobody may have touched it, as a blob comes before the row that
                 names it; 0 when nothing is being stored.
         """
-        before = time.time() - age
+
+        def is_old(file: Path) -> bool:
+            touched, now = file.stat().st_mtime, time.time()
+            if touched > now:
+                os.utime(file)  # the clock was ahead; it counts from now on
+            return age == 0 or touched <= now - age
+
         removed = kept = 0
         for part in self._uploads.iterdir():
-            if part.name not in parts and part.stat().st_mtime <= before:
+            if part.name not in parts and is_old(part):
                 part.unlink()
                 removed += 1
         for folder in self._blobs.iterdir():
             sizes = {blob.name: blob.stat().st_size for blob in folder.iterdir()}
             for sha256 in unreferenced(list(sizes)):
                 with self._sweeping:
-                    if self.path(sha256).stat().st_mtime <= before:
+                    if is_old(self.path(sha256)):
                         self.path(sha256).unlink()
                         del sizes[sha256]
                         removed += 1

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import attrgetter, itemgetter
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_
+from sqlalchemy import Connection
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import Address, fold
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import waiting
-from ws_server.store.pages import MESSAGE, NO_STATES, PAGE_BYTES, size_on_wire, to_message
-from ws_server.store.schema import messages
+from ws_server.store.pages import PAGE_BYTES, Range, in_ranges, size_on_wire, to_message
 from ws_server.store.standings import Standing, standings
 
 SYNC_MESSAGES = 500
 """Most messages in one answer to sync."""
+WAVE = 128
+"""Messages read at a time, as few large ones fill a page."""
 
 
 @dataclass(slots=True)
@@ -46,42 +49,73 @@ def missed(tx: Connection, reader: int, have: dict[ConversationAddress, int]) ->
         ahead = seq > standing.last_seq if standing else seq > 0 and not address.startswith("#")
         if ahead:
             return Missed(all_of_them, [], False, False)
+    behind = [
+        (standing, after)
+        for standing in all_of_them
+        if (after := positions.get(fold(standing.address), 0)) < standing.last_seq
+    ]
+    found, more = _page(tx, reader, behind)
+    return Missed(all_of_them, found, more, True)
+
+
+def _page(
+    tx: Connection, reader: int, behind: Sequence[tuple[Standing, int]]
+) -> tuple[list[Message], bool]:
+    """Return the messages missed in these conversations, and whether there are more.
+
+    Args:
+        behind: Conversations, each with the last seq that the reader has.
+    """
     found: list[tuple[int, Message]] = []
-    size = 0
-    more = False
-    for standing in all_of_them:
-        after = positions.get(fold(standing.address), 0)
-        if after >= standing.last_seq:
-            continue
-        if len(found) >= SYNC_MESSAGES or size >= PAGE_BYTES:
-            more = True
+    size, more = 0, False
+    times: dict[int, int] = {}
+    for wave in _waves(behind):
+        rows = _rows(tx, wave)
+        states = waiting.states(tx, [s.id for s, _ in wave if "@" in s.address and s.name is None])
+        for standing, _ in wave:
+            for row in rows.get(standing.id, ()):
+                if len(found) >= SYNC_MESSAGES or size >= PAGE_BYTES:
+                    more = True
+                    break
+                message = to_message(row, reader, standing.address, states)
+                # A clock that was set back must not part time and seq.
+                times[standing.id] = max(times.get(standing.id, 0), message.time)
+                found.append((times[standing.id], message))
+                size += size_on_wire(message)
+        if more:
             break
-        time = 0
-        away = "@" in standing.address and standing.name is None
-        states = waiting.states(tx, (standing.id,)) if away else NO_STATES
-        rows = tx.execute(
-            MESSAGE.where(_above(standing.id, after))
-            .order_by(messages.c.seq)
-            .limit(SYNC_MESSAGES - len(found))
-        )
-        for row in rows:
-            if size >= PAGE_BYTES:
-                break
-            message = to_message(row, reader, standing.address, states)
-            # A clock that was set back must not part time and seq.
-            time = max(time, message.time)
-            found.append((time, message))
-            size += size_on_wire(message)
-            after = row.seq
-        rows.close()
-        more = more or after < standing.last_seq
     found.sort(key=itemgetter(0))
-    return Missed(all_of_them, [message for _, message in found], more, True)
+    return [message for _, message in found], more
+
+
+def _waves(
+    behind: Iterable[tuple[Standing, int]],
+) -> Iterator[list[tuple[Standing, Range]]]:
+    """Yield what to read at a time, up to WAVE messages, until the page is full."""
+    wave: list[tuple[Standing, Range]] = []
+    room = WAVE
+    for standing, after in behind:
+        while after < standing.last_seq:
+            last = min(standing.last_seq, after + room)
+            wave.append((standing, Range(standing.id, after, last)))
+            room -= last - after
+            after = last
+            if room == 0:
+                yield wave
+                wave, room = [], WAVE
+    if wave:
+        yield wave
+
+
+def _rows(tx: Connection, wave: Sequence[tuple[Standing, Range]]) -> dict[int, list[Any]]:
+    """Return the messages by conversation, in the order of `seq`."""
+    rows: dict[int, list[Any]] = {}
+    for row in in_ranges(tx, [asked for _, asked in wave]):
+        rows.setdefault(row.conversation_id, []).append(row)
+    for some in rows.values():
+        some.sort(key=attrgetter("seq"))
+    return rows
 
 
 def _here(address: ConversationAddress) -> str:
     return address.user if isinstance(address, Address) and not address.realm else str(address)
-
-
-def _above(conversation_id: int, seq: int) -> ColumnElement[bool]:
-    return and_(messages.c.conversation_id == conversation_id, messages.c.seq > seq)

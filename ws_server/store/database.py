@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.engine import URL
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -29,7 +29,8 @@ T = TypeVar("T")
 
 ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
-MAX_WAITING_READS = 2_000
+MAX_WAITING_READS = 10_000
+MAX_WAITING_READS_EACH = 1_000
 
 
 def read_url(text: str) -> URL:
@@ -80,7 +81,7 @@ class Database:
             READERS,
             each_at_once=READERS // 2,
             most=MAX_WAITING_READS,
-            most_each=MAX_WAITING_READS // 2,
+            most_each=MAX_WAITING_READS_EACH,
         )
 
     @classmethod
@@ -122,12 +123,21 @@ class Database:
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
         """
+        return await self._read(lambda tx: question(tx, *args, **kwargs), True)
 
-        def ask(tx: Connection) -> T:
-            return question(tx, *args, **kwargs)
+    async def look_up(
+        self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do as `read`, for a question of one statement, or whose later ones need not see the
+        same state as the first; it costs a third on PostgreSQL."""
+        return await self._read(lambda tx: question(tx, *args, **kwargs), False)
+
+    async def _read(self, question: Callable[[Connection], T], snapshot: bool) -> T:
+        def ask() -> T:
+            return self._adapter.read(question, snapshot)
 
         try:
-            return await self._threads.run(ASKER.get(), lambda: self._adapter.read(ask))
+            return await self._threads.run(ASKER.get(), ask)
         except Exception as error:
             raise self.unavailable(error) or error from error
 
@@ -162,7 +172,10 @@ class Database:
 def _prepare(tx: Connection) -> str:
     migrate(tx)
     timeline(tx).go_on(tx)
-    return epoch(tx)
+    name = epoch(tx)
+    # A database that takes no writes shows it now, not to the first person who says something.
+    tx.execute(update(meta).where(meta.c.key == "epoch").values(value=name))
+    return name
 
 
 def epoch(tx: Connection) -> str:

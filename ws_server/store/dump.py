@@ -6,7 +6,6 @@ is asked of the database, so that one of an older version can be read as it is.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,11 +13,15 @@ import orjson
 from sqlalchemy import Connection, MetaData, Table, insert, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from shared.protocol import base64
+
 LEFT_OUT = frozenset({"alembic_version", "uploads"})
 """Tables that a backup does not hold: the schema's revision, which it names, and uploads under way,
 whose contents are not complete."""
 MISFIT = ("22", "23")
 """Classes of SQLSTATEs that say that a value does not fit: data and integrity."""
+READ_AT_ONCE = 250
+"""Rows read at a time: a few milliseconds of a database's work."""
 AT_ONCE = 1_000
 """Rows in memory at a time."""
 
@@ -43,7 +46,7 @@ def lines(tx: Connection, table: Table) -> Iterator[bytes]:
     """Yield the rows by their primary key, each with its line break."""
     rows = tx.execute(
         select(table).order_by(*table.primary_key.columns),
-        execution_options={"stream_results": True, "yield_per": AT_ONCE},
+        execution_options={"stream_results": True, "yield_per": READ_AT_ONCE},
     )
     for row in rows:
         yield orjson.dumps(tuple(row), _base64, orjson.OPT_APPEND_NEWLINE)
@@ -52,7 +55,7 @@ def lines(tx: Connection, table: Table) -> Iterator[bytes]:
 def _base64(value: Any) -> str:
     if not isinstance(value, bytes):
         raise TypeError
-    return b64encode(value).decode()
+    return base64.written(value)
 
 
 def load(tx: Connection, table: Table, names: Sequence[str], content: bytes) -> int:
@@ -95,7 +98,7 @@ def _value(value: Any, kind: type, nullable: bool) -> Any:
     if value is None and nullable:
         return None
     if kind is bytes and isinstance(value, str):
-        return b64decode(value, validate=True)
+        return base64.read_strict(value)
     if type(value) is not kind or (isinstance(value, int) and not -(2**63) <= value < 2**63):
         raise BadRows
     return value

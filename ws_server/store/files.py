@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from mimetypes import MimeTypes
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, true, update
 
 from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import ChatError, ErrorCode
@@ -17,9 +16,6 @@ MAX_UPLOADS = 100
 """Uploads one user may have under way."""
 UPLOAD_LIFE = 24 * 3600 * 1000
 """Milliseconds after which an abandoned upload is forgotten."""
-
-# Only the types built into Python, so that every server guesses the same.
-_TYPES = MimeTypes(filenames=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +51,6 @@ class OpenUpload:
     bot: bool
     touched: int
     """Unix milliseconds, within an hour of the last chunk."""
-
-
-def guess_type(name: str) -> str:
-    """Return the media type that a file name suggests."""
-    return _TYPES.guess_type(name)[0] or "application/octet-stream"
 
 
 def add(
@@ -246,8 +237,14 @@ def end_upload(tx: Connection, upload_id: str) -> None:
     tx.execute(delete(uploads).where(uploads.c.id == upload_id))
 
 
-def forget_abandoned(tx: Connection, now: int) -> None:
-    """Forget uploads that nobody touched for UPLOAD_LIFE."""
+def forget_abandoned(tx: Connection, now: int, jumped: bool) -> None:
+    """Forget uploads that nobody touched for UPLOAD_LIFE.
+
+    Args:
+        jumped: The wall clock has jumped, so nobody knows how long that is; they begin anew.
+    """
+    unknown = true() if jumped else uploads.c.touched > now
+    tx.execute(update(uploads).where(unknown).values(touched=now))
     tx.execute(delete(uploads).where(uploads.c.touched < now - UPLOAD_LIFE))
 
 

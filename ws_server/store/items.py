@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from sqlalchemy import Connection, and_, func, select
 
+from shared.protocol import base64
 from ws_server.store import files as file_store
 from ws_server.store.files import StoredFile
 from ws_server.store.outbox import GROUP, MESSAGE, POST
@@ -225,5 +225,5 @@ def speaker(name: str, realm: str | None, public_key: bytes | None) -> dict[str,
     """
     if public_key is None:
         return {"name": name}
-    key = binascii.b2a_base64(public_key, newline=False).decode()
+    key = base64.written(public_key)
     return {"name": name, "realm": realm or "", "key": key}

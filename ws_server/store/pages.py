@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    column,
+    select,
+    values,
+)
 
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import in_words
 from ws_server.store import outbox, waiting
+from ws_server.store.compiled import Compiled
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import files, messages, realms, users
 from ws_server.store.users import address_of
@@ -20,7 +32,7 @@ PAGE_BYTES = 512 * 1024
 """A page ends at this many bytes of text, so that it fits a frame."""
 
 NO_STATES: Mapping[tuple[int, int], str] = {}
-MESSAGE = select(
+_COLUMNS = (
     messages.c.id,
     messages.c.conversation_id,
     messages.c.seq,
@@ -34,11 +46,63 @@ MESSAGE = select(
     files.c.size,
     files.c.type,
     files.c.sha256,
-).select_from(
-    messages.join(users, users.c.id == messages.c.sender_id)
-    .outerjoin(realms, realms.c.id == users.c.realm_id)
-    .outerjoin(files, files.c.id == messages.c.file_id)
 )
+
+
+def _select(source: FromClause) -> Select[Any]:
+    """Return what is asked of messages, given where they come from."""
+    return select(*_COLUMNS).select_from(
+        source.join(users, users.c.id == messages.c.sender_id)
+        .outerjoin(realms, realms.c.id == users.c.realm_id)
+        .outerjoin(files, files.c.id == messages.c.file_id)
+    )
+
+
+MESSAGE = _select(messages)
+
+RANGES = (1, 4, 16, 64, 256)
+"""How many ranges the statements take that are compiled for many of them."""
+
+
+class Range(NamedTuple):
+    """Messages of one conversation: above `after`, up to and with `last`."""
+
+    conversation_id: int
+    after: int
+    last: int
+
+
+@lru_cache
+def _ranges(count: int) -> Compiled:
+    """Return the question for the messages of so many ranges, given as id0, after0, last0 ..."""
+    names = Range._fields
+    rows = [
+        tuple(bindparam(f"{name}{n}", type_=BigInteger) for name in names) for n in range(count)
+    ]
+    wanted = values(*(column(name, BigInteger) for name in names)).data(rows).cte("wanted")
+    m = messages.c
+    here = and_(
+        m.conversation_id == wanted.c.conversation_id,
+        m.seq > wanted.c.after,
+        m.seq <= wanted.c.last,
+    )
+    return Compiled(_select(wanted.join(messages, here)))
+
+
+def in_ranges(tx: Connection, ranges: Sequence[Range]) -> Iterator[Any]:
+    """Yield the messages of these ranges as rows of `MESSAGE`, in any order."""
+    at = 0
+    while at < len(ranges):
+        some = ranges[at : at + RANGES[-1]]
+        at += len(some)
+        count = next(size for size in RANGES if size >= len(some))
+        filled = [*some, *[Range(0, 0, 0)] * (count - len(some))]
+        given = {
+            f"{name}{n}": value
+            for n, one in enumerate(filled)
+            for name, value in zip(Range._fields, one, strict=True)
+        }
+        yield from _ranges(count).rows(tx, **given)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -82,12 +83,12 @@ class PostgreSQL:
         finally:
             line.close()
 
-    def read(self, question: Callable[[Connection], T]) -> T:
+    def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
         line: _Line | None = getattr(self._mine, "line", None)
         if line is None:
             line = self._mine.line = _Line(self._engine, self._away)
             self._readers.append(line)
-        return line.run(_asked(line, question))
+        return line.run(_asked(line, question, snapshot))
 
     def write(self, change: Callable[[Connection], T]) -> T:
         return self._writer.run(_written(self._writer, change))
@@ -111,7 +112,7 @@ class _Away:
     """Whether PostgreSQL refused a connection just now; then others need not try."""
 
     def __init__(self) -> None:
-        self._until = 0.0
+        self._until = -math.inf
         self._why = ""
 
     def check(self) -> None:
@@ -249,7 +250,11 @@ class _Writer(_Line):
             await self.driver.execute("SET synchronous_commit = on")
 
 
-async def _asked(line: _Line, question: Callable[[Connection], T]) -> T:
+async def _asked(line: _Line, question: Callable[[Connection], T], snapshot: bool) -> T:
+    if line.driver is not None and not snapshot:
+        # BEGIN and ROLLBACK would be two of three round trips.
+        with suppress(ConnectionError):  # ended while it was idle: asked again on a new one
+            return await line.ask(question)
     await line.begin(READ)
     answer = await line.ask(question)
     await line.roll_back()  # nothing was written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -18,10 +18,12 @@ T = TypeVar("T")
 class Arrays:
     """A `Bulk` on the driver's own connection: one round trip a statement."""
 
+    def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+        rows: list[Any] = _on_driver(tx, lambda d: d.fetch(sql, *parameters))
+        return rows
+
     def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
-        sql = _about(tx.dialect, statement)
-        found: list[Any] = _on_driver(tx, lambda d: d.fetch(sql, *_columns(rows)))
-        return found
+        return self.fetch(tx, _about(tx.dialect, statement), _columns(rows))
 
     def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
         sql = _about(tx.dialect, statement)
@@ -33,8 +35,8 @@ class Arrays:
         _on_driver(tx, lambda d: d.copy_records_to_table(table, records=rows, columns=names))
 
 
-def _columns(rows: Rows) -> Iterable[tuple[object, ...]]:
-    return zip(*rows, strict=True)
+def _columns(rows: Rows) -> Sequence[tuple[object, ...]]:
+    return list(zip(*rows, strict=True))
 
 
 @lru_cache(256)

@@ -19,6 +19,7 @@ from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
 from ws_server.store.database import epoch
 from ws_server.store.migrating import NEWEST, check_known, current, migrate
 from ws_server.store.schema import meta, metadata
+from ws_server.store.sqlite import Values
 
 T = TypeVar("T")
 
@@ -147,6 +148,7 @@ def _sqlite(path: Path, is_new: bool) -> Iterator[Connection]:
         creator=connect,
         poolclass=NullPool,
         hide_parameters=True,  # they hold what people wrote
+        execution_options={"bulk": Values()},
     )
 
     @event.listens_for(engine, "begin")

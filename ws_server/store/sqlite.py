@@ -64,7 +64,7 @@ class SQLite:
         driver.execute("PRAGMA foreign_keys=ON")
         return made
 
-    def read(self, question: Callable[[Connection], T]) -> T:
+    def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
         with self._reading.begin() as tx:
             return question(tx)
 
@@ -153,12 +153,13 @@ def _engine(url: URL, begin: str, size: int, timeline: Timeline) -> Engine:
 class Values:
     """A `Bulk` of statements with VALUES for up to 256 rows."""
 
+    def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
+        return _driver(tx).execute(sql, tuple(parameters)).fetchall()
+
     def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
         found: list[Any] = []
-        driver = _driver(tx)
         for chunk in _chunks(rows):
-            sql = _about(tx.dialect, statement, len(chunk))
-            found += driver.execute(sql, _flat(chunk)).fetchall()
+            found += self.fetch(tx, _about(tx.dialect, statement, len(chunk)), _flat(chunk))
         return found
 
     def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:

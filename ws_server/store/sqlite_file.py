@@ -81,4 +81,6 @@ def explained(path: Path, fault: BaseException) -> str:
     """Return for an operator what SQLite says about a file, and what to do."""
     name = str(getattr(fault, "sqlite_errorname", None))
     hint = next((hint for begin, hint in HINTS.items() if name.startswith(begin)), "")
+    if name.startswith("SQLITE_CANTOPEN") and os.path.exists(path):
+        hint = "This account may not open it: run this as the account that owns it"
     return f"{shown(path)}: {fault}. {hint}" if hint else f"{shown(path)}: {fault}"

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
+    LargeBinary,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -24,6 +27,7 @@ from sqlalchemy import (
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, fold
 from ws_server.store import realms as known_realms
+from ws_server.store.compiled import Compiled
 from ws_server.store.schema import realms, tokens, users
 
 TOKENS_KEPT = 100
@@ -71,6 +75,29 @@ _COLUMNS = (
     users.c.realm_id,
 )
 _USER = select(*_COLUMNS).select_from(WITH_REALMS)
+_IS_TOKEN = tokens.c.hash == bindparam("token", type_=LargeBinary)
+_BY_TOKEN = Compiled(
+    select(*_COLUMNS)
+    .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
+    .where(_IS_TOKEN)
+)
+
+
+def _used(user_id: Any, now: Any) -> ColumnElement[int]:
+    """Return, as SQL, when a token is used: after all of the user's, were the clock ever ahead.
+
+    Otherwise those used while it was would outlive the ones in use.
+    """
+    of_user = tokens.alias()
+    last = select(func.max(of_user.c.used)).where(of_user.c.user_id == user_id).scalar_subquery()
+    return case((last >= now, last + 1), else_=now)
+
+
+_TOKEN_USED = Compiled(
+    update(tokens)
+    .where(_IS_TOKEN)
+    .values(used=_used(bindparam("user_id", type_=BigInteger), bindparam("now", type_=BigInteger)))
+)
 
 
 def _user(row: Sequence[Any] | None) -> User | None:
@@ -258,7 +285,8 @@ def hash_token(token: str) -> bytes:
 
 def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
     """Keep the hash of a new token and end the least recently used ones above TOKENS_KEPT."""
-    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=now))
+    used = _used(user_id, now)
+    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=used))
     kept = (
         select(tokens.c.hash)
         .where(tokens.c.user_id == user_id)
@@ -270,16 +298,13 @@ def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
 
 def use_token(tx: Connection, token: bytes, now: int) -> User | None:
     """Return whose token this is, and note that it was used; None if it has ended."""
-    found = _user(
-        tx.execute(
-            select(*_COLUMNS)
-            .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
-            .where(tokens.c.hash == token)
-        ).first()
-    )
-    if found is not None:
-        tx.execute(update(tokens).where(tokens.c.hash == token).values(used=now))
-    return found
+    found = _BY_TOKEN.rows(tx, token=token)
+    if not found:
+        return None
+    user = _user(found[0])
+    assert user is not None
+    _TOKEN_USED.run(tx, token=token, user_id=user.id, now=now)
+    return user
 
 
 def end_token(tx: Connection, token: bytes) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from shared.protocol.countries import could_hold_a_password, is_plain
 from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, TOKEN, Text
 from shared.protocol.spec import (
     Access,
@@ -12,9 +15,15 @@ from shared.protocol.spec import (
     command,
     record,
     result,
-    unsent,
 )
 from shared.protocol.values import MAX_REAL_NAME, fold, in_words
+from shared.protocol.words import CURLED, SINGLE
+
+QUOTES = ('"', *CURLED, *SINGLE)
+UNCLEAR = (
+    "it is not clear which word is the password. Put what has several words into double quotes, as "
+    'in: register rob "Robert Downey" "<password>" "United Kingdom"'
+)
 
 
 @record
@@ -34,13 +43,10 @@ class Registered(Reply):
     """The account exists; nobody is signed in by this."""
 
     user: str = result("the name as registered")
-    real_name: str = unsent(default="")
-    country: str = unsent(default="")
 
     def sentence(self) -> str:
-        # Shown, because who types a real name of two words sees here what became of it.
-        who = f"{in_words(self.real_name)}, country {in_words(self.country)}"
-        return f"Welcome {self.user}, real name {who}. Sign in with: auth {self.user} <password>"
+        # Nothing else is shown: a password may stand where the real name or the country should.
+        return f"Welcome {self.user}. Sign in with: auth {self.user} <password>"
 
 
 @record
@@ -101,14 +107,29 @@ class Register(Request[Registered]):
 
     user: str = arg("the name, 1 to 32 of A-Z a-z 0-9 . _ -, but not me", LOCAL_NAME)
     real_name: str = arg(
-        "the person's name; one word when typed", Text(MAX_REAL_NAME, one_line=True)
+        "the person's name, in double quotes if it has several words",
+        Text(MAX_REAL_NAME, one_line=True),
     )
-    password: str = arg("6 to 128 characters", NEW_PASSWORD)
-    country: str = arg("the person's country", Text(MAX_REAL_NAME, one_line=True), rest=True)
+    password: str = arg("6 to 128 characters, in double quotes if it has blanks", NEW_PASSWORD)
+    country: str = arg(
+        "the person's country", Text(MAX_REAL_NAME, one_line=True), rest=True, quotable=True
+    )
 
     def wrong(self) -> str | None:
         # Lines such as `[me > bob] hi` mean the reader himself.
         return "nobody can be called me" if fold(self.user) == "me" else None
+
+    @staticmethod
+    def doubt(bare: Mapping[str, str]) -> str | None:
+        # In `rob Robert Downey hunter22 USA` the account would get a password nobody meant.
+        password, country = bare.get("password", ""), bare.get("country", "")
+        words = f"{password} {country}".split()
+        opened = any(word.startswith(QUOTES) for word in [bare.get("real_name", ""), *words])
+        if (opened and any(word.endswith(QUOTES) for word in words)) or (
+            is_plain(password) and could_hold_a_password(country)
+        ):
+            return UNCLEAR
+        return None
 
 
 @command("auth", access=Access.ANYONE, repeatable=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from shared.protocol.commands.messages import (
     FileInfo,
@@ -30,6 +31,29 @@ from shared.protocol.values import Address, Conversation, GroupAddress
 NO_PATHS = (
     "data is missing: the server opens no files, so put the content as base64 behind the name"
 )
+WRAPPED = 16
+"""Letters from which on a word is a line of base64, and no word of a file's name."""
+
+
+def unlike_a_file(bare: Mapping[str, str]) -> str | None:
+    """Return why what was typed may not be a name and base64, or None.
+
+    `my note aGk=` reads as a file `my` with the content `noteaGk=`, if blanks may part base64.
+    """
+    data = bare.get("data", "").strip()
+    *lines, last = data.split() or [""]
+    if not lines or "\n" in data or "," in data:  # broken into lines, or a data: URL
+        return None
+    sizes = {len(line) for line in lines}
+    even = len(sizes) == 1 and len(last) <= max(sizes) and max(sizes) % 4 == 0
+    if even and "." in bare.get("name", ".") and (max(sizes) >= WRAPPED or last.endswith("=")):
+        return None
+    return (
+        "data: must be base64, and with blanks in it stand in double quotes; so must a name with "
+        'blanks, as in "my note.txt"'
+    )
+
+
 FILES_MODE = Pattern(re.compile("push|offer"), "push or offer")
 
 
@@ -114,6 +138,10 @@ class SendFile(Request[Sent]):
     idempotency_key: str | None = idempotency_key()
     bot: bool | None = bot_mark()
 
+    @staticmethod
+    def doubt(bare: Mapping[str, str]) -> str | None:
+        return unlike_a_file(bare)
+
 
 @command("sendgroupfile", realm_name="sendgroupfilerealm")
 class SendGroupFile(Request[Sent]):
@@ -124,6 +152,10 @@ class SendGroupFile(Request[Sent]):
     data: bytes = arg("the content in base64", BASE64, missing=NO_PATHS)
     idempotency_key: str | None = idempotency_key()
     bot: bool | None = bot_mark()
+
+    @staticmethod
+    def doubt(bare: Mapping[str, str]) -> str | None:
+        return unlike_a_file(bare)
 
 
 @command("upload")

@@ -1,0 +1,113 @@
+"""What people write, prepared for comparing and showing: names, texts, passwords.
+
+The ideas are those of PRECIS (RFC 8264 to 8266), less strict where people would not understand a
+refusal: an emoji is a fine name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from unicodedata import category, normalize
+
+from shared.protocol.values import BIDIRECTIONAL, CONTROLS, BadValue
+
+_IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+"""Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt), and U+FFF9 to U+FFFB."""
+_EMPTY = "\u2800\ufffc\U00016fe4\U0001d159"
+"""Letters and symbols that have no ink: the blank Braille pattern, fillers, a note without a
+head, the place of an object that is not there."""
+_BLANKS = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+"""The blanks of category Zs but U+0020."""
+_UNSEEN = f" \t-\r{_BLANKS}{_IGNORABLE}{_EMPTY}"
+
+_AROUND: Final = " \t\r\n\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What is taken off both ends of a name: blanks, and the end of the line that terminals send."""
+_PERHAPS_SEEN: Final = re.compile(f"[^{_UNSEEN}]")
+_OTHER_BLANK: Final = re.compile(f"[{_BLANKS}]")
+_DROPPED: Final = re.compile(
+    "[\u00ad\u034f\u061c\u200b\u200e\u200f\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufffb\ufffc"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff"
+    "\U000e01f0-\U000e0fff]"
+)
+"""What a name loses: it shows nothing, and no script or emoji needs it. Joiners, fillers of Hangul,
+selectors of variants and the tags of flags stay."""
+_JOINERS: Final = re.compile("[\u200c\u200d]+")
+MAX_MARKS: Final = 6
+"""Combining marks on one letter of a name; Hebrew, Tibetan and Vietnamese need up to five."""
+MOST_RAW: Final = 8
+"""Characters that may become one by NFC and cleaning, beyond which nothing is even looked at."""
+
+
+def shows_something(text: str) -> bool:
+    """Whether a text has a character that can be seen.
+
+    Marks without a letter do not count. Controls do: words show them as `\\x01`.
+    """
+    return any(category(found[0])[0] != "M" for found in _PERHAPS_SEEN.finditer(text))
+
+
+def clean_name(name: str) -> str:
+    """Return a name of a person, group, country or host as it is kept and shown.
+
+    It is in NFC (RFC 8266, section 2.1), without blanks around it, without characters that nobody
+    sees, and with at most MAX_MARKS marks a letter. May be empty.
+
+    Raises:
+        BadValue: it has line breaks or other controls, or turns the direction of the line.
+    """
+    if name.isascii() and name.isprintable():
+        return name.strip()
+    name = _DROPPED.sub("", name).strip(_AROUND)
+    if CONTROLS.search(name) or BIDIRECTIONAL.search(name):
+        raise BadValue("must be one line of visible text")
+    joined = _without_stray_joiners(normalize("NFC", name))
+    name = _bounded_marks(normalize("NFC", joined)).strip(_AROUND)
+    return name if shows_something(name) else ""
+
+
+def tamed_name(name: str, otherwise: str) -> str:
+    """Return a name that somebody else has accepted, cleaned by force; it refuses nothing.
+
+    Args:
+        otherwise: What stands for a name of which nothing is left.
+    """
+    return clean_name(BIDIRECTIONAL.sub("", CONTROLS.sub("", name))) or otherwise
+
+
+def _bounded_marks(name: str) -> str:
+    """Return a name without the marks that pile up beyond MAX_MARKS."""
+    kept, marks = [], 0
+    for letter in name:
+        if (sort := category(letter)) in ("Mn", "Me"):
+            marks += 1
+        elif sort != "Cf":
+            marks = 0
+        if marks <= MAX_MARKS or sort == "Cf":
+            kept.append(letter)
+    return "".join(kept)
+
+
+def _without_stray_joiners(name: str) -> str:
+    """Return a name in which joiners stand only where they may do something (RFC 5892, A.1)."""
+
+    def judged(found: re.Match[str]) -> str:
+        before, after = name[: found.start()][-1:], name[found.end() :][:1]
+        return found[0] if before > "\x7f" and after > "\x7f" else ""
+
+    return _JOINERS.sub(judged, name)
+
+
+def password(typed: str) -> str:
+    """Return a password as OpaqueString has it (RFC 8265, section 4.2.1).
+
+    Blanks of all sorts are U+0020, and it is in NFC; nothing is taken away. So the same keys are
+    one password on every keyboard. Controls are for the caller to refuse: old passwords have some.
+    """
+    if typed.isascii():
+        return typed
+    return normalize("NFC", _OTHER_BLANK.sub(" ", typed))

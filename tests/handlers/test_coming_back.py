@@ -1,0 +1,85 @@
+"""People who come back: with many conversations, and many at once; what it costs everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import orjson
+from sqlalchemy import Connection
+
+from tests.handlers.test_crowds import add_conversations, add_people
+from tests.world import Person, World
+from ws_server.store import users
+
+MANY_AT_ONCE = 2_500
+SIGN_IN_SECONDS = 0.5
+"""Of CPU: what coming back with thousands of conversations may cost, JSON and all."""
+HOLD_UP_SECONDS = 0.05
+"""Of CPU: what one step of the event loop may take, for everybody waits meanwhile."""
+
+
+class Loop:
+    """Measures the CPU time of the event loop's longest step, however busy the machine is."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._since = 0.0
+        self._goes_on = True
+
+    def step(self) -> None:
+        now = time.thread_time()
+        self.longest = max(self.longest, now - self._since)
+        self._since = now
+        if self._goes_on:
+            asyncio.get_running_loop().call_soon(self.step)
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        self._since = time.thread_time()
+        self.step()
+        yield
+        self._goes_on = False
+
+
+async def come_back(person: Person, token: str) -> int:
+    """Resume, sync and list, as an app does; return how many conversations were named."""
+    await person.ask("resume", token=token)
+    chats = (await person.ask("listpc"))["conversations"]
+    synced = await person.ask("sync", have={chat["conversation"]: 1 for chat in chats})
+    assert synced["recovered"] is True
+    return len(synced["conversations"])
+
+
+async def test_somebody_with_thousands_of_conversations_held_everybody_up(world: World) -> None:
+    (bob,) = await world.log_in("bob")
+    assert bob.session.account is not None
+    me = bob.session.account.id
+    await world.realm.journal.write(lambda tx, now: add_conversations(tx, "chats", me, ""))
+    await come_back(world.connect(), bob.token)  # statements are compiled once
+    again, loop = world.connect(), Loop()
+    began = time.process_time()
+    with loop.measured():
+        assert await come_back(again, bob.token) > 1_000
+    took = time.process_time() - began
+    # The probe itself keeps a core busy while it waits for readers, so less of `took` is ours.
+    assert took < SIGN_IN_SECONDS * 2, took
+    assert loop.longest < HOLD_UP_SECONDS, loop.longest
+
+
+async def test_two_thousand_from_one_address_came_back_at_once_and_were_refused(
+    world: World,
+) -> None:
+    everybody = range(1_000, 1_000 + MANY_AT_ONCE)
+
+    def add(tx: Connection, now: int) -> None:
+        add_people(tx, everybody.start, MANY_AT_ONCE)
+        for id in everybody:
+            users.add_token(tx, id, users.hash_token(f"token {id}"), now)
+
+    await world.realm.journal.write(add)
+    frames = [orjson.dumps({"command": "resume", "token": f"token {id}"}) for id in everybody]
+    replies = await asyncio.gather(*(world.connect().say(frame) for frame in frames))
+    assert [reply for reply in replies if reply["status"] != "OK"] == []
