@@ -85,8 +85,8 @@ class Allowance:
 
     def spend(self, amount: float, now: float) -> None:
         """Take, also more than there is."""
-        self.refill(now)
-        self.level -= amount
+        self.level = min(self._burst, self.level + (now - self._since) * self._rate) - amount
+        self._since = now
 
     @property
     def full(self) -> bool:

@@ -20,7 +20,7 @@ STRANGER_FRAME = 16 * 1024
 """Bytes of a frame, and of the head of a request, of a stranger. Realms' handshakes take 8 KiB."""
 GRACE_SECONDS = 5.0
 """Strangers younger than this are not closed for another one of their own address."""
-SHARE_RATE, SHARE_BURST = 0.1, 0.02
+SHARE_RATE, SHARE_BURST = 0.5, 0.01
 """Seconds of the event loop for each second, and at once, that an address spends outside turns."""
 FORGOTTEN_ABOVE = 4_096
 """Budgets in memory before those that say nothing are forgotten."""

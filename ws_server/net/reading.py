@@ -65,6 +65,7 @@ class Reader(ServerConnection):
         self.arrival: Arrival | None = None
         """As which it was accepted, until it is made."""
         self._left = True
+        self._share = budget.turn.share
         self._backlog = bytearray()
         """What came and is not parsed yet."""
         self._waiting = False
@@ -101,6 +102,7 @@ class Reader(ServerConnection):
             if place is Place.NONE:
                 return False
             self.budget, self.spare, self._left = budget, place is Place.SPARE, False
+            self._share = budget.turn.share
             budget.hold(self._held, self.known)
         return True
 
@@ -110,39 +112,54 @@ class Reader(ServerConnection):
         if self.transport.is_closing() or (self.session is None and self.protocol.eof_sent):
             return
         now = perf_counter()
+        share = self._share
         if (
             self._backlog
-            or self._stopped
             or self._waiting
+            or self._stopped
+            or self.careful
+            or self.session is None
             or len(data) > STEP
-            or not self._is_its_turn(now)
+            or share.refill(now) <= 0
         ):
             self._backlog += data
-            self._wait()
-        elif self._goes_by_frames():
-            self._backlog += data
-            if self._read_frame():
+            if self.careful or self.session is None:
+                self._take_turn(now)
+            else:
                 self._wait()
-            self._spend(now)
         else:
             before = self._frames
             self._parse(data)
-            self._crumbs = self._crumbs + 1 if self._frames == before else 0
-            if self._crumbs > MAX_CRUMBS and len(data) < NOISE_SIZE:
-                self._make_noise()
-            self._spend(now)
+            if self._frames == before:
+                self._count_crumb(len(data))
+            else:
+                self._crumbs = 0
+            after = perf_counter()
+            share.spend(after - now, after)
         if self._backlog or self._held or self._fragments or self.protocol.reader.buffer:
             self._weigh()
 
-    def _is_its_turn(self, now: float) -> bool:
-        budget = self.budget
-        if budget.turn.share.refill(now) <= 0:
-            return False
-        return not self.careful or (self.ready and budget.affords(now))
+    def _take_turn(self, now: float) -> None:
+        """Let a stranger have a turn at once, if it may be; let everybody else wait for one."""
+        if (
+            self._waiting
+            or self._stopped
+            or not self._goes_by_frames()
+            or self._share.refill(now) <= 0
+            or not self.ready
+            or (self.careful and not self.budget.affords(now))
+        ):
+            self._wait()
+            return
+        if self._read_frame():
+            self._wait()
+        after = perf_counter()
+        self.budget.spend(after - now, after, not self.careful)
 
-    def _spend(self, since: float) -> None:
-        now = perf_counter()
-        self.budget.spend(now - since, now, not self.careful)
+    def _count_crumb(self, size: int) -> None:
+        self._crumbs += 1
+        if self._crumbs > MAX_CRUMBS and size < NOISE_SIZE:
+            self._make_noise()
 
     def _wait(self) -> None:
         """Wait for a turn; if much waits, read no further."""
@@ -160,12 +177,26 @@ class Reader(ServerConnection):
 
     def step(self) -> bool:
         """Do a little of what waits; True if there is more."""
+        if (
+            len(self._backlog) <= STEP
+            and not (self.careful or self._rest or self._stopped or self._silenced)
+            and self.session is not None
+            and not self.transport.is_closing()
+        ):
+            # The usual case: one command of somebody whose address is busy.
+            piece, self._backlog = self._backlog, bytearray()
+            self._waiting = False
+            self._parse(piece)
+            if self._held or self._fragments or self.protocol.reader.buffer:
+                self._weigh()
+            return False
         more = False
         if self.transport.is_closing():
             self._backlog.clear()
         elif not self._stopped:
             more = self._read_frame() if self._goes_by_frames() else self._read_pieces()
-        self._weigh()
+        if self._backlog or self._held or self._fragments or self.protocol.reader.buffer:
+            self._weigh()
         self._waiting = more and not self._stopped
         if not more and not self._stopped and not self._waits_for_answer():
             self._listen()

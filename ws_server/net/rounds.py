@@ -15,6 +15,8 @@ from ws_server.net.budgets import Budget, Job
 
 PASS_SECONDS = 0.004
 """Of the loop, for all turns in one pass of it."""
+TURN_SECONDS = 0.001
+"""Of that, for one turn of those who have signed in."""
 REST_SECONDS = 0.01
 """Until it is looked again whether those who wait may go on."""
 
@@ -56,20 +58,14 @@ class Rounds:
         resting = 0
         while resting < len(ring):
             turn = ring.popleft()
-            job = self._choose(turn, now)
-            if job is None:
-                resting += 1
-            else:
-                resting = 0
-                careful = job.careful
-                more = job.step()
-                begun, now = now, perf_counter()
-                job.budget.spend(now - begun, now, not careful)
-                if more:
-                    (turn.stranger_jobs if job.careful else turn.jobs).append(job)
-            turn.queued = bool(turn.jobs or turn.stranger_jobs)
-            if turn.queued:
-                ring.append(turn)
+            try:
+                after = self._serve(turn, now)
+            finally:
+                turn.queued = bool(turn.jobs or turn.stranger_jobs)
+                if turn.queued:
+                    ring.append(turn)
+            resting = resting + 1 if after is None else 0
+            now = after or now
             if now >= end:
                 break
         if ring and self._next is None:
@@ -78,20 +74,45 @@ class Rounds:
             else:
                 self._next = self._loop.call_later(REST_SECONDS, self._go_round)
 
+    def _serve(self, turn: Budget, begun: float) -> float | None:
+        """Let one stranger, or those who have signed in, do a little; return the time after it.
+
+        They alternate. None means that all of them have to wait.
+        """
+        turn.strangers_next = not turn.strangers_next
+        if turn.stranger_jobs and (turn.strangers_next or not turn.jobs):
+            job = self._choose(turn, begun)
+            if job is not None:
+                now = _step(turn, job)
+                job.budget.spend(now - begun, now, known=False)
+                return now
+        if not turn.jobs:
+            return None
+        for _ in range(len(turn.jobs)):
+            now = _step(turn, turn.jobs.popleft())
+            if now - begun > TURN_SECONDS:
+                break
+        turn.share.spend(now - begun, now)
+        return now
+
     def _choose(self, turn: Budget, now: float) -> Job | None:
-        """Return whose turn it is; None if all of them have to wait."""
+        """Return which stranger's turn it is; None if all of them have to wait."""
         waiting = turn.stranger_jobs
-        if waiting and (turn.strangers_next or not turn.jobs):
-            turn.strangers_next = False
-            affords = not self._on or turn.affords(now)
-            for _ in range(len(waiting)):
-                job = waiting.popleft()
-                # Somebody who has signed in since has no budget to wait for.
-                if not job.careful or (affords and job.ready and self._affords(job.budget, now)):
-                    return job
-                waiting.append(job)
-        turn.strangers_next = True
-        return turn.jobs.popleft() if turn.jobs else None
+        affords = not self._on or turn.affords(now)
+        for _ in range(len(waiting)):
+            job = waiting.popleft()
+            # Somebody who has signed in since has no budget to wait for.
+            if not job.careful or (affords and job.ready and self._affords(job.budget, now)):
+                return job
+            waiting.append(job)
+        return None
 
     def _affords(self, budget: Budget, now: float) -> bool:
         return not self._on or budget is budget.turn or budget.affords(now)
+
+
+def _step(turn: Budget, job: Job) -> float:
+    """Let a job do a little, and return the time after it."""
+    if job.step():
+        (turn.stranger_jobs if job.careful else turn.jobs).append(job)
+    return perf_counter()
