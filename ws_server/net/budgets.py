@@ -227,7 +227,7 @@ class Budgets:
             return place
         for level in budget.levels:
             bounds = level.bounds
-            if level.connections >= bounds.connections - bounds.spare:
+            if level is not everybody and level.connections >= bounds.connections - bounds.spare:
                 self.refused["connections"] += 1
                 place = max(place, _last(bounds.connections - level.connections))
             elif level.strangers >= bounds.strangers - bounds.spare:

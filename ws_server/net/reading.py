@@ -120,24 +120,21 @@ class Reader(ServerConnection):
             or self.careful
             or self.session is None
             or len(data) > STEP
-            or share.refill(now) <= 0
+            or (share.level <= 0 and share.refill(now) <= 0)
         ):
             self._backlog += data
             if self.careful or self.session is None:
                 self._take_turn(now)
             else:
                 self._wait()
+            self._weigh()
         else:
             before = self._frames
             self._parse(data)
-            if self._frames == before:
-                self._count_crumb(len(data))
-            else:
-                self._crumbs = 0
+            if self._frames == before or self._held:
+                self._count_crumb(len(data), self._frames == before)
             after = perf_counter()
             share.spend(after - now, after)
-        if self._backlog or self._held or self._fragments or self.protocol.reader.buffer:
-            self._weigh()
 
     def _take_turn(self, now: float) -> None:
         """Let a stranger have a turn at once, if it may be; let everybody else wait for one."""
@@ -156,10 +153,12 @@ class Reader(ServerConnection):
         after = perf_counter()
         self.budget.spend(after - now, after, not self.careful)
 
-    def _count_crumb(self, size: int) -> None:
-        self._crumbs += 1
+    def _count_crumb(self, size: int, is_crumb: bool) -> None:
+        """Weigh what is unfinished, and count small reads that complete no frame."""
+        self._crumbs = self._crumbs + 1 if is_crumb else 0
         if self._crumbs > MAX_CRUMBS and size < NOISE_SIZE:
             self._make_noise()
+        self._weigh()
 
     def _wait(self) -> None:
         """Wait for a turn; if much waits, read no further."""
@@ -187,16 +186,14 @@ class Reader(ServerConnection):
             piece, self._backlog = self._backlog, bytearray()
             self._waiting = False
             self._parse(piece)
-            if self._held or self._fragments or self.protocol.reader.buffer:
-                self._weigh()
+            self._weigh()
             return False
         more = False
         if self.transport.is_closing():
             self._backlog.clear()
         elif not self._stopped:
             more = self._read_frame() if self._goes_by_frames() else self._read_pieces()
-        if self._backlog or self._held or self._fragments or self.protocol.reader.buffer:
-            self._weigh()
+        self._weigh()
         self._waiting = more and not self._stopped
         if not more and not self._stopped and not self._waits_for_answer():
             self._listen()
@@ -316,7 +313,9 @@ class Reader(ServerConnection):
             self._fragments = bytearray(frame.data)
         elif self._fragments is not None:
             self._fragments += frame.data
-        if frame.fin:
+        if not frame.fin:
+            self._weigh()
+        else:
             whole, self._fragments = self._fragments, None
             if whole is not None:
                 self._deliver(session, bytes(whole))
@@ -354,9 +353,13 @@ class Reader(ServerConnection):
 
     def _weigh(self) -> None:
         """Count what waits; whoever makes it too much is closed."""
-        held = len(self._backlog) + len(self.protocol.reader.buffer) + len(self._fragments or b"")
+        held = len(self._backlog) + len(self.protocol.reader.buffer)
+        if self._fragments:
+            held += len(self._fragments)
+        if held == self._held:
+            return
         change, self._held = held - self._held, held
-        if change and not self._left:
+        if not self._left:
             fits = self.budget.hold(change, self.known)
             if change > 0 and not fits and self._listener.budgets.on:
                 self._backlog.clear()

@@ -81,15 +81,18 @@ class Rounds:
         """
         turn.strangers_next = not turn.strangers_next
         if turn.stranger_jobs and (turn.strangers_next or not turn.jobs):
-            job = self._choose(turn, begun)
-            if job is not None:
-                now = _step(turn, job)
-                job.budget.spend(now - begun, now, known=False)
+            stranger = self._choose(turn, begun)
+            if stranger is not None:
+                now = _step(turn, stranger)
+                stranger.budget.spend(now - begun, now, known=False)
                 return now
         if not turn.jobs:
             return None
         for _ in range(len(turn.jobs)):
-            now = _step(turn, turn.jobs.popleft())
+            job = turn.jobs.popleft()
+            if job.step():
+                (turn.stranger_jobs if job.careful else turn.jobs).append(job)
+            now = perf_counter()
             if now - begun > TURN_SECONDS:
                 break
         turn.share.spend(now - begun, now)
