@@ -51,7 +51,7 @@ class Comparison:
         for number in range(1, self.rounds + 1):
             for workload in self.workloads:
                 for size in WORKLOADS[workload].sizes(self.load):
-                    for server in self.servers:
+                    for server in filter(WORKLOADS[workload].runs_on, self.servers):
                         yield self._quietest(number, workload, size, server)
 
     def _quietest(self, number: int, workload: str, size: int, server: type[Server]) -> Run:

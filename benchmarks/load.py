@@ -24,6 +24,7 @@ class Load:
     rates: tuple[int, ...] = (1000, 3000)
     members: tuple[int, ...] = (200, 1000)
     connections: tuple[int, ...] = (2000,)
+    returning: tuple[int, ...] = (500, 2000)
     fresh: tuple[int, ...] = (64,)
     """Messages that each writer has in flight when all conversations are new or not cached."""
     writers: int = 20
@@ -42,6 +43,7 @@ QUICK = Load(
     rates=(500,),
     members=(10,),
     connections=(10,),
+    returning=(10,),
     fresh=(8,),
     writers=3,
     readers=5,

@@ -83,6 +83,18 @@ SECTIONS = {
         {"kib": "KiB each", "base_mib": "MiB without them", "rate": "sign-ins/s"},
         priced=False,
     ),
+    "return": Section(
+        "{size:,} people with 20 conversations each come back at once",
+        "rate",
+        "people/s",
+        {
+            "rate": "people/s",
+            "seconds": "s until the last",
+            "missed_rate": "people/s, 40 messages missed",
+            "missed_seconds": "s until the last",
+            **{figure: f"a friend's message: {name}" for figure, name in MILLISECONDS.items()},
+        },
+    ),
 }
 
 

@@ -21,6 +21,7 @@ from benchmarks.load import (
     percentiles,
 )
 from benchmarks.processes import Meter, resident_bytes
+from benchmarks.returning import come_back
 from benchmarks.servers.server import DISK, Server
 from benchmarks.ticker import Ticker
 from benchmarks.waiting import each, until
@@ -168,6 +169,8 @@ class Kind:
     """The field of Load that lists its sizes."""
     timed: bool = True
     """Whether others who use the machine meanwhile change the main figure."""
+    runs_on: Callable[[type[Server]], bool] = lambda server: True
+    """Whether a server can do that at all."""
 
     def sizes(self, load: Load) -> tuple[int, ...]:
         sizes: tuple[int, ...] = getattr(load, self.varies)
@@ -181,4 +184,5 @@ WORKLOADS = {
     "cold": Kind(cold, "fresh"),
     "group": Kind(group, "members"),
     "idle": Kind(idle, "connections", timed=False),
+    "return": Kind(come_back, "returning", runs_on=lambda server: server.keeps_places),
 }

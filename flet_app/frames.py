@@ -8,6 +8,7 @@ little; the rest is dropped here. The names are those that the client of the pin
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -50,7 +51,7 @@ class Frames:
         """The session to which the page wants to come back."""
         self._registered = False
         self._left = BURST
-        self._at = 0.0
+        self._at = -math.inf
 
     async def checked(self, frame: bytes) -> bytes:
         """Return the frame as Flet may have it, when it is its turn.

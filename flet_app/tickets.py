@@ -57,8 +57,8 @@ class Ticket:
     name: str = ""
     size: int = -1
     """What is expected; -1 if the file is there to be fetched."""
-    until: float = 0.0
-    """When an expected file is too late, on the monotonic clock; 0 once it has begun."""
+    until: float | None = None
+    """When an expected file is too late, on the monotonic clock; None once it has begun."""
 
 
 class Tickets:
@@ -214,11 +214,11 @@ def _give(ticket: Ticket) -> Response:
 
 async def _take(request: Request, ticket: Ticket) -> Response:
     """Write what a browser sends; the file gets its name only when it is whole."""
-    if not ticket.until or time.monotonic() > ticket.until:
+    if ticket.until is None or time.monotonic() > ticket.until:
         raise HTTPException(410, "This address was used, or is over 10 minutes old.")
     if (length := request.headers.get("content-length")) and length != str(ticket.size):
         raise HTTPException(400, f"Exactly {ticket.size} bytes are expected.")
-    ticket.until = 0.0
+    ticket.until = None
     async with ticket.session.turn:
         part = ticket.path.with_name(secrets.token_hex(8))
         try:

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from shared.faults import shown
@@ -135,15 +135,6 @@ class CommonSettings(BaseSettings):
             and not OF_LINKS.search(name)
             and "://" not in value
         )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lines_end_somewhere(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Take off what files of variables written on Windows leave at the end of each value."""
-        return {
-            name: value.rstrip("\r\n") if isinstance(value, str) else value
-            for name, value in values.items()
-        }
 
     @classmethod
     def warn(cls) -> None:

@@ -21,6 +21,11 @@ EMPTY = ("defaultdict", "Counter", "fromkeys")
 
 Key = tuple[str, ...]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+LOOKED_AT = (
+    *(ast.Assign, ast.AnnAssign, ast.NamedExpr, ast.Compare, ast.BinOp, ast.Call),
+    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+)
+"""Where values meet, and what they belong to."""
 
 
 @dataclass
@@ -38,6 +43,7 @@ class Module:
         self.nodes += ast.walk(self.tree)
         for node in self.nodes:
             self.parents.update((child, node) for child in ast.iter_child_nodes(node))
+        self.nodes = [node for node in self.nodes if isinstance(node, LOOKED_AT)]
         for node in self.nodes:
             if isinstance(node, ast.ClassDef):
                 self.classes[node.name] = set(_attributes(node))
@@ -75,6 +81,7 @@ class Clocks:
         """The classes that have an attribute, by file and name."""
         self._named: dict[str, list[tuple[str, ast.ClassDef | Function]]] = {}
         """The classes and functions of a name, with their files."""
+        self._keys_of: dict[ast.expr, list[Key]] = {}
         for module in self._modules:
             for name, has in module.classes.items():
                 for attribute in has:
@@ -97,6 +104,11 @@ class Clocks:
 
     def _keys(self, module: Module, node: ast.expr) -> list[Key]:
         """Return what a variable, an attribute or an element of one is known by."""
+        if node not in self._keys_of:
+            self._keys_of[node] = self._find_keys(module, node)
+        return self._keys_of[node]
+
+    def _find_keys(self, module: Module, node: ast.expr) -> list[Key]:
         if isinstance(node, ast.Name):
             function = module.within(node, (ast.FunctionDef, ast.AsyncFunctionDef))
             if isinstance(function, Function) and _binds(function, node.id):

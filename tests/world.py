@@ -152,8 +152,10 @@ class Person:
     def close_with(self, code: int, reason: str) -> None:
         if self.closed is None:
             self.closed = code
-            self.world.gate.leave(self.session)
-            self._news.set()
+            self.world.gate.end(self.session)
+
+    def finish(self) -> None:
+        self._news.set()
 
     def admit(self, known: bool) -> None:
         """There are no strangers here."""

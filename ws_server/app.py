@@ -47,7 +47,7 @@ from ws_server.opening import open_store, realm_name
 from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings
-from ws_server.store import fetches, files, naming
+from ws_server.store import fetches, files, naming, opening
 from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
 from ws_server.store.schema import meta
@@ -142,6 +142,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     await realm.links.load()
     if serves:
         await journal.write(lambda tx, now: naming.keep(tx, name))
+    await journal.write(lambda tx, now: opening.get_ready(tx))
     await sweep(realm, age=0)
     return realm
 

@@ -12,6 +12,7 @@ import codecs
 import logging
 from collections import deque
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
@@ -41,6 +42,10 @@ MAX_QUEUED = 64
 MAX_QUEUED_BYTES = 2 * 2**20
 MAX_UNANSWERED = 512
 """Journaled commands of one connection under way; the next one waits in the queue."""
+LEAVING = 30.0
+"""Seconds in which what a peer sent before it went is carried out; the rest is dropped."""
+MAX_LEAVING = 1_000
+"""Sessions whose peers are gone; of one more, the oldest is given up."""
 
 
 class Gate:
@@ -51,6 +56,9 @@ class Gate:
         assert not missing, f"no handler for {missing}"
         self._realm = realm
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving: dict[Session, asyncio.TimerHandle] = {}
+        """Those whose peers are gone, with when they are given up; the oldest first."""
+        self._nobody_leaves: asyncio.Event | None = None
         self.commands = 0
         self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
         """How many commands were refused, by code."""
@@ -81,6 +89,7 @@ class Gate:
         """The peer took what was written; go on with what waits."""
         if session.queue:
             self._next(session)
+            self._settle(session)
 
     def receive_binary(self, session: Session) -> None:
         """Take a binary frame, which is no command, and nothing that a link carries."""
@@ -90,8 +99,43 @@ class Gate:
         error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not understood; send text")
         self._take(session, Call(session.dialect, error=error), 0)
 
+    def depart(self, session: Session) -> None:
+        """The peer is gone, or going: it is told of nothing more, but what it sent is carried out.
+
+        More of that may be read; `leave` says that all was.
+        """
+        if session.leaving or not session.open:
+            return
+        session.leaving = True
+        self._realm.hub.part(session)
+        if session.dialled is not None:
+            self.end(session)
+            return
+        loop = asyncio.get_running_loop()
+        self._leaving[session] = loop.call_later(LEAVING, self.end, session)
+        if len(self._leaving) > MAX_LEAVING:
+            self.end(next(iter(self._leaving)))
+
     def leave(self, session: Session) -> None:
-        """The connection is gone; what the journal has of it is written all the same."""
+        """Nothing more comes from the peer: the session ends once all that came is carried out."""
+        self.depart(session)
+        session.heard_all = True
+        self._settle(session)
+
+    def is_busy(self, session: Session) -> bool:
+        """Tell whether commands of a session are not answered yet."""
+        return bool(session.queue or session.busy or session.unanswered or session.abroad)
+
+    def _settle(self, session: Session) -> None:
+        if session.heard_all and not self.is_busy(session):
+            self.end(session)
+
+    def end(self, session: Session) -> None:
+        """End a session at once; what the journal has of it is written all the same."""
+        if (timer := self._leaving.pop(session, None)) is not None:
+            timer.cancel()
+            if not self._leaving and self._nobody_leaves is not None:
+                self._nobody_leaves.set()
         session.open = False
         session.queue = None
         self._realm.hub.sign_out(session)
@@ -99,6 +143,16 @@ class Gate:
             session.lane.close()
         if session.link is not None:
             session.link.lost()
+        session.outlet.finish()
+
+    async def settled(self, seconds: float) -> None:
+        """Wait until no session is leaving any more, and end those that are not done in time."""
+        if self._leaving:
+            self._nobody_leaves = asyncio.Event()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._nobody_leaves.wait(), seconds)
+            for session in list(self._leaving):
+                self.end(session)
 
     async def close(self) -> None:
         """Wait for the commands that run; the caller has closed the connections."""
@@ -220,6 +274,9 @@ class Gate:
             self._refuse(session, call, error)
         except Exception:
             self._refuse(session, call, self._bug(call))
+        finally:
+            session.abroad -= 1
+            self._settle(session)
 
     def _heard(self, session: Session, call: Call) -> None:
         if not session.pinned:
@@ -240,6 +297,7 @@ class Gate:
                 if session.held is not None:
                     session.release()
                 self._next(session)
+                self._settle(session)
 
     def _answer(self, session: Session, call: Call, result: Answer) -> bool:
         """Reply, or hand what is to be written to the journal; True if the reply comes later."""
@@ -247,6 +305,7 @@ class Gate:
             self._reply(session, call, result)
             return False
         if isinstance(result, Abroad):
+            session.abroad += 1
             self._start(self._ask_abroad(session, call, result.reply))
             return False
         result.origin = (session, call)
@@ -274,6 +333,7 @@ class Gate:
                 if entry.outgoing:
                     # Later replies may pass this one, which waits for another realm's answer.
                     told = partial(self._delivered, session, call, entry)
+                    session.abroad += entry.state == QUEUED
                     self._realm.links.deliver(entry, session, told)
         else:
             outcome = cast(Outcome, cast(Write, entry).result)
@@ -289,6 +349,8 @@ class Gate:
             session.release()
         if session.queue:
             self._next(session)
+        if session.leaving:
+            self._settle(session)
 
     def _delivered(
         self, session: Session, call: Call, draft: Draft, state: str, code: str | None, seq: int
@@ -300,6 +362,8 @@ class Gate:
             self._reply(session, call, answer(draft, call.request))
         else:
             self._refuse(session, call, refused_there(draft, code))
+        session.abroad -= 1
+        self._settle(session)
 
     def _reply(self, session: Session, call: Call, reply: Reply) -> None:
         if session.open:

@@ -35,6 +35,7 @@ from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 from ws_server.store.outbox import MAX_WAITING
 from ws_server.store.realms import check_writable, unknown_realm
+from ws_server.uploading import Uploading
 
 if TYPE_CHECKING:
     from ws_server.federation.contents import Contents
@@ -91,6 +92,7 @@ class Realm:
     contents: Contents = field(init=False)
     """The contents of files that come from them."""
     hub: Hub = field(default_factory=Hub)
+    uploading: Uploading = field(default_factory=Uploading)
     serving: Serving | None = None
     """None while it has no port."""
     instance: str = field(default_factory=lambda: secrets.token_hex(8))

@@ -31,6 +31,10 @@ class Client(ABC):
         self.user = user
         self.connection = connection
         self.on_message: Callable[[bytes], object] = lambda text: None
+        self.token = ""
+        """What it can come back with, if the server has that."""
+        self.missed = 0
+        """Messages that it was told of when it came back."""
         connection.on_text = self.on_text
 
     @abstractmethod
@@ -59,6 +63,8 @@ class Server(ABC):
     kept once by whoever keeps something."""
     echoes_groups: ClassVar[bool] = True
     """Whether the sender of a group message is pushed it too."""
+    keeps_places: ClassVar[bool] = False
+    """Whether people come back by a token and where they were, and get what they missed."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Debian packages it needs."""
     shown: ClassVar[tuple[str, ...]] = ()
@@ -101,6 +107,14 @@ class Server(ABC):
     @abstractmethod
     async def open_group(self, clients: Sequence[Client]) -> None:
         """Make the one group, with all of these in it and certain to be pushed its messages."""
+
+    async def come_back(self, user: int, token: str, have: Mapping[int, int]) -> Client:
+        """Connect, resume, and sync from the last message one has of each person's chat."""
+        raise NotImplementedError(f"nobody comes back to {self.name}")
+
+    async def read(self, client: Client, upto: Mapping[int, int]) -> None:
+        """Mark chats read up to a message of each."""
+        raise NotImplementedError(f"{self.name} keeps no markers")
 
     async def stored(self) -> Iterable[str]:
         """Return every text in the store, as often as it is there."""

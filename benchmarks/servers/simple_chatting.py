@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from platform import python_version
 from typing import ClassVar
 
@@ -44,6 +44,7 @@ class SimpleChatting(Server):
     synced: ClassVar[bool] = True
     copies: ClassVar[int] = 1
     echoes_groups: ClassVar[bool] = False
+    keeps_places: ClassVar[bool] = True
 
     @classmethod
     def version(cls) -> str:
@@ -76,8 +77,23 @@ class SimpleChatting(Server):
 
     async def sign_in(self, user: int) -> Client:
         client = SimpleChattingClient(user, await connect(self.port))
-        await authenticate(client.connection, user)
+        client.token = await authenticate(client.connection, user)
         return client
+
+    async def come_back(self, user: int, token: str, have: Mapping[int, int]) -> Client:
+        client = SimpleChattingClient(user, await connect(self.port))
+        words = f'{{"command":"resume","token":"{token}"}}'
+        await client.connection.ask(words, b'"token"', REFUSAL)
+        places = ",".join(f'"u{other}":{seq}' for other, seq in have.items())
+        words = f'{{"command":"sync","have":{{{places}}}}}'
+        reply = await client.connection.ask(words, b'"recovered":true', REFUSAL)
+        client.missed = reply.count(b'"id":"m_')
+        return client
+
+    async def read(self, client: Client, upto: Mapping[int, int]) -> None:
+        for other, seq in upto.items():
+            client.connection.send(f'{{"command":"read","conversation":"u{other}","seq":{seq}}}')
+        await client.connection.ask('{"command":"ping"}', b'"command":"ping"', REFUSAL)
 
     async def open_group(self, clients: Sequence[Client]) -> None:
         owner, *others = clients
@@ -94,9 +110,11 @@ class SimpleChatting(Server):
             database.close()
 
 
-async def authenticate(connection: Connection, user: int) -> None:
+async def authenticate(connection: Connection, user: int) -> str:
+    """Sign in and return the session's token."""
     words = f'{{"command":"auth","user":"u{user}","password":"{PASSWORD}"}}'
-    await connection.ask(words, b'"token"', REFUSAL)
+    reply = await connection.ask(words, b'"token"', REFUSAL)
+    return reply.partition(b'"token":"')[2].partition(b'"')[0].decode()
 
 
 async def invite(owner: Connection, user: int) -> None:

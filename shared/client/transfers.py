@@ -27,7 +27,7 @@ from shared.protocol.commands.files import (
 from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
 from shared.protocol.spec import R, Request
-from shared.protocol.values import Address, GroupAddress
+from shared.protocol.values import Address, GroupAddress, fold
 
 MOST_UNDER_WAY = 8
 """Chunks without an answer, once they are answered quickly."""
@@ -39,6 +39,11 @@ MAX_ATTEMPTS = 5
 """Attempts that bring a transfer no further."""
 STALLED = 30.0
 """Seconds without a piece of a file; then it is asked for again."""
+GO_ON = frozenset((ErrorCode.CONFLICT, ErrorCode.UNKNOWN_FILE))
+"""Refusals of a chunk after which `upload` says where to go on: another session has sent some of
+it, or all, so that its end is the first message once more."""
+MAX_GIVEN_UP = 100
+"""Files not sent to their end whose keys are kept."""
 MAX_SAVED = 8
 """Files saved at a time; more wait for their turn."""
 MAX_BUFFERED = 4 * 2**20
@@ -75,6 +80,8 @@ class Transfers:
         self._calls = calls
         self._timeout = timeout
         self._incoming: dict[str, Incoming] = {}
+        self._given_up: dict[tuple[str, str, int, str], str] = {}
+        """The keys of files that were not sent to their end, by recipient, name, size and hash."""
         self._turns = asyncio.Semaphore(MAX_SAVED)
         self._closed = False
 
@@ -112,7 +119,8 @@ class Transfers:
         """Send a file of any size the server takes, and return what `sendfile` would.
 
         It goes on where the server stands after a break, also when it is called again with the
-        same file, recipient and key.
+        same file, recipient and key; without a key, when it is called again with the same file,
+        recipient and name after a call that did not end well.
 
         Args:
             name: How it is called there; by default as here.
@@ -127,10 +135,9 @@ class Transfers:
         size, sha256 = await asyncio.to_thread(hash_file, file)
         if size == 0:
             raise OSError(f"{file} is empty, and empty files cannot be sent")
-        key = idempotency_key or secrets.token_hex(16)
-        upload = filled(
-            Upload, to=to, name=name or file.name, size=size, sha256=sha256, idempotency_key=key
-        )
+        what = (fold(str(to)), name or file.name, size, sha256)
+        key = idempotency_key or self._given_up.pop(what, "") or secrets.token_hex(16)
+        upload = filled(Upload, to=to, name=what[1], size=size, sha256=sha256, idempotency_key=key)
         furthest, idle = -1, 0
         # What the last chunk posts may show before its answer does.
         number = self._calls.number()
@@ -148,11 +155,18 @@ class Transfers:
                 except ChatError as error:
                     if error.code in TEMPORARY:
                         await asyncio.sleep(max(error.retry_after or 0, PAUSE))
-                    elif error.code is not ErrorCode.CONFLICT:
+                    elif error.code not in GO_ON:
                         raise
+            why = f"sending {file.name} does not get on; call it again with its key"
+            raise OutcomeUnknown(why)
+        except BaseException:
+            if idempotency_key is None:
+                self._given_up[what] = key
+                if len(self._given_up) > MAX_GIVEN_UP:
+                    del self._given_up[next(iter(self._given_up))]
+            raise
         finally:
             self._session.settled(number, place)
-        raise OutcomeUnknown(f"sending {file.name} does not get on; call it again with its key")
 
     async def save(
         self, file: FileInfo | str, path: str | os.PathLike[str], progress: Progress | None

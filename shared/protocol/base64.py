@@ -8,7 +8,6 @@ import re
 from shared.protocol.values import BadValue
 
 _URL_SAFE = str.maketrans("-_", "+/")
-_GAP = re.compile(r"[ \t\r\n]+")
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _WRONG = re.compile(r"[^A-Za-z0-9+/=_-]")
 
@@ -56,9 +55,9 @@ def _read_leniently(text: str) -> bytes:
         if not head[0].lower().endswith(";base64,"):
             raise BadValue("must be base64; this data: URL has its content in another form")
         begin = head.end()
-    letters = _GAP.sub("", text[begin:]).translate(_URL_SAFE)
+    letters = "".join(text[begin:].split()).translate(_URL_SAFE)
     bare = letters.rstrip("=")
-    if "=" in bare or not bare.isascii() or _WRONG.search(bare):
+    if "=" in bare or _WRONG.search(bare):
         raise _wrong_character(text, begin)
     if len(bare) % 4 == 1:
         raise BadValue(
@@ -74,9 +73,9 @@ def _wrong_character(text: str, begin: int) -> BadValue:
     for at in range(begin, len(text)):
         letter = text[at]
         if letter == "=":
-            if text[at:].strip("= \t\r\n"):
+            if "".join(text[at:].split()).strip("="):
                 return BadValue(f"must be base64; the = at character {at + 1:,} is not at its end")
-        elif letter not in " \t\r\n" and _WRONG.match(letter):
+        elif not letter.isspace() and _WRONG.match(letter):
             shown = letter if letter.isprintable() else f"U+{ord(letter):04X}"
             return BadValue(f"must be base64; {shown} at character {at + 1:,} is none of its signs")
     raise AssertionError("nothing is wrong")

@@ -13,6 +13,7 @@ from shared.protocol.values import BadValue, in_words
 from shared.protocol.words import (
     BLANK,
     Word,
+    bare_word,
     in_quotes,
     next_word,
     quoted,
@@ -21,25 +22,23 @@ from shared.protocol.words import (
     skip,
 )
 
-_OPTION = re.compile(r"([A-Za-z_]+)=(?=\")")
+_OPTION = re.compile(r"[ \t\r\n]*+([A-Za-z_]++)=(?=\")")
 """What stands before a quoted value."""
-_BARE = re.compile(r"[^ \t\r\n]+")
 QUOTE_IT = "what has blanks goes into double quotes"
 
 
 def parse(line: str) -> Call:
     """Read one typed line; never raises."""
-    begin = skip(line)
-    word = _BARE.match(line, begin)
-    name = word[0].lower() if word else ""
+    word = bare_word(line)
+    name = word.text.lower() if word else ""
     spec = TABLE.get(name)
     call = Call(Dialect.TEXT, command=name if spec else None)
     try:
         if word is None:
             raise ChatError(ErrorCode.BAD_COMMAND, "The line is empty. Type help for the commands")
         if spec is None:
-            raise unknown_command(word[0])
-        call.request = _request(spec, name, line, word.end())
+            raise unknown_command(word.text)
+        call.request = _request(spec, name, line, word.end)
     except ChatError as error:
         # Without its traceback, which would keep the whole frame in a cycle with the call.
         call.error = error.with_traceback(None)
@@ -91,7 +90,7 @@ def _next(expected: Arg, line: str, at: int) -> tuple[str, Word | None]:
         return "", rest_or_quoted(line, at)
     if expected.rest:
         return "", rest_of(line, at)
-    if not expected.required and (option := _OPTION.match(line, skip(line, at))) is not None:
+    if not expected.required and (option := _OPTION.match(line, at)) is not None:
         return option[1], next_word(line, option.end())
     return "", next_word(line, at)
 

@@ -7,7 +7,8 @@ A quote within a word is part of it: only at the beginning of a word does it ope
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from typing import NamedTuple
 
 from shared.protocol.values import BadValue
 
@@ -18,13 +19,12 @@ SINGLE = "'‘’‚"
 """What people use as quotes who know shells; here they quote nothing."""
 
 _GAP = re.compile(r"[ \t\r\n]*+")
-_BARE = re.compile(r"[^ \t\r\n]++")
+_BARE = re.compile(r"[ \t\r\n]*+([^ \t\r\n]++)")
 _QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\])')
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One word: its text without quotes, and where it stands in the line, quotes included."""
 
     text: str
@@ -46,13 +46,14 @@ def next_word(line: str, at: int = 0) -> Word | None:
     Raises:
         BadValue: its quotes are not closed, or are no straight ones.
     """
-    begin = skip(line, at)
-    if begin == len(line):
+    found = _BARE.match(line, at)
+    if found is None:
         return None
+    begin = found.start(1)
     if line[begin] in CURLED:
         raise BadValue(f'quotes are typed straight ("), not as {line[begin]}')
     if line[begin] != '"':
-        return _bare(line, begin)
+        return Word(found[1], begin, found.end())
     found = _QUOTED.match(line, begin)
     if found is None:
         raise BadValue(r'a double quote (") is not closed; inside quotes, write \" for one')
@@ -61,10 +62,10 @@ def next_word(line: str, at: int = 0) -> Word | None:
     return Word(_ESCAPED.sub(r"\1", found[1]), begin, found.end(), quoted=True)
 
 
-def _bare(line: str, begin: int) -> Word:
-    found = _BARE.match(line, begin)
-    assert found is not None
-    return Word(found[0], begin, found.end())
+def bare_word(line: str, at: int = 0) -> Word | None:
+    """Return the next word as it stands, whatever quotes it has; None at the end of the line."""
+    found = _BARE.match(line, at)
+    return Word(found[1], found.start(1), found.end()) if found else None
 
 
 def rest_of(line: str, at: int) -> Word | None:
@@ -87,24 +88,19 @@ def rest_or_quoted(line: str, at: int) -> Word | None:
 
 def first_word(line: str) -> tuple[str, str]:
     """Return the first word as it stands and what follows the blanks behind it."""
-    begin = skip(line)
-    if begin == len(line):
-        return "", ""
-    word = _bare(line, begin)
-    return word.text, line[skip(line, word.end) :]
+    word = bare_word(line)
+    return (word.text, line[skip(line, word.end) :]) if word else ("", "")
 
 
 def words_of(line: str) -> list[Word]:
     """Return all words of a line that may be unfinished: quotes that fit nothing are letters."""
     words: list[Word] = []
-    at = skip(line)
-    while at < len(line):
-        try:
-            word = next_word(line, at) or _bare(line, at)
-        except BadValue:
-            word = _bare(line, at)
+    at = 0
+    while (word := bare_word(line, at)) is not None:
+        with suppress(BadValue):
+            word = next_word(line, at) or word
         words.append(word)
-        at = skip(line, word.end)
+        at = word.end
     return words
 
 

@@ -98,7 +98,7 @@ async def test_the_name_of_a_realm_that_is_known_is_refused(tmp_path: Path) -> N
     with serving(tmp_path) as alpha, serving(tmp_path / "beta", "--realm", "beta") as beta:
         ana = await RawClient.signed_in(alpha.url, "ana", register=True)
         await ana.ask("addrealm", name="beta", address="127.0.0.1", port=beta.port)
-        assert "Another realm is known as beta" in refusal(
+        assert "Another realm is known as Beta" in refusal(
             "realm", "rename", "Beta", data=alpha.data
         )
         await ana.close()

@@ -13,6 +13,7 @@ import pytest
 from shared.client import ChatError, FileChunk, NoAnswer, Offline
 from shared.client import files as files_module
 from shared.client.files import Incoming, local_name, numbered
+from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.messages import FileInfo
 from tests.client.people import People, Told, new_name
 from tests.proxy import Proxy
@@ -99,6 +100,58 @@ async def test_transfers_go_on_where_they_were_after_breaks(
     assert len(bob.messages) == 1
     await alice.client.ping()
     assert [m.seq for m in await alice.history(bob.client.user)] == [1]
+
+
+@pytest.mark.parametrize("breaks", [False, True], ids=["smoothly", "over breaks"])
+async def test_one_file_sent_three_times_at_once_arrives_three_times(
+    people: People, proxy: Proxy, tmp_path: Path, breaks: bool
+) -> None:
+    """Each under its own name and key; a repeat under a key gives the message of that key."""
+    alice = await people.join(new_name(), proxy.url)
+    bob = await people.join(new_name())
+    path = noise(tmp_path / "a.bin", 2 * MIB)
+    passed: list[int] = []
+
+    def cut_at_times(done: int, total: int) -> None:
+        if breaks and done // 400_000 > len(passed) and len(passed) < 3:
+            passed.append(done)
+            proxy.cut()
+
+    names = ["one.bin", "two.bin", "three.bin"]
+
+    async def send_all() -> list[ChunkTaken]:
+        return await asyncio.gather(
+            *(
+                alice.client.send_file(
+                    bob.client.user, path, name=name, idempotency_key=name, progress=cut_at_times
+                )
+                for name in names
+            )
+        )
+
+    sent = await send_all()
+    assert [s.file.name for s in sent if s.file] == names
+    assert len({s.message_id for s in sent}) == 3
+    await bob.until(lambda: len(bob.messages) == 3)
+    assert sorted(m.file.name for m in bob.messages if m.file) == sorted(names)
+    again = await send_all()
+    assert [(s.message_id, s.duplicate) for s in again] == [(s.message_id, True) for s in sent]
+    assert len(await alice.history(bob.client.user)) == 3
+
+
+async def test_two_clients_that_send_under_one_key_send_it_once(
+    people: People, tmp_path: Path
+) -> None:
+    """Whoever comes second is answered with the first message, and no error."""
+    alice = await people.join(new_name())
+    again = await people.join(alice.client.user)
+    bob = await people.join(new_name())
+    path = noise(tmp_path / "a.bin", 2 * MIB)
+    sent = await asyncio.gather(
+        *(p.client.send_file(bob.client.user, path, idempotency_key="k") for p in (alice, again))
+    )
+    assert len({s.message_id for s in sent}) == 1
+    assert len(await alice.history(bob.client.user)) == 1
 
 
 async def test_a_break_before_the_last_answer_posts_once(

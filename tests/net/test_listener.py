@@ -387,7 +387,7 @@ async def test_a_connection_that_is_gone_is_forgotten(world: World) -> None:
 
 
 async def test_a_port_that_is_taken_is_refused(world: World, tmp_path: Path) -> None:
-    with pytest.raises(app.Refused, match="nother --port may be free"):
+    with pytest.raises(app.Refused, match="or give another port"):
         async with AsyncExitStack() as stack:
             taken = Settings(data=tmp_path / "other", host="127.0.0.1", port=port(world))
             await app.open_server(taken, stack)

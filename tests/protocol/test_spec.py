@@ -103,7 +103,7 @@ RESULTS = {
     "getfile": "file",
     "addrealm": "realm fingerprint link",
     "listrealm": "realms",
-    "outbox": "queued",
+    "outbox": "queued more",
     "help": "commands",
     "ping": "time",
 }

@@ -65,6 +65,18 @@ def test_a_person_of_another_realm_is_not_the_one_here_of_that_name() -> None:
     assert cache.get(2, Address("u1")) is abroad
 
 
+def test_a_chat_with_a_disabled_account_is_looked_up_each_time() -> None:
+    """A copy would refuse what is sent after the account is enabled again."""
+    cache = Cache()
+    cache.put(chat(7, 1, 2))
+    people = {1: Member("u1", False), 2: Member("u2", False, disabled=True)}
+    cache.put(Conversation(7, None, "", 2, 0, people))
+    assert cache.get(1, Address("u2")) is None
+    enabled = chat(7, 1, 2, version=3)
+    cache.put(enabled)
+    assert cache.get(1, Address("u2")) is enabled
+
+
 def test_a_group_is_given_to_its_members_only() -> None:
     cache = Cache()
     group = chat(7, 1, 2, number=12)

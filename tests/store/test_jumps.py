@@ -24,7 +24,8 @@ YEAR = 365 * 24 * 3600
 
 async def begin(world: World, id: str, now: int) -> None:
     wanted = OpenUpload(id, 1, "bob", "a.txt", 3, id * 32, None, False, now)
-    await commit(world.realm.journal, Write(lambda tx, _: files.open_upload(tx, wanted, now, 9)))
+    write = Write(lambda tx, _: files.open_upload(tx, wanted, now, 9, lambda id: False))
+    await commit(world.realm.journal, write)
 
 
 def left(tx: Connection) -> dict[str, int]:

@@ -313,7 +313,7 @@ async def test_a_repeated_file_is_the_first_one(world: World) -> None:
 
 async def _upload(world: World, id: str, size: int = 3) -> Write:
     wanted = OpenUpload(id, ALICE, "bob", "a.txt", size, "0" * 64, None, False, 0)
-    write = Write(lambda tx, now: files.open_upload(tx, wanted, now, QUOTA))
+    write = Write(lambda tx, now: files.open_upload(tx, wanted, now, QUOTA, lambda id: False))
     await commit(world.realm.journal, write)
     return write
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
 
+from tests.handlers.test_files import begin, push_rest
+from tests.world import World
 from ws_server.store.database import Database
+from ws_server.store.migrating import KNOWN, migrate
 from ws_server.store.schema import metadata
 
 FIRST = Path(__file__).with_name("schema_0001.sql")
@@ -100,3 +105,34 @@ def test_names_nobody_could_see_and_types_of_before_are_mended(tmp_path: Path) -
 def test_the_first_schema_is_kept_as_it_was() -> None:
     """What is compared with here must not move along with the migrations."""
     assert "INSERT INTO \"alembic_version\" VALUES('0001');" in FIRST.read_text(encoding="utf-8")
+
+
+async def test_an_upload_that_an_older_version_began_goes_on(tmp_path: Path) -> None:
+    """Made by schema 0003, where a user had one upload of a content for each recipient."""
+    whole = b"0123456789"
+    engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
+    with engine.begin() as tx:
+        migrate(tx, KNOWN[0])
+        migrate(tx, "0003")
+        for name in ("alice", "bob"):
+            tx.exec_driver_sql(
+                "INSERT INTO users (name, key, real_name, country, password, admin, created) "
+                "VALUES (?, ?, '', '', '', 0, 1)",
+                (name, name),
+            )
+        for key in ("epoch", "log"):
+            tx.exec_driver_sql("INSERT OR IGNORE INTO meta VALUES (?, 'x')", (key,))
+        tx.exec_driver_sql(
+            "INSERT INTO uploads VALUES ('u_1', 1, 'bob', 'a.bin', 10, ?, 'k', ?)",
+            (hashlib.sha256(whole).hexdigest(), time.time_ns() // 1_000_000),
+        )
+    engine.dispose()
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "u_1").write_bytes(whole[:4])
+    async with World(tmp_path) as world:
+        alice, _ = await world.log_in("alice", "bob")
+        opened = await begin(alice, whole, idempotency_key="k")
+        assert (opened["upload"], opened["offset"]) == ("u_1", 4)
+        other = await begin(alice, whole, name="b.bin", idempotency_key="l")
+        sent = [await push_rest(alice, o, whole) for o in (opened, other)]
+        assert [s["file"]["name"] for s in sent] == ["a.bin", "b.bin"]

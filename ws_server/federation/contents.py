@@ -49,5 +49,5 @@ class Contents:
         self._counts[realm_id] -= len(awaiting)
         for file, session, account in awaiting:
             # Not if somebody else has signed in there since.
-            if right and session.open and session.account is account:
+            if right and not session.leaving and session.account is account:
                 push_content(self._realm, file, (session,))

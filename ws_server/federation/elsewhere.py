@@ -36,10 +36,12 @@ async def create(realm: Realm, account: Account, name: str, group_name: str) -> 
     """Have another realm host a new group of somebody here."""
     host = _peer(realm, name)
     asked = (account.id, host.known.id, group_name)
-    request, since = _requests.get(asked, ("", 0.0))
-    if time.monotonic() - since > SAME_REQUEST:
+    now = time.monotonic()
+    # Never asked is no time at all: soon after the machine's boot 0 is not long ago.
+    request, since = _requests.get(asked) or (new_id("r"), now)
+    if now - since > SAME_REQUEST:
         request = new_id("r")
-    _requests[asked] = (request, time.monotonic())
+    _requests[asked] = (request, now)
     if len(_requests) > MAX_REQUESTS:
         del _requests[next(iter(_requests))]
     answer = await realm.links.ask(

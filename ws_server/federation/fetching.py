@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -97,7 +98,7 @@ class Fetching:
         self._fastest = float("inf")
         self._served: dict[int, int] = {}
         self._turn = 0
-        self._next_at = 0.0
+        self._next_at = -math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._again = False

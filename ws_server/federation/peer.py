@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ class Peer:
         """It has seen two servers with the key of this realm."""
         self.told = "down"
         """What people were last told of its link: up or down."""
-        self._adopted = 0.0
+        self._adopted = -math.inf
         self.wake = asyncio.Event()
         self.down = asyncio.Event()
         self.down.set()
@@ -96,7 +97,7 @@ class Peer:
         self._refused: dict[int, str] = {}
         """What of that was refused."""
         self._keeping_acks: asyncio.TimerHandle | None = None
-        self._acks_kept = 0.0
+        self._acks_kept: float | None = None
         self._acked = 0
         """The number up to which a link has confirmed."""
         self._told = 0
@@ -276,7 +277,9 @@ class Peer:
         self._refused |= refused
         if self._keeping_acks is None:
             loop = asyncio.get_running_loop()
-            wait = max(0.0, self._acks_kept + PAUSE - loop.time())
+            wait = 0.0
+            if self._acks_kept is not None:
+                wait = max(wait, self._acks_kept + PAUSE - loop.time())
             self._keeping_acks = loop.call_later(wait, self._keep_acks)
 
     def _keep_acks(self) -> None:

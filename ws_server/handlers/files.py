@@ -23,10 +23,10 @@ from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
 from ws_server.context import Context, handles
 from ws_server.publications import lane_of
-from ws_server.store import bulk, conversations, fetches, files
+from ws_server.store import bulk, disabling, fetches, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.fetches import Away
-from ws_server.store.files import OpenUpload, StoredFile
+from ws_server.store.files import Opened, OpenUpload, StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.messages import Draft
 
@@ -64,7 +64,7 @@ async def _whole_file(
         """Find out before anything is stored what would refuse the message, or repeat it."""
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
-        conversations.check_open(tx, account.id, target)
+        disabling.check_target(tx, account.id, target)
         stray = realm.stray_bytes.get(account.id, 0)
         files.check_quota(tx, account.id, len(content) + stray, realm.max_user_files)
         return True
@@ -93,24 +93,32 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
         touched=0,
     )
 
-    def begin(tx: Connection, now: int) -> OpenUpload:
-        if request.idempotency_key is None or not bulk.used_keys(
-            tx, [(account.id, request.idempotency_key)]
-        ):
-            conversations.check_open(tx, account.id, request.to)
-        return files.open_upload(tx, wanted, now, realm.max_user_files)
+    def begin(tx: Connection, now: int) -> Opened:
+        key = wanted.key
+        if key is not None and bulk.used_keys(tx, [(account.id, key)]):
+            # Its end will be the first message once more; what broke is left to who needs it.
+            return files.open_upload(tx, wanted, now, realm.max_user_files, lambda id: True)
+        disabling.check_target(tx, account.id, request.to)
+        return files.open_upload(tx, wanted, now, realm.max_user_files, realm.uploading.is_sent)
 
-    opened: OpenUpload = await realm.journal.write(begin)
-    async with realm.blobs.lock(opened.id):
-        offset = await realm.blobs.run(realm.blobs.upload_offset, opened.id, opened.size)
-    return UploadOpened(opened.id, offset, CHUNK)
+    async with realm.uploading.turn(account.id):
+        opened: Opened = await realm.journal.write(begin)
+        id = opened.upload.id
+        realm.uploading.heard(id, ctx.session)
+        if opened.was is not None:
+            async with realm.blobs.lock(opened.was):
+                await realm.blobs.run(realm.blobs.rename_upload, opened.was, id)
+    async with realm.blobs.lock(id):
+        offset = await realm.blobs.run(realm.blobs.upload_offset, id, request.size)
+    return UploadOpened(id, offset, CHUNK)
 
 
 @handles(Chunk)
 async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
     account, realm = ctx.user, ctx.realm
-    opened = await realm.database.read(files.upload, account.id, request.upload)
-    async with realm.blobs.lock(opened.id):
+    async with realm.blobs.lock(request.upload):
+        opened = await realm.database.read(files.upload, account.id, request.upload)
+        realm.uploading.heard(opened.id, ctx.session)
         done = await realm.blobs.run(_take_chunk, realm.blobs, opened, request)
     if not done:
         # In the future, if the clock was ahead.

@@ -67,11 +67,11 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
 
 @handles(ShowOutbox)
 async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
-    def ask(tx: Connection) -> list[waiting.Waiting]:
+    def ask(tx: Connection) -> tuple[list[waiting.Waiting], bool]:
         return waiting.of_sender(tx, ctx.user.id)
 
     links = ctx.realm.links
-    rows = await ctx.realm.database.read(ask)
+    rows, more = await ctx.realm.database.read(ask)
     peers = {realm_id: links.by_id(realm_id) for realm_id in {row.realm_id for row in rows}}
     return Outbox(
         [
@@ -84,5 +84,6 @@ async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
                 next_try=peers[row.realm_id].next_try,
             )
             for row in rows
-        ]
+        ],
+        more or None,
     )

@@ -8,13 +8,15 @@ written in one pass of the event loop leaves in one `write` (measured in docs/be
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from ws_server.net.budgets import Budget
+from ws_server.net.budgets import STRANGER_FRAME, Budget
 from ws_server.net.reading import MAX_WAITING, Reader
+from ws_server.net.writing import HEADERS, header
 
 if TYPE_CHECKING:
     from ws_server.net.listener import Listener
@@ -23,37 +25,8 @@ FLUSH_AT = 1 << 20
 """Bytes to write at once even within one pass of the loop."""
 MAX_SMALL = 512
 """Frames that may wait one by one for a slow reader before they are joined."""
-
-
-def header(size: int) -> bytes:
-    """Return the header of an unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
-    if size < 126:
-        return bytes((0x81, size))
-    if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big")
-    return b"\x81\x7f" + size.to_bytes(8, "big")
-
-
-HEADERS = [header(size) for size in range(1024)]
-
-
-class Writer:
-    """Collects the connections that have something to write in this pass of the loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._ready: list[Connection] = []
-
-    def add(self, connection: Connection) -> None:
-        """Let a connection write at the end of this pass."""
-        if not self._ready:
-            self._loop.call_soon(self._flush)
-        self._ready.append(connection)
-
-    def _flush(self) -> None:
-        ready, self._ready = self._ready, []
-        for connection in ready:
-            connection.flush()
+MAX_RESCUED = 256 * 1024
+"""Bytes taken from the kernel of a peer that is gone; as many as one read brings."""
 
 
 class Connection(Reader):
@@ -72,16 +45,58 @@ class Connection(Reader):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._listener.connections.add(self)
+        arrival, self.arrival = self.arrival, None
+        assert arrival is not None
+        if arrival.hand_over(self):
+            self._left = False
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._backlog.clear()
+        self._lost, self._why_lost = True, exc
         self.leave()
-        self._listener.connections.discard(self)
         self._drop_out()
+        if self.session is None or self._finished:
+            self._go()
+        else:
+            self._rescue()
+            self.hear_no_more()
+            # What waited until the peer would read waits no longer.
+            self._listener.gate.resume(self.session)
+
+    def _rescue(self) -> None:
+        """Take what is still in the kernel: after a write that failed, asyncio reads no more."""
+        if self.transport.get_extra_info("sslcontext") is not None:
+            return
+        most = STRANGER_FRAME if self.careful else MAX_RESCUED
+        with suppress(OSError), self.transport.get_extra_info("socket").dup() as socket:
+            socket.setblocking(False)
+            while len(self._backlog) < most and (data := socket.recv(most)):
+                self._backlog += data
+
+    def finish(self) -> None:
+        if self._finished:
+            return
+        answering = self._answering
+        self._finished = True
+        if self._lost:
+            self._go()
+        elif answering or self._eof:
+            self._write_out()
+            if self._eof:
+                self.protocol.receive_eof()
+            self.send_data()
+            if self._eof:
+                self.transport.close()
+            self.cut_off_later()
+
+    def _go(self) -> None:
+        """Let the library know that the connection is gone."""
+        super().connection_lost(self._why_lost)
+        self._backlog.clear()
+        self._listener.connections.discard(self)
         if self.session is not None:
             self._listener.closed[self.ended_by()] += 1
-            self._listener.gate.leave(self.session)
 
     def ended_by(self) -> str:
         """Return the code with which the server closed, or `client`, or `lost` if nobody did.
@@ -112,13 +127,16 @@ class Connection(Reader):
         self._flush_now()
 
     def _flush_now(self) -> None:
-        if self.protocol.state is not State.OPEN:
+        if self._lost or not (self.protocol.state is State.OPEN or self._answering):
             self._drop_out()
         elif not self.paused:
             self._write_out()
         elif self._out_size + self.transport.get_write_buffer_size() > MAX_WAITING:
             self._drop_out()
-            self.close_with(4000, "too slow; resume and sync")
+            if self.session is not None and self.session.leaving:
+                self.transport.abort()
+            else:
+                self.close_with(4000, "too slow; resume and sync")
         elif len(self._out) - self._joined > MAX_SMALL:
             # As objects of their own, small frames take many times their size.
             self._out[self._joined :] = [b"".join(self._out[self._joined :])]
@@ -142,7 +160,7 @@ class Connection(Reader):
 
     @property
     def congested(self) -> bool:
-        return self.paused
+        return self.paused and not self._lost
 
     async def room(self) -> None:
         while self.paused:
@@ -151,7 +169,7 @@ class Connection(Reader):
     def close_with(self, code: int, reason: str) -> None:
         """Begin the closing handshake; a peer that does not answer is cut off."""
         if self.session is not None:
-            self._listener.gate.leave(self.session)
+            self._listener.gate.end(self.session)
         if self.protocol.state is State.OPEN:
             # Replies go before the close frame, and who is not read from cannot answer it.
             self.resume_reading()
@@ -167,6 +185,8 @@ class Connection(Reader):
 
     def beat(self) -> None:
         """Keep alive: a peer that said nothing since the last ping is gone."""
+        if self._over or self._answering:
+            return  # it is cut off in time
         if self.protocol.state is not State.OPEN:
             # The closing handshake is over or overdue, but the peer keeps the TCP connection.
             self.transport.abort()

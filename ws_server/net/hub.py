@@ -17,6 +17,8 @@ class Hub:
         self._sessions: dict[int, list[Session]] = {}
         self.most_sessions: int | None = None
         """Of one user at a time; None for any number."""
+        self._leaving: set[Session] = set()
+        """Those whose peers are gone, but whose commands are still carried out for their users."""
         self.events = 0
         """Events handed to sessions since the start."""
 
@@ -24,7 +26,10 @@ class Hub:
         """Let a session act for a user; its events wait until the reply to the sign-in has gone."""
         self.sign_out(session)
         session.account = account
-        if session.open:
+        if session.leaving:
+            self._leaving.add(session)
+            session.outlet.admit(known=True)
+        elif session.open:
             session.hold()
             session.outlet.admit(known=True)
             sessions = self._sessions.setdefault(account.id, [])
@@ -34,26 +39,36 @@ class Hub:
 
     def sign_out(self, session: Session) -> None:
         """Let a session act for nobody."""
-        if session.account is None:
-            return
+        if session.account is not None:
+            self._forget(session, session.account)
+            self._leaving.discard(session)
+            session.account = None
+            session.outlet.admit(known=False)
+
+    def part(self, session: Session) -> None:
+        """Push nothing more to a session; what it still does, it does for its user."""
+        if session.account is not None:
+            self._forget(session, session.account)
+            self._leaving.add(session)
+
+    def _forget(self, session: Session, account: Account) -> None:
         if session.lane is not None:
             session.lane.close()
-        sessions = self._sessions.get(session.account.id, [])
+        sessions = self._sessions.get(account.id, [])
         if session in sessions:
             sessions.remove(session)
         if not sessions:
-            self._sessions.pop(session.account.id, None)
-        session.account = None
+            self._sessions.pop(account.id, None)
         session.held = None
-        session.outlet.admit(known=False)
         session.lists = None
 
     def end_sessions(
         self, user_id: int, which: Callable[[Account], bool] = lambda account: True
     ) -> None:
         """Close those of a user's sessions that `which` names, because their token has ended."""
-        for session in list(self.of(user_id)):
-            if session.account is not None and which(session.account):
+        for session in [*self.of(user_id), *self._leaving]:
+            account = session.account
+            if account is not None and account.id == user_id and which(account):
                 session.outlet.close_with(4501, "session ended")
 
     def of(self, user_id: int) -> Collection[Session]:

@@ -24,15 +24,18 @@ from shared.sockets import BACKLOG, bind_unix, listen
 from ws_server.gate import Gate
 from ws_server.net.browsers import Browsers
 from ws_server.net.budgets import Budgets
-from ws_server.net.connection import Connection, Writer
+from ws_server.net.connection import Connection
 from ws_server.net.door import HANDSHAKE_SECONDS, Door
 from ws_server.net.rounds import Rounds
 from ws_server.net.session import Session
+from ws_server.net.writing import Writer
 
 log = logging.getLogger(__name__)
 
 SIGN_IN_TIMEOUT = 120.0
 """Seconds in which a connection must sign in (4500)."""
+LAST_COMMANDS = 1.0
+"""Seconds in which commands that have come are carried out when the server stops."""
 PING_INTERVAL = 20.0
 """Seconds between two pings of a connection; proxies cut idle ones after 30 or more."""
 SPARE_SECONDS = 1.0
@@ -115,10 +118,13 @@ class Listener:
         return self._door.is_open
 
     async def close(self) -> None:
-        """Close all connections with 1001; those that do not answer are cut off."""
+        """Carry out what has come, then close all connections with 1001 or cut them off."""
         if self._ticking is not None:
             self._ticking.cancel()
         self._door.close()
+        for connection in [c for c in self.connections if c.is_busy]:
+            connection.hear_no_more()
+        await self.gate.settled(LAST_COMMANDS)
         for connection in list(self.connections):
             if connection.protocol.state is State.CONNECTING:
                 connection.transport.abort()

@@ -6,16 +6,15 @@ address before it is parsed. Who has signed in is read in pieces of what came.
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
-from websockets.asyncio.server import Server, ServerConnection
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from ws_server.net.budgets import STRANGER_FRAME, Budget, Place
+from ws_server.net.ending import LAST_REPLIES, Ending
 from ws_server.net.frames import continues, measure
 from ws_server.net.session import Session
 
@@ -37,21 +36,17 @@ MAX_NOISE, NOISE_SECONDS = 500, 10.0
 """More of those in so many seconds close a connection (4502)."""
 MAX_CRUMBS = 16
 """Reads one after the other that complete no frame and are small; further ones are such noise."""
-CLOSE_TIMEOUT = 2.0
-"""Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
 NO_ROOM, NOISY = 1013, 4502
 HEAD_END = b"\r\n\r\n"
 
 
-class Reader(ServerConnection):
+class Reader(Ending):
     """What comes from a peer. `Connection` adds what goes there."""
 
     def __init__(
         self, protocol: ServerProtocol, listener: Listener, budget: Budget, **options: Any
     ) -> None:
-        # The library wants of a server what the listener has: the handler, and its tasks.
-        super().__init__(protocol, cast(Server, listener), **options)
-        self._listener = listener
+        super().__init__(protocol, listener, **options)
         self.budget = budget
         self.known = False
         """Whether somebody has signed in, or another realm has proven itself."""
@@ -59,15 +54,12 @@ class Reader(ServerConnection):
         """Whether it is read frame by frame, on the budget of strangers."""
         self.spare = False
         """Whether it has a place in which only plain HTTP is answered."""
-        self.session: Session | None = None
         self.heard = True
         """Whether anything came since the last ping."""
         self.arrival: Arrival | None = None
         """As which it was accepted, until it is made."""
         self._left = True
         self._share = budget.turn.share
-        self._backlog = bytearray()
-        """What came and is not parsed yet."""
         self._waiting = False
         """Whether it waits for its turn."""
         self._stopped = False
@@ -82,17 +74,7 @@ class Reader(ServerConnection):
         self._noise = 0
         self._noise_since = perf_counter()
         self._crumbs = 0
-        self._ending = False
         self._fragments: bytearray | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        arrival, self.arrival = self.arrival, None
-        assert arrival is not None
-        if arrival.hand_over(self):
-            self._left = False
-        else:
-            self.transport.abort()
 
     def move(self, budget: Budget) -> bool:
         """Count under another address from now on; False if there is no place."""
@@ -109,8 +91,10 @@ class Reader(ServerConnection):
     # What came
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing() or (self.session is None and self.protocol.eof_sent):
+        if self._over or self.transport.is_closing():
             return
+        if self.session is None and self.protocol.eof_sent:
+            return  # the request is answered already
         now = perf_counter()
         share = self._share
         if (
@@ -162,7 +146,7 @@ class Reader(ServerConnection):
 
     def _wait(self) -> None:
         """Wait for a turn; if much waits, read no further."""
-        if len(self._backlog) > PAUSE_ABOVE and not self._silenced:
+        if len(self._backlog) > PAUSE_ABOVE and not self._silenced and not self._over:
             self._silenced = True
             self.transport.pause_reading()
         if not self._waiting and not self._stopped:
@@ -179,24 +163,27 @@ class Reader(ServerConnection):
         if (
             len(self._backlog) <= STEP
             and not (self.careful or self._rest or self._stopped or self._silenced)
+            and self._backlog
             and self.session is not None
-            and not self.transport.is_closing()
         ):
             # The usual case: one command of somebody whose address is busy.
             piece, self._backlog = self._backlog, bytearray()
             self._waiting = False
             self._parse(piece)
             self._weigh()
+            if self._over:
+                self._heard_all()
             return False
         more = False
-        if self.transport.is_closing():
-            self._backlog.clear()
-        elif not self._stopped:
+        if self._backlog and not self._stopped:
             more = self._read_frame() if self._goes_by_frames() else self._read_pieces()
         self._weigh()
         self._waiting = more and not self._stopped
-        if not more and not self._stopped and not self._waits_for_answer():
-            self._listen()
+        if not more and not self._stopped:
+            if self._over:
+                self._heard_all()
+            elif not self._waits_for_answer():
+                self._listen()
         return self._waiting
 
     def _waits_for_answer(self) -> bool:
@@ -204,7 +191,7 @@ class Reader(ServerConnection):
         return self.session is None and self.request is not None
 
     def _listen(self) -> None:
-        if self._silenced and not self.transport.is_closing():
+        if self._silenced and not self._over and not self.transport.is_closing():
             self._silenced = False
             self.transport.resume_reading()
 
@@ -263,18 +250,16 @@ class Reader(ServerConnection):
 
     def _parse(self, data: bytes | bytearray) -> None:
         super().data_received(cast(bytes, data))
+        if self._lost:
+            return
         protocol = self.protocol
         if self.transport.get_write_buffer_size() > MAX_WAITING:
             # Only pongs come here, which the library writes past us.
             self.transport.abort()
+        elif self._answering:
+            self.cut_off_later(LAST_REPLIES)
         elif protocol.state is State.CLOSING or (protocol.eof_sent and self.request is None):
             self.cut_off_later()
-
-    def eof_received(self) -> None:
-        if not self.careful:
-            super().data_received(bytes(self._backlog))
-        self._backlog.clear()
-        super().eof_received()
 
     # Frames
 
@@ -286,12 +271,13 @@ class Reader(ServerConnection):
         self.heard = True
         session = self.session
         assert session is not None
-        if event.opcode not in DATA_OPCODES:
-            # The protocol has answered pings and closes; pongs only say that the peer lives.
-            if event.opcode is Opcode.CLOSE:
-                self._listener.gate.leave(session)
-            else:
-                self._make_noise()
+        if event.opcode is Opcode.CLOSE:
+            self._heard_all()
+        elif event.opcode not in DATA_OPCODES:
+            # The protocol has answered pings; pongs only say that the peer lives.
+            self._make_noise()
+        elif session.heard_all:
+            return
         elif event.opcode is Opcode.TEXT and event.fin:
             self._deliver(session, event.data)
         else:
@@ -330,7 +316,7 @@ class Reader(ServerConnection):
         except UnicodeDecodeError:
             self.protocol.fail(1007, "not UTF-8")
             self.send_data()
-            session.open = False
+            self._heard_all()
 
     # Bounds
 
@@ -377,7 +363,7 @@ class Reader(ServerConnection):
             self.transport.abort()
         elif self.protocol.state is State.OPEN:
             if self.session is not None:
-                self._listener.gate.leave(self.session)
+                self._listener.gate.end(self.session)
             self.protocol.fail(code, reason)
             self.send_data()
             self._stopped = False
@@ -388,12 +374,6 @@ class Reader(ServerConnection):
         self.leave()
         self.fail(NO_ROOM, reason)
         self.transport.close()
-
-    def cut_off_later(self) -> None:
-        """A peer that does not answer a close frame is cut off."""
-        if not self._ending:
-            self._ending = True
-            self.loop.call_later(CLOSE_TIMEOUT, self.transport.abort)
 
     def leave(self) -> None:
         """Count nowhere any more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -50,6 +49,13 @@ class Outlet(Protocol):
         """Wait until the peer has taken most of what was written, or is gone."""
 
 
+class SessionOutlet(Outlet, Protocol):
+    """The outlet of a session, which the gate ends."""
+
+    def finish(self) -> None:
+        """The session has ended: nothing more is written, and a peer that is going may go."""
+
+
 class FrameTaker(Protocol):
     """Takes the frames of a connection that is no person's: a link to another realm."""
 
@@ -73,6 +79,7 @@ class Session:
     """One connection. Only the gate and the hub change it."""
 
     __slots__ = (
+        "abroad",
         "account",
         "address",
         "busy",
@@ -81,9 +88,11 @@ class Session:
         "error_count",
         "error_since",
         "files_pushed",
+        "heard_all",
         "held",
         "held_bytes",
         "lane",
+        "leaving",
         "link",
         "linking",
         "lists",
@@ -99,7 +108,7 @@ class Session:
         "unanswered",
     )
 
-    def __init__(self, outlet: Outlet, address: str) -> None:
+    def __init__(self, outlet: SessionOutlet, address: str) -> None:
         self.outlet = outlet
         self.address = address
         self.network = network(address)
@@ -109,6 +118,13 @@ class Session:
         self.pinned = False
         self.files_pushed: bool | None = None
         self.open = True
+        """Its commands are carried out and answered."""
+        self.leaving = False
+        """The peer has gone or is going: it is told of nothing but what it asked."""
+        self.heard_all = False
+        """Nothing more comes from it."""
+        self.abroad = 0
+        """Commands that wait for another realm."""
         self.queue: deque[Call] | None = None
         self.queued_bytes = 0
         self.reading_paused = False
@@ -123,7 +139,7 @@ class Session:
         self.lists: dict[type[Request[Any]], Listing] | None = None
         """Lists that were not read to their end, by the command that reads them."""
         self.error_count = 0
-        self.error_since = -math.inf
+        self.error_since: float | None = None
         self.lane: FileLane | None = None
         self.offered: Transcript | None = None
         """What a realm that dials has said of itself, and not proven yet."""
@@ -190,7 +206,7 @@ class Session:
     def errors_within(self, window: float) -> int:
         """Count one more error and return how many there were in this window of seconds."""
         now = time.monotonic()
-        if now - self.error_since > window:
+        if self.error_since is None or now - self.error_since > window:
             self.error_since = now
             self.error_count = 0
         self.error_count += 1

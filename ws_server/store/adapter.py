@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -88,3 +88,8 @@ class Bulk(Protocol):
 
     def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
         """Insert rows given as these columns of one table."""
+
+    def get_ready(
+        self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
+    ) -> None:
+        """Compile statements and insertions, so that nobody waits for it at their first use."""

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, ParamSpec, TypeVar
@@ -163,6 +164,12 @@ class Blobs:
             os.truncate(self._part(upload), size - 1)
             return size - 1
         return here
+
+    def rename_upload(self, old: str, new: str) -> None:
+        """Let what is here of an upload belong to another id from now on."""
+        with suppress(FileNotFoundError):
+            os.utime(self._part(old))  # or a sweep under way might take it for abandoned
+            os.replace(self._part(old), self._part(new))
 
     def append(self, upload: str, offset: int, content: bytes) -> None:
         """Add a chunk that begins at `offset`, which is where the upload goes on.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy import BigInteger, Connection, String, and_, column, select, update
@@ -100,6 +100,11 @@ def move_conversations(tx: Connection, moved: Sequence[Move]) -> bool:
         False if any of them no longer has the version and last_seq given.
     """
     return not moved or _bulk(tx).change(tx, MOVE, moved) == len(moved)
+
+
+def get_ready(tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]) -> None:
+    """Compile these statements, insertions into these tables, and those of this module."""
+    _bulk(tx).get_ready(tx, (KEYED, MOVE, *statements), (MESSAGE, *tables))
 
 
 def _bulk(tx: Connection) -> Bulk:

@@ -41,7 +41,12 @@ class Cache:
             self.put_group(conversation)
 
     def _put_private(self, chat: Conversation) -> None:
-        self._chats[min(chat.members), max(chat.members)] = chat
+        people = min(chat.members), max(chat.members)
+        if any(member.disabled for member in chat.members.values()):
+            # What is refused is checked by no commit, so it must not rest on a copy.
+            self._chats.pop(people, None)
+            return
+        self._chats[people] = chat
         for id, member in chat.members.items():
             self._people[fold(member.name)] = id
         if len(self._chats) > MAX_PRIVATE:

@@ -59,17 +59,6 @@ class Conversation:
     def __post_init__(self) -> None:
         self.realms = frozenset(m.realm_id for m in self.members.values() if m.realm_id is not None)
 
-    def check_open(self, sender: int) -> None:
-        """Refuse what somebody writes to a person who could never read it.
-
-        Raises:
-            ChatError: FORBIDDEN.
-        """
-        if self.number is None:
-            for user_id, member in self.members.items():
-                if member.disabled and user_id != sender:
-                    raise users.is_disabled(member.name)
-
     def address(self, reader: int) -> str:
         """Return how this reader names the conversation."""
         if self.number is not None:
@@ -186,32 +175,6 @@ def group(
     if found is None or user_id not in found.members:
         raise unknown_group(address)
     return found
-
-
-def check_open(tx: Connection, user_id: int, target: ConversationAddress) -> None:
-    """Refuse what could not be sent, before anything is stored for it.
-
-    Raises:
-        ChatError: UNKNOWN_USER; UNKNOWN_GROUP, also for a group one is not in; FORBIDDEN, the
-            account is disabled.
-    """
-    if isinstance(target, GroupAddress):
-        group(tx, user_id, target, (user_id,))
-        return
-    other = users.known(tx, target)
-    if other is not None and other.disabled and other.id != user_id:
-        raise users.is_disabled(other.name)
-
-
-def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
-    """Disable an account, or enable it; private chats with it get a new version."""
-    users.set_disabled(tx, user_id, disabled)
-    theirs = select(members.c.conversation_id).where(members.c.user_id == user_id)
-    tx.execute(
-        update(conversations)
-        .where(conversations.c.number.is_(None), conversations.c.id.in_(theirs))
-        .values(version=conversations.c.version + 1)
-    )
 
 
 def known_as(tx: Connection, target: ConversationAddress) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, true, update
@@ -154,39 +154,51 @@ _UPLOAD = (
 )
 
 
-def _upload(row: Sequence[Any] | None) -> OpenUpload | None:
-    return OpenUpload(*row) if row else None
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An upload that begins or goes on."""
+
+    upload: OpenUpload
+    was: str | None = None
+    """The id that it had until now, if it goes on for another exchange."""
 
 
-def open_upload(tx: Connection, wanted: OpenUpload, now: int, quota: int) -> OpenUpload:
-    """Return the upload of the same user, recipient and hash, begun if there is none.
+def open_upload(
+    tx: Connection, wanted: OpenUpload, now: int, quota: int, is_sent: Callable[[str], bool]
+) -> Opened:
+    """Resume an upload of the same user, recipient and content, or begin one.
+
+    Resumed is the one of the same idempotency key; without keys, the one of the same name. Else one
+    that broke, which from then on has the name and the key that are wanted, and another id: whoever
+    began it has no part in it any more. Never one that somebody is sending.
+
+    Args:
+        is_sent: Tells of an upload's id whether somebody sends it.
 
     Raises:
-        ChatError: TOO_LARGE, the user's quota does not hold it or too many are under way;
-            CONFLICT, the same content was announced with another size.
+        ChatError: TOO_LARGE, the user's quota does not hold it or too many are under way.
     """
-    found = _upload(
-        tx.execute(
-            select(*_UPLOAD).where(
-                uploads.c.user_id == wanted.user_id,
-                uploads.c.target == wanted.target,
-                uploads.c.sha256 == wanted.sha256,
-            )
-        ).first()
-    )
-    if found is not None:
-        if found.size != wanted.size:
-            raise ChatError(
-                ErrorCode.CONFLICT,
-                f"This upload was begun with a size of {found.size:,} bytes",
-                size=found.size,
-            )
-        tx.execute(
-            update(uploads)
-            .where(uploads.c.id == found.id)
-            .values(touched=now, name=wanted.name, idempotency_key=wanted.key)
+    rows = tx.execute(
+        select(*_UPLOAD)
+        .where(
+            uploads.c.user_id == wanted.user_id,
+            uploads.c.target == wanted.target,
+            uploads.c.sha256 == wanted.sha256,
+            uploads.c.size == wanted.size,
         )
-        return replace(found, name=wanted.name, key=wanted.key)
+        .order_by(uploads.c.touched.desc(), uploads.c.id)
+    )
+    found = [OpenUpload(*row) for row in rows]
+    for one in found:
+        if one.key == wanted.key and (one.key is not None or one.name == wanted.name):
+            touch(tx, one.id, now)
+            return Opened(one)
+    for one in found:
+        if not is_sent(one.id):
+            tx.execute(
+                update(uploads).where(uploads.c.id == one.id).values(**_row(wanted), touched=now)
+            )
+            return Opened(wanted, one.id)
     count = tx.scalar(
         select(func.count()).select_from(uploads).where(uploads.c.user_id == wanted.user_id)
     )
@@ -195,20 +207,22 @@ def open_upload(tx: Connection, wanted: OpenUpload, now: int, quota: int) -> Ope
             ErrorCode.TOO_LARGE, f"At most {MAX_UPLOADS} uploads at a time; finish one first"
         )
     check_quota(tx, wanted.user_id, wanted.size, quota)
-    tx.execute(
-        insert(uploads).values(
-            id=wanted.id,
-            user_id=wanted.user_id,
-            target=wanted.target,
-            name=wanted.name,
-            size=wanted.size,
-            sha256=wanted.sha256,
-            idempotency_key=wanted.key,
-            bot=wanted.bot,
-            touched=now,
-        )
-    )
-    return wanted
+    tx.execute(insert(uploads).values(**_row(wanted), touched=now))
+    return Opened(wanted)
+
+
+def _row(upload: OpenUpload) -> dict[str, Any]:
+    """Return the columns of an upload, but for when it was touched."""
+    return {
+        "id": upload.id,
+        "user_id": upload.user_id,
+        "target": upload.target,
+        "name": upload.name,
+        "size": upload.size,
+        "sha256": upload.sha256,
+        "idempotency_key": upload.key,
+        "bot": upload.bot,
+    }
 
 
 def upload(tx: Connection, user_id: int, upload_id: str) -> OpenUpload:
@@ -217,14 +231,15 @@ def upload(tx: Connection, user_id: int, upload_id: str) -> OpenUpload:
     Raises:
         ChatError: UNKNOWN_FILE.
     """
-    found = _upload(
-        tx.execute(
-            select(*_UPLOAD).where(uploads.c.id == upload_id, uploads.c.user_id == user_id)
-        ).first()
-    )
+    found = tx.execute(
+        select(*_UPLOAD).where(uploads.c.id == upload_id, uploads.c.user_id == user_id)
+    ).first()
     if found is None:
-        raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no upload with this id; begin it anew")
-    return found
+        raise ChatError(
+            ErrorCode.UNKNOWN_FILE,
+            "You have no upload with this id, or it has ended; say upload again",
+        )
+    return OpenUpload(*found)
 
 
 def touch(tx: Connection, upload_id: str, now: int) -> None:

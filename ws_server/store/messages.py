@@ -14,6 +14,7 @@ from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import conversations, fetches, files, outbox, waiting
 from ws_server.store.bulk import MESSAGE, Move, find_keys, insert, move_conversations
 from ws_server.store.conversations import Conversation
+from ws_server.store.disabling import check_reader
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.opening import Place, open_all
@@ -140,7 +141,7 @@ def write(
                 conversation = _meant(tx, draft, opened, now)
             if draft.sender not in conversation.members:
                 raise conversations.unknown_group(draft.target)
-            conversation.check_open(draft.sender)
+            check_reader(conversation, draft.sender)
             if draft.cached is None:
                 # No refusal comes from the cache: no commit would prove that it still holds.
                 found[conversation.id] = conversation
@@ -302,6 +303,8 @@ def _done_before(
 def _repeat(draft: Draft, first: Draft) -> None:
     """Give a repeated draft the result of the first."""
     draft.duplicate = True
+    if draft.file and first.file and draft.file.sha256 == first.file.sha256:
+        draft.stored = 0  # for the first one already
     draft.conversation = first.conversation
     draft.file = first.file
     draft.state = first.state

@@ -113,6 +113,11 @@ NEW_MEMBER = (
 )
 
 
+def get_ready(tx: Connection) -> None:
+    """Compile what the first messages need; they would wait for it up to 20 ms."""
+    bulk.get_ready(tx, (IDS, NAMES, CHATS, BEGIN, GROUPS, MEMBERS), (NEW_MEMBER,))
+
+
 def open_all(
     tx: Connection, places: Collection[Place], now: int
 ) -> dict[Place, Conversation | ChatError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -33,6 +33,16 @@ class Arrays:
     def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
         table, names = columns[0].table.name, [c.name for c in columns]
         _on_driver(tx, lambda d: d.copy_records_to_table(table, records=rows, columns=names))
+
+    def get_ready(
+        self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
+    ) -> None:
+        # About no rows: that plans them, too, and does nothing.
+        for statement in statements:
+            nothing: list[list[object]] = [[] for _ in statement.given]
+            self.fetch(tx, _about(tx.dialect, statement), nothing)
+        for columns in tables:
+            self.insert(tx, columns, [])
 
 
 def _columns(rows: Rows) -> Sequence[tuple[object, ...]]:

@@ -10,7 +10,7 @@ own way to the driver, as much as the statement itself costs.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -175,6 +175,14 @@ class Values:
         for chunk in _chunks(rows):
             _driver(tx).execute(_insert(tx.dialect, columns, len(chunk)), _flat(chunk))
 
+    def get_ready(
+        self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
+    ) -> None:
+        for statement in statements:
+            _about_one(tx.dialect, statement)
+        for columns in tables:
+            _insert_one(tx.dialect, columns)
+
 
 def _flat(rows: Rows) -> tuple[object, ...]:
     return tuple(value for row in rows for value in row)
@@ -188,17 +196,26 @@ def _chunks(rows: Rows) -> Iterator[Rows]:
             at += size
 
 
-@lru_cache
+@lru_cache(256)
 def _insert(dialect: Dialect, columns: Columns, count: int) -> str:
-    statement = insert(columns[0].table).values({c.name: None for c in columns})
-    return _repeated(_compiled(dialect, statement), len(columns), count)
+    return _repeated(_insert_one(dialect, columns), len(columns), count)
+
+
+@lru_cache
+def _insert_one(dialect: Dialect, columns: Columns) -> str:
+    return _compiled(dialect, insert(columns[0].table).values({c.name: None for c in columns}))
 
 
 @lru_cache(256)
 def _about(dialect: Dialect, statement: Statement, count: int) -> str:
+    return _repeated(_about_one(dialect, statement), len(statement.given), count)
+
+
+@lru_cache
+def _about_one(dialect: Dialect, statement: Statement) -> str:
     row = tuple(c.type.python_type() for c in statement.given)
     given = values(*statement.given).data([row]).cte("given")
-    return _repeated(_compiled(dialect, statement.about(given)), len(row), count)
+    return _compiled(dialect, statement.about(given))
 
 
 def _compiled(dialect: Dialect, statement: ClauseElement) -> str:

@@ -67,8 +67,8 @@ MAX_WAITING = 1_000
 """Rows shown to one sender; more would not fit a frame."""
 
 
-def of_sender(tx: Connection, sender_id: int) -> list[Waiting]:
-    """Return the oldest of a sender's messages that wait."""
+def of_sender(tx: Connection, sender_id: int) -> tuple[list[Waiting], bool]:
+    """Return the oldest of a sender's messages that wait, and whether there are more."""
     m, c, o, p = messages.c, conversations.c, outbox.c, posts.c
     private_ones = (
         select(address_of(), o.realm_id, m.id, o.since)
@@ -79,7 +79,7 @@ def of_sender(tx: Connection, sender_id: int) -> list[Waiting]:
         )
         .where(m.sender_id == sender_id, o.kind == MESSAGE, o.refused.is_(None))
         .order_by(o.since, o.number)
-        .limit(MAX_WAITING)
+        .limit(MAX_WAITING + 1)
     )
     in_groups = (
         select(c.number, realms.c.name, o.realm_id, p.id, o.since)
@@ -90,11 +90,12 @@ def of_sender(tx: Connection, sender_id: int) -> list[Waiting]:
         )
         .where(p.sender_id == sender_id, o.refused.is_(None))
         .order_by(o.since, o.number)
-        .limit(MAX_WAITING)
+        .limit(MAX_WAITING + 1)
     )
     found = [Waiting(*row) for row in tx.execute(private_ones)]
     found += [Waiting(f"#{n}@{realm}", *row) for n, realm, *row in tx.execute(in_groups)]
-    return sorted(found, key=lambda waiting: waiting.since)[:MAX_WAITING]
+    found.sort(key=lambda waiting: waiting.since)
+    return found[:MAX_WAITING], len(found) > MAX_WAITING
 
 
 def concerned(tx: Connection, realm_id: int) -> list[int]:

@@ -56,7 +56,9 @@ class SignedIn(Reply):
     user: str = result("the name as registered")
     realm: str = result("this realm's own name")
     token: str = result("for resume; keep it secret")
-    unread: dict[str, int] = result("unread messages by conversation, only counts above 0")
+    unread: dict[str, int] = result(
+        "unread messages by conversation, only counts above 0, of the 5,000 newest; lists have all"
+    )
     epoch: str = result("changes when the history was restored from a backup; see sync")
     protocol: int = result("version of this contract, 1")
     limits: Limits = result("what this server takes")

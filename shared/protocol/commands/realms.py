@@ -82,9 +82,13 @@ class Outbox(Reply):
     """One's messages that wait for other realms."""
 
     queued: list[Queued] = result("oldest first")
+    more: bool | None = result(
+        "true: younger ones wait too, and are named when these have gone", default=None
+    )
 
     def sentence(self) -> str:
-        return f"{len(self.queued)} waiting" if self.queued else "Nothing waits"
+        more = " (and more behind them)" * bool(self.more)
+        return f"{len(self.queued)} waiting{more}" if self.queued else "Nothing waits"
 
     def lines(self) -> list[str]:
         return [
