@@ -81,6 +81,9 @@ class Settings(CommonSettings):
     rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
     realms: Literal["open", "admin", "closed"] = Field("open", description="who may add realms")
     public: bool = Field(False, description="refuse links to loopback and private addresses")
+    session_days: int = Field(
+        90, ge=1, le=36_500, description="days for which a session may be unused before it ends"
+    )
     max_file: int = Field(100, ge=1, description="MiB of content of one file")
     max_user_files: int = Field(1024, ge=1, description="MiB of all files of one user together")
     max_realm_files: int = Field(

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shared.addresses import network
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
 from shared.protocol.commands.meta import SetFormat
@@ -79,6 +80,7 @@ class Session:
         "account",
         "address",
         "busy",
+        "code",
         "dialect",
         "dialled",
         "error_count",
@@ -92,6 +94,7 @@ class Session:
         "link",
         "linking",
         "lists",
+        "network",
         "offered",
         "open",
         "outlet",
@@ -106,7 +109,11 @@ class Session:
     def __init__(self, outlet: SessionOutlet, address: str) -> None:
         self.outlet = outlet
         self.address = address
+        self.network = network(address)
+        """Whom limits count for it."""
         self.account: Account | None = None
+        self.code: str | None = None
+        """The right code for the realm's first admin, who may now be registered."""
         self.dialect = Dialect.TEXT
         self.pinned = False
         self.files_pushed: bool | None = None
