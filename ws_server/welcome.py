@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from shared.faults import shown
 from ws_server.settings import Settings
 
@@ -18,6 +20,10 @@ that is a name, the real name in one word, a password and a country. In another 
     > send bob hi
 
 Ctrl+C stops the server."""
+
+UNLIMITED = """\
+Limits are off (--rate-limits off): anybody who reaches the port can guess passwords, and take all
+connections, memory and time. Leave them on, unless you measure."""
 
 
 ADMIN = """\
@@ -64,4 +70,7 @@ def welcome(
         ]
     if code is not None:
         lines[1:1] = [ADMIN.format(code=code)]
-    print("\n".join(lines), TRY.format(url=url), sep="\n", flush=True)
+    print("\n".join(lines), TRY.format(url=url), sep="\n")
+    if settings.rate_limits == "off":
+        print(UNLIMITED)
+    sys.stdout.flush()

@@ -32,6 +32,9 @@ class Outlet(Protocol):
     def close_with(self, code: int, reason: str) -> None:
         """Begin closing; what was queued goes out before."""
 
+    def admit(self, known: bool) -> None:
+        """Count the peer among those who are known, or among strangers again."""
+
     def pause_reading(self) -> None:
         """Take no more from the peer until `resume_reading`."""
 
