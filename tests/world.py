@@ -248,7 +248,8 @@ class World:
         def create(tx: Connection, now: int) -> None:
             for name in names:
                 if users.find(tx, name) is None:
-                    users.create(tx, name, name.title(), "Indonesia", password, now)
+                    first = users.is_empty(tx)
+                    users.create(tx, name, name.title(), "Indonesia", password, now, admin=first)
 
         await self.realm.journal.write(create)
 

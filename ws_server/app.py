@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL
 from shared.faults import explained, shown
 from shared.settings import split
 from shared.sockets import TRIES, not_listening
-from ws_server import __version__, descriptors, web_app
+from ws_server import __version__, descriptors, sessions, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -36,7 +36,9 @@ from ws_server.data_folder import (
 from ws_server.federation.contents import Contents
 from ws_server.federation.peer import Peer
 from ws_server.federation.peers import Peers
+from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
+from ws_server.guessing import Guesses
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
 from ws_server.net.browsers import Browsers
@@ -47,7 +49,7 @@ from ws_server.opening import open_store, realm_name
 from ws_server.passwords import Passwords
 from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings
-from ws_server.store import fetches, files, naming, opening
+from ws_server.store import fetches, files, naming, opening, users
 from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
 from ws_server.store.schema import meta
@@ -57,6 +59,8 @@ from ws_server.welcome import address, welcome
 
 log = logging.getLogger(__name__)
 
+DAY = 24 * 3600 * 1000
+"""Milliseconds."""
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
 JUMP = 60.0
@@ -136,12 +140,18 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         max_file=settings.max_file * 2**20,
         max_user_files=settings.max_user_files * 2**20,
         max_realm_files=settings.max_realm_files * 2**20,
+        session_age=settings.session_days * DAY,
+        guesses=Guesses(settings.rate_limits == "on"),
+        first_admin=FirstAdmin(settings.trial),
     )
+    stack.callback(realm.audit.summarise)
     realm.contents = Contents(realm)
     realm.links = Peers(realm, policy=settings.realms, public=settings.public)
     await realm.links.load()
     if serves:
         await journal.write(lambda tx, now: naming.keep(tx, name))
+        if realm.registration_open and not await database.read(users.has_admin):
+            realm.first_admin.wanted()
     await journal.write(lambda tx, now: opening.get_ready(tx))
     await sweep(realm, age=0)
     return realm
@@ -274,7 +284,10 @@ async def keep_house(realm: Realm) -> None:
         # A machine that slept counts as well: its monotonic clock stood still.
         jump = (time.time() - wall) - (time.monotonic() - steady)
         try:
-            await sweep(realm, age=HOUSEKEEPING, jumped=abs(jump) > JUMP)
+            jumped = abs(jump) > JUMP
+            await sweep(realm, age=HOUSEKEEPING, jumped=jumped)
+            if not jumped:
+                await sessions.end_unused(realm)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
 
@@ -363,7 +376,9 @@ async def run(settings: Settings) -> None:
                 "data": str(settings.data.resolve()),
             },
         )
-        welcome(server.realm.name, settings, server.port, server.web_port, is_new=is_new)
+        realm = server.realm
+        ports = server.port, server.web_port
+        welcome(realm.name, settings, *ports, is_new=is_new, code=realm.first_admin.code)
         await stop.wait()
         log.info("stopping")
     log.info("stopped")

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Hashable
 
+from shared.addresses import network, site
 from shared.protocol.errors import ChatError, ErrorCode
 
 ROUNDING = 1e-6
@@ -33,12 +34,19 @@ class Buckets:
         Raises:
             ChatError: RATE_LIMITED, with the seconds until there is enough.
         """
+        if wait := self.wait(key, amount):
+            raise rate_limited(wait)
+        self.spend(key, amount)
+
+    def wait(self, key: Hashable, amount: float = 1.0) -> float:
+        """Return the seconds until there is enough; 0 if there is."""
+        missing = amount - self._level(key, time.monotonic())
+        return missing / self._rate if missing > ROUNDING else 0.0
+
+    def spend(self, key: Hashable, amount: float = 1.0) -> None:
+        """Take more than there is, if need be: it was found out only now."""
         now = time.monotonic()
-        level, since = self._levels.get(key, (self._burst, now))
-        level = min(self._burst, level + (now - since) * self._rate)
-        if level + ROUNDING < amount:
-            raise rate_limited((amount - level) / self._rate)
-        self._levels[key] = (level - amount, now)
+        self._levels[key] = (self._level(key, now) - amount, now)
         if len(self._levels) > self._sweep_above:
             self._forget_full(now)
             self._sweep_above = max(KEPT, 2 * len(self._levels))
@@ -49,12 +57,13 @@ class Buckets:
         Raises:
             ChatError: RATE_LIMITED, it was more; with the seconds until it is made up for.
         """
-        now = time.monotonic()
+        self.spend(key, amount)
+        if wait := self.wait(key, 0.0):
+            raise rate_limited(wait)
+
+    def _level(self, key: Hashable, now: float) -> float:
         level, since = self._levels.get(key, (self._burst, now))
-        level = min(self._burst, level + (now - since) * self._rate) - amount
-        self._levels[key] = (level, now)
-        if level < 0:
-            raise rate_limited(-level / self._rate)
+        return min(self._burst, level + (now - since) * self._rate)
 
     def give_back(self, key: Hashable, amount: float = 1.0) -> None:
         """Undo a `take` that turned out to cost nothing."""
@@ -70,11 +79,11 @@ class Buckets:
         }
 
 
-def rate_limited(wait: float) -> ChatError:
+def rate_limited(wait: float, why: str = "That is too fast; wait a little") -> ChatError:
     """Return the refusal that asks to wait `wait` seconds, rounded up to a tenth."""
     return ChatError(
         ErrorCode.RATE_LIMITED,
-        "That is too fast; wait a little",
+        why,
         retry_after=max(0.1, math.ceil(round(wait * 10, 6)) / 10),
     )
 
@@ -118,11 +127,12 @@ class Limits:
         self.on = on
         self._commands = Buckets(rate=50, burst=1_000)
         self._chunk_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
-        self._passwords = Buckets(rate=0.1, burst=5)
         self._registrations = Buckets(rate=30 / 600, burst=30)
+        self._registrations_of_sites = Buckets(rate=60 / 600, burst=60)
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
         self._rows = Buckets(rate=10_000, burst=50_000)
         self._questions = Buckets(rate=50, burst=1_000)
+        self._unknown_names = Buckets(rate=0.1, burst=50)
 
     def command(self, who: Hashable) -> None:
         """Count one command of a user, or of an address that has not signed in."""
@@ -139,20 +149,6 @@ class Limits:
         if self.on:
             self._chunk_bytes.take(who, size)
 
-    def password(self, address: str, account: str) -> None:
-        """Count a try before it is checked; the account itself is never locked."""
-        if self.on:
-            try:
-                self._passwords.take((address, account))
-            except ChatError as error:
-                error.message = "Too many wrong passwords for this account from your address"
-                raise
-
-    def password_was_no_guess(self, address: str, account: str) -> None:
-        """A right password, or one that could not be checked, costs nothing."""
-        if self.on:
-            self._passwords.give_back((address, account))
-
     def first_contact(self, who: Hashable) -> None:
         """Count a try to link to a realm that is not known."""
         if self.on:
@@ -168,7 +164,22 @@ class Limits:
         if self.on:
             self._questions.take(realm_id)
 
-    def registration(self, address: str) -> None:
-        """Count one new account."""
+    def names(self, realm_id: int) -> None:
+        """Let another realm ask for a name, unless it asked for too many that nobody has."""
+        if self.on and (wait := self._unknown_names.wait(realm_id)):
+            raise rate_limited(wait)
+
+    def unknown_names(self, realm_id: int, count: int = 1) -> None:
+        """Count names that another realm asked for or wrote to, and that nobody has."""
         if self.on:
-            self._registrations.take(address)
+            self._unknown_names.spend(realm_id, count)
+
+    def registration(self, address: str) -> None:
+        """Count a try to register, of its network, and of the site around an IPv6 one."""
+        if self.on:
+            around = site(address)
+            if around is not None and (wait := self._registrations_of_sites.wait(around)):
+                raise rate_limited(wait)
+            self._registrations.take(network(address))
+            if around is not None:
+                self._registrations_of_sites.spend(around)

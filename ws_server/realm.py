@@ -25,6 +25,9 @@ from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
+from ws_server.audit import Audit
+from ws_server.first_admin import FirstAdmin
+from ws_server.guessing import Guesses
 from ws_server.limits import Limits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
@@ -85,6 +88,11 @@ class Realm:
     max_file: int
     max_user_files: int
     max_realm_files: int
+    session_age: int
+    """Milliseconds for which a token may be unused."""
+    guesses: Guesses
+    first_admin: FirstAdmin
+    audit: Audit = field(default_factory=Audit)
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
     links: Peers = field(init=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import tomllib
@@ -30,6 +31,14 @@ from shared.settings import (
 )
 from shared.text_files import decoded
 from ws_server import __version__
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address; of names, localhost alone is known."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def host_name() -> str:
@@ -72,6 +81,9 @@ class Settings(CommonSettings):
     rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
     realms: Literal["open", "admin", "closed"] = Field("open", description="who may add realms")
     public: bool = Field(False, description="refuse links to loopback and private addresses")
+    session_days: int = Field(
+        90, ge=1, le=36_500, description="days for which a session may be unused before it ends"
+    )
     max_file: int = Field(100, ge=1, description="MiB of content of one file")
     max_user_files: int = Field(1024, ge=1, description="MiB of all files of one user together")
     max_realm_files: int = Field(
@@ -164,6 +176,16 @@ class Settings(CommonSettings):
     def networks(self) -> list[Network]:
         """The trusted proxies."""
         return networks(self.trusted_proxies)
+
+    @property
+    def trial(self) -> bool:
+        """Whether only this machine can reach the server, directly: somebody tries it out.
+
+        A proxy on this machine may bring strangers, so a setting that is made for one ends the
+        trial.
+        """
+        exposed = self.public or self.trusted_proxies or self.origins
+        return is_loopback(self.host) and not exposed
 
 
 def _toml(path: str | Path | None) -> dict[str, Any]:

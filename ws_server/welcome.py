@@ -26,6 +26,12 @@ Limits are off (--rate-limits off): anybody who reaches the port can guess passw
 connections, memory and time. Leave them on, unless you measure."""
 
 
+ADMIN = """\
+Nobody is an admin of this realm yet. To become it, give this one-time code when you create your
+account, in the web app or with `code {code}` before `register`; or use ./chat admin user add.
+Admin code: {code}"""
+
+
 def address(settings: Settings, scheme: str, port: int) -> str:
     """Return the URL of a port of this server; `scheme` is ws or http."""
     host = "localhost" if settings.host in ("localhost", "0.0.0.0", "::") else settings.host
@@ -34,12 +40,19 @@ def address(settings: Settings, scheme: str, port: int) -> str:
 
 
 def welcome(
-    realm: str, settings: Settings, port: int, web_port: int | None, *, is_new: bool
+    realm: str,
+    settings: Settings,
+    port: int,
+    web_port: int | None,
+    *,
+    is_new: bool,
+    code: str | None = None,
 ) -> None:
     """Print where the realm and its data are, and what to try next, in a browser first.
 
     Args:
         is_new: It was just made, which is said, in case that the folder was mistyped.
+        code: What makes its bearer the realm's first admin; None if none is asked for.
     """
     url = address(settings, "ws", port)
     lines = [f"Realm {realm} serves {url}, with its data in {shown(settings.data.resolve())}"]
@@ -55,6 +68,8 @@ def welcome(
             + ", or try in a terminal:",
             "",
         ]
+    if code is not None:
+        lines[1:1] = [ADMIN.format(code=code)]
     print("\n".join(lines), TRY.format(url=url), sep="\n")
     if settings.rate_limits == "off":
         print(UNLIMITED)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from shared.client.arguments import filled
 from shared.protocol.commands.accounts import (
     Auth,
+    Code,
+    CodeWanted,
     Logout,
     Me,
     Passwd,
@@ -76,10 +78,28 @@ class Methods:
         """Send one request and return its reply."""
         raise NotImplementedError
 
-    async def register(self, user: str, real_name: str, password: str, country: str) -> Registered:
-        """Create an account. The first one on a realm is its admin."""
+    async def code(self, code: str | None = None) -> CodeWanted:
+        """Show the code for the first admin before `register`; without it, ask if one is wanted."""
+        return await self.call(filled(Code, code=code))
+
+    async def register(
+        self,
+        user: str,
+        real_name: str,
+        password: str,
+        country: str,
+        code: str | None = None,
+    ) -> Registered:
+        """Create an account. In a trial on one machine the first one is the realm's admin."""
         return await self.call(
-            filled(Register, user=user, real_name=real_name, password=password, country=country)
+            filled(
+                Register,
+                user=user,
+                real_name=real_name,
+                password=password,
+                country=country,
+                code=code,
+            )
         )
 
     async def auth(self, user: str, password: str) -> SignedIn:

@@ -22,6 +22,7 @@ SENT = "conversation seq message_id time state"
 PAGE = "conversation messages more"
 
 REPLIES = {
+    "code": "wanted accepted",
     "register": "user",
     "auth": SIGNED_IN,
     "resume": SIGNED_IN,
@@ -78,7 +79,7 @@ EVENT = {
     "group": "group name user change",
     "realm": "realm link",
 }
-WITHOUT_SESSION = {"register", "auth", "resume", "help", "format", "ping"}
+WITHOUT_SESSION = {"code", "register", "auth", "resume", "help", "format", "ping"}
 CONTENT = b"hello"
 NEEDS: dict[str, dict[str, Any]] = {
     "register": {"user": "dave", "real_name": "Dave", "password": "secret1", "country": "Peru"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.protocol.commands.accounts import Auth, Logout, Passwd, Register, Resume, Whoami
+from shared.protocol.commands.accounts import Auth, Code, Logout, Passwd, Register, Resume, Whoami
 from shared.protocol.commands.files import (
     Chunk,
     Files,
@@ -43,6 +43,11 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
             '{"command":"register","user":"bob","real_name":"Bob","password":"secret1",'
             '"country":"Costa Rica"}',
         ],
+    ),
+    (Code(), ["code", '{"command":"code"}']),
+    (
+        Code("ABCD-EFGH"),
+        ["code ABCD-EFGH", 'code "ABCD-EFGH"', '{"command":"code","code":"ABCD-EFGH"}'],
     ),
     (
         Auth("bob", "secret1"),

@@ -116,7 +116,7 @@ EVENT_FIELDS = {
     "realm": "realm link",
 }
 SENDING = ["send", "sendg", "sendfile", "sendgroupfile", "upload"]
-WITHOUT_SESSION = {"register", "auth", "resume", "help", "format", "ping"}
+WITHOUT_SESSION = {"code", "register", "auth", "resume", "help", "format", "ping"}
 
 
 @pytest.mark.parametrize("name", OLD_COMMANDS)

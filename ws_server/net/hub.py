@@ -100,6 +100,17 @@ class Hub:
             self.events += 1
 
     @property
+    def tokens(self) -> list[bytes]:
+        """The hashes of the tokens in use."""
+        found = {
+            session.account.token
+            for sessions in self._sessions.values()
+            for session in sessions
+            if session.account is not None
+        }
+        return list(found)
+
+    @property
     def users(self) -> int:
         """How many users are connected."""
         return len(self._sessions)

@@ -83,6 +83,7 @@ class Session:
         "account",
         "address",
         "busy",
+        "code",
         "dialect",
         "dialled",
         "error_count",
@@ -114,6 +115,8 @@ class Session:
         self.network = network(address)
         """Whom limits count for it."""
         self.account: Account | None = None
+        self.code: str | None = None
+        """The right code for the realm's first admin, who may now be registered."""
         self.dialect = Dialect.TEXT
         self.pinned = False
         self.files_pushed: bool | None = None

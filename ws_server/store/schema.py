@@ -95,6 +95,7 @@ tokens = Table(
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
     Column("created", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=False),
+    Column("address", String(64)),  # from where it was used last; null before that was kept
 )
 
 conversations = Table(

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     LargeBinary,
+    String,
     and_,
     bindparam,
     case,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     update,
 )
 
+from shared.addresses import network
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, fold
 from ws_server.store import realms as known_realms
@@ -34,6 +36,8 @@ TOKENS_KEPT = 100
 """Tokens a user; a new sign-in ends the one that was not used for the longest time."""
 MAX_KEYS = 500
 """Names looked up in one statement."""
+MAX_ADDRESS = 64
+"""Characters kept of an address; those of the network have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ _IS_TOKEN = tokens.c.hash == bindparam("token", type_=LargeBinary)
 _BY_TOKEN = Compiled(
     select(*_COLUMNS)
     .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
-    .where(_IS_TOKEN)
+    .where(_IS_TOKEN, tokens.c.used >= bindparam("since", type_=BigInteger))
 )
 
 
@@ -96,7 +100,10 @@ def _used(user_id: Any, now: Any) -> ColumnElement[int]:
 _TOKEN_USED = Compiled(
     update(tokens)
     .where(_IS_TOKEN)
-    .values(used=_used(bindparam("user_id", type_=BigInteger), bindparam("now", type_=BigInteger)))
+    .values(
+        used=_used(bindparam("user_id", type_=BigInteger), bindparam("now", type_=BigInteger)),
+        address=bindparam("address", type_=String),
+    )
 )
 
 
@@ -232,22 +239,51 @@ def is_disabled(name: str) -> ChatError:
     )
 
 
+def signing_in(tx: Connection, name: str, address: str) -> tuple[User | None, bool]:
+    """Return the account of a name, and whether it has a session in the network of an address.
+
+    It asks the same of names that nobody has, so that the time does not tell them apart.
+    """
+    user = find(tx, name)
+    of_user = tokens.c.user_id == (user.id if user else 0)
+    used = tx.scalars(select(tokens.c.address).where(of_user, tokens.c.address.is_not(None)))
+    here = network(address)
+    return user, any(network(other) == here for other in used)
+
+
+def has_admin(tx: Connection) -> bool:
+    """Tell whether this realm has an admin."""
+    admins = select(users.c.id).where(users.c.realm_id.is_(None), users.c.admin)
+    return tx.execute(admins.limit(1)).first() is not None
+
+
+def is_empty(tx: Connection) -> bool:
+    """Tell whether nobody has an account here yet."""
+    return tx.execute(select(users.c.id).where(users.c.realm_id.is_(None)).limit(1)).first() is None
+
+
 def create(
-    tx: Connection, name: str, real_name: str, country: str, password: str, now: int
+    tx: Connection,
+    name: str,
+    real_name: str,
+    country: str,
+    password: str,
+    now: int,
+    *,
+    admin: bool = False,
 ) -> User:
-    """Add an account; the first one is the realm's admin.
+    """Add an account.
 
     Args:
         password: argon2id hash.
         now: Unix milliseconds.
+        admin: It may administer the realm.
 
     Raises:
         ChatError: USER_EXISTS.
     """
     if find(tx, name) is not None:
-        raise ChatError(ErrorCode.USER_EXISTS, f"{name} is taken; choose another name")
-    here = select(func.count()).select_from(users).where(users.c.realm_id.is_(None))
-    admin = tx.scalar(here) == 0
+        raise taken(name)
     made = tx.execute(
         insert(users).values(
             name=name,
@@ -261,6 +297,11 @@ def create(
     )
     assert made.inserted_primary_key is not None
     return User(made.inserted_primary_key[0], name, real_name, country, password, admin)
+
+
+def taken(name: str) -> ChatError:
+    """Return the refusal of a name that somebody has."""
+    return ChatError(ErrorCode.USER_EXISTS, f"{name} is taken; choose another name")
 
 
 def set_password(tx: Connection, user_id: int, password: str) -> None:
@@ -283,10 +324,18 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
-    """Keep the hash of a new token and end the least recently used ones above TOKENS_KEPT."""
+def add_token(
+    tx: Connection, user_id: int, token: bytes, now: int, address: str | None = None
+) -> None:
+    """Keep the hash of a new token and end the least recently used ones above TOKENS_KEPT.
+
+    Args:
+        address: From where it is used.
+    """
     used = _used(user_id, now)
-    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=used))
+    address = address and address[:MAX_ADDRESS]
+    row = {"hash": token, "user_id": user_id, "created": now, "used": used, "address": address}
+    tx.execute(insert(tokens).values(row))
     kept = (
         select(tokens.c.hash)
         .where(tokens.c.user_id == user_id)
@@ -296,15 +345,32 @@ def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
     tx.execute(delete(tokens).where(tokens.c.user_id == user_id, tokens.c.hash.not_in(kept)))
 
 
-def use_token(tx: Connection, token: bytes, now: int) -> User | None:
-    """Return whose token this is, and note that it was used; None if it has ended."""
-    found = _BY_TOKEN.rows(tx, token=token)
+def use_token(tx: Connection, token: bytes, now: int, since: int, address: str) -> User | None:
+    """Return whose token this is, and note that it was used; None if it has ended.
+
+    Args:
+        since: Unix milliseconds; a token not used since then has ended by age.
+        address: From where it is used.
+    """
+    found = _BY_TOKEN.rows(tx, token=token, since=since)
     if not found:
         return None
     user = _user(found[0])
     assert user is not None
-    _TOKEN_USED.run(tx, token=token, user_id=user.id, now=now)
+    _TOKEN_USED.run(tx, token=token, user_id=user.id, now=now, address=address[:MAX_ADDRESS])
     return user
+
+
+def keep_tokens(tx: Connection, hashes: Sequence[bytes], now: int) -> None:
+    """Note that tokens are in use, as their connections are open."""
+    for at in range(0, len(hashes), MAX_KEYS):
+        these = tokens.c.hash.in_(hashes[at : at + MAX_KEYS])
+        tx.execute(update(tokens).where(these, tokens.c.used < now).values(used=now))
+
+
+def end_unused(tx: Connection, since: int) -> int:
+    """Forget the tokens not used since then, and return how many those were."""
+    return tx.execute(delete(tokens).where(tokens.c.used < since)).rowcount
 
 
 def end_token(tx: Connection, token: bytes) -> None:
