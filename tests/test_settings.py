@@ -36,7 +36,7 @@ def refusal(*arguments: str) -> str:
 
 def test_the_defaults_of_the_contract() -> None:
     found = load([])
-    assert (found.hosts, found.port, found.web_port) == (["127.0.0.1", "::1"], 8765, 8550)
+    assert (found.listen_on, found.port, found.web_port) == (["127.0.0.1", "::1"], 8765, 8550)
     assert (found.registration, found.rate_limits, found.realms) == ("open", "on", "open")
     assert (found.origins, found.networks, found.public) == ("", [], False)
     assert (found.tls_cert, found.tls_key, found.log_level) == (None, None, "info")
@@ -70,7 +70,7 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
     monkeypatch.setenv("CHAT_REALM", "from-env")
     found = load(["--port", "1003", "--config", str(file)])
     assert (found.port, found.realm, found.log_level) == (1003, "from-env", "debug")
-    assert found.hosts == ["0.0.0.0"]
+    assert found.listen_on == ["0.0.0.0"]
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])

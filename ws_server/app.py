@@ -170,7 +170,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.push_async_callback(listener.close)
     measure(metrics, settings, realm, gate, listener)
     try:
-        port = await listener.open(settings.hosts, settings.port, tls)
+        port = await listener.open(settings.listen_on, settings.port, tls)
     except OSError as error:
         raise Refused(
             f"Cannot listen on --host {shown(settings.host)} --port {settings.port}: "

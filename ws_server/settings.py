@@ -77,7 +77,10 @@ class Settings(CommonSettings):
     max_realm_files: int = Field(
         4096, ge=1, description="MiB of all files from one other realm together"
     )
-    origins: str = Field("", description="web origins that may connect, by comma; all if empty")
+    hosts: str = Field("", description="names, by comma, under which browsers may reach the ports")
+    origins: str = Field(
+        "", description="web origins that may connect, by comma; only its own pages if empty"
+    )
     trusted_proxies: str = Field(
         "", description="networks, by comma, whose X-Forwarded-For is believed"
     )
@@ -132,6 +135,14 @@ class Settings(CommonSettings):
                 raise ValueError(f"{origin} is no origin such as https://chat.example.org")
         return text
 
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_names(cls, text: str) -> str:
+        for name in split(text):
+            if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+                raise ValueError(f"{name} is no name such as chat.example.org")
+        return text
+
     @field_validator("trusted_proxies")
     @classmethod
     def _proxies_are_networks(cls, text: str) -> str:
@@ -145,7 +156,7 @@ class Settings(CommonSettings):
         return self
 
     @property
-    def hosts(self) -> list[str]:
+    def listen_on(self) -> list[str]:
         """The addresses to listen on."""
         return hosts(self.host)
 

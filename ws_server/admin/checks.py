@@ -102,7 +102,7 @@ async def server(case: Case) -> list[Finding]:
 async def port(case: Case) -> list[Finding]:
     """Does the server answer at its port; is the port free if none runs?"""
     if not case.running:
-        hosts, number = case.settings.hosts, case.settings.port
+        hosts, number = case.settings.listen_on, case.settings.port
         taken = [host for host in hosts if not _is_free(host, number)]
         if taken:
             return [
