@@ -39,6 +39,8 @@ def takes_event(control: BaseControl, name: str, data: Any) -> bool:
     kind = get_origin(kind) or kind
     if kind is Event or not dataclasses.is_dataclass(kind):
         return not isinstance(data, dict) or not GIVEN & data.keys()
+    if not isinstance(data, dict) and getattr(control, f"on_{name}") is None:
+        return True  # of which Flet makes a plain one, and nobody waits for it
     return _is_made_of(kind, data, GIVEN, DEEPEST)
 
 
