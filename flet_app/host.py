@@ -58,6 +58,10 @@ class Host(Protocol):
     folder: Path
     """For files of this session alone, with mode 0700; removed when it ends."""
 
+    def admit(self, known: bool) -> None:
+        """Note that somebody is signed in, or nobody any more: strangers may less."""
+        ...
+
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
         """Return a client, not yet entered, that speaks for the person who looks.
 

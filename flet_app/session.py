@@ -111,6 +111,7 @@ class Session:
             async with asyncio.timeout(3):
                 await self.client.logout()
         await self._end()
+        self._host.admit(False)
         self.state.signed_out()
         await self._remember("")
 
@@ -162,6 +163,7 @@ class Session:
             log.error("following the realm failed", exc_info=error)
 
     async def _signed_in(self, client: ChatClient) -> None:
+        self._host.admit(True)
         if self.state.user != client.user:
             self.state.signed_in(client.user, client.realm, client.limits)
             self.state.stale = True
@@ -183,6 +185,7 @@ class Session:
             except Exception:
                 log.exception("an event could not be shown")
             if isinstance(event, SignedOut):
+                self._host.admit(False)
                 await self._remember("")
                 await self._end()
                 return

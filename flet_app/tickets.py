@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
 from flet_app.host import RESERVE, Expected, NoRoom, TooManyFiles
-from flet_app.visitors import BROWSER
+from flet_app.visitors import VISITOR
 from shared.protocol.file_names import clean_file_name
 from shared.protocol.media_types import IMAGES
 from shared.protocol.values import BadValue
@@ -96,7 +96,7 @@ class Tickets:
 
     async def _answer(self, request: Request) -> Response:
         ticket = self._tickets.get(request.path_params["ticket"])
-        browser = request.cookies.get(BROWSER, "")
+        browser = request.scope[VISITOR].browser
         if ticket is None or not hmac.compare_digest(
             browser.encode(), ticket.session.browser.encode()
         ):

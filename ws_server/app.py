@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
 from shared.faults import explained, shown
@@ -47,12 +47,13 @@ from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
 from ws_server.opening import open_store, realm_name
 from ws_server.passwords import Passwords
+from ws_server.readiness import Readiness
 from ws_server.realm import Realm, Serving
 from ws_server.settings import Settings
 from ws_server.store import fetches, files, naming, opening, users
 from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
-from ws_server.store.schema import meta
+from ws_server.store.room import Room
 from ws_server.store.sqlite_file import file_of
 from ws_server.web_app import WebApp
 from ws_server.welcome import address, welcome
@@ -173,7 +174,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     realm.hub.most_sessions = budgets.sessions_of_account
     listener = Listener(
         gate,
-        ready=lambda: is_ready(realm),
+        ready=Readiness(realm, written_in(settings)).why_not,
         metrics=metrics.text,
         browsers=pages,
         budgets=budgets,
@@ -237,18 +238,13 @@ async def open_web_app(
     return web_port
 
 
-async def is_ready(realm: Realm) -> bool:
-    """Tell whether the store takes writes, by one that goes to disk."""
-
-    def probe(tx: Connection, now: int) -> None:
-        tx.execute(update(meta).where(meta.c.key == "epoch").values(key="epoch"))
-
-    try:
-        async with asyncio.timeout(5):
-            await realm.journal.write(probe)
-    except Exception:
-        return False
-    return True
+def written_in(settings: Settings) -> list[Path]:
+    """Return the folders in which the realm keeps what it is told."""
+    folders = [settings.data]
+    file = file_of(database_url(settings))
+    if file is not None and file.parent.resolve() != settings.data.resolve():
+        folders.append(file.parent)
+    return folders
 
 
 async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
@@ -315,6 +311,10 @@ def measure(
     metrics.counter_by("bound", "bounds", "times a bound was met", lambda: budgets.refused)
     metrics.counter_by("by", "closed", "WebSockets that ended", lambda: listener.closed)
     metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
+    room = realm.blobs.room
+    metrics.gauge("files_taken_bytes", "contents, those under way too", lambda: realm.blobs.taken)
+    metrics.counter("files_without_room", "files refused for want of room", lambda: room.refused)
+    metrics.gauge("disk_reserve_bytes", "what files leave free", lambda: reserve_of(room))
     metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
     metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
     measure_realms(metrics, realm.links)
@@ -334,6 +334,14 @@ def free_space(folder: Path) -> float:
     """Return the bytes that may still be written there; NaN if the folder is gone."""
     try:
         return shutil.disk_usage(folder).free
+    except OSError:
+        return math.nan
+
+
+def reserve_of(room: Room) -> float:
+    """Return the bytes that files leave free; NaN if the disk is gone."""
+    try:
+        return room.reserve
     except OSError:
         return math.nan
 

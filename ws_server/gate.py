@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call
-from shared.protocol.commands.files import Chunk
+from shared.protocol.commands.files import Chunk, SendFile, SendGroupFile
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
@@ -188,6 +188,10 @@ class Gate:
             self._realm.limits.chunk(who, len(request.data))
         else:
             self._realm.limits.command(who)
+            if isinstance(request, SendFile | SendGroupFile):
+                self._realm.limits.chunk(who, len(request.data))
+            elif session.account is not None:
+                self._realm.limits.written(session.account.id, call.size)
 
     def _penalise(self, session: Session, seconds: float) -> None:
         """Read no further for a while: reading is what a refused frame costs."""

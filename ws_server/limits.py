@@ -19,6 +19,10 @@ REFUSED_UNIT = 16 * 1024
 """Bytes of a refused frame that count as one command more."""
 
 
+WRITTEN, WRITTEN_AT_ONCE = 16 * 2**10, 4 * 2**20
+"""Bytes of commands, files apart, of one user: a second, and at once."""
+
+
 class Buckets:
     """One bucket for each key: `burst` at once, then `rate` a second."""
 
@@ -127,6 +131,7 @@ class Limits:
         self.on = on
         self._commands = Buckets(rate=50, burst=1_000)
         self._chunk_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
+        self._written = Buckets(rate=WRITTEN, burst=WRITTEN_AT_ONCE)
         self._registrations = Buckets(rate=30 / 600, burst=30)
         self._registrations_of_sites = Buckets(rate=60 / 600, burst=60)
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
@@ -143,6 +148,15 @@ class Limits:
         """Count a frame that could not be read; a large one as many commands."""
         if self.on:
             self._commands.take(who, 1 + size / REFUSED_UNIT)
+
+    def written(self, user_id: int, size: int) -> None:
+        """Count the bytes of a user's command that carries no file: texts fill disks as well."""
+        if self.on:
+            try:
+                self._written.take(user_id, min(size, WRITTEN_AT_ONCE))
+            except ChatError as error:
+                error.message = "That is too much text; wait a little, or send it as a file"
+                raise
 
     def chunk(self, who: Hashable, size: int) -> None:
         """Count the bytes of a chunk."""

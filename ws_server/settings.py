@@ -89,6 +89,15 @@ class Settings(CommonSettings):
     max_realm_files: int = Field(
         4096, ge=1, description="MiB of all files from one other realm together"
     )
+    max_all_files: int | None = Field(
+        None, ge=1, description="MiB of all files together; as the disk has room if not given"
+    )
+    reserve: int | None = Field(
+        None,
+        ge=0,
+        description="MiB of the disk that files leave free; if not given a twentieth of it, 256 to "
+        "4096, at most a quarter",
+    )
     hosts: str = Field("", description="names, by comma, under which browsers may reach the ports")
     origins: str = Field(
         "", description="web origins that may connect, by comma; only its own pages if empty"

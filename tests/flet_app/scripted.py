@@ -125,6 +125,7 @@ class ScriptedHost:
     page_script: PageScript | None = None
     language = "en"
     zone: tzinfo = UTC
+    known = False
 
     def __init__(self, folder: Path, script: dict[type, Answer] | None = None) -> None:
         self.folder = folder
@@ -136,6 +137,9 @@ class ScriptedHost:
     def last(self) -> ScriptedClient:
         """The client that was made last."""
         return self.clients[-1]
+
+    def admit(self, known: bool) -> None:
+        self.known = known
 
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
         self.clients.append(ScriptedClient(self.script, token))

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
+from shared import disk as disk_room
 from ws_server import key as realm_key
 from ws_server.admin import control
 from ws_server.admin.backup import LAST_BACKUP
@@ -230,8 +231,20 @@ async def disk(case: Case) -> list[Finding]:
         text = f"{free / GIB:.1f} GiB free in {folder}"
         level = "fail" if free < GIB / 10 else "warn" if free < GIB else "ok"
         hint = "Make room: a full disk refuses every message" if level != "ok" else ""
+        if folder == case.data.resolve() and free <= (reserve := _reserve(case)):
+            level = "fail" if level == "fail" else "warn"
+            text += f", of which {reserve / GIB:.1f} are kept from files"
+            hint = "Make room, or lower --reserve: new files are refused now, texts are not"
         found.append(Finding(level, text, hint))
+    if case.running.get("new files", "").startswith("refused") and not found[0].hint:
+        hint = "Raise --max-all-files, or make room: new files are refused now"
+        found.append(Finding("warn", f"files have {case.running['files']}", hint))
     return found
+
+
+def _reserve(case: Case) -> int:
+    given = case.settings.reserve
+    return disk_room.reserve(case.data, None if given is None else given * 2**20)
 
 
 async def clock(case: Case) -> list[Finding]:

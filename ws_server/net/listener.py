@@ -54,7 +54,7 @@ class Listener:
         self,
         gate: Gate,
         *,
-        ready: Callable[[], Awaitable[bool]],
+        ready: Callable[[], Awaitable[str]],
         metrics: Callable[[], bytes],
         browsers: Browsers,
         budgets: Budgets,
@@ -194,9 +194,9 @@ class Listener:
         if path == "/healthz":
             return connection.respond(HTTPStatus.OK, "ok\n")
         if path == "/readyz":
-            if await self._ready():
-                return connection.respond(HTTPStatus.OK, "ready\n")
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "the store does not answer\n")
+            if why := await self._ready():
+                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {why}\n")
+            return connection.respond(HTTPStatus.OK, "ready\n")
         if path == "/metrics":
             response = connection.respond(HTTPStatus.OK, self._metrics().decode())
             # Setting a header adds one more of its name.
