@@ -249,6 +249,9 @@ class Reader(Ending):
         return False
 
     def _parse(self, data: bytes | bytearray) -> None:
+        if self.protocol.reader.eof:
+            self._backlog.clear()  # the library takes nothing behind the end
+            return
         super().data_received(cast(bytes, data))
         if self._lost:
             return
