@@ -110,9 +110,10 @@ class Allowance:
         return self.level
 
     def spend(self, amount: float, now: float) -> None:
-        """Take, also more than there is."""
+        """Take, also more than there is, but owe no more than a burst."""
         level = self.level + (now - self._since) * self._rate
-        self.level = (level if level < self._burst else self._burst) - amount
+        level = (level if level < self._burst else self._burst) - amount
+        self.level = level if level > -self._burst else -self._burst
         self._since = now
 
     @property

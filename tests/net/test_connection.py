@@ -250,3 +250,19 @@ async def test_commands_of_who_is_behind_wait_and_are_answered_once_he_reads(
         await wire.next()
     for number in range(10):
         assert (await wire.reply())["id"] == str(number)
+
+
+async def test_what_waits_behind_an_end_is_no_fault(
+    world: World, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A turn that came after the end had the library parse more, which raised."""
+    await settled(wire)
+    connection = server_side(world)
+    assert connection.session is not None
+    connection.data_received(frame(TEXT, b"ping") * 2_000)
+    connection.eof_received()
+    world.gate.end(connection.session)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert not connection._backlog

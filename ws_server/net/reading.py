@@ -6,7 +6,7 @@ address before it is parsed. Who has signed in is read in pieces of what came.
 
 from __future__ import annotations
 
-from time import perf_counter, thread_time
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.frames import DATA_OPCODES, Frame, Opcode
@@ -132,10 +132,10 @@ class Reader(Ending):
         ):
             self._wait()
             return
-        worked = thread_time()
         if self._read_frame():
             self._wait()
-        self.budget.spend(thread_time() - worked, perf_counter(), not self.careful)
+        after = perf_counter()
+        self.budget.spend(after - now, after, not self.careful)
 
     def _count_crumb(self, size: int, is_crumb: bool) -> None:
         """Weigh what is unfinished, and count small reads that complete no frame."""
@@ -249,6 +249,9 @@ class Reader(Ending):
         return False
 
     def _parse(self, data: bytes | bytearray) -> None:
+        if self.protocol.reader.eof:
+            self._backlog.clear()  # the library takes nothing behind the end
+            return
         super().data_received(cast(bytes, data))
         if self._lost:
             return
