@@ -145,19 +145,6 @@ def test_registrations_of_a_64_count_together_and_a_48_has_twice_as_many(clock: 
     assert allowed(limits, "registration", "2001:db8:0:3::1") == 30
 
 
-def test_a_realm_may_ask_for_few_names_that_nobody_has(clock: Clock) -> None:
-    limits = Limits(on=True)
-    limits.unknown_names(1, 49)
-    limits.names(1)
-    limits.unknown_names(1)
-    with pytest.raises(ChatError) as refused:
-        limits.names(1)
-    assert refused.value.code is ErrorCode.RATE_LIMITED
-    limits.names(2)
-    clock.now += 10
-    limits.names(1)
-
-
 def test_switched_off_they_allow_everything() -> None:
     limits = Limits(on=False)
     for method, arguments in {

@@ -34,7 +34,7 @@ class Act(StrEnum):
     SESSIONS_ENDED = "sessions_ended"
     ADMIN = "admin"
     ADD_REALM = "add_realm"
-    REALM_DIALLED = "realm_dialled"
+    REALM_CAME = "realm_came"
 
 
 class Result(StrEnum):
@@ -55,7 +55,9 @@ class Audit:
 
     def __init__(self) -> None:
         self._of_networks = Buckets(rate=1 / 5, burst=50)
-        self._of_all = Buckets(rate=20, burst=1_000)
+        # What was done took a password or a place among registrations, and is not drowned by tries.
+        self._done = Buckets(rate=10, burst=2_000)
+        self._tried = Buckets(rate=2, burst=1_000)
         self._left_out: Counter[tuple[Act, Result]] = Counter()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,16 +74,18 @@ class Audit:
 
         Args:
             address: Whose connection it was.
-            user: Whom it concerns: an account that exists, or the realm that was named.
-            detail: Words of this program, never of a stranger.
+            user: Whose account it was, if that exists.
+            detail: What the act was about, in words of this program, the operator or the grammar
+                of names.
         """
-        around = network(address)
         if address != OPERATOR:
-            if self._of_networks.wait(around) or self._of_all.wait(""):
+            around = network(address)
+            of_all = self._done if outcome is Result.DONE else self._tried
+            if self._of_networks.wait(around) or of_all.wait(None):
                 self._leave_out(act, outcome)
                 return
             self._of_networks.spend(around)
-            self._of_all.spend("")
+            of_all.spend(None)
         log.info(
             "audit",
             extra={

@@ -138,7 +138,6 @@ class Limits:
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
         self._rows = Buckets(rate=10_000, burst=50_000)
         self._questions = Buckets(rate=50, burst=1_000)
-        self._unknown_names = Buckets(rate=0.1, burst=50)
 
     def command(self, who: Hashable) -> None:
         """Count one command of a user, or of an address that has not signed in."""
@@ -178,16 +177,6 @@ class Limits:
         """Count one question of another realm."""
         if self.on:
             self._questions.take(realm_id)
-
-    def names(self, realm_id: int) -> None:
-        """Let another realm ask for a name, unless it asked for too many that nobody has."""
-        if self.on and (wait := self._unknown_names.wait(realm_id)):
-            raise rate_limited(wait)
-
-    def unknown_names(self, realm_id: int, count: int = 1) -> None:
-        """Count names that another realm asked for or wrote to, and that nobody has."""
-        if self.on:
-            self._unknown_names.spend(realm_id, count)
 
     def registration(self, address: str) -> None:
         """Count a try to register, of its network, and of the site around an IPv6 one."""

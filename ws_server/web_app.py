@@ -88,7 +88,8 @@ class WebApp:
             try:
                 await asyncio.wait_for(process.wait(), STOP_LIMIT)
             except TimeoutError:
-                process.kill()
+                with suppress(ProcessLookupError):  # it ended in this moment
+                    process.kill()
                 await process.wait()
         if self._running is not None:
             self._running.cancel()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from sqlalchemy import Connection
 
 from shared.protocol import base64
 from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, ProveLink
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.net.session import Session
 from ws_server.store import realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
-
-log = logging.getLogger(__name__)
 
 
 def refused(why: str) -> ChatError:
@@ -105,7 +103,12 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
         )
 
     known: KnownRealm = await realm.journal.write(meet)
-    log.info("realm added", extra={"realm": known.name, "state": known.state})
+    realm.audit.note(
+        Act.REALM_CAME,
+        Result.DONE,
+        address=ctx.session.address,
+        detail=f"{known.name} {known.state}",
+    )
     return peers.know(known).known
 
 
