@@ -53,7 +53,7 @@ STRANGERS, STRANGERS_AT_ONCE = 200.0, 2_000.0
 OURS = frozenset(("connect", "disconnect", "close", "error"))
 """Events of a page that only the server makes."""
 MORE = 2
-"""Pages that an address must have more than another one, before one is ended for it."""
+"""Pages that an address must have more than another one, before one that is open ends for it."""
 
 Start = Callable[[ft.Page, Host], Awaitable[None]]
 
@@ -160,17 +160,17 @@ class Pages:
         Returns:
             False if that would not be fair.
         """
-        network, count = Counter(visitor.network for visitor in kept).most_common(1)[0]
-        if count < ours + MORE:
-            return False
-        for session, visitor in self._lingering():
-            if visitor.network == network:
-                self._end(session)
-                return True
+        counts = Counter(visitor.network for visitor in kept)
+        away = [(counts[visitor.network], session) for session, visitor in self._lingering()]
+        count, session = max(away, key=lambda one: one[0], default=(0, None))
+        if session is not None and count >= ours:
+            self._end(session)
+            return True
+        network, count = counts.most_common(1)[0]
         theirs = [socket for socket in self._sockets if socket.visitor.network == network]
-        found = min(theirs, key=lambda socket: (socket.frames.known, socket.since), default=None)
-        if found is None:
+        if not theirs or count < ours + MORE:
             return False
+        found = min(theirs, key=lambda socket: (socket.frames.known, socket.since))
         self._sockets.discard(found)
         found.end()
         return True
