@@ -38,6 +38,7 @@ from ws_server.federation.contents import Contents
 from ws_server.federation.peer import Peer
 from ws_server.federation.peers import Peers
 from ws_server.gate import Gate
+from ws_server.key import posts_secret
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
 from ws_server.net.file_lane import Pieces
@@ -117,7 +118,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
             raise Refused(f"--data {explained(error, settings.data)}") from error
         raise
     cache = Cache()
-    journal = Journal(database, cache)
+    journal = Journal(database, cache, posts_secret(realm_key))
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -137,7 +138,13 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         max_realm_files=settings.max_realm_files * 2**20,
     )
     realm.contents = Contents(realm)
-    realm.links = Peers(realm, policy=settings.realms, public=settings.public)
+    realm.links = Peers(
+        realm,
+        policy=settings.realms,
+        trial=settings.trial,
+        public=settings.public,
+        private=settings.private,
+    )
     await realm.links.load()
     if serves:
         await journal.write(lambda tx, now: naming.keep(tx, name))

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.protocol.errors import ChatError, ErrorCode
 
+if TYPE_CHECKING:
+    from ws_server.store.realms import KnownRealm
+
+FRAME = 5
+"""Rows that a frame of a link costs as much as: its signature is checked, whatever it says."""
 ROUNDING = 1e-6
 """What adding up fractions may be off."""
 KEPT = 10_000
@@ -43,6 +50,14 @@ class Buckets:
             self._forget_full(now)
             self._sweep_above = max(KEPT, 2 * len(self._levels))
 
+    def overdraw(self, key: Hashable, amount: float = 1.0) -> float:
+        """Take from the key's bucket what was spent already, and return its debt in seconds."""
+        now = time.monotonic()
+        level, since = self._levels.get(key, (self._burst, now))
+        level = min(self._burst, level + (now - since) * self._rate) - amount
+        self._levels[key] = (level, now)
+        return max(0.0, -level / self._rate)
+
     def give_back(self, key: Hashable, amount: float = 1.0) -> None:
         """Undo a `take` that turned out to cost nothing."""
         if key in self._levels:
@@ -66,6 +81,17 @@ def rate_limited(wait: float) -> ChatError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RealmBuckets:
+    """What each of some other realms may cost."""
+
+    work: Buckets
+    """Rows a second, or what is as dear."""
+    questions: Buckets
+    misses: Buckets
+    """Names they ask for that nobody has, so that no list of those here can be made."""
+
+
 class Limits:
     """All limits of section 6 of the contract; `--rate-limits off` makes every check pass."""
 
@@ -79,8 +105,18 @@ class Limits:
         self._passwords = Buckets(rate=0.1, burst=5)
         self._registrations = Buckets(rate=30 / 600, burst=30)
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
-        self._rows = Buckets(rate=10_000, burst=50_000)
-        self._questions = Buckets(rate=50, burst=1_000)
+        self._realms = RealmBuckets(
+            work=Buckets(rate=10_000, burst=50_000),
+            questions=Buckets(rate=50, burst=1_000),
+            misses=Buckets(rate=1, burst=300),
+        )
+        self._strange_realms = RealmBuckets(
+            work=Buckets(rate=50, burst=10_000),
+            questions=Buckets(rate=5, burst=100),
+            misses=Buckets(rate=0.1, burst=30),
+        )
+        self._all_strange_work = Buckets(rate=200, burst=50_000)
+        self._strange_people = Buckets(rate=0.1, burst=200)
 
     def command(self, who: Hashable) -> None:
         """Count one command of a user, or of an address that has not signed in."""
@@ -116,15 +152,55 @@ class Limits:
         if self.on:
             self._first_contacts.take(who)
 
-    def rows(self, realm_id: int, count: int, size: int) -> None:
-        """Count rows that came from another realm; 4 KiB of them as one more."""
-        if self.on:
-            self._rows.take(realm_id, count + size / 4096)
+    def frame(self, realm: KnownRealm) -> float:
+        """Count one frame of a link; return for how many seconds no more should be read."""
+        return self._work(realm, FRAME)
 
-    def question(self, realm_id: int) -> None:
+    def rows(self, realm: KnownRealm, count: int, size: int) -> float:
+        """Count rows that came over a link; return how many seconds they should wait.
+
+        Of a realm that somebody here has confirmed 4 KiB count as one row more, of any other one
+        1 KiB, and a row as five.
+        """
+        if realm.vouched:
+            return self._work(realm, count + size / 4096)
+        return self._work(realm, 5 * count + size / 1024)
+
+    def _work(self, realm: KnownRealm, amount: float) -> float:
+        if not self.on:
+            return 0.0
+        if realm.vouched:
+            return self._realms.work.overdraw(realm.id, amount)
+        return max(
+            self._strange_realms.work.overdraw(realm.id, amount),
+            self._all_strange_work.overdraw(None, amount),
+        )
+
+    def question(self, realm: KnownRealm) -> None:
         """Count one question of another realm."""
         if self.on:
-            self._questions.take(realm_id)
+            self._of(realm).questions.take(realm.id)
+
+    def name(self, realm: KnownRealm) -> None:
+        """Count a name that another realm asks for, before it is looked up."""
+        if self.on:
+            self._of(realm).misses.take(realm.id)
+
+    def name_was_there(self, realm: KnownRealm) -> None:
+        """A name that somebody has costs nothing."""
+        if self.on:
+            self._of(realm).misses.give_back(realm.id)
+
+    def names_of_nobody(self, realm: KnownRealm, count: int) -> float:
+        """Count names that nobody has; return how many seconds the answer should wait."""
+        return self._of(realm).misses.overdraw(realm.id, count) if self.on and count else 0.0
+
+    def new_people(self, realm: KnownRealm, count: int) -> float:
+        """Count people of a realm nobody has confirmed; return how many seconds they should wait"""
+        return self._strange_people.overdraw(realm.id, count) if self.on and count else 0.0
+
+    def _of(self, realm: KnownRealm) -> RealmBuckets:
+        return self._realms if realm.vouched else self._strange_realms
 
     def registration(self, address: str) -> None:
         """Count one new account."""

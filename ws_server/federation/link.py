@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.errors import ErrorCode
 from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
 from ws_server.federation.answers import answer
@@ -172,18 +172,18 @@ class Link:
 
     def _take(self, body: dict[str, Any], size: int) -> None:
         kind = body.get("kind")
+        self._slow_down()
         if self._incoming is None:
             if kind != "open":
                 raise Overrun("a link begins with open")
             self._open(body)
         elif kind == "batch":
-            count = self._incoming.take(body.get("items"))
+            count = self._incoming.take(body.get("items"), size)
             self._unstored.append((size, count))
             if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
                 raise Overrun("more is sent than the window allows")
             if sum(count for _, count in self._unstored) > MAX_ROWS:
                 raise Overrun("more rows are sent than the window allows")
-            self._slow_down(count, size)
         elif kind == "ack":
             self._acked(body)
         elif kind == WANT:
@@ -200,14 +200,12 @@ class Link:
             self._owner.link_copied()
         # What a newer version says besides is not for this one.
 
-    def _slow_down(self, rows: int, size: int) -> None:
-        """Read no further for a while if this realm sends more than its share."""
-        try:
-            self._realm.limits.rows(self._known.id, rows, size)
-        except ChatError as error:
+    def _slow_down(self) -> None:
+        """Read no further for a while if this realm sends more than its share, of any kind."""
+        wait = self._realm.limits.frame(self._realm.links.by_id(self._known.id).known)
+        if wait > 0:
             self._outlet.pause_reading()
-            wait = min(error.retry_after or 0, MAX_PAUSE)
-            asyncio.get_running_loop().call_later(wait, self._read_again)
+            asyncio.get_running_loop().call_later(min(wait, MAX_PAUSE), self._read_again)
 
     def _read_again(self) -> None:
         if not self._ended:

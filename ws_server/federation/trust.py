@@ -25,6 +25,8 @@ from ws_server.federation.peers import Peers
 
 log = logging.getLogger(__name__)
 
+ADD = 5.0
+"""Seconds after which `addrealm` says that nobody was reached, whatever the reason."""
 OPENING = 0.8
 """Seconds that `addrealm` waits for messages to flow before it answers that the link is down."""
 MAX_TOLD = 1_000
@@ -61,10 +63,13 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
         named, holder = peers.find(name), peers.by_key(key)
         realms.check_addable(name, named.known if named else None, holder.known if holder else None)
 
+    begun = asyncio.get_running_loop().time()
     try:
         host, tls = read_address(address)
         place = Place(host, port, tls)
-        proven = await dial_realm(peers, place, judge=judge, turns=peers.adds)
+        proven = await dial_realm(
+            peers, place, judge=judge, turns=peers.adds, public=not peers.private, limit=ADD
+        )
         listener = proven.transcript.listener
     except _Seen as seen:
         listener = seen.listener
@@ -74,9 +79,11 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
         ) from None
     except (Unreachable, NotProven) as error:
         log.info("no realm added", extra={"realm": name, "why": str(error)})
+        # However soon that was known: times tell open ports from closed ones.
+        await asyncio.sleep(begun + ADD - asyncio.get_running_loop().time())
         raise unreachable(f"{address} {port}") from None
 
-    def keep(tx: Connection, now: int) -> KnownRealm:
+    def keep(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realms.keep(
             tx,
             name=name,
@@ -85,11 +92,17 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
             address=host,
             port=port,
             tls=tls,
+            home=peers.realm.home,
             now=now,
         )
 
+    def learn(kept: tuple[KnownRealm, KnownRealm | None]) -> None:
+        # First who gives a name away, so that at no time two have it.
+        if kept[1] is not None:
+            peers.know(kept[1])
+
     try:
-        known: KnownRealm = await peers.realm.journal.write(keep)
+        known, _ = await peers.realm.journal.write(keep, learn)
     except BaseException:
         if proven is not None:
             peers.start(proven.wire.closed())
@@ -126,9 +139,11 @@ async def change_state(peers: Peers, name: str, allowed: tuple[str, ...], state:
     """
 
     def change(tx: Connection, now: int) -> KnownRealm:
-        known = realms.existing(tx, name)
+        known = realms.meant(tx, name)
         if known.state not in allowed:
             raise ChatError(ErrorCode.CONFLICT, f"{known.name} is {known.state}")
+        if state == ACTIVE:
+            realms.vouch(tx, known.id, peers.realm.home)
         return realms.change(tx, known.id, state=state)
 
     known: KnownRealm = await peers.realm.journal.write(change)
@@ -147,7 +162,7 @@ async def remove(peers: Peers, name: str) -> tuple[KnownRealm, int]:
     """
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, int, list[Item]]:
-        known = realms.existing(tx, name)
+        known = realms.meant(tx, name)
         if known.state == REMOVED:
             raise unknown_realm(name)
         count = waiting.counts(tx).get(known.id, 0)

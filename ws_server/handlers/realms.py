@@ -18,6 +18,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
 from ws_server.context import Abroad, Context, handles
 from ws_server.federation import trust
+from ws_server.handlers.links import network
 from ws_server.key import fingerprint
 from ws_server.store import users, waiting
 
@@ -38,6 +39,7 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     if fold(request.name) == realm.home:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
     realm.limits.first_contact(ctx.user.id)
+    realm.limits.first_contact(("addrealm", network(ctx.session.address)))
     peer = await trust.add(peers, request.name, request.address, request.port, request.fingerprint)
     return RealmAdded(
         peer.known.name,

@@ -84,6 +84,7 @@ class Session:
         "error_count",
         "error_since",
         "files_pushed",
+        "forwarded",
         "heard_all",
         "held",
         "held_bytes",
@@ -106,6 +107,8 @@ class Session:
     def __init__(self, outlet: SessionOutlet, address: str) -> None:
         self.outlet = outlet
         self.address = address
+        self.forwarded = False
+        """Something between says that it speaks for somebody else."""
         self.account: Account | None = None
         self.dialect = Dialect.TEXT
         self.pinned = False

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
 from ws_server.key import fingerprint
-from ws_server.store.schema import realms
+from ws_server.store.schema import conversations, members, realms, users
 
 ACTIVE, PENDING, BLOCKED, REMOVED = "active", "pending", "blocked", "removed"
 MAX_ROWS = 512
@@ -42,6 +42,13 @@ class KnownRealm:
     received_log: str
     refusals: str
     confirmed: int
+    vouched: bool
+    """Somebody here added it, wrote to its people, or let it in."""
+
+    @property
+    def tag(self) -> str:
+        """The name that it has until somebody vouches for it: its own, with a piece of its key."""
+        return tagged(self.own_name, self.public_key)
 
     @property
     def shown_address(self) -> str:
@@ -62,7 +69,13 @@ _COLUMNS = (
     realms.c.received_log,
     realms.c.refusals,
     realms.c.confirmed,
+    realms.c.vouched,
 )
+
+
+def tagged(own_name: str, public_key: bytes) -> str:
+    """Return what a realm is called that nobody here has confirmed, such as `beta~K3F9`."""
+    return f"{own_name[:27]}~{fingerprint(public_key)[:4]}"
 
 
 def _realm(row: Sequence[Any] | None) -> KnownRealm | None:
@@ -90,6 +103,23 @@ def existing(tx: Connection, name: str) -> KnownRealm:
     if found is None:
         raise unknown_realm(name)
     return found
+
+
+def meant(tx: Connection, name: str) -> KnownRealm:
+    """Return the realm that an operator means, who may leave out the piece of its key.
+
+    Raises:
+        ChatError: UNKNOWN_REALM; CONFLICT, several call themselves so.
+    """
+    found = find(tx, name)
+    if found is not None:
+        return found
+    strangers = [one for one in everybody(tx) if fold(one.own_name) == fold(name)]
+    strangers = [one for one in strangers if not one.vouched]
+    if len(strangers) > 1:
+        names = ", ".join(one.name for one in strangers)
+        raise ChatError(ErrorCode.CONFLICT, f"Several call themselves {name}: {names}")
+    return strangers[0] if strangers else existing(tx, name)
 
 
 def get(tx: Connection, realm_id: int) -> KnownRealm:
@@ -131,7 +161,7 @@ def forbidden(why: str) -> ChatError:
 
 
 def free_name(tx: Connection, wanted: str, home: str) -> str:
-    """Return a name for a realm that dialled here: its own, or with a number if that is taken.
+    """Return a name for a realm that was not added: its own, or with a number if that is taken.
 
     Args:
         home: This realm's own (folded) name, which is taken too.
@@ -155,6 +185,7 @@ def add(
     port: int | None,
     tls: bool,
     state: str,
+    vouched: bool,
     now: int,
 ) -> KnownRealm:
     """Keep a realm whose key was proven.
@@ -174,6 +205,7 @@ def add(
             port=port,
             tls=tls,
             state=state,
+            vouched=vouched,
             created=now,
             received=0,
             received_log="",
@@ -196,9 +228,13 @@ def meet(
     tls: bool,
     state: str,
     home: str,
+    trial: bool,
     now: int,
 ) -> KnownRealm:
     """Note a realm that dialled here and is not known, under a name that is free.
+
+    Args:
+        trial: It is a server on the same desk, so its name is believed.
 
     Raises:
         ChatError: REALM_REFUSED, too many are known, or wait for approval.
@@ -212,14 +248,63 @@ def meet(
         )
     return add(
         tx,
-        name=free_name(tx, own_name, home),
+        name=free_name(tx, own_name if trial else tagged(own_name, public_key), home),
         public_key=public_key,
         own_name=own_name,
         address=address,
         port=port,
         tls=tls,
         state=state,
+        vouched=False,
         now=now,
+    )
+
+
+def vouch(tx: Connection, realm_id: int, home: str) -> KnownRealm:
+    """Note that somebody here has confirmed a realm: it has its own name from then on, if free."""
+    known = get(tx, realm_id)
+    if known.vouched:
+        return known
+    name = known.name
+    if "~" in name:
+        name = free_name(tx, known.own_name, home)
+    return _rename(tx, known, name, vouched=True)
+
+
+def _make_way(tx: Connection, named: KnownRealm, home: str) -> KnownRealm:
+    """Take a name from a realm that nobody has confirmed."""
+    return _rename(tx, named, free_name(tx, named.tag, home))
+
+
+def _rename(tx: Connection, known: KnownRealm, name: str, **more: Any) -> KnownRealm:
+    """Call a realm by another name; copies of conversations with its people are stale."""
+    if name != known.name:
+        inside = (
+            select(members.c.conversation_id)
+            .join(users, users.c.id == members.c.user_id)
+            .where(users.c.realm_id == known.id)
+        )
+        c = conversations.c
+        tx.execute(
+            update(conversations)
+            .where(c.id.in_(inside), c.realm_id.is_(None))
+            .values(version=c.version + 1)
+        )
+    return change(tx, known.id, name=name, key=fold(name), **more)
+
+
+def people_of(tx: Connection, realm_id: int) -> set[int]:
+    """Return the people here who have conversations with those of another realm, by id."""
+    other, stranger, mine = members.alias(), users.alias(), users.alias()
+    return set(
+        tx.scalars(
+            select(members.c.user_id)
+            .distinct()
+            .join(other, other.c.conversation_id == members.c.conversation_id)
+            .join(stranger, stranger.c.id == other.c.user_id)
+            .join(mine, mine.c.id == members.c.user_id)
+            .where(stranger.c.realm_id == realm_id, mine.c.realm_id.is_(None))
+        )
     )
 
 
@@ -236,19 +321,28 @@ def keep(
     address: str,
     port: int,
     tls: bool,
+    home: str,
     now: int,
-) -> KnownRealm:
+) -> tuple[KnownRealm, KnownRealm | None]:
     """Keep a realm that somebody added, or its new address if it was known under this name.
+
+    A realm that nobody had confirmed takes the name, and one that had it gives it away.
+
+    Returns:
+        The realm, and the one that has another name now.
 
     Raises:
         ChatError: see `check_addable`.
     """
-    known = by_key(tx, public_key)
-    check_addable(name, find(tx, name), known)
+    known, named = by_key(tx, public_key), find(tx, name)
+    check_addable(name, named, known)
     if known is None and _total(tx) >= MAX_KNOWN:
         raise forbidden("Too many realms are known here")
+    moved = None
+    if named is not None and (known is None or named.id != known.id):
+        moved = _make_way(tx, named, home)
     if known is None:
-        return add(
+        made = add(
             tx,
             name=name,
             public_key=public_key,
@@ -257,9 +351,13 @@ def keep(
             port=port,
             tls=tls,
             state=ACTIVE,
+            vouched=True,
             now=now,
         )
-    return change(tx, known.id, address=address, port=port, tls=tls, state=ACTIVE)
+        return made, moved
+    place = {"address": address, "port": port, "tls": tls}
+    called = known.name if known.vouched else name
+    return _rename(tx, known, called, state=ACTIVE, vouched=True, **place), moved
 
 
 def check_addable(name: str, named: KnownRealm | None, known: KnownRealm | None) -> None:
@@ -272,9 +370,9 @@ def check_addable(name: str, named: KnownRealm | None, known: KnownRealm | None)
     Raises:
         ChatError: REALM_EXISTS, FORBIDDEN.
     """
-    if known is not None and fold(known.name) != fold(name):
+    if known is not None and known.vouched and fold(known.name) != fold(name):
         raise ChatError(ErrorCode.REALM_EXISTS, f"This realm is known here as {known.name}")
-    if known is None and named is not None:
+    if named is not None and named.vouched and (known is None or named.id != known.id):
         raise ChatError(
             ErrorCode.REALM_EXISTS,
             f"{named.name} is known here with another key, {fingerprint(named.public_key)}. "
@@ -351,6 +449,7 @@ def retrust(
             port=None,
             tls=False,
             state=REMOVED,
+            vouched=True,
             now=now,
         )
     # A key belongs to one realm at any time, so one of both has none for a moment.
@@ -364,5 +463,6 @@ def retrust(
             received=had.received,
             received_log=had.received_log,
             state=state,
+            vouched=True,
         )
     return get(tx, known.id), get(tx, other.id)
