@@ -91,8 +91,8 @@ class Settings(CommonSettings):
         "open", description="whether people may register"
     )
     rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
-    realms: Literal["", "open", "admin", "closed"] = Field(
-        "", description="who may add realms: open, admin or closed; admin, unless it is a trial"
+    realms: Literal["open", "admin", "closed"] | None = Field(
+        None, description="who may add realms; if not given admin, or everybody in a trial"
     )
     public: bool = Field(False, description="refuse links to loopback and private addresses")
     max_file: int = Field(100, ge=1, description="MiB of content of one file")

@@ -21,7 +21,7 @@ from ws_server.federation.link import Confirmed, Link
 from ws_server.federation.peer import SHUT, Peer
 from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
-from ws_server.store import items, outbox, realms, waiting
+from ws_server.store import acquaintance, items, outbox, realms, waiting
 from ws_server.store.items import Item, Own
 from ws_server.store.messages import Draft
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
@@ -36,12 +36,12 @@ class Peers:
     """Every other realm by its id; `Realm.links` to the gate and the handlers."""
 
     def __init__(
-        self, realm: Realm, *, policy: str, trial: bool, public: bool, private: bool
+        self, realm: Realm, *, policy: str | None, trial: bool, public: bool, private: bool
     ) -> None:
         """Know no other realm yet.
 
         Args:
-            policy: Who may add realms: open, admin, closed, or "" for where the server stands.
+            policy: Who may add realms: open, admin or closed; None: by where it stands.
             trial: Only this machine reaches the server; see `Settings.trial`.
             public: Its own network is not for strangers to see.
             private: It is part of that network, so that people may add realms in it.
@@ -207,7 +207,7 @@ class Peers:
         """Somebody here has to do with a realm: it is no stranger any more."""
 
         def change(tx: Connection, now: int) -> KnownRealm:
-            return realms.vouch(tx, peer.known.id, self.realm.home)
+            return acquaintance.vouch(tx, peer.known.id, self.realm.home)
 
         if peer.known.vouched:
             return
@@ -236,7 +236,7 @@ class Peers:
     async def _announce_name(self, peer: Peer, was: str) -> None:
         def ask(tx: Connection) -> set[int]:
             told = set(waiting.concerned(tx, peer.known.id))
-            return told | realms.people_of(tx, peer.known.id)
+            return told | acquaintance.people_of(tx, peer.known.id)
 
         with suppress(ChatError):
             told = await self.realm.database.read(ask)

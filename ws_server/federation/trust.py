@@ -15,7 +15,7 @@ from ws_server.federation.handshake import Hello, NotProven
 from ws_server.federation.introduce import Declined, Place, Proven, dial_realm
 from ws_server.federation.reach import Unreachable, read_address
 from ws_server.key import fingerprint
-from ws_server.store import comparing, items, outbox, realms, waiting
+from ws_server.store import acquaintance, comparing, items, outbox, realms, waiting
 from ws_server.store.items import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
@@ -61,7 +61,9 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
                 "one given; nothing was added. Ask its operator for the right one",
             )
         named, holder = peers.find(name), peers.by_key(key)
-        realms.check_addable(name, named.known if named else None, holder.known if holder else None)
+        acquaintance.check_addable(
+            name, named.known if named else None, holder.known if holder else None
+        )
 
     begun = asyncio.get_running_loop().time()
     try:
@@ -84,7 +86,7 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
         raise unreachable(f"{address} {port}") from None
 
     def keep(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
-        return realms.keep(
+        return acquaintance.keep(
             tx,
             name=name,
             public_key=listener.key,
@@ -139,11 +141,11 @@ async def change_state(peers: Peers, name: str, allowed: tuple[str, ...], state:
     """
 
     def change(tx: Connection, now: int) -> KnownRealm:
-        known = realms.meant(tx, name)
+        known = acquaintance.meant(tx, name)
         if known.state not in allowed:
             raise ChatError(ErrorCode.CONFLICT, f"{known.name} is {known.state}")
         if state == ACTIVE:
-            realms.vouch(tx, known.id, peers.realm.home)
+            acquaintance.vouch(tx, known.id, peers.realm.home)
         return realms.change(tx, known.id, state=state)
 
     known: KnownRealm = await peers.realm.journal.write(change)
@@ -162,7 +164,7 @@ async def remove(peers: Peers, name: str) -> tuple[KnownRealm, int]:
     """
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, int, list[Item]]:
-        known = realms.meant(tx, name)
+        known = acquaintance.meant(tx, name)
         if known.state == REMOVED:
             raise unknown_realm(name)
         count = waiting.counts(tx).get(known.id, 0)
@@ -211,7 +213,7 @@ async def retrust(peers: Peers, name: str, wanted: str | None) -> tuple[KnownRea
         )
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
-        known, other = realms.retrust(tx, peer.known.id, key, peers.realm.home, now)
+        known, other = acquaintance.retrust(tx, peer.known.id, key, peers.realm.home, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)

@@ -16,7 +16,7 @@ from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Tran
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.net.session import Session
 from ws_server.settings import is_loopback
-from ws_server.store import realms
+from ws_server.store import acquaintance, realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     state = ACTIVE if is_let_in else PENDING
 
     def meet(tx: Connection, now: int) -> KnownRealm:
-        return realms.meet(
+        return acquaintance.meet(
             tx,
             public_key=transcript.dialler.key,
             own_name=transcript.dialler.realm,
