@@ -37,7 +37,7 @@ def refusal(*arguments: str) -> str:
 def test_the_defaults_of_the_contract() -> None:
     found = load([])
     assert (found.listen_on, found.port, found.web_port) == (["127.0.0.1", "::1"], 8765, 8550)
-    assert (found.registration, found.rate_limits, found.realms) == ("open", "on", "open")
+    assert (found.registration, found.rate_limits, found.realms) == ("open", "on", None)
     assert (found.origins, found.networks, found.public) == ("", [], False)
     assert (found.tls_cert, found.tls_key, found.log_level) == (None, None, "info")
 

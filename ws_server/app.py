@@ -39,6 +39,7 @@ from ws_server.federation.peers import Peers
 from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
 from ws_server.guessing import Guesses
+from ws_server.key import posts_secret
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
 from ws_server.net.browsers import Browsers
@@ -123,7 +124,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
             raise Refused(f"--data {explained(error, settings.data)}") from error
         raise
     cache = Cache()
-    journal = Journal(database, cache)
+    journal = Journal(database, cache, posts_secret(realm_key))
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
@@ -147,7 +148,13 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     )
     stack.callback(realm.audit.summarise)
     realm.contents = Contents(realm)
-    realm.links = Peers(realm, policy=settings.realms, public=settings.public)
+    realm.links = Peers(
+        realm,
+        policy=settings.realms,
+        trial=settings.trial,
+        public=settings.public,
+        private=settings.private,
+    )
     await realm.links.load()
     if serves:
         await journal.write(lambda tx, now: naming.keep(tx, name))

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.addresses import network, site
 from shared.protocol.errors import ChatError, ErrorCode
+
+if TYPE_CHECKING:
+    from ws_server.store.realms import KnownRealm
 
 ROUNDING = 1e-6
 """What adding up fractions may be off."""
@@ -55,15 +60,10 @@ class Buckets:
             self._forget_full(now)
             self._sweep_above = max(KEPT, 2 * len(self._levels))
 
-    def overdraw(self, key: Hashable, amount: float) -> None:
-        """Take what has come already, also if it is more than there is.
-
-        Raises:
-            ChatError: RATE_LIMITED, it was more; with the seconds until it is made up for.
-        """
+    def overdraw(self, key: Hashable, amount: float = 1.0) -> float:
+        """Take from the key's bucket what was spent already, and return its debt in seconds."""
         self.spend(key, amount)
-        if wait := self.wait(key, 0.0):
-            raise rate_limited(wait)
+        return self.wait(key, 0.0)
 
     def _level(self, key: Hashable, now: float) -> float:
         level, since = self._levels.get(key, (self._burst, now))
@@ -122,6 +122,17 @@ class Allowance:
         return self.level >= self._burst
 
 
+@dataclass(frozen=True, slots=True)
+class RealmBuckets:
+    """What each of some other realms may cost."""
+
+    work: Buckets
+    """Rows a second, or what is as dear."""
+    questions: Buckets
+    misses: Buckets
+    """Names they ask for that nobody has, so that no list of those here can be made."""
+
+
 class Limits:
     """All limits of section 6 of the contract; `--rate-limits off` makes every check pass."""
 
@@ -136,8 +147,18 @@ class Limits:
         self._registrations = Buckets(rate=30 / 600, burst=30)
         self._registrations_of_sites = Buckets(rate=60 / 600, burst=60)
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
-        self._rows = Buckets(rate=10_000, burst=50_000)
-        self._questions = Buckets(rate=50, burst=1_000)
+        self._realms = RealmBuckets(
+            work=Buckets(rate=10_000, burst=50_000),
+            questions=Buckets(rate=50, burst=1_000),
+            misses=Buckets(rate=1, burst=300),
+        )
+        self._strange_realms = RealmBuckets(
+            work=Buckets(rate=50, burst=10_000),
+            questions=Buckets(rate=5, burst=100),
+            misses=Buckets(rate=0.1, burst=30),
+        )
+        self._all_strange_work = Buckets(rate=200, burst=50_000)
+        self._strange_people = Buckets(rate=0.1, burst=200)
 
     def command(self, who: Hashable) -> None:
         """Count one command of a user, or of an address that has not signed in."""
@@ -168,15 +189,55 @@ class Limits:
         if self.on:
             self._first_contacts.take(who)
 
-    def rows(self, realm_id: int, count: int, size: int) -> None:
-        """Count rows that came from another realm; 4 KiB of them as one more."""
-        if self.on:
-            self._rows.overdraw(realm_id, count + size / 4096)
+    def frame(self, realm: KnownRealm, rows: int) -> float:
+        """Count a frame of a link as so many rows; return how many seconds nothing is read."""
+        return self._work(realm, rows)
 
-    def question(self, realm_id: int) -> None:
+    def rows(self, realm: KnownRealm, count: int, size: int) -> float:
+        """Count rows that came over a link; return how many seconds they should wait.
+
+        Of a realm that somebody here has confirmed 4 KiB count as one row more, of any other one
+        1 KiB, and a row as five.
+        """
+        if realm.vouched:
+            return self._work(realm, count + size / 4096)
+        return self._work(realm, 5 * count + size / 1024)
+
+    def _work(self, realm: KnownRealm, amount: float) -> float:
+        if not self.on:
+            return 0.0
+        if realm.vouched:
+            return self._realms.work.overdraw(realm.id, amount)
+        return max(
+            self._strange_realms.work.overdraw(realm.id, amount),
+            self._all_strange_work.overdraw(None, amount),
+        )
+
+    def question(self, realm: KnownRealm) -> None:
         """Count one question of another realm."""
         if self.on:
-            self._questions.take(realm_id)
+            self._of(realm).questions.take(realm.id)
+
+    def name(self, realm: KnownRealm) -> None:
+        """Count a name that another realm asks for, before it is looked up."""
+        if self.on:
+            self._of(realm).misses.take(realm.id)
+
+    def name_was_there(self, realm: KnownRealm) -> None:
+        """A name that somebody has costs nothing."""
+        if self.on:
+            self._of(realm).misses.give_back(realm.id)
+
+    def names_of_nobody(self, realm: KnownRealm, count: int) -> float:
+        """Count names that nobody has; return how many seconds the answer should wait."""
+        return self._of(realm).misses.overdraw(realm.id, count) if self.on and count else 0.0
+
+    def new_people(self, realm: KnownRealm, count: int) -> float:
+        """Count people of a realm nobody has confirmed; return how many seconds they should wait"""
+        return self._strange_people.overdraw(realm.id, count) if self.on and count else 0.0
+
+    def _of(self, realm: KnownRealm) -> RealmBuckets:
+        return self._realms if realm.vouched else self._strange_realms
 
     def registration(self, address: str) -> None:
         """Count a try to register, of its network, and of the site around an IPv6 one."""

@@ -122,11 +122,14 @@ class Realm:
         addresses = (getattr(request, name) for name in request.spec.addresses)
         named = {address.realm for address in addresses if address is not None}
         named.add(getattr(request, "realm", None) or "")
+        renamed: dict[str, str] = {}
         for realm in named:
             if realm and fold(realm) != self.home:
                 peer = self.links.find(realm)
                 if peer is None:
                     raise unknown_realm(realm)
+                if fold(peer.known.name) != fold(realm):
+                    renamed[fold(realm)] = peer.known.name
                 if type(request) not in READING:
                     check_writable(peer.known)
                 if type(request) in SENDING and peer.queued >= MAX_WAITING:
@@ -139,7 +142,7 @@ class Realm:
                         ErrorCode.REALM_UNREACHABLE,
                         f"This version cannot do {request.spec.name} with another realm yet",
                     )
-        return request
+        return request.with_realms(renamed) if renamed else request
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
         """Return what this realm takes, as told at sign-in."""

@@ -32,6 +32,9 @@ from shared.settings import (
 from shared.text_files import decoded
 from ws_server import __version__
 
+SHARED = ipaddress.ip_network("100.64.0.0/10")
+"""Addresses of providers' and overlay networks (RFC 6598)."""
+
 
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine reaches an address; of names, localhost alone is known."""
@@ -39,6 +42,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_private(host: str) -> bool:
+    """Tell whether an address is one of a network's own; no name is, as it may mean any."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return (address.is_private and not address.is_unspecified) or address in SHARED
 
 
 def host_name() -> str:
@@ -79,7 +91,9 @@ class Settings(CommonSettings):
         "open", description="whether people may register"
     )
     rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
-    realms: Literal["open", "admin", "closed"] = Field("open", description="who may add realms")
+    realms: Literal["open", "admin", "closed"] | None = Field(
+        None, description="who may add realms; if not given admin, or everybody in a trial"
+    )
     public: bool = Field(False, description="refuse links to loopback and private addresses")
     session_days: int = Field(
         90, ge=1, le=36_500, description="days for which a session may be unused before it ends"
@@ -185,6 +199,11 @@ class Settings(CommonSettings):
     def networks(self) -> list[Network]:
         """The trusted proxies."""
         return networks(self.trusted_proxies)
+
+    @property
+    def private(self) -> bool:
+        """Whether the server stands in a network of its own, where people may add realms."""
+        return not self.public and (is_loopback(self.host) or is_private(self.host))
 
     @property
     def trial(self) -> bool:

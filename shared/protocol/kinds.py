@@ -166,6 +166,15 @@ class LocalName(Word):
         return word
 
 
+class RealmName(Word):
+    """The name of another realm, as it is called here."""
+
+    def from_word(self, word: str) -> str:
+        if not values.REALM_NAME.fullmatch(word):
+            raise BadValue("must be a realm's name, such as beta or beta~K3F9; see listrealm")
+        return word
+
+
 class Group(Word):
     """A group's address; in JSON a bare number is accepted too."""
 
@@ -250,6 +259,7 @@ class Positions:
 FLAG: Final = Flag()
 USER: Final = User()
 LOCAL_NAME: Final = LocalName()
+REALM_NAME: Final = RealmName()
 GROUP: Final = Group()
 CONVERSATION: Final = ConversationKind()
 FILE_NAME: Final = FileName()

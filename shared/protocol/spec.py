@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, g
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import Kind
-from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
+from shared.protocol.values import NAME, REALM_NAME, Address, BadValue, GroupAddress, fold
 
 R = TypeVar("R", bound="Reply")
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Spec:
             if a.required and a.name not in values:
                 raise self.refusal(spelling, None, a.missing or f"{a.name} is missing")
         if realm is not None:
-            if not NAME.fullmatch(realm):
+            if not REALM_NAME.fullmatch(realm):
                 raise self.refusal(spelling, None, "realm must be a realm's name")
             if "realm" in self.by_name:
                 values["realm"] = realm
@@ -137,6 +137,18 @@ class Request(Generic[R]):
             if address is not None and address.realm and fold(address.realm) == home:
                 changes[name] = address.at_home(home)
         return cast("Request[R]", replace(cast(Any, self), **changes)) if changes else self
+
+    def with_realms(self, names: Mapping[str, str]) -> Request[R]:
+        """Return the same request with realms called by other names; `names` has them folded."""
+        changes: dict[str, Any] = {}
+        for name in self.spec.addresses:
+            address: Address | GroupAddress | None = getattr(self, name)
+            if address is not None and fold(address.realm) in names:
+                changes[name] = replace(address, realm=names[fold(address.realm)])
+        realm: str | None = getattr(self, "realm", None)
+        if realm is not None and fold(realm) in names:
+            changes["realm"] = names[fold(realm)]
+        return cast("Request[R]", replace(cast(Any, self), **changes))
 
 
 @dataclass(frozen=True, slots=True)

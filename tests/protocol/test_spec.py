@@ -113,7 +113,7 @@ EVENT_FIELDS = {
     "receipt": "conversation user received_seq read_seq",
     "delivery": "conversation message_id seq state code",
     "group": "group name user change",
-    "realm": "realm link",
+    "realm": "realm link was",
 }
 SENDING = ["send", "sendg", "sendfile", "sendgroupfile", "upload"]
 WITHOUT_SESSION = {"code", "register", "auth", "resume", "help", "format", "ping"}

@@ -97,6 +97,32 @@ class Question:
         key = _PUBLIC_KEY.from_json(who["key"]) if "key" in who else None
         return Named(name, None if key == self.realm.links.public_key else key)
 
+    def count_name(self) -> None:
+        """Count a name before it is looked up, so that nobody learns all of them.
+
+        Raises:
+            ChatError: RATE_LIMITED, whoever has the name.
+        """
+        self.realm.limits.name(self.asker)
+
+    def name_was_there(self) -> None:
+        """Somebody has the name that was counted."""
+        self.realm.limits.name_was_there(self.asker)
+
+    def check_is_no_stranger(self) -> None:
+        """Refuse to host groups for a realm that nobody here has to do with.
+
+        Its people could put those of this realm into them.
+
+        Raises:
+            ChatError: FORBIDDEN.
+        """
+        if not (self.asker.vouched or self.realm.links.trial):
+            raise realms.forbidden(
+                "Nobody here has confirmed your realm yet: somebody has to add it or to write to "
+                "its people first"
+            )
+
 
 Answerer = Callable[[Question], Awaitable[dict[str, Any]]]
 ANSWERS: dict[str, Answerer] = {}
@@ -122,7 +148,8 @@ async def answer(
         ChatError: no, and why; RATE_LIMITED, it asks too much.
         BadValue: it is malformed.
     """
-    realm.limits.question(asker.id)
+    asker = realm.links.by_id(asker.id).known
+    realm.limits.question(asker)
     answerer = ANSWERS.get(what)
     if answerer is None:
         raise ChatError(ErrorCode.BAD_COMMAND, f"{what[:32]} is not understood here")
@@ -133,7 +160,9 @@ async def answer(
 async def user(question: Question) -> dict[str, Any]:
     """Tell whether somebody has an account here that is not disabled, and how the name is spelt."""
     name = LOCAL_NAME.from_json(question.body.get("name"))
+    question.count_name()
     found = await question.realm.database.read(users.active, name)
+    question.name_was_there()
     return {"name": found.name}
 
 
@@ -186,6 +215,7 @@ async def _told(
 @answers("creategroup")
 async def creategroup(question: Question) -> dict[str, Any]:
     """Make a group that a person of the asking realm owns; the same request makes it once."""
+    question.check_is_no_stranger()
     name = _GROUP_NAME.from_json(question.body.get("name"))
     request = f"{question.asker.id}:{KEY.from_json(question.body.get('request'))}"
     request = hashlib.sha256(request.encode()).hexdigest()
@@ -201,13 +231,17 @@ async def creategroup(question: Question) -> dict[str, Any]:
 @answers("invite")
 async def invite(question: Question) -> dict[str, Any]:
     """Add somebody to a group, as a member of the asking realm wishes."""
+    question.check_is_no_stranger()
     by, group, named = question.by, question.group, question.user
+    question.count_name()
 
     def join(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
         return membership.invite(tx, member.id, group, named.name, named.note(tx, now))
 
-    return await _told(question, join)
+    roster = await _told(question, join)
+    question.name_was_there()
+    return roster
 
 
 @answers("kick")

@@ -47,6 +47,7 @@ async def create(realm: Realm, account: Account, name: str, group_name: str) -> 
     answer = await realm.links.ask(
         host.known.id, "creategroup", by=account.name, name=group_name, request=request
     )
+    await realm.links.vouch(host)
     roster = await _enrol(realm, host, answer)
     _requests.pop(asked, None)
     return GroupCreated(str(GroupAddress(roster.group, host.known.name)), roster.name)
@@ -67,6 +68,7 @@ async def invite(realm: Realm, account: Account, group: GroupAddress, user: Addr
         group=group.number,
         user=_named(realm, host, user, name),
     )
+    await realm.links.vouch(host)
     roster = await _enrol(realm, host, answer)
     return await _person(realm, host, group, user, membership.JOINED if roster.change else "")
 
@@ -111,6 +113,8 @@ async def _invite_here(
     name = answer.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name) or fold(name) != fold(user.user):
         raise ChatError(ErrorCode.REALM_REFUSED, f"{peer.known.name} answered for somebody else")
+
+    await realm.links.vouch(peer)
 
     def join(tx: Connection, now: int) -> GroupChange:
         person = users.of_realm(tx, peer.known.id, name, now)

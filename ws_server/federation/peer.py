@@ -135,7 +135,10 @@ class Peer:
         moved = (known.public_key, known.address, known.port)
         if moved != (self.known.public_key, self.known.address, self.known.port):
             self.trouble, self.other_key = "", None
-        self.known = known
+        renamed, self.known = self.known.name, known
+        if renamed != known.name:
+            self._realm.cache.drop_realm(renamed)
+            self._peers.announce_name(self, renamed)
         if known.state != ACTIVE:
             if self.link is not None:
                 self.link.end(SHUT, f"this realm is {known.state}")

@@ -12,8 +12,10 @@ from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
 from ws_server.federation import rows
+from ws_server.key import posts_secret
 from ws_server.publications import announce
 from ws_server.store import comparing, replicas
+from ws_server.store.authorship import Own
 from ws_server.store.comparing import Position
 from ws_server.store.fetches import Room
 from ws_server.store.realms import KnownRealm
@@ -35,19 +37,35 @@ class Replicating:
 
     def __init__(self, realm: Realm, host: KnownRealm) -> None:
         self._realm = realm
-        self._host = host
+        self._host_id = host.id
         self._sought: set[int] = set()
         """Unknown groups of which the host was asked."""
 
+    @property
+    def _host(self) -> KnownRealm:
+        """What is now known of the host."""
+        return self._realm.links.by_id(self._host_id).known
+
+    @property
+    def _is_stranger(self) -> bool:
+        """Whether nobody here has to do with the host, so that it puts nobody into groups."""
+        return not (self._host.vouched or self._realm.links.trial)
+
     async def enrol(self, roster: Roster) -> None:
         """Take news of a group's members, tell people, and fetch what the group has and we lack.
+
+        Nobody is put into a group by a realm that nobody here has confirmed. Once somebody has,
+        the next message of the group brings its roster.
 
         Raises:
             ChatError: it cannot be stored, or the host does not answer.
         """
         own_key = self._realm.links.public_key
+        is_stranger = self._is_stranger
 
         def change(tx: Connection, now: int) -> Changed | None:
+            if is_stranger and replicas.draws_in(tx, self._host, roster, own_key):
+                return None
             return replicas.enrol(tx, self._host, roster, own_key, now)
 
         def tell(changed: Changed | None) -> None:
@@ -194,7 +212,7 @@ class Replicating:
         It relays what this realm's people may read, so a group that is unknown was lost here.
         """
         new = {group for group in groups if group not in self._sought}
-        if not new or len(self._sought) > MAX_SOUGHT:
+        if not new or self._is_stranger or len(self._sought) > MAX_SOUGHT:
             return
         self._sought |= new
         known = await self._realm.database.read(comparing.known_numbers, self._host.id, new)
@@ -223,11 +241,11 @@ class Replicating:
             last = found[-1].seq
 
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
-        own_key = self._realm.links.public_key
+        own = Own(self._realm.links.public_key, posts_secret(self._realm.key))
         room = Room(self._realm.max_file, self._realm.max_realm_files)
 
         def store(tx: Connection, now: int) -> Taken:
-            return replicas.take(tx, self._host, relayed, own_key, room, now)
+            return replicas.take(tx, self._host, relayed, own, room, now)
 
         taken: Taken = await self._realm.journal.write(store, self._announce)
         return taken

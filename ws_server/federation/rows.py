@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.protocol.kinds import LOCAL_NAME, SEQ, Base64, Number, check_characters
+from shared.protocol.kinds import LOCAL_NAME, REALM_NAME, SEQ, Base64, Number, check_characters
 from shared.protocol.precis import MOST_RAW, tamed_name
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
 from ws_server.federation.attachments import content
@@ -80,7 +80,7 @@ def speaker(value: object) -> Speaker:
     name = LOCAL_NAME.from_json(row.get("name"))
     if "key" not in row:
         return Speaker(name)
-    realm = LOCAL_NAME.from_json(row.get("realm"))
+    realm = REALM_NAME.from_json(row.get("realm"))
     return Speaker(name, realm, _PUBLIC_KEY.from_json(row["key"]))
 
 

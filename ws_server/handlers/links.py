@@ -14,7 +14,8 @@ from ws_server.context import Context, handles
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.net.session import Session
-from ws_server.store import realms
+from ws_server.settings import is_loopback
+from ws_server.store import acquaintance, realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
 
 
@@ -87,10 +88,13 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     if peers.policy == "closed":
         raise refused("This realm links to no others")
     realm.limits.first_contact(ctx.session.network)
-    state = ACTIVE if peers.policy == "open" else PENDING
+    # A realm on the same desk, and nobody whom something else brings here from elsewhere.
+    beside = peers.trial and is_loopback(ctx.session.address) and not ctx.session.forwarded
+    is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
+    state = ACTIVE if is_let_in else PENDING
 
     def meet(tx: Connection, now: int) -> KnownRealm:
-        return realms.meet(
+        return acquaintance.meet(
             tx,
             public_key=transcript.dialler.key,
             own_name=transcript.dialler.realm,
@@ -99,6 +103,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             tls=transcript.tls,
             state=state,
             home=realm.home,
+            trial=beside,
             now=now,
         )
 

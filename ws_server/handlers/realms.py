@@ -39,6 +39,7 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     if fold(request.name) == realm.home:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
     realm.limits.first_contact(ctx.user.id)
+    realm.limits.first_contact(("addrealm", ctx.session.network))
     who = {"address": ctx.session.address, "user": ctx.user.name, "detail": request.name}
     try:
         peer = await trust.add(

@@ -43,6 +43,11 @@ SPARE_SECONDS = 1.0
 HSTS = "max-age=31536000"
 HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 """A Host header that can be said again: a name or an address, and a port."""
+FORWARDING = re.compile(
+    "x-forwarded-.*|forwarded|via|x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip",
+    re.IGNORECASE,
+)
+"""Headers of those who speak for somebody else: proxies, and tunnels from elsewhere."""
 SLOTS = 20
 """Parts of a PING_INTERVAL; each connection keeps its own, so they are not all pinged at once."""
 
@@ -153,7 +158,10 @@ class Listener:
 
     async def _serve(self, connection: Connection) -> None:
         """Live as long as a WebSocket; its frames go to the gate by themselves."""
-        connection.begin(Session(connection, self._address(connection)))
+        assert connection.request is not None
+        session = Session(connection, self._address(connection))
+        session.forwarded = any(map(FORWARDING.fullmatch, connection.request.headers))
+        connection.begin(session)
         self._strangers[connection] = connection.loop.time() + SIGN_IN_TIMEOUT
         # Half an interval away at least, and those who come together apart from each other.
         away = SLOTS // 2 + next(self._arrivals) % (SLOTS // 2)

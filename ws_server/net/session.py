@@ -89,6 +89,7 @@ class Session:
         "error_count",
         "error_since",
         "files_pushed",
+        "forwarded",
         "heard_all",
         "held",
         "held_bytes",
@@ -114,6 +115,8 @@ class Session:
         self.address = address
         self.network = network(address)
         """Whom limits count for it."""
+        self.forwarded = False
+        """Something between says that it speaks for somebody else."""
         self.account: Account | None = None
         self.code: str | None = None
         """The right code for the realm's first admin, who may now be registered."""

@@ -59,6 +59,12 @@ class Cache:
         if dropped := self._groups.pop(fold(address), None):
             self._group_members -= len(dropped.members)
 
+    def drop_realm(self, realm: str) -> None:
+        """Forget what is known by a name that another realm has no more."""
+        self.drop_groups_of(realm)
+        for address in [a for a in self._people if a.endswith(f"@{fold(realm)}")]:
+            del self._people[address]
+
     def drop_groups_of(self, realm: str) -> None:
         """Forget all groups of a host."""
         for address in [a for a in self._groups if a.endswith(f"@{fold(realm)}")]:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from shared.protocol.values import Address, fold
 from ws_server.store import conversations, fetches, files, users
+from ws_server.store.authorship import Own, Waiting, has_proof, posted, present
 from ws_server.store.conversations import Conversation
 from ws_server.store.fetches import Room
 from ws_server.store.files import StoredFile
@@ -106,6 +107,14 @@ def person(tx: Connection, host: KnownRealm, who: Speaker, own_key: bytes, now: 
 def _name_at(who: Speaker) -> str:
     # Of a third realm: shown by the name the host uses, as a person known through it.
     return f"{who.name}@{who.realm}" if who.key else who.name
+
+
+def draws_in(tx: Connection, host: KnownRealm, roster: Roster, own_key: bytes) -> bool:
+    """Tell whether a roster puts people of this realm into a group."""
+    group = find(tx, host, roster.group)
+    inside = {fold(m.name) for m in group.members.values()} if group is not None else set()
+    names = (m.speaker.name for m in roster.members if m.speaker.key == own_key)
+    return any(fold(name) not in inside for name in names)
 
 
 def enrol(
@@ -218,20 +227,25 @@ def take(
     tx: Connection,
     host: KnownRealm,
     relayed: Sequence[Relayed],
-    own_key: bytes,
+    own: Own,
     room: Room,
     now: int,
 ) -> Taken:
     """Store messages of a host's groups in its order, up to the first gap.
 
+    One in the name of a person here counts as theirs only if they posted it. Any
+    other keeps its place as one of somebody whom the host calls so.
+
     Args:
+        own: This realm.
         room: What this realm keeps of the host's files; what is larger is shown and not fetched.
     """
     groups: dict[int, Conversation | None] = {}
     moved: dict[int, None] = {}
     people: dict[Speaker, User | None] = {}
     joined: dict[int, dict[int, int]] = {}
-    posted = set(tx.scalars(select(posts.c.id).where(posts.c.id.in_([m.id for m in relayed]))))
+    waiting = posted(tx, relayed)
+    there: dict[int, set[str]] = {}
     taken = Taken()
     for at, message in enumerate(relayed):
         if message.group not in groups:
@@ -245,11 +259,21 @@ def take(
             break
         elif message.seq == group.last_seq + 1:
             if message.sender not in people:
-                people[message.sender] = person(tx, host, message.sender, own_key, now)
+                people[message.sender] = person(tx, host, message.sender, own.key, now)
             if group.id not in joined:
                 joined[group.id] = _joined_behind(tx, group)
-            own = message.id in posted
-            draft = _store(tx, group, message, people[message.sender], host, own, room, now)
+            sender, post = people[message.sender], None
+            if sender is not None and message.sender.key == own.key:
+                post = waiting.pop((message.id, group.id, sender.id), None)
+                if post is None and not has_proof(message, sender, host, own):
+                    sender = None
+                elif post is None:
+                    # Written here before a backup that was restored, unless the host repeats it.
+                    if group.id not in there:
+                        there[group.id] = present(tx, group, relayed)
+                    sender = None if message.id in there[group.id] else sender
+                    there[group.id].add(message.id)
+            draft = _store(tx, group, message, sender, host, post, room, now)
             draft.newcomers = [id for id, at in joined[group.id].items() if at >= message.seq]
             taken.drafts.append(draft)
             group.last_seq, group.last_time = message.seq, draft.time
@@ -288,19 +312,21 @@ def _store(
     message: Relayed,
     sender: User | None,
     host: KnownRealm,
-    posted: bool,
+    post: Waiting | None,
     room: Room,
     now: int,
 ) -> Draft:
     if sender is None:
-        # Somebody of this realm who is gone; the message keeps its place.
+        # Somebody of this realm who is gone, or did not write it; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
     time = timeline(tx).time_after(group.id, group.last_time, min(message.time, now + AHEAD))
-    post = _take_post(tx, message.id, group, sender) if posted else None
-    key, file_id, bot = post or (None, None, message.bot)
+    text, key, bot = message.text, None, message.bot
     file, awaited = message.file, False
-    if file_id is not None:
-        file = files.get(tx, file_id)
+    if post is not None:
+        # As it was written here, whatever the host says it is.
+        text, key, bot = post.text, post.key, post.bot
+        file = None if post.file_id is None else files.get(tx, post.file_id)
+        tx.execute(delete(posts).where(posts.c.id == message.id))
     elif file is not None:
         file, awaited = fetches.keep_replica(tx, file, group.id, sender.id, host.id, room, now)
     tx.execute(
@@ -310,7 +336,7 @@ def _store(
             id=message.id,
             sender_id=sender.id,
             time=time,
-            text=message.text,
+            text=text,
             file_id=file.id if file else None,
             idempotency_key=key,
             bot=bot,
@@ -319,7 +345,7 @@ def _store(
     return Draft(
         sender.id,
         Address(""),
-        message.text,
+        text,
         file,
         source=host.id,
         awaited=awaited,
@@ -332,20 +358,3 @@ def _store(
         is_post=post is not None,
         bot=bot,
     )
-
-
-def _take_post(
-    tx: Connection, id: str, group: Conversation, sender: User
-) -> tuple[str | None, str | None, bool] | None:
-    """Forget a post that has its place now, and return its idempotency key, its file's id, and
-    whether a program wrote it.
-
-    Only if this very person posted it to this very group: a host may name any id. Otherwise None.
-    """
-    this = and_(
-        posts.c.id == id, posts.c.conversation_id == group.id, posts.c.sender_id == sender.id
-    )
-    p = posts.c
-    found = tx.execute(select(p.idempotency_key, p.file_id, p.bot).where(this)).first()
-    tx.execute(delete(posts).where(this))
-    return (found.idempotency_key, found.file_id, found.bot) if found else None

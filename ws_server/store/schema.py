@@ -52,6 +52,8 @@ realms = Table(
     Column("port", Integer),
     Column("tls", Boolean, nullable=False),
     Column("state", String(16), nullable=False),  # active, pending, blocked, removed
+    # Somebody here added it, wrote to its people, or let it in; until then it is a stranger.
+    Column("vouched", Boolean, nullable=False, server_default=false()),
     Column("created", BigInteger, nullable=False),
     # The highest number of its outbox that is durable here, and of which history of its.
     Column("received", BigInteger, nullable=False),

@@ -186,6 +186,20 @@ def ids_of_realm(
     return found | _ids(tx, realm_id, missing)
 
 
+def known_of_realm(tx: Connection, realm_id: int | None, names: Collection[str]) -> dict[str, int]:
+    """Return the ids of those people of a realm that are known here, by their folded names.
+
+    Args:
+        realm_id: Another realm; None for this one.
+    """
+    return _ids(tx, realm_id, [fold(name) for name in names])
+
+
+def count_of_realm(tx: Connection, realm_id: int) -> int:
+    """Return how many people of another realm are known here."""
+    return tx.scalar(select(func.count()).where(users.c.realm_id == realm_id)) or 0
+
+
 def _ids(tx: Connection, realm_id: int | None, keys: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for at in range(0, len(keys), MAX_KEYS):

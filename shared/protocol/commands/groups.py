@@ -13,7 +13,7 @@ from shared.protocol.commands.messages import (
     summary,
 )
 from shared.protocol.commands.private import BEFORE, LIMIT
-from shared.protocol.kinds import GROUP, LOCAL_NAME, MESSAGE_TEXT, USER, Text
+from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Text
 from shared.protocol.spec import (
     Event,
     Record,
@@ -146,7 +146,7 @@ class CreateGroup(Request[GroupCreated]):
 
     name: str = arg("its name; names may repeat", Text(MAX_GROUP_NAME, one_line=True), rest=True)
     realm: str | None = arg(
-        "the realm that shall host it", LOCAL_NAME, json_only=True, default=None
+        "the realm that shall host it", REALM_NAME, json_only=True, default=None
     )
 
 
@@ -154,7 +154,7 @@ class CreateGroup(Request[GroupCreated]):
 class ListGroup(Request[GroupChats]):
     """List one's groups."""
 
-    realm: str | None = arg("only those hosted by this realm", LOCAL_NAME, default=None)
+    realm: str | None = arg("only those hosted by this realm", REALM_NAME, default=None)
     after: GroupAddress | None = after("group", GROUP)
 
 
