@@ -32,9 +32,7 @@ class Started:
         while "Ctrl+C stops" not in self.output:
             assert time.monotonic() < deadline and self._process.poll() is None, self.log
             time.sleep(0.02)
-        self.url = re.findall(r"serves (ws://\S+),", self.output)[0].replace(
-            "localhost", "127.0.0.1"
-        )
+        self.url = re.findall(r"serves (ws://\S+),", self.output)[0]
 
     @property
     def output(self) -> str:
