@@ -83,11 +83,22 @@ class Session:
             raise NoAnswer("nobody is signed in")
         return self._client
 
-    async def register(self, user: str, real_name: str, password: str, country: str) -> None:
-        """Create an account and sign in to it."""
+    async def register(
+        self, user: str, real_name: str, password: str, country: str, code: str = ""
+    ) -> None:
+        """Create an account and sign in to it.
+
+        Args:
+            code: What makes it the first admin of its realm, if there is none yet.
+        """
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
-            await client.register(user, real_name, password, country)
+            await client.register(user, real_name, password, country, code=code or None)
         await self.sign_in(user, password)
+
+    async def asks_for_code(self) -> bool:
+        """Tell whether the realm waits for its first admin, who has a code."""
+        async with self._host.client(self.server, events=False, timeout=15.0) as client:
+            return (await client.code()).wanted
 
     async def sign_in(self, user: str, password: str) -> SignedIn:
         """Sign in with a password, which is not kept; if that fails, nothing has changed."""

@@ -16,6 +16,17 @@ TEXTS: dict[str, tuple[str, str]] = {
     "username_hint": ("1 to 32 of A-Z a-z 0-9 . _ -", "1 sampai 32 dari A-Z a-z 0-9 . _ -"),
     "password": ("Password", "Kata sandi"),
     "password_hint": ("6 to 128 characters", "6 sampai 128 karakter"),
+    "admin_code": ("Admin code", "Kode admin"),
+    "admin_code_hint": (
+        "This realm has no admin yet. If you run it, enter the code that its start printed; "
+        "otherwise leave this empty.",
+        "Realm ini belum punya admin. Jika Anda yang menjalankannya, isi kode yang dicetak saat "
+        "mulai; jika bukan, kosongkan saja.",
+    ),
+    "wrong_code": (
+        "This is not the code that the newest start printed.",
+        "Ini bukan kode yang dicetak saat mulai terakhir.",
+    ),
     "show_password": ("Show what is typed", "Tampilkan ketikan"),
     "hide_password": ("Hide what is typed", "Sembunyikan ketikan"),
     "real_name": ("Real name", "Nama lengkap"),

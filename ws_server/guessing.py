@@ -11,8 +11,8 @@ budget of one.
 
 from __future__ import annotations
 
-from shared.addresses import network, site
-from ws_server.limits import Buckets, rate_limited
+from shared.addresses import network
+from ws_server.limits import Buckets, NetworkBuckets, rate_limited
 
 
 class Guesses:
@@ -21,8 +21,7 @@ class Guesses:
     def __init__(self, on: bool) -> None:
         self.on = on
         self._pairs = Buckets(rate=1 / 10, burst=5)
-        self._addresses = Buckets(rate=1 / 4, burst=50)
-        self._sites = Buckets(rate=2 / 4, burst=100)
+        self._addresses = NetworkBuckets(rate=1 / 4, burst=50)
         self._accounts = Buckets(rate=1 / 60, burst=50)
         self._accounts_at_home = Buckets(rate=1 / 5, burst=100)
 
@@ -63,9 +62,7 @@ class Guesses:
         under way meanwhile are charged too, and keep the address waiting for longer.
         """
         if self.on and not at_home:
-            self._addresses.spend(network(address))
-            if (around := site(address)) is not None:
-                self._sites.spend(around)
+            self._addresses.spend(address)
 
     def check(self, address: str) -> None:
         """Let an address guess, unless it guessed wrong too often.
@@ -73,13 +70,7 @@ class Guesses:
         Raises:
             ChatError: RATE_LIMITED.
         """
-        if not self.on:
-            return
-        around = site(address)
-        wait = self._addresses.wait(network(address))
-        if around is not None:
-            wait = max(wait, self._sites.wait(around))
-        if wait:
+        if self.on and (wait := self._addresses.wait(address)):
             raise rate_limited(wait, "Too many wrong passwords from your address")
 
     def _of_account(self, at_home: bool) -> Buckets:

@@ -83,6 +83,35 @@ class Buckets:
         }
 
 
+class NetworkBuckets:
+    """A bucket for each network, and one of twice as much for the site around an IPv6 one.
+
+    They are asked by addresses of connections; see `shared.addresses`.
+    """
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._networks = Buckets(rate, burst)
+        self._sites = Buckets(2 * rate, 2 * burst)
+
+    def wait(self, address: str) -> float:
+        """Return the seconds until one may be taken; 0 if it may be now."""
+        around = site(address)
+        of_site = 0.0 if around is None else self._sites.wait(around)
+        return max(self._networks.wait(network(address)), of_site)
+
+    def spend(self, address: str) -> None:
+        """Take one, also if there is none."""
+        self._networks.spend(network(address))
+        if (around := site(address)) is not None:
+            self._sites.spend(around)
+
+    def give_back(self, address: str) -> None:
+        """Undo a `spend`."""
+        self._networks.give_back(network(address))
+        if (around := site(address)) is not None:
+            self._sites.give_back(around)
+
+
 def rate_limited(wait: float, why: str = "That is too fast; wait a little") -> ChatError:
     """Return the refusal that asks to wait `wait` seconds, rounded up to a tenth."""
     return ChatError(
@@ -144,8 +173,8 @@ class Limits:
         self._commands = Buckets(rate=50, burst=1_000)
         self._chunk_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
         self._written = Buckets(rate=WRITTEN, burst=WRITTEN_AT_ONCE)
-        self._registrations = Buckets(rate=30 / 600, burst=30)
-        self._registrations_of_sites = Buckets(rate=60 / 600, burst=60)
+        self._registrations = NetworkBuckets(rate=30 / 600, burst=30)
+        self._taken_names = NetworkBuckets(rate=30 / 600, burst=30)
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
         self._realms = RealmBuckets(
             work=Buckets(rate=10_000, burst=50_000),
@@ -240,11 +269,18 @@ class Limits:
         return self._realms if realm.vouched else self._strange_realms
 
     def registration(self, address: str) -> None:
-        """Count a try to register, of its network, and of the site around an IPv6 one."""
+        """Count a try to register, before anything is looked up for it.
+
+        Raises:
+            ChatError: RATE_LIMITED, too many accounts, or too many names that others have.
+        """
         if self.on:
-            around = site(address)
-            if around is not None and (wait := self._registrations_of_sites.wait(around)):
+            if wait := max(self._registrations.wait(address), self._taken_names.wait(address)):
                 raise rate_limited(wait)
-            self._registrations.take(network(address))
-            if around is not None:
-                self._registrations_of_sites.spend(around)
+            self._registrations.spend(address)
+
+    def name_was_taken(self, address: str) -> None:
+        """No account came of a try, but it told that a name exists."""
+        if self.on:
+            self._registrations.give_back(address)
+            self._taken_names.spend(address)

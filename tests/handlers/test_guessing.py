@@ -79,6 +79,13 @@ async def test_register_tells_30_times_which_names_exist(limited: World) -> None
     assert codes.count("user_exists") <= 31
     assert await stranger.refused("register", user="alice", **NEW) == "rate_limited"
     assert await stranger.refused("register", user="nobody-yet", **NEW) == "rate_limited"
+    # Names that are taken cost no registration, as the contract has it.
+    busy = limited.connect("192.0.2.3")
+    for number in range(30):
+        if number < 20:
+            assert await busy.refused("register", user="bob", **NEW) == "user_exists"
+        await busy.ask("register", user=f"user{number}", **NEW)
+    assert await busy.refused("register", user="late", **NEW) == "rate_limited"
     other = limited.connect("192.0.2.2")
     await other.ask("register", user="nobody-yet", **NEW)
 

@@ -90,6 +90,7 @@ async def register(ctx: Context, request: Register) -> Registered:
     if shown is not None:
         _check_code(ctx, shown)
     if await realm.database.read(users.find, request.user) is not None:
+        realm.limits.name_was_taken(address)
         realm.audit.note(Act.REGISTER, Result.REFUSED, address=address)
         raise users.taken(request.user)
     password = await realm.passwords.hash(request.password, ctx.session.network)
