@@ -85,8 +85,11 @@ ONLY_IMPORTED_BY = {
     "websockets": ["shared.client", "ws_server.federation", "ws_server.net"],
     "ws_server.app": ["ws_server.__main__", "ws_server.admin"],
     "ws_server.metrics": ["ws_server.app"],
-    "ws_server.net.connection": ["ws_server.net.listener"],
-    "ws_server.net.listener": ["ws_server.app", "ws_server.net.connection"],
+    "ws_server.net.connection": ["ws_server.net.door", "ws_server.net.listener"],
+    "ws_server.net.listener": [
+        *("ws_server.app", "ws_server.net.connection", "ws_server.net.door"),
+        *("ws_server.net.ending", "ws_server.net.reading"),
+    ],
     "ws_server.store.postgresql": ["ws_server.store.database"],
     "ws_server.store.sqlite": ["ws_server.store.database", "ws_server.store.snapshot"],
 }

@@ -157,6 +157,9 @@ class Person:
     def finish(self) -> None:
         self._news.set()
 
+    def admit(self, known: bool) -> None:
+        """There are no strangers here."""
+
     def pause_reading(self) -> None:
         self._paused = True
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import math
 import os
-import resource
 import shutil
 import signal
 import ssl
@@ -22,7 +21,7 @@ from sqlalchemy.engine import URL
 from shared.faults import explained, shown
 from shared.settings import split
 from shared.sockets import TRIES, not_listening
-from ws_server import __version__, web_app
+from ws_server import __version__, descriptors, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -40,6 +39,8 @@ from ws_server.federation.peers import Peers
 from ws_server.gate import Gate
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
+from ws_server.net.browsers import Browsers
+from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
 from ws_server.opening import open_store, realm_name
@@ -158,11 +159,15 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     gate = Gate(realm)
     stack.push_async_callback(gate.close)
     metrics = Metrics()
+    pages = Browsers([*split(settings.hosts), settings.host], split(settings.origins), ports=())
+    budgets = Budgets(realm.limits.on, descriptors.room_for_connections())
+    realm.hub.most_sessions = budgets.sessions_of_account
     listener = Listener(
         gate,
         ready=Readiness(realm, written_in(settings)).why_not,
         metrics=metrics.text,
-        origins=split(settings.origins),
+        browsers=pages,
+        budgets=budgets,
         trusted_proxies=settings.networks,
     )
     browsers = WebApp(settings)
@@ -171,7 +176,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.push_async_callback(listener.close)
     measure(metrics, settings, realm, gate, listener)
     try:
-        port = await listener.open(settings.listen_on, settings.port, tls)
+        port = listener.open(settings.listen_on, settings.port, tls)
     except OSError as error:
         raise Refused(
             f"Cannot listen on --host {shown(settings.host)} --port {settings.port}: "
@@ -189,6 +194,8 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)
+    if web_port is not None:
+        pages.ports.add(web_port)
     return Server(realm, gate, listener, port, web_port)
 
 
@@ -207,7 +214,7 @@ async def open_web_app(
         return None
     path = settings.data / web_app.FILE
     try:
-        await listener.open_socket(path)
+        listener.open_socket(path)
         stack.callback(path.unlink, missing_ok=True)
         web_port = browsers.open(address(settings, "ws", port))
     except OSError as error:
@@ -286,6 +293,9 @@ def measure(
     metrics.histogram("push_seconds", "from disk to the sockets", realm.journal.push_seconds)
     metrics.gauge("reads_waiting", "questions without a reader", lambda: realm.database.waiting)
     metrics.gauge("passwords_waiting", "passwords to be hashed", lambda: realm.passwords.waiting)
+    budgets = listener.budgets
+    metrics.gauge("strangers", "not signed in", lambda: budgets.everybody.strangers)
+    metrics.counter_by("bound", "bounds", "times a bound was met", lambda: budgets.refused)
     metrics.counter_by("by", "closed", "WebSockets that ended", lambda: listener.closed)
     metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
     room = realm.blobs.room
@@ -348,7 +358,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    raise_file_limit()
+    descriptors.raise_limit()
     is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:
         server = await open_server(settings, stack)
@@ -365,13 +375,6 @@ async def run(settings: Settings) -> None:
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
-
-
-def raise_file_limit() -> None:
-    """Allow as many connections as the system does."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def set_umask() -> None:

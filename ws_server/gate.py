@@ -180,7 +180,7 @@ class Gate:
                 session.outlet.pause_reading()
 
     def _admit(self, session: Session, call: Call) -> None:
-        who = session.account.id if session.account else session.address
+        who = session.account.id if session.account else session.network
         request, limits = call.request, self._realm.limits
         if request is None:
             limits.refused(who, call.size)
@@ -267,7 +267,7 @@ class Gate:
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
         """Reply when another realm has answered; later replies may pass this one."""
-        ASKER.set(session.account.id if session.account else session.address)
+        ASKER.set(session.account.id if session.account else session.network)
         try:
             self._reply(session, call, await answering)
         except ChatError as error:
@@ -284,7 +284,7 @@ class Gate:
 
     async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
         posted = False
-        ASKER.set(session.account.id if session.account else session.address)
+        ASKER.set(session.account.id if session.account else session.network)
         try:
             posted = self._answer(session, call, await answering)
         except ChatError as error:
@@ -377,6 +377,7 @@ class Gate:
         if not session.open:
             return
         assert session.dialled is not None
+        session.outlet.admit(known=True)
         # What came before the link is no frame of it.
         session.queue = None
         session.link = self._realm.links.accepted(

@@ -47,6 +47,19 @@ class Buckets:
             self._forget_full(now)
             self._sweep_above = max(KEPT, 2 * len(self._levels))
 
+    def overdraw(self, key: Hashable, amount: float) -> None:
+        """Take what has come already, also if it is more than there is.
+
+        Raises:
+            ChatError: RATE_LIMITED, it was more; with the seconds until it is made up for.
+        """
+        now = time.monotonic()
+        level, since = self._levels.get(key, (self._burst, now))
+        level = min(self._burst, level + (now - since) * self._rate) - amount
+        self._levels[key] = (level, now)
+        if level < 0:
+            raise rate_limited(-level / self._rate)
+
     def give_back(self, key: Hashable, amount: float = 1.0) -> None:
         """Undo a `take` that turned out to cost nothing."""
         if key in self._levels:
@@ -68,6 +81,36 @@ def rate_limited(wait: float) -> ChatError:
         "That is too fast; wait a little",
         retry_after=max(0.1, math.ceil(round(wait * 10, 6)) / 10),
     )
+
+
+class Allowance:
+    """One bucket that may be overdrawn: what is spent is known only afterwards."""
+
+    __slots__ = ("_burst", "_rate", "_since", "level")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._since = now
+        self.level = burst
+
+    def refill(self, now: float) -> float:
+        """Return what is there at a time that does not run back."""
+        self.level = min(self._burst, self.level + (now - self._since) * self._rate)
+        self._since = now
+        return self.level
+
+    def spend(self, amount: float, now: float) -> None:
+        """Take, also more than there is, but owe no more than a burst."""
+        level = self.level + (now - self._since) * self._rate
+        level = (level if level < self._burst else self._burst) - amount
+        self.level = level if level > -self._burst else -self._burst
+        self._since = now
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing was missing at the last `refill`."""
+        return self.level >= self._burst
 
 
 class Limits:
@@ -132,7 +175,7 @@ class Limits:
     def rows(self, realm_id: int, count: int, size: int) -> None:
         """Count rows that came from another realm; 4 KiB of them as one more."""
         if self.on:
-            self._rows.take(realm_id, count + size / 4096)
+            self._rows.overdraw(realm_id, count + size / 4096)
 
     def question(self, realm_id: int) -> None:
         """Count one question of another realm."""

@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 
 from shared.faults import explained, shown
+from shared.hosts import checked
 from shared.protocol.values import NAME
 from shared.settings import (
     CommonSettings,
@@ -147,10 +148,7 @@ class Settings(CommonSettings):
     @field_validator("hosts")
     @classmethod
     def _hosts_are_names(cls, text: str) -> str:
-        for name in split(text):
-            if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-                raise ValueError(f"{name} is no name such as chat.example.org")
-        return text
+        return checked(text)
 
     @field_validator("trusted_proxies")
     @classmethod

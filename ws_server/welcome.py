@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from shared.faults import shown
 from ws_server.settings import Settings
 
@@ -18,6 +20,10 @@ that is a name, the real name in one word, a password and a country. In another 
     > send bob hi
 
 Ctrl+C stops the server."""
+
+UNLIMITED = """\
+Limits are off (--rate-limits off): anybody who reaches the port can guess passwords, and take all
+connections, memory and time. Leave them on, unless you measure."""
 
 
 def address(settings: Settings, scheme: str, port: int) -> str:
@@ -49,4 +55,7 @@ def welcome(
             + ", or try in a terminal:",
             "",
         ]
-    print("\n".join(lines), TRY.format(url=url), sep="\n", flush=True)
+    print("\n".join(lines), TRY.format(url=url), sep="\n")
+    if settings.rate_limits == "off":
+        print(UNLIMITED)
+    sys.stdout.flush()

@@ -39,6 +39,8 @@ MAX_PAUSE = 5.0
 """Seconds that a link is not read at most; its pings have to be answered in time."""
 STILL, HERE, COPIES = "still", "here", "copies"
 """Asks whether a server is still there whose link was replaced; its answer; and what follows."""
+FRAME_COST, UNKNOWN_COST = 3, 100
+"""Rows as which each frame counts, for its signature is checked; and one that nobody here knows."""
 BROKEN = 4400
 """Closes a link whose other side broke the protocol; it is dialled anew like any other."""
 
@@ -90,6 +92,8 @@ class Link:
         self.asks = Asks(known.name, self._say, partial(answer, realm, known))
         self._unstored: deque[tuple[int, int]] = deque()
         """The batches that wait to be stored: bytes and rows."""
+        self._pause: asyncio.TimerHandle | None = None
+        """Until when it is not read."""
         self.outgoing = Outgoing(realm, known.id, self._send)
         self._still: asyncio.Future[None] | None = None
         """Done when the other side answers, although this link was replaced."""
@@ -123,6 +127,8 @@ class Link:
         if self._ended and self._still is None:
             return
         try:
+            if not self._ended:
+                self._slow_down(FRAME_COST, 0)
             body = orjson.loads(self._seal.open(frame))
             if not isinstance(body, dict):
                 raise Overrun("a frame is an object")
@@ -198,7 +204,9 @@ class Link:
             self._say(kind=HERE)
         elif kind == COPIES:
             self._owner.link_copied()
-        # What a newer version says besides is not for this one.
+        else:
+            # What a newer version says besides is not for this one, and should be little.
+            self._slow_down(UNKNOWN_COST, size)
 
     def _slow_down(self, rows: int, size: int) -> None:
         """Read no further for a while if this realm sends more than its share."""
@@ -206,8 +214,10 @@ class Link:
             self._realm.limits.rows(self._known.id, rows, size)
         except ChatError as error:
             self._outlet.pause_reading()
+            if self._pause is not None:
+                self._pause.cancel()
             wait = min(error.retry_after or 0, MAX_PAUSE)
-            asyncio.get_running_loop().call_later(wait, self._read_again)
+            self._pause = asyncio.get_running_loop().call_later(wait, self._read_again)
 
     def _read_again(self) -> None:
         if not self._ended:

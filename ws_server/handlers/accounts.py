@@ -50,7 +50,7 @@ class PasswordReplaced(ChatError):
 async def register(ctx: Context, request: Register) -> Write:
     if not ctx.realm.registration_open:
         raise ChatError(ErrorCode.FORBIDDEN, "Registration is closed on this realm")
-    address = ctx.session.address
+    address = ctx.session.network
     if await ctx.realm.database.read(users.find, request.user) is not None:
         raise ChatError(ErrorCode.USER_EXISTS, f"{request.user} is taken; choose another name")
     ctx.realm.limits.registration(address)
@@ -100,7 +100,7 @@ async def check_password(
     Raises:
         ChatError: BAD_CREDENTIALS, RATE_LIMITED or UNAVAILABLE.
     """
-    realm, address = ctx.realm, ctx.session.address
+    realm, address = ctx.realm, ctx.session.network
     stored = user.password if user else None
     # One at a time, so that many at once are no more guesses than one after the other.
     async with realm.passwords.turn(address, fold(account)):
@@ -115,7 +115,7 @@ async def check_password(
     if not fits:
         # The name only if it is one: people type passwords into the wrong place.
         known = {"user": user.name} if user else {}
-        log.info("wrong password", extra={"address": address, **known})
+        log.info("wrong password", extra={"address": ctx.session.address, **known})
         raise wrong_password()
 
 
@@ -197,7 +197,7 @@ async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
         if error.code is not ErrorCode.BAD_CREDENTIALS:
             raise
         raise ChatError(ErrorCode.BAD_CREDENTIALS, "The old password is wrong") from None
-    password = await realm.passwords.hash(request.new_password, ctx.session.address)
+    password = await realm.passwords.hash(request.new_password, ctx.session.network)
 
     def change(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 
 from sqlalchemy import Connection
@@ -89,7 +88,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     realm, peers = ctx.realm, ctx.realm.links
     if peers.policy == "closed":
         raise refused("This realm links to no others")
-    realm.limits.first_contact(network(ctx.session.address))
+    realm.limits.first_contact(ctx.session.network)
     state = ACTIVE if peers.policy == "open" else PENDING
 
     def meet(tx: Connection, now: int) -> KnownRealm:
@@ -121,17 +120,3 @@ async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript)
 
     changed: KnownRealm = await ctx.realm.journal.write(change)
     return ctx.realm.links.know(changed).known
-
-
-def network(address: str) -> str:
-    """Return whom first contacts from an address are counted for: of IPv6, the /64 around it.
-
-    One customer of a provider has at least so many addresses.
-    """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return address
