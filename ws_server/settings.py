@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import tomllib
@@ -25,6 +26,7 @@ from shared.settings import (
     Network,
     SettingsRefused,
     hosts,
+    is_address,
     networks,
     parser_of,
     split,
@@ -166,6 +168,18 @@ class Settings(CommonSettings):
     def listen_on(self) -> list[str]:
         """The addresses to listen on."""
         return hosts(self.host)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return self.host == "localhost" or (
+            is_address(self.host) and ipaddress.ip_address(self.host).is_loopback
+        )
+
+    @property
+    def is_reached_by_name(self) -> bool:
+        """Whether browsers may come under a name that is none of loopback's."""
+        return bool(split(self.hosts) or split(self.origins))
 
     @property
     def networks(self) -> list[Network]:

@@ -25,6 +25,9 @@ UNLIMITED = """\
 Limits are off (--rate-limits off): anybody who reaches the port can guess passwords, and take all
 connections, memory and time. Leave them on, unless you measure."""
 
+NAMELESS = """\
+Browsers may come by an IP address of this machine. For a name, start it with --hosts NAME."""
+
 
 def address(settings: Settings, scheme: str, port: int) -> str:
     """Return the URL of a port of this server; `scheme` is ws or http."""
@@ -56,6 +59,8 @@ def welcome(
             "",
         ]
     print("\n".join(lines), TRY.format(url=url), sep="\n")
+    if web_port is not None and not (settings.is_loopback or settings.is_reached_by_name):
+        print(NAMELESS)
     if settings.rate_limits == "off":
         print(UNLIMITED)
     sys.stdout.flush()
