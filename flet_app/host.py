@@ -12,8 +12,6 @@ from typing import Any, Protocol
 from flet_app.script import PageScript
 from shared.client import ChatClient
 
-RESERVE = 256 << 20
-"""Bytes of the disk that files of browsers and pages leave free."""
 LANGUAGES = ("en", "id")
 """What the app is written in; the first is for everybody else."""
 

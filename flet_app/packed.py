@@ -44,8 +44,8 @@ def check(packed: bytes, begin: int, most: int) -> None:
     """
     at, end = begin, len(packed)
     left = most
+    # Of each list and map that is open: the values to come, and whether it is a map.
     levels: list[tuple[int, bool]] = []
-    """Of each list and map that is open: the values to come, and whether it is a map."""
     coming, is_map = 1, False
     while True:
         while not coming:

@@ -7,11 +7,11 @@ address share what their unfinished frames hold, and who sends frames that say n
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 
 from flet_app.frames import MAX_FRAME, MAX_STRANGER
 
@@ -35,11 +35,10 @@ class PageSocket(WebSocketsSansIOProtocol):
     """Of whom the frames are; set once the request is read."""
     _held = 0
     _noise = 0
-    _since = 0.0
+    _since = -math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._since = self.loop.time()
         self.conn.max_message_size = MAX_STRANGER
 
     def admit(self, known: bool) -> None:
@@ -66,7 +65,7 @@ class PageSocket(WebSocketsSansIOProtocol):
         self._hold(0)
         super().connection_lost(exc)
 
-    def handle_cont(self, event: Frame) -> None:
+    def handle_cont(self, event: Any) -> None:
         if len(event.data) < SMALL:
             self._count()
         super().handle_cont(event)
@@ -75,7 +74,7 @@ class PageSocket(WebSocketsSansIOProtocol):
         self._count()
         super().handle_ping()
 
-    def handle_pong(self, event: Frame) -> None:
+    def handle_pong(self, event: Any) -> None:
         self._count()
         super().handle_pong(event)
 

@@ -106,6 +106,7 @@ class Pages:
         self._per_address = per_address
         self._sockets: set[Socket] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
         self._hosts: weakref.WeakKeyDictionary[Session, BrowserHost] = weakref.WeakKeyDictionary()
         self._beginnings = Turns(BEGINNINGS, BEGINNINGS_AT_ONCE)
@@ -339,7 +340,19 @@ class Pages:
         assert host.page_script is not None
         self._scripts[session] = socket.script = host.page_script
         host.page_script.greet(socket.hello)
-        await self._start(page, host)
+        # Flet keeps none of its tasks, and one that waits would be lost with its page.
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            await self._start(page, host)
+        except Exception:
+            if session.connection is socket.flet:
+                raise
+        if session.connection is not socket.flet:
+            # Or Flet goes on with a page that it has let go of.
+            raise BrokenPipeError("the browser went before the app had begun")
 
     def _admitted(self, session: Session, known: bool) -> None:
         """Somebody has signed in at a page, or out."""

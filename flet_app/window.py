@@ -238,7 +238,22 @@ class Window:
         except (TimeoutError, RuntimeError):
             log.warning("the browser did not keep %s", key)
 
-    async def _remember(self, token: str) -> None:
-        if not token and self.host.page_script is not None:
-            self.host.page_script.signed_out()
-        await self.keep("token", token)
+    async def kept_token(self) -> str:
+        """Return the token that was kept of the present server, and is no other's to see."""
+        server = self.actions.server
+        if token := await self.recall(_token_of(server)):
+            return token
+        if self.host.may_change_server or not (token := await self.recall("token")):
+            return ""
+        # Kept by an earlier version; in a browser, whose server is always the same.
+        await self._remember(server, token)
+        await self.keep("token", "")
+        return token
+
+    async def _remember(self, server: str, token: str) -> None:
+        await self.keep(_token_of(server), token)
+
+
+def _token_of(server: str) -> str:
+    """Return under which name the token of a server is kept."""
+    return f"token.{server.lower().rstrip('/')}"

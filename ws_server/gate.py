@@ -181,17 +181,13 @@ class Gate:
 
     def _admit(self, session: Session, call: Call) -> None:
         who = session.account.id if session.account else session.network
-        request = call.request
+        request, limits = call.request, self._realm.limits
         if request is None:
-            self._realm.limits.refused(who, call.size)
-        elif type(request) is Chunk:
-            self._realm.limits.chunk(who, len(request.data))
+            limits.refused(who, call.size)
+        elif isinstance(request, Chunk | SendFile | SendGroupFile):
+            limits.content(who, len(request.data), is_chunk=type(request) is Chunk)
         else:
-            self._realm.limits.command(who)
-            if isinstance(request, SendFile | SendGroupFile):
-                self._realm.limits.chunk(who, len(request.data))
-            elif session.account is not None:
-                self._realm.limits.written(session.account.id, call.size)
+            limits.command(who, call.size)
 
     def _penalise(self, session: Session, seconds: float) -> None:
         """Read no further for a while: reading is what a refused frame costs."""

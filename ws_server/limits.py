@@ -171,7 +171,7 @@ class Limits:
     def __init__(self, on: bool) -> None:
         self.on = on
         self._commands = Buckets(rate=50, burst=1_000)
-        self._chunk_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
+        self._content_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
         self._written = Buckets(rate=WRITTEN, burst=WRITTEN_AT_ONCE)
         self._registrations = NetworkBuckets(rate=30 / 600, burst=30)
         self._taken_names = NetworkBuckets(rate=30 / 600, burst=30)
@@ -189,29 +189,28 @@ class Limits:
         self._all_strange_work = Buckets(rate=200, burst=50_000)
         self._strange_people = Buckets(rate=0.1, burst=200)
 
-    def command(self, who: Hashable) -> None:
-        """Count one command of a user, or of an address that has not signed in."""
+    def command(self, who: Hashable, size: int) -> None:
+        """Count one command, and its bytes, of a user or an address that has not signed in."""
         if self.on:
             self._commands.take(who)
+            try:
+                # Texts fill disks as well.
+                self._written.take(who, min(size, WRITTEN_AT_ONCE))
+            except ChatError as error:
+                error.message = "That is too much text; wait a little, or send it as a file"
+                raise
 
     def refused(self, who: Hashable, size: int) -> None:
         """Count a frame that could not be read; a large one as many commands."""
         if self.on:
             self._commands.take(who, 1 + size / REFUSED_UNIT)
 
-    def written(self, user_id: int, size: int) -> None:
-        """Count the bytes of a user's command that carries no file: texts fill disks as well."""
+    def content(self, who: Hashable, size: int, *, is_chunk: bool) -> None:
+        """Count bytes of a file; what is no chunk of many is a command too."""
         if self.on:
-            try:
-                self._written.take(user_id, min(size, WRITTEN_AT_ONCE))
-            except ChatError as error:
-                error.message = "That is too much text; wait a little, or send it as a file"
-                raise
-
-    def chunk(self, who: Hashable, size: int) -> None:
-        """Count the bytes of a chunk."""
-        if self.on:
-            self._chunk_bytes.take(who, size)
+            if not is_chunk:
+                self._commands.take(who)
+            self._content_bytes.take(who, size)
 
     def first_contact(self, who: Hashable) -> None:
         """Count a try to link to a realm that is not known."""

@@ -19,12 +19,14 @@ from pydantic_settings import (
 )
 
 from shared.faults import explained, shown
+from shared.hosts import checked
 from shared.protocol.values import NAME
 from shared.settings import (
     CommonSettings,
     Network,
     SettingsRefused,
     hosts,
+    is_address,
     networks,
     parser_of,
     split,
@@ -173,10 +175,7 @@ class Settings(CommonSettings):
     @field_validator("hosts")
     @classmethod
     def _hosts_are_names(cls, text: str) -> str:
-        for name in split(text):
-            if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-                raise ValueError(f"{name} is no name such as chat.example.org")
-        return text
+        return checked(text)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -194,6 +193,18 @@ class Settings(CommonSettings):
     def listen_on(self) -> list[str]:
         """The addresses to listen on."""
         return hosts(self.host)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return self.host == "localhost" or (
+            is_address(self.host) and ipaddress.ip_address(self.host).is_loopback
+        )
+
+    @property
+    def is_reached_by_name(self) -> bool:
+        """Whether browsers may come under a name that is none of loopback's."""
+        return bool(split(self.hosts) or split(self.origins))
 
     @property
     def networks(self) -> list[Network]:

@@ -25,6 +25,9 @@ UNLIMITED = """\
 Limits are off (--rate-limits off): anybody who reaches the port can guess passwords, and take all
 connections, memory and time. Leave them on, unless you measure."""
 
+NAMELESS = """\
+Browsers may come by an IP address of this machine. For a name, start it with --hosts NAME."""
+
 
 ADMIN = """\
 Nobody is an admin of this realm yet. To become it, give this one-time code when you create your
@@ -71,6 +74,8 @@ def welcome(
     if code is not None:
         lines[1:1] = [ADMIN.format(code=code)]
     print("\n".join(lines), TRY.format(url=url), sep="\n")
+    if web_port is not None and not (settings.is_loopback or settings.is_reached_by_name):
+        print(NAMELESS)
     if settings.rate_limits == "off":
         print(UNLIMITED)
     sys.stdout.flush()

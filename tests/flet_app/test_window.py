@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import flet as ft
 import pytest
@@ -140,6 +141,37 @@ async def test_the_server_is_a_setting_of_a_desktop_window(
     await w.press("Sign in")
     await w.sees("ana on alpha")
     assert w.host.servers == ["wss://chat.example.org"]
+
+
+async def test_the_token_of_one_server_is_not_told_to_another(
+    window: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was one token: who chose another server sent it the first one's."""
+    monkeypatch.setattr(ScriptedHost, "may_change_server", True)
+    kept: dict[str, str] = {}
+
+    async def get(_: Any, key: str) -> str:
+        return kept.get(key, "")
+
+    async def put(_: Any, key: str, value: str) -> None:
+        kept[key] = value
+
+    monkeypatch.setattr(ft.SharedPreferences, "get", get)
+    monkeypatch.setattr(ft.SharedPreferences, "set", put)
+    kept["chat.token"] = "of an earlier version, and of nobody knows which server"
+    first = await window(signs_in=False)
+    assert first.host.clients == []
+    first.field("Username").value, first.field("Password").value = "ana", "secret1"
+    first.field("Server").value = "wss://a.example"
+    await first.press("Sign in")
+    await first.sees("ana on alpha")
+    kept["chat.server"] = "wss://b.example"
+    second = await window(signs_in=False)
+    assert second.field("Server").value == "wss://b.example"
+    assert second.host.clients == []
+    kept["chat.server"] = "wss://a.example"
+    third = await window(signs_in=False)
+    assert (third.host.servers, third.host.last.token) == (["wss://a.example"], "t")
 
 
 async def test_in_a_browser_the_server_is_no_setting(window: Open) -> None:

@@ -183,6 +183,14 @@ async def settings(case: Case) -> list[Finding]:
                 "Give --tls-cert and --tls-key, or a reverse proxy that ends TLS",
             )
         )
+    if given.trusted_proxies and given.web_port is not None and not given.is_reached_by_name:
+        found.append(
+            Finding(
+                "warn",
+                "browsers come through a proxy, and no name is theirs to use, so they get 403",
+                "Give --hosts NAME, or --origins",
+            )
+        )
     where = f"{host}, {'with' if tls == 'on' else 'without'} TLS"
     return found or [Finding("ok", f"nothing dangerous ({where}, rate limits {limits})")]
 

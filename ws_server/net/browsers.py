@@ -8,12 +8,13 @@ under a name of its own; so a name in `Host` counts only if it is the server's. 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Sequence
 from http import HTTPStatus
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from websockets.datastructures import Headers
+
+from shared.hosts import REFUSED, Names, parts
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -35,8 +36,7 @@ class Browsers:
             ports: Where the server's own pages may be served.
         """
         self._origins = {origin.rstrip("/").lower() for origin in origins}
-        names = [urlsplit(origin).hostname or "" for origin in self._origins]
-        self._names = {name.lower().rstrip(".") for name in (*hosts, *names)}
+        self._names = Names(hosts, self._origins)
         self.ports = set(ports)
 
     def refusal(self, path: str, headers: Headers) -> Refusal | None:
@@ -46,13 +46,9 @@ class Browsers:
             return HTTPStatus.BAD_REQUEST, "Origin and Host come once at most.\n"
         if not (origins or looks_like_browser(headers)) or path in OPEN_PATHS:
             return None
-        host = _split(f"//{hosts[0]}" if hosts else "")
-        if host is None or not self._is_ours(host.hostname or ""):
-            return (
-                HTTPStatus.FORBIDDEN,
-                "Browsers may not use this server under this name. Its operator can allow the "
-                "name with --hosts.\n",
-            )
+        host = parts(f"//{hosts[0]}" if hosts else "")
+        if host is None or not self._names.allow(hosts[0]):
+            return HTTPStatus.FORBIDDEN, REFUSED
         if origins and not self._may_connect(origins[0].rstrip("/").lower(), host):
             return (
                 HTTPStatus.FORBIDDEN,
@@ -61,21 +57,11 @@ class Browsers:
             )
         return None
 
-    def _is_ours(self, name: str) -> bool:
-        name = name.lower().rstrip(".")
-        if name == "localhost" or name.endswith(".localhost") or name in self._names:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True  # no page elsewhere can have an address for its name
-
     def _may_connect(self, origin: str, host: SplitResult) -> bool:
         """Judge a page: it is listed, or this server's own."""
         if origin in self._origins:
             return True
-        page = _split(origin)
+        page = parts(origin)
         if page is None or page.scheme not in DEFAULT_PORTS or page.hostname != host.hostname:
             return False
         default = DEFAULT_PORTS[page.scheme]
@@ -87,13 +73,3 @@ def looks_like_browser(headers: Headers) -> bool:
     if any(name.lower().startswith("sec-fetch-") for name in headers):
         return True
     return any(agent.startswith("Mozilla/") for agent in headers.get_all("User-Agent"))
-
-
-def _split(text: str) -> SplitResult | None:
-    """Return the parts of an address, or None if it has none."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts if parts.hostname else None
