@@ -20,6 +20,11 @@ that is a name, the real name in one word, a password and a country. In another 
 Ctrl+C stops the server."""
 
 
+OPEN = """\
+Realms are open (--realms open): everybody with an account may add others, and any server that dials
+here is linked at once. With --realms admin, admins decide."""
+
+
 def address(settings: Settings, scheme: str, port: int) -> str:
     """Return the URL of a port of this server; `scheme` is ws or http."""
     host = "localhost" if settings.host in ("localhost", "0.0.0.0", "::") else settings.host
@@ -50,3 +55,5 @@ def welcome(
             "",
         ]
     print("\n".join(lines), TRY.format(url=url), sep="\n", flush=True)
+    if settings.realms == "open":
+        print(OPEN, flush=True)
