@@ -124,10 +124,10 @@ async def test_a_realm_that_asks_too_much_is_told_to_wait(start: Start, enter: E
         return codes
 
     codes = await asked()
-    assert codes[:100] == [None] * 100 and codes.count(None) < 300
+    assert 100 <= codes.count(None) < 300
     await bob.ask("send", to="eve@mallory", text="who are you?")
     codes = await asked()
-    assert codes[:1_000] == [None] * 1_000
+    assert codes.count(None) >= 1_000
     assert set(codes) == {None, "rate_limited"}
     await mallory.hang_up()
 
