@@ -35,6 +35,11 @@ account, in the web app or with `code {code}` before `register`; or use ./chat a
 Admin code: {code}"""
 
 
+OPEN = """\
+Realms are open (--realms open): everybody with an account may add others, and any server that dials
+here is linked at once. With --realms admin, admins decide."""
+
+
 def address(settings: Settings, scheme: str, port: int) -> str:
     """Return the URL of a port of this server; `scheme` is ws or http."""
     host = "localhost" if settings.host in ("localhost", "0.0.0.0", "::") else settings.host
@@ -78,4 +83,6 @@ def welcome(
         print(NAMELESS)
     if settings.rate_limits == "off":
         print(UNLIMITED)
+    if settings.realms == "open":
+        print(OPEN)
     sys.stdout.flush()

@@ -191,8 +191,30 @@ async def settings(case: Case) -> list[Finding]:
                 "Give --hosts NAME, or --origins",
             )
         )
+    trial = case.running.get("trial", "on" if given.trial else "off") == "on"
+    realms = case.running.get("realms", given.realms or ("trial" if trial else "admin"))
+    public = case.running.get("public", "on" if given.public else "off")
+    if realms == "open":
+        found.append(
+            Finding(
+                "warn",
+                "realms are open, so everybody with an account has the server dial others, and "
+                "any server that dials in is linked at once",
+                "Start it with --realms admin, unless you want just that",
+            )
+        )
+    if public == "off" and is_loopback(host) and not trial and realms != "closed":
+        found.append(
+            Finding(
+                "warn",
+                f"{host} is served to others, but realms on this machine may be added, so people "
+                "can have the server look what listens here",
+                "Start it with --public",
+            )
+        )
     where = f"{host}, {'with' if tls == 'on' else 'without'} TLS"
-    return found or [Finding("ok", f"nothing dangerous ({where}, rate limits {limits})")]
+    how = f"rate limits {limits}, realms {realms}, public {public}"
+    return found or [Finding("ok", f"nothing dangerous ({where}, {how})")]
 
 
 async def database(case: Case) -> list[Finding]:
