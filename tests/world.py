@@ -29,7 +29,7 @@ from ws_server.gate import Gate
 from ws_server.net.session import Account, Session
 from ws_server.realm import Realm
 from ws_server.settings import Settings
-from ws_server.store import users
+from ws_server.store import tokens, users
 
 PASSWORD = "secret1"
 """Everybody's password."""
@@ -261,11 +261,11 @@ class World:
     async def _sign_in(self, name: str, dialect: Dialect) -> Person:
         person = self.connect(dialect=dialect)
         person.token = secrets.token_urlsafe(32)
-        hashed = users.hash_token(person.token)
+        hashed = tokens.hash_token(person.token)
 
         def keep(tx: Connection, now: int) -> users.User:
             user = users.existing(tx, name)
-            users.add_token(tx, user.id, hashed, now)
+            tokens.add_token(tx, user.id, hashed, now)
             return user
 
         user = await self.realm.journal.write(keep)

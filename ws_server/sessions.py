@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from ws_server.audit import Act, Result
 from ws_server.realm import Realm
-from ws_server.store import users
+from ws_server.store import tokens
 
 
 async def end_unused(realm: Realm) -> None:
@@ -14,8 +14,8 @@ async def end_unused(realm: Realm) -> None:
     in_use = realm.hub.tokens
 
     def end(tx: Connection, now: int) -> int:
-        users.keep_tokens(tx, in_use, now)
-        return users.end_unused(tx, now - realm.session_age)
+        tokens.keep_tokens(tx, in_use, now)
+        return tokens.end_unused(tx, now - realm.session_age)
 
     if ended := await realm.journal.write(end):
         realm.audit.note(Act.SESSIONS_ENDED, Result.DONE, detail=f"{ended} unused for too long")

@@ -12,7 +12,7 @@ from shared.protocol.values import BadValue, in_words
 from ws_server import account_rules
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.realm import Realm
-from ws_server.store import disabling, users
+from ws_server.store import disabling, tokens, users
 from ws_server.store.users import User
 
 NAME = Argument("name", "the account's name")
@@ -88,7 +88,7 @@ async def _change(
         user = users.existing(tx, given["name"])
         change(tx, user)
         if ends_sessions:
-            users.end_tokens(tx, user.id)
+            tokens.end_tokens(tx, user.id)
         return user
 
     user: User = await realm.journal.write(run)

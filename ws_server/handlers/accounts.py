@@ -27,7 +27,7 @@ from ws_server import account_rules
 from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
 from ws_server.net.session import Account, Session
-from ws_server.store import standings, users
+from ws_server.store import standings, tokens, users
 from ws_server.store.database import ASKER
 
 PROTOCOL = 1
@@ -128,11 +128,11 @@ async def _sign_in(ctx: Context, name: str, password: str) -> SignedIn:
     assert user is not None
     renewed = await realm.passwords.renewed(user.password, password, session.network)
     token = secrets.token_urlsafe(32)
-    hashed = users.hash_token(token)
+    hashed = tokens.hash_token(token)
 
     def keep(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)
-        users.add_token(tx, user.id, hashed, now, session.address)
+        tokens.add_token(tx, user.id, hashed, now, session.address)
         if renewed is not None:
             users.set_password(tx, user.id, renewed)
 
@@ -210,12 +210,12 @@ def check_unchanged(tx: Connection, user: users.User) -> None:
 
 @handles(Resume)
 async def resume(ctx: Context, request: Resume) -> SignedIn:
-    hashed = users.hash_token(request.token)
+    hashed = tokens.hash_token(request.token)
 
     realm, address = ctx.realm, ctx.session.address
 
     def use(tx: Connection, now: int) -> users.User | None:
-        return users.use_token(tx, hashed, now, now - realm.session_age, address)
+        return tokens.use_token(tx, hashed, now, now - realm.session_age, address)
 
     user = await realm.journal.write(use)
     if user is None:
@@ -233,7 +233,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     ASKER.set(user.id)
     # First listen, then count: a message in between is pushed, and none is missed.
     before = ctx.session.account
-    realm.hub.sign_in(ctx.session, Account(user.id, user.name, users.hash_token(token)))
+    realm.hub.sign_in(ctx.session, Account(user.id, user.name, tokens.hash_token(token)))
     try:
         unread = await realm.database.look_up(standings.unread, user.id)
     except BaseException:
@@ -257,7 +257,7 @@ async def logout(ctx: Context, request: Logout) -> SignedOut:
     account = ctx.user
 
     def end(tx: Connection, now: int) -> None:
-        users.end_token(tx, account.token)
+        tokens.end_token(tx, account.token)
 
     await ctx.realm.journal.write(end)
     ctx.realm.hub.sign_out(ctx.session)
@@ -285,7 +285,7 @@ async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
     def change(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)
         users.set_password(tx, user.id, password)
-        users.end_other_tokens(tx, user.id, account.token)
+        tokens.end_other_tokens(tx, user.id, account.token)
 
     await realm.journal.write(change)
     realm.hub.end_sessions(account.id, lambda other: other.token != account.token)
