@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store import tokens, users
+from ws_server.store.schema import tokens as token_table
 from ws_server.store.tokens import TOKENS_KEPT
 
 

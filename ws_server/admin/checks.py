@@ -29,6 +29,8 @@ RELEASED = 1_735_689_600
 """1 January 2025: this version is younger, so no clock that is right shows an earlier time."""
 SLOW = 1.0
 """Seconds after which an answer is called slow."""
+LOOK = 3.0
+"""Seconds that a look at much takes at most; what is left then is not looked at."""
 LIMIT_OF_REALMS = 14.0
 """Seconds for rows to and from all other realms."""
 

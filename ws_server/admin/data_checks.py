@@ -16,15 +16,13 @@ from shared import disk as disk_room
 from ws_server import key as realm_key
 from ws_server.admin import control
 from ws_server.admin.backup import LAST_BACKUP
-from ws_server.admin.checks import Case, Finding
+from ws_server.admin.checks import LOOK, Case, Finding
 from ws_server.store import blobs as blob_store
 from ws_server.store import inspection
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.sqlite_file import file_of
 
 WEEK = 7 * 24 * 3600
-LOOK = 3.0
-"""Seconds that a look at much takes at most; what is left then is not looked at."""
 BLOBS = 20_000
 """Contents looked for, unless all are."""
 GIB = 2**30
