@@ -81,7 +81,7 @@ ONLY_IMPORTED_BY = {
         *("flet_app.pages", "flet_app.site", "flet_app.tickets", "flet_app.visitors"),
         "flet_app.web",
     ],
-    "uvicorn": ["flet_app.patient", "flet_app.web"],
+    "uvicorn": ["flet_app.page_socket", "flet_app.patient", "flet_app.web"],
     "websockets": ["shared.client", "ws_server.federation", "ws_server.net"],
     "ws_server.app": ["ws_server.__main__", "ws_server.admin"],
     "ws_server.metrics": ["ws_server.app"],

@@ -194,7 +194,9 @@ async def test_browsers_get_the_app_at_the_same_name(name: str, tmp_path: Path) 
     try:
         status, answer = await get(proxy, "/")
         assert status == 200 and "<title>Simple Chatting</title>" in answer
-        cookie = re.findall(r"(?mi)^set-cookie: (__Host-chat_browser=[\w-]+);.*; Secure\r?$", answer)
+        cookie = re.findall(
+            r"(?mi)^set-cookie: (__Host-chat_browser=[\w-]+);.*; Secure\r?$", answer
+        )
         assert "strict-transport-security: max-age=31536000" in answer.lower()
         page = await through(
             proxy,

@@ -7,7 +7,6 @@ import ctypes
 import hashlib
 import http.client
 import os
-import shutil
 import socket
 import ssl
 import stat
@@ -22,7 +21,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from shared import disk as disk_room
 from ws_server import key as realm_key
 from ws_server.admin import control
 from ws_server.admin.backup import LAST_BACKUP
@@ -45,7 +43,6 @@ LIMIT_OF_REALMS = 14.0
 """Seconds for rows to and from all other realms."""
 BLOBS = 20_000
 """Contents looked for, unless all are."""
-GIB = 2**30
 
 
 class Finding(NamedTuple):
@@ -233,34 +230,6 @@ async def database(case: Case) -> list[Finding]:
     except DatabaseRefused as refusal:
         hint = "Run this as the account of the server; if it is damaged, restore a backup"
         return [Finding("fail", str(refusal), hint)]
-
-
-async def disk(case: Case) -> list[Finding]:
-    """Is there room where data and database are?"""
-    folders = {case.data.resolve()}
-    if (file := file_of(case.database)) is not None:
-        folders.add(file.resolve().parent)
-    devices = {folder.stat().st_dev: folder for folder in sorted(folders) if folder.is_dir()}
-    found = []
-    for folder in devices.values():
-        free = shutil.disk_usage(folder).free
-        text = f"{free / GIB:.1f} GiB free in {folder}"
-        level = "fail" if free < GIB / 10 else "warn" if free < GIB else "ok"
-        hint = "Make room: a full disk refuses every message" if level != "ok" else ""
-        if folder == case.data.resolve() and free <= (reserve := _reserve(case)):
-            level = "fail" if level == "fail" else "warn"
-            text += f", of which {reserve / GIB:.1f} are kept from files"
-            hint = "Make room, or lower --reserve: new files are refused now, texts are not"
-        found.append(Finding(level, text, hint))
-    if case.running.get("new files", "").startswith("refused") and not found[0].hint:
-        hint = "Raise --max-all-files, or make room: new files are refused now"
-        found.append(Finding("warn", f"files have {case.running['files']}", hint))
-    return found
-
-
-def _reserve(case: Case) -> int:
-    given = case.settings.reserve
-    return disk_room.reserve(case.data, None if given is None else given * 2**20)
 
 
 async def clock(case: Case) -> list[Finding]:
