@@ -149,7 +149,7 @@ def test_switched_off_they_allow_everything() -> None:
     limits = Limits(on=False)
     for method, arguments in {
         "command": (1,),
-        "chunk": (1, 2**30),
+        "content": (1, 2**30, True),
         "registration": ("192.0.2.1",),
     }.items():
         assert allowed(limits, method, *arguments) == 2_000
@@ -158,10 +158,10 @@ def test_switched_off_they_allow_everything() -> None:
 def test_chunks_are_limited_by_their_bytes(clock: Clock) -> None:
     limits = Limits(on=True)
     began = time.monotonic()
-    count = allowed(limits, "chunk", 1, 2**20)
+    count = allowed(limits, "content", 1, 2**20, True)
     assert count == 64
     clock.now += 1
-    assert allowed(limits, "chunk", 1, 2**20) == 16
+    assert allowed(limits, "content", 1, 2**20, True) == 16
     assert time.monotonic() - began < 10
 
 

@@ -185,7 +185,7 @@ class Gate:
         if request is None:
             limits.refused(who, call.size)
         elif isinstance(request, Chunk | SendFile | SendGroupFile):
-            limits.content(who, len(request.data), is_chunk=type(request) is Chunk)
+            limits.content(who, len(request.data), type(request) is Chunk)
         else:
             limits.command(who, call.size)
 

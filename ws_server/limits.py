@@ -189,7 +189,7 @@ class Limits:
         self._all_strange_work = Buckets(rate=200, burst=50_000)
         self._strange_people = Buckets(rate=0.1, burst=200)
 
-    def command(self, who: Hashable, size: int) -> None:
+    def command(self, who: Hashable, size: int = 0) -> None:
         """Count one command, and its bytes, of a user or an address that has not signed in."""
         if self.on:
             self._commands.take(who)
@@ -205,7 +205,7 @@ class Limits:
         if self.on:
             self._commands.take(who, 1 + size / REFUSED_UNIT)
 
-    def content(self, who: Hashable, size: int, *, is_chunk: bool) -> None:
+    def content(self, who: Hashable, size: int, is_chunk: bool) -> None:
         """Count bytes of a file; what is no chunk of many is a command too."""
         if self.on:
             if not is_chunk:

@@ -242,9 +242,9 @@ async def test_hostile_frames_before_and_after_signing_in(chat: tuple[App, RealS
     await eve.ask("send", to="eve", text="note to myself")
     stranger = Fuzzed(Browser(app.port, address="127.0.7.1"), seed=1)
     known = Fuzzed(Browser(app.port, address="127.0.7.2"), seed=2, token=reply["token"])
-    await stranger.run(300, until="Sign in")
+    await stranger.run(150, until="Sign in")
     begun = memory(app.process.pid)
-    await asyncio.gather(stranger.run(800, until="Sign in"), known.run(800, until="eve"))
+    await asyncio.gather(stranger.run(300, until="Sign in"), known.run(300, until="eve"))
     assert "Traceback" not in app.log, app.log[-4_000:]
     said = set(re.findall(r'event="?(.*?)"?$', app.log, re.MULTILINE))
     assert said <= {"the browser did not keep token", "the browser did not keep language"}, said

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.rawclient import RawClient
 from tests.world import World
-from ws_server import app
+from ws_server import app, readiness
 from ws_server.net import listener as listener_module
 from ws_server.settings import Settings
 
@@ -73,6 +73,7 @@ async def test_ready_means_that_the_store_answers(
     def fails(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(readiness, "FRESH", 0.0)
     with monkeypatch.context() as patched:
         patched.setattr(world.realm.journal, "_write", fails)
         assert (await raw(world, "GET /readyz HTTP/1.1"))[0] == 503

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ws_server import data_folder
-from ws_server.admin import checks, data_checks
+from ws_server.admin import checks, data_checks, disk
 from ws_server.admin.checks import LEVELS, Case, Check, Finding
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.settings import Settings
@@ -15,7 +15,7 @@ CHECKS: dict[str, Check] = {
     "port": checks.port,
     "settings": checks.settings,
     "database": checks.database,
-    "disk": data_checks.disk,
+    "disk": disk.disk,
     "clock": checks.clock,
     "permissions": data_checks.permissions,
     "key": data_checks.key,
