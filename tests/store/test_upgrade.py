@@ -110,7 +110,8 @@ def test_realms_of_before_are_no_strangers_but_for_those_that_waited(tmp_path: P
         for number, state in enumerate(("active", "pending", "blocked", "removed")):
             tx.exec_driver_sql(
                 "INSERT INTO realms (name, key, public_key, own_name, tls, state, created,"
-                " received, received_log, refusals, confirmed) VALUES (?, ?, ?, ?, 0, ?, 0, 0, '', '{}', 0)",
+                " received, received_log, refusals, confirmed)"
+                " VALUES (?, ?, ?, ?, 0, ?, 0, 0, '', '{}', 0)",
                 (state, state, bytes([number]) * 32, state, state),
             )
         migrate(tx)
