@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.federation.impostor import Impostor, Refused, key_of
+from tests.federation.impostor import Impostor, key_of
 from tests.federation.people import eventually, operate, realm, texts
 from tests.federation.test_hostile_realms import Hostile, change, message, relayed
 from tests.federation.test_hostile_realms import key_of as key_of_server
@@ -397,9 +397,3 @@ async def test_addrealm_is_counted_for_the_address_too(started: Started) -> None
     assert codes.count("rate_limited") == 2
     for person in people:
         await person.close()
-
-
-async def test_a_stranger_that_is_refused_learns_no_more_than_that(started: Started) -> None:
-    server = started("--realms", "closed")
-    with pytest.raises(Refused, match="links to no others"):
-        await Impostor.linked(server.url, "late")

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine
 
 from tests.handlers.test_files import begin, push_rest
 from tests.world import World
-from ws_server.store import users
+from ws_server.store import realms, users
 from ws_server.store.database import Database
 from ws_server.store.migrating import KNOWN, migrate
 from ws_server.store.schema import metadata
@@ -101,6 +101,23 @@ def test_names_nobody_could_see_and_types_of_before_are_mended(tmp_path: Path) -
             "SELECT name, type FROM files WHERE id LIKE 'f_x%' ORDER BY id"
         ).fetchall()
     assert files == [*MENDED.values(), *KEPT]
+
+
+def test_realms_of_before_are_no_strangers_but_for_those_that_waited(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
+    with engine.begin() as tx:
+        migrate(tx, "0006")
+        for number, state in enumerate(("active", "pending", "blocked", "removed")):
+            tx.exec_driver_sql(
+                "INSERT INTO realms (name, key, public_key, own_name, tls, state, created,"
+                " received, received_log, refusals, confirmed)"
+                " VALUES (?, ?, ?, ?, 0, ?, 0, 0, '', '{}', 0)",
+                (state, state, bytes([number]) * 32, state, state),
+            )
+        migrate(tx)
+        found = {realm.name: realm.vouched for realm in realms.everybody(tx)}
+    engine.dispose()
+    assert found == {"active": True, "pending": False, "blocked": True, "removed": True}
 
 
 def test_the_first_schema_is_kept_as_it_was() -> None:

@@ -192,14 +192,8 @@ async def settings(case: Case) -> list[Finding]:
             )
         )
     if public == "off" and is_loopback(host) and not trial and realms != "closed":
-        found.append(
-            Finding(
-                "warn",
-                f"{host} is served to others, but realms on this machine may be added, so people "
-                "can have the server look what listens here",
-                "Start it with --public",
-            )
-        )
+        text = "realms on this machine may be added, so people can have it look what listens here"
+        found.append(Finding("warn", f"{host} is served to others: {text}", "Give --public"))
     where = f"{host}, {'with' if tls == 'on' else 'without'} TLS"
     how = f"rate limits {limits}, realms {realms}, public {public}"
     return found or [Finding("ok", f"nothing dangerous ({where}, {how})")]
