@@ -42,6 +42,27 @@ def test_the_defaults_of_the_contract() -> None:
     assert (found.tls_cert, found.tls_key, found.log_level) == (None, None, "info")
 
 
+@pytest.mark.parametrize(
+    "arguments, trial",
+    [
+        ((), True),
+        (("--host", "127.0.0.2"), True),
+        (("--host", "::1"), True),
+        (("--host", "0.0.0.0"), False),
+        (("--host", "::"), False),
+        (("--host", "192.0.2.1"), False),
+        (("--host", "chat.example.org"), False),
+        (("--public",), False),
+        (("--trusted-proxies", "127.0.0.1"), False),
+        (("--origins", "https://chat.example.org"), False),
+    ],
+)
+def test_a_trial_is_a_server_that_only_its_own_machine_reaches(
+    arguments: tuple[str, ...], trial: bool
+) -> None:
+    assert load(arguments).trial is trial
+
+
 def test_every_flag_of_the_contract_is_an_option_with_a_description() -> None:
     parser = argparse.ArgumentParser()
     Settings.add_arguments(parser)

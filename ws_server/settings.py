@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import tomllib
@@ -30,6 +31,14 @@ from shared.settings import (
 )
 from shared.text_files import decoded
 from ws_server import __version__
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address; of names, localhost alone is known."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def host_name() -> str:
@@ -153,6 +162,16 @@ class Settings(CommonSettings):
     def networks(self) -> list[Network]:
         """The trusted proxies."""
         return networks(self.trusted_proxies)
+
+    @property
+    def trial(self) -> bool:
+        """Whether only this machine can reach the server, directly: somebody tries it out.
+
+        A proxy on this machine may bring strangers, so a setting that is made for one ends the
+        trial.
+        """
+        exposed = self.public or self.trusted_proxies or self.origins
+        return is_loopback(self.host) and not exposed
 
 
 def _toml(path: str | Path | None) -> dict[str, Any]:

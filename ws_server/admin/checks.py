@@ -15,7 +15,6 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +25,7 @@ from ws_server import key as realm_key
 from ws_server.admin import control
 from ws_server.admin.backup import LAST_BACKUP
 from ws_server.admin.commands import AdminRefused
-from ws_server.settings import Settings
+from ws_server.settings import Settings, is_loopback
 from ws_server.store import blobs as blob_store
 from ws_server.store import inspection
 from ws_server.store.adapter import DatabaseRefused
@@ -175,7 +174,7 @@ async def settings(case: Case) -> list[Finding]:
                 "Start it without --rate-limits off, unless for a test",
             )
         )
-    if tls == "off" and not _is_loopback(host):
+    if tls == "off" and not is_loopback(host):
         found.append(
             Finding(
                 "warn",
@@ -185,13 +184,6 @@ async def settings(case: Case) -> list[Finding]:
         )
     where = f"{host}, {'with' if tls == 'on' else 'without'} TLS"
     return found or [Finding("ok", f"nothing dangerous ({where}, rate limits {limits})")]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def database(case: Case) -> list[Finding]:
