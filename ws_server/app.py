@@ -135,6 +135,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         max_file=settings.max_file * 2**20,
         max_user_files=settings.max_user_files * 2**20,
         max_realm_files=settings.max_realm_files * 2**20,
+        invitations_wait=not settings.trial,
     )
     realm.contents = Contents(realm)
     realm.links = Peers(realm, policy=settings.realms, public=settings.public)

@@ -81,6 +81,8 @@ class Limits:
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
         self._rows = Buckets(rate=10_000, burst=50_000)
         self._questions = Buckets(rate=50, burst=1_000)
+        self._invitations = Buckets(rate=0.2, burst=100)
+        self._realm_invitations = Buckets(rate=2, burst=1_000)
 
     def command(self, who: Hashable) -> None:
         """Count one command of a user, or of an address that has not signed in."""
@@ -125,6 +127,16 @@ class Limits:
         """Count one question of another realm."""
         if self.on:
             self._questions.take(realm_id)
+
+    def invitation(self, who: Hashable) -> None:
+        """Count one invitation by a person, of this realm or of another one."""
+        if self.on:
+            self._invitations.take(who)
+
+    def realm_invitation(self, realm_id: int) -> None:
+        """Count one invitation by anybody of another realm."""
+        if self.on:
+            self._realm_invitations.take(realm_id)
 
     def registration(self, address: str) -> None:
         """Count one new account."""

@@ -62,6 +62,19 @@ inboxgrouprealm <realm> <group> [before] [limit]
 members <group> [after]
 leavegroup <group>
 kick <group> <user>
+ban <group> <user>
+banrealm <realm> <group> <user>
+unban <group> <user>
+unbanrealm <realm> <group> <user>
+accept <group>
+acceptrealm <realm> <group>
+decline <group>
+declinerealm <realm> <group>
+block <user>
+blockrealm <realm> <user>
+unblock <user>
+unblockrealm <realm> <user>
+blocked
 history <conversation> [before] [after] [limit]
 read <conversation> <seq>
 received <conversation> <seq>
@@ -94,6 +107,13 @@ RESULTS = {
     "sendgroupfile": f"{_SENT} file",
     "inboxgroup": "conversation messages more",
     "members": "members",
+    "ban": "group user",
+    "unban": "group user",
+    "accept": "group",
+    "decline": "group",
+    "block": "users",
+    "unblock": "users",
+    "blocked": "users",
     "history": "conversation messages more",
     "read": "conversation read_seq",
     "received": "conversation received_seq",
@@ -114,6 +134,7 @@ EVENT_FIELDS = {
     "delivery": "conversation message_id seq state code",
     "group": "group name user change",
     "realm": "realm link",
+    "preference": "conversation blocked",
 }
 SENDING = ["send", "sendg", "sendfile", "sendgroupfile", "upload"]
 WITHOUT_SESSION = {"register", "auth", "resume", "help", "format", "ping"}

@@ -123,6 +123,7 @@ def roster(value: object) -> Roster:
         last_seq=last_seq,
         members=[_member(member, last_seq) for member in members],
         change=_change(row.get("change")),
+        by=speaker(row["by"]) if "by" in row else None,
     )
 
 
@@ -149,7 +150,8 @@ def _member(value: object, last_seq: int) -> Member:
 
 def _change(value: object) -> str:
     """Return why a roster is told, as far as that is known here."""
-    return value if isinstance(value, str) and value in ("joined", "left", "removed") else ""
+    known = ("joined", "left", "removed", "invited")
+    return value if isinstance(value, str) and value in known else ""
 
 
 def _id(row: Mapping[str, Any]) -> str:

@@ -6,16 +6,19 @@ is newer than what is known, by the version that rises with each change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
-from shared.protocol.values import Address, fold
-from ws_server.store import conversations, fetches, files, users
+from shared.protocol.values import Address, GroupAddress, fold
+from ws_server.store import admitting, conversations, fetches, files, invitations, users
+from ws_server.store import realms as known_realms
+from ws_server.store.admitting import Admission
 from ws_server.store.conversations import Conversation
 from ws_server.store.fetches import Room
 from ws_server.store.files import StoredFile
+from ws_server.store.invitations import Invitation
 from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
@@ -75,7 +78,9 @@ class Roster:
     members: Sequence[Member]
     """The oldest member first."""
     change: str = ""
-    """Why it is told: joined, left or removed."""
+    """Why it is told: joined, left or removed; invited, as the answer to who invited."""
+    by: Speaker | None = None
+    """Who invited the one who joined, if the host tells."""
 
 
 @dataclass(slots=True)
@@ -87,6 +92,10 @@ class Changed:
     gone: list[str] = field(default_factory=list)
     told: set[int] = field(default_factory=set)
     """Those to be told: the members before and after."""
+    invited: dict[int, str] = field(default_factory=dict)
+    """Those of this realm who have to accept first, by user id; they alone are told."""
+    withdrawn: dict[int, str] = field(default_factory=dict)
+    """Those whose invitation is gone; they alone are told."""
 
 
 def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:
@@ -109,16 +118,48 @@ def _name_at(who: Speaker) -> str:
 
 
 def enrol(
-    tx: Connection, host: KnownRealm, roster: Roster, own_key: bytes, now: int
+    tx: Connection,
+    host: KnownRealm,
+    roster: Roster,
+    own_key: bytes,
+    admission: Admission,
+    now: int,
 ) -> Changed | None:
-    """Make a group's members those that its host says; None if that is not news here."""
+    """Make a group's members those that its host says; None if that is not news here.
+
+    Args:
+        admission: What decides about new members of this realm; it keeps what was decided.
+    """
     group = find(tx, host, roster.group)
     if group is not None and group.version >= roster.version:
-        return None
+        return _enter_expected(tx, group, admission)
     if group is None and not any(member.speaker.key == own_key for member in roster.members):
         return None
     if group is None and _hosted(tx, host) >= MAX_HOSTED:
         return None
+    before = {} if group is None else group.members
+    known = {} if group is None else invitations.of_group(tx, group.id)
+    new_here = {
+        user_id: what
+        for user_id, what in _own_people(tx, roster, own_key, now).items()
+        if user_id not in before
+    }
+    by = _inviter(tx, host, roster.by, own_key)
+    admission.decide(tx, host, roster.group, new_here, known, by)
+    if group is None and not admission.inside and not admission.invited:
+        return None
+    version = roster.version
+    if admission.inside or any(member.realm_id is None for member in before.values()):
+        wanted = _people(tx, host, roster, own_key, now)
+        for user_id in new_here.keys() - admission.inside:
+            del wanted[user_id]
+    else:
+        # Of a group that nobody here is in no more is kept than who is invited to it.
+        wanted, version = {}, 0
+    placed = [
+        {"of": user_id, "owner": member.owner, "place": place}
+        for place, (user_id, member) in enumerate(wanted.items())
+    ]
     if group is None:
         made = tx.execute(
             insert(conversation_table).values(
@@ -127,29 +168,25 @@ def enrol(
                     "realm_id": host.id,
                     "number": roster.group,
                     "name": roster.name,
-                    "version": roster.version,
+                    "version": version,
                 }
             )
         )
         assert made.inserted_primary_key is not None
-        group_id, before = int(made.inserted_primary_key[0]), {}
+        group_id = int(made.inserted_primary_key[0])
     else:
-        group_id, before = group.id, group.members
+        group_id = group.id
         tx.execute(
             update(conversation_table)
             .where(conversation_table.c.id == group_id)
-            .values(version=roster.version, name=roster.name)
+            .values(version=version, name=roster.name)
         )
-    wanted = _people(tx, host, roster, own_key, now)
+    invited, withdrawn = _note_invitations(tx, host, group_id, admission, known, now)
     gone = [user_id for user_id in before if user_id not in wanted]
     mine = members.c.conversation_id == group_id
     this = and_(mine, members.c.user_id == bindparam("of"))
     if gone:
         tx.execute(delete(members).where(this), [{"of": user_id} for user_id in gone])
-    placed = [
-        {"of": user_id, "owner": member.owner, "place": place}
-        for place, (user_id, member) in enumerate(wanted.items())
-    ]
     if kept := [row for row in placed if row["of"] in before]:
         tx.execute(update(members).where(this), kept)
     if new := [row for row in placed if row["of"] not in before]:
@@ -163,7 +200,7 @@ def enrol(
     now_is = conversations.load(tx, id=group_id)
     assert now_is is not None
     joined = [user_id for user_id in wanted if user_id not in before]
-    if group is None:
+    if group is None or not group.version:
         # Those who were in it before are no news to whoever joins.
         joined = [user_id for user_id in joined if now_is.members[user_id].realm_id is None]
     return Changed(
@@ -171,7 +208,107 @@ def enrol(
         [now_is.members[user_id].name for user_id in joined],
         [before[user_id].name for user_id in gone],
         {*before, *wanted},
+        invited,
+        withdrawn,
     )
+
+
+def _own_people(tx: Connection, roster: Roster, own_key: bytes, now: int) -> dict[int, Invitation]:
+    """Return what people of this realm are in a group, as its host says."""
+    own = {
+        fold(member.speaker.name): Invitation(
+            member.owner, place, min(member.joined, roster.last_seq)
+        )
+        for place, member in enumerate(roster.members)
+        if member.speaker.key == own_key
+    }
+    ids = users.ids_of_realm(tx, None, list(own), now)
+    return {user_id: own[key] for key, user_id in ids.items()}
+
+
+def _inviter(
+    tx: Connection, host: KnownRealm, by: Speaker | None, own_key: bytes
+) -> tuple[int, bool] | None:
+    if by is None:
+        return None
+    if not by.key or by.key == own_key:
+        return admitting.inviter(tx, host, by.name, None if by.key else host.id)
+    realm = known_realms.by_key(tx, by.key)
+    return None if realm is None else admitting.inviter(tx, host, by.name, realm.id)
+
+
+def _note_invitations(
+    tx: Connection,
+    host: KnownRealm,
+    group_id: int,
+    admission: Admission,
+    known: Mapping[int, Invitation],
+    now: int,
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Keep the invitations that a roster brings, and return the new and the withdrawn ones."""
+    invited: dict[int, str] = {}
+    for user_id, what in admission.invited.items():
+        if user_id in known:
+            invitations.change(tx, group_id, user_id, what)
+        else:
+            invitations.add(tx, group_id, user_id, host.id, what, now)
+            invited[user_id] = admitting.name_of(tx, user_id)
+    withdrawn = {
+        user_id: admitting.name_of(tx, user_id)
+        for user_id in known.keys() - admission.invited.keys()
+        if invitations.remove(tx, group_id, user_id) and user_id not in admission.inside
+    }
+    return invited, withdrawn
+
+
+def _enter_expected(tx: Connection, group: Conversation, admission: Admission) -> Changed | None:
+    """Let those in whose roster came before the answer to what was asked for them."""
+    known = invitations.of_group(tx, group.id)
+    joined = [
+        user_id
+        for user_id, what in known.items()
+        if (user_id, group.number) in admission.expected
+        or (what.owner and (user_id, None) in admission.expected)
+    ]
+    return _enter(tx, group, {user_id: known[user_id] for user_id in joined}) if joined else None
+
+
+def _enter(tx: Connection, group: Conversation, people: Mapping[int, Invitation]) -> Changed:
+    for user_id, what in people.items():
+        invitations.enter(tx, group.id, user_id, what)
+    now_is = conversations.load(tx, id=group.id)
+    assert now_is is not None
+    names = [now_is.members[user_id].name for user_id in people]
+    return Changed(now_is, names, [], set(now_is.members))
+
+
+def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Changed | None:
+    """Let somebody in who accepts an invitation; None if they are in the group already.
+
+    Raises:
+        ChatError: UNKNOWN_GROUP.
+    """
+    group = find(tx, host, number)
+    if group is not None and user_id in group.members:
+        return None
+    found = {} if group is None else invitations.of_group(tx, group.id, (user_id,))
+    if group is None or not found or found[user_id].declined:
+        raise conversations.unknown_group(GroupAddress(number, host.name))
+    return _enter(tx, group, found)
+
+
+def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Conversation:
+    """Turn down an invitation, and return to which group; its host has to hear of it.
+
+    Raises:
+        ChatError: UNKNOWN_GROUP.
+    """
+    group = find(tx, host, number)
+    found = {} if group is None else invitations.of_group(tx, group.id, (user_id,))
+    if group is None or not found or found[user_id].declined:
+        raise conversations.unknown_group(GroupAddress(number, host.name))
+    invitations.decline(tx, group.id, user_id)
+    return group
 
 
 def _hosted(tx: Connection, host: KnownRealm) -> int:
@@ -235,7 +372,7 @@ def take(
     taken = Taken()
     for at, message in enumerate(relayed):
         if message.group not in groups:
-            groups[message.group] = find(tx, host, message.group)
+            groups[message.group] = _read_here(find(tx, host, message.group))
         group = groups[message.group]
         taken.stopped = at
         if group is None:
@@ -269,6 +406,25 @@ def take(
             )
         )
     return taken
+
+
+def withdraw(tx: Connection, host: KnownRealm, number: int) -> Changed | None:
+    """Forget the invitations to a group; None if there were none."""
+    group = find(tx, host, number)
+    if group is None:
+        return None
+    gone = {
+        user_id: admitting.name_of(tx, user_id)
+        for user_id in invitations.of_group(tx, group.id)
+        if invitations.remove(tx, group.id, user_id)
+    }
+    return Changed(group, withdrawn=gone)
+
+
+def _read_here(group: Conversation | None) -> Conversation | None:
+    """Return a group if somebody of this realm is in it: of no other one is anything stored."""
+    here = group is not None and any(m.realm_id is None for m in group.members.values())
+    return group if here else None
 
 
 def _joined_behind(tx: Connection, group: Conversation) -> dict[int, int]:
