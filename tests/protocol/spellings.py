@@ -230,7 +230,15 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
             '{"command":"blockrealm","realm":"beta","user":"bob"}',
         ],
     ),
-    (Unblock(BOB_THERE), ["unblock bob@beta", "unblockrealm beta bob"]),
+    (
+        Unblock(BOB_THERE),
+        [
+            "unblock bob@beta",
+            "unblockrealm beta bob",
+            '{"command":"unblock","user":"bob@beta"}',
+            '{"command":"unblockrealm","realm":"beta","user":"bob"}',
+        ],
+    ),
     (ListBlocked(), ["blocked", '{"command":"blocked"}']),
     (Ban(TEAM, BOB), ["ban 12 bob", '{"command":"ban","group":"#12","user":"bob"}']),
     (
@@ -241,7 +249,15 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
             '{"command":"banrealm","realm":"beta","group":12,"user":"bob"}',
         ],
     ),
-    (Unban(TEAM_THERE, BOB_THERE), ["unban 12@beta bob@beta", "unbanrealm beta #12 bob"]),
+    (
+        Unban(TEAM_THERE, BOB_THERE),
+        [
+            "unban 12@beta bob@beta",
+            "unbanrealm beta #12 bob",
+            '{"command":"unban","group":"12@beta","user":"bob@beta"}',
+            '{"command":"unbanrealm","realm":"beta","group":12,"user":"bob"}',
+        ],
+    ),
     (Accept(TEAM), ["accept 12", '{"command":"accept","group":12}']),
     (
         Accept(TEAM_THERE),
@@ -251,7 +267,15 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
             '{"command":"acceptrealm","realm":"beta","group":"#12"}',
         ],
     ),
-    (Decline(TEAM_THERE), ["decline 12@beta", "declinerealm beta 12"]),
+    (
+        Decline(TEAM_THERE),
+        [
+            "decline 12@beta",
+            "declinerealm beta 12",
+            '{"command":"decline","group":"#12@beta"}',
+            '{"command":"declinerealm","realm":"beta","group":12}',
+        ],
+    ),
     (Kick(TEAM, BOB), ["kick #12 bob", '{"command":"kick","group":12,"user":"bob"}']),
     (
         History(TEAM, after=5, limit=20),

@@ -30,7 +30,7 @@ from ws_server.store.conversations import Member
 from ws_server.store.ids import new_id
 from ws_server.store.membership import GroupChange
 from ws_server.store.realms import REMOVED
-from ws_server.store.replicas import Roster
+from ws_server.store.rosters import Roster
 from ws_server.store.users import User
 
 if TYPE_CHECKING:

@@ -13,13 +13,14 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
 from ws_server.federation import rows
 from ws_server.publications import announce
-from ws_server.store import comparing, invitations, replicas
+from ws_server.store import comparing, invitations, replicas, rosters
 from ws_server.store.admitting import Admission
 from ws_server.store.comparing import Position
 from ws_server.store.conversations import Conversation
 from ws_server.store.fetches import Room
 from ws_server.store.realms import KnownRealm
-from ws_server.store.replicas import Changed, Relayed, Roster, Taken
+from ws_server.store.replicas import Relayed, Taken
+from ws_server.store.rosters import Changed, Roster
 
 if TYPE_CHECKING:
     from ws_server.realm import Realm
@@ -55,7 +56,7 @@ class Replicating:
             nonlocal admission  # anew for each time that the journal tries
             expected = self._realm.links.by_id(self._host.id).expected
             admission = Admission(self._realm.invitations_wait, expected, may_wait)
-            return replicas.enrol(tx, self._host, roster, own_key, admission, now)
+            return rosters.enrol(tx, self._host, roster, own_key, admission, now)
 
         def tell(changed: Changed | None) -> None:
             if changed is not None:
@@ -95,7 +96,7 @@ class Replicating:
         """Forget the invitations to a group in which its host has nobody of this realm."""
 
         def change(tx: Connection, now: int) -> Changed | None:
-            return replicas.withdraw(tx, self._host, number)
+            return rosters.withdraw(tx, self._host, number)
 
         def tell(changed: Changed | None) -> None:
             if changed is not None:
@@ -111,7 +112,7 @@ class Replicating:
         """
 
         def change(tx: Connection, now: int) -> Changed | None:
-            return replicas.accept(tx, self._host, number, user_id)
+            return rosters.accept(tx, self._host, number, user_id)
 
         def tell(changed: Changed | None) -> None:
             if changed is not None:
@@ -127,7 +128,7 @@ class Replicating:
         """
 
         def change(tx: Connection, now: int) -> Conversation:
-            return replicas.decline(tx, self._host, number, user_id)
+            return rosters.decline(tx, self._host, number, user_id)
 
         def tell(group: Conversation) -> None:
             event = GroupChanged(group.address(0), group.name, name, "left")

@@ -14,7 +14,8 @@ from ws_server.store.comparing import Position
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.hosting import MAX_LISTED
 from ws_server.store.messages import Chain, Draft
-from ws_server.store.replicas import Member, Relayed, Roster, Speaker
+from ws_server.store.replicas import Relayed, Speaker
+from ws_server.store.rosters import Member, Roster
 
 POSITIVE = Number(1)
 GROUP_NUMBER = Number(1, 10**15 - 1)

@@ -233,7 +233,7 @@ def accept(ctx: Context, request: Accept) -> Write | Abroad:
         return Abroad(elsewhere.accept(ctx.realm, account, group))
 
     def join(tx: Connection, now: int) -> GroupChange:
-        return membership.accept(tx, account.id, group)
+        return membership.accept(tx, users.existing(tx, account.name), group)
 
     return _write(join, lambda made: InvitationAccepted(made.group.address(0)))
 

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import conversations
 from ws_server.store.realms import KnownRealm
-from ws_server.store.replicas import Changed, find
+from ws_server.store.replicas import find
+from ws_server.store.rosters import Changed
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import invitations, members, messages, outbox, posts
 from ws_server.store.schema import users as user_table

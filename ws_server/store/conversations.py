@@ -295,7 +295,7 @@ def _member_rows(
     ]
 
 
-def join(tx: Connection, conversation: Conversation, user_id: int) -> Conversation:
+def join(tx: Connection, conversation: Conversation, user: users.User) -> Conversation:
     """Add a person to a group and return the group as it is then.
 
     Raises:
@@ -309,7 +309,7 @@ def join(tx: Connection, conversation: Conversation, user_id: int) -> Conversati
     if count >= MAX_MEMBERS:
         raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
     last_seq = conversation.last_seq
-    rows = _member_rows(conversation.id, (user_id,), place=place, joined_seq=last_seq)
+    rows = _member_rows(conversation.id, (user.id,), place=place, joined_seq=last_seq)
     tx.execute(insert(members), rows)
     return _changed(tx, conversation)
 

@@ -204,7 +204,7 @@ class _Writing:
         for key in group.members:
             if key in self._new:
                 user = accounts.existing(self._tx, key)
-                found = conversations.join(self._tx, found, user.id)
+                found = conversations.join(self._tx, found, user)
         return found
 
     def open_private(self, chat: Private) -> None:

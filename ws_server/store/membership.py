@@ -90,7 +90,7 @@ def invite(
         if not invitations.has_written(tx, person.id, caller):
             return _let_wait(tx, group, person, stranger, now)
     invitations.remove(tx, group.id, person.id)
-    group = conversations.join(tx, group, person.id)
+    group = conversations.join(tx, group, person)
     return GroupChange(group, JOINED, person.id, group.members[person.id], by=caller)
 
 
@@ -134,18 +134,18 @@ def invitable(
     return person
 
 
-def accept(tx: Connection, user_id: int, address: GroupAddress) -> GroupChange:
+def accept(tx: Connection, person: User, address: GroupAddress) -> GroupChange:
     """Make somebody a member who was invited; nothing is changed if they are one.
 
     Raises:
         ChatError: UNKNOWN_GROUP; TOO_LARGE.
     """
-    group = _invited(tx, user_id, address)
-    if user_id in group.members:
-        return GroupChange(group, "", user_id, group.members[user_id])
-    invitations.remove(tx, group.id, user_id)
-    group = conversations.join(tx, group, user_id)
-    return GroupChange(group, JOINED, user_id, group.members[user_id])
+    group = _invited(tx, person.id, address)
+    if person.id in group.members:
+        return GroupChange(group, "", person.id, group.members[person.id])
+    invitations.remove(tx, group.id, person.id)
+    group = conversations.join(tx, group, person)
+    return GroupChange(group, JOINED, person.id, group.members[person.id])
 
 
 def decline(tx: Connection, user_id: int, name: str, address: GroupAddress) -> GroupChange:
