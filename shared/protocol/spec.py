@@ -383,8 +383,10 @@ def nearest_command(name: str, more: Iterable[str] = ()) -> str | None:
     word = name[:64].lower()
     if word in MEANT:
         return MEANT[word]
-    near = difflib.get_close_matches(word, [*TABLE, *more], 1, 0.4)
-    return near[0] if near else None
+    near = difflib.get_close_matches(word, [*TABLE, *more], 3, 0.4)
+    # Hardly anybody gets the first letter wrong.
+    alike = [name for name in near if name[0] == word[0]]
+    return next(iter(alike or near), None)
 
 
 def unknown_command(name: str, more: Iterable[str] = ()) -> ChatError:
