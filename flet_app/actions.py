@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flet_app import commands
@@ -114,9 +115,15 @@ class Actions(Session):
 
     # Commands as they are typed
 
-    async def run(self, line: str) -> Reply:
-        """Run a typed command and let the state know what it did."""
+    async def run(self, line: str, key: str = "") -> Reply:
+        """Run a typed command and let the state know what it did.
+
+        Args:
+            key: Under which the realm takes it once, if it is one that sends.
+        """
         request = commands.parse(line)
+        if key and getattr(request, "idempotency_key", key) is None:
+            request = replace(request, idempotency_key=key)  # type: ignore[type-var]
         if isinstance(request, Logout):
             await self.sign_out()
             raise ChatError(ErrorCode.NOT_AUTHENTICATED, "Signed out")

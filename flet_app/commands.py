@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.protocol import text_dialect
-from shared.protocol.masking import secret_spans
+from shared.protocol.masking import secret_spans, takes_secrets
 from shared.protocol.spec import TABLE, Access, Request
 
 SUGGESTED = 6
@@ -48,6 +48,11 @@ def suggestions(text: str) -> list[Suggestion]:
         and not any(a.required and a.json_only for a in spec.args)
     ]
     return sorted(found, key=lambda s: (s.line.strip() != f"/{name}", s.line))[:SUGGESTED]
+
+
+def plain() -> list[str]:
+    """Return the commands that carry neither password nor token."""
+    return [spelling for spelling, spec in TABLE.items() if not takes_secrets(spec)]
 
 
 def parse(text: str) -> Request[Any]:

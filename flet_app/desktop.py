@@ -17,6 +17,7 @@ from flet.utils import is_linux_server
 
 from flet_app.host import Expected, language_of, local_zone
 from flet_app.main import start
+from flet_app.script import PageScript
 from flet_app.settings import Settings
 from flet_app.site import ASSETS
 from shared.client import ChatClient
@@ -38,6 +39,7 @@ class WindowHost:
 
     may_change_server = True
     opens_paths = True
+    page_script: PageScript | None = None
 
     def __init__(self, server: str) -> None:
         self.server = server

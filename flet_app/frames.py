@@ -14,6 +14,8 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]
 from flet.messaging.protocol import MessageAction
 
+from flet_app.script import HEAD, Said, Unreadable, read
+
 MAX_FRAME = 8 << 20
 """Bytes of a frame with pasted files."""
 MAX_OTHER = 128 << 10
@@ -49,17 +51,24 @@ class Frames:
     def __init__(self) -> None:
         self.wanted = ""
         """The session to which the page wants to come back."""
+        self.shown = ""
+        """The session that the page still shows; then it is the one that it wants."""
         self._registered = False
         self._left = BURST
         self._at = -math.inf
 
-    async def checked(self, frame: bytes) -> bytes:
-        """Return the frame as Flet may have it, when it is its turn.
+    async def checked(self, frame: bytes) -> bytes | Said:
+        """Return the frame as Flet may have it, or what our script says, when it is its turn.
 
         Raises:
             Nonsense: as it says.
         """
         await self._turn()
+        if frame.startswith(HEAD):
+            try:
+                return read(frame)
+            except Unreadable:
+                raise Nonsense from None
         if len(frame) > MAX_FRAME or frame[:1] != b"\0":
             raise Nonsense
         try:
@@ -82,6 +91,10 @@ class Frames:
             if self._registered:
                 raise Nonsense  # Flet's own client begins one session only
             self._registered = True
+            if self.shown:
+                # The script repeats what Flet's client said once; by now the page is another one.
+                self.wanted = self.shown
+                return _packed(action, {**body, "session_id": self.shown, "page": {}})
             self.wanted = str(body.get("session_id") or "")
             return self._only(frame, action, body, "page", PAGE)
         if action == MessageAction.UPDATE_CONTROL_PROPS:
@@ -103,8 +116,7 @@ class Frames:
         kept = {name: value for name, value in given.items() if name in names and _plain(value)}
         if len(kept) == len(given):
             return frame
-        packed: bytes = msgpack.packb([action.value, {**body, key: kept}])
-        return b"\0" + packed
+        return _packed(action, {**body, key: kept})
 
     async def _turn(self) -> None:
         """Wait until there is a token in the bucket."""
@@ -114,6 +126,11 @@ class Frames:
         self._left -= 1
         if self._left < 0:
             await asyncio.sleep(-self._left / RATE)
+
+
+def _packed(action: MessageAction, body: dict[Any, Any]) -> bytes:
+    packed: bytes = msgpack.packb([action.value, body])
+    return b"\0" + packed
 
 
 def _plain(value: Any, depth: int = 3) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Protocol
 
+from flet_app.script import PageScript
 from shared.client import ChatClient
 
 RESERVE = 256 << 20
@@ -52,6 +53,8 @@ class Host(Protocol):
     """Time zone of the person who looks."""
     language: str
     """One of LANGUAGES: the best that the person's system or browser asks for."""
+    page_script: PageScript | None
+    """The page's own script, which then handles what is written; None in a window."""
     folder: Path
     """For files of this session alone, with mode 0700; removed when it ends."""
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import flet as ft
 
+from flet_app import commands
 from flet_app.host import Host
 from flet_app.parts.controls import decoration
+from flet_app.script import Said
 from flet_app.state import Part
 from flet_app.texts import Texts
 from flet_app.theme import theme
@@ -18,6 +20,7 @@ from flet_app.window import Window
 # Each handler says what it changed: without this the whole page is compared after every event.
 ft.context.disable_auto_update()
 
+SYSTEM = ft.ThemeMode.SYSTEM
 LOOKED_AT = frozenset(
     {
         ft.AppLifecycleState.RESUME,
@@ -50,12 +53,14 @@ class App:
         page.on_keyboard_event = window.handler(self._key)
         page.on_app_lifecycle_state_change = window.handler(self._looked)
         page.on_route_change = window.handler(self._went)
+        if (script := window.host.page_script) is not None:
+            script.heard, script.greeted = self._heard, self._restore_drafts
         self._put(self._splash())
         window.run(window.keep_shown())
         if kept := await window.recall("language"):
             window.texts = Texts(kept)
         colours = await window.recall("colours")
-        page.theme_mode = ft.ThemeMode.SYSTEM
+        page.theme_mode = SYSTEM
         if colours in ("light", "dark"):
             page.theme_mode = ft.ThemeMode(colours)
         if window.host.may_change_server and (server := await window.recall("server")):
@@ -87,12 +92,38 @@ class App:
         if self._user != window.state.user:
             self._user = window.state.user
             window.close_dialogs()
+            self._restore_drafts()
         self._screen = Chat(window) if window.state.user else SignIn(window)
         self._put(self._screen.control)
         self._screen.show(set(Part))
+        self._introduce()
         window.show_title()
         if isinstance(self._screen, Chat) and (place := window.place):
             window.run(self._reopen(self._screen, place))
+
+    def _heard(self, said: Said) -> None:
+        """Take what the page's script says; who is not signed in yet, is told it again."""
+        if isinstance(self._screen, Chat):
+            self._window.run(self._screen.heard(said))
+
+    def _restore_drafts(self) -> None:
+        """Go on with what the person was writing, as the page knows it."""
+        window, script = self._window, self._window.host.page_script
+        if script is None or not window.state.user:
+            return
+        for address, text in script.take_drafts(window.state.user).items():
+            c = window.state.conversation(address)
+            c.draft = text
+            if isinstance(self._screen, Chat):
+                self._screen.restore(c)
+
+    def _introduce(self) -> None:
+        """Tell the page's script who is here, and how it all looks."""
+        window = self._window
+        if (script := window.host.page_script) is not None:
+            script.look(window.texts.language, (window.page.theme_mode or SYSTEM).value)
+            if window.state.user:
+                script.signed_in(window.state.user, commands.plain())
 
     async def _reopen(self, screen: Chat, place: str) -> None:
         """Come back to where the person was before a reload."""
@@ -144,6 +175,7 @@ class App:
     async def _back(self, _: Any) -> None:
         """The browser loaded the page anew, and does not say that somebody sees it."""
         self._window.is_looked_at = True
+        self._introduce()
         self.show({Part.MESSAGES})
         if isinstance(self._screen, Chat):
             await self._screen.back()

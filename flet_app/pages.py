@@ -7,6 +7,7 @@ finds it again. So what is bounded here is what is kept: sessions, and WebSocket
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 import weakref
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ from starlette.websockets import WebSocket
 
 from flet_app.frames import Frames, Nonsense
 from flet_app.host import Expected, Host
+from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
 from flet_app.tickets import SessionFiles, Tickets
 from flet_app.visitors import Visitor, mark
 from shared.client import ChatClient
@@ -38,7 +40,7 @@ FAREWELL = 10.0
 """Seconds the app may take to learn that the connection of a page has ended."""
 
 STALE = 4404
-"""Closes the WebSocket of a page whose session is gone; start.js then loads the page anew. It still
+"""Closes the WebSocket of a page whose session is gone; link.js then loads the page anew. It still
 holds controls of that session, and Flet's client may take those of a new one for them."""
 
 Start = Callable[[ft.Page, Host], Awaitable[None]]
@@ -57,6 +59,7 @@ class BrowserHost:
         self.zone: tzinfo = visitor.zone
         self.language = visitor.language
         self.folder = Path(tempfile.mkdtemp(prefix="page-"))
+        self.page_script: PageScript | None = PageScript(session)
         self._realm = realm
         self._address = visitor.address
         self._files = SessionFiles(tickets, visitor.browser, self.folder)
@@ -105,6 +108,9 @@ class Socket:
     flet: FletApp
     begun: list[weakref.ref[Session]] = field(default_factory=list)
     end: Callable[[], None] = lambda: None
+    hello: Hello = field(default_factory=Hello)
+    script: PageScript | None = None
+    """Of the session that is shown over it."""
 
 
 SOCKET: ContextVar[Socket] = ContextVar("socket")
@@ -130,6 +136,7 @@ class Pages:
         self._sockets: set[Socket] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
+        self._scripts: weakref.WeakKeyDictionary[Session, PageScript] = weakref.WeakKeyDictionary()
 
     def refuses(self, visitor: Visitor) -> bool:
         """Tell whether this browser can have no further page now."""
@@ -179,18 +186,25 @@ class Pages:
                     # nonsense; and as it then never asks for the next frame, nor do we learn more.
                     nonlocal heard
                     patience.reschedule(None if heard else loop.time() + FIRST_FRAME)
-                    message = await receive()
-                    if "bytes" in message or "text" in message:
+                    while True:
+                        message = await receive()
+                        if "bytes" not in message and "text" not in message:
+                            break
                         patience.reschedule(None)
                         try:
                             checked = await frames.checked(message.get("bytes") or b"")
                         except Nonsense:
                             message = {"type": "websocket.disconnect", "code": 1008}
-                        else:
-                            message = {**message, "bytes": checked}
-                            if not heard and frames.wanted and not self._keeps(frames.wanted):
-                                await send({"type": "websocket.close", "code": STALE})
-                                message = {"type": "websocket.disconnect", "code": STALE}
+                            break
+                        if not isinstance(checked, bytes):
+                            self._said(socket, checked)
+                            frames.shown = socket.hello.session
+                            continue
+                        message = {**message, "bytes": checked}
+                        if not heard and frames.wanted and not await self._back(socket, frames):
+                            await send({"type": "websocket.close", "code": STALE})
+                            message = {"type": "websocket.disconnect", "code": STALE}
+                        break
                     heard = message["type"] == "websocket.receive"
                     busy = FAREWELL if not heard and self._serves(flet) else PATIENCE
                     patience.reschedule(loop.time() + busy)
@@ -206,9 +220,36 @@ class Pages:
                 if session is not None and session.connection is flet:
                     await session.disconnect(0)
 
-    def _keeps(self, id: str) -> bool:
-        """Tell whether a session has not ended."""
-        return any(session.id == id for session in self._sessions)
+    def _said(self, socket: Socket, said: Said) -> None:
+        """Take what our script says over a WebSocket."""
+        if isinstance(said, Hello):
+            socket.hello = said
+        elif isinstance(said, Ping):
+            # Behind the first steps of all that the frames before it have begun.
+            answer = json.dumps({"kind": "pong", "ping": said.ping}).encode()
+            asyncio.get_running_loop().call_soon(
+                socket.flet.send_data_channel_frame, CHANNEL, answer
+            )
+        elif socket.script is not None:
+            socket.script.heard(said)
+
+    async def _back(self, socket: Socket, frames: Frames) -> bool:
+        """Let a page come back to its session; False if that has ended."""
+        session = next((one for one in self._sessions if one.id == frames.wanted), None)
+        if session is None:
+            return False
+        if self._sessions[session].browser != socket.visitor.browser:
+            return not frames.shown  # Flet begins another one
+        if frames.shown and (lost := session.connection) is not None:
+            # The page knows that this connection has ended, before we do.
+            await session.disconnect(LINGER)
+            for other in self._sockets:
+                if other.flet is lost:
+                    other.end()
+        if session.connection is None and (script := self._scripts.get(session)) is not None:
+            socket.script = script
+            script.greet(socket.hello)
+        return True
 
     def _serves(self, flet: FletApp) -> bool:
         """Tell whether a session is shown over this connection."""
@@ -224,7 +265,11 @@ class Pages:
             socket.end()
             return
         self._make_room(socket.visitor)
-        await self._start(page, BrowserHost(socket.visitor, self._realm, self._tickets, session))
+        host = BrowserHost(socket.visitor, self._realm, self._tickets, session)
+        assert host.page_script is not None
+        self._scripts[session] = socket.script = host.page_script
+        host.page_script.greet(socket.hello)
+        await self._start(page, host)
 
     def _make_room(self, visitor: Visitor) -> None:
         """End what lingered, if instead of coming back the browser has begun anew."""

@@ -46,7 +46,7 @@ class Picture:
     """What a file is."""
 
     type: str = ""
-    """One of `host.IMAGES`; empty: it is none of them, or damaged."""
+    """One of `media_types.IMAGES`; empty: it is none of them, or damaged."""
     width: int = 0
     height: int = 0
     """Pixels; 0: far more than MAX_PIXELS."""

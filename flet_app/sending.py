@@ -28,6 +28,8 @@ PAUSE = 2.0
 """Seconds before what was not answered, or refused for now, is sent again."""
 MAX_WAITING = 1_000
 """Messages that wait at a time."""
+REMEMBERED = 2_000
+"""Keys given by others that are remembered, so that what is said twice is sent once."""
 FILES_AT_ONCE = 2
 
 
@@ -76,6 +78,9 @@ class Sending:
         self._turns = asyncio.Semaphore(FILES_AT_ONCE)
         self._uploads: dict[str, Upload] = {}
         """The files on their way, by key."""
+        self._keys: dict[str, bool] = {}
+        """Those that were given: whether they are answered."""
+        self._answered: dict[str, Callable[[], None]] = {}
 
     def close(self) -> None:
         """Send nothing more."""
@@ -85,14 +90,27 @@ class Sending:
         for upload in uploads.values():
             upload.release()
 
-    def text(self, c: Conversation, text: str) -> None:
+    def text(
+        self,
+        c: Conversation,
+        text: str,
+        key: str = "",
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
         """Show a text at once, and send it after those before it.
+
+        Args:
+            key: Under which the realm takes it once, also after a restart of the app.
+            answered: Called when the realm has taken or refused it.
 
         Raises:
             ChatError: UNAVAILABLE, too many wait already.
         """
         self._check_room()
-        entry = self._own(c, text)
+        entry = self._own(c, text, key)
+        if key:
+            self.remember(key, answered=False)
+            self._answered[key] = answered
         self._state.put(c, entry)
         lane = self._lanes.setdefault(c.address, deque())
         lane.append(entry)
@@ -143,8 +161,19 @@ class Sending:
             self._state.withdrawn(c, entry)
             upload.release()
 
-    def _own(self, c: Conversation, text: str) -> Entry:
-        key = secrets.token_hex(16)
+    def knows(self, key: str) -> bool | None:
+        """Tell whether what came under this key is answered; None if nothing did."""
+        return self._keys.get(key)
+
+    def remember(self, key: str, *, answered: bool) -> None:
+        """Remember a key that was given, or that it is answered."""
+        self._keys.pop(key, None)
+        self._keys[key] = answered
+        if len(self._keys) > REMEMBERED:
+            del self._keys[next(iter(self._keys))]
+
+    def _own(self, c: Conversation, text: str, key: str = "") -> Entry:
+        key = key or secrets.token_hex(16)
         return Entry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
 
     def _check_room(self) -> None:
@@ -176,6 +205,9 @@ class Sending:
                 log.exception("a message could not be sent")
                 self._state.refused(c, entry, type(error).__name__)
             lane.popleft()
+            if (answered := self._answered.pop(entry.key, None)) is not None:
+                self.remember(entry.key, answered=True)
+                answered()
 
     async def _until_answered(
         self, c: Conversation, entry: Entry, request: Request[Sent]

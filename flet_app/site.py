@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,8 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import Scope
 
+from flet_app.host import LANGUAGES
+from flet_app.texts import TEXTS
 from shared.protocol.media_types import media_type
 
 NAME = "Simple Chatting"
@@ -31,6 +34,7 @@ DESCRIPTION = "A chat of your own"
 COLOUR = "#00796b"
 """Of the icon's ground, and of the frame in which a phone shows the app."""
 ASSETS = Path(__file__).parent / "assets"
+SCRIPTS = ASSETS / "page"
 PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".svg")
 """Files that become much smaller; pictures and woff2 are packed already."""
 ROUTE = re.compile(r"[^.]*|[cg]/[^/]*")
@@ -64,11 +68,7 @@ class Site(StaticFiles):
             theme_color=COLOUR,
         )
         patch_font_manifest_json(str(folder / "assets" / "FontManifest.json"))
-        index = (folder / "index.html").read_text(encoding="utf-8")
-        if "<head>" not in index:
-            raise RuntimeError("Flet's index.html has no <head>; site.py must learn its new form")
-        # Before everything else, so that the cookie is there when the app connects.
-        self._index = index.replace("<head>", '<head>\n  <script src="/start.js"></script>', 1)
+        self.index = _with_script((folder / "index.html").read_text(encoding="utf-8"))
         (folder / "index.html").unlink()
         super().__init__(directory=folder)
         self.all_directories = [folder, ASSETS, web]
@@ -79,7 +79,7 @@ class Site(StaticFiles):
     @property
     def inline_scripts(self) -> list[str]:
         """The hashes of what the page runs itself, as a Content-Security-Policy names them."""
-        found = re.findall(r"<script>(.*?)</script>", self._index, re.DOTALL)
+        found = re.findall(r"<script>(.*?)</script>", self.index, re.DOTALL)
         digests = (hashlib.sha256(text.encode()).digest() for text in found)
         return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
 
@@ -93,7 +93,7 @@ class Site(StaticFiles):
             raise HTTPException(404) from None
         if found is None or not S_ISREG(found.st_mode):
             if ROUTE.fullmatch(path) or path in (".", "index.html"):
-                return HTMLResponse(self._index, headers={"Cache-Control": "no-store"})
+                return HTMLResponse(self.index, headers={"Cache-Control": "no-store"})
             raise HTTPException(404)
         return await self._file(path, full, scope)
 
@@ -123,6 +123,31 @@ class Site(StaticFiles):
             packing = asyncio.ensure_future(asyncio.to_thread(_gzip, full, str(target)))
             self._packing[full] = packing
         return await asyncio.shield(packing)
+
+
+def _with_script(index: str) -> str:
+    """Return Flet's page with our script in it, which runs first: modules run in their order."""
+    engine = '<script src="flutter_bootstrap.js" async>'
+    if "<head>" not in index or engine not in index:
+        raise RuntimeError("Flet's index.html has another form, which site.py must learn")
+    names = sorted(path.name for path in SCRIPTS.glob("*.js"))
+    words = {
+        language: {"away": TEXTS["page_away"][n], "waits": TEXTS["page_waits"][n]}
+        for n, language in enumerate(LANGUAGES)
+    }
+    head = [
+        "<head>",
+        *(f'<link rel="modulepreload" href="/page/{name}">' for name in names),
+        f'<script type="application/json" id="away-words">{_in_html(words)}</script>',
+        '<script type="module" src="/page/start.js"></script>',
+    ]
+    index = index.replace("<head>", "\n  ".join(head), 1)
+    return index.replace(engine, engine.replace("async", "defer"))
+
+
+def _in_html(value: object) -> str:
+    """Return JSON that ends no element of HTML."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _gzip(source: str, target: str) -> str:

@@ -131,7 +131,29 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No connection. What you write waits and is sent when it is back.",
         "Tidak ada koneksi. Yang Anda tulis menunggu dan dikirim saat tersambung lagi.",
     ),
+    "page_away": (
+        "The app cannot be reached. Write on: it is kept here and sent when the app is back.",
+        "Aplikasi tidak dapat dihubungi. Teruslah menulis: tulisan Anda disimpan di sini dan "
+        "dikirim saat aplikasi tersambung lagi.",
+    ),
+    "page_waits": ("Waiting: {text}", "Menunggu: {text}"),
     "offline_why": ("Why: {why}", "Sebab: {why}"),
+    "why_not_running": (
+        "the server is not running, or is just starting; it is tried again",
+        "server tidak berjalan, atau baru mulai; dicoba lagi",
+    ),
+    "why_no_network": (
+        "there is no way to the server: look at the network of this device",
+        "tidak ada jalan ke server: periksa jaringan perangkat ini",
+    ),
+    "why_no_such_name": (
+        "no server of this name is found: look at its name, and at the network",
+        "server dengan nama ini tidak ditemukan: periksa namanya, dan jaringan",
+    ),
+    "why_silent": (
+        "the server does not answer; it is tried again",
+        "server tidak menjawab; dicoba lagi",
+    ),
     "unreachable": (
         "{server} cannot be reached ({why}). It is tried again.",
         "{server} tidak bisa dihubungi ({why}). Dicoba lagi.",
@@ -260,6 +282,27 @@ TEXTS: dict[str, tuple[str, str]] = {
 class Texts:
     """The sentences in one language, by name: `texts("sign_in")`."""
 
+    WHY = {
+        "no such file": "why_not_running",
+        "refused": "why_not_running",
+        "connect call failed": "why_not_running",
+        "unreachable": "why_no_network",
+        "no route": "why_no_network",
+        "network is down": "why_no_network",
+        "not known": "why_no_such_name",
+        "name resolution": "why_no_such_name",
+        "nodename": "why_no_such_name",
+        "no address": "why_no_such_name",
+        "getaddrinfo": "why_no_such_name",
+        "timed out": "why_silent",
+        "no answer within": "why_silent",
+        "connection broke": "why_silent",
+        "timeout": "why_silent",
+        "reset by peer": "why_silent",
+        "broken pipe": "why_silent",
+    }
+    """What systems say when there is no connection, in part and in lower case, and our sentence."""
+
     def __init__(self, language: str) -> None:
         self.language = language if language in LANGUAGES else "en"
         self._column = LANGUAGES.index(self.language)
@@ -268,6 +311,14 @@ class Texts:
         """Return a sentence with its values filled in."""
         text = TEXTS[key][self._column]
         return text.format(**values) if values else text
+
+    def why(self, reason: str) -> str:
+        """Return why there is no connection, in words of people rather than of systems."""
+        said = reason.lower()
+        for words, sentence in self.WHY.items():
+            if words in said:
+                return self(sentence)
+        return reason
 
     def explain(self, error: Exception) -> str:
         """Return what a person reads of an error.

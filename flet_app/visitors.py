@@ -22,7 +22,7 @@ BROWSER = "chat_browser"
 """Cookie: 256 random bits that tell one browser from every other. It is nobody's sign-in; it keeps
 others off pages and files of this browser whose addresses they may have learnt."""
 ZONE = "chat_zone"
-"""Cookie: the browser's time zone, set by start.js."""
+"""Cookie: the browser's time zone, set by the page (assets/page/start.js)."""
 OFFSET = "chat_offset"
 """Cookie: minutes by which its clocks are ahead of UTC now, for zones that are not known here."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")

@@ -239,4 +239,6 @@ class Window:
             log.warning("the browser did not keep %s", key)
 
     async def _remember(self, token: str) -> None:
+        if not token and self.host.page_script is not None:
+            self.host.page_script.signed_out()
         await self.keep("token", token)

@@ -10,6 +10,7 @@ from flet_app.attachments import Attachments
 from flet_app.conversation import Conversation
 from flet_app.parts.controls import icon_button
 from flet_app.parts.tile import avatar
+from flet_app.script import Said
 from flet_app.state import Part
 from flet_app.theme import LIST_WIDTH
 from flet_app.views.composer import Composer
@@ -94,7 +95,7 @@ class Chat:
     def _show_link(self) -> None:
         state, texts = self._window.state, self._window.texts
         self._banner.visible = not state.online
-        self._banner_why.value = texts("offline_why", why=state.offline_why)
+        self._banner_why.value = texts("offline_why", why=texts.why(state.offline_why))
         self._window.update(self._banner)
         if state.online and self._messages is not None:
             self._window.run(self._messages.go_on())
@@ -185,7 +186,16 @@ class Chat:
 
     async def back(self) -> None:
         """The browser was away and is back."""
+        self._composer.declare()
         await self._attachments.give_up_stalled()
+
+    async def heard(self, said: Said) -> None:
+        """Take what the page's script says."""
+        await self._composer.heard(said)
+
+    def restore(self, c: Conversation) -> None:
+        """Show the draft of a conversation."""
+        self._composer.restore(c)
 
     def leave(self) -> None:
         """The screen is made anew; what was begun to be written stays."""

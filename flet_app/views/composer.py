@@ -1,4 +1,8 @@
-"""Where messages are written: texts, files, and commands with their completion."""
+"""Where messages are written: texts, files, and commands with their completion.
+
+In a window, Enter and the button send what the box's own events have told, and empty it. In a
+browser the page's script does both at once, and says each line here; see `script.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,24 @@ from flet_app import commands
 from flet_app.attachments import Attachments
 from flet_app.conversation import Conversation
 from flet_app.parts.controls import icon_button
+from flet_app.script import Draft, Emptied, Line, Said, TooLong
+from flet_app.sending import Sending
+from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
 from shared.client import NoAnswer
-from shared.protocol.values import MAX_TEXT
+from shared.protocol.values import MAX_TEXT, fold
+
+
+@ft.control("TextField")  # type: ignore[arg-type]
+class Box(ft.TextField):
+    """A box that can ask for the focus.
+
+    `autofocus` leaves it to the button that was pressed, which in a browser has it when there is a
+    screen reader; and the method of this name does nothing to a box that sends with Enter.
+    """
+
+    focus: str | None = None  # type: ignore[assignment]
+    """Flet's client asks for the focus when this changes."""
 
 
 class Composer:
@@ -24,7 +43,10 @@ class Composer:
         self._attachments = attachments
         self._sent = sent
         self.c: Conversation | None = None
+        self._text = ""
+        """What the box holds, as its events tell: its `value` may be ahead of them."""
         self._box = self._make_box("", focus=False)
+        self._send_button: ft.Ref[ft.IconButton] = ft.Ref()
         self._suggested = ft.Column(spacing=0, tight=True)
         self._panel = ft.Container(
             self._suggested,
@@ -50,8 +72,15 @@ class Composer:
         texts, handler = self._window.texts, self._window.handler
         attach = icon_button(texts("attach"), ft.Icons.ATTACH_FILE, handler(self._attach))
         send = icon_button(
-            texts("send"), ft.Icons.SEND, handler(self._submit), icon_color=ft.Colors.PRIMARY
+            texts("send"),
+            ft.Icons.SEND,
+            handler(self._submit),
+            icon_color=ft.Colors.PRIMARY,
+            ref=self._send_button,
         )
+        if self._window.host.page_script is not None and self._send_button.current is not None:
+            # With a screen reader it would take the focus from the box, while one types on.
+            self._send_button.current.tooltip = None
         # Its hint is the name of the box only while it is empty.
         self._name = ft.Semantics(label="", content=self._box)
         self._bar.content = ft.Row(
@@ -66,9 +95,9 @@ class Composer:
         self.c = c
         self._begin(c.draft, focus=focus)
 
-    def _make_box(self, text: str, *, focus: bool) -> ft.TextField:
+    def _make_box(self, text: str, *, focus: bool) -> Box:
         window = self._window
-        return ft.TextField(
+        return Box(
             text,
             hint_text=window.texts("write"),
             multiline=True,
@@ -77,36 +106,65 @@ class Composer:
             max_lines=6,
             filled=True,
             autofocus=focus,
+            focus="now" if focus else None,
             border=ft.OutlineInputBorder(
                 border_radius=24, side=ft.BorderSide(0, ft.Colors.TRANSPARENT)
             ),
             content_padding=ft.Padding.symmetric(horizontal=18, vertical=12),
+            data=self.c,
             on_submit=window.handler(self._submit),
             on_change=window.handler(self._typed),
             on_paste_files=window.handler(self._pasted),
+            # With a handler it keeps the focus, so that what is typed after a click is not lost.
+            on_tap_outside=None if window.host.page_script is None else _stay,
         )
 
     def _begin(self, text: str, *, focus: bool) -> None:
         """Go on in a new box: one that sends with Enter takes the focus only when it is new."""
+        self._text = text
         self._box = self._make_box(text, focus=focus)
         self._build_bar()
         self._follow()
+        self.declare(focus=focus)
         self._window.update(self.control)
+
+    def declare(self, *, focus: bool = False) -> None:
+        """Let the page's script know the box."""
+        script = self._window.host.page_script
+        if script is not None and self.c is not None:
+            button = self._send_button.current
+            assert button is not None
+            script.box(
+                *(self._box._i, self.c.address, self._text),
+                button=button._i,
+                most=MAX_TEXT,
+                focus=focus,
+            )
 
     def keep_draft(self) -> None:
         """Keep what was begun, for the composer goes."""
         if self.c is not None:
-            self.c.draft = self._box.value
+            self.c.draft = self._box.value if self._window.host.page_script is None else self._text
 
-    async def _typed(self, _: Any) -> None:
-        if self.c is not None:
-            self.c.draft = self._box.value
-        self._follow()
-        self._window.update(self._panel, self._name)
+    def restore(self, c: Conversation) -> None:
+        """Show the draft of a conversation, which the browser knows better."""
+        if c is self.c and c.draft != self._text:
+            self._text = self._box.value = c.draft
+            self._follow()
+
+    async def _typed(self, event: Any) -> None:
+        text, c = event.data or "", event.control.data
+        if c is not None:
+            c.draft = text
+        if event.control is self._box:
+            self._text = text
+            self._follow()
+            self._window.update(self._panel, self._name)
 
     async def _submit(self, event: Any) -> None:
+        """Send what is in the box, by Enter or the button, where no script does."""
         # At once: what is typed until the client has heard of it would be lost.
-        text, self._box.value = self._box.value, ""
+        text, self._text, self._box.value = self._box.value, "", ""
         self._box.update()
         c = self.c
         if c is None:
@@ -119,37 +177,88 @@ class Composer:
             self._begin("", focus=True)
         if not text.strip():
             return
+        if not commands.is_command(text.lstrip()) and (size := _size(text)) > MAX_TEXT:
+            self._give_back(c, text)
+            return self._too_long(size)
         try:
-            if commands.is_command(text.lstrip()):
-                await self._run(c, text.strip())
-            else:
-                self._send(c, text)
+            await self._say(c, self._sending(), text)
         except EXPECTED:
-            self._box.value = c.draft = text
-            self._box.update()
+            self._give_back(c, text)
             raise
-        await self._sent()
 
-    def _send(self, c: Conversation, text: str) -> None:
-        text = text.strip("\n").removeprefix("/") if text.startswith("//") else text.strip("\n")
-        size = len(text.encode(errors="replace"))
-        if size > MAX_TEXT:
-            sentence = self._window.texts("too_long", most=f"{MAX_TEXT:,}", size=f"{size:,}")
-            self._box.value = c.draft = text
+    def _give_back(self, c: Conversation, text: str) -> None:
+        c.draft = text
+        if c is self.c:
+            self._text = self._box.value = text
             self._box.update()
-            self._window.tell(sentence)
-            return
+
+    def _too_long(self, size: int) -> None:
+        sentence = self._window.texts("too_long", most=f"{MAX_TEXT:,}", size=f"{size:,}")
+        self._window.tell(sentence)
+
+    def _sending(self) -> Sending:
         sending = self._window.actions.sending
         if sending is None:
             raise NoAnswer("nobody is signed in")
-        sending.text(c, text)
+        return sending
 
-    async def _run(self, c: Conversation, line: str) -> None:
+    async def heard(self, said: Said) -> None:
+        """Take what the page's script says."""
+        match said:
+            case Line():
+                await self._take(said)
+            case Draft():
+                # A group that one has left is not to come back with it.
+                if c := self._window.state.conversations.get(fold(said.to)):
+                    c.draft = said.text
+                    self._window.state.changed(Part.LIST)
+            case Emptied() if said.box == self._box._i:
+                self._begin("", focus=True)
+            case TooLong():
+                self._too_long(said.size)
+
+    async def _take(self, line: Line) -> None:
+        """Send a line of the script's, once, however often it says it."""
+        script = self._window.host.page_script
+        assert script is not None
+        try:
+            sending = self._sending()
+            known = sending.knows(line.key)
+            if known:
+                script.done(line.key)
+            if known is None:
+                await self._say(self._window.state.conversation(line.to), sending, line.text, line)
+        except EXPECTED:
+            script.give_back(line.key)
+            raise
+
+    async def _say(
+        self, c: Conversation, sending: Sending, text: str, line: Line | None = None
+    ) -> None:
+        """Send a text, or run it as a command."""
+        script, key = self._window.host.page_script, line.key if line else ""
+
+        def answered() -> None:
+            if script is not None:
+                script.done(key)
+
+        if commands.is_command(text.lstrip()):
+            if key:
+                # Most commands cannot be repeated, so it is not said again from now on.
+                sending.remember(key, answered=True)
+                answered()
+            await self._run(c, text.strip(), key)
+        else:
+            sending.text(c, _sent(text), key, answered)
+        if c is self.c:
+            await self._sent()
+
+    async def _run(self, c: Conversation, line: str, key: str) -> None:
         """Run a command and show its answer in the conversation."""
         said = commands.shown(line)
         actions = self._window.actions
         try:
-            reply = await actions.run(line)
+            reply = await actions.run(line, key)
         except EXPECTED as error:
             said = f"{said}\n{getattr(error, 'message', None) or self._window.texts.explain(error)}"
             lines = said.split("\n")
@@ -160,8 +269,8 @@ class Composer:
 
     def _follow(self) -> None:
         """Let the rest of the bar follow what is in the box."""
-        self._name.label = self._window.texts("write") if self._box.value else ""
-        found = commands.suggestions(self._box.value)
+        self._name.label = self._window.texts("write") if self._text else ""
+        found = commands.suggestions(self._text)
         self._panel.visible = bool(found)
         self._suggested.controls = [self._suggestion(s) for s in found]
 
@@ -187,3 +296,17 @@ class Composer:
     async def _pasted(self, event: Any) -> None:
         if self.c is not None:
             await self._attachments.paste(self.c, event.files)
+
+
+async def _stay(_: Any) -> None:
+    """Nothing happens when something else is clicked."""
+
+
+def _sent(text: str) -> str:
+    """Return what is sent of a text: two slashes at its beginning stand for one."""
+    text = text.strip("\n")
+    return text.removeprefix("/") if text.startswith("//") else text
+
+
+def _size(text: str) -> int:
+    return len(_sent(text).encode(errors="replace"))

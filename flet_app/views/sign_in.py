@@ -237,5 +237,5 @@ class SignIn:
 
     def _say_offline(self) -> None:
         window = self._window
-        why = window.state.offline_why
+        why = window.texts.why(window.state.offline_why)
         self._say(window.texts("unreachable", server=window.actions.server, why=why))

@@ -323,7 +323,7 @@ def test_a_folder_that_is_no_old_data_is_refused_and_nothing_is_begun(
         if what == "another folder":
             OldFolder(folder / "below")
             (folder / "users").write_text("no folder")
-    assert str(folder) in refusal("import-json", folder, data=tmp_path / "data")
+    assert str(folder) in refusal("import-json", folder, "--create", data=tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
 

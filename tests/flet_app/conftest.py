@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from flet_app import sending, session
 from flet_app.main import start
+from flet_app.script import PageScript
 from shared.client.notices import Online
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import Browser
@@ -76,12 +77,15 @@ async def window(tmp_path: Path) -> AsyncIterator[Open]:
         *,
         token: str = "kept",
         signs_in: bool = True,
+        in_browser: bool = False,
         **replies: Any,
     ) -> Window:
         folder = tmp_path / str(len(opened))
         folder.mkdir()
         unseen = Unseen(get=token, **replies)
         host = ScriptedHost(folder, script)
+        if in_browser:
+            host.page_script = PageScript(unseen.session)
         found = Window(unseen, host)
         opened.append(found)
         await start(unseen.page, host)

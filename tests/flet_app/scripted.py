@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flet_app.host import Expected
+from flet_app.script import PageScript
 from shared.client import ChatClient
 from shared.client.events import Told
 from shared.client.lists import L, every_page
@@ -121,6 +122,7 @@ class ScriptedHost:
     server = "ws://localhost:1"
     may_change_server = False
     opens_paths = False
+    page_script: PageScript | None = None
     language = "en"
     zone: tzinfo = UTC
 

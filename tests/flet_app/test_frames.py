@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
+import orjson
 import pytest
 
 from flet_app import frames
 from flet_app.frames import BURST, MAX_OTHER, Frames, Nonsense
+from flet_app.script import HEAD, MAX_ITEMS, MAX_SAID, Draft, Hello, Line, Ping, TooLong
 
 REGISTER, EVENT, PROPS, RESULT = 1, 3, 4, 5
 PAGE = {"route": "/", "width": 800.0, "media": {"padding": {"top": 0.0}}, "window": {}}
@@ -19,7 +21,7 @@ def frame(action: Any, body: Any) -> bytes:
     return b"\0" + bytes(msgpack.packb([action, body]))
 
 
-def body(packed: bytes) -> Any:
+def body(packed: Any) -> Any:
     return msgpack.unpackb(packed[1:])[1]
 
 
@@ -100,3 +102,63 @@ async def test_who_is_too_fast_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         await found.checked(said)
     assert 40 <= len(slept) <= 50 and slept == sorted(slept)
     assert asyncio.get_running_loop().time() > 0
+
+
+@pytest.mark.parametrize(
+    "said, read",
+    [
+        ({"kind": "hello"}, Hello()),
+        (
+            {"kind": "hello", "session": "s", "user": "ana", "drafts": {"bob": "hi"}},
+            Hello("s", "ana", {"bob": "hi"}),
+        ),
+        ({"kind": "line", "key": "k", "to": "bob", "text": "hi"}, Line("k", "bob", "hi")),
+        ({"kind": "draft", "to": "bob", "text": ""}, Draft("bob", "")),
+        ({"kind": "long", "size": 20_000}, TooLong(20_000)),
+        ({"kind": "ping", "ping": 1}, Ping(1)),
+    ],
+)
+async def test_what_our_script_says_is_read(said: Any, read: Any) -> None:
+    assert await Frames().checked(HEAD + orjson.dumps(said)) == read
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff",
+        b'{"kind": 1}',
+        b'{"kind": []}',
+        b'{"kind": "line"}',
+        b'{"kind": "line", "key": 1, "to": "bob", "text": "hi"}',
+        b'{"kind": "line", "key": "k", "to": "bob", "text": "\\ud800"}',
+        b'{"kind": "ping", "ping": true}',
+        b'{"kind": "ping", "ping": 1, "more": 1}',
+        b'{"kind": "hello", "drafts": {"bob": 1}}',
+        b'{"kind": "hello", "drafts": []}',
+        b'{"kind": "hello", "session": null}',
+        orjson.dumps({"kind": "hello", "drafts": {str(n): "" for n in range(MAX_ITEMS + 1)}}),
+        orjson.dumps({"kind": "draft", "to": "bob", "text": "x" * MAX_SAID}),
+        b"[" * 100_000,
+    ],
+)
+async def test_what_no_script_of_ours_says_ends_the_connection(said: bytes) -> None:
+    with pytest.raises(Nonsense):
+        await Frames().checked(HEAD + said)
+
+
+async def test_a_page_that_comes_back_shows_what_the_session_is_now() -> None:
+    """Its script repeats what Flet's client said when it was another one."""
+    found = Frames()
+    found.shown = "kept"
+    said = frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE})
+    checked = await found.checked(said)
+    assert isinstance(checked, bytes)
+    assert (found.wanted, body(checked)["session_id"], body(checked)["page"]) == (
+        "kept",
+        "kept",
+        {},
+    )

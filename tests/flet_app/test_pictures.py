@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from flet_app import files
-from flet_app.host import IMAGES
 from flet_app.pictures import MAX_FRAMES, Picture, examine
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.files import GetFile
 from shared.protocol.commands.history import History
 from shared.protocol.commands.messages import FileInfo, Page
 from shared.protocol.commands.private import ListPc, PrivateChats
+from shared.protocol.media_types import IMAGES
 from tests.flet_app.looking import Open, Window
 from tests.flet_app.people import chat, message
 from tests.flet_app.png import chunk, header, png

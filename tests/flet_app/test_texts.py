@@ -100,3 +100,25 @@ def test_the_list_shows_a_time_today_and_a_day_before() -> None:
 @pytest.mark.parametrize("time", [-(2**60), 2**60, 10**18])
 def test_a_time_that_no_calendar_holds_breaks_nothing(time: int) -> None:
     assert moment(time, UTC).year == 1970
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "No such file or directory",
+        "Connect call failed ('127.0.0.1', 8765)",
+        "Connection refused",
+        "Network is unreachable",
+        "Name or service not known",
+        "Temporary failure in name resolution",
+        "nodename nor servname provided, or not known",
+        "no answer within 10 s",
+        "the connection broke",
+    ],
+)
+def test_why_there_is_no_connection_was_said_in_words_of_systems(
+    language: str, reason: str
+) -> None:
+    said = Texts(language).why(reason)
+    assert said != reason and said in {pair[language == "id"] for pair in TEXTS.values()}

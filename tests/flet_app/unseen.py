@@ -6,6 +6,7 @@ It uses modules of Flet that are not public, so it belongs to the pinned version
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from flet.messaging.connection import Connection
 from flet.messaging.protocol import Message, MessageAction, configure_encode_object_for_msgpack
 from flet.messaging.session import Session
 from flet.pubsub.pubsub_hub import PubSubHub
+
+from flet_app.script import CHANNEL
 
 LIMIT = 40.0
 
@@ -34,6 +37,8 @@ class Unseen(Connection):
         self.page_url, self.page_name = "http://test", ""
         self.replies = replies
         self.calls: list[str] = []
+        self.told: list[dict[str, Any]] = []
+        """What the page's script was told."""
         self.bytes = 0
         self.sent = asyncio.Event()
         """Something was sent."""
@@ -65,6 +70,10 @@ class Unseen(Connection):
                 None if failed else reply,
                 str(reply) if failed else None,
             )
+
+    def send_data_channel_frame(self, channel_id: int, payload: bytes) -> None:
+        assert channel_id == CHANNEL
+        self.told.append(json.loads(payload))
 
     def dispose(self) -> None:
         pass

@@ -27,6 +27,7 @@ NAMED = re.compile(r"(?:token |\b)((?<=token )\S+|[fu]_\w+|(?<!\S)#\d+)")
 
 def read(frame: str) -> Call:
     """Return the frame as the server reads it."""
+    frame = frame.removeprefix("\ufeff")
     raw = frame.encode()
     return json_dialect.parse(raw) if raw.lstrip()[:1] == b"{" else text_dialect.parse(frame)
 

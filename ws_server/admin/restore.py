@@ -56,7 +56,7 @@ async def restore(settings: Settings, given: Given, say: Say) -> None:
         try:
             made = _Restore(file, part, end_sessions="end_sessions" in given)
             await _build(settings, data, made)
-        except DatabaseRefused as why:
+        except (DatabaseRefused, key.KeyRefused) as why:
             # Nobody knows the part by its name.
             raise AdminRefused(str(why).replace(shown(part), shown(data))) from why
         except ArchiveRefused as why:

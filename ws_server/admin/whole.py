@@ -118,7 +118,8 @@ def _beside(path: Path) -> Path:
 
 def _unwritten(path: Path, part: Path, error: OSError) -> str:
     where = f"{shown(path)} was not written"
-    if error.filename is not None and str(error.filename) != str(part):
-        return f"{where}: {explained(error)}"
-    # The error names the part, which nobody knows.
-    return explained(OSError(error.errno, error.strerror), where)
+    if error.filename is None or str(error.filename) == str(part):
+        return explained(OSError(error.errno, error.strerror), where)
+    # Nobody knows the part by its name.
+    named = str(error.filename).replace(str(part), str(path))
+    return f"{where}: {explained(OSError(error.errno, error.strerror, named))}"
