@@ -384,9 +384,12 @@ def nearest_command(name: str, more: Iterable[str] = ()) -> str | None:
     if word in MEANT:
         return MEANT[word]
     near = difflib.get_close_matches(word, [*TABLE, *more], 3, 0.4)
-    # Hardly anybody gets the first letter wrong.
-    alike = [name for name in near if name[0] == word[0]]
-    return next(iter(alike or near), None)
+
+    def likeness(known: str) -> float:
+        # Hardly anybody gets the first letter wrong.
+        return difflib.SequenceMatcher(None, known, word).ratio() + 0.1 * (known[0] == word[0])
+
+    return max(near, key=likeness, default=None)
 
 
 def unknown_command(name: str, more: Iterable[str] = ()) -> ChatError:

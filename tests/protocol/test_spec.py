@@ -183,7 +183,8 @@ def test_every_command_and_argument_is_explained_in_one_line(spec: spec_module.S
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("snd", "send"), ("SEND", "send"), ("lispc", "listpc"), ("sendpcrelm", "sendpcrealm")],
+    [("snd", "send"), ("SEND", "send"), ("lispc", "listpc"), ("sendpcrelm", "sendpcrealm")]
+    + [("inbocks", "inbox"), ("uath", "auth"), ("atuh", "auth"), ("regsiter", "register")],
 )
 def test_an_unknown_command_names_the_nearest_one(typed: str, meant: str) -> None:
     assert f"did you mean {meant}?" in unknown_command(typed).message
