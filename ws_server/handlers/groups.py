@@ -97,7 +97,7 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
                     group=s.address,
                     name=s.name or "",
                     role="invited" if s.invited else role(s.owner),
-                    members=sizes[s.id],
+                    members=sizes.get(s.id, 0),
                     last_seq=s.last_seq,
                     read_seq=s.read_seq,
                     unread=s.unread,
@@ -245,6 +245,6 @@ def decline(ctx: Context, request: Decline) -> Write | Abroad:
         return Abroad(elsewhere.decline(ctx.realm, account, group))
 
     def stay_out(tx: Connection, now: int) -> GroupChange:
-        return membership.decline(tx, account.id, account.name, group)
+        return membership.decline(tx, account.id, group)
 
     return _write(stay_out, lambda made: InvitationDeclined(made.group.address(0)))

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from ws_server.store import blocks, invitations, users
 from ws_server.store.invitations import Invitation
 from ws_server.store.realms import KnownRealm
-from ws_server.store.schema import users as user_table
 
 Expected = tuple[int, int | None]
 """A person here and a group's number; None for the group that they are just creating."""
@@ -61,7 +60,7 @@ class Admission:
             elif user_id in known:
                 self.invited[user_id] = what
             elif inviter is not None and blocks.blocks(tx, user_id, inviter[0]):
-                self.turned_away.append(name_of(tx, user_id))
+                self.turned_away.append(users.name_of(tx, user_id))
             elif not self.waits or (
                 inviter is not None
                 and inviter[1]
@@ -71,7 +70,7 @@ class Admission:
             elif invitations.has_room(tx, user_id, host.id) and self.may_wait:
                 self.invited[user_id] = what
             else:
-                self.turned_away.append(name_of(tx, user_id))
+                self.turned_away.append(users.name_of(tx, user_id))
 
 
 def inviter(
@@ -84,8 +83,3 @@ def inviter(
     """
     found = users.find(tx, name) if realm_id is None else users.find_of(tx, realm_id, name)
     return None if found is None else (found.id, realm_id == host.id)
-
-
-def name_of(tx: Connection, user_id: int) -> str:
-    """Return a person's name in their own realm."""
-    return str(tx.scalar(select(user_table.c.name).where(user_table.c.id == user_id)))

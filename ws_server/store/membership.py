@@ -148,7 +148,7 @@ def accept(tx: Connection, person: User, address: GroupAddress) -> GroupChange:
     return GroupChange(group, JOINED, person.id, group.members[person.id])
 
 
-def decline(tx: Connection, user_id: int, name: str, address: GroupAddress) -> GroupChange:
+def decline(tx: Connection, user_id: int, address: GroupAddress) -> GroupChange:
     """Turn down an invitation.
 
     Raises:
@@ -157,7 +157,7 @@ def decline(tx: Connection, user_id: int, name: str, address: GroupAddress) -> G
     group = _invited(tx, user_id, address)
     if not invitations.remove(tx, group.id, user_id):
         raise conversations.unknown_group(address)
-    return GroupChange(group, LEFT, user_id, Member(name, False), (user_id,))
+    return GroupChange(group, LEFT, user_id, Member(users.name_of(tx, user_id), False), (user_id,))
 
 
 def _invited(tx: Connection, user_id: int, address: GroupAddress) -> Conversation:
@@ -254,10 +254,14 @@ def _remove(tx: Connection, group: Conversation, person: User) -> GroupChange:
 def leave(tx: Connection, caller: int, address: GroupAddress) -> GroupChange:
     """Let a member go; an owner hands the group to its oldest member.
 
+    Somebody who is only invited declines by it.
+
     Raises:
         ChatError: UNKNOWN_GROUP.
     """
-    group = conversations.group(tx, caller, address, (caller,))
+    group = _invited(tx, caller, address)
+    if caller not in group.members:
+        return decline(tx, caller, address)
     gone = group.members[caller]
     return GroupChange(conversations.leave(tx, group, caller), LEFT, caller, gone)
 

@@ -203,9 +203,9 @@ def _note_invitations(
             invitations.change(tx, group_id, user_id, what)
         else:
             invitations.add(tx, group_id, user_id, host.id, what, now)
-            invited[user_id] = admitting.name_of(tx, user_id)
+            invited[user_id] = users.name_of(tx, user_id)
     withdrawn = {
-        user_id: admitting.name_of(tx, user_id)
+        user_id: users.name_of(tx, user_id)
         for user_id in known.keys() - admission.invited.keys()
         if invitations.remove(tx, group_id, user_id) and user_id not in admission.inside
     }
@@ -294,7 +294,7 @@ def withdraw(tx: Connection, host: KnownRealm, number: int) -> Changed | None:
     if group is None:
         return None
     gone = {
-        user_id: admitting.name_of(tx, user_id)
+        user_id: users.name_of(tx, user_id)
         for user_id in invitations.of_group(tx, group.id)
         if invitations.remove(tx, group.id, user_id)
     }

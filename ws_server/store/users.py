@@ -168,6 +168,11 @@ def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
     return found
 
 
+def name_of(tx: Connection, user_id: int) -> str:
+    """Return a person's name in their own realm."""
+    return str(tx.scalar(select(users.c.name).where(users.c.id == user_id)))
+
+
 def ids_of_realm(
     tx: Connection, realm_id: int | None, names: Collection[str], now: int
 ) -> dict[str, int]:
