@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import flet as ft
-
 from shared.client import GroupChanged
 from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Unblock
 from shared.protocol.commands.groups import (
@@ -21,7 +19,6 @@ from shared.protocol.commands.messages import Page
 from shared.protocol.commands.private import ListPc, PrivateChats
 from tests.flet_app.looking import Open
 from tests.flet_app.people import chat, group, message
-
 
 HINT = "By somebody of another realm whom you do not know. Nothing is shown until you accept."
 
@@ -112,8 +109,7 @@ async def test_a_person_is_blocked_and_unblocked_from_their_chat(window: Open) -
     w = await window(realm.script)
     await w.open("bob")
     for said, verb in (("bob is blocked", "Block"), ("bob is no longer blocked", "Unblock")):
-        button = w.unseen.find(ft.IconButton, lambda b: b.tooltip == "Block or unblock")
-        await w.unseen.fire(button, "click")
+        await w.press("Block or unblock")
         await w.unseen.until(lambda: any("bob" in s and "?" in s for s in w.unseen.texts()))
         await w.press(verb)
         await w.sees(said)
