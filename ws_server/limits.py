@@ -83,6 +83,7 @@ class Limits:
         self._questions = Buckets(rate=50, burst=1_000)
         self._invitations = Buckets(rate=0.2, burst=100)
         self._realm_invitations = Buckets(rate=2, burst=1_000)
+        self._waiting_invitations = Buckets(rate=0.1, burst=1_000)
 
     def command(self, who: Hashable) -> None:
         """Count one command of a user, or of an address that has not signed in."""
@@ -137,6 +138,11 @@ class Limits:
         """Count one invitation by anybody of another realm."""
         if self.on:
             self._realm_invitations.take(realm_id)
+
+    def waiting_invitation(self, realm_id: int) -> None:
+        """Count one invitation to a group of another realm that begins to wait here."""
+        if self.on:
+            self._waiting_invitations.take(realm_id)
 
     def registration(self, address: str) -> None:
         """Count one new account."""

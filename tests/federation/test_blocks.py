@@ -88,5 +88,11 @@ async def test_a_realm_that_does_not_ask_puts_nobody_into_a_group_for_one_they_b
     await mallory.change(1, 1, members, by={"name": "eve"})
     ask = await mallory.hear("ask")
     assert (ask["what"], ask["by"], ask["group"]) == ("leave", "bea", 1)
+    # A host that lets nobody go is not asked for ever.
+    roster = {"group": 1, "name": "offers", "version": 2, "last_seq": 0, "members": members}
+    await mallory.say(kind="answer", id=ask["id"], ok={"roster": roster})
+    assert await mallory.send("bea", text="still here") == "forbidden"
+    assert await mallory.send("bea", text="still here") == "forbidden"
+    assert [frame for frame in mallory.kept if frame["kind"] == "ask"] == []
     assert (await bea.ask("listgroup"))["groups"] == []
     assert [e for e in await bea.settled() if e["event"] == "group"] == []

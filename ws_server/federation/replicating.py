@@ -48,14 +48,18 @@ class Replicating:
         Raises:
             ChatError: it cannot be stored, or the host does not answer.
         """
+        for name in await self._enrol(roster):
+            self._realm.links.start(self.turn_away(roster.group, name))
+
+    async def _enrol(self, roster: Roster) -> list[str]:
+        """Do as `enrol`, and return whom of this realm the host should let go."""
         own_key = self._realm.links.public_key
-        may_wait = roster.change != "joined" or self._may_invite()
         admission = Admission()
 
         def change(tx: Connection, now: int) -> Changed | None:
             nonlocal admission  # anew for each time that the journal tries
             expected = self._realm.links.by_id(self._host.id).expected
-            admission = Admission(self._realm.invitations_wait, expected, may_wait)
+            admission = Admission(self._realm.invitations_wait, expected, self._may_wait)
             return rosters.enrol(tx, self._host, roster, own_key, admission, now)
 
         def tell(changed: Changed | None) -> None:
@@ -63,17 +67,16 @@ class Replicating:
                 self._tell(changed, roster.change)
 
         changed: Changed | None = await self._realm.journal.write(change, tell)
-        for name in admission.turned_away:
-            self._realm.links.start(self.turn_away(roster.group, name))
-        if changed is None or changed.group.last_seq >= roster.last_seq:
-            return
-        # Who has nobody in it any more is not told what is written in it.
-        if any(member.realm_id is None for member in changed.group.members.values()):
-            await self._fill(roster.group, changed.group.last_seq, roster.last_seq + 1)
+        if changed is not None and changed.group.last_seq < roster.last_seq:
+            # Who has nobody in it any more is not told what is written in it.
+            if any(member.realm_id is None for member in changed.group.members.values()):
+                await self._fill(roster.group, changed.group.last_seq, roster.last_seq + 1)
+        return admission.turned_away
 
-    def _may_invite(self) -> bool:
+    def _may_wait(self) -> bool:
+        """Count an invitation to one of the host's groups; in the journal's thread."""
         try:
-            self._realm.limits.realm_invitation(self._host.id)
+            self._realm.limits.waiting_invitation(self._host.id)
         except ChatError:
             return False
         return True
@@ -143,7 +146,8 @@ class Replicating:
         """
         try:
             answer = await self._ask("leave", by=name, group=number)
-            await self.enrol(rows.roster(answer.get("roster")))
+            # A host that answers with them still in it is not asked again and again.
+            await self._enrol(rows.roster(answer.get("roster")))
         except (BadValue, ChatError) as error:
             log.debug("a host still has somebody", extra={"why": str(error)})
 

@@ -7,8 +7,8 @@ inviter counts only for its own people; those of this realm are known from what 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -28,12 +28,12 @@ class Admission:
     """Invitations by strangers have to be accepted."""
     expected: Container[Expected] = ()
     """Those about whom this realm has asked the host itself, for a person of its own."""
-    may_wait: bool = True
-    """Whether the host may let one more invitation wait now."""
+    may_wait: Callable[[], bool] = lambda: True
+    """Whether the host may let one more invitation wait now; asked once for each."""
     inside: set[int] = field(default_factory=set)
     """Those who are now in the group, by user id."""
     invited: dict[int, Invitation] = field(default_factory=dict)
-    """Those who have to accept first."""
+    """Those who have to accept first, or have declined."""
     turned_away: list[str] = field(default_factory=list)
     """The names of those whom the host should let go."""
 
@@ -61,13 +61,16 @@ class Admission:
                 self.invited[user_id] = what
             elif inviter is not None and blocks.blocks(tx, user_id, inviter[0]):
                 self.turned_away.append(users.name_of(tx, user_id))
+                if invitations.has_room(tx, user_id, host.id) and self.may_wait():
+                    # Noted, as the host may tell again that they are in it, and not by whom.
+                    self.invited[user_id] = replace(what, declined=True)
             elif not self.waits or (
                 inviter is not None
                 and inviter[1]
                 and invitations.has_written(tx, user_id, inviter[0])
             ):
                 self.inside.add(user_id)
-            elif invitations.has_room(tx, user_id, host.id) and self.may_wait:
+            elif invitations.has_room(tx, user_id, host.id) and self.may_wait():
                 self.invited[user_id] = what
             else:
                 self.turned_away.append(users.name_of(tx, user_id))

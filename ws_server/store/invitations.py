@@ -72,7 +72,7 @@ def add(
             place=what.place,
             joined_seq=what.joined_seq,
             since=now,
-            declined=False,
+            declined=what.declined,
         )
     )
 

@@ -203,7 +203,8 @@ def _note_invitations(
             invitations.change(tx, group_id, user_id, what)
         else:
             invitations.add(tx, group_id, user_id, host.id, what, now)
-            invited[user_id] = users.name_of(tx, user_id)
+            if not what.declined:
+                invited[user_id] = users.name_of(tx, user_id)
     withdrawn = {
         user_id: users.name_of(tx, user_id)
         for user_id in known.keys() - admission.invited.keys()
