@@ -211,17 +211,7 @@ MEANT = {
     "users": "listpc",
 }
 """What people type who know other systems, and the command they mean."""
-FEATURES = (
-    "accounts",
-    "private",
-    "blocks",
-    "groups",
-    "history",
-    "files",
-    "realms",
-    "links",
-    "meta",
-)
+FEATURES = tuple("accounts private blocks groups history files realms links meta".split())
 """The order in which help and the reference show the commands' modules."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""
