@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from tests.federation.handmade import Stage as Played
@@ -33,6 +36,18 @@ async def test_a_person_is_blocked_before_they_ever_wrote(linked: TwoRealms) -> 
     await bea.ask("block", user=f"{ana_name}@alpha")
     assert (await ana.say("send", to=f"{bea_name}@beta", text="hi"))["code"] == "forbidden"
     assert (await bea.ask("listpc"))["conversations"] == []
+
+
+async def test_taking_back_what_was_never_done_notes_nobody(linked: TwoRealms) -> None:
+    """Or anybody could fill the store with names."""
+    _, _, bea, _ = await linked.two()
+    group = (await bea.ask("creategroup", name="g"))["group"]
+    assert (await bea.ask("unblock", user="never.was@alpha"))["users"] == []
+    reply = await bea.say("unban", group=group, user="never.was@alpha")
+    assert reply["code"] == "unknown_user"
+    with closing(sqlite3.connect(linked.beta.data / "chat.db")) as database:
+        query = "SELECT count(*) FROM users WHERE name = 'never.was'"
+        assert database.execute(query).fetchone() == (0,)
 
 
 async def test_no_receipt_passes_between_realms_while_one_blocks_the_other(

@@ -226,36 +226,37 @@ async def invite(question: Question) -> dict[str, Any]:
 @answers("kick")
 async def kick(question: Question) -> dict[str, Any]:
     """Remove somebody from a group, as its owner in the asking realm wishes."""
-    by, group, named = question.by, question.group, question.user
-
-    def remove(tx: Connection, now: int) -> GroupChange:
-        member = users.of_realm(tx, question.asker.id, by, now)
-        return membership.kick(tx, member.id, group, named.name, named.find(tx))
-
-    return await _told(question, remove)
+    return await _govern(question, membership.kick, note=False)
 
 
 @answers("ban")
 async def ban(question: Question) -> dict[str, Any]:
     """Keep somebody out of a group, as its owner in the asking realm wishes."""
-    return await _govern(question, membership.ban)
+    return await _govern(question, membership.ban, note=True)
 
 
 @answers("unban")
 async def unban(question: Question) -> dict[str, Any]:
     """Let somebody be invited again, as the group's owner in the asking realm wishes."""
-    return await _govern(question, membership.unban)
+    return await _govern(question, membership.unban, note=False)
 
 
 async def _govern(
     question: Question,
     rule: Callable[[Connection, int, GroupAddress, str, User | None], GroupChange],
+    note: bool,
 ) -> dict[str, Any]:
+    """Have a rule of `membership` decide.
+
+    Args:
+        note: A person of another realm is noted, if nobody here has heard of them.
+    """
     by, group, named = question.by, question.group, question.user
 
     def change(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
-        return rule(tx, member.id, group, named.name, named.note(tx, now))
+        person = named.note(tx, now) if note else named.find(tx)
+        return rule(tx, member.id, group, named.name, person)
 
     return await _told(question, change)
 

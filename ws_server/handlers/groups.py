@@ -216,7 +216,7 @@ def _govern(
 
     def change(tx: Connection, now: int) -> GroupChange:
         # A person of another realm may be banned before anybody here heard of them.
-        find = users.find_at if isinstance(request, Kick) else partial(users.note_at, now=now)
+        find = partial(users.note_at, now=now) if isinstance(request, Ban) else users.find_at
         return rule(tx, account.id, group, str(user), find(tx, user))
 
     def reply(made: GroupChange) -> Reply:

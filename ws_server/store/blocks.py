@@ -37,7 +37,9 @@ def set_blocked(
         ChatError: UNKNOWN_USER, UNKNOWN_REALM; FORBIDDEN, it is oneself; TOO_LARGE, MAX_BLOCKED
             are.
     """
-    other = users.note_at(tx, address, now)
+    other = users.note_at(tx, address, now) if blocked else users.find_at(tx, address)
+    if other is None and address.realm:
+        return str(address), False  # nobody here has heard of them
     if other is None:
         raise users.unknown_user(address.user)
     if other.id == user_id:
