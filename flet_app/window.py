@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 GATHERING = 0.02
 """Seconds in which changes are gathered and then shown at once."""
 OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
-ONESELF = {"joined": "you_joined", "removed": "you_removed"}
+ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
 """How it is said that somebody came to a group or went."""
 EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
 """What an action may raise that is no bug."""

@@ -140,6 +140,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         session_age=settings.session_days * DAY,
         guesses=Guesses(settings.rate_limits == "on"),
         first_admin=FirstAdmin(settings.trial),
+        invitations_wait=not settings.trial,
     )
     stack.callback(realm.audit.summarise)
     realm.contents = Contents(realm)

@@ -188,6 +188,9 @@ class Limits:
         )
         self._all_strange_work = Buckets(rate=200, burst=50_000)
         self._strange_people = Buckets(rate=0.1, burst=200)
+        self._invitations = Buckets(rate=0.2, burst=100)
+        self._realm_invitations = Buckets(rate=2, burst=1_000)
+        self._waiting_invitations = Buckets(rate=0.1, burst=1_000)
 
     def command(self, who: Hashable, size: int = 0) -> None:
         """Count one command, and its bytes, of a user or an address that has not signed in."""
@@ -266,6 +269,21 @@ class Limits:
 
     def _of(self, realm: KnownRealm) -> RealmBuckets:
         return self._realms if realm.vouched else self._strange_realms
+
+    def invitation(self, who: Hashable) -> None:
+        """Count one invitation by a person, of this realm or of another one."""
+        if self.on:
+            self._invitations.take(who)
+
+    def realm_invitation(self, realm_id: int) -> None:
+        """Count one invitation by anybody of another realm."""
+        if self.on:
+            self._realm_invitations.take(realm_id)
+
+    def waiting_invitation(self, realm_id: int) -> None:
+        """Count one invitation to a group of another realm that begins to wait here."""
+        if self.on:
+            self._waiting_invitations.take(realm_id)
 
     def registration(self, address: str) -> None:
         """Count a try to register, before anything is looked up for it.

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
+from shared.protocol.commands.blocks import Block, Unblock
 from shared.protocol.commands.files import SendFile, SendGroupFile, Upload
 from shared.protocol.commands.groups import (
+    Accept,
+    Ban,
     CreateGroup,
+    Decline,
     InboxGroup,
     InviteGroup,
     Kick,
@@ -19,6 +23,7 @@ from shared.protocol.commands.groups import (
     ListGroup,
     Members,
     SendGroup,
+    Unban,
 )
 from shared.protocol.commands.history import History, Read, Received, Sync
 from shared.protocol.commands.private import Inbox, ListPc, Send
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
 OVER_REALMS = frozenset(
     (Send, Inbox, ListPc, History, Read, Received, Sync, SendFile, SendGroupFile, Upload)
     + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
+    + (Ban, Unban, Accept, Decline, Block, Unblock)
 )
 """The commands that may name people and groups of other realms."""
 
@@ -65,10 +71,11 @@ class Serving:
 SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
 """Those whose message waits if the other realm is away."""
 READING = frozenset(
-    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, Sync) + (LeaveGroup,)
+    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, Sync)
+    + (LeaveGroup, Decline, Block, Unblock)
 )
 """Those that may also name realms which are blocked or were removed: what was written stays, and
-whoever wants it no more can leave it."""
+whoever wants it no more can leave it, and hear no more of it."""
 
 
 @dataclass(slots=True)
@@ -93,6 +100,8 @@ class Realm:
     guesses: Guesses
     first_admin: FirstAdmin
     audit: Audit = field(default_factory=Audit)
+    invitations_wait: bool = False
+    """Whether those by strangers of other realms do, until somebody accepts them."""
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
     links: Peers = field(init=False)

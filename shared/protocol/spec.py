@@ -223,7 +223,7 @@ MEANT = {
     "users": "listpc",
 }
 """What people type who know other systems, and the command they mean."""
-FEATURES = ("accounts", "private", "groups", "history", "files", "realms", "links", "meta")
+FEATURES = tuple("accounts private blocks groups history files realms links meta".split())
 """The order in which help and the reference show the commands' modules."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""
@@ -385,8 +385,13 @@ def nearest_command(name: str, more: Iterable[str] = ()) -> str | None:
     word = name[:64].lower()
     if word in MEANT:
         return MEANT[word]
-    near = difflib.get_close_matches(word, [*TABLE, *more], 1, 0.4)
-    return near[0] if near else None
+    near = difflib.get_close_matches(word, [*TABLE, *more], 3, 0.4)
+
+    def likeness(known: str) -> float:
+        # Hardly anybody gets the first letter wrong.
+        return difflib.SequenceMatcher(None, known, word).ratio() + 0.1 * (known[0] == word[0])
+
+    return max(near, key=likeness, default=None)
 
 
 def unknown_command(name: str, more: Iterable[str] = ()) -> ChatError:

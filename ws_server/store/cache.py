@@ -42,7 +42,7 @@ class Cache:
 
     def _put_private(self, chat: Conversation) -> None:
         people = min(chat.members), max(chat.members)
-        if any(member.disabled for member in chat.members.values()):
+        if chat.blockers or any(member.disabled for member in chat.members.values()):
             # What is refused is checked by no commit, so it must not rest on a copy.
             self._chats.pop(people, None)
             return

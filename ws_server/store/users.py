@@ -100,6 +100,17 @@ def find_at(tx: Connection, address: Address) -> User | None:
     return find_of(tx, known_realms.existing(tx, address.realm).id, address.user)
 
 
+def note_at(tx: Connection, address: Address, now: int) -> User | None:
+    """Return whom an address means; a person of another realm is noted if need be.
+
+    Raises:
+        ChatError: UNKNOWN_REALM.
+    """
+    if not address.realm:
+        return find(tx, address.user)
+    return of_realm(tx, known_realms.existing(tx, address.realm).id, address.user, now)
+
+
 def find_of(tx: Connection, realm_id: int, name: str) -> User | None:
     """Return a person of another realm; None if they have not been mentioned yet."""
     there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
@@ -125,6 +136,11 @@ def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
         found = find_of(tx, realm_id, name)
         assert found is not None
     return found
+
+
+def name_of(tx: Connection, user_id: int) -> str:
+    """Return a person's name in their own realm."""
+    return str(tx.scalar(select(users.c.name).where(users.c.id == user_id)))
 
 
 def ids_of_realm(
