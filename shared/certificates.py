@@ -83,6 +83,11 @@ def _check_kinds(certificates: bytes, private: bytes, cert: Path, key: Path) -> 
             f"--tls-key {key} is encrypted, and nobody is asked for its passphrase. Decrypt it "
             f"with: openssl pkey -in {key} -out plain.pem && chmod 600 plain.pem, and name that one"
         )
+    if b"BEGIN OPENSSH PRIVATE KEY-----" in private:
+        raise BadCertificate(
+            f"--tls-key {key} is a key of OpenSSH, for signing in and not for TLS. Name the one "
+            "that the certificate was made with"
+        )
     has_certificate = any(mark in certificates for mark in _CERTIFICATE)
     has_key = _KEY in private
     if not has_certificate and not has_key and _KEY in certificates:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PLAIN = {
     "int_parsing": "must be a whole number",
+    "bool_parsing": "must be true or false",
     "string_too_short": "must not be empty",
     "string_type": "must be one text; lists are written with commas",
     "string_unicode": "must be UTF-8",
@@ -178,7 +179,8 @@ class CommonSettings(BaseSettings):
         """Return one sentence on a wrong setting, naming it as each source does."""
         why = PLAIN.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
         why = why.replace("Input should be", "must be")
-        if isinstance(given := fault["input"], str) and len(given) <= MAX_SHOWN:
+        given = fault["input"]
+        if isinstance(given, str) and len(given) <= MAX_SHOWN and repr(given) not in why:
             why += f", not {shown(given)!r}" if given.isprintable() else f", not '{shown(given)}'"
         if not fault["loc"]:
             return str(why)

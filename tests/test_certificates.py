@@ -40,6 +40,8 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.joinpath("mark.pem").write_bytes(b"\xef\xbb\xbf" + cert)
     folder.joinpath("torn.pem").write_bytes(cert[:200] + cert[300:])
     folder.joinpath("torn-key.pem").write_bytes(key[:200] + key[300:])
+    openssh = b"-----%s OPENSSH PRIVATE KEY-----\n"
+    folder.joinpath("id_ed25519").write_bytes(openssh % b"BEGIN" + b"b3Bl\n" + openssh % b"END")
     folder.joinpath("empty").touch()
     return folder
 
@@ -76,6 +78,7 @@ def test_a_certificate_and_its_key_are_taken(pki: Path, cert: str, key: str) -> 
         ("mark.pem", "key.pem", "--tls-cert {0}/mark.pem begins with a byte order mark"),
         ("torn.pem", "key.pem", "--tls-cert {0}/torn.pem is damaged"),
         ("cert.pem", "torn-key.pem", "--tls-key {0}/torn-key.pem is damaged"),
+        ("cert.pem", "id_ed25519", "--tls-key {0}/id_ed25519 is a key of OpenSSH"),
         ("empty", "key.pem", "--tls-cert {0}/empty holds no certificate"),
         (".", "key.pem", "--tls-cert {0}: Is a directory"),
         ("cert.pem", "none", "--tls-key {0}/none: No such file or directory"),

@@ -188,6 +188,11 @@ def test_a_wrong_setting_is_refused_by_its_name(arguments: list[str], named: str
     assert text.startswith(named) and len(text.splitlines()) == 1
 
 
+def test_a_wrong_switch_is_told_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAT_PUBLIC", "maybe")
+    assert refusal() == "--public (CHAT_PUBLIC): must be true or false, not 'maybe'"
+
+
 def test_all_wrong_settings_are_named_at_once() -> None:
     text = refusal("--port", "x", "--registration", "x")
     assert "--port" in text and "--registration" in text

@@ -10,6 +10,10 @@ from shared.protocol import base64, precis, values
 from shared.protocol.file_names import clean_file_name
 from shared.protocol.values import Address, BadValue, GroupAddress
 
+_WHOLE: Final = re.compile(r"-?[0-9]+")
+_MAX_DIGITS: Final = 16
+"""As many as the largest number has; of longer words no number is made."""
+
 
 class Kind(Protocol):
     """One kind of argument. Both readers raise `BadValue` with a sentence."""
@@ -118,19 +122,24 @@ class Number:
     most: int = values.MAX_NUMBER
 
     def from_word(self, word: str) -> int:
-        if not (word.isascii() and word.isdecimal() and len(word) <= 16):
+        if _WHOLE.fullmatch(word) is None:
             raise BadValue("must be a whole number")
+        if len(word) > _MAX_DIGITS:
+            raise self._out_of_bounds()
         return self.from_json(int(word))
 
     def from_json(self, value: object) -> int:
         if type(value) is not int:  # not isinstance: True is an int
             raise BadValue("must be a whole number")
         if not self.least <= value <= self.most:
-            raise BadValue(f"must be from {self.least} to {self.most}")
+            raise self._out_of_bounds()
         return value
 
     def to_json(self, value: int) -> int:
         return value
+
+    def _out_of_bounds(self) -> BadValue:
+        return BadValue(f"must be from {self.least} to {self.most}")
 
 
 class Flag:

@@ -63,7 +63,7 @@ def _read(spec: Spec, spelling: str, line: str, at: int) -> Request[Any]:
         left = [a for a in left if a.name != "realm"]
     if any(a.required and a.json_only for a in spec.args):
         raise spec.refusal(spelling, None, f"{spelling} can be sent in JSON only")
-    values: dict[str, Any] = {}
+    words: dict[Arg, str] = {}
     bare: dict[str, str] = {}
     while left:
         name, word = _next(left[0], line, at)
@@ -73,14 +73,16 @@ def _read(spec: Spec, spelling: str, line: str, at: int) -> Request[Any]:
         if found not in left:
             raise spec.refusal(spelling, found, "is given twice")
         left.remove(found)
-        values[found.name] = _value(spec, spelling, found, text)
+        words[found] = text
         if not word.quoted:
             bare[found.name] = text
         at = word.end
     if skip(line, at) < len(line) and not left:
         raise spec.refusal(spelling, None, f"there are too many words; {QUOTE_IT}")
+    # Before the values: which word is which decides what is wrong with them.
     if (doubt := spec.request.doubt(bare)) is not None:
         raise spec.refusal(spelling, None, doubt)
+    values = {a.name: _value(spec, spelling, a, word) for a, word in words.items()}
     return spec.build(spelling, values, realm.text if realm else None)
 
 

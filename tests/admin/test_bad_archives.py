@@ -103,6 +103,7 @@ def other_zip() -> bytes:
         (b"", CUT),
         (b"this is a letter", CUT),
         (b"this is a longer letter. " * 500, "no backup"),
+        (b"vm\n", "no backup"),
         (random.Random(1).randbytes(5_000), "no backup"),
         (bytes(10_240), "no backup"),
         (other_tar(), "no backup"),

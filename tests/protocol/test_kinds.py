@@ -214,3 +214,19 @@ def test_a_pattern_fits_the_whole_word() -> None:
     for wrong in ("", "jsontext", "json\n", "JSON"):
         with pytest.raises(BadValue, match="json or text"):
             kind.from_word(wrong)
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("-1", "must be from 0 to 9007199254740991"),
+        ("99999999999999999999", "must be from 0 to 9007199254740991"),
+        ("9" * 5_000, "must be from 0 to 9007199254740991"),
+        ("five", "must be a whole number"),
+        ("1.5", "must be a whole number"),
+        ("\u0661", "must be a whole number"),
+    ],
+)
+def test_a_whole_number_out_of_bounds_is_not_called_none(word: str, why: str) -> None:
+    with pytest.raises(BadValue, match=f"^{why}$"):
+        Number().from_word(word)

@@ -52,6 +52,9 @@ UNCLEAR = [
     "rob 'Robert Downey' USA",
     "rob “Robert Downey” hunter22 USA",
     "rob ‘Robert Downey’ hunter22 USA",
+    # Doubts come before what is wrong with the word that stands where the password should.
+    "rob Ana Maria hunter22 Portugal",
+    "rob Jean Luc Picard hunter22 France",
 ]
 
 
@@ -121,6 +124,13 @@ def test_quotes_that_do_not_fit_are_told_and_nothing_is_echoed(line: str, why: s
     assert error is not None and error.code is ErrorCode.BAD_ARGUMENTS
     assert why in error.message and f"Usage: {line.split()[0]} " in error.message
     assert "my" not in error.message and "pass " not in error.message
+
+
+@pytest.mark.parametrize("line", ["my note.txt aGFsbG8=", "my note aGFsbG8=", "a b c.txt aGk="])
+def test_a_name_with_a_blank_is_told_to_want_quotes_and_not_taken_for_base64(line: str) -> None:
+    for command in ("sendfile bob", "sendgroupfile 1"):
+        error = text_dialect.parse(f"{command} {line}").error
+        assert error is not None and "quotes; so must a name with blanks" in error.message
 
 
 def test_no_country_of_the_world_is_taken_for_a_password() -> None:

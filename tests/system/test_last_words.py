@@ -16,7 +16,7 @@ import pytest
 
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
-from tests.system.wire import CLOSE, GONE, TEXT, Wire, frame, say
+from tests.system.wire import CLOSE, GONE, MIB, TEXT, Wire, frame, say
 
 pytestmark = pytest.mark.usefixtures("wires")
 LIMIT = 20.0
@@ -198,3 +198,28 @@ async def test_many_who_leave_with_work_undone_leave_nothing_behind(
     await ana.close()
     assert real_server.stop(5) == 0
     assert "Traceback" not in real_server.log
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        (frame(TEXT, b"\xff\xfe"), 1007),
+        (b"\xff" * 7, 1002),
+        (frame(CLOSE, b"\x03"), 1002),
+        (frame(TEXT, b"x" * (MIB + 1)), 1009),
+    ],
+    ids=["not UTF-8", "no frame", "half a code", "too large"],
+)
+async def test_what_was_sent_before_a_broken_frame_is_carried_out_without_an_error(
+    real_server: RealServer, broken: bytes, code: int
+) -> None:
+    """After the server's own Close the answers of the journal have nowhere to go."""
+    ana = await a_person(real_server, "ana")
+    wire = await Wire.open(real_server.port)
+    wire.writer.write(talk(3) + broken)
+    wire.writer.write_eof()
+    assert code in await frames(wire)
+    assert await texts_of(ana, 3) == ["0", "1", "2"]
+    await ana.close()
+    assert real_server.stop(5) == 0
+    assert "level=error" not in real_server.log

@@ -113,5 +113,5 @@ def read_end(file: IO[bytes]) -> None:
 def _exactly(file: IO[bytes], size: int) -> bytes:
     content = file.read(size)
     if len(content) < size:
-        raise ArchiveRefused("it is cut off")
+        raise ArchiveRefused("it is cut off, or no backup")
     return content

@@ -82,7 +82,10 @@ class Connection(Reader):
         if self._lost:
             self._go()
         elif answering or self._eof:
-            self._write_out()
+            if answering or self.protocol.state is State.OPEN:
+                self._write_out()
+            else:  # nothing may follow a Close of ours
+                self._drop_out()
             if self._eof:
                 self.protocol.receive_eof()
             self.send_data()
