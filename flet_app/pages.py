@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import tempfile
 import weakref
 from collections.abc import Awaitable, Callable
@@ -26,9 +27,12 @@ from starlette.websockets import WebSocket
 from flet_app.frames import Frames, Nonsense
 from flet_app.host import Expected, Host
 from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
+from flet_app.texts import Texts
 from flet_app.tickets import SessionFiles, Tickets
 from flet_app.visitors import Visitor, mark
 from shared.client import ChatClient
+
+log = logging.getLogger(__name__)
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
@@ -38,6 +42,8 @@ PATIENCE = 1.0
 """Seconds until Flet takes the next frame. It waits for nothing in between."""
 FAREWELL = 10.0
 """Seconds the app may take to learn that the connection of a page has ended."""
+RETRY = 2.0
+"""Seconds until a page that found no room for its files tries again."""
 
 STALE = 4404
 """Closes the WebSocket of a page whose session is gone; link.js then loads the page anew. It still
@@ -265,11 +271,33 @@ class Pages:
             socket.end()
             return
         self._make_room(socket.visitor)
-        host = BrowserHost(socket.visitor, self._realm, self._tickets, session)
+        host = await self._host(page, socket)
+        if host is None:
+            await session.disconnect(0)
+            return
         assert host.page_script is not None
         self._scripts[session] = socket.script = host.page_script
         host.page_script.greet(socket.hello)
         await self._start(page, host)
+
+    async def _host(self, page: ft.Page, socket: Socket) -> BrowserHost | None:
+        """Make the host of a page; while the disk has no room for it, the page says so.
+
+        None: the page has gone meanwhile.
+        """
+        session, is_told = page.session, False
+        while session.connection is socket.flet:
+            try:
+                return BrowserHost(socket.visitor, self._realm, self._tickets, session)
+            except OSError as error:
+                if not is_told:
+                    log.error("a page cannot begin: %s", error)
+                    text = ft.Text(Texts(socket.visitor.language)("no_room_for_page"), size=16)
+                    page.controls = [ft.SafeArea(ft.Container(text, padding=24))]
+                    page.update()
+                    is_told = True
+            await asyncio.sleep(RETRY)
+        return None
 
     def _make_room(self, visitor: Visitor) -> None:
         """End what lingered, if instead of coming back the browser has begun anew."""
