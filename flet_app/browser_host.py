@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import tempfile
 import weakref
 from collections.abc import Callable
@@ -10,13 +12,20 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
+import flet as ft
 from flet.messaging.session import Session
 
 from flet_app.host import Expected
 from flet_app.script import PageScript
+from flet_app.texts import Texts
 from flet_app.tickets import SessionFiles, Tickets
 from flet_app.visitors import Visitor
 from shared.client import ChatClient
+
+log = logging.getLogger(__name__)
+
+RETRY = 2.0
+"""Seconds until a page that found no room for its files tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +94,29 @@ class BrowserHost:
 
     def close(self) -> None:
         self._files.close()
+
+
+async def begun(
+    page: ft.Page,
+    language: str,
+    begin: Callable[[], BrowserHost],
+    is_there: Callable[[], bool],
+) -> BrowserHost | None:
+    """Begin the host of a page; while the disk has no room for it, the page says so.
+
+    Returns:
+        None if the page has gone meanwhile.
+    """
+    is_told = False
+    while is_there():
+        try:
+            return begin()
+        except OSError as error:
+            if not is_told:
+                log.error("a page cannot begin: %s", error)
+                text = ft.Text(Texts(language)("no_room_for_page"), size=16)
+                page.controls = [ft.SafeArea(ft.Container(text, padding=24))]
+                page.update()
+                is_told = True
+        await asyncio.sleep(RETRY)
+    return None

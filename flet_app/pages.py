@@ -23,7 +23,7 @@ from flet_web.fastapi import FletApp, app_manager
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from flet_app.browser_host import BrowserHost, RealmWay
+from flet_app.browser_host import BrowserHost, RealmWay, begun
 from flet_app.frames import Frames, Nonsense
 from flet_app.host import Host
 from flet_app.page_socket import EXTENSION, PageSocket
@@ -335,7 +335,17 @@ class Pages:
             return
         socket.session = weakref.ref(session)
         self._make_room(socket.visitor)
-        host = BrowserHost(socket.visitor, self._realm, self._tickets, session, self._admitted)
+        host = await begun(
+            page,
+            socket.visitor.language,
+            lambda: BrowserHost(
+                socket.visitor, self._realm, self._tickets, session, self._admitted
+            ),
+            lambda: session.connection is socket.flet,
+        )
+        if host is None:
+            await session.disconnect(0)
+            return
         self._hosts[session] = host
         assert host.page_script is not None
         self._scripts[session] = socket.script = host.page_script

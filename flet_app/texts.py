@@ -266,6 +266,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "There is no room for this file here now. Try a smaller one, or again later.",
         "Tidak ada ruang untuk berkas ini sekarang. Coba yang lebih kecil, atau coba lagi nanti.",
     ),
+    "no_room_for_page": (
+        "The server's disk has no room for another page now. This page goes on by itself when it "
+        "has; if that lasts, tell the people who run the server.",
+        "Disk server tidak punya ruang untuk halaman lain saat ini. Halaman ini lanjut sendiri "
+        "begitu ada ruang; jika ini berlangsung lama, beri tahu pengelola server.",
+    ),
     "too_many_links": (
         "Too many files were shown in this window. Load the page again, and go on.",
         "Terlalu banyak berkas di jendela ini. Muat ulang halaman, lalu lanjutkan.",

@@ -249,7 +249,7 @@ class Chat:
         window.actions.switch(address)
         mine = self._messages = Messages(window, c, self._attachments)
         self._show_place()
-        self._show_head()
+        self._head.content = self._header(c)
         self._lay_out()
         mine.show()
         window.update(self.control)

@@ -95,7 +95,8 @@ class Messages:
         entries = self.c.entries
         first, last = self._bounds(entries)
         shown = entries[first:last]
-        self._first = shown[0] if shown else None
+        # Until the history is here, what is sent or comes has others above it.
+        self._first = shown[0] if shown and self.c.loaded else None
         bubbles, going_on = {}, []
         unread_from = self._unread_line(entries)
         for entry, begins in zip(shown, self._days(entries, first, last), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from shared.client import ChatError, ErrorCode, NotSent
 from shared.client.notices import Offline, Online
 from shared.protocol.commands.history import History
 from shared.protocol.commands.messages import Page
-from shared.protocol.commands.private import ListPc, PrivateChats
+from shared.protocol.commands.private import ListPc, PrivateChats, Send
 from tests.flet_app.looking import Open, history
 from tests.flet_app.people import arrived, chat, message
 
@@ -112,3 +113,23 @@ async def test_a_message_of_a_year_ahead_put_its_day_between_two_todays(window: 
     await w.unseen.until(lambda: len(w.looks()) == 4)
     assert [look.text for look in w.looks()] == ["text 1", "text 2", "text 3", "text 4"]
     assert [look.day for look in w.looks()] == ["Yesterday", "", "Today", ""]
+
+
+async def test_what_was_sent_before_the_history_was_there_hid_it(window: Open) -> None:
+    """As a page that comes back does, or somebody who writes at once, far away."""
+    there, away = history(3), True
+
+    def answer(request: History) -> Any:
+        return NotSent("x") if away else there(request)
+
+    chats, never = PrivateChats([chat("bob", 3, 3)]), asyncio.get_running_loop().create_future()
+    w = await window({ListPc: lambda _: chats, History: answer, Send: lambda _: never})
+    await w.open("bob")
+    box = w.field("Write a message")
+    box.value = "mine"
+    await w.unseen.fire(box, "submit")
+    await w.unseen.until(lambda: [look.text for look in w.looks()] == ["mine"])
+    away = False
+    await w.open("bob")
+    wanted = ["text 1", "text 2", "text 3", "mine"]
+    await w.unseen.until(lambda: [look.text for look in w.looks()] == wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from playwright.async_api import Browser
 
 from shared.client import ChatClient
 from shared.protocol.values import MAX_TEXT
+from tests.flet_app.png import write_png
 from tests.flet_app.typist import KEY, Spot, Typist, account, chromium, middle, sit_down
 from tests.proxy import Proxy
 from tests.realserver import RealServer
@@ -112,7 +114,7 @@ async def leave(typist: Typist) -> None:
     await typist.client.__aexit__(None, None, None)
 
 
-@pytest.mark.parametrize("round_trip", [0, 100, 300])
+@pytest.mark.parametrize("round_trip", [0, 300])
 async def test_lines_typed_without_pause_lost_letters(ana: Typist, round_trip: int) -> None:
     ana.far(round_trip)
     await ana.types(*LINES)
@@ -120,7 +122,7 @@ async def test_lines_typed_without_pause_lost_letters(ana: Typist, round_trip: i
     await ana.until_box("")
 
 
-@pytest.mark.parametrize("round_trip", [0, 100, 300])
+@pytest.mark.parametrize("round_trip", [0, 300])
 async def test_what_was_typed_right_after_a_click_was_lost(
     anybody: Typist, spots: Spots, round_trip: int
 ) -> None:
@@ -247,6 +249,33 @@ async def test_a_completion_is_chosen_and_one_types_on(desk: Desk, anybody: Typi
     await anybody.types("carl by completion", "and to bob")
     assert await anybody.texts("carl", 2) == ["hello", "by completion"]
     assert await anybody.texts("bob", 2) == ["hello", "and to bob"]
+
+
+@pytest.mark.parametrize("script", ["", "delete Element.prototype.moveBefore"], ids=["new", "old"])
+async def test_letters_after_files_were_chosen_were_lost_with_a_screen_reader(
+    desk: Desk, people: dict[str, ChatClient], tmp_path: Path, script: str
+) -> None:
+    """A message that comes or goes on moves elements, and the box lost the focus with that.
+
+    In older browsers nothing can be moved without losing it.
+    """
+    ana = await at_desk(desk, people, hears=True, script=script)
+    assert await ana.page.evaluate("'moveBefore' in Element.prototype") is (not script)
+    file = write_png(tmp_path / "p.png", 32, 20, lambda x, y: (x, y, 150))
+    box = ana.page.get_by_role("textbox", name="Write a message")
+    for n in range(2):
+        async with ana.page.expect_file_chooser() as chooser:
+            await ana.page.get_by_role("button", name="Attach file").click()
+        await (await chooser.value).set_files(file)
+        await box.click()
+        await ana.page.keyboard.type(f"at once {n}, ", delay=KEY)
+        await people["bob"].send(ana.client.user, f"meanwhile {n}")
+        await ana.page.keyboard.type("and on", delay=KEY)
+        await ana.until_box(f"at once {n}, and on")
+        await ana.types("")
+    sent = [text for text in await ana.texts("bob", 7) if "at once" in text]
+    assert sent == [f"at once {n}, and on" for n in range(2)]
+    await leave(ana)
 
 
 async def test_a_slow_device_far_away_loses_nothing(ana: Typist, spots: Spots) -> None:

@@ -272,6 +272,31 @@ async def test_it_stops_within_three_seconds_with_open_pages(tmp_path: Path) -> 
         app.kill()
 
 
+async def test_a_page_that_begins_on_a_full_disk_showed_the_systems_words(tmp_path: Path) -> None:
+    app = App(tmp_path, program=PROBE)
+    browser = Browser(app.port, language="id")
+    await browser.load()
+    # Nothing can be made where no folder is, either.
+    (folder,) = app.files.iterdir()
+    away = folder.rename(tmp_path / "away")
+    try:
+        page = await browser.open()
+        shown = await page.until("Disk server tidak punya ruang")
+        assert "Errno" not in shown and "ready" not in shown
+        assert app.log.count("a page cannot begin") == 1
+        left = await browser.open()
+        await left.until("Disk server")
+        await left.socket.close()
+        away.rename(folder)
+        await page.until("ready")
+        await page.go("who")
+        assert Path((await page.told())["folder"]).parent == folder
+        assert "Traceback" not in app.log
+        await browser.close()
+    finally:
+        app.kill()
+
+
 def test_a_port_that_is_taken_is_passed_over(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -140,12 +140,14 @@ async def sit_down(
     place: str,
     *,
     hears: bool = False,
+    script: str = "",
     **options: Any,
 ) -> Typist:
     """Open a window of somebody who is signed in, at a conversation.
 
     Args:
         hears: Whether they use a screen reader.
+        script: What the browser runs first, such as one that makes it an older one.
     """
     options.setdefault("viewport", DESKTOP)
     options.setdefault("locale", "en-GB")
@@ -155,6 +157,7 @@ async def sit_down(
         f"if (!sessionStorage.signed) {{ sessionStorage.signed = 1;"
         f" localStorage['flutter.chat.token'] = {token} }}"
     )
+    await context.add_init_script(script)
     page = await context.new_page()
     page.set_default_timeout(LIMIT)
     typist = Typist(page, await context.new_cdp_session(page), client, proxy)

@@ -21,6 +21,9 @@ const QUIET = new Set([
   ...["app_lifecycle_state_change", "tap_outside", "hover", "size_change", "visible"],
 ]);
 
+/** Where keys are kept that were held when the page was loaded anew once more. */
+const HELD = "chat.held";
+
 const isBox = (element) => isTextarea(element) || element?.tagName === "INPUT";
 const frame = () => new Promise((resolve) => {
   // Frames come seldom or never while the page is not seen.
@@ -49,8 +52,15 @@ export class Keys {
 
   /** Holds keys from now on, until the first box is there: the page was loaded anew under them. */
   holdUntilShown() {
-    this.#begin();
-    const held = this.#held;
+    const keys = JSON.parse(sessionStorage.getItem(HELD) ?? "[]");
+    sessionStorage.removeItem(HELD);
+    const held = (this.#held = { keys, from: document.activeElement, asked: false, settling: false });
+    addEventListener("pagehide", () => {
+      // What may become a command, with a password in it, is kept nowhere.
+      if (this.#held?.keys.length && !this.#held.keys.includes("/")) {
+        sessionStorage.setItem(HELD, JSON.stringify(this.#held.keys));
+      }
+    });
     const shown = () => {
       if (this.#held === held) this.#settle(held);
     };

@@ -5,6 +5,7 @@
 // that was started since knows nothing of it, and then the page is loaded anew.
 
 import { EVENT, REGISTER, heard, read, say } from "./flet.js";
+import { reload } from "./reload.js";
 
 const Real = window.WebSocket;
 
@@ -25,6 +26,7 @@ const MOST_DRAFTED = 40_000;
 
 /**
  * The one link of a page. It tells others by its events:
+ * - `begun`: Flet's client is loaded
  * - `up`, `down`: the app is there, or not
  * - `resumed`: it is there again, and about to show anew what it knows
  * - `told`: the app says something (detail)
@@ -103,6 +105,7 @@ export class Link extends EventTarget {
     this.#url = url;
     this.#register = null;
     this.#opened = false;
+    this.dispatchEvent(new Event("begun"));
     this.#connect();
   }
 
@@ -200,6 +203,7 @@ export class Link extends EventTarget {
   /** Loads the page anew, when the person pauses: it takes a moment, in which keys would be lost. */
   #reload() {
     this.isUp = this.takesLines = false;
+    this.dispatchEvent(new Event("down"));
     const begun = performance.now();
     const look = () => {
       const now = performance.now();
@@ -209,8 +213,7 @@ export class Link extends EventTarget {
       }
       this.kept.giveUpCommands();
       sessionStorage.removeItem(SESSION); // or the page would ask for the same session again
-      sessionStorage.setItem("chat.reloaded", "1");
-      location.reload();
+      reload();
     };
     look();
   }

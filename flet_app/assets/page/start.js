@@ -5,6 +5,8 @@ import { Boxes } from "./boxes.js";
 import { Keys } from "./keys.js";
 import { Kept } from "./kept.js";
 import { Link } from "./link.js";
+import { keepFocus } from "./moves.js";
+import { isReloaded, watchLoading } from "./reload.js";
 
 // Tells the server in which time zone the person is.
 try {
@@ -18,8 +20,6 @@ const boxes = new Boxes(link);
 const keys = new Keys(link, boxes);
 new Banner(link, boxes);
 link.install();
-
-if (sessionStorage.getItem("chat.reloaded")) {
-  sessionStorage.removeItem("chat.reloaded");
-  keys.holdUntilShown();
-}
+keepFocus();
+if (isReloaded()) keys.holdUntilShown();
+watchLoading(link);
