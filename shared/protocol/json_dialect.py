@@ -14,6 +14,7 @@ import orjson
 from shared.protocol.call import Call, Dialect
 from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
 from shared.protocol.kinds import LABEL
+from shared.protocol.nearest import unknown_command
 from shared.protocol.spec import (
     EVENTS,
     TABLE,
@@ -22,7 +23,6 @@ from shared.protocol.spec import (
     Reply,
     Request,
     Spec,
-    unknown_command,
 )
 from shared.protocol.values import BadValue
 

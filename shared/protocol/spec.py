@@ -6,16 +6,15 @@ all derive from `TABLE`. A declaration that is wrong fails at import.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, get_args
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import Kind
-from shared.protocol.values import NAME, REALM_NAME, Address, BadValue, GroupAddress, fold
+from shared.protocol.values import REALM_NAME, Address, BadValue, GroupAddress, fold
 
 R = TypeVar("R", bound="Reply")
 T = TypeVar("T")
@@ -210,19 +209,6 @@ class Event(Record):
 
 ENVELOPE = frozenset({"status", "command", "id", "message"})
 """The fields of every reply."""
-MEANT = {
-    "exit": "logout",
-    "groups": "listgroup",
-    "login": "auth",
-    "message": "send",
-    "msg": "send",
-    "quit": "logout",
-    "rooms": "listgroup",
-    "signin": "auth",
-    "signup": "register",
-    "users": "listpc",
-}
-"""What people type who know other systems, and the command they mean."""
 FEATURES = tuple("accounts private blocks groups history files realms links meta".split())
 """The order in which help and the reference show the commands' modules."""
 TABLE: dict[str, Spec] = {}
@@ -378,27 +364,3 @@ def specs() -> list[Spec]:
     """Return every command once, feature by feature in the order of declaration."""
     every = {id(spec): spec for spec in TABLE.values()}.values()
     return sorted(every, key=lambda spec: FEATURES.index(spec.request.__module__.split(".")[-1]))
-
-
-def nearest_command(name: str, more: Iterable[str] = ()) -> str | None:
-    """Return the command that `name` may stand for, out of the table and `more`; None if none."""
-    word = name[:64].lower()
-    if word in MEANT:
-        return MEANT[word]
-    near = difflib.get_close_matches(word, [*TABLE, *more], 3, 0.4)
-
-    def likeness(known: str) -> float:
-        # Hardly anybody gets the first letter wrong.
-        return difflib.SequenceMatcher(None, known, word).ratio() + 0.1 * (known[0] == word[0])
-
-    return max(near, key=likeness, default=None)
-
-
-def unknown_command(name: str, more: Iterable[str] = ()) -> ChatError:
-    """Return the `bad_command` that names the nearest command, out of the table and `more`."""
-    near = nearest_command(name, more)
-    hint = f"; did you mean {near}?" if near else "."
-    shown = name if NAME.fullmatch(name) else "This"
-    return ChatError(
-        ErrorCode.BAD_COMMAND, f"{shown} is not a command{hint} Type help for the list"
-    )

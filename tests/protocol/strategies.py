@@ -17,7 +17,7 @@ from shared.protocol.words import BLANK
 
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,32}", fullmatch=True)
 REALM_NAMES = NAMES | st.from_regex(
-    r"[A-Za-z0-9._-]{1,24}~[A-Za-z0-9]{4}(-[0-9]{1,3})?", fullmatch=True
+    r"[A-Za-z0-9._-]{1,23}~[A-Za-z0-9]{4}(-[0-9]{1,3})?", fullmatch=True
 )
 REALMS = st.just("") | REALM_NAMES
 PEOPLE = st.builds(Address, NAMES, REALMS)

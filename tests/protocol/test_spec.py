@@ -10,6 +10,7 @@ import pytest
 
 from shared.protocol import spec as spec_module
 from shared.protocol.kinds import LOCAL_NAME, USER, Number, Text
+from shared.protocol.nearest import unknown_command
 from shared.protocol.spec import (
     EVENTS,
     TABLE,
@@ -22,7 +23,6 @@ from shared.protocol.spec import (
     record,
     result,
     specs,
-    unknown_command,
 )
 from shared.protocol.values import Address
 
