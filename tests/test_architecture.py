@@ -88,7 +88,7 @@ ONLY_IMPORTED_BY = {
     "ws_server.net.connection": ["ws_server.net.door", "ws_server.net.listener"],
     "ws_server.net.listener": [
         *("ws_server.app", "ws_server.net.connection", "ws_server.net.door"),
-        *("ws_server.net.ending", "ws_server.net.reading"),
+        *("ws_server.measures", "ws_server.net.ending", "ws_server.net.reading"),
     ],
     "ws_server.store.postgresql": ["ws_server.store.database"],
     "ws_server.store.sqlite": ["ws_server.store.database", "ws_server.store.snapshot"],
