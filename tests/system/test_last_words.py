@@ -18,6 +18,7 @@ from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.wire import CLOSE, GONE, MIB, TEXT, Wire, frame, say
 
+pytestmark = pytest.mark.usefixtures("wires")
 LIMIT = 20.0
 
 
