@@ -231,13 +231,14 @@ def _open(
     tx: Connection, drafts: list[Draft], first_of: Container[tuple[int, str]], now: int
 ) -> dict[Place, Conversation | ChatError]:
     """Look up in a few statements what the drafts mean that are not cached nor repeated."""
-    wanted = {
+    # In their order: of people of other realms, the first to write to them says the spelling.
+    wanted = dict.fromkeys(
         (draft.sender, draft.target)
         for draft in drafts
         if draft.cached is None
         and (draft.key is None or (draft.sender, draft.key) not in first_of)
         and (draft.chain is None or not draft.chain.broken)
-    }
+    )
     return open_all(tx, wanted, now) if wanted else {}
 
 

@@ -138,7 +138,7 @@ def _private(
     tx: Connection, places: Collection[tuple[int, Address]], now: int
 ) -> dict[Place, Conversation | ChatError]:
     found: dict[Place, Conversation | ChatError] = {}
-    people = _people(tx, {target for _, target in places}, now)
+    people = _people(tx, dict.fromkeys(target for _, target in places), now)
     pairs: dict[tuple[int, Address], tuple[int, int]] = {}
     for place in places:
         sender, target = place
@@ -165,7 +165,7 @@ def _people(
             found[target] = users.unknown_user(name)
         else:
             found[target] = users.is_disabled(name) if disabled else id
-    for name in {target.realm for target in targets if target.realm}:
+    for name in dict.fromkeys(target.realm for target in targets if target.realm):
         there = [target for target in targets if target.realm == name]
         try:
             realm = known_realms.existing(tx, name)
