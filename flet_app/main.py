@@ -66,7 +66,7 @@ class App:
         if window.host.may_change_server and (server := await window.recall("server")):
             window.actions.server = server
         window.view = self
-        token = await window.recall("token")
+        token = await window.kept_token()
         if not token:
             self._choose_screen()
             return

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 GATHERING = 0.02
 """Seconds in which changes are gathered and then shown at once."""
 OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
-ONESELF = {"joined": "you_joined", "removed": "you_removed"}
+ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
 """How it is said that somebody came to a group or went."""
 EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
 """What an action may raise that is no bug."""
@@ -238,7 +238,22 @@ class Window:
         except (TimeoutError, RuntimeError):
             log.warning("the browser did not keep %s", key)
 
-    async def _remember(self, token: str) -> None:
-        if not token and self.host.page_script is not None:
-            self.host.page_script.signed_out()
-        await self.keep("token", token)
+    async def kept_token(self) -> str:
+        """Return the token that was kept of the present server, and is no other's to see."""
+        server = self.actions.server
+        if token := await self.recall(_token_of(server)):
+            return token
+        if self.host.may_change_server or not (token := await self.recall("token")):
+            return ""
+        # Kept by an earlier version; in a browser, whose server is always the same.
+        await self._remember(server, token)
+        await self.keep("token", "")
+        return token
+
+    async def _remember(self, server: str, token: str) -> None:
+        await self.keep(_token_of(server), token)
+
+
+def _token_of(server: str) -> str:
+    """Return under which name the token of a server is kept."""
+    return f"token.{server.lower().rstrip('/')}"

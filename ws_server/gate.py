@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call
-from shared.protocol.commands.files import Chunk
+from shared.protocol.commands.files import Chunk, SendFile, SendGroupFile
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
@@ -180,14 +180,14 @@ class Gate:
                 session.outlet.pause_reading()
 
     def _admit(self, session: Session, call: Call) -> None:
-        who = session.account.id if session.account else session.address
-        request = call.request
+        who = session.account.id if session.account else session.network
+        request, limits = call.request, self._realm.limits
         if request is None:
-            self._realm.limits.refused(who, call.size)
-        elif type(request) is Chunk:
-            self._realm.limits.chunk(who, len(request.data))
+            limits.refused(who, call.size)
+        elif isinstance(request, Chunk | SendFile | SendGroupFile):
+            limits.content(who, len(request.data), type(request) is Chunk)
         else:
-            self._realm.limits.command(who)
+            limits.command(who, call.size)
 
     def _penalise(self, session: Session, seconds: float) -> None:
         """Read no further for a while: reading is what a refused frame costs."""
@@ -267,7 +267,7 @@ class Gate:
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
         """Reply when another realm has answered; later replies may pass this one."""
-        ASKER.set(session.account.id if session.account else session.address)
+        ASKER.set(session.account.id if session.account else session.network)
         try:
             self._reply(session, call, await answering)
         except ChatError as error:
@@ -284,7 +284,7 @@ class Gate:
 
     async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
         posted = False
-        ASKER.set(session.account.id if session.account else session.address)
+        ASKER.set(session.account.id if session.account else session.network)
         try:
             posted = self._answer(session, call, await answering)
         except ChatError as error:
@@ -377,6 +377,7 @@ class Gate:
         if not session.open:
             return
         assert session.dialled is not None
+        session.outlet.admit(known=True)
         # What came before the link is no frame of it.
         session.queue = None
         session.link = self._realm.links.accepted(

@@ -23,7 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import ws_server
-from shared.settings import hosts
+from shared.hosts import Names
+from shared.settings import hosts, split
 from shared.sockets import listen
 from ws_server.settings import Settings
 
@@ -87,7 +88,8 @@ class WebApp:
             try:
                 await asyncio.wait_for(process.wait(), STOP_LIMIT)
             except TimeoutError:
-                process.kill()
+                with suppress(ProcessLookupError):  # it ended in this moment
+                    process.kill()
                 await process.wait()
         if self._running is not None:
             self._running.cancel()
@@ -134,11 +136,14 @@ class WebApp:
     async def _start(self) -> Process:
         numbers = [listening.fileno() for listening in self._sockets]
         data = self._settings.data.resolve()
+        host, origins = self._settings.host, split(self._settings.origins)
+        names = Names([*split(self._settings.hosts), host], origins)
         options = {
             "--server": self._server,
             "--socket": data / FILE,
             "--sockets": ",".join(map(str, numbers)),
             "--trusted-proxies": self._settings.trusted_proxies,
+            "--hosts": ",".join(names),
         }
         if self._settings.tls_cert is not None and self._settings.tls_key is not None:
             options["--tls-cert"] = self._settings.tls_cert.resolve()

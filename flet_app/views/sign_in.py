@@ -10,6 +10,7 @@ import flet as ft
 from flet_app.parts.controls import Complaint, decoration, icon_button, text_field
 from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
+from shared.client import ErrorCode
 from shared.client.connection import parse_url
 from shared.protocol.values import MAX_PASSWORD, MIN_PASSWORD, NAME
 
@@ -43,6 +44,14 @@ class SignIn:
             autofill_hints=ft.AutofillHint.PASSWORD,
             on_submit=submit,
         )
+        self._code = text_field(
+            texts("admin_code"), helper=texts("admin_code_hint"), on_submit=submit, max_length=64
+        )
+        self._code.counter = ""
+        self._code.visible = False
+        self._wanted = False
+        self._asked: str | None = None
+        """The server that was asked whether it wants a code."""
         self._reveal = ft.Container()
         self._server = text_field(
             texts("server"), helper=texts("server_hint"), value=window.actions.server
@@ -92,6 +101,7 @@ class SignIn:
                     self._real_name,
                     secret,
                     self._country,
+                    self._code,
                     self._error,
                     self._busy,
                     self._sign_in,
@@ -128,6 +138,7 @@ class SignIn:
         creating = self._creating
         texts = self._window.texts
         self._real_name.visible = self._country.visible = creating
+        self._code.visible = creating and self._wanted
         self._submit_account.visible = self._have.visible = creating
         self._sign_in.visible = self._create.visible = not creating
         self._user.helper = texts("username_hint") if creating else None
@@ -147,6 +158,22 @@ class SignIn:
     async def _begin_account(self, _: Any) -> None:
         self._creating = True
         await self._again()
+        await self._ask_about_code()
+
+    async def _ask_about_code(self) -> bool:
+        """Show the field for the first admin's code if the realm wants one; tell if it is new."""
+        actions, before = self._window.actions, self._wanted
+        if self._asked == actions.server:
+            return False
+        self._asked = actions.server
+        try:
+            self._wanted = await actions.asks_for_code()
+        except EXPECTED:
+            self._asked = None
+            return False
+        self._arrange()
+        self._window.update(self.control)
+        return self._wanted and not before
 
     async def _have_account(self, _: Any) -> None:
         self._creating = False
@@ -154,7 +181,7 @@ class SignIn:
 
     async def _again(self) -> None:
         self._error.say("")
-        for box in (self._user, self._real_name, self._password, self._country):
+        for box in (self._user, self._real_name, self._password, self._country, self._code):
             box.error = None
         self._arrange()
         self._window.update(self.control)
@@ -185,6 +212,9 @@ class SignIn:
             return
         if not await self._choose_server():
             return
+        if self._creating and await self._ask_about_code():
+            await self._code.focus()
+            return
         await self._go()
 
     def _check(self) -> ft.TextField | None:
@@ -214,16 +244,21 @@ class SignIn:
     async def _go(self) -> None:
         actions = self._window.actions
         self._busy.visible = True
+        self._code.error = None
         self._window.update(self.control)
         user, password = self._user.value.strip(), self._password.value
         try:
             if self._creating:
                 real_name, country = self._real_name.value.strip(), self._country.value.strip()
-                await actions.register(user, real_name, password, country)
+                code = self._code.value.strip() if self._code.visible else ""
+                await actions.register(user, real_name, password, country, code)
             else:
                 await actions.sign_in(user, password)
         except EXPECTED as error:
-            self._say(self._window.texts.explain(error))
+            if self._creating and getattr(error, "code", None) == ErrorCode.BAD_CREDENTIALS:
+                self._code.error = self._window.texts("wrong_code")
+            else:
+                self._say(self._window.texts.explain(error))
         finally:
             self._busy.visible = False
             self._window.update(self.control)

@@ -152,7 +152,7 @@ async def test_a_command_cut_off_at_any_byte_changes_nothing(real_server: RealSe
 async def test_a_command_that_dies_once_all_is_said_imports_all(real_server: RealServer) -> None:
     """What the server had to say to nobody once became a traceback in its log."""
     await speak(real_server, spoken(6))
-    wait_for_line(real_server, "admin command")
+    wait_for_line(real_server, "act=admin ")
     assert len(done("user", "list", data=real_server.data).splitlines()) == 6
     assert "Traceback" not in real_server.log
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 
 from sqlalchemy import Connection
 
 from shared.protocol.commands.accounts import (
     Auth,
+    Code,
+    CodeWanted,
     Logout,
     Me,
     Passwd,
@@ -22,13 +23,12 @@ from shared.protocol.commands.accounts import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
-from ws_server.context import Context, Outcome, handles
-from ws_server.net.session import Account
-from ws_server.store import standings, users
+from ws_server import account_rules
+from ws_server.audit import Act, Result
+from ws_server.context import Context, handles
+from ws_server.net.session import Account, Session
+from ws_server.store import standings, tokens, users
 from ws_server.store.database import ASKER
-from ws_server.store.journal import Write
-
-log = logging.getLogger(__name__)
 
 PROTOCOL = 1
 
@@ -46,21 +46,67 @@ class PasswordReplaced(ChatError):
         super().__init__(error.code, error.message)
 
 
+@handles(Code)
+async def code(ctx: Context, request: Code) -> CodeWanted:
+    if request.code is not None:
+        _check_code(ctx, request.code)
+        ctx.session.code = request.code
+    return CodeWanted(
+        wanted=ctx.realm.first_admin.code is not None, accepted=ctx.session.code is not None
+    )
+
+
+def _check_code(ctx: Context, given: str) -> None:
+    """Refuse a code for the first admin that is not the right one.
+
+    Raises:
+        ChatError: BAD_CREDENTIALS, RATE_LIMITED; FORBIDDEN, none is asked for.
+    """
+    realm, address = ctx.realm, ctx.session.address
+    realm.guesses.check(address)
+    if not realm.first_admin.fits(given):
+        realm.guesses.wrong(address)
+        realm.audit.note(Act.CODE, Result.REFUSED, address=address)
+        raise ChatError(
+            ErrorCode.BAD_CREDENTIALS,
+            "The code is wrong; the newest start of the server printed the one that holds",
+        )
+
+
 @handles(Register)
-async def register(ctx: Context, request: Register) -> Write:
-    if not ctx.realm.registration_open:
+async def register(ctx: Context, request: Register) -> Registered:
+    realm, address = ctx.realm, ctx.session.address
+    if not realm.registration_open:
         raise ChatError(ErrorCode.FORBIDDEN, "Registration is closed on this realm")
-    address = ctx.session.address
-    if await ctx.realm.database.read(users.find, request.user) is not None:
-        raise ChatError(ErrorCode.USER_EXISTS, f"{request.user} is taken; choose another name")
-    ctx.realm.limits.registration(address)
-    password = await ctx.realm.passwords.hash(request.password, address)
+    account_rules.check_name(request.user, realm.name)
+    account_rules.check_password(request.password, request.user, request.real_name, realm.name)
+    try:
+        # Before anything is looked up, or names could be tried for nothing.
+        realm.limits.registration(address)
+    except ChatError:
+        realm.audit.note(Act.REGISTER, Result.LIMITED, address=address)
+        raise
+    shown = request.code if request.code is not None else ctx.session.code
+    if shown is not None:
+        _check_code(ctx, shown)
+    if await realm.database.read(users.find, request.user) is not None:
+        realm.limits.name_was_taken(address)
+        realm.audit.note(Act.REGISTER, Result.REFUSED, address=address)
+        raise users.taken(request.user)
+    password = await realm.passwords.hash(request.password, ctx.session.network)
 
-    def create(tx: Connection, now: int) -> Outcome:
-        user = users.create(tx, request.user, request.real_name, request.country, password, now)
-        return Outcome(Registered(user.name))
+    def create(tx: Connection, now: int) -> users.User:
+        admin = realm.first_admin.may_be(tx, shown is not None)
+        about = request.real_name, request.country
+        return users.create(tx, request.user, *about, password, now, admin=admin)
 
-    return Write(create)
+    user: users.User = await realm.journal.write(create)
+    if user.admin:
+        realm.first_admin.used()
+    ctx.session.code = None
+    as_what = "admin" if user.admin else ""
+    realm.audit.note(Act.REGISTER, Result.DONE, address=address, user=user.name, detail=as_what)
+    return Registered(user.name)
 
 
 @handles(Auth)
@@ -75,47 +121,77 @@ async def auth(ctx: Context, request: Auth) -> SignedIn:
 
 
 async def _sign_in(ctx: Context, name: str, password: str) -> SignedIn:
-    user = await ctx.realm.database.read(users.find, name)
-    await check_password(ctx, name, user, password)
+    realm, session = ctx.realm, ctx.session
+    user, at_home = await realm.database.read(users.signing_in, name, session.address)
+    at_home = at_home or _is_of(session, user)
+    await check_password(ctx, name, user, password, Act.SIGN_IN, at_home)
     assert user is not None
-    renewed = await ctx.realm.passwords.renewed(user.password, password, ctx.session.address)
+    renewed = await realm.passwords.renewed(user.password, password, session.network)
     token = secrets.token_urlsafe(32)
-    hashed = users.hash_token(token)
+    hashed = tokens.hash_token(token)
 
     def keep(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)
-        users.add_token(tx, user.id, hashed, now)
+        tokens.add_token(tx, user.id, hashed, now, session.address)
         if renewed is not None:
             users.set_password(tx, user.id, renewed)
 
-    await ctx.realm.journal.write(keep)
-    return await _signed_in(ctx, user, token)
+    try:
+        await realm.journal.write(keep)
+    except ChatError as error:
+        if error.code is ErrorCode.FORBIDDEN:
+            _note(ctx, Act.SIGN_IN, Result.REFUSED, user.name, "disabled")
+        raise
+    signed_in = await _signed_in(ctx, user, token)
+    _note(ctx, Act.SIGN_IN, Result.DONE, user.name)
+    return signed_in
+
+
+def _is_of(session: Session, user: users.User | None) -> bool:
+    account = session.account
+    return user is not None and account is not None and account.id == user.id
+
+
+def _note(ctx: Context, act: Act, outcome: Result, user: str, detail: str = "") -> None:
+    ctx.realm.audit.note(act, outcome, address=ctx.session.address, user=user, detail=detail)
 
 
 async def check_password(
-    ctx: Context, account: str, user: users.User | None, password: str
+    ctx: Context, account: str, user: users.User | None, password: str, act: Act, at_home: bool
 ) -> None:
     """Check a password, at the pace allowed for this address and account.
+
+    Args:
+        account: The name that was given, which perhaps nobody has.
+        act: What it is checked for.
+        at_home: The account has a session in the network of this address.
 
     Raises:
         ChatError: BAD_CREDENTIALS, RATE_LIMITED or UNAVAILABLE.
     """
-    realm, address = ctx.realm, ctx.session.address
+    realm, session = ctx.realm, ctx.session
     stored = user.password if user else None
+    # The name only if it is one: people type passwords into the wrong place.
+    known = user.name if user else ""
+    guess = session.address, fold(account), at_home
     # One at a time, so that many at once are no more guesses than one after the other.
-    async with realm.passwords.turn(address, fold(account)):
-        realm.limits.password(address, fold(account))
+    async with realm.passwords.turn(session.network, fold(account)):
         try:
-            fits = await realm.passwords.verify(stored, password, address)
+            realm.guesses.begin(*guess)
         except ChatError:
-            realm.limits.password_was_no_guess(address, fold(account))
+            _note(ctx, act, Result.LIMITED, known)
+            raise
+        try:
+            fits = await realm.passwords.verify(stored, password, session.network)
+        except ChatError:
+            realm.guesses.forgive(*guess)
             raise
         if fits:
-            realm.limits.password_was_no_guess(address, fold(account))
+            realm.guesses.forgive(*guess)
+        else:
+            realm.guesses.wrong(session.address, at_home)
     if not fits:
-        # The name only if it is one: people type passwords into the wrong place.
-        known = {"user": user.name} if user else {}
-        log.info("wrong password", extra={"address": address, **known})
+        _note(ctx, act, Result.REFUSED, known)
         raise wrong_password()
 
 
@@ -134,13 +210,16 @@ def check_unchanged(tx: Connection, user: users.User) -> None:
 
 @handles(Resume)
 async def resume(ctx: Context, request: Resume) -> SignedIn:
-    hashed = users.hash_token(request.token)
+    hashed = tokens.hash_token(request.token)
+
+    realm, address = ctx.realm, ctx.session.address
 
     def use(tx: Connection, now: int) -> users.User | None:
-        return users.use_token(tx, hashed, now)
+        return tokens.use_token(tx, hashed, now, now - realm.session_age, address)
 
-    user = await ctx.realm.journal.write(use)
+    user = await realm.journal.write(use)
     if user is None:
+        _note(ctx, Act.RESUME, Result.REFUSED, "")
         raise ChatError(
             ErrorCode.BAD_CREDENTIALS,
             "This token is unknown or has ended; sign in with auth <user> <password>",
@@ -154,7 +233,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     ASKER.set(user.id)
     # First listen, then count: a message in between is pushed, and none is missed.
     before = ctx.session.account
-    realm.hub.sign_in(ctx.session, Account(user.id, user.name, users.hash_token(token)))
+    realm.hub.sign_in(ctx.session, Account(user.id, user.name, tokens.hash_token(token)))
     try:
         unread = await realm.database.look_up(standings.unread, user.id)
     except BaseException:
@@ -178,11 +257,12 @@ async def logout(ctx: Context, request: Logout) -> SignedOut:
     account = ctx.user
 
     def end(tx: Connection, now: int) -> None:
-        users.end_token(tx, account.token)
+        tokens.end_token(tx, account.token)
 
     await ctx.realm.journal.write(end)
     ctx.realm.hub.sign_out(ctx.session)
     ctx.realm.hub.end_sessions(account.id, lambda other: other.token == account.token)
+    _note(ctx, Act.SIGN_OUT, Result.DONE, account.name)
     return SignedOut()
 
 
@@ -191,21 +271,25 @@ async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
     account, realm = ctx.user, ctx.realm
     user = await realm.database.read(users.find, account.name)
     assert user is not None
+    account_rules.check_password(request.new_password, user.name, user.real_name, realm.name)
     try:
-        await check_password(ctx, account.name, user, request.old_password)
+        await check_password(
+            ctx, account.name, user, request.old_password, Act.PASSWORD, at_home=True
+        )
     except ChatError as error:
         if error.code is not ErrorCode.BAD_CREDENTIALS:
             raise
         raise ChatError(ErrorCode.BAD_CREDENTIALS, "The old password is wrong") from None
-    password = await realm.passwords.hash(request.new_password, ctx.session.address)
+    password = await realm.passwords.hash(request.new_password, ctx.session.network)
 
     def change(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)
         users.set_password(tx, user.id, password)
-        users.end_other_tokens(tx, user.id, account.token)
+        tokens.end_other_tokens(tx, user.id, account.token)
 
     await realm.journal.write(change)
     realm.hub.end_sessions(account.id, lambda other: other.token != account.token)
+    _note(ctx, Act.PASSWORD, Result.DONE, account.name)
     return PasswordChanged()
 
 

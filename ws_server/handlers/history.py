@@ -41,6 +41,8 @@ def tell_realm(
     """Let the other person's realm know of moved markers, and return which realm will be told."""
     if not marks.changed or conversation.number is not None or not conversation.realms:
         return ()
+    if conversation.blockers:
+        return ()
     (realm_id,) = conversation.realms
     other_id, other = next((i, m) for i, m in conversation.members.items() if m.realm_id)
     received, read = markers.origin_seqs(tx, conversation.id, other_id, marks)

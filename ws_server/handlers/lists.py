@@ -12,7 +12,7 @@ from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress, fold
 from ws_server.context import Context
 from ws_server.listing import ListedPage, ListQuery, Row, read_page
-from ws_server.store import pages, standings
+from ws_server.store import invitations, pages, standings
 from ws_server.store.standings import Standing
 
 LIST_BYTES = 768 * 1024
@@ -63,12 +63,15 @@ def conversations(
 
     def everything(tx: Connection) -> list[Standing]:
         found = standings.standings(tx, reader, groups=groups)
+        if groups:
+            found = invitations.waiting(tx, reader) + found
         if wanted is None:
             return found
         return [s for s in found if fold(s.address.partition("@")[2]) == wanted]
 
     def some(tx: Connection, ids: Sequence[int]) -> list[Standing]:
-        return standings.standings(tx, reader, groups=groups, only=ids)
+        found = standings.standings(tx, reader, groups=groups, only=ids)
+        return found + invitations.waiting(tx, reader, ids) if groups else found
 
     return ListQuery(wanted, everything, some, shown, LIST_BYTES)
 

@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shared.addresses import network
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
 from shared.protocol.commands.meta import SetFormat
@@ -30,6 +31,9 @@ class Outlet(Protocol):
 
     def close_with(self, code: int, reason: str) -> None:
         """Begin closing; what was queued goes out before."""
+
+    def admit(self, known: bool) -> None:
+        """Count the peer among those who are known, or among strangers again."""
 
     def pause_reading(self) -> None:
         """Take no more from the peer until `resume_reading`."""
@@ -79,11 +83,13 @@ class Session:
         "account",
         "address",
         "busy",
+        "code",
         "dialect",
         "dialled",
         "error_count",
         "error_since",
         "files_pushed",
+        "forwarded",
         "heard_all",
         "held",
         "held_bytes",
@@ -92,6 +98,7 @@ class Session:
         "link",
         "linking",
         "lists",
+        "network",
         "offered",
         "open",
         "outlet",
@@ -106,7 +113,13 @@ class Session:
     def __init__(self, outlet: SessionOutlet, address: str) -> None:
         self.outlet = outlet
         self.address = address
+        self.network = network(address)
+        """Whom limits count for it."""
+        self.forwarded = False
+        """Something between says that it speaks for somebody else."""
         self.account: Account | None = None
+        self.code: str | None = None
+        """The right code for the realm's first admin, who may now be registered."""
         self.dialect = Dialect.TEXT
         self.pinned = False
         self.files_pushed: bool | None = None

@@ -64,8 +64,14 @@ Entry = Draft | Write
 class Journal:
     """The queue in front of the writer thread; its methods belong to the event loop."""
 
-    def __init__(self, database: Database, cache: Cache) -> None:
+    def __init__(self, database: Database, cache: Cache, secret: bytes = b"") -> None:
+        """Begin to write.
+
+        Args:
+            secret: Marks the ids of posts for other realms' groups; see `ids.Post`.
+        """
         self._database = database
+        self._secret = secret
         self._cache = cache
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
@@ -235,7 +241,7 @@ class Journal:
                 drafts = cast("list[Draft]", list(run))
                 if again:
                     messages.reload(tx, drafts, progress)
-                messages.write(tx, drafts, now, progress, again)
+                messages.write(tx, drafts, now, progress, again, self._secret)
             else:
                 for entry in cast("Iterable[Write]", run):
                     self._apply(tx, entry, now, again)

@@ -101,7 +101,12 @@ class Progress:
 
 
 def write(
-    tx: Connection, drafts: list[Draft], now: int, progress: Progress, reloaded: bool = False
+    tx: Connection,
+    drafts: list[Draft],
+    now: int,
+    progress: Progress,
+    reloaded: bool = False,
+    secret: bytes = b"",
 ) -> None:
     """Write the drafts in their order and give each its seq; refusals go to `draft.error`.
 
@@ -109,6 +114,7 @@ def write(
         now: What the wall clock shows, Unix milliseconds.
         progress: Of this transaction; brought up to date.
         reloaded: The copies of the drafts are what this transaction sees.
+        secret: Marks the ids of posts for other realms' groups.
 
     Raises:
         Stale: a conversation changed since it was cached.
@@ -149,7 +155,6 @@ def write(
                 if draft.file is not None:
                     _keep_file(tx, draft, draft.file, conversation.id, now)
                 draft.conversation = conversation
-                draft.id = new_id("m")
                 draft.time = now
                 posted.append(draft)
                 continue
@@ -197,7 +202,7 @@ def write(
     if remote:
         outbox.add_messages(tx, remote, now)
     if posted:
-        outbox.add_posts(tx, posted, now)
+        outbox.add_posts(tx, posted, now, secret)
     for draft, first in repeats:
         _repeat(draft, first)
 

@@ -38,6 +38,8 @@ class Standing:
     owner: bool
     other_received_seq: int | None
     other_read_seq: int | None
+    invited: bool = False
+    """One is not in it, but invited."""
 
 
 _me, _other, _host = members.alias("me"), members.alias("other"), realms.alias("host")

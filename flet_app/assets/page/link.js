@@ -21,6 +21,9 @@ const FIRST_PAUSE = 300, LAST_PAUSE = 2000, ASKS_AFTER = 10_000, ENDS_AFTER = 20
 /** Bytes of a frame that the app takes (frames.py: MAX_OTHER, MAX_FRAME). */
 const MOST = 128 << 10, MOST_PASTED = 8 << 20;
 
+/** Bytes of drafts in the first frame, when the app does not know yet who it is (MAX_STRANGER). */
+const MOST_DRAFTED = 40_000;
+
 /**
  * The one link of a page. It tells others by its events:
  * - `begun`: Flet's client is loaded
@@ -132,9 +135,9 @@ export class Link extends EventTarget {
     this.#pause = FIRST_PAUSE;
     this.#heardAt = performance.now();
     this.isUp = true;
-    const { user, drafts } = this.kept;
+    const user = this.kept.user;
     const session = this.#register ? sessionStorage.getItem(SESSION) ?? "" : "";
-    this.say("hello", { session, user, drafts: Object.fromEntries(drafts) });
+    this.say("hello", { session, user, drafts: this.kept.newest(MOST_DRAFTED) });
     if (this.#register) {
       this.#real.send(this.#register);
       this.dispatchEvent(new Event("resumed"));

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.protocol.countries import could_hold_a_password, is_plain
-from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, TOKEN, Text
+from shared.protocol.kinds import (
+    ADMIN_CODE,
+    IDENTIFIER,
+    LOCAL_NAME,
+    NEW_PASSWORD,
+    PASSWORD,
+    TOKEN,
+    Text,
+)
 from shared.protocol.spec import (
     Access,
     Record,
@@ -47,6 +55,21 @@ class Registered(Reply):
     def sentence(self) -> str:
         # Nothing else is shown: a password may stand where the real name or the country should.
         return f"Welcome {self.user}. Sign in with: auth {self.user} <password>"
+
+
+@record
+class CodeWanted(Reply):
+    """Whether this realm waits for its first admin."""
+
+    wanted: bool = result("whether an account registered with the right code would be the admin")
+    accepted: bool = result("whether this connection has shown the right one")
+
+    def sentence(self) -> str:
+        if self.accepted:
+            return "The account that you register now will be the admin of this realm"
+        if self.wanted:
+            return "This realm has no admin yet; its operator has the code that makes you one"
+        return "This realm asks for no code"
 
 
 @record
@@ -103,9 +126,16 @@ class Me(Reply):
         return f"{self.user} on {self.realm}: {real_name}, {country}{', admin' * self.admin}"
 
 
+@command("code", access=Access.ANYONE, repeatable=True)
+class Code(Request[CodeWanted]):
+    """Show the code for the first admin before `register`; without it, ask if one is wanted."""
+
+    code: str | None = arg("the one-time code that the start printed", ADMIN_CODE, default=None)
+
+
 @command("register", access=Access.ANYONE)
 class Register(Request[Registered]):
-    """Create an account. The first one on a realm is its admin."""
+    """Create an account. In a trial on one machine the first one is the realm's admin."""
 
     user: str = arg("the name, 1 to 32 of A-Z a-z 0-9 . _ -, but not me", LOCAL_NAME)
     real_name: str = arg(
@@ -115,6 +145,9 @@ class Register(Request[Registered]):
     password: str = arg("6 to 128 characters, in double quotes if it has blanks", NEW_PASSWORD)
     country: str = arg(
         "the person's country", Text(MAX_REAL_NAME, one_line=True), rest=True, quotable=True
+    )
+    code: str | None = arg(
+        "the code that makes it the first admin; see code", ADMIN_CODE, json_only=True, default=None
     )
 
     def wrong(self) -> str | None:

@@ -1,0 +1,59 @@
+"""Blocks: people from whom one wants to hear nothing."""
+
+from __future__ import annotations
+
+from shared.protocol.commands.messages import counted
+from shared.protocol.kinds import USER
+from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result, unsent
+from shared.protocol.values import Address
+
+
+@record
+class BlockedUsers(Reply):
+    """All people whom the caller blocks now."""
+
+    users: list[str] = result("their addresses, by name; at most 1,000")
+    done: str = unsent(default="")
+
+    def sentence(self) -> str:
+        if self.done:
+            return self.done
+        count = len(self.users)
+        return f"You block {counted(count, 'user') if count else 'nobody'}"
+
+    def lines(self) -> list[str]:
+        return [] if self.done else self.users
+
+
+@event("preference")
+class Preference(Event):
+    """One chose something for a conversation; to one's own other sessions only."""
+
+    conversation: str = result("its address; here the other person's")
+    blocked: bool | None = result("whether one blocks that person now", default=None)
+
+    def sentence(self) -> str:
+        """Return the event as a sentence."""
+        return f"You {'block' if self.blocked else 'no longer block'} {self.conversation}"
+
+    def line(self) -> str:
+        return f"({self.sentence()})"
+
+
+@command("block", realm_name="blockrealm", repeatable=True)
+class Block(Request[BlockedUsers]):
+    """Take no private messages and no invitations from a person any more; they are not told."""
+
+    user: Address = arg("who: bob, or bob@beta in realm beta", USER)
+
+
+@command("unblock", realm_name="unblockrealm", repeatable=True)
+class Unblock(Request[BlockedUsers]):
+    """Take private messages and invitations from a person again."""
+
+    user: Address = arg("who: bob, or bob@beta in realm beta", USER)
+
+
+@command("blocked", repeatable=True)
+class ListBlocked(Request[BlockedUsers]):
+    """List the people one blocks."""
