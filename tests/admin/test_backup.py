@@ -24,6 +24,12 @@ from ws_server.store.dump import LEFT_OUT
 from ws_server.store.schema import metadata
 
 
+def make_realm(data: Path) -> None:
+    """Make a realm with one account."""
+    bob = ("user", "add", "bob", "--real-name", "B", "--country", "P")
+    done(*bob, "--create", data=data, input="secret-bob")
+
+
 async def chat(
     sender: RawClient, answered: list[dict[str, Any]], begun: asyncio.Event, stop: asyncio.Event
 ) -> None:
@@ -111,18 +117,7 @@ async def test_a_realm_moves_between_the_databases_by_a_backup(
 def test_every_table_comes_back_or_is_named_as_left_out(tmp_path: Path) -> None:
     """A table that is added to the schema is covered by this as it is."""
     data = tmp_path / "data"
-    done(
-        "user",
-        "add",
-        "bob",
-        "--real-name",
-        "B",
-        "--country",
-        "P",
-        "--create",
-        data=data,
-        input="secret-bob",
-    )
+    make_realm(data)
     database = Database.open(f"sqlite:///{data / 'chat.db'}")
 
     def invent(tx: Connection) -> None:
@@ -197,18 +192,7 @@ async def test_a_realm_is_backed_up_while_no_server_runs_also_after_a_crash(
 
 def test_only_the_owner_may_read_what_is_written(tmp_path: Path) -> None:
     data, archive = tmp_path / "data", tmp_path / "x.tar"
-    done(
-        "user",
-        "add",
-        "bob",
-        "--real-name",
-        "B",
-        "--country",
-        "P",
-        "--create",
-        data=data,
-        input="secret-bob",
-    )
+    make_realm(data)
     archive.write_text("an older one that anybody may read")
     archive.chmod(0o644)
     begun = int(time.time())
@@ -253,18 +237,7 @@ def test_a_backup_changes_nothing_in_an_older_database_and_comes_back_migrated(
 
 def test_sessions_come_back_unless_they_are_to_end(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    done(
-        "user",
-        "add",
-        "bob",
-        "--real-name",
-        "B",
-        "--country",
-        "P",
-        "--create",
-        data=data,
-        input="secret-bob",
-    )
+    make_realm(data)
     with closing(sqlite3.connect(data / "chat.db")) as connection:
         connection.execute("INSERT INTO tokens VALUES (x'00ff', 1, 2, 3)")
         connection.commit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from sqlalchemy import Column, ColumnClause, Connection, FromClause
 from sqlalchemy.sql import ClauseElement
@@ -93,3 +93,8 @@ class Bulk(Protocol):
         self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
     ) -> None:
         """Compile statements and insertions, so that nobody waits for it at their first use."""
+
+
+def bulk_of(tx: Connection) -> Bulk:
+    """Return the statements on the driver of a transaction's database."""
+    return cast(Bulk, tx.get_execution_options()["bulk"])

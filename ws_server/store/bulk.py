@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import BigInteger, Connection, String, and_, column, select, update
 
-from ws_server.store.adapter import Bulk, Columns, Rows, Statement
+from ws_server.store.adapter import Columns, Rows, Statement, bulk_of
 from ws_server.store.schema import conversations, messages, outbox
 
 MESSAGE = (
@@ -74,7 +74,7 @@ MOVE = Statement(
 
 def ask(tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
     """Return the rows that a statement about these returns, in no order."""
-    return _bulk(tx).ask(tx, statement, rows) if rows else ()
+    return bulk_of(tx).ask(tx, statement, rows) if rows else ()
 
 
 def find_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> Sequence[Any]:
@@ -90,7 +90,7 @@ def used_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> set[tuple[int,
 def insert(tx: Connection, columns: Columns, rows: Rows) -> None:
     """Insert rows of a table, given as these of its columns, such as `MESSAGE` and `OUTBOX`."""
     if rows:
-        _bulk(tx).insert(tx, columns, rows)
+        bulk_of(tx).insert(tx, columns, rows)
 
 
 def move_conversations(tx: Connection, moved: Sequence[Move]) -> bool:
@@ -99,13 +99,9 @@ def move_conversations(tx: Connection, moved: Sequence[Move]) -> bool:
     Returns:
         False if any of them no longer has the version and last_seq given.
     """
-    return not moved or _bulk(tx).change(tx, MOVE, moved) == len(moved)
+    return not moved or bulk_of(tx).change(tx, MOVE, moved) == len(moved)
 
 
 def get_ready(tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]) -> None:
     """Compile these statements, insertions into these tables, and those of this module."""
-    _bulk(tx).get_ready(tx, (KEYED, MOVE, *statements), (MESSAGE, *tables))
-
-
-def _bulk(tx: Connection) -> Bulk:
-    return cast(Bulk, tx.get_execution_options()["bulk"])
+    bulk_of(tx).get_ready(tx, (KEYED, MOVE, *statements), (MESSAGE, *tables))

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Select, Update
 
-from ws_server.store.adapter import Bulk
+from ws_server.store.adapter import bulk_of
 
 Processors = Sequence[Callable[[Any], Any] | None]
 
@@ -34,8 +34,7 @@ class Compiled:
         """Return the rows, whose fields have the names of the columns."""
         sql, parameters, processors = _prepared(self._statement, tx.dialect)
         given = [values.get(name, default) for name, default in parameters]
-        bulk = cast(Bulk, tx.get_execution_options()["bulk"])
-        found = bulk.fetch(tx, sql, given)
+        found = bulk_of(tx).fetch(tx, sql, given)
         make = self._row._make
         if processors is None:
             return [make(row) for row in found]
