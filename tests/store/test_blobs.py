@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,46 @@ def test_a_sweep_removed_what_had_just_come_and_had_no_row_yet(
     assert blobs.sweep(set(), set, 3600) == 2
     kept = [f"blobs/{sha256[:2]}/{sha256}" for sha256 in (fresh, again)]
     assert everything(tmp_path) == sorted([*kept, "uploads/u_fresh"])
+
+
+def test_a_sweep_failed_when_another_one_took_the_file_first(blobs: Blobs, tmp_path: Path) -> None:
+    for content in (b"one", b"two", b"three"):
+        blobs.put(content)
+    others: list[int] = []
+
+    def unreferenced(hashes: list[str]) -> set[str]:
+        if not others:
+            others.append(0)
+            others[0] = blobs.sweep(set(), set, 0) + blobs.sweep(set(), set, 0)
+        return set(hashes)
+
+    assert blobs.sweep(set(), unreferenced, 0) == 0
+    assert others == [3]
+    assert everything(tmp_path) == []
+
+
+def test_a_sweep_failed_when_an_upload_ended_meanwhile(blobs: Blobs, tmp_path: Path) -> None:
+    """An upload that was opened after the sweep had asked for the open ones is in its folder."""
+    stop = threading.Event()
+    failed: list[Exception] = []
+
+    def sweep() -> None:
+        while not stop.is_set():
+            try:
+                blobs.sweep(set(), lambda hashes: set(), 3600)
+            except Exception as error:
+                failed.append(error)
+                return
+
+    sweeper = threading.Thread(target=sweep)
+    sweeper.start()
+    for turn in range(300):
+        blobs.put(b"%d" % turn)
+        blobs.append(f"u_{turn}", 0, b"%d" % turn)
+        assert blobs.finish(f"u_{turn}", hashlib.sha256(b"%d" % turn).hexdigest())
+    stop.set()
+    sweeper.join()
+    assert failed == []
 
 
 def test_what_came_while_the_clock_was_ahead_stayed_for_ever(blobs: Blobs, tmp_path: Path) -> None:

@@ -37,6 +37,15 @@ def place(data: Path, sha256: str) -> Path:
     return data / "blobs" / sha256[:2] / sha256
 
 
+def sizes_in(folder: Path) -> dict[str, int]:
+    """Return the bytes of each file by its name, without those that vanish meanwhile."""
+    sizes = {}
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):
+            sizes[file.name] = file.stat().st_size
+    return sizes
+
+
 class Blobs:
     """The folders `blobs` and `uploads` in the data folder.
 
@@ -260,25 +269,29 @@ class Blobs:
                 names it; 0 when nothing is being stored.
         """
 
-        def is_old(file: Path) -> bool:
-            touched, now = file.stat().st_mtime, time.time()
-            if touched > now:
-                os.utime(file)  # the clock was ahead; it counts from now on
-            return age == 0 or touched <= now - age
+        def discard_old(file: Path) -> bool:
+            # Another sweep, or the end of an upload, may have taken it since the folder was read.
+            with suppress(FileNotFoundError):
+                touched, now = file.stat().st_mtime, time.time()
+                if touched > now:
+                    os.utime(file)  # the clock was ahead; it counts from now on
+                if age == 0 or touched <= now - age:
+                    file.unlink()
+                    return True
+            return False
 
         removed = kept = coming = 0
         for part in self._uploads.iterdir():
-            if part.name not in parts and is_old(part):
-                part.unlink()
+        for name, size in sizes_in(self._uploads).items():
+            if name not in parts and discard_old(self._part(name)):
                 removed += 1
             else:
-                coming += part.stat().st_size
+                coming += size
         for folder in self._blobs.iterdir():
-            sizes = {blob.name: blob.stat().st_size for blob in folder.iterdir()}
+            sizes = sizes_in(folder)
             for sha256 in unreferenced(list(sizes)):
                 with self._sweeping:
-                    if is_old(self.path(sha256)):
-                        self.path(sha256).unlink()
+                    if discard_old(self.path(sha256)):
                         del sizes[sha256]
                         removed += 1
             kept += sum(sizes.values())
