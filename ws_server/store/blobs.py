@@ -281,7 +281,6 @@ class Blobs:
             return False
 
         removed = kept = coming = 0
-        for part in self._uploads.iterdir():
         for name, size in sizes_in(self._uploads).items():
             if name not in parts and discard_old(self._part(name)):
                 removed += 1
