@@ -68,7 +68,7 @@ async def test_a_stranger_waits_for_approval_under_a_name_with_a_piece_of_its_ke
 
 async def test_only_admins_add_realms_where_the_server_stands_in_public(started: Started) -> None:
     server = started()
-    await known(server.url, "first")
+    await (await known(server.url, "first")).close()
     bob = await known(server.url, "bob")
     reply = await bob.say("addrealm", name="x", address="127.0.0.1", port=9)
     assert reply["code"] == "forbidden"
@@ -178,13 +178,17 @@ async def test_a_stranger_puts_nobody_into_a_group_and_has_none_hosted(started: 
     ):
         await hostile.say(kind="ask", id=number, what=what, by="eve", **more)
         assert (await hostile.hear("answer"))["code"] == "forbidden"
-    assert (await carol.ask("listgroup"))["groups"] == []
-    # Once somebody here has answered, the next message brings the group.
+    (waiting,) = (await carol.ask("listgroup"))["groups"]
+    assert (waiting["group"], waiting["role"]) == (f"#1@{tagged('evil')}", "invited")
+    refused = await carol.say("history", conversation=waiting["group"])
+    assert refused["code"] == "unknown_group"
+    # Once the realm is confirmed, what does not say who invites still waits.
     await hostile.send(message())
     await carol.send("send", to=f"eve@{tagged('evil')}", text="fine")
     await eventually(lambda: realm(carol, "evil"))
     await hostile.send(change(1, trap, version=2))
-    assert [g["group"] for g in (await carol.ask("listgroup"))["groups"]] == ["#1@evil"]
+    (waiting,) = (await carol.ask("listgroup"))["groups"]
+    assert (waiting["group"], waiting["role"]) == ("#1@evil", "invited")
     await hostile.close()
     await carol.close()
 

@@ -51,14 +51,13 @@ class Replicating:
 
     @property
     def _is_stranger(self) -> bool:
-        """Whether nobody here has to do with the host, so that it puts nobody into groups."""
+        """Whether nobody here has to do with the host, so that it is not asked for groups."""
         return not (self._host.vouched or self._realm.links.trial)
 
     async def enrol(self, roster: Roster) -> None:
         """Take news of a group's members, tell people, and fetch what the group has and we lack.
 
-        Nobody is put into a group by a realm that nobody here has confirmed. Once somebody has,
-        the next message of the group brings its roster.
+        Whom a stranger adds waits until they accept (`store.invitations`).
 
         Raises:
             ChatError: it cannot be stored, or the host does not answer.

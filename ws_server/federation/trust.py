@@ -134,15 +134,15 @@ async def change_state(peers: Peers, name: str, allowed: tuple[str, ...], state:
     """Let a realm in, or keep it out, at once.
 
     Args:
-        allowed: The states it may have now.
+        allowed: The states it may have now; the new one if that confirms a stranger's realm.
 
     Raises:
-        ChatError: UNKNOWN_REALM; CONFLICT, it has another state.
+        ChatError: UNKNOWN_REALM; CONFLICT, it has another state, or is confirmed in this one.
     """
 
     def change(tx: Connection, now: int) -> KnownRealm:
         known = acquaintance.meant(tx, name)
-        if known.state not in allowed:
+        if known.state not in allowed or (known.state == state and known.vouched):
             raise ChatError(ErrorCode.CONFLICT, f"{known.name} is {known.state}")
         if state == ACTIVE:
             acquaintance.vouch(tx, known.id, peers.realm.home)
