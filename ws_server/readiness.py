@@ -11,11 +11,12 @@ from tempfile import TemporaryFile
 from sqlalchemy import Connection, update
 
 from shared.protocol.errors import ChatError
+from ws_server.limits import Allowance
 from ws_server.realm import Realm
 from ws_server.store.schema import meta
 
-FRESH = 2.0
-"""Seconds for which an answer is given again."""
+PROOFS_PER_SECOND, PROOFS_AT_ONCE = 0.5, 10.0
+"""How often a write is tried for those who ask; beyond that the last answer is given again."""
 LIMIT = 5.0
 """Seconds that a write may take."""
 PROOF = 256 << 10
@@ -34,16 +35,18 @@ class Readiness:
         self._realm = realm
         self._folders = folders
         self._said = ""
-        self._at: float | None = None
+        self._proofs = Allowance(PROOFS_PER_SECOND, PROOFS_AT_ONCE, time.monotonic())
         self._failed = 0
         self._looking: asyncio.Task[str] | None = None
 
     async def why_not(self) -> str:
         """Return why nothing can be written, in a few words; empty if it can."""
-        failed = self._realm.journal.failed_commits
-        if self._at is not None and time.monotonic() - self._at < FRESH and failed == self._failed:
-            return self._said
         if self._looking is None:
+            now = time.monotonic()
+            failed = self._realm.journal.failed_commits
+            if self._proofs.refill(now) < 1 and failed == self._failed:
+                return self._said
+            self._proofs.spend(1, now)
             self._looking = asyncio.create_task(self._look())
         return await asyncio.shield(self._looking)
 
@@ -53,7 +56,7 @@ class Readiness:
         finally:
             self._looking = None
             # Behind a failure there is an answer to everybody for a while, too.
-            self._at, self._failed = time.monotonic(), self._realm.journal.failed_commits
+            self._failed = self._realm.journal.failed_commits
         return self._said
 
     async def _tried(self) -> str:

@@ -239,12 +239,12 @@ def test_sessions_come_back_unless_they_are_to_end(tmp_path: Path) -> None:
     data = tmp_path / "data"
     make_realm(data)
     with closing(sqlite3.connect(data / "chat.db")) as connection:
-        connection.execute("INSERT INTO tokens VALUES (x'00ff', 1, 2, 3)")
+        connection.execute("INSERT INTO tokens VALUES (x'00ff', 1, 2, 3, '::1')")
         connection.commit()
     done("backup", tmp_path / "x.tar", data=data)
     done("restore", tmp_path / "x.tar", data=tmp_path / "kept")
     done("restore", tmp_path / "x.tar", "--end-sessions", data=tmp_path / "ended")
-    assert tables(tmp_path / "kept" / "chat.db")["tokens"] == [(b"\x00\xff", 1, 2, 3)]
+    assert tables(tmp_path / "kept" / "chat.db")["tokens"] == [(b"\x00\xff", 1, 2, 3, "::1")]
     assert tables(tmp_path / "ended" / "chat.db")["tokens"] == []
 
 

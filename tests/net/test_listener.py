@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.rawclient import RawClient
 from tests.world import World
-from ws_server import app, readiness
+from ws_server import app
 from ws_server.net import listener as listener_module
 from ws_server.settings import Settings
 
@@ -70,10 +70,11 @@ async def test_health_is_answered_on_the_same_port(world: World, path: str, body
 async def test_ready_means_that_the_store_answers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert (await raw(world, "GET /readyz HTTP/1.1"))[0] == 200
+
     def fails(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(readiness, "FRESH", 0.0)
     with monkeypatch.context() as patched:
         patched.setattr(world.realm.journal, "_write", fails)
         assert (await raw(world, "GET /readyz HTTP/1.1"))[0] == 503

@@ -17,7 +17,6 @@ import pytest
 from tests.mounting import mounted
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
-from ws_server.readiness import FRESH
 
 pytestmark = pytest.mark.system
 MIB = 1 << 20
@@ -126,7 +125,6 @@ async def test_readiness_says_no_once_no_text_can_be_written_and_why(server: Rea
     status, why = await asked(server)
     assert status == 503 and "No space left" in why, why
     ballast.unlink()
-    await asyncio.sleep(FRESH)
     assert await asked(server) == (200, "ready\n")
     await ana.ask("send", to="ana", text="after")
     await ana.close()
@@ -144,7 +142,7 @@ async def test_who_asks_whether_it_is_ready_makes_no_commits(server: RealServer)
     before = await asyncio.to_thread(commits)
     answers = await asyncio.gather(*(asked(server) for _ in range(60)))
     assert {status for status, _ in answers} == {200}
-    assert await asyncio.to_thread(commits) - before <= 4
+    assert await asyncio.to_thread(commits) - before <= 12
 
 
 async def test_all_files_of_a_realm_together_have_a_bound(tmp_path: Path) -> None:
