@@ -83,7 +83,7 @@ ONLY_IMPORTED_BY = {
     ],
     "uvicorn": ["flet_app.page_socket", "flet_app.patient", "flet_app.web"],
     "websockets": ["shared.client", "ws_server.federation", "ws_server.net"],
-    "ws_server.app": ["ws_server.__main__", "ws_server.admin"],
+    "ws_server.app": ["ws_server.command_line", "ws_server.admin"],
     "ws_server.metrics": ["ws_server.app", "ws_server.measures"],
     "ws_server.net.connection": ["ws_server.net.door", "ws_server.net.listener"],
     "ws_server.net.listener": [
