@@ -19,9 +19,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
-from tests.federation.handmade import HandmadeRealm
 from tests.federation.impostor import Impostor
-from tests.federation.people import eventually, operate, realm, texts
+from tests.federation.people import eventually, realm, texts
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.bystanders import Chat, known
@@ -363,45 +362,3 @@ async def test_huge_rosters_are_refused_or_taken_without_harm(
     assert memory(server) - before < 60 * MIB
     assert max(chat.seconds) < 3, chat.seconds
     await hostile.close()
-
-
-async def test_frames_of_unknown_kinds_are_read_slowly(tmp_path: Path) -> None:
-    """A newer version may say what this one does not know, but not by the thousand."""
-    beta = RealServer(tmp_path, "--rate-limits", "on")
-    beta.start()
-    try:
-        mallory = HandmadeRealm()
-        await mallory.dial(beta)
-        await operate(beta, "realm approve", name="mallory")
-        begun = time.monotonic()
-        for _ in range(600):
-            await mallory.say(kind="news")
-        await mallory.say(kind="still")
-        assert (await mallory.hear("here"))["kind"] == "here"
-        # 476 are there at once, then 95 a second.
-        assert time.monotonic() - begun > 0.5
-        await mallory.hang_up()
-    finally:
-        beta.kill()
-
-
-async def test_frames_of_unknown_kinds_from_a_strangers_realm_soon_wait(tmp_path: Path) -> None:
-    beta = RealServer(tmp_path, "--rate-limits", "on")
-    beta.start()
-    try:
-        mallory = HandmadeRealm()
-        await mallory.dial(beta)
-        for number in range(80):
-            await mallory.say(kind="news", number=number)
-        await mallory.say(kind="still")
-        assert (await mallory.hear("here"))["kind"] == "here"
-        # 95 are there at once, then one in two seconds.
-        for number in range(40):
-            await mallory.say(kind="news", number=number)
-        await mallory.say(kind="still")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(3):
-                await mallory.hear("here")
-        await mallory.hang_up()
-    finally:
-        beta.kill()
