@@ -30,7 +30,8 @@ const MOST_DRAFTED = 40_000;
  * - `up`, `down`: the app is there, or not
  * - `resumed`: it is there again, and about to show anew what it knows
  * - `told`: the app says something (detail)
- * - `event`: Flet's client says something (detail: {name, target, data}); cancelled, it is kept back
+ * - `event`: Flet's client says something (detail: {name, target, data, packet}); cancelled, it is
+ *   kept back, and `packet` can be sent later
  */
 export class Link extends EventTarget {
   constructor(kept) {
@@ -75,11 +76,16 @@ export class Link extends EventTarget {
     return true;
   }
 
-  /** Resolves when the app has done the first step of all it was told until now, or is away. */
+  /** Resolves to true when the app has done the first step of all it was told; to false if it is away. */
   answer() {
     const ping = ++this.#pings;
-    if (!this.say("ping", { ping })) return Promise.resolve();
+    if (!this.say("ping", { ping })) return Promise.resolve(false);
     return new Promise((resolve) => this.#waiting.set(ping, resolve));
+  }
+
+  /** Sends a frame of Flet's client; what is said while the app is away is lost. */
+  send(packet, most = MOST) {
+    if (this.isUp && packet.byteLength <= most) this.#real.send(packet);
   }
 
   /** Sends the lines that are kept, again if need be: the app knows them by their keys. */
@@ -154,7 +160,7 @@ export class Link extends EventTarget {
     if (told === null) {
       this.#stand.dispatchEvent(new MessageEvent("message", { data: packet }));
     } else if (told.kind === "pong") {
-      this.#waiting.get(told.ping)?.();
+      this.#waiting.get(told.ping)?.(true);
       this.#waiting.delete(told.ping);
     } else {
       if (told.kind === "user") {
@@ -168,14 +174,14 @@ export class Link extends EventTarget {
 
   #lost(code) {
     this.#real = null;
+    const wasUp = this.isUp;
+    this.isUp = this.takesLines = false;
+    for (const resolve of this.#waiting.values()) resolve(false);
+    this.#waiting.clear();
     if (code === STALE) {
       this.#reload();
       return;
     }
-    const wasUp = this.isUp;
-    this.isUp = this.takesLines = false;
-    for (const resolve of this.#waiting.values()) resolve();
-    this.#waiting.clear();
     if (wasUp || !this.#opened) this.dispatchEvent(new Event("down"));
     this.#retry = setTimeout(() => this.#connect(), this.#pause * (0.75 + Math.random() / 2));
     this.#pause = Math.min(2 * this.#pause, LAST_PAUSE);
@@ -192,17 +198,16 @@ export class Link extends EventTarget {
     const [action, body] = found ?? [0, {}];
     if (action === REGISTER) this.#register = packet;
     if (action === EVENT) {
-      const event = new CustomEvent("event", { detail: body, cancelable: true });
+      const detail = { ...body, packet };
+      const event = new CustomEvent("event", { detail, cancelable: true });
       if (!this.dispatchEvent(event)) return;
     }
     // A larger one would end the connection; what somebody pasted is not worth that.
-    const most = action === EVENT && body.name === "paste_files" ? MOST_PASTED : MOST;
-    if (this.isUp && packet.byteLength <= most) this.#real.send(packet);
+    this.send(packet, action === EVENT && body.name === "paste_files" ? MOST_PASTED : MOST);
   }
 
   /** Loads the page anew, when the person pauses: it takes a moment, in which keys would be lost. */
   #reload() {
-    this.isUp = this.takesLines = false;
     this.dispatchEvent(new Event("down"));
     const begun = performance.now();
     const look = () => {
