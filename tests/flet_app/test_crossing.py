@@ -201,8 +201,10 @@ async def test_a_message_went_to_the_one_before_when_the_connection_broke(
         await ana.types("for carl", "and on")
         await place.proxy.refuse()
         place.proxy.cut()
-        await ana.until_box("for carl\nand on\n")
-    await place.proxy.accept()
+        try:
+            await ana.until_box("for carl\nand on\n")
+        finally:
+            await place.proxy.accept()
     await ana.page.wait_for_timeout(3000)
     assert (await said(ana, "carl"), await said(ana, "bob")) == ([], [])
     assert [text.strip() for text in (await drafts(ana)).values()] == ["for carl\nand on"]
