@@ -260,6 +260,8 @@ class Window:
         return token
 
     async def _remember(self, server: str, token: str) -> None:
+        if not token and self.host.page_script is not None:
+            self.host.page_script.signed_out()
         await self.keep(_token_of(server), token)
 
 

@@ -27,7 +27,7 @@ const MOST_DRAFTED = 40_000;
 /**
  * The one link of a page. It tells others by its events:
  * - `begun`: Flet's client is loaded
- * - `up`, `down`: the app is there, or not
+ * - `up`, `down`: the app is there, and has the session; or not
  * - `resumed`: it is there again, and about to show anew what it knows
  * - `told`: the app says something (detail)
  * - `event`: Flet's client says something (detail: {name, target, data, packet}); cancelled, it is
@@ -98,6 +98,7 @@ export class Link extends EventTarget {
   #url = "";
   #register = null;
   #opened = false;
+  #isHeard = false;
   #pause = FIRST_PAUSE;
   #retry = 0;
   #heardAt = 0;
@@ -141,6 +142,7 @@ export class Link extends EventTarget {
     this.#pause = FIRST_PAUSE;
     this.#heardAt = performance.now();
     this.isUp = true;
+    this.#isHeard = false;
     const user = this.kept.user;
     const session = this.#register ? sessionStorage.getItem(SESSION) ?? "" : "";
     this.say("hello", { session, user, drafts: this.kept.newest(MOST_DRAFTED) });
@@ -151,11 +153,15 @@ export class Link extends EventTarget {
       this.#opened = true;
       this.#stand.dispatchEvent(new Event("open"));
     }
-    this.dispatchEvent(new Event("up"));
   }
 
   #message(packet) {
     this.#heardAt = performance.now();
+    if (!this.#isHeard) {
+      // Not before: an app that was started since closes it at once, and the page is loaded anew.
+      this.#isHeard = true;
+      this.dispatchEvent(new Event("up"));
+    }
     const told = heard(packet);
     if (told === null) {
       this.#stand.dispatchEvent(new MessageEvent("message", { data: packet }));
