@@ -16,6 +16,7 @@ from playwright.async_api import Browser
 
 from shared.client import ChatClient
 from tests.flet_app.apps import App
+from tests.flet_app.chromium import LIMIT
 from tests.flet_app.typist import KEY, Spot, Typist, account, chromium, middle, sit_down
 from tests.proxy import Proxy
 from tests.realserver import RealServer
@@ -281,3 +282,24 @@ async def test_there_and_back_at_once_led_there_again(ana: Typist, place: Place)
     assert await ana.texts("bob", 2) == ["hello", "for bob"]
     await ana.place("bob")
     assert await said(ana, "carl") == []
+
+
+async def test_a_message_to_a_group_that_one_is_removed_from_comes_to_nobody_else(
+    ana: Typist, place: Place
+) -> None:
+    bob, name = place.people["bob"], ana.client.user
+    group = (await bob.creategroup(f"team of {name}")).group
+    await bob.invitegroup(group, name)
+    await ana.page.wait_for_function("() => document.title.startsWith('(')", timeout=LIMIT)
+    await go(ana, place, "search", "team")
+    await ana.page.wait_for_function("() => location.pathname.startsWith('/g/')", timeout=LIMIT)
+    await ana.until_box("")
+    await ana.page.wait_for_timeout(500)
+    async with place.app_stopped():
+        await bob.kick(group, name)
+        await ana.types("for the team", "and more")
+        await go(ana, place, "search", "bob")
+        await ana.page.keyboard.type("for bob")
+    await ana.until_box("for bob")
+    assert (await said(ana, "bob"), await said(ana, "carl")) == ([], [])
+    assert await drafts(ana) == {"bob": "for bob"}

@@ -98,7 +98,7 @@ export class Held {
     this.#queue = [];
     this.#from = document.activeElement;
     this.isComposed = false;
-    this.#run();
+    this.#run(this.#queue);
   }
 
   /** Something begins that may lead elsewhere. */
@@ -182,22 +182,26 @@ export class Held {
     step.answer = pause(0).then(() => this.link.answer());
   }
 
-  async #run() {
-    const queue = this.#queue;
+  async #run(queue) {
     await null; // what it was begun for comes into it
     // Whether it is known where the steps have led: not if the connection broke.
     let isSure = true;
-    do {
-      while (queue[0] instanceof Step) {
-        isSure = await this.#taken(queue[0], isSure);
-        queue.shift();
-      }
-      await this.#settled(queue);
-      this.#isWriting = true;
-      await this.#written(queue, isSure);
+    try {
+      do {
+        while (queue[0] instanceof Step) {
+          isSure = await this.#taken(queue[0], isSure);
+          queue.shift();
+        }
+        await this.#settled(queue);
+        this.#isWriting = true;
+        await this.#written(queue, isSure);
+        this.#isWriting = false;
+      } while (queue.length || this.boxes.current?.focus);
+    } finally {
+      // Whatever went wrong, keys go their way again.
+      this.#queue = null;
       this.#isWriting = false;
-    } while (queue.length || this.boxes.current?.focus);
-    this.#queue = null;
+    }
   }
 
   /** Waits until a step was answered; returns whether it is known where one is. */

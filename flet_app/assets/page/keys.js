@@ -94,10 +94,14 @@ export class Keys {
   /** Takes a key for later; false if it goes its way. */
   #holds(event) {
     const { held } = this, { key, target } = event;
-    if (event.isComposing || event.keyCode === 229 || event.altKey) return false;
+    if (event.isComposing || event.keyCode === 229) return false;
+    // AltGr writes, with Ctrl and Alt or without; so does Option on a Mac.
+    const writes = event.getModifierState("AltGraph") ||
+      (event.altKey && !event.ctrlKey && key.length === 1 && navigator.platform.startsWith("Mac"));
+    if (event.altKey && !writes) return false;
     // What edits the box that is about to go was meant for the one that comes.
     const goes = held.isLed && isBox(target);
-    if (event.ctrlKey || event.metaKey) {
+    if ((event.ctrlKey || event.metaKey) && !writes) {
       // What is pasted comes with an event of its own, for us alone.
       if (goes && key.toLowerCase() === "v") event.stopImmediatePropagation();
       return goes && EDITS.has(key.toLowerCase());
