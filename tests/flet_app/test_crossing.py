@@ -71,7 +71,9 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
             people = {name: await account(realm, name) for name in ("bob", "carl")}
             found = Place(browser, realm, app, proxy, people, {}, (0, 0))
             scout = await found.typist(hears=True)
+            await scout.until_box("")
             tiles = scout.page.get_by_test_id("conversation")
+            await tiles.last.wait_for()
             found.tiles = {peer: await middle(tiles.filter(has_text=peer)) for peer in people}
             button = scout.page.get_by_role("button", name="Send", exact=True)
             found.send = await middle(button)
