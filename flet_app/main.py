@@ -154,8 +154,10 @@ class App:
 
     # What happens to the window
 
-    async def _went(self, _: Any) -> None:
+    async def _went(self, event: Any) -> None:
         """The person went back or forth in the browser."""
+        if self._window.is_own(event.route):
+            return
         place, c = self._window.place, self._window.state.open
         if not isinstance(self._screen, Chat) or (c.address if c else "") == place:
             return

@@ -56,6 +56,8 @@ class Window:
         """Makes the screen anew, in another language or other colours."""
         self.is_looked_at = True
         """The person sees this window, rather than another tab before it."""
+        self._pushed: list[str] = []
+        """Places that the address bar was given, and of which it has not told yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._dialogs: list[ft.AlertDialog] = []
         self._notices = Notices()
@@ -204,20 +206,27 @@ class Window:
     @property
     def place(self) -> str:
         """The conversation that the address bar names; empty: none."""
-        kind, _, name = (self.page.route or "").removeprefix("/").partition("/")
-        sign = {"c": "", "g": "#"}.get(kind)
-        return "" if sign is None or not name else sign + unquote(name)
+        return _place_of(self.page.route or "")
 
     async def remember_place(self) -> None:
         """Let the address bar name the open conversation, so that a reload comes back to it."""
         c = self.state.open
-        if self.place == (c.address if c else ""):
-            return
         route = "/"
         if c is not None:
             # A # would begin the fragment, even as %23: the client decodes what it is given.
             route = f"/{'g' if c.is_group else 'c'}/{quote(c.address.removeprefix('#'), safe='@')}"
-        await self.page.push_route(route)
+        place = c.address if c else ""
+        if (self._pushed or [self.place])[-1] == place:
+            return
+        self._pushed.append(place)
+        try:
+            await self.page.push_route(route)
+        finally:
+            self._pushed.remove(place)
+
+    def is_own(self, route: str) -> bool:
+        """Tell whether the browser tells of a route only because the app has set it."""
+        return _place_of(route) in self._pushed
 
     # What is kept between starts
 
@@ -254,6 +263,12 @@ class Window:
         if not token and self.host.page_script is not None:
             self.host.page_script.signed_out()
         await self.keep(_token_of(server), token)
+
+
+def _place_of(route: str) -> str:
+    kind, _, name = route.removeprefix("/").partition("/")
+    sign = {"c": "", "g": "#"}.get(kind)
+    return "" if sign is None or not name else sign + unquote(name)
 
 
 def _token_of(server: str) -> str:
