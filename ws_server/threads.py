@@ -27,7 +27,7 @@ T = TypeVar("T")
 A = TypeVar("A")
 Work = Callable[[Sequence[A]], Sequence[T | Exception]]
 """Does what several asked, and returns for each the result, or what is raised to them."""
-TOGETHER = 8
+TOGETHER = 16
 """Jobs done at once, if they are of one work and wait at the same time."""
 
 

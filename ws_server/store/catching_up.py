@@ -17,7 +17,7 @@ from ws_server.store.steps import Steps, alone
 
 SYNC_MESSAGES = 500
 """Most messages in one answer to sync."""
-WAVE = 128
+WAVE = 64
 """Messages read at a time, as few large ones fill a page."""
 
 
