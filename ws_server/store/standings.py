@@ -138,7 +138,7 @@ def _standings(given: FromClause) -> Select[Any]:
 
 
 def _all_of(kind: ColumnElement[bool]) -> Statement:
-    return Statement((WHO, _READER), lambda given: _standings(given).where(kind))
+    return Statement((WHO, _READER), lambda given: _standings(given).where(kind), each=True)
 
 
 def _some_of(kind: ColumnElement[bool]) -> Statement:
@@ -158,6 +158,7 @@ _COUNTS = Statement(
         .where(_c.last_seq > _me.c.read_seq)
         .order_by(_c.activity.desc())
     ),
+    each=True,
 )
 
 
