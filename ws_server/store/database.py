@@ -1,8 +1,9 @@
 """One SQL database: opening, migrating, reading in threads, writing.
 
 Questions to the store are functions `question(tx, ...)` on a SQLAlchemy connection; they run in a
-reader thread (`Database.read`) or inside the journal's transaction, never on the event loop. Which
-database it is shows in `sqlite` and `postgresql` alone.
+reader thread (`Database.read`) or inside the journal's transaction, never on the event loop. Those
+that many may ask at once are generators; see `steps`. Which database it is shows in `sqlite` and
+`postgresql` alone.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Questions in steps, so that those of several people are answered by the same statements.
 
-On PostgreSQL most of what a short statement costs is its round trip: three quarters on this side,
-a third on the other. A question that is a generator stops at each of its statements; several of
-them go on side by side, and what they ask by the same statement is asked at once.
+On PostgreSQL most of what a short statement costs is its round trip. A question that is a generator
+stops at each of its statements; several of them go on side by side, and what they ask by the same
+statement is asked at once.
 """
 
 from __future__ import annotations
