@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store import tokens, users
 from ws_server.store.schema import tokens as token_table
+from ws_server.store.steps import answer
 from ws_server.store.tokens import TOKENS_KEPT
 
 
@@ -16,7 +17,7 @@ def add(tx: Connection, name: str) -> users.User:
 
 
 def used(tx: Connection, token: bytes, now: int, since: int = 0) -> users.User | None:
-    return tokens.use_token(tx, token, now, since, "192.0.2.1")
+    return answer(tx, tokens.use_token(token, now, since, "192.0.2.1"))
 
 
 def test_an_admin_is_whom_it_was_said_of(tx: Connection) -> None:

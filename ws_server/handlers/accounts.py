@@ -29,6 +29,8 @@ from ws_server.context import Context, handles
 from ws_server.net.session import Account, Session
 from ws_server.store import standings, tokens, users
 from ws_server.store.database import ASKER
+from ws_server.store.journal import Together
+from ws_server.store.steps import Steps
 
 PROTOCOL = 1
 
@@ -214,10 +216,11 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
 
     realm, address = ctx.realm, ctx.session.address
 
-    def use(tx: Connection, now: int) -> users.User | None:
-        return tokens.use_token(tx, hashed, now, now - realm.session_age, address)
+    def use(now: int) -> Steps[users.User | None]:
+        return tokens.use_token(hashed, now, now - realm.session_age, address)
 
-    user = await realm.journal.write(use)
+    # Everybody comes back at once after a restart, and others wait for them to be written.
+    user = await realm.journal.write(Together(use))
     if user is None:
         _note(ctx, Act.RESUME, Result.REFUSED, "")
         raise ChatError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,6 +46,7 @@ from ws_server.store.journal import Write
 from ws_server.store.membership import GroupChange
 from ws_server.store.messages import Draft
 from ws_server.store.standings import Standing
+from ws_server.store.steps import alone
 from ws_server.store.users import User
 
 
@@ -153,15 +154,18 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
             for user_id, member in group.members.items()
         ]
 
-    def some(tx: Connection, ids: Sequence[int]) -> list[_Person]:
-        return everybody(tx)
-
     def shown(tx: Connection, found: list[_Person]) -> Iterator[tuple[GroupMember, int]]:
         for person in found:
             row = GroupMember(person.address, person.role, person.read_seq)
             yield row, 80 + len(person.address)
 
-    query = ListQuery(request.group, everybody, some, shown, lists.LIST_BYTES)
+    query = ListQuery(
+        request.group,
+        lambda: alone(everybody),
+        lambda ids: alone(everybody),
+        shown,
+        lists.LIST_BYTES,
+    )
     page = await lists.read(ctx, request, query, request.after)
     return GroupMembers(page.rows, page.more, page.begun_anew)
 

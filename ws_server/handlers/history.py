@@ -30,6 +30,7 @@ from ws_server.store.catching_up import Missed
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Write
 from ws_server.store.standings import Standing
+from ws_server.store.steps import Steps
 
 POSITION_BYTES = 384 * 1024
 """Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
@@ -144,13 +145,13 @@ async def sync(ctx: Context, request: Sync) -> Synced:
     have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
     missed = Missed([], [], False, True)
 
-    def everything(tx: Connection) -> list[Standing]:
+    def everything() -> Steps[list[Standing]]:
         nonlocal missed
-        missed = catching_up.missed(tx, reader, have)
+        missed = yield from catching_up.missed(reader, have)
         return missed.standings
 
-    def some(tx: Connection, ids: Sequence[int]) -> list[Standing]:
-        return standings.standings(tx, reader, only=ids)
+    def some(ids: Sequence[int]) -> Steps[list[Standing]]:
+        return standings.standings(reader, only=ids)
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[Position, int]]:
         for s in found:

@@ -12,29 +12,35 @@ from sqlalchemy import (
     Connection,
     LargeBinary,
     String,
-    bindparam,
+    and_,
     case,
+    column,
     delete,
     func,
     insert,
+    literal_column,
     select,
     update,
 )
 
-from ws_server.store.compiled import Compiled
-from ws_server.store.schema import tokens, users
-from ws_server.store.users import COLUMNS, MAX_KEYS, WITH_REALMS, User
+from ws_server.store.adapter import Statement
+from ws_server.store.schema import realms, tokens, users
+from ws_server.store.steps import WHO, Steps, ask
+from ws_server.store.users import COLUMNS, MAX_KEYS, User
 
 TOKENS_KEPT = 100
 """Tokens a user; a new sign-in ends the one that was not used for the longest time."""
 MAX_ADDRESS = 64
 """Characters kept of an address; those of the network have fewer."""
 
-_IS_TOKEN = tokens.c.hash == bindparam("token", type_=LargeBinary)
-_BY_TOKEN = Compiled(
-    select(*COLUMNS)
-    .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
-    .where(_IS_TOKEN, tokens.c.used >= bindparam("since", type_=BigInteger))
+_TOKEN = column("token", LargeBinary)
+_BY_TOKEN = Statement(
+    (WHO, _TOKEN, column("since", BigInteger)),
+    lambda given: select(given.c.who, *COLUMNS).select_from(
+        given.join(tokens, and_(tokens.c.hash == given.c.token, tokens.c.used >= given.c.since))
+        .join(users, users.c.id == tokens.c.user_id)
+        .outerjoin(realms, realms.c.id == users.c.realm_id)
+    ),
 )
 
 
@@ -44,17 +50,25 @@ def _used(user_id: Any, now: Any) -> ColumnElement[int]:
     Otherwise those used while it was would outlive the ones in use.
     """
     of_user = tokens.alias()
-    last = select(func.max(of_user.c.used)).where(of_user.c.user_id == user_id).scalar_subquery()
-    return case((last >= now, last + 1), else_=now)
-
-
-_TOKEN_USED = Compiled(
-    update(tokens)
-    .where(_IS_TOKEN)
-    .values(
-        used=_used(bindparam("user_id", type_=BigInteger), bindparam("now", type_=BigInteger)),
-        address=bindparam("address", type_=String),
+    last = (
+        select(func.max(of_user.c.used))
+        .where(of_user.c.user_id == user_id)
+        .correlate_except(of_user)
+        .scalar_subquery()
     )
+    return case((last >= now, last + literal_column("1")), else_=now)
+
+
+_TOKEN_USED = Statement(
+    (
+        *(WHO, _TOKEN, column("user_id", BigInteger), column("now", BigInteger)),
+        column("address", String),
+    ),
+    lambda given: (
+        update(tokens)
+        .values(used=_used(given.c.user_id, given.c.now), address=given.c.address)
+        .where(tokens.c.hash == given.c.token)
+    ),
 )
 
 
@@ -84,18 +98,18 @@ def add_token(
     tx.execute(delete(tokens).where(tokens.c.user_id == user_id, tokens.c.hash.not_in(kept)))
 
 
-def use_token(tx: Connection, token: bytes, now: int, since: int, address: str) -> User | None:
+def use_token(token: bytes, now: int, since: int, address: str) -> Steps[User | None]:
     """Return whose token this is, and note that it was used; None if it has ended.
 
     Args:
         since: Unix milliseconds; a token not used since then has ended by age.
         address: From where it is used.
     """
-    found = _BY_TOKEN.rows(tx, token=token, since=since)
+    found = yield from ask(_BY_TOKEN, [(token, since)])
     if not found:
         return None
-    user = User(*found[0])
-    _TOKEN_USED.run(tx, token=token, user_id=user.id, now=now, address=address[:MAX_ADDRESS])
+    user = User(*found[0][1:])
+    yield from ask(_TOKEN_USED, [(token, user.id, now, address[:MAX_ADDRESS])])
     return user
 
 
