@@ -27,6 +27,19 @@ TEXTS: dict[str, tuple[str, str]] = {
         "This is not the code that the newest start printed.",
         "Ini bukan kode yang dicetak saat mulai terakhir.",
     ),
+    "invitation_code": ("Invitation", "Undangan"),
+    "invitation_code_hint": (
+        "The code that an admin of this realm gave you",
+        "Kode yang diberikan admin realm ini",
+    ),
+    "wrong_invitation": (
+        "This invitation is wrong, used up or expired. Ask for another one.",
+        "Undangan ini salah, habis terpakai, atau kedaluwarsa. Mintalah yang lain.",
+    ),
+    "registration_closed": (
+        "Registration is closed on this realm. Ask its admin for an account.",
+        "Pendaftaran di realm ini ditutup. Mintalah akun kepada adminnya.",
+    ),
     "show_password": ("Show what is typed", "Tampilkan ketikan"),
     "hide_password": ("Hide what is typed", "Sembunyikan ketikan"),
     "real_name": ("Real name", "Nama lengkap"),
