@@ -28,13 +28,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Ini bukan kode yang dicetak saat mulai terakhir.",
     ),
     "invitation_code": ("Invitation", "Undangan"),
-    "invitation_code_hint": (
-        "The code that an admin of this realm gave you",
-        "Kode yang diberikan admin realm ini",
-    ),
+    "invitation_code_hint": ("The code that an admin gave you", "Kode yang diberikan admin"),
     "wrong_invitation": (
-        "This invitation is wrong, used up or expired. Ask for another one.",
-        "Undangan ini salah, habis terpakai, atau kedaluwarsa. Mintalah yang lain.",
+        "Wrong, used up or expired. Ask for another one.",
+        "Salah, habis, atau kedaluwarsa. Mintalah lagi.",
     ),
     "registration_closed": (
         "Registration is closed on this realm. Ask its admin for an account.",

@@ -30,6 +30,11 @@ class Registration:
         """Who may register, for operators."""
         return told(self.mode, self.start)
 
+    @property
+    def why(self) -> str:
+        """The end of `told`, empty if it is as `--registration` says."""
+        return self.told.removeprefix(self.mode)
+
     def check(self, *, is_invited: bool) -> None:
         """Refuse somebody who may not try to register, before anything is looked up.
 

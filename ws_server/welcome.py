@@ -28,8 +28,9 @@ TRY_INVITED = """\
     > auth bob secret1
     > help
 
-that is a name, the real name in one word, a password and a country. Registration is by invitation
-({told}): ./chat admin invitation create prints a CODE.
+that is a name, the real name in one word, a password and a country. Registration is by
+invitation{why}:
+./chat admin invitation create prints a CODE.
 """
 
 TRY_CLOSED = """\
@@ -37,7 +38,8 @@ TRY_CLOSED = """\
     > auth NAME PASSWORD
     > help
 
-Registration is closed ({told}): ./chat admin user add makes accounts.
+Registration is closed{why}:
+./chat admin user add makes accounts.
 """
 
 TRY_IN = {"open": TRY, "invite": TRY_INVITED, "closed": TRY_CLOSED}
@@ -46,7 +48,7 @@ TRY_IN = {"open": TRY, "invite": TRY_INVITED, "closed": TRY_CLOSED}
 STOP = "Ctrl+C stops the server."
 
 OPEN_NOW = """\
-Registration is {told}."""
+Registration is open{why}."""
 
 UNLIMITED = """\
 Limits are off (--rate-limits off): anybody who reaches the port can guess passwords, and take all
@@ -107,10 +109,10 @@ def welcome(
         ]
     if code is not None:
         lines[1:1] = [ADMIN.format(code=code)]
-    tried = TRY_IN[registration.mode].format(url=url, told=registration.told)
+    tried = TRY_IN[registration.mode].format(url=url, why=registration.why)
     print("\n".join(lines), tried, STOP, sep="\n")
-    if registration.mode == "open" and settings.registration != "open":
-        print(OPEN_NOW.format(told=registration.told))
+    if registration.mode == "open" and registration.why:
+        print(OPEN_NOW.format(why=registration.why))
     if web_port is not None and not (settings.is_loopback or settings.is_reached_by_name):
         print(NAMELESS)
     if settings.rate_limits == "off":

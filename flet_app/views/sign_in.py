@@ -45,7 +45,12 @@ class SignIn:
             on_submit=submit,
         )
         self._code = text_field(
-            texts("admin_code"), helper=texts("admin_code_hint"), on_submit=submit, max_length=64
+            texts("admin_code"),
+            helper=texts("admin_code_hint"),
+            helper_max_lines=4,
+            error_max_lines=2,
+            on_submit=submit,
+            max_length=64,
         )
         self._invitation = text_field(
             texts("invitation_code"),
@@ -107,13 +112,13 @@ class SignIn:
             ft.Column(
                 [
                     self._server,
+                    self._closed,
                     self._user,
                     self._real_name,
                     self._secret,
                     self._country,
                     self._invitation,
                     self._code,
-                    self._closed,
                     self._error,
                     self._busy,
                     self._sign_in,

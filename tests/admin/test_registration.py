@@ -35,7 +35,9 @@ async def test_who_may_register_is_changed_in_a_running_server_and_stays(
     real_server.stop()
     real_server.start()
     assert await answer(real_server, "ben") == "forbidden"
-    assert "closed (by admin registration; --registration says open)" in real_server.log
+    assert "Registration is closed (by admin registration; --registration says open):" in (
+        real_server.log
+    )
     said = done("status", data=data)
     assert "registration: closed (by admin registration; --registration says open)\n" in said
     _, found = checked(data=data)
