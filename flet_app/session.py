@@ -86,21 +86,34 @@ class Session:
         return self._client
 
     async def register(
-        self, user: str, real_name: str, password: str, country: str, code: str = ""
+        self,
+        user: str,
+        real_name: str,
+        password: str,
+        country: str,
+        code: str = "",
+        invitation: str = "",
     ) -> None:
         """Create an account and sign in to it.
 
         Args:
             code: What makes it the first admin of its realm, if there is none yet.
+            invitation: What lets it register where that is by invitation.
         """
+        about, shown = (user, real_name, password, country), (code or None, invitation or None)
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
-            await client.register(user, real_name, password, country, code=code or None)
+            await client.register(*about, *shown)
         await self.sign_in(user, password)
 
-    async def asks_for_code(self) -> bool:
-        """Tell whether the realm waits for its first admin, who has a code."""
+    async def asks_for(self) -> tuple[bool, str]:
+        """Return what the realm asks of those who register.
+
+        Returns:
+            Whether it waits for its first admin, who has a code; and who may register without
+            one: everybody (`open`), people with an invitation (`invite`), nobody (`closed`).
+        """
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
-            return (await client.code()).wanted
+            return (await client.code()).wanted, (await client.invitation()).registration
 
     async def sign_in(self, user: str, password: str) -> SignedIn:
         """Sign in with a password, which is not kept; if that fails, nothing has changed."""

@@ -27,6 +27,16 @@ TEXTS: dict[str, tuple[str, str]] = {
         "This is not the code that the newest start printed.",
         "Ini bukan kode yang dicetak saat mulai terakhir.",
     ),
+    "invitation_code": ("Invitation", "Undangan"),
+    "invitation_code_hint": ("The code that an admin gave you", "Kode yang diberikan admin"),
+    "wrong_invitation": (
+        "Wrong, used up or expired. Ask for another one.",
+        "Salah, habis, atau kedaluwarsa. Mintalah lagi.",
+    ),
+    "registration_closed": (
+        "Registration is closed on this realm. Ask its admin for an account.",
+        "Pendaftaran di realm ini ditutup. Mintalah akun kepada adminnya.",
+    ),
     "show_password": ("Show what is typed", "Tampilkan ketikan"),
     "hide_password": ("Hide what is typed", "Sembunyikan ketikan"),
     "real_name": ("Real name", "Nama lengkap"),

@@ -46,8 +46,9 @@ from ws_server.opening import open_store, realm_name
 from ws_server.passwords import Passwords
 from ws_server.readiness import Readiness
 from ws_server.realm import Realm, Serving
+from ws_server.registration import Registration
 from ws_server.settings import Settings
-from ws_server.store import fetches, files, naming, opening, users
+from ws_server.store import fetches, files, naming, opening, registering, users
 from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
 from ws_server.store.sqlite_file import file_of
@@ -126,7 +127,10 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     realm = Realm(
         name=name,
         key=realm_key,
-        registration_open=settings.registration == "open",
+        registration=Registration(
+            await database.read(registering.holds, settings.registration),
+            settings.registration if serves else None,
+        ),
         database=database,
         cache=cache,
         journal=journal,
@@ -154,7 +158,8 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     await realm.links.load()
     if serves:
         await journal.write(lambda tx, now: naming.keep(tx, name))
-        if realm.registration_open and not await database.read(users.has_admin):
+        await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
+        if not await database.read(users.has_admin):
             realm.first_admin.wanted()
     await journal.write(lambda tx, now: opening.get_ready(tx))
     await sweep(realm, age=0)
@@ -287,6 +292,7 @@ async def keep_house(realm: Realm) -> None:
             await sweep(realm, age=HOUSEKEEPING, jumped=jumped)
             if not jumped:
                 await sessions.end_unused(realm)
+                await realm.journal.write(registering.forget_expired)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
 
@@ -316,7 +322,14 @@ async def run(settings: Settings) -> None:
         )
         realm = server.realm
         ports = server.port, server.web_port
-        welcome(realm.name, settings, *ports, is_new=is_new, code=realm.first_admin.code)
+        welcome(
+            realm.name,
+            settings,
+            *ports,
+            is_new=is_new,
+            code=realm.first_admin.code,
+            registration=realm.registration,
+        )
         await stop.wait()
         log.info("stopping")
     log.info("stopped")

@@ -27,6 +27,7 @@ class Act(StrEnum):
 
     REGISTER = "register"
     CODE = "code"
+    INVITATION = "invitation"
     SIGN_IN = "sign_in"
     RESUME = "resume"
     PASSWORD = "password"

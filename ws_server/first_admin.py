@@ -2,24 +2,19 @@
 
 In a trial it is the first account. Elsewhere strangers may be first, so it takes the one-time code
 that the start of the server prints, or an operator: `admin user add`, `admin user grant-admin`.
+The operator alone has the code, so it registers its bearer whoever else may register.
 The code is in memory only, and never in the log; each start makes another one.
 """
 
 from __future__ import annotations
 
 import hmac
-import secrets
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.codes import new_code, plain
 from ws_server.store import users
-
-LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Those that are not read as others."""
-GROUPS = 4
-GROUP = 4
-"""80 bits in all."""
 
 
 class FirstAdmin:
@@ -36,10 +31,8 @@ class FirstAdmin:
 
     def wanted(self) -> None:
         """There is no admin: make the code, unless it is a trial."""
-        if self.trial:
-            return
-        groups = ("".join(secrets.choice(LETTERS) for _ in range(GROUP)) for _ in range(GROUPS))
-        self.code = "-".join(groups)
+        if not self.trial:
+            self.code = new_code()
 
     def fits(self, code: str) -> bool:
         """Tell whether this is the code; case, dashes and blanks do not matter.
@@ -54,7 +47,7 @@ class FirstAdmin:
                 if self.trial
                 else "No code is asked for any more: this realm has an admin",
             )
-        return hmac.compare_digest(_plain(code), _plain(self.code))
+        return hmac.compare_digest(plain(code), plain(self.code))
 
     def may_be(self, tx: Connection, has_code: bool) -> bool:
         """Tell whether the account that is added in this transaction becomes the admin.
@@ -76,7 +69,3 @@ class FirstAdmin:
     def used(self) -> None:
         """There is an admin now, so the code is worth nothing."""
         self.code = None
-
-
-def _plain(code: str) -> bytes:
-    return code.upper().replace("-", "").replace(" ", "").encode()

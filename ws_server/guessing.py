@@ -1,4 +1,4 @@
-"""Wrong passwords: how many an address may try, and how many may be tried at an account.
+"""Wrong passwords and codes: how many an address may try, and how many an account takes.
 
 A pair of address and account has a budget of its own. So has an address over all accounts, and an
 account over all addresses: neither many accounts nor many addresses make guesses cheap. These two
@@ -64,6 +64,20 @@ class Guesses:
         if self.on and not at_home:
             self._addresses.spend(address)
 
+    def begin_code(self, address: str) -> None:
+        """Count a try of a code before it is looked up; `code_fits` gives it back.
+
+        Raises:
+            ChatError: RATE_LIMITED.
+        """
+        self.check(address)
+        self.wrong(address)
+
+    def code_fits(self, address: str) -> None:
+        """A right code, or one that could not be looked up, costs nothing."""
+        if self.on:
+            self._addresses.give_back(address)
+
     def check(self, address: str) -> None:
         """Let an address guess, unless it guessed wrong too often.
 
@@ -71,7 +85,7 @@ class Guesses:
             ChatError: RATE_LIMITED.
         """
         if self.on and (wait := self._addresses.wait(address)):
-            raise rate_limited(wait, "Too many wrong passwords from your address")
+            raise rate_limited(wait, "Too many wrong passwords or codes from your address")
 
     def _of_account(self, at_home: bool) -> Buckets:
         return self._accounts_at_home if at_home else self._accounts

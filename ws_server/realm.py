@@ -37,6 +37,7 @@ from ws_server.limits import Limits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
 from ws_server.passwords import Passwords
+from ws_server.registration import Registration
 from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
@@ -84,7 +85,7 @@ class Realm:
 
     name: str
     key: Ed25519PrivateKey
-    registration_open: bool
+    registration: Registration
     database: Database
     cache: Cache
     journal: Journal

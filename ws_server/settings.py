@@ -89,8 +89,8 @@ class Settings(CommonSettings):
         "",
         description="sqlite:///PATH or postgresql+asyncpg://...; in the data folder if empty",
     )
-    registration: Literal["open", "closed"] = Field(
-        "open", description="whether people may register"
+    registration: Literal["open", "invite", "closed"] = Field(
+        "open", description="who may register: everybody, people with an invitation, or nobody"
     )
     rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
     realms: Literal["open", "admin", "closed"] | None = Field(

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from shared.client.arguments import filled
 from shared.protocol.commands.accounts import (
+    Admission,
     Auth,
     Code,
     CodeWanted,
+    Invitation,
     Logout,
     Me,
     Passwd,
@@ -89,6 +91,10 @@ class Methods:
         """Show the code for the first admin before `register`; without it, ask if one is wanted."""
         return await self.call(filled(Code, code=code))
 
+    async def invitation(self, code: str | None = None) -> Admission:
+        """Show an invitation before `register`; without a code, ask who may register."""
+        return await self.call(filled(Invitation, code=code))
+
     async def register(
         self,
         user: str,
@@ -96,6 +102,7 @@ class Methods:
         password: str,
         country: str,
         code: str | None = None,
+        invitation: str | None = None,
     ) -> Registered:
         """Create an account. In a trial on one machine the first one is the realm's admin."""
         return await self.call(
@@ -106,6 +113,7 @@ class Methods:
                 password=password,
                 country=country,
                 code=code,
+                invitation=invitation,
             )
         )
 

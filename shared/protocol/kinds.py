@@ -282,6 +282,7 @@ NEW_PASSWORD: Final = NewPassword(values.MAX_PASSWORD, values.MIN_PASSWORD)
 PASSWORD: Final = Secret(1024)
 TOKEN: Final = Secret(128)
 ADMIN_CODE: Final = Secret(64)
+INVITATION_CODE: Final = Secret(64)
 SEQ: Final = Number()
 _RFC_6838 = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 MEDIA_TYPE: Final = Pattern(re.compile(f"{_RFC_6838}/{_RFC_6838}"), "a media type")

@@ -233,6 +233,9 @@ def test_a_backup_changes_nothing_in_an_older_database_and_comes_back_migrated(
         assert new[: len(old)] == old  # later versions add columns, empty where nobody filled them
         assert not any(new[len(old) :])
     assert "Bob" in done("user", "list", data=tmp_path / "new")
+    # It has fewer tables of what is to end.
+    done("restore", tmp_path / "x.tar", "--end-sessions", data=tmp_path / "ended")
+    assert tables(tmp_path / "ended" / "chat.db")["tokens"] == []
 
 
 def test_sessions_come_back_unless_they_are_to_end(tmp_path: Path) -> None:

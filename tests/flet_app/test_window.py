@@ -13,7 +13,14 @@ from flet_app.links import MAX_LINKS
 from flet_app.parts import notices
 from shared.client import ChatError, ErrorCode, GroupChanged, NotSent
 from shared.client.notices import Offline, Online, SignedOut
-from shared.protocol.commands.accounts import Auth, Code, CodeWanted, Register, Registered
+from shared.protocol.commands.accounts import (
+    Auth,
+    Code,
+    CodeWanted,
+    Invitation,
+    Register,
+    Registered,
+)
 from shared.protocol.commands.groups import GroupChats, ListGroup
 from shared.protocol.commands.history import History, Read
 from shared.protocol.commands.messages import FileInfo, Page
@@ -49,7 +56,7 @@ async def test_a_form_says_at_the_field_what_a_realm_would_not_take(window: Open
     await w.unseen.fire(button, "click")
     assert w.field("Username").error == "1 to 32 of A-Z a-z 0-9 . _ -"
     assert w.field("Password").error == "6 to 128 characters"
-    assert w.host.last.heard == [Code()]
+    assert w.host.last.heard == [Code(), Invitation()]
 
 
 async def test_the_form_asks_for_the_first_admin_s_code_where_the_realm_wants_one(

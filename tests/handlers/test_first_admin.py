@@ -126,13 +126,31 @@ async def test_each_start_without_an_admin_has_another_code_and_later_ones_none(
     for _ in range(2):
         async with World(tmp_path, trusted_proxies="192.0.2.200") as world:
             codes.add(code_of(world))
-    async with World(tmp_path, trusted_proxies="192.0.2.200", registration="closed") as world:
-        assert world.realm.first_admin.code is None
     async with World(tmp_path, trusted_proxies="192.0.2.200") as world:
         await world.connect().ask("register", user="alice", code=code_of(world), **NEW)
     async with World(tmp_path, trusted_proxies="192.0.2.200") as world:
         assert world.realm.first_admin.code is None
     assert len(codes) == 2
+
+
+@pytest.mark.parametrize("registration", ["invite", "closed"])
+async def test_the_code_registers_its_bearer_whoever_else_may_register(
+    tmp_path: Path, registration: str
+) -> None:
+    """Without it a realm that is closed from its first start on had no way in but the console."""
+    settings = {"trusted_proxies": "192.0.2.200", "registration": registration}
+    async with World(tmp_path, **settings) as world:
+        code = code_of(world)
+        assert await world.connect().refused("register", user="bob", **NEW) == "forbidden"
+        assert await world.connect().refused("register", user="bob", code="A", **NEW) == (
+            "bad_credentials"
+        )
+        alice = world.connect(dialect=Dialect.TEXT)
+        await alice.say(f"code {code}")
+        assert (await alice.say("register alice Alice secret1 Peru")).startswith("OK Welcome")
+        assert await is_admin(world, "alice")
+        # It was hers alone, and once.
+        assert (await alice.say("register bob Bob secret1 Peru")).startswith("ERROR forbidden")
 
 
 def test_a_code_has_80_bits_and_is_compared_without_case_dashes_and_blanks() -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.protocol.commands.accounts import Auth, Code, Logout, Passwd, Register, Resume, Whoami
+from shared.protocol.commands.accounts import (
+    Auth,
+    Code,
+    Invitation,
+    Logout,
+    Passwd,
+    Register,
+    Resume,
+    Whoami,
+)
 from shared.protocol.commands.blocks import Block, ListBlocked, Unblock
 from shared.protocol.commands.files import (
     Chunk,
@@ -53,6 +62,11 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
     (
         Code("ABCD-EFGH"),
         ["code ABCD-EFGH", 'code "ABCD-EFGH"', '{"command":"code","code":"ABCD-EFGH"}'],
+    ),
+    (Invitation(), ["invitation", '{"command":"invitation"}']),
+    (
+        Invitation("K3F9-7QWX"),
+        ["invitation K3F9-7QWX", '{"command":"invitation","code":"K3F9-7QWX"}'],
     ),
     (
         Auth("bob", "secret1"),

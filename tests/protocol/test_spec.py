@@ -137,7 +137,7 @@ EVENT_FIELDS = {
     "preference": "conversation blocked",
 }
 SENDING = ["send", "sendg", "sendfile", "sendgroupfile", "upload"]
-WITHOUT_SESSION = {"code", "register", "auth", "resume", "help", "format", "ping"}
+WITHOUT_SESSION = {"code", "invitation", "register", "auth", "resume", "help", "format", "ping"}
 
 
 @pytest.mark.parametrize("name", OLD_COMMANDS)

@@ -11,11 +11,11 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, inspect
 
 from tests.handlers.test_files import begin, push_rest
 from tests.world import World
-from ws_server.store import realms, users
+from ws_server.store import realms, registering, users
 from ws_server.store.database import Database
 from ws_server.store.migrating import KNOWN, migrate
 from ws_server.store.schema import metadata
@@ -178,3 +178,26 @@ async def test_a_session_of_an_older_version_goes_on(tmp_path: Path) -> None:
         assert (await person.ask("resume", token="kept"))["user"] == "bob"
         ask = users.signing_in, "bob", "192.0.2.7"
         assert (await world.realm.database.read(*ask))[1]
+
+
+async def test_a_realm_of_before_invitations_gets_them(tmp_path: Path) -> None:
+    """Made by schema 0009; who may register is as its server is started."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
+    with engine.begin() as tx:
+        migrate(tx, KNOWN[0])
+        migrate(tx, "0009")
+        tx.exec_driver_sql(
+            "INSERT INTO users (name, key, real_name, country, password, admin, created) "
+            "VALUES ('bob', 'bob', '', '', '', 0, 1)"
+        )
+        for key in ("epoch", "log"):
+            tx.exec_driver_sql("INSERT OR IGNORE INTO meta VALUES (?, 'x')", (key,))
+        assert not inspect(tx).has_table("invitation_codes")
+    engine.dispose()
+    async with World(tmp_path, registration="invite") as world:
+        assert world.realm.registration.mode == "invite"
+        expires = time.time_ns() // 1_000_000 + 60_000
+        made = await world.realm.journal.write(
+            lambda tx, now: registering.add(tx, "ABC", b"h" * 32, 1, now, expires)
+        )
+        assert made and await world.realm.database.read(users.find, "bob") is not None

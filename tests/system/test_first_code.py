@@ -70,8 +70,23 @@ async def test_the_code_is_printed_and_not_logged_until_there_is_an_admin(tmp_pa
     assert not any(code in later.log for code in codes)
 
 
-def test_a_trial_and_a_realm_where_nobody_registers_print_none(tmp_path: Path) -> None:
+def test_a_trial_prints_none_and_a_realm_where_nobody_else_registers_does(tmp_path: Path) -> None:
     for number, options in enumerate([(), ("--public", "--registration", "closed")]):
         server = Started(tmp_path / str(number), *options)
         server.stop()
-        assert "Admin code" not in server.output
+        assert len(CODE.findall(server.output)) == number
+
+
+@pytest.mark.parametrize("mode", ["open", "invite", "closed"])
+def test_a_start_says_who_may_register_and_what_to_do(tmp_path: Path, mode: str) -> None:
+    server = Started(tmp_path, "--registration", mode)
+    server.stop()
+    hints = {
+        "invite": "./chat admin invitation create prints a CODE",
+        "closed": "./chat admin user add makes accounts",
+    }
+    assert [m for m, hint in hints.items() if hint in server.output] == [
+        m for m in hints if m == mode
+    ]
+    assert ("> register bob" in server.output) == (mode != "closed")
+    assert ("> invitation CODE" in server.output) == (mode == "invite")

@@ -19,8 +19,9 @@ from sqlalchemy.engine import URL
 
 from ws_server.admin import control
 from ws_server.admin.commands import AdminRefused
+from ws_server.registration import told
 from ws_server.settings import Settings, is_loopback
-from ws_server.store import inspection
+from ws_server.store import inspection, registering
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.sqlite_file import file_of
 
@@ -195,8 +196,23 @@ async def settings(case: Case) -> list[Finding]:
         text = "realms on this machine may be added, so people can have it look what listens here"
         found.append(Finding("warn", f"{host} is served to others: {text}", "Give --public"))
     where = f"{host}, {'with' if tls == 'on' else 'without'} TLS"
-    how = f"rate limits {limits}, realms {realms}, public {public}"
+    how = f"rate limits {limits}, registration {await _registration(case)}"
+    how += f", realms {realms}, public {public}"
     return found or [Finding("ok", f"nothing dangerous ({where}, {how})")]
+
+
+async def _registration(case: Case) -> str:
+    """Return who may register, or may once the server is started."""
+    if "registration" in case.running:
+        return case.running["registration"]
+    start = case.settings.registration
+    try:
+        mode = await asyncio.to_thread(
+            inspection.read, case.database, lambda tx: registering.holds(tx, start)
+        )
+    except DatabaseRefused:
+        return start  # as the check of the database says
+    return told(mode, start)
 
 
 async def database(case: Case) -> list[Finding]:

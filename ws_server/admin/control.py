@@ -122,8 +122,8 @@ class ControlSocket:
                 pass
 
     def _note(self, name: str, given: Given, outcome: Result) -> None:
-        about = f"{name} {given.get('name', '')}".strip()
-        self._realm.audit.note(Act.ADMIN, outcome, detail=about)
+        about = [str(given[key]) for key in ("name", "mode", "id") if key in given]
+        self._realm.audit.note(Act.ADMIN, outcome, detail=" ".join([name, *about]))
 
 
 async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> None:

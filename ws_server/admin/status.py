@@ -22,6 +22,7 @@ async def status(realm: Realm, given: Given, say: Say) -> None:
     say(f"port: {serving.port}")
     say(f"tls: {'on' if serving.tls else 'off'}")
     say(f"rate limits: {'on' if realm.limits.on else 'off'}")
+    say(f"registration: {realm.registration.told}")
     say(f"realms: {realm.links.policy}")
     say(f"public: {'on' if realm.links.public else 'off'}")
     say(f"trial: {'on' if realm.links.trial else 'off'}")

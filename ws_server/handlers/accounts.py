@@ -7,9 +7,11 @@ import secrets
 from sqlalchemy import Connection
 
 from shared.protocol.commands.accounts import (
+    Admission,
     Auth,
     Code,
     CodeWanted,
+    Invitation,
     Logout,
     Me,
     Passwd,
@@ -23,10 +25,12 @@ from shared.protocol.commands.accounts import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
-from ws_server import account_rules
+from ws_server import account_rules, admission
 from ws_server.audit import Act, Result
+from ws_server.codes import hash_code
 from ws_server.context import Context, handles
 from ws_server.net.session import Account, Session
+from ws_server.registration import closed
 from ws_server.store import standings, tokens, users
 from ws_server.store.database import ASKER
 from ws_server.store.journal import Together
@@ -51,35 +55,35 @@ class PasswordReplaced(ChatError):
 @handles(Code)
 async def code(ctx: Context, request: Code) -> CodeWanted:
     if request.code is not None:
-        _check_code(ctx, request.code)
+        admission.check_code(ctx.realm, ctx.session.address, request.code)
         ctx.session.code = request.code
     return CodeWanted(
         wanted=ctx.realm.first_admin.code is not None, accepted=ctx.session.code is not None
     )
 
 
-def _check_code(ctx: Context, given: str) -> None:
-    """Refuse a code for the first admin that is not the right one.
-
-    Raises:
-        ChatError: BAD_CREDENTIALS, RATE_LIMITED; FORBIDDEN, none is asked for.
-    """
-    realm, address = ctx.realm, ctx.session.address
-    realm.guesses.check(address)
-    if not realm.first_admin.fits(given):
-        realm.guesses.wrong(address)
-        realm.audit.note(Act.CODE, Result.REFUSED, address=address)
-        raise ChatError(
-            ErrorCode.BAD_CREDENTIALS,
-            "The code is wrong; the newest start of the server printed the one that holds",
-        )
+@handles(Invitation)
+async def invitation(ctx: Context, request: Invitation) -> Admission:
+    registration, session = ctx.realm.registration, ctx.session
+    if request.code is not None:
+        if registration.mode == "closed":
+            raise closed()
+        hashed = hash_code(request.code)
+        await admission.check_invitation(ctx.realm, session.address, hashed)
+        session.invitation = hashed
+    accepted = session.invitation is not None and registration.mode != "closed"
+    return Admission(registration=registration.mode, accepted=accepted)
 
 
 @handles(Register)
 async def register(ctx: Context, request: Register) -> Registered:
-    realm, address = ctx.realm, ctx.session.address
-    if not realm.registration_open:
-        raise ChatError(ErrorCode.FORBIDDEN, "Registration is closed on this realm")
+    realm, session, address = ctx.realm, ctx.session, ctx.session.address
+    shown = request.code if request.code is not None else session.code
+    invited = session.invitation
+    if request.invitation is not None:
+        invited = hash_code(request.invitation)
+    if shown is None:
+        realm.registration.check(is_invited=invited is not None)
     account_rules.check_name(request.user, realm.name)
     account_rules.check_password(request.password, request.user, request.real_name, realm.name)
     try:
@@ -88,26 +92,28 @@ async def register(ctx: Context, request: Register) -> Registered:
     except ChatError:
         realm.audit.note(Act.REGISTER, Result.LIMITED, address=address)
         raise
-    shown = request.code if request.code is not None else ctx.session.code
     if shown is not None:
-        _check_code(ctx, shown)
+        admission.check_code(realm, address, shown)
+    elif realm.registration.by_invitation and invited is not None:
+        await admission.check_invitation(realm, address, invited)
     if await realm.database.read(users.find, request.user) is not None:
         realm.limits.name_was_taken(address)
         realm.audit.note(Act.REGISTER, Result.REFUSED, address=address)
         raise users.taken(request.user)
-    password = await realm.passwords.hash(request.password, ctx.session.network)
+    password = await realm.passwords.hash(request.password, session.network)
 
-    def create(tx: Connection, now: int) -> users.User:
+    def create(tx: Connection, now: int) -> tuple[users.User, str | None]:
+        used = None if shown is not None else admission.admit(realm, tx, invited, now)
         admin = realm.first_admin.may_be(tx, shown is not None)
         about = request.real_name, request.country
-        return users.create(tx, request.user, *about, password, now, admin=admin)
+        return users.create(tx, request.user, *about, password, now, admin=admin), used
 
-    user: users.User = await realm.journal.write(create)
+    user, used = await realm.journal.write(create)
     if user.admin:
         realm.first_admin.used()
-    ctx.session.code = None
-    as_what = "admin" if user.admin else ""
-    realm.audit.note(Act.REGISTER, Result.DONE, address=address, user=user.name, detail=as_what)
+    session.code = session.invitation = None
+    detail = ", ".join(["admin"] * user.admin + [f"invitation {used}"] * (used is not None))
+    realm.audit.note(Act.REGISTER, Result.DONE, address=address, user=user.name, detail=detail)
     return Registered(user.name)
 
 

@@ -93,6 +93,7 @@ class Session:
         "heard_all",
         "held",
         "held_bytes",
+        "invitation",
         "lane",
         "leaving",
         "link",
@@ -120,6 +121,8 @@ class Session:
         self.account: Account | None = None
         self.code: str | None = None
         """The right code for the realm's first admin, who may now be registered."""
+        self.invitation: bytes | None = None
+        """The hash of an invitation that was good when it was shown."""
         self.dialect = Dialect.TEXT
         self.pinned = False
         self.files_pushed: bool | None = None

@@ -100,6 +100,18 @@ tokens = Table(
     Column("address", String(64)),  # from where it was used last; null before that was kept
 )
 
+# Codes with which people may register although registration is by invitation.
+invitation_codes = Table(
+    "invitation_codes",
+    metadata,
+    Column("id", String(8), primary_key=True),  # what admins call it; it is no part of the code
+    Column("hash", LargeBinary(32), nullable=False, unique=True),
+    Column("uses", Integer, nullable=False),  # accounts it was made for
+    Column("uses_left", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+
 conversations = Table(
     "conversations",
     metadata,

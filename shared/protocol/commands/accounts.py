@@ -8,6 +8,7 @@ from shared.protocol.countries import could_hold_a_password, is_plain
 from shared.protocol.kinds import (
     ADMIN_CODE,
     IDENTIFIER,
+    INVITATION_CODE,
     LOCAL_NAME,
     NEW_PASSWORD,
     PASSWORD,
@@ -73,6 +74,23 @@ class CodeWanted(Reply):
 
 
 @record
+class Admission(Reply):
+    """Who may register in this realm."""
+
+    registration: str = result("open, invite (with an invitation) or closed")
+    accepted: bool = result("whether this connection has shown a good invitation")
+
+    def sentence(self) -> str:
+        if self.accepted:
+            return "The invitation is good; register now"
+        if self.registration == "invite":
+            return "Registration is by invitation; ask an admin of this realm for a code"
+        if self.registration == "closed":
+            return "Registration is closed; ask an admin of this realm for an account"
+        return "Everybody may register; no invitation is asked for"
+
+
+@record
 class SignedIn(Reply):
     """This connection now acts for the user."""
 
@@ -133,6 +151,13 @@ class Code(Request[CodeWanted]):
     code: str | None = arg("the one-time code that the start printed", ADMIN_CODE, default=None)
 
 
+@command("invitation", access=Access.ANYONE, repeatable=True)
+class Invitation(Request[Admission]):
+    """Show an invitation before `register`; without a code, ask who may register."""
+
+    code: str | None = arg("the code that an admin gave", INVITATION_CODE, default=None)
+
+
 @command("register", access=Access.ANYONE)
 class Register(Request[Registered]):
     """Create an account. In a trial on one machine the first one is the realm's admin."""
@@ -148,6 +173,12 @@ class Register(Request[Registered]):
     )
     code: str | None = arg(
         "the code that makes it the first admin; see code", ADMIN_CODE, json_only=True, default=None
+    )
+    invitation: str | None = arg(
+        "the code of an invitation, where one is asked for; see invitation",
+        INVITATION_CODE,
+        json_only=True,
+        default=None,
     )
 
     def wrong(self) -> str | None:
