@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from time import thread_time
 from typing import Any, TypeVar, cast
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.limits import Buckets
 
 try:
     from uvloop import new_event_loop
 except ImportError:  # not made for Windows
     from asyncio import new_event_loop  # type: ignore[assignment]
 
-__all__ = ["Turns", "lower_priority", "new_event_loop", "too_many"]
+__all__ = ["Turns", "lower_priority", "new_event_loop", "switch_often", "too_many"]
 
 T = TypeVar("T")
-_Job = tuple[Callable[[], object], "asyncio.Future[Any]"]
+_Job = tuple[Callable[[], object], "asyncio.Future[Any]", Hashable]
+SWITCH_SECONDS = 0.001
+"""After which a thread that runs Python lets another one run. With Python's own 5 ms, the event
+loop waited so long at each of the ten steps of a message while threads read much."""
+PAID_RATE, PAID_BURST = 0.5, 1.0
+"""Seconds of processor time that the jobs of one payer may take in each second, and at once."""
+REST_SECONDS = 0.02
+"""Until it is looked again whether those who have spent more may go on."""
 
 
 class Turns:
     """A few threads, and a queue for each who asks; the queues are served in turn.
 
-    So whoever asks for much waits for himself, not others for him.
+    So whoever asks for much waits for himself, not others for him. Threads share one interpreter
+    with the event loop, so jobs are also paid for, in time of the processor: whose payer has spent
+    too much wait until it is paid back.
     """
 
     def __init__(
@@ -56,14 +68,21 @@ class Turns:
         self._waiting: OrderedDict[Hashable, deque[_Job]] = OrderedDict()
         self._running: Counter[Hashable] = Counter()
         self._count = 0
+        self._paid = Buckets(PAID_RATE, PAID_BURST)
+        self._paying: Counter[Hashable] = Counter()
+        """Jobs that run, by payer."""
+        self._again: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
         """How many jobs wait for a thread."""
         return self._count
 
-    async def run(self, who: Hashable, job: Callable[[], T]) -> T:
+    async def run(self, who: Hashable, job: Callable[[], T], payer: Hashable = None) -> T:
         """Run a job in a thread when its turn has come.
+
+        Args:
+            payer: Who pays for its time; None if nobody does.
 
         Raises:
             ChatError: UNAVAILABLE, too many wait.
@@ -72,7 +91,7 @@ class Turns:
         if queued >= self._most_each or not self._has_room(queued):
             raise too_many()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(who, deque()).append((job, future))
+        self._waiting.setdefault(who, deque()).append((job, future, payer))
         self._count += 1
         self._start()
         return cast(T, await future)
@@ -84,7 +103,7 @@ class Turns:
         longest = max(self._waiting.values(), key=len)
         if len(longest) <= queued + 1:
             return False
-        _, future = longest.pop()
+        _, future, _ = longest.pop()
         self._count -= 1
         if not future.done():
             future.set_exception(too_many())
@@ -93,22 +112,55 @@ class Turns:
     def _start(self) -> None:
         """Give every free thread a job of the asker whose turn it is."""
         while self._free:
-            free = (who for who in self._waiting if self._running[who] < self._each_at_once)
-            if (who := next(free, None)) is None:
+            if (who := self._next()) is None:
                 return
             queue = self._waiting.pop(who)
-            job, future = queue.popleft()
+            job, future, payer = queue.popleft()
             if queue:
                 self._waiting[who] = queue  # behind the others
             self._count -= 1
             self._free -= 1
             self._running[who] += 1
-            running = asyncio.get_running_loop().run_in_executor(self._pool, job)
-            running.add_done_callback(partial(self._finish, who, future))
+            self._paying[payer] += 1
+            took: list[float] = []
+            timed = partial(_timed, job, took)
+            running = asyncio.get_running_loop().run_in_executor(self._pool, timed)
+            running.add_done_callback(partial(self._finish, who, future, payer, took))
+
+    def _next(self) -> Hashable | None:
+        """Return whose turn it is; None if nobody may have one now."""
+        owing = False
+        for who, queue in self._waiting.items():
+            if self._running[who] >= self._each_at_once:
+                continue
+            payer = queue[0][2]
+            # Who has spent half has one job at a time: each slows the event loop down.
+            left = PAID_BURST / 2 if self._paying[payer] else 0.0
+            if payer is None or not self._paid.wait(payer, left):
+                return who
+            owing = True
+        if owing and self._again is None:
+            loop = asyncio.get_running_loop()
+            self._again = loop.call_later(REST_SECONDS, self._start_again)
+        return None
+
+    def _start_again(self) -> None:
+        self._again = None
+        self._start()
 
     def _finish(
-        self, who: Hashable, waiter: asyncio.Future[Any], done: asyncio.Future[object]
+        self,
+        who: Hashable,
+        waiter: asyncio.Future[Any],
+        payer: Hashable,
+        took: list[float],
+        done: asyncio.Future[object],
     ) -> None:
+        self._paying[payer] -= 1
+        if not self._paying[payer]:
+            del self._paying[payer]
+        if payer is not None:
+            self._paid.spend(payer, sum(took))
         self._free += 1
         self._running[who] -= 1
         if not self._running[who]:
@@ -125,10 +177,26 @@ class Turns:
     def close(self) -> None:
         """End the threads; what has not begun is given up."""
         for queue in self._waiting.values():
-            for _, future in queue:
+            for _, future, _ in queue:
                 future.cancel()
         self._waiting.clear()
+        if self._again is not None:
+            self._again.cancel()
         self._pool.shutdown(cancel_futures=True)
+
+
+def _timed(job: Callable[[], object], took: list[float]) -> object:
+    """Run a job, and note the seconds of the processor that it took."""
+    begun = thread_time()
+    try:
+        return job()
+    finally:
+        took.append(thread_time() - begun)
+
+
+def switch_often() -> None:
+    """Let the event loop wait less for threads that run Python."""
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def too_many() -> ChatError:

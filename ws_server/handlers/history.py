@@ -141,11 +141,12 @@ def _move_marker(
 @handles(Sync)
 async def sync(ctx: Context, request: Sync) -> Synced:
     reader, epoch = ctx.user.id, ctx.realm.database.epoch
-    have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
     missed = Missed([], [], False, True)
 
     def everything(tx: Connection) -> list[Standing]:
         nonlocal missed
+        # Here, as that takes milliseconds for thousands of names.
+        have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
         missed = catching_up.missed(tx, reader, have)
         return missed.standings
 

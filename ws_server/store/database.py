@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
+PAYER: ContextVar[str | None] = ContextVar("PAYER", default=None)
+"""The network that pays for the time of its questions; None if nobody does."""
 MAX_WAITING_READS = 10_000
 MAX_WAITING_READS_EACH = 1_000
 
@@ -118,7 +120,7 @@ class Database:
     ) -> T:
         """Run `question(tx, ...)` in a reader thread, on one snapshot of the database.
 
-        Those who ask (`ASKER`) take turns.
+        Those who ask (`ASKER`) take turns, and networks (`PAYER`) pay for what takes long.
 
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
@@ -137,7 +139,7 @@ class Database:
             return self._adapter.read(question, snapshot)
 
         try:
-            return await self._threads.run(ASKER.get(), ask)
+            return await self._threads.run(ASKER.get(), ask, PAYER.get())
         except Exception as error:
             raise self.unavailable(error) or error from error
 
