@@ -29,7 +29,7 @@ _Job = tuple[Callable[[], object], "asyncio.Future[Any]", Hashable]
 SWITCH_SECONDS = 0.001
 """After which a thread that runs Python lets another one run. With Python's own 5 ms, the event
 loop waited so long at each of the ten steps of a message while threads read much."""
-PAID_RATE, PAID_BURST = 0.5, 1.0
+PAID_RATE, PAID_BURST = 0.5, 0.5
 """Seconds of processor time that the jobs of one payer may take in each second, and at once."""
 REST_SECONDS = 0.02
 """Until it is looked again whether those who have spent more may go on."""
