@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from shared.faults import explained, shown
 from shared.settings import split
 from shared.sockets import TRIES, not_listening
-from ws_server import descriptors, sessions, web_app
+from ws_server import descriptors, sessions, threads, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -308,6 +308,7 @@ async def run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     descriptors.raise_limit()
+    threads.switch_often()
     is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:
         server = await open_server(settings, stack)

@@ -30,7 +30,7 @@ from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session
 from ws_server.publications import announce
 from ws_server.realm import Realm
-from ws_server.store.database import ASKER
+from ws_server.store.database import ASKER, PAYER
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
@@ -180,8 +180,7 @@ class Gate:
                 session.outlet.pause_reading()
 
     def _admit(self, session: Session, call: Call) -> None:
-        who = session.account.id if session.account else session.network
-        request, limits = call.request, self._realm.limits
+        who, request, limits = session.asker, call.request, self._realm.limits
         if request is None:
             limits.refused(who, call.size)
         elif isinstance(request, Chunk | SendFile | SendGroupFile):
@@ -267,7 +266,7 @@ class Gate:
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
         """Reply when another realm has answered; later replies may pass this one."""
-        ASKER.set(session.account.id if session.account else session.network)
+        ASKER.set(session.asker)
         try:
             self._reply(session, call, await answering)
         except ChatError as error:
@@ -284,7 +283,8 @@ class Gate:
 
     async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
         posted = False
-        ASKER.set(session.account.id if session.account else session.network)
+        ASKER.set(session.asker)
+        PAYER.set(session.network if self._realm.limits.on else None)
         try:
             posted = self._answer(session, call, await answering)
         except ChatError as error:

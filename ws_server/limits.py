@@ -176,6 +176,7 @@ class Limits:
         self._registrations = NetworkBuckets(rate=30 / 600, burst=30)
         self._taken_names = NetworkBuckets(rate=30 / 600, burst=30)
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
+        self._links = Buckets(rate=0.2, burst=20)
         self._realms = RealmBuckets(
             work=Buckets(rate=10_000, burst=50_000),
             questions=Buckets(rate=50, burst=1_000),
@@ -219,6 +220,11 @@ class Limits:
         """Count a try to link to a realm that is not known."""
         if self.on:
             self._first_contacts.take(who)
+
+    def link(self, realm: KnownRealm) -> None:
+        """Count a link that a realm begins: each costs a few writes, and lines in the log."""
+        if self.on:
+            self._links.take(realm.id)
 
     def frame(self, realm: KnownRealm, rows: int) -> float:
         """Count a frame of a link as so many rows; return how many seconds nothing is read."""

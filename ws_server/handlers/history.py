@@ -142,11 +142,12 @@ def _move_marker(
 @handles(Sync)
 async def sync(ctx: Context, request: Sync) -> Synced:
     reader, epoch = ctx.user.id, ctx.realm.database.epoch
-    have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
     missed = Missed([], [], False, True)
 
     def everything() -> Steps[list[Standing]]:
         nonlocal missed
+        # Here, as that takes milliseconds for thousands of names.
+        have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
         missed = yield from catching_up.missed(reader, have)
         return missed.standings
 

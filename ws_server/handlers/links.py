@@ -76,6 +76,7 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
         raise refused("Your realm was removed here; somebody here has to add it again")
     if known.state == PENDING:
         return LinkOpened(PENDING)
+    ctx.realm.limits.link(known)
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
     session.linking = (known.id, transcript)

@@ -94,6 +94,7 @@ class Budget:
         "jobs",
         "levels",
         "queued",
+        "rests_until",
         "share",
         "stranger_jobs",
         "strangers",
@@ -125,6 +126,8 @@ class Budget:
         self.strangers_next = False
         self.queued = False
         """Whether it is in the ring of `Rounds`."""
+        self.rests_until = 0.0
+        """Until when those who have signed in get no turn, after one that took too long."""
 
     def affords(self, now: float) -> bool:
         """Tell whether strangers may take more of the event loop."""

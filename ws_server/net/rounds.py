@@ -17,6 +17,9 @@ PASS_SECONDS = 0.004
 """Of the loop, for all turns in one pass of it."""
 TURN_SECONDS = 0.001
 """Of that, for one turn of those who have signed in."""
+REST_FACTOR, LONGEST_REST = 3, 0.1
+"""Times of a turn that took more than a pass, for which its address rests; at most so many seconds.
+One large frame may take that, and no frame can be cut into turns."""
 REST_SECONDS = 0.01
 """Until it is looked again whether those who wait may go on."""
 
@@ -87,7 +90,7 @@ class Rounds:
                 now = _step(turn, stranger)
                 stranger.budget.spend(now - begun, now, known=False)
                 return now
-        if not turn.jobs:
+        if not turn.jobs or begun < turn.rests_until:
             return None
         for _ in range(len(turn.jobs)):
             job = turn.jobs.popleft()
@@ -97,6 +100,8 @@ class Rounds:
             if now - begun > TURN_SECONDS:
                 break
         turn.share.spend(now - begun, now)
+        if self._on and now - begun > PASS_SECONDS:
+            turn.rests_until = now + min(REST_FACTOR * (now - begun), LONGEST_REST)
         return now
 
     def _choose(self, turn: Budget, now: float) -> Job | None:

@@ -164,6 +164,11 @@ class Session:
         return self.account is not None or self.link is not None
 
     @property
+    def asker(self) -> int | str:
+        """Whose commands are counted: the user, or the network of somebody not signed in."""
+        return self.account.id if self.account else self.network
+
+    @property
     def takes_files(self) -> bool:
         """Whether the content of files is pushed; by default to programs, not to people."""
         if self.files_pushed is None:

@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
+PAYER: ContextVar[str | None] = ContextVar("PAYER", default=None)
+"""The network that pays for the time of its questions; None if nobody does."""
 MAX_WAITING_READS = 10_000
 MAX_WAITING_READS_EACH = 1_000
 
@@ -121,7 +123,7 @@ class Database:
     ) -> T:
         """Run `question(tx, ...)` in a reader thread, on one snapshot of the database.
 
-        Those who ask (`ASKER`) take turns.
+        Those who ask (`ASKER`) take turns, and networks (`PAYER`) pay for what takes long.
 
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
@@ -130,7 +132,7 @@ class Database:
         def ask() -> T:
             return self._adapter.read(lambda tx: question(tx, *args, **kwargs))
 
-        return await self._asked(self._threads.run(ASKER.get(), ask))
+        return await self._asked(self._threads.run(ASKER.get(), ask, PAYER.get()))
 
     async def look_up(
         self, question: Callable[P, Steps[T]], *args: P.args, **kwargs: P.kwargs
@@ -143,7 +145,9 @@ class Database:
             ChatError: as `read`, or what the question refuses.
         """
         return await self._asked(
-            self._threads.share(ASKER.get(), self._answer, partial(question, *args, **kwargs))
+            self._threads.share(
+                ASKER.get(), self._answer, partial(question, *args, **kwargs), PAYER.get()
+            )
         )
 
     async def _asked(self, answer: Awaitable[T]) -> T:

@@ -29,6 +29,8 @@ from shared.protocol.values import MAX_REAL_NAME, fold, in_words
 from shared.protocol.words import CURLED, SINGLE
 
 QUOTES = ('"', *CURLED, *SINGLE)
+DOUBTED = 1_024
+"""Characters of an argument in which it is looked for quotes and passwords in the wrong place."""
 UNCLEAR = (
     "it is not clear which word is the password. Put what has several words into double quotes, as "
     'in: register rob "Robert Downey" "<password>" "United Kingdom"'
@@ -188,7 +190,8 @@ class Register(Request[Registered]):
     @staticmethod
     def doubt(bare: Mapping[str, str]) -> str | None:
         # In `rob Robert Downey hunter22 USA` the account would get a password nobody meant.
-        password, country = bare.get("password", ""), bare.get("country", "")
+        # Words of a line that is too long anyway need not be judged one by one.
+        password, country = (bare.get(name, "")[:DOUBTED] for name in ("password", "country"))
         words = f"{password} {country}".split()
         opened = any(word.startswith(QUOTES) for word in [bare.get("real_name", ""), *words])
         if (opened and any(word.endswith(QUOTES) for word in words)) or (
