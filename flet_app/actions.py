@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from flet_app import commands
-from flet_app.conversation import INVITED, KEPT_CLOSED, Conversation, entry_of
-from flet_app.session import MOST, Session
+from flet_app.conversation import INVITED, MAX_KEPT_CLOSED, Conversation, entry_of
+from flet_app.session import MAX_PAGE, Session
 from flet_app.state import Part
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import Auth, Logout, Resume
@@ -45,7 +45,7 @@ class Actions(Session):
         previous = self.state.open
         c = self.state.conversation(address)
         if previous is not None and previous is not c:
-            previous.trim(KEPT_CLOSED)
+            previous.trim(MAX_KEPT_CLOSED)
         self.state.opened(c)
         self._loaded[c] = self._loaded.pop(c, None)
         if len(self._loaded) > LOADED:
@@ -58,7 +58,7 @@ class Actions(Session):
         if c.loaded or c.role == INVITED:
             return
         try:
-            await self._load(c, min(MOST, max(PAGE, c.unread + 10)))
+            await self._load(c, min(MAX_PAGE, max(PAGE, c.unread + 10)))
         except ChatError as error:
             if error.code not in TEMPORARY and not c.last_seq:
                 self.state.left(c.address)

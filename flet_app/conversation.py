@@ -18,9 +18,9 @@ from shared.protocol.values import MAX_NUMBER
 _NOTES = count()
 _folded = lru_cache(maxsize=20_000)(fold_text)
 """Names, which each key that is typed into the filter compares."""
-KEPT = 2_000
+MAX_KEPT_MESSAGES = 2_000
 """Messages of the open conversation that are kept; older ones are read again when wanted."""
-KEPT_CLOSED = 100
+MAX_KEPT_CLOSED = 100
 """The same while another conversation is open."""
 
 WAITING, STORED, QUEUED, DELIVERED, READ, REFUSED = FATES = (

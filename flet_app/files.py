@@ -19,7 +19,7 @@ from shared.protocol.media_types import IMAGES, media_type
 
 SHOWN_SIZE = 8 * 2**20
 """Bytes of an image that is fetched without being asked for."""
-KEPT = 256 * 2**20
+MAX_KEPT_BYTES = 256 * 2**20
 """Bytes of files that a session keeps; the oldest go first."""
 RETRY = 10.0
 """Seconds until a picture that was refused for now is fetched again."""
@@ -174,7 +174,7 @@ class Files:
         sizes = {id: path.stat().st_size for id, path in self._here.items() if path.exists()}
         total = sum(sizes.values())
         for id in list(sizes)[:-1]:
-            if total <= KEPT:
+            if total <= MAX_KEPT_BYTES:
                 return
             total -= sizes[id]
             shutil.rmtree(self._here.pop(id).parent, ignore_errors=True)

@@ -6,7 +6,7 @@ is made at once, on the event loop of everybody. Walking over the heads costs le
 
 from __future__ import annotations
 
-MOST_DEEP = 12
+MAX_DEPTH = 12
 """Lists and maps within each other."""
 LONGEST_TEXT = 128 << 10
 """Bytes of one text."""
@@ -83,7 +83,7 @@ def check(packed: bytes, begin: int, most: int) -> None:
                 inner, at = _length(packed, at, (MAPS if inside else LISTS)[head])
             inner *= 2 if inside else 1
             levels.append((coming, is_map))
-            if inner > left or len(levels) > MOST_DEEP:
+            if inner > left or len(levels) > MAX_DEPTH:
                 raise TooMuch
             coming, is_map = inner, inside
         elif head in BYTES:

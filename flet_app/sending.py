@@ -28,7 +28,7 @@ PAUSE = 2.0
 """Seconds before what was not answered, or refused for now, is sent again."""
 WAITS = 30.0
 """Seconds that a file waits by itself; whether it waits longer, the person decides."""
-MAX_WAITING = 1_000
+MAX_WAITING_LINES = 1_000
 """Messages that wait at a time."""
 REMEMBERED = 2_000
 """Keys given by others that are remembered, so that what is said twice is sent once."""
@@ -179,10 +179,10 @@ class Sending:
         return Entry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
 
     def _check_room(self) -> None:
-        if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING:
+        if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING_LINES:
             raise ChatError(
                 ErrorCode.UNAVAILABLE,
-                f"{MAX_WAITING:,} messages wait already; try again when some have gone",
+                f"{MAX_WAITING_LINES:,} messages wait already; try again when some have gone",
             )
 
     def _start(self, key: str, work: object) -> None:

@@ -29,9 +29,9 @@ GATHERING = 0.15
 """Seconds in which what the realm is to be told, or asked, is gathered."""
 RETRY_FIRST, RETRY_MOST = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
-MOST = 200
+MAX_PAGE = 200
 """Messages asked for at a time."""
-MOST_LISTED = 20_000
+MAX_LISTED = 20_000
 """Rows of a list; those below are not known to the app until somebody writes there."""
 
 P = TypeVar("P")
@@ -45,7 +45,7 @@ async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R
     found: list[R] = []
     async for page in pages:
         found += rows(page)
-        if len(found) >= MOST_LISTED:
+        if len(found) >= MAX_LISTED:
             break
     return found
 
@@ -286,7 +286,7 @@ class Session:
             self._due.set()
         if (c := state.open) is not None:
             with suppress(ChatError):
-                await self._load(c, MOST)
+                await self._load(c, MAX_PAGE)
 
     async def _load(self, c: Conversation, limit: int) -> None:
         c.loading = True

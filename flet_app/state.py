@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from flet_app.conversation import INVITED, KEPT, KEPT_CLOSED, STORED, Conversation, Entry
+from flet_app.conversation import (
+    INVITED,
+    MAX_KEPT_CLOSED,
+    MAX_KEPT_MESSAGES,
+    STORED,
+    Conversation,
+    Entry,
+)
 from flet_app.order import in_order
 from shared.client import (
     Delivery,
@@ -292,7 +299,7 @@ class State:
     def _message(self, message: MessageArrived) -> None:
         c = self.conversation(message.conversation)
         is_new = c.arrived(message)
-        most = KEPT if c is self.open else KEPT_CLOSED
+        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED
         if len(c.entries) > 2 * most:
             c.trim(most)
         if is_new:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-KEPT = 10_000
+MAX_IDLE_BUCKETS = 10_000
 """Addresses in memory before those that have all their turns again are forgotten."""
 
 
@@ -19,7 +19,7 @@ class Turns:
     def wait(self, key: str) -> float:
         """Take a turn, and return the seconds until it comes."""
         now = time.monotonic()
-        if len(self._next) > KEPT:
+        if len(self._next) > MAX_IDLE_BUCKETS:
             self._next = {key: at for key, at in self._next.items() if at > now}
         at = max(now, self._next.get(key, now)) + self._each
         self._next[key] = at

@@ -45,7 +45,7 @@ HEALTH = "/healthz"
 """Answered under any name."""
 HSTS = "max-age=31536000"
 """Browsers that came by https come by https only, for a year (RFC 6797)."""
-WIDOWED = 900.0
+ORPHANED_SECONDS = 900.0
 """Seconds that pages live on after the server that started this process was killed."""
 WRONG_PORT = 4510
 """Closes the WebSocket of a program that takes this port for the realm's: it need not try again."""
@@ -278,7 +278,7 @@ async def see_out(server: Server, pages: Pages, sockets: list[socket.socket]) ->
     for listening in sockets:
         listening.close()
     log.warning("the server is gone", extra={"pages": pages.open})
-    ends = time.monotonic() + WIDOWED
+    ends = time.monotonic() + ORPHANED_SECONDS
     while pages.open and time.monotonic() < ends:  # noqa: ASYNC110 - asked once a second
         await asyncio.sleep(1)
     server.should_exit = True

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 from functools import lru_cache
 
-KEPT = 4_096
+MAX_CACHED_ADDRESSES = 4_096
 """Addresses whose network is remembered."""
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_CACHED_ADDRESSES)
 def network(address: str) -> str:
     """Return whom limits count for an address: of IPv6, the /64 around it.
 
@@ -24,7 +24,7 @@ def network(address: str) -> str:
     return str(found)
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_CACHED_ADDRESSES)
 def site(address: str) -> str | None:
     """Return the /48 around an IPv6 address, which one customer may have; None for IPv4."""
     found = _parsed(address)

@@ -13,9 +13,9 @@ from terminal_app.paths import as_text, check_sendable
 from terminal_app.progress import Bars
 
 MIB = 2**20
-MOST_BY_ITSELF = 1024 * MIB
+MAX_BYTES_UNASKED = 1024 * MIB
 """Bytes that are saved in one run without being asked for, so that nobody can fill the disk."""
-MOST_AT_ONCE = 50
+MAX_FILES_AT_ONCE = 50
 """Files that are being saved without being asked for."""
 
 
@@ -42,7 +42,7 @@ class Files:
         self._bars = bars
         self._downloads = downloads
         self._save_up_to = save_up_to
-        self._left = MOST_BY_ITSELF
+        self._left = MAX_BYTES_UNASKED
         self._coming = 0
 
     async def send(self, request: SendPath) -> Sent:
@@ -74,7 +74,7 @@ class Files:
 
     def is_taken(self, file: FileInfo) -> bool:
         """Whether a file that arrives is saved without being asked for."""
-        return file.size <= min(self._save_up_to, self._left) and self._coming < MOST_AT_ONCE
+        return file.size <= min(self._save_up_to, self._left) and self._coming < MAX_FILES_AT_ONCE
 
     async def take(self, file: FileInfo) -> Saved:
         """Save a file that arrived; see `save`."""

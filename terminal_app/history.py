@@ -15,7 +15,7 @@ from shared.protocol.spec import TABLE
 from shared.protocol.words import BLANK, first_word
 from terminal_app.commands import OWN
 
-MOST = 1_000
+MAX_LINES = 1_000
 """Lines kept from one run to the next."""
 
 
@@ -50,9 +50,9 @@ class LineHistory(History):
         """Return the latest lines, newest first, and drop those before them from the file."""
         try:
             with open(self._path, encoding="utf-8", errors="replace") as file:
-                kept = deque((line.rstrip("\n") for line in file), maxlen=2 * MOST)
-            if len(kept) > MOST:
-                kept = deque(kept, maxlen=MOST)
+                kept = deque((line.rstrip("\n") for line in file), maxlen=2 * MAX_LINES)
+            if len(kept) > MAX_LINES:
+                kept = deque(kept, maxlen=MAX_LINES)
                 self._replace(kept)
         except OSError:
             return []

@@ -17,7 +17,7 @@ from shared.protocol.commands.private import PrivateChats
 from shared.protocol.commands.realms import RealmAdded, RealmLink, Realms
 from shared.protocol.values import fold
 
-MOST = 2_000
+MAX_NAMES = 2_000
 """Names kept of each sort; those heard of last stay."""
 
 
@@ -31,7 +31,7 @@ class Known:
         """Note a name, and what there is to say about it."""
         self._names.pop(fold(name), None)
         self._names[fold(name)] = (name, about)
-        if len(self._names) > MOST:
+        if len(self._names) > MAX_NAMES:
             del self._names[next(iter(self._names))]
 
     def about(self, name: str) -> str:

@@ -30,7 +30,7 @@ from ws_server.data_folder import (
     Refused as Refused,
 )
 from ws_server.federation.contents import Contents
-from ws_server.federation.peers import Peers
+from ws_server.federation.peers import PeerRegistry
 from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
 from ws_server.guessing import Guesses
@@ -148,7 +148,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     )
     stack.callback(realm.audit.summarise)
     realm.contents = Contents(realm)
-    realm.links = Peers(
+    realm.links = PeerRegistry(
         realm,
         policy=settings.realms,
         trial=settings.trial,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.protocol.spec import Event, Reply, Request
 from ws_server.store.conversations import Conversation
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Abroad:
+class RemoteReply:
     """A command that waits for another realm; those behind it need not wait for it."""
 
     reply: Coroutine[Any, Any, Reply]
 
 
-Answer = Reply | Draft | Write | Abroad
+Answer = Reply | Draft | Mutation | RemoteReply
 """A handler answers at once, with a message to write, or with a change that makes an Outcome."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
 
@@ -73,7 +73,7 @@ class Registration:
     """A handler; `journaled` ones answer with a Draft or a Write and may overlap."""
 
     handler: Handler
-    journaled: bool
+    pipelined: bool
 
 
 HANDLERS: dict[type[Request[Any]], Registration] = {}

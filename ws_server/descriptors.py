@@ -7,7 +7,7 @@ from contextlib import suppress
 
 RESERVED = 96
 """At least, for whatever is no connection; a tenth of many, but no more than ten times as much."""
-MOST = 1_000_000
+MAX_DESCRIPTORS = 1_000_000
 """Where the system sets no limit."""
 
 
@@ -26,5 +26,5 @@ def room_for_connections() -> int:
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        soft = MOST
+        soft = MAX_DESCRIPTORS
     return soft - min(max(RESERVED, soft // 10), 10 * RESERVED, soft // 2)

@@ -22,7 +22,7 @@ from shared.protocol.commands.files import Chunk, SendFile, SendGroupFile
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
-from ws_server.context import HANDLERS, Abroad, Answer, Context, Outcome
+from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
 from ws_server.federation.handshake import Transcript
 from ws_server.federation.introduce import MAX_FRAME as MAX_HANDSHAKE
 from ws_server.federation.link import BROKEN
@@ -30,8 +30,8 @@ from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session
 from ws_server.publications import announce
 from ws_server.realm import Realm
-from ws_server.store.database import ASKER, PAYER
-from ws_server.store.journal import Write
+from ws_server.store.database import PAYER, current_requester
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
 
@@ -220,7 +220,7 @@ class Gate:
         request = call.request
         if call.error is None and request is not None:
             registration = HANDLERS[type(request)]
-            if not registration.journaled and (session.unanswered or session.outlet.congested):
+            if not registration.pipelined and (session.unanswered or session.outlet.congested):
                 return False
             if session.unanswered >= MAX_UNANSWERED:
                 return False
@@ -248,7 +248,7 @@ class Gate:
                 self._start(self._wait_for(session, call, result))
             else:
                 waits = self._answer(session, call, result)
-                session.busy = waits and not registration.journaled
+                session.busy = waits and not registration.pipelined
         except ChatError as error:
             if session.unanswered:
                 # Its reply must not pass those of the commands before it.
@@ -266,7 +266,7 @@ class Gate:
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
         """Reply when another realm has answered; later replies may pass this one."""
-        ASKER.set(session.asker)
+        current_requester.set(session.asker)
         try:
             self._reply(session, call, await answering)
         except ChatError as error:
@@ -283,7 +283,7 @@ class Gate:
 
     async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
         posted = False
-        ASKER.set(session.asker)
+        current_requester.set(session.asker)
         PAYER.set(session.network if self._realm.limits.on else None)
         try:
             posted = self._answer(session, call, await answering)
@@ -304,7 +304,7 @@ class Gate:
         if isinstance(result, Reply):
             self._reply(session, call, result)
             return False
-        if isinstance(result, Abroad):
+        if isinstance(result, RemoteReply):
             session.abroad += 1
             self._start(self._ask_abroad(session, call, result.reply))
             return False
@@ -314,7 +314,7 @@ class Gate:
         session.unanswered += 1
         return True
 
-    def _durable(self, entry: Draft | Write) -> None:
+    def _durable(self, entry: Draft | Mutation) -> None:
         """An entry is on disk, or was refused: reply, then publish."""
         session, call = entry.origin
         session.unanswered -= 1
@@ -336,7 +336,7 @@ class Gate:
                     session.abroad += entry.state == QUEUED
                     self._realm.links.deliver(entry, session, told)
         else:
-            outcome = cast(Outcome, cast(Write, entry).result)
+            outcome = cast(Outcome, cast(Mutation, entry).result)
             assert outcome.reply is not None
             self._reply(session, call, outcome.reply)
             if outcome.changed is not None:
@@ -344,7 +344,7 @@ class Gate:
             for publication in outcome.publications:
                 self._realm.hub.publish(publication.event, publication.users, session)
             if outcome.realms:
-                self._realm.links.nudge(outcome.realms)
+                self._realm.links.notify_outbox(outcome.realms)
         if session.held is not None:
             session.release()
         if session.queue:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-6
 """What adding up fractions may be off."""
-KEPT = 10_000
+MAX_IDLE_BUCKETS = 10_000
 """Buckets in memory before the full ones, which say nothing, are forgotten."""
 
 
@@ -35,7 +35,7 @@ class Buckets:
         self._rate = rate
         self._burst = burst
         self._levels: dict[Hashable, tuple[float, float]] = {}
-        self._sweep_above = KEPT
+        self._sweep_above = MAX_IDLE_BUCKETS
 
     def take(self, key: Hashable, amount: float = 1.0) -> None:
         """Take from the key's bucket.
@@ -58,7 +58,7 @@ class Buckets:
         self._levels[key] = (self._level(key, now) - amount, now)
         if len(self._levels) > self._sweep_above:
             self._forget_full(now)
-            self._sweep_above = max(KEPT, 2 * len(self._levels))
+            self._sweep_above = max(MAX_IDLE_BUCKETS, 2 * len(self._levels))
 
     def overdraw(self, key: Hashable, amount: float = 1.0) -> float:
         """Take from the key's bucket what was spent already, and return its debt in seconds."""

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from ws_server import __version__
 from ws_server.data_folder import database_url
 from ws_server.federation.peer import Peer
-from ws_server.federation.peers import Peers
+from ws_server.federation.peers import PeerRegistry
 from ws_server.gate import Gate
 from ws_server.metrics import Metrics
 from ws_server.net.listener import Listener
@@ -81,7 +81,7 @@ def reserve_of(room: Room) -> float:
         return math.nan
 
 
-def measure_realms(metrics: Metrics, peers: Peers) -> None:
+def measure_realms(metrics: Metrics, peers: PeerRegistry) -> None:
     """Say what /metrics shows of each other realm."""
 
     def each(read: Callable[[Peer], float]) -> Callable[[], dict[str, float]]:

@@ -19,11 +19,11 @@ from argon2.low_level import ARGON2_VERSION
 
 from shared.protocol import precis
 from shared.protocol.errors import ChatError
-from ws_server.threads import Turns, lower_priority
+from ws_server.threads import FairThreadPool, lower_priority
 
 THREADS = 2
-MAX_WAITING = 1_024
-MAX_WAITING_PER_ADDRESS = 256
+MAX_WAITING_HASHES = 1_024
+MAX_WAITING_HASHES_PER_ADDRESS = 256
 
 
 class Passwords:
@@ -32,12 +32,12 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         _return_large_blocks()
-        self._threads = Turns(
+        self._threads = FairThreadPool(
             "password",
             THREADS,
             each_at_once=THREADS,
-            most=MAX_WAITING,
-            most_each=MAX_WAITING_PER_ADDRESS,
+            most=MAX_WAITING_HASHES,
+            most_each=MAX_WAITING_HASHES_PER_ADDRESS,
             initializer=lower_priority,
         )
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()

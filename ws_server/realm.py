@@ -42,13 +42,13 @@ from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
-from ws_server.store.outbox import MAX_WAITING
+from ws_server.store.outbox import MAX_WAITING_ROWS
 from ws_server.store.realms import check_writable, unknown_realm
 from ws_server.uploading import Uploading
 
 if TYPE_CHECKING:
     from ws_server.federation.contents import Contents
-    from ws_server.federation.peers import Peers
+    from ws_server.federation.peers import PeerRegistry
 
 OVER_REALMS = frozenset(
     (Send, Inbox, ListPc, History, Read, Received, Sync, SendFile, SendGroupFile, Upload)
@@ -105,7 +105,7 @@ class Realm:
     """Whether those by strangers of other realms do, until somebody accepts them."""
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
-    links: Peers = field(init=False)
+    links: PeerRegistry = field(init=False)
     """The other realms."""
     contents: Contents = field(init=False)
     """The contents of files that come from them."""
@@ -115,11 +115,11 @@ class Realm:
     """None while it has no port."""
     instance: str = field(default_factory=lambda: secrets.token_hex(8))
     """Names this start of the server, so that two that run at once can be told apart."""
-    home: str = ""
+    local_name: str = ""
     """The folded name, which addresses may carry."""
 
     def __post_init__(self) -> None:
-        self.home = fold(self.name)
+        self.local_name = fold(self.name)
 
     def local(self, request: Request[Any]) -> Request[Any]:
         """Return the request without this realm's own name in its addresses.
@@ -128,13 +128,13 @@ class Realm:
             ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
                 is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
         """
-        request = request.at_home(self.home)
+        request = request.without_local_realm(self.local_name)
         addresses = (getattr(request, name) for name in request.spec.addresses)
         named = {address.realm for address in addresses if address is not None}
         named.add(getattr(request, "realm", None) or "")
         renamed: dict[str, str] = {}
         for realm in named:
-            if realm and fold(realm) != self.home:
+            if realm and fold(realm) != self.local_name:
                 peer = self.links.find(realm)
                 if peer is None:
                     raise unknown_realm(realm)
@@ -142,7 +142,7 @@ class Realm:
                     renamed[fold(realm)] = peer.known.name
                 if type(request) not in READING:
                     check_writable(peer.known)
-                if type(request) in SENDING and peer.queued >= MAX_WAITING:
+                if type(request) in SENDING and peer.queued >= MAX_WAITING_ROWS:
                     raise ChatError(
                         ErrorCode.UNAVAILABLE,
                         f"Too much waits for {peer.known.name} already; try again when it is back",

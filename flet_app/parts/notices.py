@@ -12,7 +12,7 @@ from typing import Any
 import flet as ft
 
 SECONDS = 6.0
-MOST = 3
+MAX_NOTICES = 3
 """At a time; the oldest goes first."""
 BELOW = 70
 """Pixels from the top: under the head of a conversation."""
@@ -43,7 +43,7 @@ class Notices(ft.Column):
             identifier="notice", container=True, live_region=True, content=box
         )
         self.left = left
-        self.controls = [*self.controls[1 - MOST :], notice]
+        self.controls = [*self.controls[1 - MAX_NOTICES :], notice]
         self.update()
         await asyncio.sleep(SECONDS)
         if notice in self.controls:

@@ -15,7 +15,7 @@ from flet_app.views.dialogs import add_realm, new_chat, new_group
 from flet_app.views.realms import show_realms
 from flet_app.window import Window
 
-MOST = 300
+MAX_SHOWN_CONVERSATIONS = 300
 """Conversations that are drawn; the others are found by the filter."""
 
 
@@ -174,7 +174,7 @@ class Conversations:
         self._who.value = texts("signed_in_as", user=state.user, realm=state.realm)
         wanted = self._filter.value.strip()
         found = state.listing(wanted)
-        listed = found[:MOST]
+        listed = found[:MAX_SHOWN_CONVERSATIONS]
         tiles, changed = {}, []
         for c in listed:
             look = self._look(c)
@@ -187,7 +187,10 @@ class Conversations:
             tiles[c.address] = tile
         self._tiles = tiles
         self._cut.value = texts("list_cut", shown=len(listed), count=f"{len(found):,}")
-        self._list.controls = [*tiles.values(), *([self._cut] if len(found) > MOST else [])]
+        self._list.controls = [
+            *tiles.values(),
+            *([self._cut] if len(found) > MAX_SHOWN_CONVERSATIONS else []),
+        ]
         self._hint.visible = not listed and state.listed
         self._hint_words.value = (
             texts("nothing_found", wanted=wanted) if wanted else texts("nothing_yet")

@@ -21,7 +21,7 @@ from flet_app.window import Window
 
 SLICE = 150
 """Bubbles at the newest end; more while the person scrolls back."""
-MOST = 500
+MAX_SHOWN_MESSAGES = 500
 """Bubbles at a time: each update compares them all, which takes some 9 ms of 500."""
 STEP = 50
 NEAR = 40
@@ -254,7 +254,7 @@ class Messages:
                 at = _index(entries, self._first) or 0
             if at == 0:
                 return
-            if len(self._bubbles) >= MOST:
+            if len(self._bubbles) >= MAX_SHOWN_MESSAGES:
                 await self._leave_newest(entries, at)
             self._first = entries[max(0, at - STEP)]
             self.show()

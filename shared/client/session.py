@@ -172,7 +172,7 @@ class Session:
 
     def _named(self, address: Conversation) -> str:
         """Return a conversation as the server names it, but for upper and lower case."""
-        return str(address.at_home(fold(self.realm)) if address.realm else address)
+        return str(address.without_local_realm(fold(self.realm)) if address.realm else address)
 
     def _posts(self, request: Request[Any]) -> tuple[Conversation, Matches] | None:
         """Return where a command posts a message, and how to recognise that."""

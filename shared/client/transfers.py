@@ -29,7 +29,7 @@ from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
 from shared.protocol.spec import R, Request
 from shared.protocol.values import Address, GroupAddress, fold
 
-MOST_UNDER_WAY = 8
+MAX_CHUNKS_UNDER_WAY = 8
 """Chunks without an answer, once they are answered quickly."""
 QUICK = 1.0
 """Seconds for an answer that allow one more chunk under way; a slower one takes one away."""
@@ -267,5 +267,5 @@ class _Sending:
         begun = loop.time()
         taken = await self._call(Chunk(self._opened.upload, offset, piece), CHUNK_LIMIT)
         step = 1 if loop.time() - begun < QUICK else -1
-        self._most = min(max(self._most + step, 1), MOST_UNDER_WAY)
+        self._most = min(max(self._most + step, 1), MAX_CHUNKS_UNDER_WAY)
         return taken

@@ -128,13 +128,13 @@ class Request(Generic[R]):
         """
         return None
 
-    def at_home(self, home: str) -> Request[R]:
+    def without_local_realm(self, home: str) -> Request[R]:
         """Return the same request with this realm's own (folded) name taken off its addresses."""
         changes: dict[str, Any] = {}
         for name in self.spec.addresses:
             address: Address | GroupAddress | None = getattr(self, name)
             if address is not None and address.realm and fold(address.realm) == home:
-                changes[name] = address.at_home(home)
+                changes[name] = address.without_local_realm(home)
         return cast("Request[R]", replace(cast(Any, self), **changes)) if changes else self
 
     def with_realms(self, names: Mapping[str, str]) -> Request[R]:

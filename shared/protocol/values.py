@@ -68,7 +68,7 @@ class Address:
         """Qualify an unqualified address; a qualified one stays as it is."""
         return self if self.realm else replace(self, realm=realm)
 
-    def at_home(self, home: str) -> Address:
+    def without_local_realm(self, home: str) -> Address:
         """Drop the realm if it is this realm's own (folded) name."""
         return replace(self, realm="") if fold(self.realm) == home else self
 
@@ -96,7 +96,7 @@ class GroupAddress:
         """Qualify an unqualified address; a qualified one stays as it is."""
         return self if self.realm else replace(self, realm=realm)
 
-    def at_home(self, home: str) -> GroupAddress:
+    def without_local_realm(self, home: str) -> GroupAddress:
         """Drop the realm if it is this realm's own (folded) name."""
         return replace(self, realm="") if fold(self.realm) == home else self
 

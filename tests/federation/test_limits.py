@@ -71,7 +71,7 @@ async def test_groups_are_compared_when_more_was_written_than_may_wait(
         database.execute(
             "INSERT INTO outbox (realm_id, number, kind, body, since)"
             " SELECT id, confirmed + ?, 'probe', '{\"token\":\"x\"}', 1 FROM realms",
-            (outbox.MAX_WAITING,),
+            (outbox.MAX_WAITING_ROWS,),
         )
         database.commit()
     alpha.start()

@@ -16,7 +16,7 @@ from tests.system.wire import PING, PONG, TEXT, Wire, frame, say
 from tests.world import World
 from ws_server.net import rounds
 from ws_server.net.connection import MAX_SMALL, Connection
-from ws_server.net.reading import MAX_FRAMES, MAX_WAITING, STEP
+from ws_server.net.reading import MAX_FRAMES, MAX_UNSENT_BYTES, STEP
 from ws_server.net.session import Session
 
 SMALLEST = 10
@@ -227,7 +227,7 @@ async def test_who_stays_behind_is_closed_with_4000_and_the_rest_is_dropped(
     connection = server_side(world)
     await clog(connection, wire)
     written = 0
-    while written <= MAX_WAITING:
+    while written <= MAX_UNSENT_BYTES:
         connection.write(b"y" * 60_000)
         written += 60_000
         await asyncio.sleep(0)

@@ -22,7 +22,7 @@ from ws_server.store import messages as message_store
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database, adapter_for
-from ws_server.store.journal import Entry, Journal, Write
+from ws_server.store.journal import Entry, Journal, Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import messages
@@ -57,7 +57,7 @@ def held(book: Journal) -> Iterator[None]:
         begun.set()
         assert go_on.wait(10)
 
-    book.post(Write(wait))
+    book.post(Mutation(wait))
     book._begin()
     assert begun.wait(10)
     try:
@@ -66,12 +66,12 @@ def held(book: Journal) -> Iterator[None]:
         go_on.set()
 
 
-def note(into: list[Any], what: Any) -> Write:
+def note(into: list[Any], what: Any) -> Mutation:
     def change(tx: Connection, now: int) -> Any:
         into.append(what)
         return what
 
-    return Write(change)
+    return Mutation(change)
 
 
 def say(sender: int, target: Address | GroupAddress, text: str = "hi", **more: Any) -> Draft:
@@ -177,10 +177,10 @@ async def test_a_refused_change_undoes_itself_alone(world: World) -> None:
         conversations.create_group(tx, 1, "never", now)
         raise REFUSED
 
-    def make(name: str) -> Write:
-        return Write(lambda tx, now: conversations.create_group(tx, 1, name, now).number)
+    def make(name: str) -> Mutation:
+        return Mutation(lambda tx, now: conversations.create_group(tx, 1, name, now).number)
 
-    first, wrong, second = make("one"), Write(refuse), make("two")
+    first, wrong, second = make("one"), Mutation(refuse), make("two")
     await commit(world.realm.journal, first, wrong, second)
     assert (first.result, wrong.error, second.result) == (1, REFUSED, 2)
     assert await world.realm.database.read(group_names) == ["one", "two"]
@@ -248,8 +248,8 @@ async def test_a_bug_in_one_change_refuses_no_other(world: World, fault: Any) ->
     book, database = world.realm.journal, world.realm.database
     batch = [
         say(1, Address("bob"), "before"),
-        Write(fault),
-        Write(lambda tx, now: conversations.create_group(tx, 1, "made", now)),
+        Mutation(fault),
+        Mutation(lambda tx, now: conversations.create_group(tx, 1, "made", now)),
         say(2, Address("alice"), "after"),
     ]
     await commit(book, *batch)
@@ -270,8 +270,8 @@ async def test_a_fault_refuses_the_whole_batch_and_leaves_nothing(
     assert cached is not None
     batch = [
         say(1, Address("bob"), "lost", cached=cached),
-        Write(lambda tx, now: conversations.create_group(tx, 1, "lost", now)),
-        Write(fault),
+        Mutation(lambda tx, now: conversations.create_group(tx, 1, "lost", now)),
+        Mutation(fault),
         say(2, Address("alice"), "lost too", cached=cached, key="k"),
         say(3, Address("alice"), "lost as well"),
     ]

@@ -17,8 +17,8 @@ from tests.store.test_journal import commit, say
 from tests.world import World
 from ws_server.store import catching_up, standings, tokens
 from ws_server.store.adapter import READERS, Bulk, bulk_of
-from ws_server.store.database import ASKER
-from ws_server.store.journal import Together, Write
+from ws_server.store.database import current_requester
+from ws_server.store.journal import Mutation, Together
 from ws_server.store.schema import tokens as table
 from ws_server.store.steps import Steps, alone, answer_all
 from ws_server.threads import TOGETHER
@@ -104,11 +104,11 @@ async def look_up_at_once(world: World, question: Any, askers: Sequence[int]) ->
     go_on = threading.Event()
 
     async def ask(who: int) -> Any:
-        ASKER.set(who)
+        current_requester.set(who)
         return await database.look_up(question, who)
 
     async def keep_busy(number: int) -> None:
-        ASKER.set(f"busy {number}")
+        current_requester.set(f"busy {number}")
         await database.read(lambda tx: go_on.wait(10))
 
     busy = [asyncio.create_task(keep_busy(number)) for number in range(READERS)]
@@ -176,7 +176,7 @@ async def test_each_resume_cost_the_writer_two_round_trips_of_its_own(world: Wor
         return Together(lambda now: tokens.use_token(token, now, 0, "192.0.2.1"))
 
     entries = [use(b"%d" % who) for who in (*people, 4)]
-    await commit(world.realm.journal, Write(begin), *entries, Write(end))
+    await commit(world.realm.journal, Mutation(begin), *entries, Mutation(end))
     assert [entry.result and entry.result.name for entry in entries] == [
         *("alice", "bob", "carol"),
         None,

@@ -33,7 +33,7 @@ from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
 from ws_server.store import dump, fetches, naming, snapshot
 from ws_server.store.blobs import Blobs, Damaged
-from ws_server.store.database import epoch
+from ws_server.store.database import history_id
 
 FORMAT = 1
 """Rises with every change that an older version could not read."""
@@ -134,7 +134,7 @@ class _Backup:
             format=FORMAT,
             schema=snapshot.revision(tx),
             realm=naming.kept(tx) or given,
-            epoch=epoch(tx),
+            epoch=history_id(tx),
             time=self._now,
             tables={name: dump.columns(table) for name, table in tables.items()},
         )

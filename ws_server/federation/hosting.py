@@ -63,7 +63,7 @@ async def change_group(realm: Realm, change: Callable[[Connection, int], GroupCh
                 realm.cache.put_group(made.group)
             publication = membership_changed(made)
             realm.hub.publish(publication.event, publication.users)
-        realm.links.nudge(told)
+        realm.links.notify_outbox(told)
 
     made, _, roster = await realm.journal.write(run, tell)
     return Hosted(made, roster)

@@ -23,7 +23,7 @@ from ws_server.federation.replicating import Replicating
 from ws_server.publications import announce
 from ws_server.realm import Realm
 from ws_server.store import outbox, realms, users
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Chain, Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Relayed
@@ -129,7 +129,7 @@ class Incoming:
     async def _store(self, items: list[Any]) -> None:
         """Hand one batch to the journal; the last entry notes how far it went."""
         refused: dict[int, str] = {}
-        posted: list[Draft | Write] = []
+        posted: list[Draft | Mutation] = []
         relayed: list[tuple[int, Relayed]] = []
         await self._know(items)
         if not self._sender_realm.vouched:
@@ -161,13 +161,13 @@ class Incoming:
             codes = refused | {e.origin: str(e.error.code) for e in posted if e.error is not None}
             return codes, realms.receive(tx, self._realm_id, self._log_name, last, codes)
 
-        def noted(entry: Write) -> None:
+        def noted(entry: Mutation) -> None:
             if entry.error is not None:
                 self._give_up(entry.error.message)
             else:
                 self._confirm(last, *entry.result)
 
-        end = Write(note, self._chain)
+        end = Mutation(note, self._chain)
         end.done = noted
         self._realm.journal.post(end)
 
@@ -225,14 +225,14 @@ class Incoming:
         missed = len(names - found.keys())
         await self._wait(self._realm.limits.names_of_nobody(self._sender_realm, missed))
 
-    def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Draft | Write:
+    def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Draft | Mutation:
         """Post what a row carries.
 
         Raises:
             BadValue: it is nothing that could ever be taken.
             TooLarge: its file is larger than this realm takes.
         """
-        entry: Draft | Write
+        entry: Draft | Mutation
         if kind == outbox.PROBE:
             entry = probing.taken(self._realm, self._realm_id, row, self._chain)
         elif kind == outbox.RECEIPT:

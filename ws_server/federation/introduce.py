@@ -26,7 +26,7 @@ from ws_server.federation.reach import Unreachable
 from ws_server.federation.wire import Dialled
 
 if TYPE_CHECKING:
-    from ws_server.federation.peers import Peers
+    from ws_server.federation.peers import PeerRegistry
 
 HANDSHAKE = 10.0
 """Seconds from `link` to the proof, as the listener grants them."""
@@ -67,7 +67,7 @@ class Proven:
 
 
 async def dial_realm(
-    peers: Peers,
+    peers: PeerRegistry,
     place: Place,
     *,
     expected: bytes | None = None,
@@ -112,7 +112,7 @@ async def dial_realm(
     return Proven(wire, transcript, opened.state, begun)
 
 
-async def _ask_who(peers: Peers, wire: Dialled, expected: bytes | None) -> Transcript:
+async def _ask_who(peers: PeerRegistry, wire: Dialled, expected: bytes | None) -> Transcript:
     """Say `link`, and return the transcript that the listener has signed."""
     own = Hello(peers.realm.name, peers.public_key)
     scheme = "wss" if peers.tls else "ws"

@@ -110,7 +110,7 @@ class Link:
         So one that comes with a new key, and is another realm here, does not pass for having what
         it got under the old one.
         """
-        return f"{self._realm.database.epoch}.{self._known.id}"
+        return f"{self._realm.database.history_id}.{self._known.id}"
 
     def begin(self) -> None:
         """Say which history our numbers count, and how far we have that of the other side."""

@@ -71,9 +71,9 @@ class Outgoing:
         if self._live and item.number == self._sent + 1 and not self._is_full():
             self._take(item)
         else:
-            self.nudge()
+            self.notify_outbox()
 
-    def nudge(self) -> None:
+    def notify_outbox(self) -> None:
         """Something that is only in the outbox was just committed."""
         self._live = False
         self._missed = True

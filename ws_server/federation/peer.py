@@ -30,7 +30,7 @@ from ws_server.store.outbox import Cleared
 from ws_server.store.realms import ACTIVE, MAX_ROWS, KnownRealm
 
 if TYPE_CHECKING:
-    from ws_server.federation.peers import Peers
+    from ws_server.federation.peers import PeerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Count:
 class Peer:
     """One other realm: what is known of it, its link if it is up, and the tries to dial it."""
 
-    def __init__(self, peers: Peers, known: KnownRealm, queued: int) -> None:
+    def __init__(self, peers: PeerRegistry, known: KnownRealm, queued: int) -> None:
         self._peers = peers
         self._realm = peers.realm
         self.known = known
@@ -161,11 +161,11 @@ class Peer:
             self.keep_by(None)
         self.wake.set()
 
-    def nudge(self) -> None:
+    def notify_outbox(self) -> None:
         """Something else for this realm was committed."""
         self.queued += 1
         if self.link is not None and self.up:
-            self.link.outgoing.nudge()
+            self.link.outgoing.notify_outbox()
 
     def wait_for(self, message_id: str, told: Confirmed) -> None:
         """Tell how a message fared, at the latest after ANSWER seconds, as `queued`."""

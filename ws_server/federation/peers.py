@@ -22,7 +22,7 @@ from ws_server.federation.peer import SHUT, Peer
 from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
 from ws_server.store import acquaintance, items, outbox, realms, waiting
-from ws_server.store.items import Item, Own
+from ws_server.store.items import Item, LocalMessage
 from ws_server.store.messages import Draft
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
 
@@ -32,7 +32,7 @@ MAX_ADDS = 8
 """Realms that people add at once."""
 
 
-class Peers:
+class PeerRegistry:
     """Every other realm by its id; `Realm.links` to the gate and the handlers."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Peers:
 
         known, counts = await self.realm.database.read(ask)
         for one in known:
-            self.know(one, counts.get(one.id, 0))
+            self.upsert(one, counts.get(one.id, 0))
 
     def open(self, port: int, tls: bool) -> None:
         """Begin to dial those whose address is known.
@@ -93,7 +93,7 @@ class Peers:
         if tasks:
             await asyncio.wait(tasks, timeout=2)
 
-    def know(self, known: KnownRealm, queued: int = 0, *, dials: bool = True) -> Peer:
+    def upsert(self, known: KnownRealm, queued: int = 0, *, dials: bool = True) -> Peer:
         """Take what is now known of a realm and act on its state.
 
         Args:
@@ -187,10 +187,10 @@ class Peers:
         home = None if sender.realm_id is None else self._peers[sender.realm_id].known
         return items.relayed(draft, number, home)
 
-    def nudge(self, realm_ids: Collection[int]) -> None:
+    def notify_outbox(self, realm_ids: Collection[int]) -> None:
         """Something else than a message was put into the outbox for these realms."""
         for realm_id in realm_ids:
-            self._peers[realm_id].nudge()
+            self._peers[realm_id].notify_outbox()
 
     async def ask(self, realm_id: int, what: str, **body: Any) -> dict[str, Any]:
         """Ask another realm, and return what it answers.
@@ -207,13 +207,13 @@ class Peers:
         """Somebody here has to do with a realm: it is no stranger any more."""
 
         def change(tx: Connection, now: int) -> KnownRealm:
-            return acquaintance.vouch(tx, peer.known.id, self.realm.home)
+            return acquaintance.vouch(tx, peer.known.id, self.realm.local_name)
 
         if peer.known.vouched:
             return
 
         def learn(known: KnownRealm) -> None:
-            self.know(known)
+            self.upsert(known)
 
         with suppress(ChatError):  # noted with the next message
             await self.realm.journal.write(change, learn)
@@ -242,7 +242,7 @@ class Peers:
             told = await self.realm.database.read(ask)
             self.realm.hub.publish(RealmLink(peer.known.name, peer.told, was), told)
 
-    def announce_delivery(self, own: Own, code: str | None, told: bool) -> None:
+    def announce_delivery(self, own: LocalMessage, code: str | None, told: bool) -> None:
         """Tell the sender's sessions how a queued message fared, unless the only one knows."""
         sessions = self.realm.hub.of(own.sender_id)
         if len(sessions) > (1 if told else 0):

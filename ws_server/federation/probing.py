@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, Number
 from ws_server.store import outbox
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Chain
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ async def write(realm: Realm, peer: Peer, token: str) -> None:
     """
 
     def say(tx: Connection, now: int) -> bool:
-        return outbox.say(tx, peer.known.id, outbox.PROBE, None, {"token": token}, now)
+        return outbox.enqueue(tx, peer.known.id, outbox.PROBE, None, {"token": token}, now)
 
     if not await realm.journal.write(say):
         raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits for this realm")
-    peer.nudge()
+    peer.notify_outbox()
 
 
-def taken(realm: Realm, realm_id: int, row: Mapping[str, Any], chain: Chain) -> Write:
+def taken(realm: Realm, realm_id: int, row: Mapping[str, Any], chain: Chain) -> Mutation:
     """Return the entry of a row that came: it changes nothing, and is on disk like any other.
 
     Raises:
@@ -85,11 +85,11 @@ def taken(realm: Realm, realm_id: int, row: Mapping[str, Any], chain: Chain) -> 
     def note(tx: Connection, now: int) -> None:
         chain.check()
 
-    def noted(entry: Write) -> None:
+    def noted(entry: Mutation) -> None:
         if entry.error is None:
             realm.links.by_id(realm_id).probed(token, None)
 
-    entry = Write(note, chain)
+    entry = Mutation(note, chain)
     entry.done = noted
     return entry
 

@@ -18,11 +18,11 @@ from ws_server.net.session import Account
 from ws_server.publications import receipts
 from ws_server.realm import Realm
 from ws_server.store import conversations, markers
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Chain
 
 
-def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Write:
+def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Mutation:
     """Return the change that a receipt makes here.
 
     Args:
@@ -44,12 +44,12 @@ def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Wr
         account = Account(reader, chat.members[reader].name, b"")
         return Outcome(None, receipts(account, chat, marks))
 
-    def moved(entry: Write) -> None:
+    def moved(entry: Mutation) -> None:
         outcome: Outcome | None = entry.result
         if entry.error is None and outcome is not None:
             for publication in outcome.publications:
                 realm.hub.publish(publication.event, publication.users)
 
-    write = Write(move, chain)
+    write = Mutation(move, chain)
     write.done = moved
     return write

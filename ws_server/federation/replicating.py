@@ -74,7 +74,7 @@ class Replicating:
             nonlocal admission  # anew for each time that the journal tries
             expected = self._realm.links.by_id(self._host.id).expected
             admission = Admission(self._realm.invitations_wait, expected, self._may_wait)
-            return rosters.enrol(tx, self._host, roster, own_key, admission, now)
+            return rosters.apply_roster(tx, self._host, roster, own_key, admission, now)
 
         def tell(changed: Changed | None) -> None:
             if changed is not None:
@@ -341,7 +341,7 @@ class Replicating:
         room = Room(self._realm.max_file, self._realm.max_realm_files)
 
         def store(tx: Connection, now: int) -> Taken:
-            return replicas.take(tx, self._host, relayed, own, room, now)
+            return replicas.store_relayed(tx, self._host, relayed, own, room, now)
 
         taken: Taken = await self._realm.journal.write(store, self._announce)
         return taken

@@ -21,7 +21,7 @@ from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
 if TYPE_CHECKING:
     from ws_server.federation.peer import Peer
-from ws_server.federation.peers import Peers
+from ws_server.federation.peers import PeerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class _Seen(Exception):
         self.listener = listener
 
 
-async def add(peers: Peers, name: str, address: str, port: int, wanted: str | None) -> Peer:
+async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: str | None) -> Peer:
     """Make a realm known under a name, or known at another address, once it has proven its key.
 
     Args:
@@ -94,14 +94,14 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
             address=host,
             port=port,
             tls=tls,
-            home=peers.realm.home,
+            home=peers.realm.local_name,
             now=now,
         )
 
     def learn(kept: tuple[KnownRealm, KnownRealm | None]) -> None:
         # First who gives a name away, so that at no time two have it.
         if kept[1] is not None:
-            peers.know(kept[1])
+            peers.upsert(kept[1])
 
     try:
         known, _ = await peers.realm.journal.write(keep, learn)
@@ -112,17 +112,17 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
     return peers.know(known) if proven is None else await _link(peers, known, proven)
 
 
-async def _link(peers: Peers, known: KnownRealm, proven: Proven) -> Peer:
+async def _link(peers: PeerRegistry, known: KnownRealm, proven: Proven) -> Peer:
     """Make the connection with which a realm was added its link."""
     if proven.state != ACTIVE:
         peers.start(proven.wire.closed())
-        pending = peers.know(known)
+        pending = peers.upsert(known)
         pending.trouble = dialling.NOT_APPROVED
         return pending
-    peer = peers.know(known, dials=False)
+    peer = peers.upsert(known, dials=False)
     link = dialling.adopt(peers, peer, proven)
     if link is None:
-        return peers.know(known)
+        return peers.upsert(known)
     peer.keep_by(asyncio.create_task(dialling.keep(peers, peer, (proven.wire, link))))
     with suppress(TimeoutError):
         async with asyncio.timeout(OPENING):
@@ -130,7 +130,9 @@ async def _link(peers: Peers, known: KnownRealm, proven: Proven) -> Peer:
     return peer
 
 
-async def change_state(peers: Peers, name: str, allowed: tuple[str, ...], state: str) -> KnownRealm:
+async def change_state(
+    peers: PeerRegistry, name: str, allowed: tuple[str, ...], state: str
+) -> KnownRealm:
     """Let a realm in, or keep it out, at once.
 
     Args:
@@ -145,15 +147,15 @@ async def change_state(peers: Peers, name: str, allowed: tuple[str, ...], state:
         if known.state not in allowed or (known.state == state and known.vouched):
             raise ChatError(ErrorCode.CONFLICT, f"{known.name} is {known.state}")
         if state == ACTIVE:
-            acquaintance.vouch(tx, known.id, peers.realm.home)
+            acquaintance.vouch(tx, known.id, peers.realm.local_name)
         return realms.change(tx, known.id, state=state)
 
     known: KnownRealm = await peers.realm.journal.write(change)
-    peers.know(known)
+    peers.upsert(known)
     return known
 
 
-async def remove(peers: Peers, name: str) -> tuple[KnownRealm, int]:
+async def remove(peers: PeerRegistry, name: str) -> tuple[KnownRealm, int]:
     """Forget a realm but for its key and what was written with its people.
 
     Returns:
@@ -173,7 +175,7 @@ async def remove(peers: Peers, name: str) -> tuple[KnownRealm, int]:
         return realms.change(tx, known.id, state=REMOVED), count, told
 
     known, count, told = await peers.realm.journal.write(change)
-    peer = peers.know(known)
+    peer = peers.upsert(known)
     peer.queued = 0
     for item in told:
         if item.own is not None:
@@ -181,7 +183,7 @@ async def remove(peers: Peers, name: str) -> tuple[KnownRealm, int]:
     return known, count
 
 
-async def retrust(peers: Peers, name: str, wanted: str | None) -> tuple[KnownRealm, str]:
+async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[KnownRealm, str]:
     """Pin the key that a realm has now; the one it had is refused from then on.
 
     That is the key which answers at its address, or one that is known here under another name,
@@ -213,7 +215,7 @@ async def retrust(peers: Peers, name: str, wanted: str | None) -> tuple[KnownRea
         )
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
-        known, other = acquaintance.retrust(tx, peer.known.id, key, peers.realm.home, now)
+        known, other = acquaintance.retrust(tx, peer.known.id, key, peers.realm.local_name, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
@@ -222,13 +224,13 @@ async def retrust(peers: Peers, name: str, wanted: str | None) -> tuple[KnownRea
 
     known, other = await peers.realm.journal.write(change)
     for changed in (known, other):
-        peers.know(changed)
+        peers.upsert(changed)
         peers.realm.cache.drop_groups_of(changed.name)
     peers.by_id(other.id).queued = 0
     return known, other.name
 
 
-async def _new_key(peers: Peers, peer: Peer, wanted: str | None) -> bytes:
+async def _new_key(peers: PeerRegistry, peer: Peer, wanted: str | None) -> bytes:
     """Return the key named, if a realm here has it, or the one that answers at the address."""
     if wanted is not None:
         for other in peers.everybody():

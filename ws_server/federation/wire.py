@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from shared.protocol.values import MAX_FRAME
 from ws_server.federation.reach import Unreachable, dial
 
-MAX_WAITING = 4 * 2**20
+MAX_UNSENT_BYTES = 4 * 2**20
 """Bytes that may wait for the other realm; a slower one is cut off and dialled anew."""
 CLOSE_TIMEOUT = 2.0
 
@@ -70,7 +70,7 @@ class Dialled:
         return cls(connection)
 
     def write(self, payload: bytes) -> None:
-        if self._size + len(payload) > MAX_WAITING:
+        if self._size + len(payload) > MAX_UNSENT_BYTES:
             self.close_with(4000, "too slow")
             return
         self._out.append(payload)

@@ -34,7 +34,7 @@ from shared.protocol.commands.groups import (
 from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
 from shared.protocol.values import GroupAddress, fold
-from ws_server.context import Abroad, Context, Outcome, handles
+from ws_server.context import Context, Outcome, RemoteReply, handles
 from ws_server.federation import elsewhere
 from ws_server.federation.hosting import group_person
 from ws_server.handlers import lists
@@ -42,7 +42,7 @@ from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
 from ws_server.publications import membership_changed
 from ws_server.store import conversations, markers, membership, standings, users
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.membership import GroupChange
 from ws_server.store.messages import Draft
 from ws_server.store.standings import Standing
@@ -57,7 +57,7 @@ def role(owner: bool) -> str:
 
 def _write(
     change: Callable[[Connection, int], GroupChange], reply: Callable[[GroupChange], Reply]
-) -> Write:
+) -> Mutation:
     """Return the change of a group hosted here, and all that follows from it."""
 
     def run(tx: Connection, now: int) -> Outcome:
@@ -69,14 +69,14 @@ def _write(
         changed = made.group if made.told is None else None
         return Outcome(reply(made), [membership_changed(made)], told, changed)
 
-    return Write(run)
+    return Mutation(run)
 
 
 @handles(CreateGroup)
-def creategroup(ctx: Context, request: CreateGroup) -> Write | Abroad:
+def creategroup(ctx: Context, request: CreateGroup) -> Mutation | RemoteReply:
     account = ctx.user
-    if request.realm is not None and fold(request.realm) != ctx.realm.home:
-        return Abroad(elsewhere.create(ctx.realm, account, request.realm, request.name))
+    if request.realm is not None and fold(request.realm) != ctx.realm.local_name:
+        return RemoteReply(elsewhere.create(ctx.realm, account, request.realm, request.name))
 
     def create(tx: Connection, now: int) -> GroupChange:
         return membership.create(tx, account.id, request.name, now)
@@ -113,11 +113,11 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
 
 
 @handles(InviteGroup)
-def invitegroup(ctx: Context, request: InviteGroup) -> Write | Abroad:
+def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
     account, waits = ctx.user, ctx.realm.invitations_wait
     ctx.realm.limits.invitation(account.id)
     if request.group.realm or request.user.realm:
-        return Abroad(elsewhere.invite(ctx.realm, account, request.group, request.user))
+        return RemoteReply(elsewhere.invite(ctx.realm, account, request.group, request.user))
 
     name = request.user.user
 
@@ -140,7 +140,7 @@ def sendg(ctx: Context, request: SendGroup) -> Draft:
 
 
 @handles(InboxGroup)
-async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Write:
+async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Mutation:
     return await inbox_page(ctx, request.group, request.before, request.limit)
 
 
@@ -181,10 +181,10 @@ class _Person:
 
 
 @handles(LeaveGroup)
-def leavegroup(ctx: Context, request: LeaveGroup) -> Write | Abroad:
+def leavegroup(ctx: Context, request: LeaveGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.group.realm:
-        return Abroad(elsewhere.leave(ctx.realm, account, request.group))
+        return RemoteReply(elsewhere.leave(ctx.realm, account, request.group))
 
     def leave(tx: Connection, now: int) -> GroupChange:
         return membership.leave(tx, account.id, request.group)
@@ -193,17 +193,17 @@ def leavegroup(ctx: Context, request: LeaveGroup) -> Write | Abroad:
 
 
 @handles(Kick)
-def kick(ctx: Context, request: Kick) -> Write | Abroad:
+def kick(ctx: Context, request: Kick) -> Mutation | RemoteReply:
     return _govern(ctx, request, membership.kick, membership.REMOVED)
 
 
 @handles(Ban)
-def ban(ctx: Context, request: Ban) -> Write | Abroad:
+def ban(ctx: Context, request: Ban) -> Mutation | RemoteReply:
     return _govern(ctx, request, membership.ban, membership.BANNED)
 
 
 @handles(Unban)
-def unban(ctx: Context, request: Unban) -> Write | Abroad:
+def unban(ctx: Context, request: Unban) -> Mutation | RemoteReply:
     return _govern(ctx, request, membership.unban, membership.UNBANNED)
 
 
@@ -212,11 +212,11 @@ def _govern(
     request: Kick | Ban | Unban,
     rule: Callable[[Connection, int, GroupAddress, str, User | None], GroupChange],
     answer: str,
-) -> Write | Abroad:
+) -> Mutation | RemoteReply:
     """Return what an owner's command does, in a group hosted here or elsewhere."""
     account, group, user = ctx.user, request.group, request.user
     if group.realm:
-        return Abroad(elsewhere.govern(ctx.realm, account, request, answer))
+        return RemoteReply(elsewhere.govern(ctx.realm, account, request, answer))
 
     def change(tx: Connection, now: int) -> GroupChange:
         # A person of another realm may be banned before anybody here heard of them.
@@ -231,10 +231,10 @@ def _govern(
 
 
 @handles(Accept)
-def accept(ctx: Context, request: Accept) -> Write | Abroad:
+def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
     account, group = ctx.user, request.group
     if group.realm:
-        return Abroad(elsewhere.accept(ctx.realm, account, group))
+        return RemoteReply(elsewhere.accept(ctx.realm, account, group))
 
     def join(tx: Connection, now: int) -> GroupChange:
         return membership.accept(tx, users.existing(tx, account.name), group)
@@ -243,10 +243,10 @@ def accept(ctx: Context, request: Accept) -> Write | Abroad:
 
 
 @handles(Decline)
-def decline(ctx: Context, request: Decline) -> Write | Abroad:
+def decline(ctx: Context, request: Decline) -> Mutation | RemoteReply:
     account, group = ctx.user, request.group
     if group.realm:
-        return Abroad(elsewhere.decline(ctx.realm, account, group))
+        return RemoteReply(elsewhere.decline(ctx.realm, account, group))
 
     def stay_out(tx: Connection, now: int) -> GroupChange:
         return membership.decline(tx, account.id, group)

@@ -28,7 +28,7 @@ from ws_server.publications import receipts
 from ws_server.store import catching_up, conversations, markers, outbox, pages, standings
 from ws_server.store.catching_up import Missed
 from ws_server.store.conversations import Conversation
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.standings import Standing
 from ws_server.store.steps import Steps
 
@@ -55,13 +55,13 @@ def tell_realm(
         "received": received,
         "read": read,
     }
-    told = outbox.say(tx, realm_id, outbox.RECEIPT, conversation.id, said, now)
+    told = outbox.enqueue(tx, realm_id, outbox.RECEIPT, conversation.id, said, now)
     return (realm_id,) if told else ()
 
 
 async def inbox_page(
     ctx: Context, target: ConversationAddress, before: int | None, limit: int
-) -> Page | Write:
+) -> Page | Mutation:
     """Read a page and mark it read; nothing is written if it was read before."""
     account = ctx.user
 
@@ -83,7 +83,7 @@ async def inbox_page(
         told = tell_realm(tx, account, found, marks, now)
         return Outcome(page, receipts(account, found, marks), told)
 
-    return Write(move)
+    return Mutation(move)
 
 
 @handles(History)
@@ -103,7 +103,7 @@ async def history(ctx: Context, request: History) -> Page:
 
 
 @handles(Read, journaled=True)
-def read(ctx: Context, request: Read) -> Write:
+def read(ctx: Context, request: Read) -> Mutation:
     def answer(address: str, marks: markers.Markers) -> Reply:
         return ReadUpTo(address, marks.read_seq)
 
@@ -111,7 +111,7 @@ def read(ctx: Context, request: Read) -> Write:
 
 
 @handles(Received, journaled=True)
-def received(ctx: Context, request: Received) -> Write:
+def received(ctx: Context, request: Received) -> Mutation:
     def answer(address: str, marks: markers.Markers) -> Reply:
         return ReceivedUpTo(address, marks.received_seq)
 
@@ -123,7 +123,7 @@ def _move_marker(
     target: ConversationAddress,
     answer: Callable[[str, markers.Markers], Reply],
     **moved: int,
-) -> Write:
+) -> Mutation:
     """Move the markers given as those of `markers.mark`, and answer where they stand then."""
     account = ctx.user
 
@@ -136,18 +136,21 @@ def _move_marker(
         told = tell_realm(tx, account, found, marks, now)
         return Outcome(reply, receipts(account, found, marks), told)
 
-    return Write(move)
+    return Mutation(move)
 
 
 @handles(Sync)
 async def sync(ctx: Context, request: Sync) -> Synced:
-    reader, epoch = ctx.user.id, ctx.realm.database.epoch
+    reader, epoch = ctx.user.id, ctx.realm.database.history_id
     missed = Missed([], [], False, True)
 
     def everything() -> Steps[list[Standing]]:
         nonlocal missed
         # Here, as that takes milliseconds for thousands of names.
-        have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
+        have = {
+            address.without_local_realm(ctx.realm.local_name): seq
+            for address, seq in request.have.items()
+        }
         missed = yield from catching_up.missed(reader, have)
         return missed.standings
 

@@ -95,7 +95,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     state = ACTIVE if is_let_in else PENDING
 
     def meet(tx: Connection, now: int) -> KnownRealm:
-        return acquaintance.meet(
+        return acquaintance.add_from_handshake(
             tx,
             public_key=transcript.dialler.key,
             own_name=transcript.dialler.realm,
@@ -103,7 +103,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             port=transcript.port or None,
             tls=transcript.tls,
             state=state,
-            home=realm.home,
+            home=realm.local_name,
             trial=beside,
             now=now,
         )
@@ -115,7 +115,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
         address=ctx.session.address,
         detail=f"{known.name} {known.state}",
     )
-    return peers.know(known).known
+    return peers.upsert(known).known
 
 
 async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript) -> KnownRealm:
@@ -128,4 +128,4 @@ async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript)
         )
 
     changed: KnownRealm = await ctx.realm.journal.write(change)
-    return ctx.realm.links.know(changed).known
+    return ctx.realm.links.upsert(changed).known

@@ -56,7 +56,7 @@ def conversations(
     Args:
         realm: Only those of this realm.
     """
-    reader, home = ctx.user.id, ctx.realm.home
+    reader, home = ctx.user.id, ctx.realm.local_name
     if realm is None:
         wanted = None
     else:

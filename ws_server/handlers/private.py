@@ -12,7 +12,7 @@ from ws_server.context import Context, handles
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.store import standings
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.standings import Standing
 
@@ -24,7 +24,7 @@ def send(ctx: Context, request: Send) -> Draft:
 
 
 @handles(Inbox)
-async def inbox(ctx: Context, request: Inbox) -> Page | Write:
+async def inbox(ctx: Context, request: Inbox) -> Page | Mutation:
     return await inbox_page(ctx, request.user, request.before, request.limit)
 
 

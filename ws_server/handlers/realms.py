@@ -17,15 +17,15 @@ from shared.protocol.commands.realms import (
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
 from ws_server.audit import Act, Result
-from ws_server.context import Abroad, Context, handles
+from ws_server.context import Context, RemoteReply, handles
 from ws_server.federation import trust
 from ws_server.key import fingerprint
 from ws_server.store import users, waiting
 
 
 @handles(AddRealm)
-def addrealm(ctx: Context, request: AddRealm) -> Abroad:
-    return Abroad(_add(ctx, request))
+def addrealm(ctx: Context, request: AddRealm) -> RemoteReply:
+    return RemoteReply(_add(ctx, request))
 
 
 async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
@@ -36,7 +36,7 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
         account = await realm.database.read(users.existing, ctx.user.name)
         if not account.admin:
             raise ChatError(ErrorCode.FORBIDDEN, "Only an admin may add realms here")
-    if fold(request.name) == realm.home:
+    if fold(request.name) == realm.local_name:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
     realm.limits.first_contact(ctx.user.id)
     realm.limits.first_contact(("addrealm", ctx.session.network))

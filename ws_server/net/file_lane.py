@@ -25,7 +25,7 @@ PIECE = 48 * 1024
 """Raw bytes in one `file` event: 64 KiB of base64."""
 RATE = 24 * 2**20
 """Bytes a second that one connection is sent at most, so that texts get their turn."""
-KEPT = 64
+MAX_KEPT_PIECES = 64
 """Frames kept for the other recipients of a file: 4 MiB."""
 
 
@@ -46,7 +46,7 @@ class Pieces:
         if key not in self._kept:
             make = self._make(file, offset, dialect)
             self._kept[key] = asyncio.get_running_loop().create_task(make)
-            if len(self._kept) > KEPT:
+            if len(self._kept) > MAX_KEPT_PIECES:
                 del self._kept[next(iter(self._kept))]
         try:
             return await asyncio.shield(self._kept[key])

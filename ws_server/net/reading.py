@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ws_server.net.door import Arrival
     from ws_server.net.listener import Listener
 
-MAX_WAITING = 4 * 2**20
+MAX_UNSENT_BYTES = 4 * 2**20
 """Bytes that may wait for a connection; a slower reader is cut off with 4000."""
 STEP = 1024
 """Bytes parsed at a time, unless they are of one frame; the smallest frames take 6 of them."""
@@ -256,7 +256,7 @@ class Reader(Ending):
         if self._lost:
             return
         protocol = self.protocol
-        if self.transport.get_write_buffer_size() > MAX_WAITING:
+        if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             # Only pongs come here, which the library writes past us.
             self.transport.abort()
         elif self._answering:

@@ -72,7 +72,7 @@ def free_name(tx: Connection, wanted: str, home: str) -> str:
     return name
 
 
-def meet(
+def add_from_handshake(
     tx: Connection,
     *,
     public_key: bytes,

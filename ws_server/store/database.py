@@ -25,12 +25,12 @@ from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
 from ws_server.store.steps import Steps, answer_all
 from ws_server.store.timeline import timeline
-from ws_server.threads import Turns
+from ws_server.threads import FairThreadPool
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
+current_requester: ContextVar[Hashable] = ContextVar("current_requester", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
 PAYER: ContextVar[str | None] = ContextVar("PAYER", default=None)
 """The network that pays for the time of its questions; None if nobody does."""
@@ -78,10 +78,10 @@ def adapter_for(url: URL | str) -> Adapter:
 class Database:
     """A database that is open and has the newest schema."""
 
-    def __init__(self, adapter: Adapter, epoch: str) -> None:
+    def __init__(self, adapter: Adapter, history: str) -> None:
         self._adapter = adapter
-        self.epoch = epoch
-        self._threads = Turns(
+        self.history_id = history
+        self._threads = FairThreadPool(
             "read",
             READERS,
             each_at_once=READERS // 2,
@@ -123,7 +123,7 @@ class Database:
     ) -> T:
         """Run `question(tx, ...)` in a reader thread, on one snapshot of the database.
 
-        Those who ask (`ASKER`) take turns, and networks (`PAYER`) pay for what takes long.
+        Those who ask (`current_requester`) take turns, and networks (`PAYER`) pay for what takes long.
 
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
@@ -132,7 +132,7 @@ class Database:
         def ask() -> T:
             return self._adapter.read(lambda tx: question(tx, *args, **kwargs))
 
-        return await self._asked(self._threads.run(ASKER.get(), ask, PAYER.get()))
+        return await self._asked(self._threads.run(current_requester.get(), ask, PAYER.get()))
 
     async def look_up(
         self, question: Callable[P, Steps[T]], *args: P.args, **kwargs: P.kwargs
@@ -146,7 +146,10 @@ class Database:
         """
         return await self._asked(
             self._threads.share(
-                ASKER.get(), self._answer, partial(question, *args, **kwargs), PAYER.get()
+                current_requester.get(),
+                self._answer,
+                partial(question, *args, **kwargs),
+                PAYER.get(),
             )
         )
 
@@ -188,9 +191,9 @@ class Database:
             return ChatError(ErrorCode.UNAVAILABLE, "The disk refused; nothing was done")
         return None
 
-    def hush(self, error: Exception) -> None:
+    def redact(self, error: Exception) -> None:
         """Take out of an exception, which is to be logged, what people wrote."""
-        self._adapter.hush(error)
+        self._adapter.redact(error)
 
     def close(self) -> None:
         """Close all connections; blocks until running questions have ended."""
@@ -201,13 +204,13 @@ class Database:
 def _prepare(tx: Connection) -> str:
     migrate(tx)
     timeline(tx).go_on(tx)
-    name = epoch(tx)
+    name = history_id(tx)
     # A database that takes no writes shows it now, not to the first person who says something.
     tx.execute(update(meta).where(meta.c.key == "epoch").values(value=name))
     return name
 
 
-def epoch(tx: Connection) -> str:
+def history_id(tx: Connection) -> str:
     """Return the name of this history; made once, and anew when a backup is restored."""
     found = tx.scalar(select(meta.c.value).where(meta.c.key == "epoch"))
     if found is not None:

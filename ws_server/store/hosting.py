@@ -87,7 +87,7 @@ def tell(
     return frozenset(
         realm_id
         for realm_id in concerned
-        if outbox.say(tx, realm_id, outbox.CHANGE, group.id, said, now)
+        if outbox.enqueue(tx, realm_id, outbox.CHANGE, group.id, said, now)
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class LocalMessage:
     """The message of a person here that a row carries."""
 
     sender_id: int
@@ -38,7 +38,7 @@ class Item:
     kind: str
     body: dict[str, Any]
     """What the link carries, besides number and kind."""
-    own: Own | None = None
+    own: LocalMessage | None = None
 
     def on_link(self) -> bytes:
         """Return the row as a link carries it."""
@@ -55,7 +55,7 @@ def private(draft: Draft, realm_id: int, number: int) -> Item:
         "to": other.name.partition("@")[0],
         **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
     }
-    return Item(number, MESSAGE, body, Own(draft.sender, other.name, draft.id, draft.seq))
+    return Item(number, MESSAGE, body, LocalMessage(draft.sender, other.name, draft.id, draft.seq))
 
 
 def content(
@@ -81,7 +81,9 @@ def post(draft: Draft, number: int) -> Item:
         "from": group.members[draft.sender].name,
         **content(draft.id, None, draft.time, draft.text, draft.file, draft.bot),
     }
-    return Item(number, POST, body, Own(draft.sender, group.address(draft.sender), draft.id, None))
+    return Item(
+        number, POST, body, LocalMessage(draft.sender, group.address(draft.sender), draft.id, None)
+    )
 
 
 def relayed(draft: Draft, number: int, home: KnownRealm | None) -> Item:
@@ -196,7 +198,7 @@ def _item(row: Any, realm_name: str) -> Item:
             "to": row.other,
             **content(row.id, row.seq, row.time, row.text, file, row.bot),
         }
-        own = Own(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
+        own = LocalMessage(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
         return Item(row.number, MESSAGE, body, own)
     if row.kind == GROUP:
         body = {
@@ -211,7 +213,7 @@ def _item(row: Any, realm_name: str) -> Item:
             "from": row.poster,
             **content(row.body, None, row.posted, row.post, file, row.post_bot),
         }
-        own = Own(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
+        own = LocalMessage(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
         return Item(row.number, POST, body, own)
     return Item(row.number, row.kind, orjson.loads(row.body))
 

@@ -85,7 +85,7 @@ class Taken:
     """Which of them are for groups that are not known here."""
 
 
-def take(
+def store_relayed(
     tx: Connection,
     host: KnownRealm,
     relayed: Sequence[Relayed],

@@ -68,7 +68,7 @@ class Changed:
     """Those whose invitation is gone; they alone are told."""
 
 
-def enrol(
+def apply_roster(
     tx: Connection,
     host: KnownRealm,
     roster: Roster,

@@ -63,7 +63,7 @@ class Waiting:
     since: int
 
 
-MAX_WAITING = 1_000
+MAX_LISTED = 1_000
 """Rows shown to one sender; more would not fit a frame."""
 
 
@@ -79,7 +79,7 @@ def of_sender(tx: Connection, sender_id: int) -> tuple[list[Waiting], bool]:
         )
         .where(m.sender_id == sender_id, o.kind == MESSAGE, o.refused.is_(None))
         .order_by(o.since, o.number)
-        .limit(MAX_WAITING + 1)
+        .limit(MAX_LISTED + 1)
     )
     in_groups = (
         select(c.number, realms.c.name, o.realm_id, p.id, o.since)
@@ -90,12 +90,12 @@ def of_sender(tx: Connection, sender_id: int) -> tuple[list[Waiting], bool]:
         )
         .where(p.sender_id == sender_id, o.refused.is_(None))
         .order_by(o.since, o.number)
-        .limit(MAX_WAITING + 1)
+        .limit(MAX_LISTED + 1)
     )
     found = [Waiting(*row) for row in tx.execute(private_ones)]
     found += [Waiting(f"#{n}@{realm}", *row) for n, realm, *row in tx.execute(in_groups)]
     found.sort(key=lambda waiting: waiting.since)
-    return found[:MAX_WAITING], len(found) > MAX_WAITING
+    return found[:MAX_LISTED], len(found) > MAX_LISTED
 
 
 def concerned(tx: Connection, realm_id: int) -> list[int]:
