@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from flet_app.frames import MAX_FRAME, MAX_STRANGER
+from flet_app.frame_filter import MAX_FRAME, MAX_STRANGER
 
 STEP = 16 << 10
 """Bytes that are looked at before it is asked whether that is enough."""

@@ -24,14 +24,14 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from flet_app.browser_host import BrowserHost, RealmWay, begun
-from flet_app.frames import Frames, Nonsense
+from flet_app.browser_identity import Visitor, mark
+from flet_app.file_urls import Tickets
+from flet_app.frame_filter import Frames, Nonsense
+from flet_app.frame_shapes import takes_event, takes_value
+from flet_app.frame_turns import Turns
 from flet_app.host import Host
 from flet_app.page_socket import EXTENSION, PageSocket
 from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
-from flet_app.shapes import takes_event, takes_value
-from flet_app.tickets import Tickets
-from flet_app.turns import Turns
-from flet_app.visitors import Visitor, mark
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""

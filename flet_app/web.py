@@ -28,13 +28,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
 from flet_app.browser_host import RealmWay
+from flet_app.browser_identity import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
+from flet_app.file_urls import Tickets
+from flet_app.http_timeouts import OF_ALL, Patient
 from flet_app.page_socket import PageSocket
 from flet_app.pages import STALE, Pages, Start
-from flet_app.patient import OF_ALL, Patient
 from flet_app.settings import Settings
 from flet_app.site import Site
-from flet_app.tickets import Tickets
-from flet_app.visitors import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
 from shared import certificates
 from shared.hosts import REFUSED, Names, parts
 from shared.settings import SettingsRefused, split

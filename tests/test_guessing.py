@@ -7,7 +7,7 @@ import pytest
 from shared.protocol.errors import ChatError, ErrorCode
 from tests.test_limits import Clock
 from ws_server import limits as limits_module
-from ws_server.guessing import Guesses
+from ws_server.password_guesses import Guesses
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

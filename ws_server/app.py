@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from shared.faults import explained, shown
 from shared.settings import split
 from shared.sockets import TRIES, not_listening
-from ws_server import descriptors, sessions, threads, web_app
+from ws_server import file_descriptors, session_expiry, threads, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -29,26 +29,26 @@ from ws_server.data_folder import (
 from ws_server.data_folder import (
     Refused as Refused,
 )
-from ws_server.federation.contents import Contents
-from ws_server.federation.peers import PeerRegistry
+from ws_server.federation.awaited_contents import Contents
+from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
-from ws_server.guessing import Guesses
 from ws_server.key import posts_secret
 from ws_server.limits import Limits
-from ws_server.measures import measure
 from ws_server.metrics import Metrics
-from ws_server.net.browsers import Browsers
 from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
-from ws_server.opening import open_store, realm_name
+from ws_server.net.origin_policy import Browsers
+from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
 from ws_server.readiness import Readiness
 from ws_server.realm import Realm, Serving
+from ws_server.realm_metrics import measure
 from ws_server.registration import Registration
 from ws_server.settings import Settings
-from ws_server.store import fetches, files, naming, opening, registering, users
+from ws_server.startup import open_store, realm_name
+from ws_server.store import content_fetches, files, own_name, recipients, registering, users
 from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
 from ws_server.store.sqlite_file import file_of
@@ -157,11 +157,11 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     )
     await realm.links.load()
     if serves:
-        await journal.write(lambda tx, now: naming.keep(tx, name))
+        await journal.write(lambda tx, now: own_name.keep(tx, name))
         await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
         if not await database.read(users.has_admin):
             realm.first_admin.wanted()
-    await journal.write(lambda tx, now: opening.get_ready(tx))
+    await journal.write(lambda tx, now: recipients.get_ready(tx))
     await sweep(realm, age=0)
     return realm
 
@@ -178,7 +178,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.push_async_callback(gate.close)
     metrics = Metrics()
     pages = Browsers([*split(settings.hosts), settings.host], split(settings.origins), ports=())
-    budgets = Budgets(realm.limits.on, descriptors.room_for_connections())
+    budgets = Budgets(realm.limits.on, file_descriptors.room_for_connections())
     realm.hub.most_sessions = budgets.sessions_of_account
     listener = Listener(
         gate,
@@ -265,7 +265,7 @@ async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
 
     def forget(tx: Connection, now: int) -> set[str]:
         files.forget_abandoned(tx, now, jumped)
-        return files.open_uploads(tx) | fetches.open_parts(tx)
+        return files.open_uploads(tx) | content_fetches.open_parts(tx)
 
     parts = await realm.journal.write(forget)
     if jumped:
@@ -291,7 +291,7 @@ async def keep_house(realm: Realm) -> None:
             jumped = abs(jump) > JUMP
             await sweep(realm, age=HOUSEKEEPING, jumped=jumped)
             if not jumped:
-                await sessions.end_unused(realm)
+                await session_expiry.end_unused(realm)
                 await realm.journal.write(registering.forget_expired)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
@@ -307,7 +307,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    descriptors.raise_limit()
+    file_descriptors.raise_limit()
     threads.switch_often()
     is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:

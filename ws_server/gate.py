@@ -24,7 +24,7 @@ from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
 from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
 from ws_server.federation.handshake import Transcript
-from ws_server.federation.introduce import MAX_FRAME as MAX_HANDSHAKE
+from ws_server.federation.handshake_client import MAX_FRAME as MAX_HANDSHAKE
 from ws_server.federation.link import BROKEN
 from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session

@@ -30,12 +30,13 @@ from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
+from ws_server.active_uploads import Uploading
 from ws_server.audit import Audit
 from ws_server.first_admin import FirstAdmin
-from ws_server.guessing import Guesses
 from ws_server.limits import Limits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
+from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
 from ws_server.registration import Registration
 from ws_server.store.blobs import Blobs
@@ -44,11 +45,10 @@ from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 from ws_server.store.outbox import MAX_WAITING_ROWS
 from ws_server.store.realms import check_writable, unknown_realm
-from ws_server.uploading import Uploading
 
 if TYPE_CHECKING:
-    from ws_server.federation.contents import Contents
-    from ws_server.federation.peers import PeerRegistry
+    from ws_server.federation.awaited_contents import Contents
+    from ws_server.federation.peer_registry import PeerRegistry
 
 OVER_REALMS = frozenset(
     (Send, Inbox, ListPc, History, Read, Received, Sync, SendFile, SendGroupFile, Upload)

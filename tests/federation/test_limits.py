@@ -16,7 +16,7 @@ from tests.federation.handmade import HandmadeRealm
 from tests.federation.people import eventually, idle, link_is, operate, share_group, texts
 from tests.world import World
 from ws_server import realm
-from ws_server.federation.wire import Dialled
+from ws_server.federation.dialled_connection import Dialled
 from ws_server.limits import Limits
 from ws_server.store import outbox, realms
 from ws_server.store.realms import KnownRealm

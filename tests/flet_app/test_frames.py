@@ -9,8 +9,8 @@ import msgpack  # type: ignore[import-untyped]
 import orjson
 import pytest
 
-from flet_app import frames
-from flet_app.frames import BURST, MAX_OTHER, Frames, Nonsense
+from flet_app import frame_filter
+from flet_app.frame_filter import BURST, MAX_OTHER, Frames, Nonsense
 from flet_app.script import HEAD, MAX_ITEMS, MAX_SAID, Draft, Hello, Line, Ping, TooLong
 
 REGISTER, EVENT, PROPS, RESULT = 1, 3, 4, 5
@@ -107,7 +107,7 @@ async def test_who_is_too_fast_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(frames.asyncio, "sleep", sleep)
+    monkeypatch.setattr(frame_filter.asyncio, "sleep", sleep)
     found = await begun()
     said = frame(EVENT, {"target": 7, "name": "click", "data": None})
     for _ in range(int(BURST) + 49):

@@ -14,9 +14,9 @@ import pytest
 from tests.rawclient import RawClient
 from tests.system.wire import PING, PONG, TEXT, Wire, frame, say
 from tests.world import World
-from ws_server.net import rounds
+from ws_server.net import fair_turns
 from ws_server.net.connection import MAX_SMALL, Connection
-from ws_server.net.reading import MAX_FRAMES, MAX_UNSENT_BYTES, STEP
+from ws_server.net.reader import MAX_FRAMES, MAX_UNSENT_BYTES, STEP
 from ws_server.net.session import Session
 
 SMALLEST = 10
@@ -65,7 +65,7 @@ async def test_a_flood_of_frames_takes_turns_with_everybody_else(
 ) -> None:
     """One turn of a connection parses at most MAX_FRAMES and what the last STEP holds."""
     await settled(wire)
-    monkeypatch.setattr(rounds, "PASS_SECONDS", 0)  # one turn a pass
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0)  # one turn a pass
     passes = 0
     running = True
 

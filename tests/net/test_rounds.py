@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from ws_server.net.budgets import Budget, Budgets
-from ws_server.net.rounds import LONGEST_REST, Rounds
+from ws_server.net.fair_turns import LONGEST_REST, Rounds
 
 
 class Job:

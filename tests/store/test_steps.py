@@ -15,7 +15,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from tests.store.test_journal import commit, say
 from tests.world import World
-from ws_server.store import catching_up, standings, tokens
+from ws_server.store import conversation_summaries, sync_query, tokens
 from ws_server.store.adapter import READERS, Bulk, bulk_of
 from ws_server.store.database import current_requester
 from ws_server.store.journal import Mutation, Together
@@ -62,9 +62,9 @@ async def test_everybody_who_came_back_cost_statements_of_their_own(talked: Worl
         counts = []
         answers: list[Any] = []
         for questions in (
-            [standings.unread(reader) for reader in (ALICE, BOB, CAROL)],
+            [conversation_summaries.unread(reader) for reader in (ALICE, BOB, CAROL)],
             [
-                catching_up.missed(reader, {Address(who): seq for who, seq in have.items()})
+                sync_query.missed(reader, {Address(who): seq for who, seq in have.items()})
                 for reader, have in zip((ALICE, BOB, CAROL), people, strict=True)
             ],
         ):
@@ -85,7 +85,7 @@ async def test_everybody_who_came_back_cost_statements_of_their_own(talked: Worl
 
 async def test_a_refusal_is_that_of_one_and_the_others_are_answered(talked: World) -> None:
     def refused(reader: int) -> Steps[dict[str, int]]:
-        found = yield from standings.unread(reader)
+        found = yield from conversation_summaries.unread(reader)
         if reader == BOB:
             raise ChatError(ErrorCode.FORBIDDEN, "not bob")
         return found
@@ -143,7 +143,7 @@ async def test_those_who_wait_at_the_same_time_are_answered_at_the_same_time(
 
 async def test_a_bug_in_one_question_leaves_the_others_their_answers(talked: World) -> None:
     def question(reader: int) -> Steps[dict[str, int]]:
-        found = yield from standings.unread(reader)
+        found = yield from conversation_summaries.unread(reader)
         if reader == BOB:
             raise KeyError("a bug")
         return found

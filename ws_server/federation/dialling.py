@@ -9,17 +9,17 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ws_server.federation.dial_policy import Unreachable
+from ws_server.federation.dialled_connection import Dialled
 from ws_server.federation.handshake import NotProven, OtherKey, Role, Seal
-from ws_server.federation.introduce import Place, Proven, dial_realm
+from ws_server.federation.handshake_client import Place, Proven, dial_realm
 from ws_server.federation.link import Link
-from ws_server.federation.reach import Unreachable
-from ws_server.federation.wire import Dialled
 from ws_server.key import fingerprint
 from ws_server.store.realms import ACTIVE
 
 if TYPE_CHECKING:
     from ws_server.federation.peer import Peer
-    from ws_server.federation.peers import PeerRegistry
+    from ws_server.federation.peer_registry import PeerRegistry
 
 log = logging.getLogger(__name__)
 

@@ -20,15 +20,15 @@ import orjson
 from shared.protocol.errors import ErrorCode
 from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
-from ws_server.federation.answers import answer
-from ws_server.federation.asks import Asks
-from ws_server.federation.giving import GONE, LATER, PIECE_OF, WANT, Giving
+from ws_server.federation.content_server import GONE, LATER, PIECE_OF, WANT, Giving
 from ws_server.federation.handshake import NotProven, Seal
-from ws_server.federation.incoming import Incoming, Overrun
-from ws_server.federation.outgoing import Outgoing
+from ws_server.federation.inbound import Incoming, Overrun
+from ws_server.federation.outbound import Outgoing
+from ws_server.federation.question_handlers import answer
+from ws_server.federation.questions import Asks
 from ws_server.net.session import Outlet
 from ws_server.realm import Realm
-from ws_server.store.items import Item
+from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import MAX_ROWS, KnownRealm
 
 log = logging.getLogger(__name__)

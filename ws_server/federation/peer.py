@@ -15,22 +15,22 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.federation.copies import Seen, part
+from ws_server.federation.cloned_realms import Seen, part
+from ws_server.federation.group_replication import Replicating
 from ws_server.federation.handshake import Seal
-from ws_server.federation.introduce import HANDSHAKE
+from ws_server.federation.handshake_client import HANDSHAKE
 from ws_server.federation.link import BROKEN, Confirmed, Link
-from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Outlet, Session
-from ws_server.store import outbox, waiting
-from ws_server.store.admitting import Expected
-from ws_server.store.items import Item
-from ws_server.store.items import read as read_items
+from ws_server.store import outbox, outbox_queries
+from ws_server.store.group_admission import Expected
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import Cleared
+from ws_server.store.outbox_rows import Item
+from ws_server.store.outbox_rows import read as read_items
 from ws_server.store.realms import ACTIVE, MAX_ROWS, KnownRealm
 
 if TYPE_CHECKING:
-    from ws_server.federation.peers import PeerRegistry
+    from ws_server.federation.peer_registry import PeerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -348,7 +348,7 @@ class Peer:
                 found = read_items(tx, realm_id, self._told, MAX_ROWS)
                 items = [item for item in found if item.number <= up_to]
             cleared = outbox.confirm(tx, realm_id, up_to, refused)
-            return cleared, items, waiting.count(tx, realm_id)
+            return cleared, items, outbox_queries.count(tx, realm_id)
 
         try:
             cleared, items, self.queued = await self._realm.journal.write(forget)

@@ -31,7 +31,7 @@ from ws_server.codes import hash_code
 from ws_server.context import Context, handles
 from ws_server.net.session import Account, Session
 from ws_server.registration import closed
-from ws_server.store import standings, tokens, users
+from ws_server.store import conversation_summaries, tokens, users
 from ws_server.store.database import current_requester
 from ws_server.store.journal import Together
 from ws_server.store.steps import Steps
@@ -244,7 +244,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     before = ctx.session.account
     realm.hub.sign_in(ctx.session, Account(user.id, user.name, tokens.hash_token(token)))
     try:
-        unread = await realm.database.look_up(standings.unread, user.id)
+        unread = await realm.database.look_up(conversation_summaries.unread, user.id)
     except BaseException:
         realm.hub.sign_out(ctx.session)
         if before is not None:

@@ -35,17 +35,17 @@ from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
 from shared.protocol.values import GroupAddress, fold
 from ws_server.context import Context, Outcome, RemoteReply, handles
-from ws_server.federation import elsewhere
-from ws_server.federation.hosting import group_person
+from ws_server.federation import remote_group_commands
+from ws_server.federation.hosted_groups import group_person
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
 from ws_server.publications import membership_changed
-from ws_server.store import conversations, markers, membership, standings, users
+from ws_server.store import conversation_summaries, conversations, markers, membership, users
+from ws_server.store.conversation_summaries import Standing
 from ws_server.store.journal import Mutation
 from ws_server.store.membership import GroupChange
 from ws_server.store.messages import Draft
-from ws_server.store.standings import Standing
 from ws_server.store.steps import alone
 from ws_server.store.users import User
 
@@ -76,7 +76,9 @@ def _write(
 def creategroup(ctx: Context, request: CreateGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.realm is not None and fold(request.realm) != ctx.realm.local_name:
-        return RemoteReply(elsewhere.create(ctx.realm, account, request.realm, request.name))
+        return RemoteReply(
+            remote_group_commands.create(ctx.realm, account, request.realm, request.name)
+        )
 
     def create(tx: Connection, now: int) -> GroupChange:
         return membership.create(tx, account.id, request.name, now)
@@ -89,8 +91,8 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
     reader = ctx.user.id
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[GroupChat, int]]:
-        last = standings.newest(tx, reader, found)
-        sizes = standings.sizes(tx, found)
+        last = conversation_summaries.newest(tx, reader, found)
+        sizes = conversation_summaries.sizes(tx, found)
         for s in found:
             newest = last.get(s.id)
             yield (
@@ -117,7 +119,9 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
     account, waits = ctx.user, ctx.realm.invitations_wait
     ctx.realm.limits.invitation(account.id)
     if request.group.realm or request.user.realm:
-        return RemoteReply(elsewhere.invite(ctx.realm, account, request.group, request.user))
+        return RemoteReply(
+            remote_group_commands.invite(ctx.realm, account, request.group, request.user)
+        )
 
     name = request.user.user
 
@@ -184,7 +188,7 @@ class _Person:
 def leavegroup(ctx: Context, request: LeaveGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.group.realm:
-        return RemoteReply(elsewhere.leave(ctx.realm, account, request.group))
+        return RemoteReply(remote_group_commands.leave(ctx.realm, account, request.group))
 
     def leave(tx: Connection, now: int) -> GroupChange:
         return membership.leave(tx, account.id, request.group)
@@ -216,7 +220,7 @@ def _govern(
     """Return what an owner's command does, in a group hosted here or elsewhere."""
     account, group, user = ctx.user, request.group, request.user
     if group.realm:
-        return RemoteReply(elsewhere.govern(ctx.realm, account, request, answer))
+        return RemoteReply(remote_group_commands.govern(ctx.realm, account, request, answer))
 
     def change(tx: Connection, now: int) -> GroupChange:
         # A person of another realm may be banned before anybody here heard of them.
@@ -234,7 +238,7 @@ def _govern(
 def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(elsewhere.accept(ctx.realm, account, group))
+        return RemoteReply(remote_group_commands.accept(ctx.realm, account, group))
 
     def join(tx: Connection, now: int) -> GroupChange:
         return membership.accept(tx, users.existing(tx, account.name), group)
@@ -246,7 +250,7 @@ def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
 def decline(ctx: Context, request: Decline) -> Mutation | RemoteReply:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(elsewhere.decline(ctx.realm, account, group))
+        return RemoteReply(remote_group_commands.decline(ctx.realm, account, group))
 
     def stay_out(tx: Connection, now: int) -> GroupChange:
         return membership.decline(tx, account.id, group)

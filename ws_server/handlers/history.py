@@ -25,12 +25,19 @@ from ws_server.handlers import lists
 from ws_server.listing import ListQuery
 from ws_server.net.session import Account
 from ws_server.publications import receipts
-from ws_server.store import catching_up, conversations, markers, outbox, pages, standings
-from ws_server.store.catching_up import Missed
+from ws_server.store import (
+    conversation_summaries,
+    conversations,
+    markers,
+    message_pages,
+    outbox,
+    sync_query,
+)
+from ws_server.store.conversation_summaries import Standing
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Mutation
-from ws_server.store.standings import Standing
 from ws_server.store.steps import Steps
+from ws_server.store.sync_query import Missed
 
 POSITION_BYTES = 384 * 1024
 """Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
@@ -69,7 +76,7 @@ async def inbox_page(
         found = conversations.find(tx, account.id, target, (account.id,))
         if found is None:
             return None, Page(conversations.known_as(tx, target), [], False), 0
-        page = pages.page(tx, account.id, found, before=before, limit=limit)
+        page = message_pages.page(tx, account.id, found, before=before, limit=limit)
         read_seq = markers.read_seq(tx, account.id, found)
         return found, Page(found.address(account.id), page.messages, page.more), read_seq
 
@@ -94,7 +101,7 @@ async def history(ctx: Context, request: History) -> Page:
         found = conversations.find(tx, reader, request.conversation, (reader,))
         if found is None:
             return Page(conversations.known_as(tx, request.conversation), [], False)
-        page = pages.page(
+        page = message_pages.page(
             tx, reader, found, before=request.before, after=request.after, limit=request.limit
         )
         return Page(found.address(reader), page.messages, page.more)
@@ -151,11 +158,11 @@ async def sync(ctx: Context, request: Sync) -> Synced:
             address.without_local_realm(ctx.realm.local_name): seq
             for address, seq in request.have.items()
         }
-        missed = yield from catching_up.missed(reader, have)
+        missed = yield from sync_query.missed(reader, have)
         return missed.standings
 
     def some(ids: Sequence[int]) -> Steps[list[Standing]]:
-        return standings.standings(reader, only=ids)
+        return conversation_summaries.standings(reader, only=ids)
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[Position, int]]:
         for s in found:

@@ -18,9 +18,9 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
 from ws_server.audit import Act, Result
 from ws_server.context import Context, RemoteReply, handles
-from ws_server.federation import trust
+from ws_server.federation import peer_admin
 from ws_server.key import fingerprint
-from ws_server.store import users, waiting
+from ws_server.store import outbox_queries, users
 
 
 @handles(AddRealm)
@@ -42,7 +42,7 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     realm.limits.first_contact(("addrealm", ctx.session.network))
     who = {"address": ctx.session.address, "user": ctx.user.name, "detail": request.name}
     try:
-        peer = await trust.add(
+        peer = await peer_admin.add(
             peers, request.name, request.address, request.port, request.fingerprint
         )
     except ChatError:
@@ -77,8 +77,8 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
 
 @handles(ShowOutbox)
 async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
-    def ask(tx: Connection) -> tuple[list[waiting.Waiting], bool]:
-        return waiting.of_sender(tx, ctx.user.id)
+    def ask(tx: Connection) -> tuple[list[outbox_queries.Waiting], bool]:
+        return outbox_queries.of_sender(tx, ctx.user.id)
 
     links = ctx.realm.links
     rows, more = await ctx.realm.database.read(ask)

@@ -15,8 +15,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from ws_server.net.budgets import STRANGER_FRAME, Budget
-from ws_server.net.reading import MAX_UNSENT_BYTES, Reader
-from ws_server.net.writing import HEADERS, header
+from ws_server.net.reader import MAX_UNSENT_BYTES, Reader
+from ws_server.net.writer import HEADERS, header
 
 if TYPE_CHECKING:
     from ws_server.net.listener import Listener

@@ -22,13 +22,13 @@ from websockets.protocol import State
 from shared.settings import Network, client_address, is_address
 from shared.sockets import BACKLOG, bind_unix, listen
 from ws_server.gate import Gate
-from ws_server.net.browsers import Browsers
+from ws_server.net.acceptor import HANDSHAKE_SECONDS, Door
 from ws_server.net.budgets import Budgets
 from ws_server.net.connection import Connection
-from ws_server.net.door import HANDSHAKE_SECONDS, Door
-from ws_server.net.rounds import Rounds
+from ws_server.net.fair_turns import Rounds
+from ws_server.net.origin_policy import Browsers
 from ws_server.net.session import Session
-from ws_server.net.writing import Writer
+from ws_server.net.writer import Writer
 
 log = logging.getLogger(__name__)
 

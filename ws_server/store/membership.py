@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import GroupAddress
-from ws_server.store import blocks, conversations, hosting, invitations, kept_out, users
+from ws_server.store import blocks, conversations, group_bans, invitations, roster_sync, users
 from ws_server.store.conversations import Conversation, Member
 from ws_server.store.invitations import Invitation
 from ws_server.store.users import User
@@ -84,7 +84,7 @@ def invite(
     person = invitable(tx, group, caller, name, person)
     if person.id in group.members:
         return GroupChange(group, "", person.id, group.members[person.id])
-    kept_out.check(tx, group, caller, person.id, person.name)
+    group_bans.check(tx, group, caller, person.id, person.name)
     stranger = group.members[caller].realm_id
     if waits and stranger is not None and person.realm_id is None:
         if not invitations.has_written(tx, person.id, caller):
@@ -187,7 +187,7 @@ def kick(
     made = _remove(tx, group, person)
     if not made.change:
         raise ChatError(ErrorCode.UNKNOWN_USER, f"{person.name} is not in {group.address(0)}")
-    kept_out.note(tx, group, person.id, banned=False)
+    group_bans.note(tx, group, person.id, banned=False)
     return made
 
 
@@ -205,7 +205,7 @@ def ban(
             TOO_LARGE.
     """
     group, person = _governed(tx, caller, address, name, person)
-    kept_out.note(tx, group, person.id, banned=True)
+    group_bans.note(tx, group, person.id, banned=True)
     return _remove(tx, group, person)
 
 
@@ -222,7 +222,7 @@ def unban(
         ChatError: UNKNOWN_GROUP; FORBIDDEN, for all but the owner and of oneself; UNKNOWN_USER.
     """
     group, person = _governed(tx, caller, address, name, person)
-    kept_out.clear(tx, group, person.id)
+    group_bans.clear(tx, group, person.id)
     return GroupChange(group, "", person.id, Member(person.name, False))
 
 
@@ -270,7 +270,7 @@ def tell(tx: Connection, made: GroupChange, now: int) -> frozenset[int]:
     """Let the realms of the members before and after know, and return which will be told."""
     if made.person is None or not made.change or made.told is not None:
         return frozenset()
-    return hosting.tell(tx, made.group, made.change, now, [made.person.realm_id], made.by)
+    return roster_sync.tell(tx, made.group, made.change, now, [made.person.realm_id], made.by)
 
 
 def _both(caller: int, person: User | None) -> tuple[int, int]:

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, select, tuple_
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import conversations, fetches, files, outbox, waiting
+from ws_server.store import content_fetches, conversations, files, outbox, outbox_queries
 from ws_server.store.bulk import MESSAGE, Move, find_keys, insert, move_conversations
 from ws_server.store.conversations import Conversation
-from ws_server.store.disabling import check_reader
+from ws_server.store.disabled_accounts import check_reader
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
-from ws_server.store.opening import Place, open_all
+from ws_server.store.recipients import Place, open_all
 from ws_server.store.schema import posts
 from ws_server.store.timeline import timeline
 
@@ -214,7 +214,9 @@ def _keep_file(
     if draft.source is None:
         files.add(tx, file, conversation_id, sender, draft.upload, quota)
     else:
-        draft.awaited = fetches.keep(tx, file, conversation_id, sender, draft.source, quota, now)
+        draft.awaited = content_fetches.keep(
+            tx, file, conversation_id, sender, draft.source, quota, now
+        )
 
 
 def reload(tx: Connection, drafts: list[Draft], progress: Progress) -> None:
@@ -262,7 +264,7 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
     for sender, key, conversation_id, id, seq, time_, file_id in find_keys(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
-        state = waiting.state_of(tx, conversation, seq)
+        state = outbox_queries.state_of(tx, conversation, seq)
         file = files.get(tx, file_id) if file_id else None
         first[sender, key] = _done_before(sender, conversation, file, id, time_, state, seq)
     # Those of other realms' people never wait for a host: their own realm keeps them.

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, delete, insert, select, update
 
 from shared.protocol.values import Address
-from ws_server.store import conversations, fetches, files, users
+from ws_server.store import content_fetches, conversations, files, users
 from ws_server.store.authorship import Own, Waiting, has_proof, posted, present
+from ws_server.store.content_fetches import Room
 from ws_server.store.conversations import Conversation
-from ws_server.store.fetches import Room
 from ws_server.store.files import StoredFile
 from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
@@ -196,7 +196,9 @@ def _store(
         file = None if post.file_id is None else files.get(tx, post.file_id)
         tx.execute(delete(posts).where(posts.c.id == message.id))
     elif file is not None:
-        file, awaited = fetches.keep_replica(tx, file, group.id, sender.id, host.id, room, now)
+        file, awaited = content_fetches.keep_replica(
+            tx, file, group.id, sender.id, host.id, room, now
+        )
     tx.execute(
         insert(messages).values(
             conversation_id=group.id,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from shared.protocol.values import GroupAddress, fold
-from ws_server.store import admitting, conversations, invitations, users
+from ws_server.store import conversations, group_admission, invitations, users
 from ws_server.store import realms as known_realms
-from ws_server.store.admitting import Admission
 from ws_server.store.conversations import Conversation
+from ws_server.store.group_admission import Admission
 from ws_server.store.invitations import Invitation
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Speaker, find, name_at
@@ -183,9 +183,9 @@ def _inviter(
     if by is None:
         return None
     if not by.key or by.key == own_key:
-        return admitting.inviter(tx, host, by.name, None if by.key else host.id)
+        return group_admission.inviter(tx, host, by.name, None if by.key else host.id)
     realm = known_realms.by_key(tx, by.key)
-    return None if realm is None else admitting.inviter(tx, host, by.name, realm.id)
+    return None if realm is None else group_admission.inviter(tx, host, by.name, realm.id)
 
 
 def _note_invitations(

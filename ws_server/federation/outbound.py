@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 from shared.protocol.errors import ChatError
 from ws_server.realm import Realm
-from ws_server.store import items
-from ws_server.store.items import Item
+from ws_server.store import outbox_rows
+from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import MAX_ROWS
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Outgoing:
                 self._missed = False
                 room = min(MAX_READ, MAX_ROWS - len(self._unconfirmed))
                 found: Sequence[Item] = await self._realm.database.read(
-                    items.read, self._realm_id, self._sent, room
+                    outbox_rows.read, self._realm_id, self._sent, room
                 )
                 for item in found:
                     if self._is_full():

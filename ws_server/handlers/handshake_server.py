@@ -12,10 +12,10 @@ from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
-from ws_server.federation.introduce import HANDSHAKE
+from ws_server.federation.handshake_client import HANDSHAKE
 from ws_server.net.session import Session
 from ws_server.settings import is_loopback
-from ws_server.store import acquaintance, realms
+from ws_server.store import realm_trust, realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
 
 
@@ -95,7 +95,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     state = ACTIVE if is_let_in else PENDING
 
     def meet(tx: Connection, now: int) -> KnownRealm:
-        return acquaintance.add_from_handshake(
+        return realm_trust.add_from_handshake(
             tx,
             public_key=transcript.dialler.key,
             own_name=transcript.dialler.realm,

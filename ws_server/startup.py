@@ -15,7 +15,7 @@ from shared.protocol.values import fold
 from ws_server import key
 from ws_server.data_folder import Refused, database_url, lock_database
 from ws_server.settings import Settings
-from ws_server.store import naming
+from ws_server.store import own_name
 from ws_server.store.blobs import Blobs
 from ws_server.store.database import Database
 
@@ -56,7 +56,7 @@ async def realm_name(settings: Settings, database: Database, serves: bool) -> st
     """
 
     def ask(tx: Connection) -> tuple[str | None, bool]:
-        return naming.kept(tx), naming.is_taken(tx, settings.realm)
+        return own_name.kept(tx), own_name.is_taken(tx, settings.realm)
 
     kept, is_taken = await database.read(ask)
     data, wanted = shown(settings.data.resolve()), settings.realm

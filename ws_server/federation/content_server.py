@@ -15,11 +15,11 @@ from typing import Any
 from shared.protocol import base64
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import SEQ, SHA256
-from ws_server.federation.incoming import Overrun
+from ws_server.federation.inbound import Overrun
 from ws_server.net.file_lane import PIECE
 from ws_server.net.session import Outlet
 from ws_server.realm import Realm
-from ws_server.store import fetches
+from ws_server.store import content_fetches
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Giving:
         size = self._sizes.get(sha256)
         if size is not None:
             return size
-        found = await self._realm.database.read(fetches.offered, self._realm_id, sha256)
+        found = await self._realm.database.read(content_fetches.offered, self._realm_id, sha256)
         if found is None:
             return 0
         if not found.here:

@@ -22,12 +22,12 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import BASE64, SEQ, SHA256
-from ws_server.federation.giving import GONE, LATER, PIECE_OF, RATE, WANT
-from ws_server.federation.incoming import Overrun
+from ws_server.federation.content_server import GONE, LATER, PIECE_OF, RATE, WANT
+from ws_server.federation.inbound import Overrun
 from ws_server.net.file_lane import PIECE
 from ws_server.realm import Realm
-from ws_server.store import fetches
-from ws_server.store.fetches import Fetch
+from ws_server.store import content_fetches
+from ws_server.store.content_fetches import Fetch
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,9 @@ class Fetching:
             if kind == LATER:
                 self._rest(sha256)
             elif kind == GONE:
-                self._realm.links.start(self._fail(part.fetch, fetches.MAX_ATTEMPTS, "is gone"))
+                self._realm.links.start(
+                    self._fail(part.fetch, content_fetches.MAX_ATTEMPTS, "is gone")
+                )
         self._fill()
 
     def _adapt(self, took: float) -> None:
@@ -220,7 +222,7 @@ class Fetching:
     async def _open(self) -> None:
         self._ended.clear()
         found: list[Fetch] = await self._realm.database.read(
-            fetches.chosen, self._realm_id, list(self._resting), MAX_OPEN
+            content_fetches.chosen, self._realm_id, list(self._resting), MAX_OPEN
         )
         found = await self._fitting(found)
         wanted = {fetch.sha256 for fetch in found}
@@ -322,7 +324,7 @@ class Fetching:
             return
 
         def note(tx: Connection, now: int) -> None:
-            fetches.done(tx, fetch.realm_id, fetch.sha256)
+            content_fetches.done(tx, fetch.realm_id, fetch.sha256)
 
         await self._realm.journal.write(note)
         self._drop(part)
@@ -334,7 +336,7 @@ class Fetching:
         """Count an attempt that came to nothing; after some the content is given up."""
 
         def note(tx: Connection, now: int) -> bool:
-            return fetches.failed(tx, fetch.realm_id, fetch.sha256, attempts)
+            return content_fetches.failed(tx, fetch.realm_id, fetch.sha256, attempts)
 
         try:
             given_up: bool = await self._realm.journal.write(note)

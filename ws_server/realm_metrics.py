@@ -13,13 +13,13 @@ from sqlalchemy.engine import URL
 from ws_server import __version__
 from ws_server.data_folder import database_url
 from ws_server.federation.peer import Peer
-from ws_server.federation.peers import PeerRegistry
+from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.gate import Gate
 from ws_server.metrics import Metrics
 from ws_server.net.listener import Listener
 from ws_server.realm import Realm
 from ws_server.settings import Settings
-from ws_server.store.room import Room
+from ws_server.store.file_space import Room
 from ws_server.store.sqlite_file import file_of
 
 

@@ -10,11 +10,11 @@ from shared.protocol.kinds import LOCAL_NAME, REALM_NAME, SEQ, Base64, Number, c
 from shared.protocol.precis import MOST_RAW, tamed_name
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
 from ws_server.federation.attachments import content
-from ws_server.store.comparing import Position
 from ws_server.store.conversations import MAX_MEMBERS
-from ws_server.store.hosting import MAX_LISTED
 from ws_server.store.messages import Chain, Draft
+from ws_server.store.replica_repair import Position
 from ws_server.store.replicas import Relayed, Speaker
+from ws_server.store.roster_sync import MAX_LISTED
 from ws_server.store.rosters import Member, Roster
 
 POSITIVE = Number(1)

@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
+from flet_app.browser_identity import VISITOR
 from flet_app.host import Expected, NoRoom, TooManyFiles
-from flet_app.visitors import VISITOR
 from shared import disk
 from shared.protocol.file_names import clean_file_name
 from shared.protocol.media_types import IMAGES

@@ -10,9 +10,16 @@ from typing import Any
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import Address, fold
 from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import waiting
-from ws_server.store.pages import NO_STATES, PAGE_BYTES, Range, in_ranges, size_on_wire, to_message
-from ws_server.store.standings import Standing, standings
+from ws_server.store import outbox_queries
+from ws_server.store.conversation_summaries import Standing, standings
+from ws_server.store.message_pages import (
+    NO_STATES,
+    PAGE_BYTES,
+    Range,
+    in_ranges,
+    size_on_wire,
+    to_message,
+)
 from ws_server.store.steps import Steps, alone
 
 SYNC_MESSAGES = 500
@@ -69,7 +76,7 @@ def _page(reader: int, behind: Sequence[tuple[Standing, int]]) -> Steps[tuple[li
     for wave in _waves(behind):
         rows = yield from _rows(wave)
         away = [s.id for s, _ in wave if "@" in s.address and s.name is None]
-        states = (yield from alone(waiting.states, away)) if away else NO_STATES
+        states = (yield from alone(outbox_queries.states, away)) if away else NO_STATES
         for standing, _ in wave:
             for row in rows.get(standing.id, ()):
                 if len(found) >= SYNC_MESSAGES or size >= PAGE_BYTES:

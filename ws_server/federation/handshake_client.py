@@ -21,12 +21,12 @@ from shared.protocol.json_dialect import format_request, parse_reply
 from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.spec import Reply, Request
 from shared.protocol.values import BadValue, in_words
+from ws_server.federation.dial_policy import Unreachable
+from ws_server.federation.dialled_connection import Dialled
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
-from ws_server.federation.reach import Unreachable
-from ws_server.federation.wire import Dialled
 
 if TYPE_CHECKING:
-    from ws_server.federation.peers import PeerRegistry
+    from ws_server.federation.peer_registry import PeerRegistry
 
 HANDSHAKE = 10.0
 """Seconds from `link` to the proof, as the listener grants them."""

@@ -11,16 +11,16 @@ from sqlalchemy import Connection
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
-from ws_server.federation import rows
+from ws_server.federation import inbound_rows
 from ws_server.key import posts_secret
 from ws_server.publications import announce
-from ws_server.store import comparing, invitations, replicas, rosters
-from ws_server.store.admitting import Admission
+from ws_server.store import invitations, replica_repair, replicas, rosters
 from ws_server.store.authorship import Own
-from ws_server.store.comparing import Position
+from ws_server.store.content_fetches import Room
 from ws_server.store.conversations import Conversation
-from ws_server.store.fetches import Room
+from ws_server.store.group_admission import Admission
 from ws_server.store.realms import KnownRealm
+from ws_server.store.replica_repair import Position
 from ws_server.store.replicas import Relayed, Taken
 from ws_server.store.rosters import Changed, Roster
 
@@ -107,7 +107,7 @@ class Replicating:
             if error.code == ErrorCode.UNKNOWN_GROUP:
                 await self._withdraw(number)
             raise
-        await self.enrol(rows.roster(told.get("roster")))
+        await self.enrol(inbound_rows.roster(told.get("roster")))
 
     async def _withdraw(self, number: int) -> None:
         """Forget the invitations to a group in which its host has nobody of this realm."""
@@ -161,7 +161,7 @@ class Replicating:
         try:
             answer = await self._ask("leave", by=name, group=number)
             # A host that answers with them still in it is not asked again and again.
-            await self._enrol(rows.roster(answer.get("roster")))
+            await self._enrol(inbound_rows.roster(answer.get("roster")))
         except (BadValue, ChatError) as error:
             log.debug("a host still has somebody", extra={"why": str(error)})
 
@@ -197,14 +197,17 @@ class Replicating:
                 invitations.declined, self._host.id
             ):
                 await self.turn_away(number, name)
-            known = await self._realm.database.read(comparing.positions, self._host.id)
+            known = await self._realm.database.read(replica_repair.positions, self._host.id)
             if not known and not restored:
                 return
             listed: set[int] = set()
             more = True
             while more:
                 answer = await self._ask("groups", after=max(listed, default=0))
-                page, more = rows.positions(answer.get("groups")), answer.get("more") is True
+                page, more = (
+                    inbound_rows.positions(answer.get("groups")),
+                    answer.get("more") is True,
+                )
                 if page and page[0].group <= max(listed, default=0):
                     raise BadValue("groups come in the order of their numbers")
                 for there in page:
@@ -214,7 +217,7 @@ class Replicating:
                         here = None
                     if here is None or here.version < there.version:
                         told = await self._ask("roster", group=there.group)
-                        await self.enrol(rows.roster(told.get("roster")))
+                        await self.enrol(inbound_rows.roster(told.get("roster")))
                     elif here.last_seq < there.last_seq:
                         await self._fill(there.group, here.last_seq, there.last_seq + 1)
                 more = more and bool(page)
@@ -246,7 +249,7 @@ class Replicating:
                 most = middle - 1
 
         def change(tx: Connection, now: int) -> None:
-            comparing.rewind(tx, self._host, here.group, least)
+            replica_repair.rewind(tx, self._host, here.group, least)
 
         def forget(_: None) -> None:
             self._realm.cache.drop_group(f"#{here.group}@{self._host.name}")
@@ -262,16 +265,16 @@ class Replicating:
         """Tell whether the host has the same message at a place as this realm."""
         if seq == 0:
             return True
-        own = await self._realm.database.read(comparing.id_at, self._host.id, group, seq)
+        own = await self._realm.database.read(replica_repair.id_at, self._host.id, group, seq)
         answer = await self._ask("history", group=group, after=seq - 1, limit=1)
         page = answer.get("messages")
-        return isinstance(page, list) and len(page) == 1 and rows.relayed(page[0]).id == own
+        return isinstance(page, list) and len(page) == 1 and inbound_rows.relayed(page[0]).id == own
 
     async def _abandon(self, here: Position) -> None:
         """Nobody of this realm is in a group any more."""
 
         def change(tx: Connection, now: int) -> Changed | None:
-            return comparing.abandon(tx, self._host, here)
+            return replica_repair.abandon(tx, self._host, here)
 
         def tell(changed: Changed | None) -> None:
             if changed is not None:
@@ -311,11 +314,11 @@ class Replicating:
         if not new or self._is_stranger or len(self._sought) > MAX_SOUGHT:
             return
         self._sought |= new
-        known = await self._realm.database.read(comparing.known_numbers, self._host.id, new)
+        known = await self._realm.database.read(replica_repair.known_numbers, self._host.id, new)
         for group in new - known:
             try:
                 told = await self._ask("roster", group=group)
-                await self.enrol(rows.roster(told.get("roster")))
+                await self.enrol(inbound_rows.roster(told.get("roster")))
             except (BadValue, ChatError) as error:
                 log.debug("a group stays unknown", extra={"why": str(error)})
 
@@ -327,7 +330,7 @@ class Replicating:
             if not isinstance(page, list) or not page or len(page) > PAGE:
                 raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
             try:
-                found = [rows.relayed(row) for row in page]
+                found = [inbound_rows.relayed(row) for row in page]
             except BadValue as error:
                 raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with noise") from error
             if any(row.group != group for row in found) or found[-1].seq <= last:

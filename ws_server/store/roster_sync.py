@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 from ws_server.store import conversations, outbox
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import FILE, StoredFile
-from ws_server.store.items import content, speaker
-from ws_server.store.pages import PAGE_BYTES
+from ws_server.store.message_pages import PAGE_BYTES
+from ws_server.store.outbox_rows import content, speaker
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import files, members, messages, realms, users
 

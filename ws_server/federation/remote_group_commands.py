@@ -21,11 +21,11 @@ from shared.protocol.commands.groups import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
-from ws_server.federation import rows
-from ws_server.federation.hosting import change_group, group_person
-from ws_server.federation.replicating import Replicating
+from ws_server.federation import inbound_rows
+from ws_server.federation.group_replication import Replicating
+from ws_server.federation.hosted_groups import change_group, group_person
 from ws_server.net.session import Account
-from ws_server.store import comparing, conversations, membership, users
+from ws_server.store import conversations, membership, replica_repair, users
 from ws_server.store.conversations import Member
 from ws_server.store.ids import new_id
 from ws_server.store.membership import GroupChange
@@ -196,7 +196,7 @@ async def _leave_for_good(
     """Leave a group whose host nobody can ask any more."""
 
     def part(tx: Connection, now: int) -> None:
-        if not comparing.part(tx, host.known, group.number, account.id):
+        if not replica_repair.part(tx, host.known, group.number, account.id):
             raise conversations.unknown_group(group)
 
     address = str(GroupAddress(group.number, host.known.name))
@@ -222,7 +222,7 @@ def _named(realm: Realm, host: Peer, user: Address, name: str) -> dict[str, str]
 async def _enrol(realm: Realm, host: Peer, answer: dict[str, Any]) -> Roster:
     """Take what the host says of the group now, so that the command's effect is seen here too."""
     try:
-        roster = rows.roster(answer.get("roster"))
+        roster = inbound_rows.roster(answer.get("roster"))
     except BadValue as error:
         raise ChatError(ErrorCode.REALM_REFUSED, "The other realm answers noise") from error
     await Replicating(realm, host.known).enrol(roster)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupPerson
 from ws_server.publications import membership_changed
-from ws_server.store import hosting, membership
+from ws_server.store import membership, roster_sync
 from ws_server.store.membership import GroupChange
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def change_group(realm: Realm, change: Callable[[Connection, int], GroupCh
     def run(tx: Connection, now: int) -> tuple[GroupChange, frozenset[int], dict[str, Any]]:
         made = change(tx, now)
         told = membership.tell(tx, made, now)
-        return made, told, hosting.roster(tx, made.group, made.change)
+        return made, told, roster_sync.roster(tx, made.group, made.change)
 
     def tell(done: tuple[GroupChange, frozenset[int], dict[str, Any]]) -> None:
         made, told, _ = done

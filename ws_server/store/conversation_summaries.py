@@ -24,10 +24,10 @@ from sqlalchemy import (
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import GroupAddress
-from ws_server.store import users, waiting
+from ws_server.store import outbox_queries, users
 from ws_server.store.adapter import Statement
 from ws_server.store.markers import numbers
-from ws_server.store.pages import Range, in_ranges, to_message
+from ws_server.store.message_pages import Range, in_ranges, to_message
 from ws_server.store.schema import conversations, members, messages, realms
 from ws_server.store.schema import users as user_table
 from ws_server.store.steps import WHO, Steps, answer, ask
@@ -222,7 +222,7 @@ def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, 
     """Return the newest message of each conversation, its text cut to PREVIEW characters."""
     written = {s.id: s for s in shown if s.last_seq}
     away = [s.id for s in written.values() if "@" in s.address and s.name is None]
-    states = waiting.states(tx, away)
+    states = outbox_queries.states(tx, away)
     last: dict[int, Message] = {}
     ranges = [Range(s.id, s.last_seq - 1, s.last_seq) for s in written.values()]
     for row in answer(tx, in_ranges(ranges)):

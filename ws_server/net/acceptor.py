@@ -21,8 +21,8 @@ from websockets.server import ServerProtocol
 from shared.protocol.values import MAX_FRAME
 from shared.settings import is_trusted
 from ws_server.net.budgets import Budget, Place, Visitor
+from ws_server.net.closing import CLOSE_TIMEOUT
 from ws_server.net.connection import Connection
-from ws_server.net.ending import CLOSE_TIMEOUT
 
 if TYPE_CHECKING:
     from ws_server.net.listener import Listener

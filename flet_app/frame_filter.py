@@ -16,9 +16,9 @@ import flet as ft
 import msgpack  # type: ignore[import-untyped]
 from flet.messaging.protocol import MessageAction, decode_ext_from_msgpack
 
-from flet_app import packed
+from flet_app import msgpack_bounds
+from flet_app.frame_shapes import takes_value
 from flet_app.script import HEAD, MAX_SAID, Said, Unreadable, read
-from flet_app.shapes import takes_value
 
 MAX_FRAME = 8 << 20
 """Bytes of a frame with pasted files."""
@@ -127,12 +127,12 @@ class Frames:
         if frame[:1] != b"\0" or len(frame) > (MAX_FRAME if self.known else MAX_STRANGER):
             raise Nonsense
         try:
-            packed.check(frame, 1, MAX_ITEMS if self.known else MAX_STRANGER_ITEMS)
+            msgpack_bounds.check(frame, 1, MAX_ITEMS if self.known else MAX_STRANGER_ITEMS)
             # As Flet does, which must not fail over it.
             number, body = msgpack.unpackb(frame[1:], ext_hook=decode_ext_from_msgpack)
             action = MessageAction(number)
             fields = FIELDS[action]
-        except (packed.TooMuch, ValueError, TypeError, KeyError, ArithmeticError):
+        except (msgpack_bounds.TooMuch, ValueError, TypeError, KeyError, ArithmeticError):
             raise Nonsense from None
         if not isinstance(body, dict) or body.keys() != fields.keys():
             raise Nonsense

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ws_server.federation.fetching import Fetching
+from ws_server.federation.content_client import Fetching
 from ws_server.net.session import Account, Session
 from ws_server.publications import MAX_PUSHED, push_content
 from ws_server.store.files import StoredFile

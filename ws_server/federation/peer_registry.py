@@ -13,17 +13,17 @@ from shared.protocol.commands.messages import Delivery
 from shared.protocol.commands.realms import RealmLink
 from shared.protocol.errors import ChatError
 from shared.protocol.values import fold
-from ws_server.federation.asks import no_answer
-from ws_server.federation.copies import DOUBLE
+from ws_server.federation.cloned_realms import DOUBLE
 from ws_server.federation.dialling import keep
 from ws_server.federation.handshake import Role, Seal, Transcript
 from ws_server.federation.link import Confirmed, Link
 from ws_server.federation.peer import SHUT, Peer
+from ws_server.federation.questions import no_answer
 from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
-from ws_server.store import acquaintance, items, outbox, realms, waiting
-from ws_server.store.items import Item, LocalMessage
+from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms
 from ws_server.store.messages import Draft
+from ws_server.store.outbox_rows import Item, LocalMessage
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
 
 MAX_DIALS = 32
@@ -64,7 +64,7 @@ class PeerRegistry:
         """Learn which realms there are; until `open`, none is dialled."""
 
         def ask(tx: Connection) -> tuple[list[KnownRealm], dict[int, int]]:
-            return realms.everybody(tx), waiting.counts(tx)
+            return realms.everybody(tx), outbox_queries.counts(tx)
 
         known, counts = await self.realm.database.read(ask)
         for one in known:
@@ -166,11 +166,11 @@ class PeerRegistry:
             if draft.source is None and not peer.known.vouched:
                 self.start(self.vouch(peer))
             if conversation.number is None:
-                item = items.private(draft, realm_id, number)
+                item = outbox_rows.private(draft, realm_id, number)
             elif conversation.realm_id is None:
                 item = self._relayed(draft, number)
             else:
-                item = items.post(draft, number)
+                item = outbox_rows.post(draft, number)
                 peer.expect_echo(draft.id, session)
             if told is not None and draft.state == outbox.QUEUED:
                 if peer.up:
@@ -185,7 +185,7 @@ class PeerRegistry:
         assert group is not None
         sender = group.members[draft.sender]
         home = None if sender.realm_id is None else self._peers[sender.realm_id].known
-        return items.relayed(draft, number, home)
+        return outbox_rows.relayed(draft, number, home)
 
     def notify_outbox(self, realm_ids: Collection[int]) -> None:
         """Something else than a message was put into the outbox for these realms."""
@@ -207,7 +207,7 @@ class PeerRegistry:
         """Somebody here has to do with a realm: it is no stranger any more."""
 
         def change(tx: Connection, now: int) -> KnownRealm:
-            return acquaintance.vouch(tx, peer.known.id, self.realm.local_name)
+            return realm_trust.vouch(tx, peer.known.id, self.realm.local_name)
 
         if peer.known.vouched:
             return
@@ -226,7 +226,7 @@ class PeerRegistry:
 
     async def _announce_link(self, peer: Peer, state: str) -> None:
         with suppress(ChatError):
-            concerned = await self.realm.database.read(waiting.concerned, peer.known.id)
+            concerned = await self.realm.database.read(outbox_queries.concerned, peer.known.id)
             self.realm.hub.publish(RealmLink(peer.known.name, state), concerned)
 
     def announce_name(self, peer: Peer, was: str) -> None:
@@ -235,8 +235,8 @@ class PeerRegistry:
 
     async def _announce_name(self, peer: Peer, was: str) -> None:
         def ask(tx: Connection) -> set[int]:
-            told = set(waiting.concerned(tx, peer.known.id))
-            return told | acquaintance.people_of(tx, peer.known.id)
+            told = set(outbox_queries.concerned(tx, peer.known.id))
+            return told | realm_trust.people_of(tx, peer.known.id)
 
         with suppress(ChatError):
             told = await self.realm.database.read(ask)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import in_words
-from ws_server.store import outbox, waiting
+from ws_server.store import outbox, outbox_queries
 from ws_server.store.adapter import Statement
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import files, messages, realms, users
@@ -163,7 +163,7 @@ def page(
         query = query.order_by(messages.c.seq.desc())
     address = conversation.address(reader)
     away = conversation.number is None and conversation.realms
-    states = waiting.states(tx, (conversation.id,)) if away else NO_STATES
+    states = outbox_queries.states(tx, (conversation.id,)) if away else NO_STATES
     found = Found()
     size = 0
     for row in tx.execute(query.limit(limit + 1)):

@@ -17,9 +17,9 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.values import BadValue, fold
-from ws_server.federation import attachments, probing, receipts, rows
+from ws_server.federation import attachments, inbound_rows, link_check, receipts
 from ws_server.federation.attachments import TooLarge
-from ws_server.federation.replicating import Replicating
+from ws_server.federation.group_replication import Replicating
 from ws_server.publications import announce
 from ws_server.realm import Realm
 from ws_server.store import outbox, realms, users
@@ -142,9 +142,9 @@ class Incoming:
                 await self._relay(relayed, refused)
             try:
                 if kind == outbox.GROUP:
-                    relayed.append((last, rows.relayed(item)))
+                    relayed.append((last, inbound_rows.relayed(item)))
                 elif kind == outbox.CHANGE:
-                    await self._replicating.enrol(rows.roster(item))
+                    await self._replicating.enrol(inbound_rows.roster(item))
                 else:
                     posted.append(self._post(kind, item, last))
             except BadValue:
@@ -234,15 +234,15 @@ class Incoming:
         """
         entry: Draft | Mutation
         if kind == outbox.PROBE:
-            entry = probing.taken(self._realm, self._realm_id, row, self._chain)
+            entry = link_check.taken(self._realm, self._realm_id, row, self._chain)
         elif kind == outbox.RECEIPT:
             entry = receipts.taken(self._realm, self._sender(row), row, self._chain)
         else:
             sender = self._sender(row)
             if kind == outbox.MESSAGE:
-                entry = rows.private(row, sender, self._chain)
+                entry = inbound_rows.private(row, sender, self._chain)
             elif kind == outbox.POST:
-                entry = rows.post(row, sender, self._chain)
+                entry = inbound_rows.post(row, sender, self._chain)
             else:
                 raise BadValue("no kind known here")
             attachments.check_size(entry.file, self._realm.max_file)
@@ -295,7 +295,7 @@ def _is_name(name: Any) -> bool:
 def _number(item: Any, last: int) -> int:
     """Return a row's number, which must rise."""
     try:
-        number = rows.POSITIVE.from_json(rows.fields(item).get("number"))
+        number = inbound_rows.POSITIVE.from_json(inbound_rows.fields(item).get("number"))
     except BadValue:
         raise Overrun("a row has no number") from None
     if number <= last:

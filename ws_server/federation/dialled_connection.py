@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from shared.protocol.values import MAX_FRAME
-from ws_server.federation.reach import Unreachable, dial
+from ws_server.federation.dial_policy import Unreachable, dial
 
 MAX_UNSENT_BYTES = 4 * 2**20
 """Bytes that may wait for the other realm; a slower one is cut off and dialled anew."""

@@ -14,12 +14,12 @@ from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from ws_server.net.budgets import STRANGER_FRAME, Budget, Place
-from ws_server.net.ending import LAST_REPLIES, Ending
-from ws_server.net.frames import continues, measure
+from ws_server.net.closing import LAST_REPLIES, Ending
+from ws_server.net.frame_bounds import continues, measure
 from ws_server.net.session import Session
 
 if TYPE_CHECKING:
-    from ws_server.net.door import Arrival
+    from ws_server.net.acceptor import Arrival
     from ws_server.net.listener import Listener
 
 MAX_UNSENT_BYTES = 4 * 2**20

@@ -11,17 +11,17 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.federation import dialling
+from ws_server.federation.dial_policy import Unreachable, read_address
 from ws_server.federation.handshake import Hello, NotProven
-from ws_server.federation.introduce import Declined, Place, Proven, dial_realm
-from ws_server.federation.reach import Unreachable, read_address
+from ws_server.federation.handshake_client import Declined, Place, Proven, dial_realm
 from ws_server.key import fingerprint
-from ws_server.store import acquaintance, comparing, items, outbox, realms, waiting
-from ws_server.store.items import Item
+from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms, replica_repair
+from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
 if TYPE_CHECKING:
     from ws_server.federation.peer import Peer
-from ws_server.federation.peers import PeerRegistry
+from ws_server.federation.peer_registry import PeerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
                 "one given; nothing was added. Ask its operator for the right one",
             )
         named, holder = peers.find(name), peers.by_key(key)
-        acquaintance.check_addable(
+        realm_trust.check_addable(
             name, named.known if named else None, holder.known if holder else None
         )
 
@@ -86,7 +86,7 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
         raise unreachable(f"{address} {port}") from None
 
     def keep(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
-        return acquaintance.keep(
+        return realm_trust.keep(
             tx,
             name=name,
             public_key=listener.key,
@@ -143,11 +143,11 @@ async def change_state(
     """
 
     def change(tx: Connection, now: int) -> KnownRealm:
-        known = acquaintance.meant(tx, name)
+        known = realm_trust.meant(tx, name)
         if known.state not in allowed or (known.state == state and known.vouched):
             raise ChatError(ErrorCode.CONFLICT, f"{known.name} is {known.state}")
         if state == ACTIVE:
-            acquaintance.vouch(tx, known.id, peers.realm.local_name)
+            realm_trust.vouch(tx, known.id, peers.realm.local_name)
         return realms.change(tx, known.id, state=state)
 
     known: KnownRealm = await peers.realm.journal.write(change)
@@ -166,11 +166,11 @@ async def remove(peers: PeerRegistry, name: str) -> tuple[KnownRealm, int]:
     """
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, int, list[Item]]:
-        known = acquaintance.meant(tx, name)
+        known = realm_trust.meant(tx, name)
         if known.state == REMOVED:
             raise unknown_realm(name)
-        count = waiting.counts(tx).get(known.id, 0)
-        told = items.read(tx, known.id, 0, MAX_TOLD)
+        count = outbox_queries.counts(tx).get(known.id, 0)
+        told = outbox_rows.read(tx, known.id, 0, MAX_TOLD)
         outbox.refuse_all(tx, known.id, ErrorCode.UNKNOWN_REALM)
         return realms.change(tx, known.id, state=REMOVED), count, told
 
@@ -215,11 +215,11 @@ async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[K
         )
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
-        known, other = acquaintance.retrust(tx, peer.known.id, key, peers.realm.local_name, now)
+        known, other = realm_trust.retrust(tx, peer.known.id, key, peers.realm.local_name, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
-        comparing.change_hosts(tx, known.id, other.id)
+        replica_repair.change_hosts(tx, known.id, other.id)
         return known, other
 
     known, other = await peers.realm.journal.write(change)

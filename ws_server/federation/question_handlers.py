@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, GroupAddress, fold
-from ws_server.federation import probing, rows
-from ws_server.federation.hosting import change_group
-from ws_server.store import blocks, conversations, hosting, membership, realms, users
+from ws_server.federation import inbound_rows, link_check
+from ws_server.federation.hosted_groups import change_group
+from ws_server.store import blocks, conversations, membership, realms, roster_sync, users
 from ws_server.store.membership import GroupChange
 from ws_server.store.realms import KnownRealm
 from ws_server.store.users import User
@@ -87,12 +87,12 @@ class Question:
 
     @property
     def group(self) -> GroupAddress:
-        return GroupAddress(rows.GROUP_NUMBER.from_json(self.body.get("group")))
+        return GroupAddress(inbound_rows.GROUP_NUMBER.from_json(self.body.get("group")))
 
     @property
     def user(self) -> Named:
         """Whom the question is about."""
-        who = rows.fields(self.body.get("user"))
+        who = inbound_rows.fields(self.body.get("user"))
         name = LOCAL_NAME.from_json(who.get("name"))
         key = _PUBLIC_KEY.from_json(who["key"]) if "key" in who else None
         return Named(name, None if key == self.realm.links.public_key else key)
@@ -182,7 +182,7 @@ async def history(question: Question) -> dict[str, Any]:
     after = SEQ.from_json(question.body.get("after"))
     limit = _PAGE.from_json(question.body.get("limit"))
     page = await question.realm.database.read(
-        hosting.history, question.asker.id, question.group.number, after, limit
+        roster_sync.history, question.asker.id, question.group.number, after, limit
     )
     if page is None:
         raise conversations.unknown_group(question.group)
@@ -193,15 +193,15 @@ async def history(question: Question) -> dict[str, Any]:
 async def groups(question: Question) -> dict[str, Any]:
     """Return how far groups hosted here are that people of the asking realm are in."""
     after = SEQ.from_json(question.body.get("after"))
-    found = await question.realm.database.read(hosting.groups, question.asker.id, after)
-    return {"groups": found, "more": len(found) == hosting.MAX_LISTED}
+    found = await question.realm.database.read(roster_sync.groups, question.asker.id, after)
+    return {"groups": found, "more": len(found) == roster_sync.MAX_LISTED}
 
 
 @answers("roster")
 async def roster(question: Question) -> dict[str, Any]:
     """Return who is in a group hosted here that people of the asking realm are in."""
     number = question.group.number
-    found = await question.realm.database.read(hosting.of_realm, question.asker.id, number)
+    found = await question.realm.database.read(roster_sync.of_realm, question.asker.id, number)
     if found is None:
         raise conversations.unknown_group(question.group)
     return {"roster": found}
@@ -212,7 +212,7 @@ async def probe(question: Question) -> dict[str, Any]:
     """Write a row that the asking realm has to store, and tell the time here."""
     token = KEY.from_json(question.body.get("token"))
     peer = question.realm.links.by_id(question.asker.id)
-    await probing.write(question.realm, peer, token)
+    await link_check.write(question.realm, peer, token)
     return {"time": time.time_ns() // 1_000_000}
 
 
