@@ -30,7 +30,7 @@ from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session
 from ws_server.publications import announce
 from ws_server.realm import Realm
-from ws_server.store.database import PAYER, current_requester
+from ws_server.store.database import current_payer, current_requester
 from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
@@ -284,7 +284,7 @@ class Gate:
     async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
         posted = False
         current_requester.set(session.asker)
-        PAYER.set(session.network if self._realm.limits.on else None)
+        current_payer.set(session.network if self._realm.limits.on else None)
         try:
             posted = self._answer(session, call, await answering)
         except ChatError as error:

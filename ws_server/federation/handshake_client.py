@@ -1,4 +1,4 @@
-"""The opening of a link as the dialler does it; `handlers.links` is the other side."""
+"""The opening of a link as the dialler does it; `handlers.handshake_server` is the other side."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Place:
     """Where a realm is dialled."""
 
     host: str
-    """As `reach.read_host` returns it."""
+    """As `dial_policy.read_host` returns it."""
     port: int
     tls: bool
 

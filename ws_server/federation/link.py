@@ -46,7 +46,7 @@ BROKEN = 4400
 
 
 class Owner(Protocol):
-    """Whoever keeps the link: `peers.Peer`."""
+    """Whoever keeps the link: `peer.Peer`."""
 
     def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
         """The other side has everything up to `confirmed`, or refused it; messages may flow."""

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 current_requester: ContextVar[Hashable] = ContextVar("current_requester", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
-PAYER: ContextVar[str | None] = ContextVar("PAYER", default=None)
+current_payer: ContextVar[str | None] = ContextVar("current_payer", default=None)
 """The network that pays for the time of its questions; None if nobody does."""
 MAX_WAITING_READS = 10_000
 MAX_WAITING_READS_EACH = 1_000
@@ -123,7 +123,8 @@ class Database:
     ) -> T:
         """Run `question(tx, ...)` in a reader thread, on one snapshot of the database.
 
-        Those who ask (`current_requester`) take turns, and networks (`PAYER`) pay for what takes long.
+        Requesters (`current_requester`) take turns; networks (`current_payer`) pay for what takes
+        long.
 
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
@@ -132,7 +133,9 @@ class Database:
         def ask() -> T:
             return self._adapter.read(lambda tx: question(tx, *args, **kwargs))
 
-        return await self._asked(self._threads.run(current_requester.get(), ask, PAYER.get()))
+        return await self._asked(
+            self._threads.run(current_requester.get(), ask, current_payer.get())
+        )
 
     async def look_up(
         self, question: Callable[P, Steps[T]], *args: P.args, **kwargs: P.kwargs
@@ -149,7 +152,7 @@ class Database:
                 current_requester.get(),
                 self._answer,
                 partial(question, *args, **kwargs),
-                PAYER.get(),
+                current_payer.get(),
             )
         )
 
