@@ -1,4 +1,4 @@
-"""The opening of a link as the dialler does it; `handlers.handshake_server` is the other side."""
+"""The opening of a link as the dialler does it; `handlers.links` is the other side."""
 
 from __future__ import annotations
 
