@@ -1,7 +1,7 @@
 """Who is in groups that another realm hosts, as their hosts say; see `replicas`.
 
-People of this realm get in by more than the host's word: `group_admission` decides, and an invitation
-that waits is entered when the person accepts.
+People of this realm get in by more than the host's word: `group_admission` decides, and an
+invitation that waits is entered when the person accepts.
 """
 
 from __future__ import annotations
