@@ -53,8 +53,9 @@ async def test_small_steps_need_no_rest() -> None:
     job = Job(budgets.of("192.0.2.1"), 0.0)
     begun = time.perf_counter()
     rounds.add(job)
-    while len(job.steps) < 50:
+    for _ in range(50):
         await asyncio.sleep(0)
     job.stopped = True
+    assert job.steps
     assert job.budget.turn.rests_until < begun
     await asyncio.sleep(2 * LONGEST_REST)
