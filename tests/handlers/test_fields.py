@@ -24,6 +24,7 @@ PAGE = "conversation messages more"
 
 REPLIES = {
     "code": "wanted accepted",
+    "invitation": "registration accepted",
     "register": "user",
     "auth": SIGNED_IN,
     "resume": SIGNED_IN,
@@ -94,7 +95,7 @@ EVENT = {
     "realm": "realm link",
     "preference": "conversation blocked",
 }
-WITHOUT_SESSION = {"code", "register", "auth", "resume", "help", "format", "ping"}
+WITHOUT_SESSION = {"code", "invitation", "register", "auth", "resume", "help", "format", "ping"}
 CONTENT = b"hello"
 NEEDS: dict[str, dict[str, Any]] = {
     "register": {"user": "dave", "real_name": "Dave", "password": "secret1", "country": "Peru"},

@@ -126,7 +126,7 @@ class Budget:
         self.strangers_next = False
         self.queued = False
         """Whether it is in the ring of `Rounds`."""
-        self.rests_until = 0.0
+        self.rests_until = now
         """Until when those who have signed in get no turn, after one that took too long."""
 
     def affords(self, now: float) -> bool:
