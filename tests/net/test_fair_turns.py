@@ -53,7 +53,7 @@ async def test_an_address_whose_frames_take_long_leaves_most_of_the_loop_to_othe
 async def test_small_steps_need_no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     # By a clock of its own, as a busy machine may stop any step for some milliseconds.
     clock = count(time.perf_counter(), 0.0002)
-    monkeypatch.setattr("ws_server.net.rounds.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("ws_server.net.fair_turns.perf_counter", lambda: next(clock))
     budgets = Budgets(True, 10_000)
     rounds = Rounds(asyncio.get_running_loop(), on=True)
     job = Job(budgets.of("192.0.2.1"), 0.0)
