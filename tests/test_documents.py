@@ -1,0 +1,150 @@
+"""What ARCHITECTURE.md, CONTRIBUTING.md and the pages for developers say of the code is so."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.realserver import ROOT
+from tests.test_architecture import MAX_LINES, files
+from ws_server import handlers
+from ws_server.context import HANDLERS
+
+DOCS = ROOT / "docs"
+DECISIONS = DOCS / "decisions"
+SERVER = ROOT / "ws_server"
+PAGES = [
+    *(ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", DOCS / "threads.md", DOCS / "bounds.md"),
+    *(DOCS / "adding-a-feature.md", *sorted(DECISIONS.glob("*.md"))),
+]
+MAX_WORDS = 2_000
+"""Of ARCHITECTURE.md: about four pages."""
+MAKES_THREADS = ("Thread", "ThreadPoolExecutor", "FairThreadPool")
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def rows(page: Path, heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading."""
+    part = read(page).partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Yield the calls in a module with the last name of what is called."""
+    for node in ast.walk(ast.parse(read(path))):
+        if isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Attribute):
+                yield called.attr, node
+            elif isinstance(called, ast.Name):
+                yield called.id, node
+
+
+def of_server(path: Path) -> str:
+    return str(path.relative_to(SERVER))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(page)):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_modules_and_tests_that_are_named_exist(page: Path) -> None:
+    # What a worked example makes is not here yet.
+    made = re.findall(r"^(?:New file|Generated) `([^`]+)`", read(page), flags=re.MULTILINE)
+    everywhere = {str(path.relative_to(ROOT)) for path in files(".") if ".venv" not in path.parts}
+    for name in re.findall(r"`([\w/]+\.py)`", read(page)):
+        found = any(f"/{path}".endswith(f"/{name}") for path in [*everywhere, *made])
+        assert found, f"{page.name} names {name}"
+
+
+def test_the_architecture_takes_at_most_four_pages_and_names_every_folder() -> None:
+    text = read(ROOT / "ARCHITECTURE.md")
+    assert len(text.split()) <= MAX_WORDS
+    table = rows(ROOT / "ARCHITECTURE.md", "Processes and folders")
+    folders = {cells[0].strip("`") for cells in table}
+    for folder in folders:
+        assert (ROOT / folder).is_dir(), folder
+    for package in ("shared", "ws_server"):
+        inside = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob(f"{package}/*/*.py")}
+        assert inside <= folders
+
+
+def test_decisions_are_numbered_dated_and_listed() -> None:
+    records = sorted(DECISIONS.glob("[0-9]*.md"))
+    assert [int(record.name[:4]) for record in records] == [*range(1, len(records) + 1)]
+    index = read(DECISIONS / "README.md")
+    for record in records:
+        text = read(record)
+        heading = re.match(r"# (\d{4}): (.+)\n\nDate: (\d{4}-\d\d-\d\d)\n", text)
+        assert heading and heading[1] == record.name[:4], record.name
+        assert "\n## What\n\n" in text and "\n## Why\n\n" in text, record.name
+        assert f"| [{heading[1]}]({record.name}) | {heading[2]} | {heading[3]} |" in index
+
+
+def test_every_thread_of_the_server_is_in_the_table() -> None:
+    made = {
+        (constant.value, of_server(path))
+        for path in files("ws_server")
+        for name, call in calls(path)
+        if name in MAKES_THREADS
+        for constant in ast.walk(call)
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+    }
+    told = {
+        (found[1], maker.strip("`"))
+        for thread, maker, *_ in rows(DOCS / "threads.md", "Threads of the server")
+        if (found := re.match(r"`(\w+)`", thread)) and maker != "`asyncio.to_thread`"
+    }
+    assert told == made
+
+
+def test_every_module_of_the_server_that_makes_tasks_is_in_the_table() -> None:
+    made = {
+        of_server(path)
+        for path in files("ws_server")
+        if any(name in ("create_task", "ensure_future") for name, _ in calls(path))
+    }
+    told = {cells[0].strip("`") for cells in rows(DOCS / "threads.md", "Tasks of the event loop")}
+    assert told == made
+
+
+def test_the_journal_alone_writes_to_the_database() -> None:
+    """Beside it, only what opens a database, or a program that has it for itself, does."""
+    writers = {
+        of_server(path)
+        for path in files("ws_server")
+        if re.search(r"\bdatabase\.write\b", read(path))
+    }
+    assert writers == {"store/journal.py"}
+
+
+def test_handlers_send_no_frames_and_one_closes_a_connection() -> None:
+    found = {
+        (path.name, used)
+        for path in files("ws_server/handlers")
+        for used in re.findall(r"\.outlet\.(\w+)|\.session\.(?:push|reply|refuse)\b", read(path))
+    }
+    assert found == {("links.py", "close_with")}
+
+
+def test_the_length_of_files_is_the_one_that_is_checked() -> None:
+    assert f"at most {MAX_LINES} lines" in read(ROOT / "CONTRIBUTING.md")
+
+
+def test_a_message_makes_no_task() -> None:
+    """The handlers that are pipelined are plain functions."""
+    assert handlers
+    pipelined = [found.handler for found in HANDLERS.values() if found.pipelined]
+    assert pipelined and not any(map(inspect.iscoroutinefunction, pipelined))
