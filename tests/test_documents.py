@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.realserver import ROOT
-from tests.test_architecture import MAX_LINES, files
-from ws_server import handlers
+from tests.test_architecture import MAX_LINES, SOURCES, files
+from ws_server import gate, handlers, passwords
 from ws_server.context import HANDLERS
+from ws_server.federation.handshake_client import HANDSHAKE
+from ws_server.federation.handshake_client import MAX_FRAME as MAX_HANDSHAKE_FRAME
+from ws_server.net import connection, reader
+from ws_server.store import adapter, cache, database, journal, outbox
 
 DOCS = ROOT / "docs"
 DECISIONS = DOCS / "decisions"
@@ -63,7 +67,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_modules_and_tests_that_are_named_exist(page: Path) -> None:
     # What a worked example makes is not here yet.
     made = re.findall(r"^(?:New file|Generated) `([^`]+)`", read(page), flags=re.MULTILINE)
-    everywhere = {str(path.relative_to(ROOT)) for path in files(".") if ".venv" not in path.parts}
+    everywhere = [str(path.relative_to(ROOT)) for path in files(*SOURCES, "tests", "benchmarks")]
     for name in re.findall(r"`([\w/]+\.py)`", read(page)):
         found = any(f"/{path}".endswith(f"/{name}") for path in [*everywhere, *made])
         assert found, f"{page.name} names {name}"
@@ -125,7 +129,7 @@ def test_the_journal_alone_writes_to_the_database() -> None:
     writers = {
         of_server(path)
         for path in files("ws_server")
-        if re.search(r"\bdatabase\.write\b", read(path))
+        if re.search(r"database\.write\b", read(path))
     }
     assert writers == {"store/journal.py"}
 
@@ -137,6 +141,50 @@ def test_handlers_send_no_frames_and_one_closes_a_connection() -> None:
         for used in re.findall(r"\.outlet\.(\w+)|\.session\.(?:push|reply|refuse)\b", read(path))
     }
     assert found == {("links.py", "close_with")}
+
+
+def test_the_files_that_editing_a_message_would_touch_are_counted() -> None:
+    heading = "What editing a message would touch"
+    page = DOCS / "adding-a-feature.md"
+    named = re.findall(r"`([\w/]+\.py)`", " ".join(files for _, files, _ in rows(page, heading)))
+    assert all((ROOT / path).is_file() for path in named)
+    assert len(set(named)) == len(named)
+    assert f"it would change {len(named)} files of the sources" in read(page)
+
+
+BOUNDS: dict[str, tuple[int | float, ...]] = {
+    "commands of one connection that wait": (
+        *(gate.MAX_QUEUED, gate.MAX_QUEUED_BYTES, gate.MAX_UNANSWERED),
+    ),
+    "frames of one connection parsed in a turn": (reader.MAX_FRAMES, reader.STEP),
+    "frames waiting for one connection": (reader.MAX_UNSENT_BYTES,),
+    "entries waiting for the journal": (journal.MAX_WAITING_ENTRIES,),
+    "questions waiting for a reader": (
+        *(database.MAX_WAITING_READS, database.MAX_WAITING_READS_EACH, database.READERS // 2),
+    ),
+    "passwords waiting to be hashed": (
+        *(passwords.MAX_WAITING_HASHES, passwords.MAX_WAITING_HASHES_PER_ADDRESS),
+    ),
+    "conversations in the cache": (cache.MAX_PRIVATE, cache.MAX_GROUP_MEMBERS),
+    "frames of the handshake of a link": (MAX_HANDSHAKE_FRAME, HANDSHAKE),
+    "rows that wait for one realm": (outbox.MAX_WAITING_ROWS,),
+    "carrying out what a peer sent": (gate.LEAVING, gate.MAX_LEAVING, connection.MAX_RESCUED),
+    "a store that is locked": (adapter.LOCK_WAIT,),
+}
+
+
+@pytest.mark.parametrize("start", BOUNDS)
+def test_a_bound_is_the_one_in_the_code(start: str) -> None:
+    lines = read(DOCS / "bounds.md").splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| {start}")]
+    for bound in BOUNDS[start]:
+        small, unit = next(
+            (bound / size, unit)
+            for size, unit in ((2**20, " MiB"), (2**10, " KiB"), (1, ""))
+            if bound >= size and bound % size == 0
+        )
+        shown = {f"{small:,.0f}{unit}", f"{bound:,.0f}"}
+        assert any(re.search(rf"(?<![\d,]){re.escape(f)}(?!,?\d)", row) for f in shown), bound
 
 
 def test_the_length_of_files_is_the_one_that_is_checked() -> None:
