@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.realserver import ROOT
-from tests.test_architecture import MAX_LINES, SOURCES, files
+from tests.test_architecture import DEFINITIONS, MAX_LINES, SOURCES, files
+from tests.world import World
 from ws_server import gate, handlers, passwords
 from ws_server.context import HANDLERS
 from ws_server.federation.handshake_client import HANDSHAKE
 from ws_server.federation.handshake_client import MAX_FRAME as MAX_HANDSHAKE_FRAME
 from ws_server.net import connection, reader
+from ws_server.net.hub import Hub
+from ws_server.net.session import Session
 from ws_server.store import adapter, cache, database, journal, outbox
+from ws_server.store.journal import Journal
 
 DOCS = ROOT / "docs"
 DECISIONS = DOCS / "decisions"
@@ -83,6 +89,56 @@ def test_the_architecture_takes_at_most_four_pages_and_names_every_folder() -> N
     for package in ("shared", "ws_server"):
         inside = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob(f"{package}/*/*.py")}
         assert inside <= folders
+
+
+def test_the_picture_of_a_message_names_what_is_in_the_code() -> None:
+    picture = read(DOCS / "pictures" / "message.svg").partition("</defs>")[2]
+    named = re.findall(r"\b[A-Za-z]+\.(_?[a-z]\w+)\b(?!\.py)", re.sub(r"\S+\.py\b", "", picture))
+    assert len(named) > 7
+    defined = {
+        node.name
+        for path in files("ws_server")
+        for node in ast.walk(ast.parse(read(path)))
+        if isinstance(node, DEFINITIONS)
+    }
+    assert set(named) <= defined
+
+
+async def test_a_message_takes_the_passes_of_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fourth writes to the sockets: tests/net/test_connection.py."""
+    loop = asyncio.get_running_loop()
+    passes = 0
+    seen: dict[str, int] = {}
+    """The pass in which each was first called."""
+
+    def count() -> None:
+        nonlocal passes, counting
+        passes += 1
+        counting = loop.call_soon(count)
+
+    def noted(name: str, function: Any) -> Any:
+        def wrapped(*arguments: Any) -> Any:
+            seen.setdefault(name, passes)
+            return function(*arguments)
+
+        return wrapped
+
+    async with World(tmp_path) as world:
+        alice, bob = await world.log_in("alice", "bob")
+        for owner, name in (
+            *((Journal, "post"), (Journal, "_begin"), (Journal, "_committed")),
+            *((Session, "reply"), (Hub, "publish")),
+        ):
+            monkeypatch.setattr(owner, name, noted(name, getattr(owner, name)))
+        counting = loop.call_soon(count)
+        alice.send("send bob hi")
+        await bob.push()
+        counting.cancel()
+    assert list(seen) == ["post", "_begin", "_committed", "reply", "publish"]
+    assert seen["post"] + 1 == seen["_begin"] < seen["_committed"]
+    assert seen["_committed"] == seen["reply"] == seen["publish"]
 
 
 def test_decisions_are_numbered_dated_and_listed() -> None:
