@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import time
@@ -35,9 +34,8 @@ from flet_app.page_socket import PageSocket
 from flet_app.pages import STALE, Pages, Start
 from flet_app.settings import Settings
 from flet_app.site import Site
-from shared import certificates
 from shared.hosts import REFUSED, Names, parts
-from shared.settings import SettingsRefused, split
+from shared.settings import split, tls_context
 
 log = logging.getLogger(__name__)
 
@@ -289,18 +287,3 @@ def hold(folder: Path) -> int:
     held = os.open(folder, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     return held
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the certificate to serve with, if one is set.
-
-    Raises:
-        SettingsRefused: it cannot be used.
-    """
-    if settings.tls_cert is None:
-        return None
-    assert settings.tls_key is not None
-    try:
-        return certificates.tls_context(settings.tls_cert, settings.tls_key)
-    except certificates.BadCertificate as error:
-        raise SettingsRefused(str(error)) from error
