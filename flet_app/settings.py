@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.client.connection import parse_url
-from shared.hosts import HostNames
+from shared.hosts import checked
 from shared.settings import (
     CommonSettings,
     Network,
@@ -44,7 +44,7 @@ class Settings(CommonSettings):
     trusted_proxies: NetworkList = Field(
         "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
     )
-    hosts: HostNames = Field(
+    hosts: Annotated[str, AfterValidator(checked)] = Field(
         "", description="with --web: names, by comma, under which browsers may come"
     )
     tls_cert: Path | None = Field(

@@ -10,10 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
-
-from pydantic import AfterValidator
 
 from shared.settings import split
 
@@ -56,7 +53,7 @@ class Names:
         return found is not None and found.netloc == host and self.has(found.hostname or "")
 
 
-def _checked(text: str) -> str:
+def checked(text: str) -> str:
     """Return a list of names, written with commas, as it is.
 
     Raises:
@@ -66,10 +63,6 @@ def _checked(text: str) -> str:
         if not NAME.fullmatch(name):
             raise ValueError(f"{name} is no name such as chat.example.org")
     return text
-
-
-HostNames = Annotated[str, AfterValidator(_checked)]
-"""Names written with commas."""
 
 
 def parts(text: str) -> SplitResult | None:

@@ -8,13 +8,13 @@ import socket
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.faults import explained, shown
-from shared.hosts import HostNames
+from shared.hosts import checked
 from shared.protocol.values import NAME
 from shared.settings import (
     CommonSettings,
@@ -111,7 +111,7 @@ class Settings(CommonSettings):
         description="MiB of the disk that files leave free; if not given a twentieth of it, 256 to "
         "4096, at most a quarter",
     )
-    hosts: HostNames = Field(
+    hosts: Annotated[str, AfterValidator(checked)] = Field(
         "", description="names, by comma, under which browsers may reach the ports"
     )
     origins: str = Field(
