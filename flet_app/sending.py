@@ -13,6 +13,7 @@ from pathlib import Path
 
 from flet_app.conversation import WAITING, Conversation, Entry
 from flet_app.state import Part, State
+from shared.bounded import BoundedDict
 from shared.client import ChatClient, ChatError, NoAnswer
 from shared.protocol.commands.groups import SendGroup
 from shared.protocol.commands.messages import FileInfo, Sent
@@ -80,7 +81,7 @@ class Sending:
         self._turns = asyncio.Semaphore(FILES_AT_ONCE)
         self._uploads: dict[str, Upload] = {}
         """The files on their way, by key."""
-        self._keys: dict[str, bool] = {}
+        self._keys: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
         """Those that were given: whether they are answered."""
         self._answered: dict[str, Callable[[], None]] = {}
 
@@ -169,10 +170,7 @@ class Sending:
 
     def remember(self, key: str, *, answered: bool) -> None:
         """Remember a key that was given, or that it is answered."""
-        self._keys.pop(key, None)
         self._keys[key] = answered
-        if len(self._keys) > REMEMBERED:
-            del self._keys[next(iter(self._keys))]
 
     def _own(self, c: Conversation, text: str, key: str = "") -> Entry:
         key = key or secrets.token_hex(16)

@@ -14,6 +14,7 @@ from flet_app.files import Files
 from flet_app.host import Host
 from flet_app.sending import Sending
 from flet_app.state import Part, State
+from shared.bounded import BoundedDict
 from shared.client import Backoff, ChatClient, ChatError, NoAnswer, Offline, Online, SignedOut
 from shared.protocol.commands.accounts import SignedIn
 from shared.protocol.commands.groups import ListGroup
@@ -29,6 +30,8 @@ GATHERING = 0.15
 """Seconds in which what the realm is to be told, or asked, is gathered."""
 RETRY_FIRST, RETRY_MOST = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
+LOADED_CONVERSATIONS = 30
+"""Conversations whose messages are kept."""
 MAX_PAGE = 200
 """Messages asked for at a time."""
 MAX_LISTED = 20_000
@@ -69,7 +72,9 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._due = asyncio.Event()
         self._reads: dict[str, int] = {}
-        self._loaded: dict[Conversation, None] = {}
+        self._loaded: BoundedDict[Conversation, None] = BoundedDict(
+            LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
+        )
         """The conversations that were opened, the latest last."""
         self.sending: Sending | None = None
         self.files: Files | None = None

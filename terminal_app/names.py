@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.bounded import BoundedDict
 from shared.protocol.commands.groups import (
     GroupChanged,
     GroupChats,
@@ -25,14 +26,11 @@ class Known:
     """Names in the order in which they were last heard of; upper and lower case are one."""
 
     def __init__(self) -> None:
-        self._names: dict[str, tuple[str, str]] = {}
+        self._names: BoundedDict[str, tuple[str, str]] = BoundedDict(MAX_NAMES)
 
     def add(self, name: str, about: str = "") -> None:
         """Note a name, and what there is to say about it."""
-        self._names.pop(fold(name), None)
         self._names[fold(name)] = (name, about)
-        if len(self._names) > MAX_NAMES:
-            del self._names[next(iter(self._names))]
 
     def about(self, name: str) -> str:
         """Return what was said about a name; empty if it is not known."""

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
 
+from shared.bounded import BoundedDict
 from shared.client.calls import Call
 from shared.client.events import EventQueue
 from shared.client.lists import every_page
@@ -62,7 +63,7 @@ class Session:
         self._events = events
         self._epoch = queue.epoch
         self._positions = Positions(positions)
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: BoundedDict[str, Upload] = BoundedDict(MAX_UPLOADS)
 
     def signed_in(self, reply: SignedIn) -> None:
         """A sign-in succeeded; what was missed has to be fetched."""
@@ -148,8 +149,6 @@ class Session:
             self._posted(request, reply, waited_for)
         elif isinstance(request, Upload):
             self._uploads[cast(UploadOpened, reply).upload] = request
-            if len(self._uploads) > MAX_UPLOADS:
-                del self._uploads[next(iter(self._uploads))]
         elif isinstance(request, Files):
             self.files = request.mode
         elif isinstance(request, LeaveGroup):
