@@ -32,6 +32,7 @@ from flet_app.frame_turns import Turns
 from flet_app.host import Host
 from flet_app.page_socket import EXTENSION, PageSocket
 from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
+from shared.background_tasks import BackgroundTasks
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
@@ -105,7 +106,7 @@ class Pages:
         self._most = most
         self._per_address = per_address
         self._sockets: set[Socket] = set()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending = BackgroundTasks()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
         self._hosts: weakref.WeakKeyDictionary[Session, BrowserHost] = weakref.WeakKeyDictionary()
@@ -178,9 +179,7 @@ class Pages:
 
     def _end(self, session: Session) -> None:
         self._sessions.pop(session, None)
-        task = asyncio.create_task(session.disconnect(0))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._ending.start(session.disconnect(0))
 
     @property
     def open(self) -> int:

@@ -7,12 +7,14 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from flet_app.conversation import WAITING, Conversation, Entry
 from flet_app.state import Part, State
+from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
 from shared.client import ChatClient, ChatError, NoAnswer
 from shared.protocol.commands.groups import SendGroup
@@ -78,6 +80,9 @@ class Sending:
         self._lanes: dict[str, deque[Entry]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """Of the texts of a conversation by its address, of a file by its key."""
+        self._background = BackgroundTasks(
+            lambda error: log.error("sending failed", exc_info=error)
+        )
         self._turns = asyncio.Semaphore(FILES_AT_ONCE)
         self._uploads: dict[str, Upload] = {}
         """The files on their way, by key."""
@@ -183,15 +188,9 @@ class Sending:
                 f"{MAX_WAITING_LINES:,} messages wait already; try again when some have gone",
             )
 
-    def _start(self, key: str, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
-        self._tasks[key] = task
-        task.add_done_callback(lambda done: self._ended(key, done))
-
-    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(key, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("sending failed", exc_info=error)
+    def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[key] = self._background.start(work)
+        self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
 
     async def _deliver(self, c: Conversation, lane: deque[Entry]) -> None:
         """Send the texts of a conversation, one after the other."""
