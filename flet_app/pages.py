@@ -28,11 +28,11 @@ from flet_app.browser_identity import Visitor, mark
 from flet_app.file_urls import Tickets
 from flet_app.frame_filter import Frames, Nonsense
 from flet_app.frame_shapes import takes_event, takes_value
-from flet_app.frame_turns import Turns
 from flet_app.host import Host
 from flet_app.page_socket import EXTENSION, PageSocket
 from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
 from shared.background_tasks import BackgroundTasks
+from shared.token_buckets import Buckets
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
@@ -110,8 +110,8 @@ class Pages:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
         self._hosts: weakref.WeakKeyDictionary[Session, BrowserHost] = weakref.WeakKeyDictionary()
-        self._beginnings = Turns(BEGINNINGS, BEGINNINGS_AT_ONCE)
-        self._strangers = Turns(STRANGERS, STRANGERS_AT_ONCE)
+        self._beginnings = Buckets(BEGINNINGS, BEGINNINGS_AT_ONCE)
+        self._strangers = Buckets(STRANGERS, STRANGERS_AT_ONCE)
         self._scripts: weakref.WeakKeyDictionary[Session, PageScript] = weakref.WeakKeyDictionary()
 
     def refuses(self, visitor: Visitor) -> bool:
@@ -221,7 +221,7 @@ class Pages:
                             break
                         patience.reschedule(None)
                         if not frames.known:
-                            await asyncio.sleep(self._strangers.wait(visitor.network))
+                            await asyncio.sleep(self._strangers.overdraw(visitor.network))
                         try:
                             checked = await frames.checked(message.get("bytes") or b"")
                         except Nonsense:
@@ -237,7 +237,7 @@ class Pages:
                         if heard:
                             break
                         if not frames.wanted:
-                            await asyncio.sleep(self._beginnings.wait(visitor.network))
+                            await asyncio.sleep(self._beginnings.overdraw(visitor.network))
                         elif not await self._back(socket, frames):
                             await send({"type": "websocket.close", "code": STALE})
                             message = {"type": "websocket.disconnect", "code": STALE}

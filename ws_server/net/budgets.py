@@ -14,7 +14,7 @@ from typing import Protocol
 
 from shared.addresses import network, site
 from shared.protocol.values import MAX_FRAME
-from ws_server.limits import Allowance
+from shared.token_buckets import Allowance
 
 STRANGER_FRAME = 16 * 1024
 """Bytes of a frame, and of the head of a request, of a stranger. Realms' handshakes take 8 KiB."""
