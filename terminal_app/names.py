@@ -68,6 +68,16 @@ class Names:
             case PrivateChats():
                 for chat in reversed(said.conversations):
                     self._conversation(chat.conversation)
+            case Realms():
+                for realm in said.realms:
+                    self.realms.add(realm.realm, f"link {realm.link}")
+            case RealmAdded() | RealmLink():
+                self.realms.add(said.realm, f"link {said.link}")
+            case _:
+                self._learn_of_groups(said)
+
+    def _learn_of_groups(self, said: Any) -> None:
+        match said:
             case GroupChats():
                 for group in reversed(said.groups):
                     self.groups.add(group.group, group.name)
@@ -81,11 +91,6 @@ class Names:
                     self.people.add(member.user)
             case GroupPerson():
                 self.people.add(said.user)
-            case Realms():
-                for realm in said.realms:
-                    self.realms.add(realm.realm, f"link {realm.link}")
-            case RealmAdded() | RealmLink():
-                self.realms.add(said.realm, f"link {said.link}")
 
     def name_group(self, message: MessageArrived) -> None:
         """Give a message in a group the group's name, which only events in words carry."""

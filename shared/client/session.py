@@ -183,10 +183,12 @@ class Session:
             return request.to, is_file(len(request.data))
         if isinstance(request, SendGroupFile):
             return request.group, is_file(len(request.data))
-        if isinstance(request, Chunk) and (upload := self._uploads.get(request.upload)):
-            if request.offset + len(request.data) >= upload.size:
-                return upload.to, is_file(upload.size)
-        return None
+        if not isinstance(request, Chunk):
+            return None
+        upload = self._uploads.get(request.upload)
+        if upload is None or request.offset + len(request.data) < upload.size:
+            return None
+        return upload.to, is_file(upload.size)
 
     # Catching up
 
