@@ -57,7 +57,7 @@ def is_of(host: str, origin: str) -> bool:
     return page is not None and page.scheme in ("http", "https") and page.netloc == host
 
 
-class Door:
+class SecurityMiddleware:
     """What every request passes: who it is, what it may, and what its answer says to a browser."""
 
     def __init__(self, pages: Pages, routes: ASGIApp, policy: str, settings: Settings):
@@ -185,7 +185,9 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path) -> Door:
+def application(
+    pages: Pages, tickets: Tickets, settings: Settings, folder: Path
+) -> SecurityMiddleware:
     """Return the ASGI app.
 
     Args:
@@ -203,7 +205,7 @@ def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path
             Mount("/", site),
         ]
     )
-    return Door(pages, routes, policy(site.inline_scripts), settings)
+    return SecurityMiddleware(pages, routes, policy(site.inline_scripts), settings)
 
 
 class Server(uvicorn.Server):
