@@ -29,7 +29,7 @@ from shared.protocol.commands.messages import Delivery, Message, MessageArrived,
 from shared.protocol.commands.private import ListPc, Send
 from shared.protocol.errors import TEMPORARY, ChatError
 from shared.protocol.spec import Event, R, Reply, Request
-from shared.protocol.values import MAX_POSITIONS, Conversation, fold
+from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class Session:
         if posts is not None:
             call.place = self.expect(call.number, *posts)
 
-    def expect(self, number: int, to: Conversation, matches: Matches) -> str:
+    def expect(self, number: int, to: ConversationAddress, matches: Matches) -> str:
         """From now on, a message of one's own may be what this send has posted; return where."""
         place = self._named(to)
         if self._events:
@@ -169,11 +169,11 @@ class Session:
             )
             self._tell(self._positions.late(late))
 
-    def _named(self, address: Conversation) -> str:
+    def _named(self, address: ConversationAddress) -> str:
         """Return a conversation as the server names it, but for upper and lower case."""
         return str(address.without_local_realm(fold(self.realm)) if address.realm else address)
 
-    def _posts(self, request: Request[Any]) -> tuple[Conversation, Matches] | None:
+    def _posts(self, request: Request[Any]) -> tuple[ConversationAddress, Matches] | None:
         """Return where a command posts a message, and how to recognise that."""
         if isinstance(request, Send):
             return request.to, _is_text(request.text)
@@ -231,7 +231,7 @@ class Session:
 
     async def _sync(self, ask: Ask[Any]) -> bool:
         """Fetch one page of what was missed; False if it brought nothing."""
-        have = cast("dict[Conversation, int]", self._positions.have())
+        have = cast("dict[ConversationAddress, int]", self._positions.have())
         page = await _patiently(ask, Sync(have, self._epoch))
         if not page.recovered:
             self._history_changed(page.epoch)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 
-from shared.protocol.values import Conversation as ConversationAddress
-from shared.protocol.values import GroupAddress
+from shared.protocol.values import ConversationAddress, GroupAddress
 from ws_server.store import blocks, conversations, users
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import conversations as conversation_table

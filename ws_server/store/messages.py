@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select, tuple_
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address
-from shared.protocol.values import Conversation as ConversationAddress
+from shared.protocol.values import Address, ConversationAddress
 from ws_server.store import content_fetches, conversations, files, outbox, outbox_queries
 from ws_server.store.bulk import MESSAGE, Move, find_keys, insert, move_conversations
 from ws_server.store.conversations import Conversation
