@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from flet_app.conversation import WAITING, Conversation, Entry
 from flet_app.state import Part, State
 from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
-from shared.client import ChatClient, ChatError, NoAnswer
+from shared.client import ChatClient, ChatError
+from shared.client.patience import patiently
 from shared.protocol.commands.groups import SendGroup
 from shared.protocol.commands.messages import FileInfo, Sent
 from shared.protocol.commands.private import Send
-from shared.protocol.errors import TEMPORARY, ErrorCode
+from shared.protocol.errors import ErrorCode
 from shared.protocol.media_types import media_type
 from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress
@@ -211,16 +213,11 @@ class Sending:
     async def _until_answered(
         self, c: Conversation, entry: Entry, request: Request[Sent]
     ) -> Sent | None:
-        while True:
-            try:
-                return await self._client.call(request)
-            except NoAnswer:
-                await asyncio.sleep(PAUSE)
-            except ChatError as error:
-                if error.code not in TEMPORARY:
-                    self._state.refused(c, entry, error.message)
-                    return None
-                await asyncio.sleep(error.retry_after or PAUSE)
+        try:
+            return await patiently(lambda: self._client.call(request), PAUSE, unanswered=True)
+        except ChatError as error:
+            self._state.refused(c, entry, error.message)
+            return None
 
     async def _send_file(self, upload: Upload, begin: float) -> None:
         c, entry = upload.c, upload.entry
@@ -231,27 +228,22 @@ class Sending:
             self._state.changed(Part.MESSAGES)
 
         async with self._turns:
-            while True:
-                try:
-                    reply = await self._client.send_file(
-                        *(c.address, upload.path),
-                        name=entry.file.name,
-                        progress=progress,
-                        idempotency_key=entry.key,
-                    )
-                except NoAnswer:
-                    await asyncio.sleep(PAUSE)
-                except ChatError as error:
-                    if error.code not in TEMPORARY or (error.retry_after or 0) > WAITS:
-                        return self.refuse(upload, error.message)
-                    await asyncio.sleep(error.retry_after or PAUSE)
-                except OSError as error:
-                    return self.refuse(upload, error.strerror or str(error))
-                except Exception as error:
-                    log.exception("a file could not be sent")
-                    return self.refuse(upload, type(error).__name__)
-                else:
-                    break
+            send = partial(
+                self._client.send_file,
+                *(c.address, upload.path),
+                name=entry.file.name,
+                progress=progress,
+                idempotency_key=entry.key,
+            )
+            try:
+                reply = await patiently(send, PAUSE, longest=WAITS, unanswered=True)
+            except ChatError as error:
+                return self.refuse(upload, error.message)
+            except OSError as error:
+                return self.refuse(upload, error.strerror or str(error))
+            except Exception as error:
+                log.exception("a file could not be sent")
+                return self.refuse(upload, type(error).__name__)
         del self._uploads[entry.key]
         self._state.sent(c, entry, reply)
         try:

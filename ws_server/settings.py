@@ -23,7 +23,6 @@ from shared.settings import (
     SettingsRefused,
     check_tls_pair,
     hosts,
-    is_address,
     networks,
     parser_of,
     split,
@@ -168,9 +167,7 @@ class Settings(CommonSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether only programs of this machine can connect."""
-        return self.host == "localhost" or (
-            is_address(self.host) and ipaddress.ip_address(self.host).is_loopback
-        )
+        return is_loopback(self.host)
 
     @property
     def is_reached_by_name(self) -> bool:

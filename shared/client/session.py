@@ -12,6 +12,7 @@ from shared.client.calls import Call
 from shared.client.events import EventQueue
 from shared.client.lists import every_page
 from shared.client.notices import HistoryChanged, Online
+from shared.client.patience import patiently
 from shared.client.positions import Matches, Passed, Positions, Told
 from shared.protocol.commands.accounts import Limits, SignedIn
 from shared.protocol.commands.files import (
@@ -27,7 +28,6 @@ from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup,
 from shared.protocol.commands.history import Sync
 from shared.protocol.commands.messages import Delivery, Message, MessageArrived, Sent
 from shared.protocol.commands.private import ListPc, Send
-from shared.protocol.errors import TEMPORARY, ChatError
 from shared.protocol.spec import Event, R, Reply, Request
 from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
 
@@ -198,7 +198,8 @@ class Session:
         Raises:
             ChatError: the server refused for good what a session needs.
         """
-        await _patiently(ask, Files(self.files))
+        files = Files(self.files)
+        await patiently(lambda: ask(files), PAUSE)
         if not self._events:
             self.begun.set()
             return
@@ -216,14 +217,14 @@ class Session:
         """Begin with what comes from now on, instead of reading the whole history."""
         standings: list[tuple[str, int]] = []
 
-        async def patiently(request: Request[R]) -> R:
-            return await _patiently(ask, request)
+        async def asked(request: Request[R]) -> R:
+            return await patiently(lambda: ask(request), PAUSE)
 
-        async for chats in every_page(patiently, ListPc()):
+        async for chats in every_page(asked, ListPc()):
             standings += [(chat.conversation, chat.last_seq) for chat in chats.conversations]
             if len(standings) > MAX_POSITIONS:
                 break
-        async for groups in every_page(patiently, ListGroup()):
+        async for groups in every_page(asked, ListGroup()):
             standings += [(group.group, group.last_seq) for group in groups.groups]
             if len(standings) > 2 * MAX_POSITIONS:
                 break
@@ -232,7 +233,8 @@ class Session:
     async def _sync(self, ask: Ask[Any]) -> bool:
         """Fetch one page of what was missed; False if it brought nothing."""
         have = cast("dict[ConversationAddress, int]", self._positions.have())
-        page = await _patiently(ask, Sync(have, self._epoch))
+        missed = Sync(have, self._epoch)
+        page = await patiently(lambda: ask(missed), PAUSE)
         if not page.recovered:
             self._history_changed(page.epoch)
             await self._begin(ask)
@@ -252,17 +254,6 @@ class Session:
                 self._queue.passed(one)
             else:
                 self._queue.put(one, size or len(one.text) + 500)
-
-
-async def _patiently(ask: Ask[R], request: Request[R]) -> R:
-    """Ask again after a refusal that is temporary."""
-    while True:
-        try:
-            return await ask(request)
-        except ChatError as error:
-            if error.code not in TEMPORARY:
-                raise
-            await asyncio.sleep(error.retry_after or PAUSE)
 
 
 def _is_text(text: str) -> Matches:
