@@ -9,7 +9,7 @@ import sys
 
 from flet_app.settings import Settings, load
 from shared import logs
-from shared.settings import SettingsRefused, hosts
+from shared.settings import SettingsRefused, hosts, tls_context
 from shared.sockets import TRIES, listen, not_listening
 
 
@@ -43,7 +43,7 @@ def serve(settings: Settings) -> None:
     from flet_app.main import start
 
     sockets = open_sockets(settings)
-    web.tls_context(settings)  # refused before anybody comes
+    tls_context(settings)  # refused before anybody comes
     if not settings.sockets:
         port = sockets[0].getsockname()[1]
         scheme = "https" if settings.tls_cert else "http"

@@ -31,8 +31,6 @@ from shared.protocol.errors import TEMPORARY
 from shared.protocol.spec import Reply, Request
 
 PAGE = 50
-LOADED = 30
-"""Conversations whose messages are kept."""
 
 
 class Actions(Session):
@@ -47,10 +45,7 @@ class Actions(Session):
         if previous is not None and previous is not c:
             previous.trim(MAX_KEPT_CLOSED)
         self.state.opened(c)
-        self._loaded[c] = self._loaded.pop(c, None)
-        if len(self._loaded) > LOADED:
-            del self._loaded[oldest := next(iter(self._loaded))]
-            oldest.unload()
+        self._loaded[c] = None
         return c
 
     async def load(self, c: Conversation) -> None:

@@ -15,6 +15,7 @@ from flet_app.conversation import Conversation, Entry
 from flet_app.parts.controls import icon_button
 from flet_app.sending import Upload
 from flet_app.window import EXPECTED, Window
+from shared.bounded import BoundedDict
 
 AT_ONCE = 20
 """Files that can be chosen at a time."""
@@ -75,7 +76,9 @@ class Attachments:
         self._window = window
         self._picked: set[Picked] = set()
         self._choosing: asyncio.Future[list[ft.FilePickerFile]] | None = None
-        self._sources: dict[Path, str] = {}
+        self._sources: BoundedDict[Path, str] = BoundedDict(
+            SOURCES, lambda _, source: window.host.withdraw(source)
+        )
         """What an image control takes, by the path of a picture; those wanted last are last."""
         self._offers: deque[str] = deque()
 
@@ -178,8 +181,6 @@ class Attachments:
             return ""
         source = self._sources.pop(path, "") or self._window.host.show(path, found.type)
         self._sources[path] = source
-        if len(self._sources) > SOURCES:
-            self._window.host.withdraw(self._sources.pop(next(iter(self._sources))))
         return source
 
     def why_not(self, entry: Entry) -> str:

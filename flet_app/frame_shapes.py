@@ -17,6 +17,8 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import flet as ft
 from flet.controls.base_control import BaseControl
 from flet.controls.control_event import Event, get_event_field_type
+from flet.messaging.protocol import MessageAction
+from flet.messaging.session import Session
 
 DEEPEST = 6
 NUMBERS = (int, float)
@@ -24,6 +26,30 @@ GIVEN = frozenset(("control", "name", "data", "target"))
 """Of an event, what the browser does not say."""
 EVENTS: dict[tuple[type, str], Any] = {}
 """What Flet makes of an event of a class; it takes long to find that out."""
+OURS = frozenset(("connect", "disconnect", "close", "error"))
+"""Events of a page that only the server makes."""
+
+
+def fits_page(session: Session, action: MessageAction, body: dict[str, Any]) -> bool:
+    """Tell whether a page has the control that something is said of, and it may be said.
+
+    Properties that may not be set are taken out.
+    """
+    if action == MessageAction.INVOKE_METHOD:
+        return body["control_id"] in session.index
+    if action == MessageAction.CONTROL_EVENT:
+        control = session.index.get(body["target"])
+        return (
+            control is not None
+            and body["name"] not in OURS
+            and takes_event(control, body["name"], body["data"])
+        )
+    control = session.index.get(body["id"])
+    given = body["props"].items()
+    body["props"] = {
+        name: value for name, value in given if takes_value(type(control), name, value)
+    }
+    return control is not None
 
 
 def takes_event(control: BaseControl, name: str, data: Any) -> bool:
@@ -76,8 +102,11 @@ def fits(hint: Any, value: Any, depth: int = DEEPEST, *, partly: bool = False) -
         of = inner[1] if inner else Any
         return isinstance(value, dict) and all(fits(of, one, depth - 1) for one in value.values())
     kind = origin or hint
-    if not isinstance(kind, type):
-        return True
+    return not isinstance(kind, type) or _is_one(kind, value, depth, partly)
+
+
+def _is_one(kind: type, value: Any, depth: int, partly: bool) -> bool:
+    """Tell whether a value is of a class, as msgpack has those of such a class."""
     if issubclass(kind, Enum):
         return isinstance(value, str | int) and value in [one.value for one in kind]
     if dataclasses.is_dataclass(kind):

@@ -72,7 +72,7 @@ class App:
             return
         try:
             await window.actions.resume(token)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `failed` shows and logs it
             # A server that was named and is none, for instance: the form lets name another.
             self._choose_screen()
             window.failed(error)
@@ -131,7 +131,7 @@ class App:
             if not place.startswith("#"):
                 place = await self._window.actions.look_up(place)
             await screen.open(place)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `failed` shows and logs it
             self._window.failed(error)
 
     def _put(self, control: ft.Control) -> None:

@@ -6,6 +6,8 @@ is made at once, on the event loop of everybody. Walking over the heads costs le
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 MAX_DEPTH = 12
 """Lists and maps within each other."""
 LONGEST_TEXT = 128 << 10
@@ -15,21 +17,53 @@ LONGEST_KEY = 64
 LONGEST_EXTENSION = 64
 """Bytes of a value of Flet's own kinds, such as a duration."""
 
-PLAIN = {
+PLAIN, TEXT, EXTENSION, LIST, MAP, NOTHING = range(6)
+"""Kinds of values; bytes are plain ones, as numbers are."""
+LONGEST = {PLAIN: 2**32, EXTENSION: LONGEST_EXTENSION, TEXT: LONGEST_TEXT, NOTHING: -1}
+NUMBERS = {
     **{0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8},
     **{0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8},
 }
 """Bytes behind the head of nil, booleans and numbers."""
-TEXTS = {0xD9: 1, 0xDA: 2, 0xDB: 4}
-BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4}
-EXTENSIONS = {0xC7: 1, 0xC8: 2, 0xC9: 4}
-LISTS = {0xDC: 2, 0xDD: 4}
-MAPS = {0xDE: 2, 0xDF: 4}
-"""Bytes of the length that follows the head."""
+WIDTHS = {
+    PLAIN: {0xC4: 1, 0xC5: 2, 0xC6: 4},
+    TEXT: {0xD9: 1, 0xDA: 2, 0xDB: 4},
+    EXTENSION: {0xC7: 1, 0xC8: 2, 0xC9: 4},
+    LIST: {0xDC: 2, 0xDD: 4},
+    MAP: {0xDE: 2, 0xDF: 4},
+}
+"""Bytes of the length that follows a head."""
 
 
 class TooMuch(Exception):
     """It is not whole, or holds more than it may."""
+
+
+class Head(NamedTuple):
+    """What the first byte of a value tells of it (the specification of msgpack, "Formats")."""
+
+    kind: int
+    length: int
+    """Bytes, elements or pairs."""
+    width: int = 0
+    """Bytes of the length, if it follows."""
+
+
+_HEADS = {
+    **{head: Head(PLAIN, 0) for head in (*range(0x80), *range(0xE0, 0x100))},
+    **{head: Head(PLAIN, length) for head, length in NUMBERS.items()},
+    **{0x80 | length: Head(MAP, length) for length in range(16)},
+    **{0x90 | length: Head(LIST, length) for length in range(16)},
+    **{0xA0 | length: Head(TEXT, length) for length in range(32)},
+    **{0xD4 + power: Head(EXTENSION, 1 << power) for power in range(5)},
+    **{
+        head: Head(kind, 0, width)
+        for kind, widths in WIDTHS.items()
+        for head, width in widths.items()
+    },
+    0xC1: Head(NOTHING, 0),
+}
+HEADS = [_HEADS[head] for head in range(256)]
 
 
 def check(packed: bytes, begin: int, most: int) -> None:
@@ -57,51 +91,24 @@ def check(packed: bytes, begin: int, most: int) -> None:
         left -= 1
         if left < 0 or at >= end:
             raise TooMuch
-        head = packed[at]
+        kind, length, width = HEADS[packed[at]]
         at += 1
+        if width:
+            length = int.from_bytes(packed[at : at + width], "big")
+            at += width
         # In a map, keys stand where the number of what is to come is even.
-        is_key = is_map and not coming % 2
-        coming -= 1
-        if 0xA0 <= head <= 0xBF:
-            at += head & 0x1F
-        elif head in TEXTS:
-            length, at = _length(packed, at, TEXTS[head])
-            if length > (LONGEST_KEY if is_key else LONGEST_TEXT):
-                raise TooMuch
-            at += length
-        elif is_key:
+        if is_map and not coming % 2 and (kind != TEXT or length > LONGEST_KEY):
             raise TooMuch
-        elif head <= 0x7F or head >= 0xE0:
-            pass
-        elif head in PLAIN:
-            at += PLAIN[head]
-        elif head <= 0x9F or head in LISTS or head in MAPS:
-            if head <= 0x9F:
-                inner, inside = head & 0x0F, head <= 0x8F
-            else:
-                inside = head in MAPS
-                inner, at = _length(packed, at, (MAPS if inside else LISTS)[head])
-            inner *= 2 if inside else 1
+        coming -= 1
+        if kind in (LIST, MAP):
             levels.append((coming, is_map))
-            if inner > left or len(levels) > MAX_DEPTH:
+            is_map = kind == MAP
+            coming = 2 * length if is_map else length
+            if coming > left or len(levels) > MAX_DEPTH:
                 raise TooMuch
-            coming, is_map = inner, inside
-        elif head in BYTES:
-            length, at = _length(packed, at, BYTES[head])
-            at += length
-        elif 0xD4 <= head <= 0xD8:
-            at += 1 + (1 << (head - 0xD4))
-        elif head in EXTENSIONS:
-            length, at = _length(packed, at, EXTENSIONS[head])
-            if length > LONGEST_EXTENSION:
-                raise TooMuch
-            at += 1 + length
+        elif length > LONGEST[kind]:
+            raise TooMuch
         else:
-            raise TooMuch  # 0xC1 is nothing
+            at += length + (kind == EXTENSION)  # whose type is a byte
         if at > end:
             raise TooMuch
-
-
-def _length(packed: bytes, at: int, width: int) -> tuple[int, int]:
-    """Return the length that stands at a place, and where what follows it begins."""
-    return int.from_bytes(packed[at : at + width], "big"), at + width

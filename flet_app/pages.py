@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import flet as ft
@@ -27,11 +28,12 @@ from flet_app.browser_host import BrowserHost, RealmWay, begun
 from flet_app.browser_identity import Visitor, mark
 from flet_app.file_urls import Tickets
 from flet_app.frame_filter import Frames, Nonsense
-from flet_app.frame_shapes import takes_event, takes_value
-from flet_app.frame_turns import Turns
+from flet_app.frame_shapes import fits_page
 from flet_app.host import Host
 from flet_app.page_socket import EXTENSION, PageSocket
 from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
+from shared.background_tasks import BackgroundTasks
+from shared.token_buckets import Buckets
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
@@ -50,8 +52,6 @@ BEGINNINGS, BEGINNINGS_AT_ONCE = 5.0, 100.0
 """Pages of one address that begin in a second, and at once: each costs some milliseconds."""
 STRANGERS, STRANGERS_AT_ONCE = 200.0, 2_000.0
 """Frames in a second, and at once, of all pages of one address without a session of the realm."""
-OURS = frozenset(("connect", "disconnect", "close", "error"))
-"""Events of a page that only the server makes."""
 MORE = 2
 """Pages that an address must have more than another one, before one that is open ends for it."""
 
@@ -74,6 +74,18 @@ class Socket:
     """Of the session that is shown over it."""
     session: weakref.ref[Session] | None = None
     """That session."""
+    heard: bool = False
+    """Its latest frame was one for Flet."""
+
+    @property
+    def shown(self) -> Session | None:
+        """The session that is shown over it, if there still is one."""
+        return self.session() if self.session is not None else None
+
+    def judge(self, action: MessageAction, body: dict[str, Any]) -> bool:
+        """Tell whether the page may say this now; see `frame_shapes.fits_page`."""
+        session = self.shown
+        return session is not None and fits_page(session, action, body)
 
     def admit(self, known: bool) -> None:
         """Take large frames, or no more."""
@@ -105,12 +117,12 @@ class Pages:
         self._most = most
         self._per_address = per_address
         self._sockets: set[Socket] = set()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending = BackgroundTasks()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
         self._hosts: weakref.WeakKeyDictionary[Session, BrowserHost] = weakref.WeakKeyDictionary()
-        self._beginnings = Turns(BEGINNINGS, BEGINNINGS_AT_ONCE)
-        self._strangers = Turns(STRANGERS, STRANGERS_AT_ONCE)
+        self._beginnings = Buckets(BEGINNINGS, BEGINNINGS_AT_ONCE)
+        self._strangers = Buckets(STRANGERS, STRANGERS_AT_ONCE)
         self._scripts: weakref.WeakKeyDictionary[Session, PageScript] = weakref.WeakKeyDictionary()
 
     def refuses(self, visitor: Visitor) -> bool:
@@ -178,9 +190,7 @@ class Pages:
 
     def _end(self, session: Session) -> None:
         self._sessions.pop(session, None)
-        task = asyncio.create_task(session.disconnect(0))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._ending.start(session.disconnect(0))
 
     @property
     def open(self) -> int:
@@ -202,89 +212,75 @@ class Pages:
         )
         wire: PageSocket = scope["extensions"][EXTENSION]
         wire.network = visitor.network
-        frames = Frames(lambda action, body: self._judge(socket, action, body))
-        socket = Socket(visitor, flet, wire, frames)
+        socket = Socket(visitor, flet, wire, Frames(lambda *said: socket.judge(*said)))
         SOCKET.set(socket)
         self._sockets.add(socket)
-        heard = False
         try:
             async with asyncio.timeout(None) as patience:
                 socket.end = lambda: patience.reschedule(loop.time())
-
-                async def next_frame() -> Message:
-                    # Flet waits for ever if a browser goes before it has begun a session, or sends
-                    # nonsense; and as it then never asks for the next frame, nor do we learn more.
-                    nonlocal heard
-                    patience.reschedule(None if heard else loop.time() + FIRST_FRAME)
-                    while True:
-                        message = await receive()
-                        if "bytes" not in message and "text" not in message:
-                            break
-                        patience.reschedule(None)
-                        if not frames.known:
-                            await asyncio.sleep(self._strangers.wait(visitor.network))
-                        try:
-                            checked = await frames.checked(message.get("bytes") or b"")
-                        except Nonsense:
-                            message = {"type": "websocket.disconnect", "code": 1008}
-                            break
-                        if checked is None:
-                            continue
-                        if not isinstance(checked, bytes):
-                            self._said(socket, checked)
-                            frames.shown = socket.hello.session
-                            continue
-                        message = {**message, "bytes": checked}
-                        if heard:
-                            break
-                        if not frames.wanted:
-                            await asyncio.sleep(self._beginnings.wait(visitor.network))
-                        elif not await self._back(socket, frames):
-                            await send({"type": "websocket.close", "code": STALE})
-                            message = {"type": "websocket.disconnect", "code": STALE}
-                        break
-                    heard = message["type"] == "websocket.receive"
-                    busy = FAREWELL if not heard and self._serves(flet) else PATIENCE
-                    patience.reschedule(loop.time() + busy)
-                    return message
-
+                next_frame = partial(self._next_frame, socket, receive, send, patience)
                 await flet.handle(WebSocket(scope, next_frame, send))
         except TimeoutError:
             pass  # given up
         finally:
             self._sockets.discard(socket)
-            for begun in socket.begun:
-                session = begun()
-                if session is not None and session.connection is flet:
-                    await session.disconnect(0)
-            session = socket.session() if socket.session is not None else None
-            if session is not None and session.connection in (None, flet):
-                if not self._is_known(session):
-                    await session.disconnect(0)
+            await self._part(socket)
 
-    def _judge(self, socket: Socket, action: MessageAction, body: dict[str, Any]) -> bool:
-        """Tell whether a page has the control that something is said of, and it may be said.
+    async def _next_frame(
+        self, socket: Socket, receive: Receive, send: Send, patience: asyncio.Timeout
+    ) -> Message:
+        """Return the next frame of a page to Flet, or its end.
 
-        Properties that may not be set are taken out.
+        Flet waits for ever if a browser goes before it has begun a session, or sends nonsense; and
+        as it then never asks for the next frame, nor do we learn more.
         """
-        session = socket.session() if socket.session is not None else None
-        if session is None:
-            return False
-        if action == MessageAction.INVOKE_METHOD:
-            return body["control_id"] in session.index
-        if action == MessageAction.CONTROL_EVENT:
-            control = session.index.get(body["target"])
-            return (
-                control is not None
-                and body["name"] not in OURS
-                and takes_event(control, body["name"], body["data"])
-            )
-        control = session.index.get(body["id"])
-        given = body["props"].items()
-        body["props"] = {
-            name: value for name, value in given if takes_value(type(control), name, value)
-        }
-        return control is not None
+        now = asyncio.get_running_loop().time
+        patience.reschedule(None if socket.heard else now() + FIRST_FRAME)
+        message = await self._checked(socket, receive, patience)
+        if not socket.heard and message["type"] == "websocket.receive":
+            if not socket.frames.wanted:
+                await asyncio.sleep(self._beginnings.overdraw(socket.visitor.network))
+            elif not await self._back(socket, socket.frames):
+                await send({"type": "websocket.close", "code": STALE})
+                message = {"type": "websocket.disconnect", "code": STALE}
+        socket.heard = message["type"] == "websocket.receive"
+        busy = FAREWELL if not socket.heard and self._serves(socket.flet) else PATIENCE
+        patience.reschedule(now() + busy)
+        return message
+
+    async def _checked(
+        self, socket: Socket, receive: Receive, patience: asyncio.Timeout
+    ) -> Message:
+        """Return the next frame that is for Flet, checked, or the end of the page."""
+        frames = socket.frames
+        while True:
+            message = await receive()
+            if "bytes" not in message and "text" not in message:
+                return message
+            patience.reschedule(None)
+            if not frames.known:
+                await asyncio.sleep(self._strangers.overdraw(socket.visitor.network))
+            try:
+                checked = await frames.checked(message.get("bytes") or b"")
+            except Nonsense:
+                return {"type": "websocket.disconnect", "code": 1008}
+            if isinstance(checked, bytes):
+                return {**message, "bytes": checked}
+            if checked is not None:
+                self._said(socket, checked)
+                frames.shown = socket.hello.session
+
+    async def _part(self, socket: Socket) -> None:
+        """End the sessions that nobody comes back to, now that their WebSocket has gone."""
+        for reference in socket.begun:
+            session = reference()
+            if session is not None and session.connection is socket.flet:
+                await session.disconnect(0)
+        session = socket.shown
+        if session is None or session.connection not in (None, socket.flet):
+            return
+        if not self._is_known(session):
+            await session.disconnect(0)
 
     def _said(self, socket: Socket, said: Said) -> None:
         """Take what our script says over a WebSocket."""

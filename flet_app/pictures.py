@@ -99,7 +99,7 @@ def _examine(file: BinaryIO, type: str, reader: Callable[[BinaryIO, str], ImageF
         return Picture(type, *picture.size, min(frames, MAX_FRAMES + 1))
     except DecompressionBombError:
         return Picture(type)
-    except Exception:  # whatever bytes can bring about in a reader of formats
+    except Exception:  # noqa: BLE001 - whatever bytes can bring about in a reader of formats
         return Picture()
 
 

@@ -7,17 +7,22 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flet_app.conversation import WAITING, Conversation, Entry
 from flet_app.state import Part, State
-from shared.client import ChatClient, ChatError, NoAnswer
+from shared.background_tasks import BackgroundTasks
+from shared.bounded import BoundedDict
+from shared.client import ChatClient, ChatError
+from shared.client.patience import patiently
 from shared.protocol.commands.groups import SendGroup
 from shared.protocol.commands.messages import FileInfo, Sent
 from shared.protocol.commands.private import Send
-from shared.protocol.errors import TEMPORARY, ErrorCode
+from shared.protocol.errors import ErrorCode
 from shared.protocol.media_types import media_type
 from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress
@@ -77,10 +82,13 @@ class Sending:
         self._lanes: dict[str, deque[Entry]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """Of the texts of a conversation by its address, of a file by its key."""
+        self._background = BackgroundTasks(
+            lambda error: log.error("sending failed", exc_info=error)
+        )
         self._turns = asyncio.Semaphore(FILES_AT_ONCE)
         self._uploads: dict[str, Upload] = {}
         """The files on their way, by key."""
-        self._keys: dict[str, bool] = {}
+        self._keys: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
         """Those that were given: whether they are answered."""
         self._answered: dict[str, Callable[[], None]] = {}
 
@@ -169,10 +177,7 @@ class Sending:
 
     def remember(self, key: str, *, answered: bool) -> None:
         """Remember a key that was given, or that it is answered."""
-        self._keys.pop(key, None)
         self._keys[key] = answered
-        if len(self._keys) > REMEMBERED:
-            del self._keys[next(iter(self._keys))]
 
     def _own(self, c: Conversation, text: str, key: str = "") -> Entry:
         key = key or secrets.token_hex(16)
@@ -185,15 +190,9 @@ class Sending:
                 f"{MAX_WAITING_LINES:,} messages wait already; try again when some have gone",
             )
 
-    def _start(self, key: str, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
-        self._tasks[key] = task
-        task.add_done_callback(lambda done: self._ended(key, done))
-
-    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(key, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("sending failed", exc_info=error)
+    def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[key] = self._background.start(work)
+        self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
 
     async def _deliver(self, c: Conversation, lane: deque[Entry]) -> None:
         """Send the texts of a conversation, one after the other."""
@@ -214,16 +213,11 @@ class Sending:
     async def _until_answered(
         self, c: Conversation, entry: Entry, request: Request[Sent]
     ) -> Sent | None:
-        while True:
-            try:
-                return await self._client.call(request)
-            except NoAnswer:
-                await asyncio.sleep(PAUSE)
-            except ChatError as error:
-                if error.code not in TEMPORARY:
-                    self._state.refused(c, entry, error.message)
-                    return None
-                await asyncio.sleep(error.retry_after or PAUSE)
+        try:
+            return await patiently(lambda: self._client.call(request), PAUSE, unanswered=True)
+        except ChatError as error:
+            self._state.refused(c, entry, error.message)
+            return None
 
     async def _send_file(self, upload: Upload, begin: float) -> None:
         c, entry = upload.c, upload.entry
@@ -234,27 +228,22 @@ class Sending:
             self._state.changed(Part.MESSAGES)
 
         async with self._turns:
-            while True:
-                try:
-                    reply = await self._client.send_file(
-                        *(c.address, upload.path),
-                        name=entry.file.name,
-                        progress=progress,
-                        idempotency_key=entry.key,
-                    )
-                except NoAnswer:
-                    await asyncio.sleep(PAUSE)
-                except ChatError as error:
-                    if error.code not in TEMPORARY or (error.retry_after or 0) > WAITS:
-                        return self.refuse(upload, error.message)
-                    await asyncio.sleep(error.retry_after or PAUSE)
-                except OSError as error:
-                    return self.refuse(upload, error.strerror or str(error))
-                except Exception as error:
-                    log.exception("a file could not be sent")
-                    return self.refuse(upload, type(error).__name__)
-                else:
-                    break
+            send = partial(
+                self._client.send_file,
+                *(c.address, upload.path),
+                name=entry.file.name,
+                progress=progress,
+                idempotency_key=entry.key,
+            )
+            try:
+                reply = await patiently(send, PAUSE, longest=WAITS, unanswered=True)
+            except ChatError as error:
+                return self.refuse(upload, error.message)
+            except OSError as error:
+                return self.refuse(upload, error.strerror or str(error))
+            except Exception as error:
+                log.exception("a file could not be sent")
+                return self.refuse(upload, type(error).__name__)
         del self._uploads[entry.key]
         self._state.sent(c, entry, reply)
         try:

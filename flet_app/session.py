@@ -14,6 +14,8 @@ from flet_app.files import Files
 from flet_app.host import Host
 from flet_app.sending import Sending
 from flet_app.state import Part, State
+from shared.background_tasks import BackgroundTasks
+from shared.bounded import BoundedDict
 from shared.client import Backoff, ChatClient, ChatError, NoAnswer, Offline, Online, SignedOut
 from shared.protocol.commands.accounts import SignedIn
 from shared.protocol.commands.groups import ListGroup
@@ -29,6 +31,8 @@ GATHERING = 0.15
 """Seconds in which what the realm is to be told, or asked, is gathered."""
 RETRY_FIRST, RETRY_MOST = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
+LOADED_CONVERSATIONS = 30
+"""Conversations whose messages are kept."""
 MAX_PAGE = 200
 """Messages asked for at a time."""
 MAX_LISTED = 20_000
@@ -66,10 +70,14 @@ class Session:
         self._adopted = ""
         """The server of that client; by now the person may have named another one."""
         self._closed = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks(
+            lambda error: log.error("following the realm failed", exc_info=error)
+        )
         self._due = asyncio.Event()
         self._reads: dict[str, int] = {}
-        self._loaded: dict[Conversation, None] = {}
+        self._loaded: BoundedDict[Conversation, None] = BoundedDict(
+            LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
+        )
         """The conversations that were opened, the latest last."""
         self.sending: Sending | None = None
         self.files: Files | None = None
@@ -158,7 +166,7 @@ class Session:
         backoff = Backoff(RETRY_FIRST, RETRY_MOST)
         client = self._host.client(server, token, backoff=backoff)
         await client.__aenter__()
-        self._run(self._follow(client))
+        self._tasks.start(self._follow(client))
         return client
 
     async def _adopt(self, client: ChatClient, server: str) -> None:
@@ -170,7 +178,7 @@ class Session:
         self._client, self._adopted = client, server
         self.files = Files(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
         self.sending = Sending(self.state, client, self.files.adopt)
-        self._run(self._tend(client))
+        self._tasks.start(self._tend(client))
 
     async def _end(self) -> None:
         client, self._client = self._client, None
@@ -184,16 +192,6 @@ class Session:
         self._due.set()  # so that what tends this client ends
         if client is not None:
             await client.close()
-
-    def _run(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("following the realm failed", exc_info=error)
 
     async def _signed_in(self, client: ChatClient) -> None:
         self._host.admit(True)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.client.connection import parse_url
 from shared.hosts import checked
-from shared.settings import CommonSettings, Network, networks, parser_of
+from shared.settings import (
+    CommonSettings,
+    Network,
+    NetworkList,
+    check_tls_pair,
+    networks,
+    parser_of,
+)
 
 
 class Settings(CommonSettings):
@@ -34,10 +41,12 @@ class Settings(CommonSettings):
     max_address_pages: int = Field(
         100, ge=1, description="with --web: pages open at once at one address"
     )
-    trusted_proxies: str = Field(
+    trusted_proxies: NetworkList = Field(
         "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
     )
-    hosts: str = Field("", description="with --web: names, by comma, under which browsers may come")
+    hosts: Annotated[str, AfterValidator(checked)] = Field(
+        "", description="with --web: names, by comma, under which browsers may come"
+    )
     tls_cert: Path | None = Field(
         None, description="with --web: certificate chain (PEM), for https"
     )
@@ -57,17 +66,6 @@ class Settings(CommonSettings):
         parse_url(server)
         return server
 
-    @field_validator("hosts")
-    @classmethod
-    def _hosts_are_names(cls, text: str) -> str:
-        return checked(text)
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _proxies_are_networks(cls, text: str) -> str:
-        networks(text)
-        return text
-
     @field_validator("sockets")
     @classmethod
     def _sockets_are_numbers(cls, text: str) -> str:
@@ -75,11 +73,7 @@ class Settings(CommonSettings):
             raise ValueError("must be numbers with commas")
         return text
 
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> Settings:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("--tls-cert and --tls-key go together")
-        return self
+    _tls_is_whole = model_validator(mode="after")(check_tls_pair)
 
     @property
     def networks(self) -> list[Network]:
@@ -99,5 +93,4 @@ def load(arguments: Sequence[str]) -> Settings:
         "Open the chat in a window, or serve it to browsers.",
         "Each option can also be set as CHAT_APP_NAME in the environment.",
     )
-    Settings.add_arguments(parser)
-    return Settings.from_arguments(vars(parser.parse_args(arguments)))
+    return Settings.load(arguments, parser)

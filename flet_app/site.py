@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
 import hashlib
 import json
@@ -27,6 +26,7 @@ from starlette.types import Scope
 
 from flet_app.host import LANGUAGES
 from flet_app.texts import TEXTS
+from shared.protocol import base64
 from shared.protocol.media_types import media_type
 
 NAME = "Simple Chatting"
@@ -81,7 +81,7 @@ class Site(StaticFiles):
         """The hashes of what the page runs itself, as a Content-Security-Policy names them."""
         found = re.findall(r"<script>(.*?)</script>", self.index, re.DOTALL)
         digests = (hashlib.sha256(text.encode()).digest() for text in found)
-        return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+        return [f"'sha256-{base64.written(digest)}'" for digest in digests]
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Answer with a file, or with the page for every place in the app."""

@@ -275,11 +275,7 @@ class State:
             case GroupChanged():
                 self._group(event)
             case RealmLink():
-                for realm in self.realms:
-                    if realm.realm == event.realm:
-                        realm.link = event.link
-                self.changed(Part.REALMS)
-                self.changed(Part.OPEN)
+                self._realm_link(event)
             case Online():
                 self.online, self.offline_why, self.stale = True, "", True
                 self.changed(Part.LINK)
@@ -289,12 +285,22 @@ class State:
             case SignedOut():
                 self.signed_out(event.reason)
             case HistoryChanged():
-                self.received.clear()
-                for c in self.conversations.values():
-                    c.forget()
-                self.stale = True
-                self.changed(Part.LIST)
-                self.changed(Part.MESSAGES)
+                self._history_changed()
+
+    def _realm_link(self, told: RealmLink) -> None:
+        for realm in self.realms:
+            if realm.realm == told.realm:
+                realm.link = told.link
+        self.changed(Part.REALMS)
+        self.changed(Part.OPEN)
+
+    def _history_changed(self) -> None:
+        self.received.clear()
+        for c in self.conversations.values():
+            c.forget()
+        self.stale = True
+        self.changed(Part.LIST)
+        self.changed(Part.MESSAGES)
 
     def _message(self, message: MessageArrived) -> None:
         c = self.conversation(message.conversation)

@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import time
@@ -35,9 +34,8 @@ from flet_app.page_socket import PageSocket
 from flet_app.pages import STALE, Pages, Start
 from flet_app.settings import Settings
 from flet_app.site import Site
-from shared import certificates
 from shared.hosts import REFUSED, Names, parts
-from shared.settings import SettingsRefused, split
+from shared.settings import split, tls_context
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +57,7 @@ def is_of(host: str, origin: str) -> bool:
     return page is not None and page.scheme in ("http", "https") and page.netloc == host
 
 
-class Door:
+class SecurityMiddleware:
     """What every request passes: who it is, what it may, and what its answer says to a browser."""
 
     def __init__(self, pages: Pages, routes: ASGIApp, policy: str, settings: Settings):
@@ -187,7 +185,9 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path) -> Door:
+def application(
+    pages: Pages, tickets: Tickets, settings: Settings, folder: Path
+) -> SecurityMiddleware:
     """Return the ASGI app.
 
     Args:
@@ -205,7 +205,7 @@ def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path
             Mount("/", site),
         ]
     )
-    return Door(pages, routes, policy(site.inline_scripts), settings)
+    return SecurityMiddleware(pages, routes, policy(site.inline_scripts), settings)
 
 
 class Server(uvicorn.Server):
@@ -289,18 +289,3 @@ def hold(folder: Path) -> int:
     held = os.open(folder, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     return held
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the certificate to serve with, if one is set.
-
-    Raises:
-        SettingsRefused: it cannot be used.
-    """
-    if settings.tls_cert is None:
-        return None
-    assert settings.tls_key is not None
-    try:
-        return certificates.tls_context(settings.tls_cert, settings.tls_key)
-    except certificates.BadCertificate as error:
-        raise SettingsRefused(str(error)) from error

@@ -19,6 +19,7 @@ from flet_app.parts.notices import Notices
 from flet_app.state import Part, State
 from flet_app.texts import Texts
 from flet_app.theme import LIST_WIDTH, NARROW
+from shared.background_tasks import BackgroundTasks
 from shared.client import ChatError, GroupChanged, NoAnswer
 from shared.protocol.values import fold
 
@@ -58,7 +59,7 @@ class Window:
         """The person sees this window, rather than another tab before it."""
         self._pushed: list[str] = []
         """Places that the address bar was given, and of which it has not told yet."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks(self._broke)
         self._dialogs: list[ft.AlertDialog] = []
         self._notices = Notices()
         page.overlay.append(self._notices)
@@ -125,19 +126,14 @@ class Window:
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Let something go on beside the handlers, as long as the window is open."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks.start(work)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
+    def _broke(self, error: BaseException) -> None:
+        self.failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
 
     def end(self) -> None:
         """The window is gone."""
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     def _people_changed(self, c: Conversation, change: GroupChanged) -> None:
         """Say who came to a group or went, in its messages; of oneself, above the screen."""

@@ -15,7 +15,7 @@ from shared.protocol.kinds import IDENTIFIER
 from shared.protocol.nearest import unknown_command
 from shared.protocol.reference import help_page
 from shared.protocol.spec import TABLE, Request, Spec
-from shared.protocol.values import BadValue, Conversation
+from shared.protocol.values import BadValue, ConversationAddress
 from shared.protocol.words import BLANK, first_word, rest_or_quoted
 from terminal_app.paths import absolute, as_text, typed_path
 
@@ -53,7 +53,7 @@ OWN = {
 class SendPath:
     """Send the file that lies here under `path`."""
 
-    to: Conversation
+    to: ConversationAddress
     path: Path
 
 

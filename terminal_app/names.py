@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.bounded import BoundedDict
 from shared.protocol.commands.groups import (
     GroupChanged,
     GroupChats,
@@ -25,14 +26,11 @@ class Known:
     """Names in the order in which they were last heard of; upper and lower case are one."""
 
     def __init__(self) -> None:
-        self._names: dict[str, tuple[str, str]] = {}
+        self._names: BoundedDict[str, tuple[str, str]] = BoundedDict(MAX_NAMES)
 
     def add(self, name: str, about: str = "") -> None:
         """Note a name, and what there is to say about it."""
-        self._names.pop(fold(name), None)
         self._names[fold(name)] = (name, about)
-        if len(self._names) > MAX_NAMES:
-            del self._names[next(iter(self._names))]
 
     def about(self, name: str) -> str:
         """Return what was said about a name; empty if it is not known."""
@@ -70,6 +68,16 @@ class Names:
             case PrivateChats():
                 for chat in reversed(said.conversations):
                     self._conversation(chat.conversation)
+            case Realms():
+                for realm in said.realms:
+                    self.realms.add(realm.realm, f"link {realm.link}")
+            case RealmAdded() | RealmLink():
+                self.realms.add(said.realm, f"link {said.link}")
+            case _:
+                self._learn_of_groups(said)
+
+    def _learn_of_groups(self, said: Any) -> None:
+        match said:
             case GroupChats():
                 for group in reversed(said.groups):
                     self.groups.add(group.group, group.name)
@@ -83,11 +91,6 @@ class Names:
                     self.people.add(member.user)
             case GroupPerson():
                 self.people.add(said.user)
-            case Realms():
-                for realm in said.realms:
-                    self.realms.add(realm.realm, f"link {realm.link}")
-            case RealmAdded() | RealmLink():
-                self.realms.add(said.realm, f"link {said.link}")
 
     def name_group(self, message: MessageArrived) -> None:
         """Give a message in a group the group's name, which only events in words carry."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import ssl
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from shared.faults import explained, shown
-from shared.settings import split
+from shared.settings import split, tls_context
 from shared.sockets import TRIES, not_listening
 from ws_server import file_descriptors, session_expiry, threads, web_app
 from ws_server.admin.control import ControlSocket
@@ -63,24 +62,6 @@ HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
 JUMP = 60.0
 """Seconds by which the wall clock may be corrected in that time."""
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the certificate to serve with, if one is set.
-
-    Raises:
-        Refused: it cannot be read, or the key does not fit.
-    """
-    if settings.tls_cert is None:
-        return None
-    assert settings.tls_key is not None
-    # Only here, because it takes a while to load.
-    from shared import certificates
-
-    try:
-        return certificates.tls_context(settings.tls_cert, settings.tls_key)
-    except certificates.BadCertificate as error:
-        raise Refused(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +151,8 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     """Start everything; `stack` stops it again, in reverse order.
 
     Raises:
-        Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left running.
+        SettingsRefused, Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left
+            running.
     """
     tls = tls_context(settings)
     realm = await open_realm(settings, stack, serves=True)
@@ -301,7 +283,7 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then stop within 5 seconds.
 
     Raises:
-        Refused, DatabaseRefused, KeyRefused: the server cannot start.
+        SettingsRefused, Refused, DatabaseRefused, KeyRefused: the server cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

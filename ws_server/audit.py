@@ -14,7 +14,7 @@ from collections import Counter
 from enum import StrEnum
 
 from shared.addresses import network
-from ws_server.limits import Buckets
+from shared.token_buckets import Buckets
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ budget of one.
 from __future__ import annotations
 
 from shared.addresses import network
-from ws_server.limits import Buckets, NetworkBuckets, rate_limited
+from shared.token_buckets import Buckets, rate_limited
+from ws_server.limits import NetworkBuckets
 
 
 class Guesses:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import secrets
-from base64 import b64encode
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
@@ -17,7 +16,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
-from shared.protocol import precis
+from shared.protocol import base64, precis
 from shared.protocol.errors import ChatError
 from ws_server.threads import FairThreadPool, lower_priority
 
@@ -110,7 +109,7 @@ def _nobodys_hash(hasher: PasswordHasher) -> str:
     """Return a hash of the same cost that is of no password: to make a real one takes 40 ms."""
     cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     salt, digest = (
-        b64encode(secrets.token_bytes(size)).decode().rstrip("=")
+        base64.written(secrets.token_bytes(size)).rstrip("=")
         for size in (hasher.salt_len, hasher.hash_len)
     )
     return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${digest}"

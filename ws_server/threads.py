@@ -16,7 +16,7 @@ from time import thread_time
 from typing import Any, TypeVar, cast
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.limits import Buckets
+from shared.token_buckets import Buckets
 
 try:
     from uvloop import new_event_loop

@@ -59,7 +59,7 @@ def guarded(handle: Handler, failed: Callable[[Exception], None]) -> Handler:
     async def run(event: Any) -> None:
         try:
             await handle(event)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `failed` shows and logs it
             failed(error)
 
     return run

@@ -182,7 +182,8 @@ class Composer:
             return
         if not commands.is_command(text.lstrip()) and (size := _size(text)) > MAX_TEXT:
             self._give_back(c, text)
-            return self._too_long(size)
+            self._too_long(size)
+            return
         try:
             await self._say(c, self._sending(), text)
         except EXPECTED:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
+from shared.bounded import BoundedDict
 from shared.client.notices import HistoryChanged, Notice, Offline, Online
 from shared.client.positions import Passed
 from shared.protocol.commands.messages import MessageArrived
@@ -37,7 +38,7 @@ class EventQueue:
         self._on_taken = on_taken
         self._taker: asyncio.Future[None] | None = None
         self._closed = False
-        self._positions: dict[str, tuple[str, int]] = {}
+        self._positions: BoundedDict[str, tuple[str, int]] = BoundedDict(MAX_POSITIONS)
         self.epoch: str | None = None
 
     @property
@@ -78,7 +79,8 @@ class EventQueue:
 
     def restore(self, positions: dict[str, int], epoch: str | None) -> None:
         """Set the positions an app has kept."""
-        self._positions = {fold(name): (name, seq) for name, seq in positions.items()}
+        self._positions.clear()
+        self._positions.update((fold(name), (name, seq)) for name, seq in positions.items())
         self.epoch = epoch
 
     def close(self) -> None:
@@ -122,8 +124,6 @@ class EventQueue:
             self._positions.pop(key, None)
         else:
             self._positions[key] = (moved.conversation, moved.seq)
-            if len(self._positions) > MAX_POSITIONS:
-                del self._positions[next(iter(self._positions))]
 
     def _drop_older_notices(self) -> None:
         """Only the latest of several breaks says anything, and they must not pile up."""

@@ -245,7 +245,7 @@ class Exchange:
             await self.session.follow(self._ask)
         except OutcomeUnknown:
             pass  # the connection has ended, and with it what follows it
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a new connection follows them again
             log.warning("following the conversations failed: %s", error)
             if connection is not None:
                 connection.end(1006, f"following the conversations failed: {error}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from shared.bounded import BoundedDict
 from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 from shared.protocol.values import MAX_NUMBER, MAX_POSITIONS, fold
@@ -71,10 +72,10 @@ class Positions:
     """
 
     def __init__(self, known: Mapping[str, int] | None = None) -> None:
-        self._places: dict[str, _Place] = {}
-        for name, seq in (known or {}).items():
-            self._place(name).seq = seq
-        self._unplaced: dict[str, None] = {}
+        self._places: BoundedDict[str, _Place] = BoundedDict(
+            MAX_POSITIONS, lambda _, place: self._release(place)
+        )
+        self._unplaced: BoundedDict[str, None] = BoundedDict(MAX_UNPLACED)
         self._waiting: dict[str, None] = {}
         """Conversations that hold something."""
         self._held = 0
@@ -82,6 +83,8 @@ class Positions:
         self.incomplete = self.started
         self._again = False
         """Something was missed since the latest sync was asked for."""
+        for name, seq in (known or {}).items():
+            self._place(name).seq = seq
 
     def have(self) -> dict[str, int]:
         """Return the positions to sync from; a sync that begins later sees what is missing now."""
@@ -110,11 +113,10 @@ class Positions:
         self._waiting.clear()
         self._held = 0
         self._unplaced.clear()
-        self._places = {
-            key: _Place(place.name, key, sends=place.sends)
-            for key, place in self._places.items()
-            if place.sends
-        }
+        sending = [place for place in self._places.values() if place.sends]
+        self._places.clear()
+        for place in sending:
+            self._places[place.key] = _Place(place.name, place.key, sends=place.sends)
 
     def begin(self, standings: Iterable[tuple[str, int]]) -> list[Told]:
         """Begin at the present: behind these last messages, or where pushes have begun already."""
@@ -201,7 +203,6 @@ class Positions:
         """The reply to a send told its message; return what can be told now."""
         if seq is None:
             self._unplaced[id] = None
-            _limit(self._unplaced, MAX_UNPLACED)
             return []
         place = self._place(conversation)
         told: list[Told] = []
@@ -240,8 +241,6 @@ class Positions:
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = _Place(name, key)
-            if len(self._places) > MAX_POSITIONS:
-                self._release(self._places.pop(next(iter(self._places))))
         return place
 
     def _meet(self, place: _Place, seq: int) -> None:
@@ -279,7 +278,8 @@ class Positions:
             self._drained(place)
         if place.seq is None or seq > place.seq:
             place.own[seq] = None
-            _limit(place.own, MAX_AHEAD)
+            if len(place.own) > MAX_AHEAD:
+                del place.own[next(iter(place.own))]
 
     def _advance(self, place: _Place, told: list[Told]) -> None:
         """Tell what follows without a gap."""
@@ -304,7 +304,7 @@ class Positions:
     def _use(self, place: _Place) -> None:
         """Forget the others first."""
         if len(self._places) > MAX_POSITIONS // 2 and place.key in self._places:
-            self._places[place.key] = self._places.pop(place.key)
+            self._places.move_to_end(place.key)
 
     def _next_is_here(self, place: _Place) -> bool:
         """Whether what comes next is held only because it may be the message of a send."""
@@ -340,9 +340,3 @@ def _as_event(message: Message) -> MessageArrived:
         message.state,
         message.bot,
     )
-
-
-def _limit(some: dict[str, None] | dict[int, None], most: int) -> None:
-    """Forget the oldest of more than `most`."""
-    if len(some) > most:
-        del some[next(iter(some))]  # type: ignore[arg-type]

@@ -7,10 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
 
+from shared.bounded import BoundedDict
 from shared.client.calls import Call
 from shared.client.events import EventQueue
 from shared.client.lists import every_page
 from shared.client.notices import HistoryChanged, Online
+from shared.client.patience import patiently
 from shared.client.positions import Matches, Passed, Positions, Told
 from shared.protocol.commands.accounts import Limits, SignedIn
 from shared.protocol.commands.files import (
@@ -26,9 +28,8 @@ from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup,
 from shared.protocol.commands.history import Sync
 from shared.protocol.commands.messages import Delivery, Message, MessageArrived, Sent
 from shared.protocol.commands.private import ListPc, Send
-from shared.protocol.errors import TEMPORARY, ChatError
 from shared.protocol.spec import Event, R, Reply, Request
-from shared.protocol.values import MAX_POSITIONS, Conversation, fold
+from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Session:
         self._events = events
         self._epoch = queue.epoch
         self._positions = Positions(positions)
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: BoundedDict[str, Upload] = BoundedDict(MAX_UPLOADS)
 
     def signed_in(self, reply: SignedIn) -> None:
         """A sign-in succeeded; what was missed has to be fetched."""
@@ -124,7 +125,7 @@ class Session:
         if posts is not None:
             call.place = self.expect(call.number, *posts)
 
-    def expect(self, number: int, to: Conversation, matches: Matches) -> str:
+    def expect(self, number: int, to: ConversationAddress, matches: Matches) -> str:
         """From now on, a message of one's own may be what this send has posted; return where."""
         place = self._named(to)
         if self._events:
@@ -148,8 +149,6 @@ class Session:
             self._posted(request, reply, waited_for)
         elif isinstance(request, Upload):
             self._uploads[cast(UploadOpened, reply).upload] = request
-            if len(self._uploads) > MAX_UPLOADS:
-                del self._uploads[next(iter(self._uploads))]
         elif isinstance(request, Files):
             self.files = request.mode
         elif isinstance(request, LeaveGroup):
@@ -170,11 +169,11 @@ class Session:
             )
             self._tell(self._positions.late(late))
 
-    def _named(self, address: Conversation) -> str:
+    def _named(self, address: ConversationAddress) -> str:
         """Return a conversation as the server names it, but for upper and lower case."""
         return str(address.without_local_realm(fold(self.realm)) if address.realm else address)
 
-    def _posts(self, request: Request[Any]) -> tuple[Conversation, Matches] | None:
+    def _posts(self, request: Request[Any]) -> tuple[ConversationAddress, Matches] | None:
         """Return where a command posts a message, and how to recognise that."""
         if isinstance(request, Send):
             return request.to, _is_text(request.text)
@@ -184,10 +183,12 @@ class Session:
             return request.to, is_file(len(request.data))
         if isinstance(request, SendGroupFile):
             return request.group, is_file(len(request.data))
-        if isinstance(request, Chunk) and (upload := self._uploads.get(request.upload)):
-            if request.offset + len(request.data) >= upload.size:
-                return upload.to, is_file(upload.size)
-        return None
+        if not isinstance(request, Chunk):
+            return None
+        upload = self._uploads.get(request.upload)
+        if upload is None or request.offset + len(request.data) < upload.size:
+            return None
+        return upload.to, is_file(upload.size)
 
     # Catching up
 
@@ -197,7 +198,8 @@ class Session:
         Raises:
             ChatError: the server refused for good what a session needs.
         """
-        await _patiently(ask, Files(self.files))
+        files = Files(self.files)
+        await patiently(lambda: ask(files), PAUSE)
         if not self._events:
             self.begun.set()
             return
@@ -215,14 +217,14 @@ class Session:
         """Begin with what comes from now on, instead of reading the whole history."""
         standings: list[tuple[str, int]] = []
 
-        async def patiently(request: Request[R]) -> R:
-            return await _patiently(ask, request)
+        async def asked(request: Request[R]) -> R:
+            return await patiently(lambda: ask(request), PAUSE)
 
-        async for chats in every_page(patiently, ListPc()):
+        async for chats in every_page(asked, ListPc()):
             standings += [(chat.conversation, chat.last_seq) for chat in chats.conversations]
             if len(standings) > MAX_POSITIONS:
                 break
-        async for groups in every_page(patiently, ListGroup()):
+        async for groups in every_page(asked, ListGroup()):
             standings += [(group.group, group.last_seq) for group in groups.groups]
             if len(standings) > 2 * MAX_POSITIONS:
                 break
@@ -230,8 +232,9 @@ class Session:
 
     async def _sync(self, ask: Ask[Any]) -> bool:
         """Fetch one page of what was missed; False if it brought nothing."""
-        have = cast("dict[Conversation, int]", self._positions.have())
-        page = await _patiently(ask, Sync(have, self._epoch))
+        have = cast("dict[ConversationAddress, int]", self._positions.have())
+        missed = Sync(have, self._epoch)
+        page = await patiently(lambda: ask(missed), PAUSE)
         if not page.recovered:
             self._history_changed(page.epoch)
             await self._begin(ask)
@@ -251,17 +254,6 @@ class Session:
                 self._queue.passed(one)
             else:
                 self._queue.put(one, size or len(one.text) + 500)
-
-
-async def _patiently(ask: Ask[R], request: Request[R]) -> R:
-    """Ask again after a refusal that is temporary."""
-    while True:
-        try:
-            return await ask(request)
-        except ChatError as error:
-            if error.code not in TEMPORARY:
-                raise
-            await asyncio.sleep(error.retry_after or PAUSE)
 
 
 def _is_text(text: str) -> Matches:

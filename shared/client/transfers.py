@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
+from shared.bounded import BoundedDict
 from shared.client.arguments import filled
 from shared.client.calls import Calls
 from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
@@ -80,7 +81,7 @@ class Transfers:
         self._calls = calls
         self._timeout = timeout
         self._incoming: dict[str, Incoming] = {}
-        self._given_up: dict[tuple[str, str, int, str], str] = {}
+        self._given_up: BoundedDict[tuple[str, str, int, str], str] = BoundedDict(MAX_GIVEN_UP)
         """The keys of files that were not sent to their end, by recipient, name, size and hash."""
         self._turns = asyncio.Semaphore(MAX_SAVED)
         self._closed = False
@@ -162,8 +163,6 @@ class Transfers:
         except BaseException:
             if idempotency_key is None:
                 self._given_up[what] = key
-                if len(self._given_up) > MAX_GIVEN_UP:
-                    del self._given_up[next(iter(self._given_up))]
             raise
         finally:
             self._session.settled(number, place)

@@ -197,7 +197,7 @@ class Group(Word):
 class ConversationKind(Word):
     """A person's or a group's address."""
 
-    def from_word(self, word: str) -> values.Conversation:
+    def from_word(self, word: str) -> values.ConversationAddress:
         return values.parse_conversation(word)
 
 
@@ -248,10 +248,10 @@ class Pattern(Word):
 class Positions:
     """`{conversation: last seq}`, the reader's last known position in each; JSON only."""
 
-    def from_word(self, word: str) -> dict[values.Conversation, int]:
+    def from_word(self, word: str) -> dict[values.ConversationAddress, int]:
         raise BadValue("can be given in JSON only")
 
-    def from_json(self, value: object) -> dict[values.Conversation, int]:
+    def from_json(self, value: object) -> dict[values.ConversationAddress, int]:
         if not isinstance(value, dict):
             raise BadValue("must be an object of conversation and last seq")
         if len(value) > values.MAX_POSITIONS:
@@ -261,7 +261,7 @@ class Positions:
             for conversation, seq in value.items()
         }
 
-    def to_json(self, value: dict[values.Conversation, int]) -> dict[str, int]:
+    def to_json(self, value: dict[values.ConversationAddress, int]) -> dict[str, int]:
         return {str(conversation): seq for conversation, seq in value.items()}
 
 

@@ -104,11 +104,11 @@ class GroupAddress:
         return f"#{self.number}@{self.realm}" if self.realm else f"#{self.number}"
 
 
-Conversation = Address | GroupAddress
+ConversationAddress = Address | GroupAddress
 """A conversation as its reader sees it: the other person's address, or the group's."""
 
 
-def parse_conversation(word: str) -> Conversation:
+def parse_conversation(word: str) -> ConversationAddress:
     """`#12` is a group; everything else, `12` included, is a person's name."""
     return GroupAddress.parse(word) if word.startswith("#") else Address.parse(word)
 

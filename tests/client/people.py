@@ -74,7 +74,7 @@ class Told:
         Within each conversation, events come in the order of `seq`; together with one's own
         replies they are the history from the first message on, without a hole or a double.
         """
-        for conversation in (await self.conversations()).keys():
+        for conversation in await self.conversations():
             history = await self.history(conversation)
             await self.until(lambda: len(self.known(conversation)) >= len(history))  # noqa: B023
             seqs = [m.seq for m in self.messages if m.conversation == conversation]

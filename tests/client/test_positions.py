@@ -163,6 +163,14 @@ def test_conversations_are_bounded_and_the_one_used_last_stays(
     assert len(positions.have()) == 10
 
 
+def test_more_positions_than_are_kept_failed_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_POSITIONS", 10)
+    positions = Positions({f"p{number}": 1 for number in range(12)})
+    assert list(positions.have()) == [f"p{number}" for number in range(2, 12)]
+
+
 class Simulation:
     """A server with one conversation, and a client whose connection breaks at any time."""
 

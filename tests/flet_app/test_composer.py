@@ -53,7 +53,7 @@ async def test_a_line_that_is_said_twice_is_sent_once(window: Open) -> None:
 async def test_a_line_that_cannot_wait_is_given_back(
     window: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "MAX_WAITING", 1)
+    monkeypatch.setattr(sending, "MAX_WAITING_LINES", 1)
     never = asyncio.get_running_loop().create_future()
     w = await in_browser(window, {Send: lambda _: never})
     say(w, Line("one", "bob", "first"))

@@ -97,7 +97,7 @@ async def test_of_very_many_conversations_it_is_said_how_many_are_shown(window: 
     w.field("Filter conversations").value = "2699"
     await w.unseen.fire(w.field("Filter conversations"), "change")
     await w.unseen.until(
-        lambda: ["team 2699"] == [c.look.title for c in w.unseen.shown() if isinstance(c, Tile)]
+        lambda: [c.look.title for c in w.unseen.shown() if isinstance(c, Tile)] == ["team 2699"]
     )
     assert not [text for text in w.unseen.texts() if text.startswith("Showing")]
 

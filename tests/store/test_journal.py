@@ -307,7 +307,7 @@ async def test_a_fault_of_the_store_is_told_without_what_people_wrote(
 async def test_too_many_waiting_entries_are_refused_as_unavailable(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "MAX_WAITING", 10)
+    monkeypatch.setattr(journal, "MAX_WAITING_ENTRIES", 10)
     book = world.realm.journal
     ran: list[int] = []
     with held(book):

@@ -20,6 +20,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from shared.bounded import BoundedDict
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import BASE64, SEQ, SHA256
 from ws_server.federation.content_server import GONE, LATER, PIECE_OF, RATE, WANT
@@ -92,7 +93,9 @@ class Fetching:
         """Contents that ended while the table was being read."""
         self._resting: set[str] = set()
         """Contents that the other realm has not got yet itself."""
-        self._delays: dict[str, float] = {}
+        self._delays: BoundedDict[str, float] = BoundedDict(
+            MAX_RESTING, lambda oldest, _: self._resting.discard(oldest)
+        )
         """Seconds for which they rested the last time."""
         self._wants: deque[Want] = deque()
         self._unwritten = 0
@@ -190,12 +193,8 @@ class Fetching:
             del self._parts[part.fetch.sha256]
 
     def _rest(self, sha256: str) -> None:
-        delay = min(MAX_DELAY, self._delays.pop(sha256, FIRST_DELAY / 2) * 2)
+        delay = min(MAX_DELAY, self._delays.get(sha256, FIRST_DELAY / 2) * 2)
         self._delays[sha256] = delay
-        if len(self._delays) > MAX_RESTING:
-            oldest = next(iter(self._delays))
-            del self._delays[oldest]
-            self._resting.discard(oldest)
         self._resting.add(sha256)
         wait = delay * random.uniform(0.7, 1.3)
         asyncio.get_running_loop().call_later(wait, self._rested, sha256)

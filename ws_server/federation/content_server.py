@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from shared.bounded import BoundedDict
 from shared.protocol import base64
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import SEQ, SHA256
@@ -49,7 +50,7 @@ class Giving:
         self._outlet = outlet
         self._say = say
         self._wants: deque[tuple[str, int]] = deque()
-        self._sizes: dict[str, int] = {}
+        self._sizes: BoundedDict[str, int] = BoundedDict(MAX_KNOWN)
         self._task: asyncio.Task[None] | None = None
 
     def want(self, body: Mapping[str, Any]) -> None:
@@ -121,6 +122,4 @@ class Giving:
         if not found.here:
             return None
         self._sizes[sha256] = found.size
-        if len(self._sizes) > MAX_KNOWN:
-            del self._sizes[next(iter(self._sizes))]
         return found.size

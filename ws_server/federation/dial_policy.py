@@ -108,9 +108,8 @@ def meant(address: Ip) -> tuple[Ip, ...]:
         embedded.append(address.sixtofour)
     if address.teredo is not None:
         embedded += address.teredo
-    if address.ipv4_mapped is not None or address in _NAT64:
-        embedded.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    elif address in _COMPATIBLE and int(address) > 1:
+    is_compatible = address in _COMPATIBLE and int(address) > 1
+    if address.ipv4_mapped is not None or address in _NAT64 or is_compatible:
         embedded.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return tuple(embedded)
 

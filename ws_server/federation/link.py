@@ -183,12 +183,7 @@ class Link:
                 raise Overrun("a link begins with open")
             self._open(body)
         elif kind == "batch":
-            count = self._incoming.take(body.get("items"), size)
-            self._unstored.append((size, count))
-            if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
-                raise Overrun("more is sent than the window allows")
-            if sum(count for _, count in self._unstored) > MAX_ROWS:
-                raise Overrun("more rows are sent than the window allows")
+            self._take_rows(self._incoming, body, size)
         elif kind == "ack":
             self._acked(body)
         elif kind == WANT:
@@ -206,6 +201,14 @@ class Link:
         else:
             # What a newer version says besides is not for this one, and should be little.
             self._slow_down(UNKNOWN_COST)
+
+    def _take_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
+        count = incoming.take(body.get("items"), size)
+        self._unstored.append((size, count))
+        if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
+            raise Overrun("more is sent than the window allows")
+        if sum(count for _, count in self._unstored) > MAX_ROWS:
+            raise Overrun("more rows are sent than the window allows")
 
     def _slow_down(self, rows: int) -> None:
         """Read no further for a while if this realm sends more than its share, of any kind."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from shared.bounded import BoundedDict
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.federation.cloned_realms import Seen, part
@@ -93,7 +94,7 @@ class Peer:
         self.down = asyncio.Event()
         self.down.set()
         self._waiting: dict[str, Confirmed] = {}
-        self._echoes: dict[str, Session | None] = {}
+        self._echoes: BoundedDict[str, Session | None] = BoundedDict(MAX_ECHOES)
         self._probes: dict[str, asyncio.Future[None]] = {}
         self._unkept: list[Item] = []
         """What was confirmed, and is not noted yet."""
@@ -198,8 +199,6 @@ class Peer:
     def expect_echo(self, message_id: str, session: Session | None) -> None:
         """Remember who posted a message to a group that this realm hosts."""
         self._echoes[message_id] = session
-        if len(self._echoes) > MAX_ECHOES:
-            del self._echoes[next(iter(self._echoes))]
 
     def echoed(self, draft: Draft) -> Session | None:
         """The host has given a message its place; tell who posted it.

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from shared.background_tasks import BackgroundTasks
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.commands.realms import RealmLink
 from shared.protocol.errors import ChatError
@@ -58,7 +59,7 @@ class PeerRegistry:
         self.adds = asyncio.Semaphore(MAX_ADDS)
         self._dials = False
         self._peers: dict[int, Peer] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     async def load(self) -> None:
         """Learn which realms there are; until `open`, none is dialled."""
@@ -87,8 +88,7 @@ class PeerRegistry:
                 peer.keeping.cancel()
             if peer.link is not None:
                 peer.link.end(1001, "the realm goes away")
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         tasks = [*self._tasks, *(p.keeping for p in self._peers.values() if p.keeping)]
         if tasks:
             await asyncio.wait(tasks, timeout=2)
@@ -114,12 +114,11 @@ class PeerRegistry:
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that ends by itself, or with this realm."""
-        self.watch(asyncio.get_running_loop().create_task(work))
+        self._tasks.start(work)
 
     def watch(self, task: asyncio.Task[None]) -> None:
         """See to it that a task ends before this realm does."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.keep(task)
 
     # What the gate and the handlers ask
 

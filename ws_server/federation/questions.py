@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from shared.background_tasks import BackgroundTasks
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
 
@@ -40,7 +41,7 @@ class Asks:
         self._answerer = answerer
         self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._count = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, what: str, **body: Any) -> dict[str, Any]:
@@ -92,14 +93,11 @@ class Asks:
         if len(self._tasks) >= MAX_ASKED:
             self._refuse(body.get("id"), ChatError(ErrorCode.UNAVAILABLE, "Too many questions"))
             return
-        task = asyncio.get_running_loop().create_task(self._answer(body))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self._answer(body))
 
     def close(self) -> None:
         """Give up all questions."""
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         for future in self._open.values():
             if not future.done():
                 future.set_exception(no_answer())

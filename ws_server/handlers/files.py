@@ -20,7 +20,7 @@ from shared.protocol.commands.files import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.media_types import media_type
-from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
+from shared.protocol.values import MAX_WHOLE_FILE, ConversationAddress, fold, parse_conversation
 from ws_server.context import Context, handles
 from ws_server.publications import lane_of
 from ws_server.store import bulk, content_fetches, disabled_accounts, files
@@ -49,7 +49,7 @@ async def sendgroupfile(ctx: Context, request: SendGroupFile) -> Draft:
 
 
 async def _whole_file(
-    ctx: Context, target: Conversation, request: SendFile | SendGroupFile
+    ctx: Context, target: ConversationAddress, request: SendFile | SendGroupFile
 ) -> Draft:
     name, content, key = request.name, request.data, request.idempotency_key
     if len(content) > MAX_WHOLE_FILE:

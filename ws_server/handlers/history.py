@@ -19,7 +19,7 @@ from shared.protocol.commands.history import (
 )
 from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
-from shared.protocol.values import Conversation as ConversationAddress
+from shared.protocol.values import ConversationAddress
 from ws_server.context import Context, Outcome, handles
 from ws_server.handlers import lists
 from ws_server.listing import ListQuery

@@ -57,10 +57,9 @@ def conversations(
         realm: Only those of this realm.
     """
     reader, home = ctx.user.id, ctx.realm.local_name
-    if realm is None:
-        wanted = None
-    else:
-        wanted = "" if fold(realm) == home else fold(realm)
+    wanted = None if realm is None else fold(realm)
+    if wanted == home:
+        wanted = ""
 
     def everything() -> Steps[list[Standing]]:
         found = yield from conversation_summaries.standings(reader, groups=groups)

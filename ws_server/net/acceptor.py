@@ -53,11 +53,11 @@ class Arrival:
     ready = True
 
     def __init__(
-        self, door: Door, sock: socket.socket, tls: ssl.SSLContext | None, budget: Budget
+        self, acceptor: Acceptor, sock: socket.socket, tls: ssl.SSLContext | None, budget: Budget
     ) -> None:
         self.budget = budget
         self.spare = False
-        self._door = door
+        self._acceptor = acceptor
         self._sock = sock
         self._tls = tls
         self._since = perf_counter()
@@ -93,7 +93,7 @@ class Arrival:
     def _become(self) -> Connection:
         options = {"ping_interval": None, "close_timeout": CLOSE_TIMEOUT}
         protocol = ServerProtocol(max_size=MAX_FRAME)
-        connection = Connection(protocol, self._door.listener, self.budget, **options)
+        connection = Connection(protocol, self._acceptor.listener, self.budget, **options)
         connection.spare = self.spare
         connection.arrival = self
         return connection
@@ -103,23 +103,23 @@ class Arrival:
         if self._over:
             return False
         self._end()
-        self._door.listener.budgets.replace(self.budget, self, connection)
+        self._acceptor.listener.budgets.replace(self.budget, self, connection)
         return True
 
     def _end(self) -> None:
         self._over = True
-        self._door.arrivals.discard(self)
+        self._acceptor.arrivals.discard(self)
 
     def drop(self, reason: str) -> None:
         if not self._over:
             self._end()
-            self._door.listener.budgets.leave(self.budget, self)
+            self._acceptor.listener.budgets.leave(self.budget, self)
             if self._task is not None:
                 self._task.cancel()
             self._sock.close()
 
 
-class Door:
+class Acceptor:
     """Sockets that listen, and what was accepted and has not begun."""
 
     def __init__(self, listener: Listener) -> None:
@@ -134,7 +134,7 @@ class Door:
         return not self._closed
 
     def open(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """Accept what comes to a socket, which becomes this door's own."""
+        """Accept what comes to a socket, which becomes its own."""
         self._sockets.append(listening)
         self._resume(listening, tls)
 

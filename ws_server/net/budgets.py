@@ -6,6 +6,7 @@ strangers (connections that have not signed in) have one, too. Each level counts
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -14,7 +15,7 @@ from typing import Protocol
 
 from shared.addresses import network, site
 from shared.protocol.values import MAX_FRAME
-from ws_server.limits import Allowance
+from shared.token_buckets import Allowance
 
 STRANGER_FRAME = 16 * 1024
 """Bytes of a frame, and of the head of a request, of a stranger. Realms' handshakes take 8 KiB."""
@@ -126,7 +127,7 @@ class Budget:
         self.strangers_next = False
         self.queued = False
         """Whether it is in the ring of `Rounds`."""
-        self.rests_until = now
+        self.rests_until = -math.inf
         """Until when those who have signed in get no turn, after one that took too long."""
 
     def affords(self, now: float) -> bool:
@@ -222,10 +223,10 @@ class Budgets:
     def _place(self, budget: Budget) -> Place:
         place = Place.FREE
         everybody = self.everybody
-        if everybody.connections >= self.room - everybody.bounds.spare:
-            if not self._drop_oldest("descriptors"):
-                self.refused["descriptors"] += 1
-                place = _last(self.room - everybody.connections)
+        is_full = everybody.connections >= self.room - everybody.bounds.spare
+        if is_full and not self._drop_oldest("descriptors"):
+            self.refused["descriptors"] += 1
+            place = _last(self.room - everybody.connections)
         if not self.on:
             return place
         for level in budget.levels:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from shared.protocol.values import Address, GroupAddress, fold
-from shared.protocol.values import Conversation as ConversationAddress
+from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
 from ws_server.store.conversations import Conversation
 
 MAX_PRIVATE = 50_000

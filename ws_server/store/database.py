@@ -170,7 +170,7 @@ class Database:
                     lambda tx: answer_all(tx, [question() for question in questions]), False
                 )
             )
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - each who asked is given it
             if len(questions) == 1 or self.unavailable(error) is not None:
                 return [error] * len(questions)
         # A bug in one is no reason to refuse the others.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 
-from shared.protocol.values import Conversation as ConversationAddress
-from shared.protocol.values import GroupAddress
+from shared.protocol.values import ConversationAddress, GroupAddress
 from ws_server.store import blocks, conversations, users
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import conversations as conversation_table
@@ -27,12 +26,14 @@ def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
     )
 
 
-def check_reader(conversation: Conversation, sender: int) -> None:
-    """Refuse what somebody writes to a person who cannot or will not read it; groups go on.
+def check_sender(conversation: Conversation, sender: int, target: ConversationAddress) -> None:
+    """Refuse what somebody writes to a group they are not in, or to a person who does not read it.
 
     Raises:
-        ChatError: FORBIDDEN.
+        ChatError: UNKNOWN_GROUP; FORBIDDEN, the account is disabled, or the person blocks one.
     """
+    if sender not in conversation.members:
+        raise conversations.unknown_group(target)
     if conversation.number is None:
         for user_id, member in conversation.members.items():
             if member.disabled and user_id != sender:

@@ -14,8 +14,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, String, and_, column, insert, literal_column, select
 
 from shared.protocol.errors import ChatError
-from shared.protocol.values import Address, GroupAddress, fold
-from shared.protocol.values import Conversation as ConversationAddress
+from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
 from ws_server.store import bulk, users
 from ws_server.store import realms as known_realms
 from ws_server.store.adapter import Statement

@@ -8,8 +8,7 @@ from operator import attrgetter, itemgetter
 from typing import Any
 
 from shared.protocol.commands.messages import Message
-from shared.protocol.values import Address, fold
-from shared.protocol.values import Conversation as ConversationAddress
+from shared.protocol.values import Address, ConversationAddress, fold
 from ws_server.store import outbox_queries
 from ws_server.store.conversation_summaries import Standing, standings
 from ws_server.store.message_pages import (

@@ -26,7 +26,7 @@ from shared.protocol.kinds import (
     Pattern,
 )
 from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result, unsent
-from shared.protocol.values import Address, Conversation, GroupAddress
+from shared.protocol.values import Address, ConversationAddress, GroupAddress
 
 NO_PATHS = (
     "data is missing: the server opens no files, so put the content as base64 behind the name"
@@ -162,7 +162,7 @@ class SendGroupFile(Request[Sent]):
 class Upload(Request[UploadOpened]):
     """Begin or resume sending a larger file; the message appears after the last chunk."""
 
-    to: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    to: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
     name: str = arg("the file's name", FILE_NAME)
     size: int = arg("bytes", Number(1))
     sha256: str = arg("of the whole content", SHA256)

@@ -6,7 +6,7 @@ from shared.protocol.commands.messages import Message, Page, counted
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import CONVERSATION, IDENTIFIER, POSITIONS, SEQ
 from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
-from shared.protocol.values import DEFAULT_PAGE, Conversation
+from shared.protocol.values import DEFAULT_PAGE, ConversationAddress
 
 
 @record
@@ -76,7 +76,7 @@ class Synced(Reply):
 class History(Request[Page]):
     """Read the messages of a conversation without marking them read."""
 
-    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
     before: int | None = arg("only messages below this seq", BEFORE, default=None)
     after: int | None = arg("only messages above this seq, oldest first", SEQ, default=None)
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
@@ -91,7 +91,7 @@ class History(Request[Page]):
 class Read(Request[ReadUpTo]):
     """Mark a conversation read up to a message."""
 
-    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
     seq: int = arg("up to and with this message", SEQ)
 
 
@@ -99,7 +99,7 @@ class Read(Request[ReadUpTo]):
 class Received(Request[ReceivedUpTo]):
     """Say up to which message one has received; apps do this by themselves."""
 
-    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
     seq: int = arg("up to and with this message", SEQ)
 
 
@@ -107,13 +107,13 @@ class Received(Request[ReceivedUpTo]):
 class Sync(Request[Synced]):
     """Catch up after an absence."""
 
-    have: dict[Conversation, int] = arg(
+    have: dict[ConversationAddress, int] = arg(
         "the last seq one has, by conversation; what is not named counts as 0",
         POSITIONS,
         json_only=True,
     )
     epoch: str | None = arg("of the history one has", IDENTIFIER, json_only=True, default=None)
-    after: Conversation | None = arg(
+    after: ConversationAddress | None = arg(
         "go on with conversations behind this one, without messages",
         CONVERSATION,
         json_only=True,
