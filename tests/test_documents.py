@@ -110,8 +110,8 @@ async def test_a_message_takes_the_passes_of_the_picture(
     """The fourth writes to the sockets: tests/net/test_connection.py."""
     loop = asyncio.get_running_loop()
     passes = 0
+    # In which pass each was first called.
     seen: dict[str, int] = {}
-    """The pass in which each was first called."""
 
     def count() -> None:
         nonlocal passes, counting
