@@ -6,18 +6,24 @@ from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, ConversationAddress
 from ws_server.store import content_fetches, conversations, files, outbox, outbox_queries
-from ws_server.store.bulk import MESSAGE, Move, find_keys, insert, move_conversations
+from ws_server.store.bulk import (
+    MESSAGE,
+    Move,
+    find_keys,
+    find_posts,
+    insert,
+    move_conversations,
+)
 from ws_server.store.conversations import Conversation
 from ws_server.store.disabled_accounts import check_sender
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.recipients import Place, open_all
-from ws_server.store.schema import posts
 from ws_server.store.timeline import timeline
 
 
@@ -287,17 +293,8 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
 
 def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[int, str], Draft]:
     """Return what waits for the host of its group, and so has no place yet."""
-    p = posts.c
-    found = tx.execute(
-        select(
-            *(p.sender_id, p.idempotency_key, p.conversation_id, p.id, p.time, p.refused),
-            p.file_id,
-        )
-        .where(p.idempotency_key.is_not(None))
-        .where(tuple_(p.sender_id, p.idempotency_key).in_(keys))
-    ).all()
     first: dict[tuple[int, str], Draft] = {}
-    for sender, key, conversation_id, id, time_, refused, file_id in found:
+    for sender, key, conversation_id, id, time_, refused, file_id in find_posts(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
         state = outbox.QUEUED if refused is None else outbox.REFUSED
