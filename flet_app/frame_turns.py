@@ -1,11 +1,11 @@
-"""Turns for addresses: some at once, the others one after the other."""
+"""Rate limits by address: a burst at once, then one turn after the other."""
 
 from __future__ import annotations
 
 import time
 
 MAX_IDLE_BUCKETS = 10_000
-"""Addresses in memory before those that have all their turns again are forgotten."""
+"""Addresses kept before those with all their turns available are dropped."""
 
 
 class Turns:
@@ -17,7 +17,7 @@ class Turns:
         self._next: dict[str, float] = {}
 
     def wait(self, key: str) -> float:
-        """Take a turn, and return the seconds until it comes."""
+        """Reserve a turn; return the seconds to wait for it."""
         now = time.monotonic()
         if len(self._next) > MAX_IDLE_BUCKETS:
             self._next = {key: at for key, at in self._next.items() if at > now}

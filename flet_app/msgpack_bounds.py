@@ -1,50 +1,51 @@
-"""How much msgpack holds, found out before anything is made of it.
+"""Bounds on msgpack data, checked before it is decoded.
 
-A byte of msgpack may become an object of a hundred, nested a thousand deep, and what is made of it
-is made at once, on the event loop of everybody. Walking over the heads costs less, and ends early.
+One byte of msgpack may become an object of a hundred bytes, nested a thousand levels deep, and
+decoding blocks the event loop that everybody shares. A walk over the heads costs less and can stop
+early.
 """
 
 from __future__ import annotations
 
 MAX_DEPTH = 12
-"""Lists and maps within each other."""
+"""Nesting depth of lists and maps."""
 LONGEST_TEXT = 128 << 10
 """Bytes of one text."""
 LONGEST_KEY = 64
-"""Bytes of a key, which always is a text."""
+"""Bytes of a key, which must be a text."""
 LONGEST_EXTENSION = 64
-"""Bytes of a value of Flet's own kinds, such as a duration."""
+"""Bytes of a value of Flet's extension types, such as a duration."""
 
 PLAIN = {
     **{0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8},
     **{0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8},
 }
-"""Bytes behind the head of nil, booleans and numbers."""
+"""Bytes after the head of nil, booleans and numbers."""
 TEXTS = {0xD9: 1, 0xDA: 2, 0xDB: 4}
 BYTES = {0xC4: 1, 0xC5: 2, 0xC6: 4}
 EXTENSIONS = {0xC7: 1, 0xC8: 2, 0xC9: 4}
 LISTS = {0xDC: 2, 0xDD: 4}
 MAPS = {0xDE: 2, 0xDF: 4}
-"""Bytes of the length that follows the head."""
+"""Bytes of the length after the head."""
 
 
 class TooMuch(Exception):
-    """It is not whole, or holds more than it may."""
+    """The data is incomplete or exceeds a bound."""
 
 
 def check(packed: bytes, begin: int, most: int) -> None:
-    """Walk over one value of msgpack without making it.
+    """Walk over one msgpack value without decoding it.
 
     Args:
-        begin: Where it begins; it must end with `packed`.
-        most: Values that it may hold, keys included.
+        begin: Where the value begins; it must end with `packed`.
+        most: Maximum number of values, including keys.
 
     Raises:
-        TooMuch: as it says.
+        TooMuch: the data is incomplete or exceeds a bound.
     """
     at, end = begin, len(packed)
     left = most
-    # Of each list and map that is open: the values to come, and whether it is a map.
+    # For each open list and map: the number of values to come, and whether it is a map.
     levels: list[tuple[int, bool]] = []
     coming, is_map = 1, False
     while True:
@@ -59,7 +60,7 @@ def check(packed: bytes, begin: int, most: int) -> None:
             raise TooMuch
         head = packed[at]
         at += 1
-        # In a map, keys stand where the number of what is to come is even.
+        # In a map, the next value is a key if the number of values to come is even.
         is_key = is_map and not coming % 2
         coming -= 1
         if 0xA0 <= head <= 0xBF:
@@ -97,11 +98,11 @@ def check(packed: bytes, begin: int, most: int) -> None:
                 raise TooMuch
             at += 1 + length
         else:
-            raise TooMuch  # 0xC1 is nothing
+            raise TooMuch  # 0xC1 is never used
         if at > end:
             raise TooMuch
 
 
 def _length(packed: bytes, at: int, width: int) -> tuple[int, int]:
-    """Return the length that stands at a place, and where what follows it begins."""
+    """Return the length at an offset, and the offset behind it."""
     return int.from_bytes(packed[at : at + width], "big"), at + width
