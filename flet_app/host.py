@@ -38,8 +38,7 @@ class Expected:
 
 
 class Host(Protocol):
-    """The surroundings of one session of the app. `start` receives the host and closes it with the
-    page."""
+    """The environment of one session; `start` receives it and closes it with the page."""
 
     server: str
     """`ws://` or `wss://` address of the first realm."""

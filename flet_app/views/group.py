@@ -1,4 +1,4 @@
-"""A group's people: who they are, inviting, removing, leaving."""
+"""The members of a group: listing, inviting and removing them, leaving."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from shared.protocol.commands.groups import GroupMember, Members
 from shared.protocol.values import GroupAddress, fold
 
 ROW, MOST = 42, 300
-"""Pixels of height of a person, and of their list."""
+"""Pixels of height of a row, and of the list."""
 DRAWN = 200
-"""People that are drawn; the others are found by typing."""
+"""Members that are drawn; typing finds the others."""
 
 
 class GroupDialog:
-    """The dialog of one group; it asks the realm each time something was done."""
+    """The dialog of one group; it fetches the members again after each action."""
 
     def __init__(self, window: Window, c: Conversation) -> None:
         self._window = window
@@ -82,7 +82,7 @@ class GroupDialog:
         )
 
     async def open(self) -> None:
-        """Ask who is in it and show them."""
+        """Fetch the members and show them."""
         await self._ask()
         self._window.open_dialog(self._dialog)
 
@@ -95,7 +95,7 @@ class GroupDialog:
         self._show()
 
     def _show(self) -> None:
-        """Show the people, or of very many those whose names begin with what is typed."""
+        """Show the members; in a large group, only those whose names begin with the typed text."""
         me, wanted = fold(self._window.state.user), fold_text((self._who.value or "").strip())
         is_owner = any(fold(m.user) == me and m.role == "owner" for m in self._members)
         found = self._members
@@ -154,7 +154,7 @@ class GroupDialog:
             self._window.update(self._dialog)
 
     async def _did(self, doing: Any) -> bool:
-        """Wait for it, then show the people as they are now, or what went wrong."""
+        """Await an action, then show the present members or the error."""
         self._error.say("")
         try:
             await doing
