@@ -173,13 +173,13 @@ def _help(topic: str | None) -> HelpPage:
 def _own(name: str, rest: str) -> What:
     if name != "save":
         if rest:
-            raise _refused(f"{name} takes no words. Usage: {OWN[name].usage}")
+            raise _refused(f"{name} takes no arguments. Usage: {OWN[name].usage}")
         return Leave()
     file, folder = first_word(rest)
     try:
         IDENTIFIER.from_word(file)
     except BadValue:
-        raise _refused(f"Which file? Its id stands behind its name. Usage: {usage(name)}") from None
+        raise _refused(f"Give the file's id, shown after its name. Usage: {usage(name)}") from None
     if not folder:
         return SaveFile(file, None)
     path = Path(_unquoted(folder)).expanduser()
@@ -214,8 +214,8 @@ def _send_path(spec: Spec, spelling: str, line: str, here: Path) -> What | None:
         head += f" {realm}"
     address, words = first_word(rest)
     if not words:
-        missing = spec.words[0].name if not address else "the path"
-        raise _refused(f"{missing} is missing. Usage: {usage(spelling)}")
+        missing = spec.words[0].name if not address else "path"
+        raise _refused(f"<{missing}> is missing. Usage: {usage(spelling)}")
     to = spec.words[0]
     try:
         typed = typed_path(words, here, text_dialect.parse(line).error is None)

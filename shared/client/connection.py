@@ -55,7 +55,7 @@ def parse_url(url: str) -> WebSocketURI:
     try:
         return parse_uri(url)
     except InvalidURI as error:
-        raise ValueError(f"{url!r} is no ws:// or wss:// address") from error
+        raise ValueError(f"{url!r} is not a ws:// or wss:// address") from error
 
 
 class Connection(ClientConnection):
@@ -268,7 +268,7 @@ async def open_connection(way: Way) -> Connection:
             raise Unreachable(f"no answer within {OPEN_LIMIT:.0f} s") from None
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
-            raise Unreachable(f"the server answered HTTP {status}, which is no chat") from None
+            raise Unreachable(f"HTTP {status}: this is not a chat server") from None
         if isinstance(error, InvalidHandshake | OSError | EOFError):
             # Without the error number, which does not help most people.
             why = re.sub(r"\[Errno -?\d+\] ", "", str(error))
