@@ -19,7 +19,7 @@ from flet.messaging.protocol import MessageAction, decode_ext_from_msgpack
 
 from flet_app import msgpack_bounds
 from flet_app.frame_shapes import takes_value
-from flet_app.script import HEAD, MAX_SAID, Said, Unreadable, read
+from flet_app.script import HEAD, MAX_SAID, InvalidMessage, Said, read
 
 MAX_FRAME = 8 << 20
 """Bytes of a frame with pasted files."""
@@ -61,7 +61,7 @@ PROPERTIES = frozenset(
 """Properties that are set for the page at its start, and for any control later."""
 
 
-class Nonsense(Exception):
+class InvalidFrame(Exception):
     """No legitimate client sends this frame; close the connection."""
 
 
@@ -92,20 +92,20 @@ class Frames:
             None if the frame does not apply to the current page.
 
         Raises:
-            Nonsense: as it says.
+            InvalidFrame: no legitimate client sends this frame.
         """
         await self._turn()
         if frame.startswith(HEAD):
             if len(frame) > (MAX_SAID if self.known else MAX_STRANGER):
-                raise Nonsense
+                raise InvalidFrame
             try:
                 return read(frame)
-            except Unreadable:
-                raise Nonsense from None
+            except InvalidMessage:
+                raise InvalidFrame from None
         action, body = self._read(frame)
         if action == MessageAction.REGISTER_CLIENT:
             if self._registered:
-                raise Nonsense  # Flet's own client starts only one session
+                raise InvalidFrame  # Flet's own client starts only one session
             self._registered = True
             if self.shown:
                 # The script repeats the first frame of Flet's client; the page has changed since.
@@ -118,7 +118,7 @@ class Frames:
             }
             return _packed(action, {**body, "page": page})
         if not self._registered:
-            raise Nonsense
+            raise InvalidFrame
         if action == MessageAction.UPDATE_CONTROL_PROPS:
             body["props"] = _only(body["props"], PROPERTIES)
             return _packed(action, body) if self._judge(action, body) else None
@@ -127,22 +127,22 @@ class Frames:
     def _read(self, frame: bytes) -> tuple[MessageAction, dict[str, Any]]:
         """Check the size and content of a frame before unpacking, then its form."""
         if frame[:1] != b"\0" or len(frame) > (MAX_FRAME if self.known else MAX_STRANGER):
-            raise Nonsense
+            raise InvalidFrame
         try:
             msgpack_bounds.check(frame, 1, MAX_ITEMS if self.known else MAX_STRANGER_ITEMS)
             # Flet decodes this too and must not fail.
             number, body = msgpack.unpackb(frame[1:], ext_hook=decode_ext_from_msgpack)
             action = MessageAction(number)
             fields = FIELDS[action]
-        except (msgpack_bounds.TooMuch, ValueError, TypeError, KeyError, ArithmeticError):
-            raise Nonsense from None
+        except (msgpack_bounds.BoundExceeded, ValueError, TypeError, KeyError, ArithmeticError):
+            raise InvalidFrame from None
         if not isinstance(body, dict) or body.keys() != fields.keys():
-            raise Nonsense
+            raise InvalidFrame
         if not all(isinstance(body[name], kind) for name, kind in fields.items()):
-            raise Nonsense
+            raise InvalidFrame
         pastes = action == MessageAction.CONTROL_EVENT and body["name"] == "paste_files"
         if len(frame) > MAX_OTHER and not pastes:
-            raise Nonsense
+            raise InvalidFrame
         return action, body
 
     async def _turn(self) -> None:

@@ -26,7 +26,7 @@ MAX_HEAD = 64 << 10
 """Bytes of it."""
 
 
-class Patient(HttpToolsProtocol):
+class TimeoutProtocol(HttpToolsProtocol):
     """Disconnects clients that send nothing, or never complete the head of a request."""
 
     trusted: ClassVar[Sequence[Network]] = ()
@@ -34,9 +34,9 @@ class Patient(HttpToolsProtocol):
     tls: ClassVar[ssl.SSLContext | None] = None
     """With which every connection begins."""
     most: ClassVar[int] = OF_ALL
-    _all: ClassVar[dict[Patient, None]] = {}
+    _all: ClassVar[dict[TimeoutProtocol, None]] = {}
     """All HTTP connections, the oldest first; those that became WebSockets are not included."""
-    _of: ClassVar[dict[str, dict[Patient, None]]] = {}
+    _of: ClassVar[dict[str, dict[TimeoutProtocol, None]]] = {}
     """The same by network."""
     _network = ""
     _deadline: asyncio.TimerHandle | None = None

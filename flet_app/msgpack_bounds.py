@@ -29,7 +29,7 @@ MAPS = {0xDE: 2, 0xDF: 4}
 """Bytes of the length after the head."""
 
 
-class TooMuch(Exception):
+class BoundExceeded(Exception):
     """The data is incomplete or exceeds a bound."""
 
 
@@ -41,7 +41,7 @@ def check(packed: bytes, begin: int, most: int) -> None:
         most: Maximum number of values, including keys.
 
     Raises:
-        TooMuch: the data is incomplete or exceeds a bound.
+        BoundExceeded: the data is incomplete or exceeds a bound.
     """
     at, end = begin, len(packed)
     left = most
@@ -52,12 +52,12 @@ def check(packed: bytes, begin: int, most: int) -> None:
         while not coming:
             if not levels:
                 if at != end:
-                    raise TooMuch
+                    raise BoundExceeded
                 return
             coming, is_map = levels.pop()
         left -= 1
         if left < 0 or at >= end:
-            raise TooMuch
+            raise BoundExceeded
         head = packed[at]
         at += 1
         # In a map, the next value is a key if the number of values to come is even.
@@ -68,10 +68,10 @@ def check(packed: bytes, begin: int, most: int) -> None:
         elif head in TEXTS:
             length, at = _length(packed, at, TEXTS[head])
             if length > (LONGEST_KEY if is_key else LONGEST_TEXT):
-                raise TooMuch
+                raise BoundExceeded
             at += length
         elif is_key:
-            raise TooMuch
+            raise BoundExceeded
         elif head <= 0x7F or head >= 0xE0:
             pass
         elif head in PLAIN:
@@ -85,7 +85,7 @@ def check(packed: bytes, begin: int, most: int) -> None:
             inner *= 2 if inside else 1
             levels.append((coming, is_map))
             if inner > left or len(levels) > MAX_DEPTH:
-                raise TooMuch
+                raise BoundExceeded
             coming, is_map = inner, inside
         elif head in BYTES:
             length, at = _length(packed, at, BYTES[head])
@@ -95,12 +95,12 @@ def check(packed: bytes, begin: int, most: int) -> None:
         elif head in EXTENSIONS:
             length, at = _length(packed, at, EXTENSIONS[head])
             if length > LONGEST_EXTENSION:
-                raise TooMuch
+                raise BoundExceeded
             at += 1 + length
         else:
-            raise TooMuch  # 0xC1 is never used
+            raise BoundExceeded  # 0xC1 is never used
         if at > end:
-            raise TooMuch
+            raise BoundExceeded
 
 
 def _length(packed: bytes, at: int, width: int) -> tuple[int, int]:

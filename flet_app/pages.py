@@ -26,7 +26,7 @@ from starlette.websockets import WebSocket
 from flet_app.browser_host import BrowserHost, RealmWay, begun
 from flet_app.browser_identity import Visitor, mark
 from flet_app.file_urls import Tickets
-from flet_app.frame_filter import Frames, Nonsense
+from flet_app.frame_filter import Frames, InvalidFrame
 from flet_app.frame_shapes import takes_event, takes_value
 from flet_app.frame_turns import Turns
 from flet_app.host import Host
@@ -226,7 +226,7 @@ class Pages:
                             await asyncio.sleep(self._strangers.wait(visitor.network))
                         try:
                             checked = await frames.checked(message.get("bytes") or b"")
-                        except Nonsense:
+                        except InvalidFrame:
                             message = {"type": "websocket.disconnect", "code": 1008}
                             break
                         if checked is None:

@@ -27,7 +27,7 @@ MAX_ITEMS = 200
 """Drafts in one frame."""
 
 
-class Unreadable(Exception):
+class InvalidMessage(Exception):
     """The frame is not one of our script's."""
 
 
@@ -109,25 +109,25 @@ def read(frame: bytes) -> Said:
     """Decode a frame that begins with HEAD.
 
     Raises:
-        Unreadable: the frame is not one of our script's.
+        InvalidMessage: the frame is not one of our script's.
     """
     if len(frame) > MAX_SAID:
-        raise Unreadable
+        raise InvalidMessage
     try:
         said = orjson.loads(frame[len(HEAD) :])
     except orjson.JSONDecodeError:
-        raise Unreadable from None
+        raise InvalidMessage from None
     name = said.pop("kind", None) if isinstance(said, dict) else None
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None or not all(type(value) is FIELDS.get(key) for key, value in said.items()):
-        raise Unreadable
+        raise InvalidMessage
     drafts = said.get("drafts", {})
     if len(drafts) > MAX_ITEMS or not all(type(text) is str for text in drafts.values()):
-        raise Unreadable
+        raise InvalidMessage
     try:
         read: Said = kind(**said)
     except TypeError:
-        raise Unreadable from None
+        raise InvalidMessage from None
     return read
 
 

@@ -30,7 +30,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from flet_app.browser_host import RealmWay
 from flet_app.browser_identity import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
 from flet_app.file_urls import Tickets
-from flet_app.http_timeouts import OF_ALL, Patient
+from flet_app.http_timeouts import OF_ALL, TimeoutProtocol
 from flet_app.page_socket import PageSocket
 from flet_app.pages import STALE, Pages, Start
 from flet_app.settings import Settings
@@ -59,7 +59,7 @@ def is_of(host: str, origin: str) -> bool:
     return page is not None and page.scheme in ("http", "https") and page.netloc == host
 
 
-class Door:
+class SecurityMiddleware:
     """The middleware of every request: identifies the browser, checks access, sets security
     headers."""
 
@@ -189,7 +189,9 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path) -> Door:
+def application(
+    pages: Pages, tickets: Tickets, settings: Settings, folder: Path
+) -> SecurityMiddleware:
     """Return the ASGI app.
 
     Args:
@@ -207,7 +209,7 @@ def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path
             Mount("/", site),
         ]
     )
-    return Door(pages, routes, policy(site.inline_scripts), settings)
+    return SecurityMiddleware(pages, routes, policy(site.inline_scripts), settings)
 
 
 class Server(uvicorn.Server):
@@ -232,14 +234,14 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
         tickets = Tickets()
         way = RealmWay(settings.server, settings.socket)
         pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
-        Patient.trusted = settings.networks
-        Patient.tls = tls_context(settings)
+        TimeoutProtocol.trusted = settings.networks
+        TimeoutProtocol.tls = tls_context(settings)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        Patient.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
+        TimeoutProtocol.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
         server = Server(
             uvicorn.Config(
                 application(pages, tickets, settings, Path(folder)),
-                http=Patient,
+                http=TimeoutProtocol,
                 ws=PageSocket,
                 ws_per_message_deflate=False,
                 lifespan="off",

@@ -36,7 +36,7 @@ def is_rtl(text: str) -> bool:
     return next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L"
 
 
-class Complaint(ft.Semantics):
+class ErrorText(ft.Semantics):
     """The error text of a form, announced by screen readers; takes no room while empty."""
 
     def init(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import Complaint, Handler, text_field
+from flet_app.parts.controls import ErrorText, Handler, text_field
 from flet_app.window import EXPECTED, Window
 
 Submit = Callable[[], Awaitable[str]]
@@ -29,7 +29,7 @@ class Form:
         self._window = window
         self._submit = submit
         self._opens = opens
-        self._error = Complaint()
+        self._error = ErrorText()
         self._busy = ft.ProgressBar(visible=False, border_radius=4)
         handle = window.handler(self._go)
         for field in fields:

@@ -7,7 +7,7 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import Complaint, decoration, icon_button, text_field
+from flet_app.parts.controls import ErrorText, decoration, icon_button, text_field
 from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
 from shared.client import ErrorCode
@@ -73,7 +73,7 @@ class SignIn:
             texts("server"), helper=texts("server_hint"), value=window.actions.server
         )
         self._server.visible = window.host.may_change_server
-        self._error = Complaint()
+        self._error = ErrorText()
         self._sign_in = ft.FilledButton(texts("sign_in"), on_click=submit, height=48)
         self._create = ft.OutlinedButton(
             texts("create_account"), on_click=window.handler(self._begin_account), height=48
