@@ -1,4 +1,4 @@
-"""A window that somebody looks at: the real screens over a scripted client."""
+"""A visible window: the real screens over a scripted client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def history(last: int) -> Answer:
 
 
 class Window:
-    """An app that somebody looks at."""
+    """A visible window of the app."""
 
     def __init__(self, unseen: Unseen, host: ScriptedHost) -> None:
         self.unseen = unseen

@@ -1,4 +1,4 @@
-"""What the page's script says to the app, and what becomes of it; see script.py."""
+"""Messages of the page's script, and their effects in the app; see script.py."""
 
 from __future__ import annotations
 

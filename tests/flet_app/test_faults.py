@@ -1,4 +1,4 @@
-"""What goes wrong in a window ends, and is said; nothing waits for ever."""
+"""Errors in a window end the action and are shown; nothing waits for ever."""
 
 from __future__ import annotations
 

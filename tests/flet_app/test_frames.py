@@ -1,4 +1,4 @@
-"""What a hostile browser says does not reach Flet."""
+"""Frames of a hostile browser do not reach Flet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page outlives the app's process: nothing that is written meanwhile is lost; see docs/app.md."""
+"""A page outlives the app's process, and no text written meanwhile is lost; see docs/app.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds connections and takes nothing is cut off, and nobody else."""
+"""Clients that hold connections without reading are disconnected; others are not."""
 
 from __future__ import annotations
 

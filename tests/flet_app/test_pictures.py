@@ -1,4 +1,4 @@
-"""Files that say they are pictures: looked at before anything that draws gets a byte of them."""
+"""Declared pictures are examined before any program that draws them gets a byte."""
 
 from __future__ import annotations
 

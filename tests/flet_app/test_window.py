@@ -1,4 +1,4 @@
-"""What a window shows, without a browser."""
+"""The contents of a window, without a browser."""
 
 from __future__ import annotations
 
