@@ -1,4 +1,4 @@
-"""Where one session of the app runs that is shown in a browser."""
+"""The host of one session of the app that a browser shows."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ RETRY = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RealmWay:
-    """Where the realm is that the pages talk to.
+    """The realm that the pages talk to.
 
     Args:
-        server: Its address, as people know it.
-        socket: Its Unix socket, if it has one for us.
+        server: The realm's address, as people type it.
+        socket: The realm's Unix socket for this app, if there is one.
     """
 
     server: str
@@ -67,7 +67,7 @@ class BrowserHost:
         self._admitted = admitted
         self.known = False
         """Whether somebody is signed in."""
-        # Should the app forget to close it, the session's end does.
+        # The end of the session closes the host if the app has not.
         weakref.finalize(session, self._files.close)
 
     def admit(self, known: bool) -> None:
@@ -102,10 +102,10 @@ async def begun(
     begin: Callable[[], BrowserHost],
     is_there: Callable[[], bool],
 ) -> BrowserHost | None:
-    """Begin the host of a page; while the disk has no room for it, the page says so.
+    """Create the host of a page. While the disk is full, the page shows a notice and waits.
 
     Returns:
-        None if the page has gone meanwhile.
+        None if the page was closed in the meantime.
     """
     is_told = False
     while is_there():

@@ -1,4 +1,4 @@
-"""Who looks at a page: told by the request that brings it, and by a cookie of ours."""
+"""The identity of a browser, from its request and from our cookie."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from shared.addresses import network
 from shared.settings import Network, client_address, is_address, is_trusted
 
 BROWSER = "chat_browser"
-"""Cookie: 256 random bits that tell one browser from every other. It is nobody's sign-in; it keeps
-others off pages and files of this browser whose addresses they may have learnt."""
+"""Cookie: 256 random bits that identify a browser. The cookie signs nobody in. It denies others the
+pages and files of this browser, even if they have learnt the addresses."""
 SECURE_BROWSER = f"__Host-{BROWSER}"
-"""The same by https: no page of a neighbouring name, and nobody between, can set it."""
+"""The same over https: neither a page of a sibling domain nor a network attacker can set it."""
 ZONE = "chat_zone"
 """Cookie: the browser's time zone, set by the page (assets/page/start.js)."""
 OFFSET = "chat_offset"
-"""Cookie: minutes by which its clocks are ahead of UTC now, for zones that are not known here."""
+"""Cookie: the browser's present offset from UTC in minutes, for zones that are unknown here."""
 VISITOR = "chat.visitor"
-"""Of the ASGI scope: who asks."""
+"""Key of the visitor in the ASGI scope."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A browser, as the realm's limits and the app see it."""
+    """A browser as the limits and the app see it."""
 
     browser: str
-    """Its cookie; empty if it has none."""
+    """The browser's cookie; empty if there is none."""
     address: str
-    """Its IP address; empty if a proxy hides it."""
+    """The browser's IP address; empty if a proxy hides the address."""
     network: str
-    """That address, or the IPv6 /64 around it: whom limits count."""
+    """The unit that limits count: the IPv4 address, or the /64 of an IPv6 address."""
     secure: bool
-    """Whether it came by https."""
+    """Whether the request came over https."""
     language: str
     zone: tzinfo
 
 
 def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
-    """Read a request or a WebSocket's handshake."""
+    """Return the visitor that a request or a WebSocket handshake comes from."""
     connection = HTTPConnection(scope)
     headers, cookies = connection.headers, connection.cookies
     peer = scope["client"][0] if scope.get("client") else ""
@@ -71,25 +71,25 @@ def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
 
 
 def is_from_before(cookies: Mapping[str, str], visitor: Visitor) -> bool:
-    """Tell whether a browser has only the cookie that earlier versions set by https."""
+    """Tell whether a browser has only the cookie that earlier versions set over https."""
     return visitor.secure and not visitor.browser and BROWSER in cookies
 
 
 def new_cookie(secure: bool) -> str:
-    """Return the header that makes a browser known from now on."""
+    """Return the header that sets a browser's cookie."""
     name = SECURE_BROWSER if secure else BROWSER
     value = f"{name}={secrets.token_urlsafe(32)}; Path=/; HttpOnly; SameSite=Strict"
     return value + ("; Secure" if secure else "")
 
 
 def mark(browser: str) -> str:
-    """Return what may stand for a cookie where others could read it."""
+    """Return a mark that identifies a cookie without revealing it."""
     digest = hashlib.sha256(browser.encode()).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def _by_weight(headers: Iterable[str]) -> list[str]:
-    """Return the languages of Accept-Language, the most wanted first (RFC 9110 12.5.4)."""
+    """Return the languages of Accept-Language by descending weight (RFC 9110, section 12.5.4)."""
     wishes: list[tuple[float, str]] = []
     for part in ",".join(headers).split(",")[:32]:
         tag, _, weight = part.partition(";")

@@ -1,6 +1,6 @@
-"""`/files/TICKET`: files that a browser fetches and puts, each with an address of its own.
+"""`/files/TICKET`: downloads and uploads of a browser, each file at its own URL.
 
-A ticket is 256 random bits, and answers only the browser it was made for.
+A ticket is 256 random bits and is valid only for the browser it was issued to.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from shared.protocol.media_types import IMAGES
 from shared.protocol.values import BadValue
 
 MAX_TICKETS = 2_000
-"""Of one session."""
+"""Tickets of one session."""
 MAX_EXPECTED = 100
-"""Files of one session that are to come, or have come and are not withdrawn."""
+"""Uploads of one session, expected or received, that are not withdrawn."""
 MAX_EXPECTED_BYTES = 1 << 30
-"""Bytes of all those."""
+"""Bytes of these uploads."""
 AT_ONCE = 4
-"""Files of one session that come at a time; the others wait."""
+"""Uploads of one session at a time; others wait."""
 LIFETIME = 600.0
-"""Seconds in which an expected file must begin to come."""
+"""Seconds within which an expected upload must start."""
 SILENCE = 30.0
-"""Seconds without a byte after which a sender is given up."""
+"""Seconds without a byte after which an upload is aborted."""
 SLOWEST = 8 << 10
-"""Bytes a second that a sender must reach on the whole."""
+"""Average bytes a second that an upload must reach."""
 DRAIN = 5.0
 MAX_DRAINED = 64 << 20
-"""Seconds and bytes for the rest of a file that is refused."""
+"""Seconds and bytes of a refused upload that are still read."""
 PIECE = 1 << 20
-"""Bytes that are written at once."""
+"""Bytes written at a time."""
 
 
 @dataclass(slots=True)
@@ -54,16 +54,16 @@ class Ticket:
     session: SessionFiles
     path: Path
     type: str = ""
-    """Shown in the page as this; empty if it is to be saved."""
+    """The media type to show the file as; empty for a file to save."""
     name: str = ""
     size: int = -1
-    """What is expected; -1 if the file is there to be fetched."""
+    """Bytes expected of an upload; -1 for a download."""
     until: float | None = None
-    """When an expected file is too late, on the monotonic clock; None once it has begun."""
+    """Monotonic time by which an upload must start; None once it has started."""
 
 
 class Tickets:
-    """All tickets of all sessions; the endpoint of the route."""
+    """The tickets of all sessions; the endpoint of the route."""
 
     def __init__(self) -> None:
         self._tickets: dict[str, Ticket] = {}
@@ -76,7 +76,7 @@ class Tickets:
 
     @property
     def promised(self) -> int:
-        """Bytes that all browsers are still to send."""
+        """Bytes that browsers have announced and not sent yet."""
         return sum(t.size for t in self._tickets.values() if t.size >= 0 and not t.path.exists())
 
     def get(self, url: str) -> Ticket | None:
@@ -88,7 +88,7 @@ class Tickets:
         self._tickets.pop(url.removeprefix("/files/"), None)
 
     async def serve(self, request: Request) -> Response:
-        """Answer GET, HEAD and PUT; 404 for whoever has no such ticket."""
+        """Answer GET, HEAD and PUT; 404 without a valid ticket."""
         try:
             return await self._answer(request)
         except HTTPException:
@@ -142,7 +142,7 @@ class SessionFiles:
             raise TooManyFiles
         if sum(sizes) + size > MAX_EXPECTED_BYTES:
             raise NoRoom
-        # What others were promised is not there yet, and will be.
+        # Announced uploads occupy no disk yet, but will.
         free = disk.free(self.folder) - self.tickets.promised
         if free - size < disk.reserve(self.folder):
             raise NoRoom
@@ -191,7 +191,7 @@ class SessionFiles:
 
 
 async def _drain(request: Request) -> None:
-    """Read on for a while, or the sender would learn of a broken connection and not of why."""
+    """Read on for a while; otherwise the sender sees a broken connection instead of the reason."""
     had = 0
     with suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(DRAIN):
@@ -215,7 +215,7 @@ def _give(ticket: Ticket) -> Response:
 
 
 async def _take(request: Request, ticket: Ticket) -> Response:
-    """Write what a browser sends; the file gets its name only when it is whole."""
+    """Write an upload; the file gets its name only when it is complete."""
     if ticket.until is None or time.monotonic() > ticket.until:
         raise HTTPException(410, "This address was used, or is over 10 minutes old.")
     if (length := request.headers.get("content-length")) and length != str(ticket.size):

@@ -1,8 +1,9 @@
-"""What a browser may say over a page's WebSocket, checked before Flet acts on it.
+"""The frames that a browser may send over a page's WebSocket, checked before Flet acts on them.
 
-Flet lets a client set any property of any control of its page, builds whatever objects it spells,
-and takes frames as fast as they come, all on the event loop of everybody. Its own client says
-little; the rest is dropped here. The names are those that the client of the pinned version sends.
+Flet lets a client set any property of any control of its page, builds any object that the client
+names, and accepts frames at any rate, all on the event loop that everybody shares. Flet's own
+client sends few kinds of frames; all others are dropped here. The names are those that the client
+of the pinned version sends.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from flet.messaging.protocol import MessageAction, decode_ext_from_msgpack
 
 from flet_app import msgpack_bounds
 from flet_app.frame_shapes import takes_value
-from flet_app.script import HEAD, MAX_SAID, Said, Unreadable, read
+from flet_app.script import HEAD, MAX_SAID, InvalidMessage, Said, read
 
 MAX_FRAME = 8 << 20
 """Bytes of a frame with pasted files."""
@@ -32,7 +33,7 @@ RATE, BURST = 100.0, 400.0
 """Frames a second, and at once; faster ones wait."""
 
 Judge = Callable[[MessageAction, dict[str, Any]], bool]
-"""Tells whether what Flet's client says of the page's controls can be."""
+"""Tells whether a statement about a control of the page is possible."""
 
 FIELDS: dict[MessageAction, dict[str, type | tuple[type, ...]]] = {
     MessageAction.REGISTER_CLIENT: {
@@ -49,7 +50,7 @@ FIELDS: dict[MessageAction, dict[str, type | tuple[type, ...]]] = {
         "error": (str, type(None)),
     },
 }
-"""What each action says."""
+"""The fields of each action."""
 PAGE = frozenset(
     "debug height media multi_view platform platform_brightness pwa pyodide route test wasm web "
     "width window".split()
@@ -57,56 +58,57 @@ PAGE = frozenset(
 PROPERTIES = frozenset(
     "_dismissed height media open platform_brightness route selection value width".split()
 )
-"""Of the page when it begins, and of any control later."""
+"""Properties that are set for the page at its start, and for any control later."""
 
 
-class Nonsense(Exception):
-    """No browser of ours says this; the connection is to be ended."""
+class InvalidFrame(Exception):
+    """No legitimate client sends this frame; close the connection."""
 
 
 class Frames:
-    """The frames of one WebSocket.
+    """The filter for the frames of one WebSocket.
 
     Args:
-        judge: Told of every event, property and result; what it does not take is dropped.
+        judge: Called with each event, property and result; those it rejects are dropped.
     """
 
     def __init__(self, judge: Judge = lambda action, body: True) -> None:
         self.wanted = ""
-        """The session to which the page wants to come back."""
+        """The session that the page asks to resume."""
         self.shown = ""
-        """The session that the page still shows; then it is the one that it wants."""
+        """The session that the page still shows; the page then asks to resume this one."""
         self.known = False
-        """Whether somebody is signed in, whose frames may be large."""
+        """Whether somebody is signed in; only then may frames be large."""
         self._judge = judge
         self._registered = False
         self._left = BURST
         self._at = -math.inf
 
     async def checked(self, frame: bytes) -> bytes | Said | None:
-        """Return the frame as Flet may have it, or what our script says, when it is its turn.
+        """Return the frame that Flet may process, or the message of our script, when its turn
+        comes.
 
         Returns:
-            None if it means nothing for the page as it is now.
+            None if the frame does not apply to the current page.
 
         Raises:
-            Nonsense: as it says.
+            InvalidFrame: no legitimate client sends this frame.
         """
         await self._turn()
         if frame.startswith(HEAD):
             if len(frame) > (MAX_SAID if self.known else MAX_STRANGER):
-                raise Nonsense
+                raise InvalidFrame
             try:
                 return read(frame)
-            except Unreadable:
-                raise Nonsense from None
+            except InvalidMessage:
+                raise InvalidFrame from None
         action, body = self._read(frame)
         if action == MessageAction.REGISTER_CLIENT:
             if self._registered:
-                raise Nonsense  # Flet's own client begins one session only
+                raise InvalidFrame  # Flet's own client starts only one session
             self._registered = True
             if self.shown:
-                # The script repeats what Flet's client said once; by now the page is another one.
+                # The script repeats the first frame of Flet's client; the page has changed since.
                 self.wanted = self.shown
                 return _packed(action, {**body, "session_id": self.shown, "page": {}})
             self.wanted = body["session_id"] or ""
@@ -116,31 +118,31 @@ class Frames:
             }
             return _packed(action, {**body, "page": page})
         if not self._registered:
-            raise Nonsense
+            raise InvalidFrame
         if action == MessageAction.UPDATE_CONTROL_PROPS:
             body["props"] = _only(body["props"], PROPERTIES)
             return _packed(action, body) if self._judge(action, body) else None
         return frame if self._judge(action, body) else None
 
     def _read(self, frame: bytes) -> tuple[MessageAction, dict[str, Any]]:
-        """Judge size and content of a frame before it is unpacked, then its form."""
+        """Check the size and content of a frame before unpacking, then its form."""
         if frame[:1] != b"\0" or len(frame) > (MAX_FRAME if self.known else MAX_STRANGER):
-            raise Nonsense
+            raise InvalidFrame
         try:
             msgpack_bounds.check(frame, 1, MAX_ITEMS if self.known else MAX_STRANGER_ITEMS)
-            # As Flet does, which must not fail over it.
+            # Flet decodes this too and must not fail.
             number, body = msgpack.unpackb(frame[1:], ext_hook=decode_ext_from_msgpack)
             action = MessageAction(number)
             fields = FIELDS[action]
-        except (msgpack_bounds.TooMuch, ValueError, TypeError, KeyError, ArithmeticError):
-            raise Nonsense from None
+        except (msgpack_bounds.BoundExceeded, ValueError, TypeError, KeyError, ArithmeticError):
+            raise InvalidFrame from None
         if not isinstance(body, dict) or body.keys() != fields.keys():
-            raise Nonsense
+            raise InvalidFrame
         if not all(isinstance(body[name], kind) for name, kind in fields.items()):
-            raise Nonsense
+            raise InvalidFrame
         pastes = action == MessageAction.CONTROL_EVENT and body["name"] == "paste_files"
         if len(frame) > MAX_OTHER and not pastes:
-            raise Nonsense
+            raise InvalidFrame
         return action, body
 
     async def _turn(self) -> None:
@@ -159,7 +161,7 @@ def _packed(action: MessageAction, body: dict[Any, Any]) -> bytes:
 
 
 def _only(given: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """Leave out properties that no browser sets, and values that are no plain ones."""
+    """Keep only the properties that browsers set, with plain values."""
     return {name: value for name, value in given.items() if name in names and _plain(value)}
 
 

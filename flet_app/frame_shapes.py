@@ -1,7 +1,7 @@
-"""Whether what a browser says of a control is what Flet, and the app, take it for.
+"""Checks that values sent by a browser have the types that Flet and the app expect.
 
-Flet believes its client: it puts any value into any property, and makes an event of whatever comes.
-Then a number stands where a text should, and the app fails over it, or Flet does.
+Flet trusts its client: it assigns any value to any property, and makes an event of any data. A
+number in place of a text would then make the app or Flet fail.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from flet.messaging.session import Session
 DEEPEST = 6
 NUMBERS = (int, float)
 GIVEN = frozenset(("control", "name", "data", "target"))
-"""Of an event, what the browser does not say."""
+"""The fields of an event that the browser does not send."""
 EVENTS: dict[tuple[type, str], Any] = {}
 """What Flet makes of an event of a class; it takes long to find that out."""
 OURS = frozenset(("connect", "disconnect", "close", "error"))
@@ -53,11 +53,11 @@ def fits_page(session: Session, action: MessageAction, body: dict[str, Any]) -> 
 
 
 def takes_event(control: BaseControl, name: str, data: Any) -> bool:
-    """Tell whether a control has such an event, with such data."""
+    """Tell whether a control has this event, and the data fits the event."""
     if not name.isidentifier() or not hasattr(control, f"on_{name}"):
         return False
     key = type(control), name
-    if key not in EVENTS:  # of which there are as many as Flet declares
+    if key not in EVENTS:  # bounded by the events that Flet declares
         EVENTS[key] = get_event_field_type(control, f"on_{name}")
     kind = EVENTS[key]
     if kind is None:
@@ -66,22 +66,22 @@ def takes_event(control: BaseControl, name: str, data: Any) -> bool:
     if kind is Event or not dataclasses.is_dataclass(kind):
         return not isinstance(data, dict) or not GIVEN & data.keys()
     if not isinstance(data, dict) and getattr(control, f"on_{name}") is None:
-        return True  # of which Flet makes a plain one, and nobody waits for it
+        return True  # Flet makes a plain event, which no handler expects
     return _is_made_of(kind, data, GIVEN, DEEPEST)
 
 
 def takes_value(kind: type, name: str, value: Any) -> bool:
-    """Tell whether a property of such controls may have such a value."""
+    """Tell whether a property of this kind of control may have this value."""
     hint = _hints(kind).get(name)
-    # Those with a line before their name are Flet's own, and booleans.
+    # Properties whose names begin with an underscore are Flet's own, and boolean.
     return isinstance(value, bool) if hint is None else fits(hint, value, partly=True)
 
 
 def fits(hint: Any, value: Any, depth: int = DEEPEST, *, partly: bool = False) -> bool:
-    """Tell whether a value, as msgpack has it, fits a type's annotation.
+    """Tell whether a value decoded from msgpack fits a type annotation.
 
     Args:
-        partly: Of an object, some of its fields will do.
+        partly: Objects may lack fields.
     """
     if depth == 0:
         return False
@@ -124,7 +124,7 @@ def _is_made_of(
     """Tell whether a map has the fields of a dataclass.
 
     Args:
-        given: Fields that come from elsewhere.
+        given: Fields that are filled in elsewhere.
     """
     value = {} if value is None else value
     if not isinstance(value, dict) or given & value.keys():
@@ -147,11 +147,11 @@ def _is_needed(field: dataclasses.Field[Any]) -> bool:
 
 @lru_cache(512)
 def _hints(kind: type) -> dict[str, Any]:
-    """Return what a class says of its fields; nothing where that cannot be understood."""
+    """Return the type hints of a class; hints that cannot be resolved are left out."""
     found: dict[str, Any] = {}
     for one in reversed(kind.__mro__):
         for name, hint in one.__dict__.get("__annotations__", {}).items():
-            # One by one: a name that only type checkers know spoils all of a class.
+            # Resolved one by one: a name that only type checkers know would make all of them fail.
             alone = type("Alone", (), {"__annotations__": {name: hint}})
             with suppress(NameError, TypeError, AttributeError):
                 found |= get_type_hints(alone, vars(sys.modules[one.__module__]), vars(ft))

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, with an end to its patience: a request's head must come soon and be short."""
+"""uvicorn's HTTP with timeouts: the head of a request must arrive soon and be short."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from shared.settings import Network, is_trusted
 HEAD_LIMIT = 10.0
 """Seconds for TLS, and then for the head of a request, from the connection or its first byte."""
 STALL_LIMIT = 120.0
-"""Seconds in which a reader must take something of its answer. Long, as a system with some MiB in
-its own buffer (man 7 tcp, tcp_wmem) asks for more only when a third of that is gone."""
+"""Seconds within which a client must read some of its answer. Long, because a system with some MiB
+in its socket buffer (man 7 tcp, tcp_wmem) accepts more only after a third has left."""
 OF_ONE = 256
-"""Connections of one address, or IPv6 /64, those in their handshakes included."""
+"""Connections of one address or IPv6 /64, including those in their handshake."""
 OF_ALL = 1_500
-"""Connections, or half of the descriptors; of one more, the oldest of the address that has most is
-ended."""
+"""Connections in all, or half of the file descriptors if fewer. Beyond that, the oldest connection
+of the address with the most is closed."""
 MAX_HEAD = 64 << 10
 """Bytes of it."""
 
 
-class Patient(HttpToolsProtocol):
-    """Cuts off whoever connects and says nothing, or never ends to say what he wants."""
+class TimeoutProtocol(HttpToolsProtocol):
+    """Disconnects clients that send nothing, or never complete the head of a request."""
 
     trusted: ClassVar[Sequence[Network]] = ()
-    """Proxies, behind which many people share an address."""
+    """Proxies; many people share the address of one."""
     tls: ClassVar[ssl.SSLContext | None] = None
     """With which every connection begins."""
     most: ClassVar[int] = OF_ALL
-    _all: ClassVar[dict[Patient, None]] = {}
-    """The oldest first; those that became WebSockets are not among them."""
-    _of: ClassVar[dict[str, dict[Patient, None]]] = {}
+    _all: ClassVar[dict[TimeoutProtocol, None]] = {}
+    """All HTTP connections, the oldest first; those that became WebSockets are not included."""
+    _of: ClassVar[dict[str, dict[TimeoutProtocol, None]]] = {}
     """The same by network."""
     _network = ""
     _deadline: asyncio.TimerHandle | None = None
@@ -47,7 +47,7 @@ class Patient(HttpToolsProtocol):
     _head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Count the connection, before anything is done for it."""
+        """Count the connection before any work is done for it."""
         self._raw = transport
         self._enter(str((transport.get_extra_info("peername") or ("",))[0]))
         if self.tls is None:
@@ -57,7 +57,7 @@ class Patient(HttpToolsProtocol):
             self._securing = self.loop.create_task(self._secure(transport, self.tls))
 
     async def _secure(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
-        """Begin with TLS; asyncio's own servers do so before anybody can count."""
+        """Start TLS here: asyncio's servers would start it before the connection is counted."""
         try:
             secured = await self.loop.start_tls(
                 transport, self, tls, server_side=True, ssl_handshake_timeout=HEAD_LIMIT
@@ -82,7 +82,7 @@ class Patient(HttpToolsProtocol):
         self._network = network(peer)
         ours = self._of.setdefault(self._network, {})
         if len(ours) >= OF_ONE:
-            # The new one rather than an old one, which may be fetching something.
+            # Refuse the new connection: an old one may be downloading.
             self._raw.abort()
         elif len(self._all) >= self.most:
             most = max(self._of.values(), key=len)
@@ -90,12 +90,12 @@ class Patient(HttpToolsProtocol):
         ours[self] = self._all[self] = None
 
     def give_up(self) -> None:
-        """End the connection for the sake of others."""
+        """Close the connection to make room for others."""
         self._leave()
         self._raw.abort()
 
     def pause_writing(self) -> None:
-        """The reader takes nothing; it is cut off if that lasts."""
+        """The client does not read; it is disconnected if that lasts."""
         super().pause_writing()
         if self._stalled is None:
             self._watch()
@@ -105,7 +105,7 @@ class Patient(HttpToolsProtocol):
         self._stalled = self.loop.call_later(STALL_LIMIT, self._look, waiting)
 
     def _look(self, before: int) -> None:
-        """Cut off who has taken nothing since; a large answer may take long to go out."""
+        """Disconnect a client that has read nothing since; large answers may take long."""
         if self.transport.get_write_buffer_size() < before:
             self._watch()
         else:
@@ -122,11 +122,11 @@ class Patient(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._securing is not None:
-            # The handshake has ended, and the task that waits for it does not know yet.
+            # The handshake has ended; the task that waits for it has not run yet.
             self._early += data
             return
         if self.cycle is None or self.cycle.response_complete:
-            # A head begins, or what is left of a body that was refused.
+            # This is the start of a head, or the rest of a refused body.
             self._expect()
         if self._in_head:
             self._head += len(data)
@@ -151,7 +151,7 @@ class Patient(HttpToolsProtocol):
             super().connection_lost(exc)
 
     def _leave(self) -> None:
-        """Count the connection no longer; pages have bounds of their own."""
+        """Stop counting the connection: pages have their own bounds."""
         ours = self._of.get(self._network)
         if ours is not None and self in ours:
             del ours[self], self._all[self]

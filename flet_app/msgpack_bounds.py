@@ -1,7 +1,8 @@
-"""How much msgpack holds, found out before anything is made of it.
+"""Bounds on msgpack data, checked before it is decoded.
 
-A byte of msgpack may become an object of a hundred, nested a thousand deep, and what is made of it
-is made at once, on the event loop of everybody. Walking over the heads costs less, and ends early.
+One byte of msgpack may become an object of a hundred bytes, nested a thousand levels deep, and
+decoding blocks the event loop that everybody shares. A walk over the heads costs less and can stop
+early.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 MAX_DEPTH = 12
-"""Lists and maps within each other."""
+"""Nesting depth of lists and maps."""
 LONGEST_TEXT = 128 << 10
 """Bytes of one text."""
 LONGEST_KEY = 64
-"""Bytes of a key, which always is a text."""
+"""Bytes of a key, which must be a text."""
 LONGEST_EXTENSION = 64
-"""Bytes of a value of Flet's own kinds, such as a duration."""
+"""Bytes of a value of Flet's extension types, such as a duration."""
 
 PLAIN, TEXT, EXTENSION, LIST, MAP, NOTHING = range(6)
 """Kinds of values; bytes are plain ones, as numbers are."""
@@ -35,8 +36,8 @@ WIDTHS = {
 """Bytes of the length that follows a head."""
 
 
-class TooMuch(Exception):
-    """It is not whole, or holds more than it may."""
+class BoundExceeded(Exception):
+    """The data is incomplete or exceeds a bound."""
 
 
 class Head(NamedTuple):
@@ -67,30 +68,30 @@ HEADS = [_HEADS[head] for head in range(256)]
 
 
 def check(packed: bytes, begin: int, most: int) -> None:
-    """Walk over one value of msgpack without making it.
+    """Walk over one msgpack value without decoding it.
 
     Args:
-        begin: Where it begins; it must end with `packed`.
-        most: Values that it may hold, keys included.
+        begin: Where the value begins; it must end with `packed`.
+        most: Maximum number of values, including keys.
 
     Raises:
-        TooMuch: as it says.
+        BoundExceeded: the data is incomplete or exceeds a bound.
     """
     at, end = begin, len(packed)
     left = most
-    # Of each list and map that is open: the values to come, and whether it is a map.
+    # For each open list and map: the number of values to come, and whether it is a map.
     levels: list[tuple[int, bool]] = []
     coming, is_map = 1, False
     while True:
         while not coming:
             if not levels:
                 if at != end:
-                    raise TooMuch
+                    raise BoundExceeded
                 return
             coming, is_map = levels.pop()
         left -= 1
         if left < 0 or at >= end:
-            raise TooMuch
+            raise BoundExceeded
         kind, length, width = HEADS[packed[at]]
         at += 1
         if width:
@@ -98,17 +99,17 @@ def check(packed: bytes, begin: int, most: int) -> None:
             at += width
         # In a map, keys stand where the number of what is to come is even.
         if is_map and not coming % 2 and (kind != TEXT or length > LONGEST_KEY):
-            raise TooMuch
+            raise BoundExceeded
         coming -= 1
         if kind in (LIST, MAP):
             levels.append((coming, is_map))
             is_map = kind == MAP
             coming = 2 * length if is_map else length
             if coming > left or len(levels) > MAX_DEPTH:
-                raise TooMuch
+                raise BoundExceeded
         elif length > LONGEST[kind]:
-            raise TooMuch
+            raise BoundExceeded
         else:
             at += length + (kind == EXTENSION)  # whose type is a byte
         if at > end:
-            raise TooMuch
+            raise BoundExceeded

@@ -1,7 +1,7 @@
-"""Open pages: the WebSocket of each, the session behind it, and how many there may be.
+"""Open pages: their WebSockets, their sessions, and bounds on both.
 
-Flet keeps a session for a while after its WebSocket has gone, so that a reload or a lost network
-finds it again. So what is bounded here is what is kept: sessions, and WebSockets without one yet.
+Flet keeps a session for a while after its WebSocket has closed, so that a reload or a lost network
+can resume it. The bounds therefore count sessions, and WebSockets without a session yet.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from starlette.websockets import WebSocket
 from flet_app.browser_host import BrowserHost, RealmWay, begun
 from flet_app.browser_identity import Visitor, mark
 from flet_app.file_urls import Tickets
-from flet_app.frame_filter import Frames, Nonsense
+from flet_app.frame_filter import Frames, InvalidFrame
 from flet_app.frame_shapes import fits_page
 from flet_app.host import Host
 from flet_app.page_socket import EXTENSION, PageSocket
@@ -38,29 +38,29 @@ from shared.token_buckets import Buckets
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
 FIRST_FRAME = 10.0
-"""Seconds in which a browser says which session it wants."""
+"""Seconds within which a browser must request a session."""
 PATIENCE = 1.0
-"""Seconds until Flet takes the next frame. It waits for nothing in between."""
+"""Seconds within which Flet requests the next frame. It awaits nothing in between."""
 FAREWELL = 10.0
-"""Seconds the app may take to learn that the connection of a page has ended."""
+"""Seconds within which the app notices that the connection of a page has ended."""
 
 STALE = 4404
-"""Closes the WebSocket of a page whose session is gone; link.js then loads the page anew. It still
-holds controls of that session, and Flet's client may take those of a new one for them."""
+"""Close code for a page whose session is gone; link.js then reloads the page. The page still holds
+controls of that session, which Flet's client could confuse with those of a new one."""
 
 BEGINNINGS, BEGINNINGS_AT_ONCE = 5.0, 100.0
-"""Pages of one address that begin in a second, and at once: each costs some milliseconds."""
+"""Pages of one address that start in a second, and in a burst: each costs some milliseconds."""
 STRANGERS, STRANGERS_AT_ONCE = 200.0, 2_000.0
 """Frames in a second, and at once, of all pages of one address without a session of the realm."""
 MORE = 2
-"""Pages that an address must have more than another one, before one that is open ends for it."""
+"""How many more pages an address must have than another one before it loses an open one."""
 
 Start = Callable[[ft.Page, Host], Awaitable[None]]
 
 
 @dataclass(eq=False, slots=True)
 class Socket:
-    """One WebSocket of a browser, and the sessions that it began."""
+    """One WebSocket of a browser, and the sessions that it started."""
 
     visitor: Visitor
     flet: FletApp
@@ -71,7 +71,7 @@ class Socket:
     since: float = field(default_factory=time.monotonic)
     hello: Hello = field(default_factory=Hello)
     script: PageScript | None = None
-    """Of the session that is shown over it."""
+    """The filter of the session that the WebSocket shows."""
     session: weakref.ref[Session] | None = None
     """That session."""
     heard: bool = False
@@ -88,24 +88,24 @@ class Socket:
         return session is not None and fits_page(session, action, body)
 
     def admit(self, known: bool) -> None:
-        """Take large frames, or no more."""
+        """Allow large frames, or refuse them again."""
         self.frames.known = known
         self.wire.admit(known)
 
 
 SOCKET: ContextVar[Socket] = ContextVar("socket")
-"""Set while a WebSocket is served, and in all that this starts: so the app's beginning knows it."""
+"""The WebSocket being served, also in all tasks started from it; the app's start reads it."""
 
 
 class Pages:
     """All pages; an ASGI app for their WebSockets.
 
-    A page in which nobody is signed in ends soon after its WebSocket; others linger. Once there are
-    too many, the address that has most has to give one up for one that has less.
+    A page without a signed-in person ends soon after its WebSocket; others linger. When there are
+    too many, the address with the most pages loses one to an address with fewer.
 
     Args:
-        start: The app; called once for each session.
-        most, per_address: Sessions at once, those that linger included; of all and of one address.
+        start: The app's entry point; called once for each session.
+        most, per_address: Sessions at once, of all and of one address, including lingering ones.
     """
 
     def __init__(
@@ -126,10 +126,10 @@ class Pages:
         self._scripts: weakref.WeakKeyDictionary[Session, PageScript] = weakref.WeakKeyDictionary()
 
     def refuses(self, visitor: Visitor) -> bool:
-        """Tell whether this browser can have no further page now; another may end for it."""
+        """Tell whether this browser may not open another page now; another page may end for it."""
         kept = self._kept()
         ours = sum(other.network == visitor.network for other in kept)
-        # Twice as many, as what lingers may be replaced by what begins anew.
+        # Twice as many, because new sessions may replace lingering ones.
         if ours >= 2 * self._per_address:
             return True
         if ours >= self._per_address:
@@ -147,7 +147,7 @@ class Pages:
         )
 
     def _lingering(self) -> list[tuple[Session, Visitor]]:
-        """Return the sessions that are kept for a page that is away."""
+        """Return the sessions whose pages are disconnected."""
         return [
             (session, visitor)
             for session, visitor in self._sessions.items()
@@ -159,19 +159,19 @@ class Pages:
         return host is not None and host.known
 
     def _kept(self) -> list[Visitor]:
-        """Return whose pages there are, each as often as there are."""
+        """Return the network of each page, with repetitions."""
         return [visitor for _, visitor in self._lingering()] + [
             socket.visitor for socket in self._sockets
         ]
 
     def _end_one_of_many(self, kept: list[Visitor], ours: int) -> bool:
-        """End a page of the address that has most: one that lingers, then one of a stranger.
+        """End a page of the address with the most: first a lingering one, then a stranger's.
 
         Args:
-            ours: Pages of the address that wants one more.
+            ours: The number of pages of the requesting address.
 
         Returns:
-            False if that would not be fair.
+            False if no address has enough pages more.
         """
         counts = Counter(visitor.network for visitor in kept)
         away = [(counts[visitor.network], session) for session, visitor in self._lingering()]
@@ -194,14 +194,14 @@ class Pages:
 
     @property
     def open(self) -> int:
-        """How many pages have a WebSocket now."""
+        """The number of pages with a WebSocket."""
         return len(self._sockets)
 
     async def serve(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket until it ends."""
         loop = asyncio.get_running_loop()
-        # Flet tells browsers apart by address and user agent. A phone changes its address, and
-        # others may have the same, so it is given our cookie's mark instead.
+        # Flet identifies browsers by address and user agent. A phone changes its address, and
+        # browsers may share one, so Flet gets our cookie's mark instead.
         scope = dict(scope, client=None, headers=_marked(scope["headers"], visitor.browser))
         flet = FletApp(
             loop=loop,
@@ -221,7 +221,7 @@ class Pages:
                 next_frame = partial(self._next_frame, socket, receive, send, patience)
                 await flet.handle(WebSocket(scope, next_frame, send))
         except TimeoutError:
-            pass  # given up
+            pass  # given up: see the comment above
         finally:
             self._sockets.discard(socket)
             await self._part(socket)
@@ -262,7 +262,7 @@ class Pages:
                 await asyncio.sleep(self._strangers.overdraw(socket.visitor.network))
             try:
                 checked = await frames.checked(message.get("bytes") or b"")
-            except Nonsense:
+            except InvalidFrame:
                 return {"type": "websocket.disconnect", "code": 1008}
             if isinstance(checked, bytes):
                 return {**message, "bytes": checked}
@@ -283,11 +283,11 @@ class Pages:
             await session.disconnect(0)
 
     def _said(self, socket: Socket, said: Said) -> None:
-        """Take what our script says over a WebSocket."""
+        """Handle a message of our script."""
         if isinstance(said, Hello):
             socket.hello = said
         elif isinstance(said, Ping):
-            # Behind the first steps of all that the frames before it have begun.
+            # Answer after the first steps of all handlers that earlier frames have started.
             answer = json.dumps({"kind": "pong", "ping": said.ping}).encode()
             asyncio.get_running_loop().call_soon(
                 socket.flet.send_data_channel_frame, CHANNEL, answer
@@ -296,14 +296,14 @@ class Pages:
             socket.script.heard(said)
 
     async def _back(self, socket: Socket, frames: Frames) -> bool:
-        """Let a page come back to its session; False if that has ended."""
+        """Reconnect a page to its session; False if the session has ended."""
         session = next((one for one in self._sessions if one.id == frames.wanted), None)
         if session is None:
             return False
         if self._sessions[session].browser != socket.visitor.browser:
-            return not frames.shown  # Flet begins another one
+            return not frames.shown  # Flet starts another session
         if frames.shown and (lost := session.connection) is not None:
-            # The page knows that this connection has ended, before we do.
+            # The page notices the end of its connection before the server does.
             await session.disconnect(LINGER)
             for other in self._sockets:
                 if other.flet is lost:
@@ -317,16 +317,16 @@ class Pages:
         return True
 
     def _serves(self, flet: FletApp) -> bool:
-        """Tell whether a session is shown over this connection."""
+        """Tell whether this connection shows a session."""
         return any(session.connection is flet for session in self._sessions)
 
     async def _begin(self, page: ft.Page) -> None:
-        """Run the app for a new session."""
+        """Start the app for a new session."""
         socket, session = SOCKET.get(), page.session
         self._sessions[session] = socket.visitor
         socket.begun.append(weakref.ref(session))
         if len(socket.begun) > 1:
-            # Flet's own client begins one only; nobody shall begin any number.
+            # Flet's own client starts only one; the bound stops other clients.
             socket.end()
             return
         socket.session = weakref.ref(session)
@@ -346,7 +346,7 @@ class Pages:
         assert host.page_script is not None
         self._scripts[session] = socket.script = host.page_script
         host.page_script.greet(socket.hello)
-        # Flet keeps none of its tasks, and one that waits would be lost with its page.
+        # Flet keeps no reference to its tasks: the garbage collector could remove a waiting one.
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -357,17 +357,17 @@ class Pages:
             if session.connection is socket.flet:
                 raise
         if session.connection is not socket.flet:
-            # Or Flet goes on with a page that it has let go of.
+            # Otherwise Flet continues with a page that it has released.
             raise BrokenPipeError("the browser went before the app had begun")
 
     def _admitted(self, session: Session, known: bool) -> None:
-        """Somebody has signed in at a page, or out."""
+        """Note that somebody has signed in or out at a page."""
         for socket in self._sockets:
             if socket.flet is session.connection:
                 socket.admit(known)
 
     def _make_room(self, visitor: Visitor) -> None:
-        """End what lingered, if instead of coming back the browser has begun anew."""
+        """End the browser's lingering sessions if it has started a new one instead of resuming."""
         kept = self._kept()
         ours = [session for session, other in self._lingering() if other.network == visitor.network]
         all_of_ours = sum(other.network == visitor.network for other in kept)
@@ -377,7 +377,7 @@ class Pages:
 
 
 def _marked(headers: list[tuple[bytes, bytes]], browser: str) -> list[tuple[bytes, bytes]]:
-    """Return the headers with the mark of the browser's cookie for its user agent."""
+    """Return the headers with the cookie's mark in place of the user agent."""
     others = [(name, value) for name, value in headers if name != b"user-agent"]
     agent = b" ".join(value for name, value in headers if name == b"user-agent")
     return [*others, (b"user-agent", agent + b" " + mark(browser).encode())]

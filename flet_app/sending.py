@@ -1,4 +1,4 @@
-"""Messages on their way to the realm: each conversation in order, until the realm has answered."""
+"""Outgoing messages: sent in order for each conversation, until the realm has answered."""
 
 from __future__ import annotations
 
@@ -30,49 +30,49 @@ from shared.protocol.values import Address, GroupAddress
 log = logging.getLogger(__name__)
 
 PAUSE = 2.0
-"""Seconds before what was not answered, or refused for now, is sent again."""
+"""Seconds before a message is repeated that was not answered, or refused temporarily."""
 WAITS = 30.0
-"""Seconds that a file waits by itself; whether it waits longer, the person decides."""
+"""Seconds that a file waits by itself; after that the person decides."""
 MAX_WAITING_LINES = 1_000
 """Messages that wait at a time."""
 REMEMBERED = 2_000
-"""Keys given by others that are remembered, so that what is said twice is sent once."""
+"""Given keys that are remembered, so that a repeated line is sent once."""
 FILES_AT_ONCE = 2
 
 
 @dataclass(slots=True, eq=False)
 class Upload:
-    """A file that is shown, and whose content may still be on its way from the browser."""
+    """A file that is shown; the browser may still be uploading its content."""
 
     sending: Sending
     c: Conversation
     entry: Entry
     path: Path
-    """Where its content is, once it is there."""
+    """Path of the content, once complete."""
     url: str = ""
-    """Where the browser puts it."""
+    """URL of the browser's upload."""
     release: Callable[[], None] = lambda: None
-    """Called when it is no longer needed: it was sent, refused or cancelled."""
+    """Called when the upload is no longer needed: sent, refused or cancelled."""
 
     def progress(self, done: float) -> None:
-        """The browser has sent so much of it, 0 to 1; the way to the realm is the other half."""
+        """Show the browser's progress, 0 to 1; the transfer to the realm is the other half."""
         self.entry.done = done / 2
         self.sending.progressed()
 
     def ready(self, *, came: bool) -> None:
-        """The content is there; `came`: from a browser."""
+        """The content is complete; `came` if from a browser."""
         self.sending.send_file(self, 0.5 if came else 0.0)
 
     def broke(self, why: str) -> None:
-        """It did not come."""
+        """The upload failed."""
         self.sending.refuse(self, why)
 
 
 class Sending:
-    """What one person sends. A message is repeated under its key, so the realm takes it once.
+    """One person's outgoing messages. Repetitions use the same key, so the realm stores each once.
 
     Args:
-        sent: Called with a file's id and where its content is, once the realm has it.
+        sent: Called with a file's id and the path of its content, once the realm has the file.
     """
 
     def __init__(self, state: State, client: ChatClient, sent: Callable[[str, Path], None]) -> None:
@@ -93,7 +93,7 @@ class Sending:
         self._answered: dict[str, Callable[[], None]] = {}
 
     def close(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         for task in self._tasks.values():
             task.cancel()
         uploads, self._uploads = self._uploads, {}
@@ -107,14 +107,14 @@ class Sending:
         key: str = "",
         answered: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show a text at once, and send it after those before it.
+        """Show a text at once; send it after the earlier ones.
 
         Args:
-            key: Under which the realm takes it once, also after a restart of the app.
-            answered: Called when the realm has taken or refused it.
+            key: The idempotency key, which stays valid over a restart of the app.
+            answered: Called when the realm has accepted or refused the text.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait already.
+            ChatError: UNAVAILABLE, too many messages wait.
         """
         self._check_room()
         entry = self._own(c, text, key)
@@ -128,10 +128,11 @@ class Sending:
             self._start(c.address, self._deliver(c, lane))
 
     def file(self, c: Conversation, path: Path, name: str, size: int) -> Upload:
-        """Show a file at once. It is sent, beside the texts, once it is told to be `ready`.
+        """Show a file at once. It is sent in parallel to the texts once `ready` is called.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait already; TOO_LARGE; BAD_ARGUMENTS, it is empty.
+            ChatError: UNAVAILABLE, too many messages wait; TOO_LARGE; BAD_ARGUMENTS, the file is
+            empty.
         """
         if size == 0:
             raise ChatError(ErrorCode.BAD_ARGUMENTS, "It is empty, and empty files cannot be sent")
@@ -148,22 +149,22 @@ class Sending:
         return upload
 
     def send_file(self, upload: Upload, begin: float) -> None:
-        """Send a file whose content is there; its progress goes from `begin` to 1."""
+        """Send a file whose content is complete; its progress goes from `begin` to 1."""
         if upload.entry.key in self._uploads:
             self._start(upload.entry.key, self._send_file(upload, begin))
 
     def refuse(self, upload: Upload, why: str) -> None:
-        """A file cannot be sent."""
+        """Mark a file as refused."""
         if self._uploads.pop(upload.entry.key, None) is not None:
             self._state.refused(upload.c, upload.entry, why)
             upload.release()
 
     def progressed(self) -> None:
-        """A file came further."""
+        """Show the progress of a file."""
         self._state.changed(Part.MESSAGES)
 
     def cancel(self, c: Conversation, entry: Entry) -> None:
-        """Send a file no further, and show it no more."""
+        """Cancel a file and remove its bubble."""
         upload = self._uploads.pop(entry.key, None)
         if upload is not None:
             if (task := self._tasks.get(entry.key)) is not None:
@@ -172,7 +173,7 @@ class Sending:
             upload.release()
 
     def knows(self, key: str) -> bool | None:
-        """Tell whether what came under this key is answered; None if nothing did."""
+        """Tell whether the message with this key is answered; None for an unknown key."""
         return self._keys.get(key)
 
     def remember(self, key: str, *, answered: bool) -> None:
@@ -195,7 +196,7 @@ class Sending:
         self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
 
     async def _deliver(self, c: Conversation, lane: deque[Entry]) -> None:
-        """Send the texts of a conversation, one after the other."""
+        """Send the texts of a conversation in order."""
         while lane:
             entry = lane[0]
             try:

@@ -1,4 +1,4 @@
-"""A person's session with the realm: signing in and out, following it, telling it what was seen."""
+"""A person's session with the realm: signing in and out, following events, sending markers."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from shared.protocol.values import parse_conversation
 log = logging.getLogger(__name__)
 
 GATHERING = 0.15
-"""Seconds in which what the realm is to be told, or asked, is gathered."""
+"""Seconds for which markers and requests are gathered."""
 RETRY_FIRST, RETRY_MOST = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
 LOADED_CONVERSATIONS = 30
 """Conversations whose messages are kept."""
 MAX_PAGE = 200
-"""Messages asked for at a time."""
+"""Messages of a page."""
 MAX_LISTED = 20_000
-"""Rows of a list; those below are not known to the app until somebody writes there."""
+"""Rows of a list; the app learns of the others when somebody writes there."""
 
 P = TypeVar("P")
 R = TypeVar("R")
 Remember = Callable[[str, str], Awaitable[None]]
-"""Keeps the token of a server, which is named first, for the next start; empty: forgets it."""
+"""Called with the server and its token, to store; an empty token removes the stored one."""
 
 
 async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R]:
-    """Return the rows of all pages of a list, MOST_LISTED at most."""
+    """Return the rows of all pages of a list, at most MAX_LISTED."""
     found: list[R] = []
     async for page in pages:
         found += rows(page)
@@ -55,10 +55,10 @@ async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R
 
 
 class Session:
-    """One window's session, or none. Methods raise `ChatError`, `NoAnswer` where they ask.
+    """The session of one window, if any. Methods that send commands raise `ChatError`, `NoAnswer`.
 
     Args:
-        remember: Keeps the session's token.
+        remember: Stores the session's token.
     """
 
     def __init__(self, state: State, host: Host, remember: Remember) -> None:
@@ -68,7 +68,7 @@ class Session:
         self._remember = remember
         self._client: ChatClient | None = None
         self._adopted = ""
-        """The server of that client; by now the person may have named another one."""
+        """The server of the client; the person may have chosen another one since."""
         self._closed = False
         self._tasks = BackgroundTasks(
             lambda error: log.error("following the realm failed", exc_info=error)
@@ -87,7 +87,7 @@ class Session:
         """The client of the session.
 
         Raises:
-            NoAnswer: nobody is signed in any more.
+            NoAnswer: nobody is signed in.
         """
         if self._client is None:
             raise NoAnswer("nobody is signed in")
@@ -105,8 +105,8 @@ class Session:
         """Create an account and sign in to it.
 
         Args:
-            code: What makes it the first admin of its realm, if there is none yet.
-            invitation: What lets it register where that is by invitation.
+            code: The code of the first admin, for a realm without an admin.
+            invitation: The code of an invitation, for a realm that requires one.
         """
         about, shown = (user, real_name, password, country), (code or None, invitation or None)
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
@@ -114,17 +114,18 @@ class Session:
         await self.sign_in(user, password)
 
     async def asks_for(self) -> tuple[bool, str]:
-        """Return what the realm asks of those who register.
+        """Return what the realm requires for registering.
 
         Returns:
-            Whether it waits for its first admin, who has a code; and who may register without
-            one: everybody (`open`), people with an invitation (`invite`), nobody (`closed`).
+            Whether the realm waits for its first admin, who has a code; and who may register
+            without a code: everybody (`open`), people with an invitation (`invite`), nobody
+            (`closed`).
         """
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
             return (await client.code()).wanted, (await client.invitation()).registration
 
     async def sign_in(self, user: str, password: str) -> SignedIn:
-        """Sign in with a password, which is not kept; if that fails, nothing has changed."""
+        """Sign in with a password, which is not stored. A failure changes nothing."""
         server = self.server
         client = await self._connect(server, "")
         try:
@@ -137,10 +138,10 @@ class Session:
         return reply
 
     async def resume(self, token: str) -> None:
-        """Go on with the session of an earlier start; what comes of it, the state tells.
+        """Resume the session of an earlier start; the state shows the outcome.
 
         Args:
-            token: That was kept of the present server; no other may learn it.
+            token: The stored token of the present server; no other server may see it.
         """
         server = self.server
         await self._adopt(await self._connect(server, token), server)
@@ -156,7 +157,7 @@ class Session:
         await self._remember(self._adopted, "")
 
     async def close(self) -> None:
-        """The window is gone; the session stays at the realm."""
+        """The window is closed; the session remains valid at the realm."""
         self._closed = True
         await self._end()
 
@@ -170,7 +171,7 @@ class Session:
         return client
 
     async def _adopt(self, client: ChatClient, server: str) -> None:
-        """Let this client be the window's, instead of another one."""
+        """Make this client the window's, in place of the previous one."""
         await self._end()
         if self._closed:
             await client.close()
@@ -189,7 +190,7 @@ class Session:
         self.sending = self.files = None
         self._reads.clear()
         self._loaded.clear()
-        self._due.set()  # so that what tends this client ends
+        self._due.set()  # wakes the task that tends this client, so that it ends
         if client is not None:
             await client.close()
 
@@ -202,10 +203,10 @@ class Session:
         await self._remember(self._adopted, client.token)
 
     async def _follow(self, client: ChatClient) -> None:
-        """Let the state take each event, until the client is closed."""
+        """Apply each event to the state, until the client is closed."""
         async for event in client.events():
             if self._client is not client:
-                # It signs in; only why that takes long is of interest.
+                # Before the sign-in, only the reason of a delay matters.
                 if isinstance(event, Offline) and self._client is None:
                     self.state.take(event)
                 continue
@@ -224,13 +225,13 @@ class Session:
                 self._due.set()
 
     async def _tend(self, client: ChatClient) -> None:
-        """Tell the realm what was received and read, and ask for what only lists tell."""
+        """Send markers to the realm, and fetch what only lists contain."""
         while self._client is client:
             await self._due.wait()
             await asyncio.sleep(GATHERING)
             self._due.clear()
             if self._client is not client:
-                self._due.set()  # the next client's
+                self._due.set()  # the event is for the next client
                 return
             pause = 0.0
             try:
@@ -238,7 +239,7 @@ class Session:
                 if self.state.stale and self.state.user:
                     await self.refresh()
             except NoAnswer:
-                self._due.set()  # the client waits for the connection, so this does not spin
+                self._due.set()  # no busy loop: the client waits for the connection
             except ChatError as error:
                 pause = (error.retry_after or 1.0) if error.code in TEMPORARY else 0.0
             except Exception:
@@ -255,14 +256,14 @@ class Session:
                 try:
                     await client.call(told)
                 except ChatError as error:
-                    # Of a group one is no longer in, for instance: nobody needs to know.
+                    # For example, the person has left the group; nobody needs to know.
                     if error.code in TEMPORARY:
                         raise
                 if markers.get(address) == seq:
                     del markers[address]
 
     async def refresh(self) -> None:
-        """Ask for the lists, and for the open conversation as it is now."""
+        """Fetch the lists, and the present state of the open conversation."""
         client, state = self.client, self.state
         state.stale = False
         known = {key: c.last_seq for key, c in state.conversations.items()}
@@ -276,7 +277,7 @@ class Session:
             state.stale = True
             raise
         if self._client is not client:
-            return  # they are somebody else's
+            return  # somebody else has signed in meanwhile
         state.realms = realms.realms
         now = int(time.time() * 1000)
         state.lists(chats, groups, known, now)

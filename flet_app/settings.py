@@ -1,4 +1,4 @@
-"""What may be set of the app: command line before CHAT_APP_* in the environment."""
+"""The app's settings. The command line overrides CHAT_APP_* in the environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.settings import (
 
 
 class Settings(CommonSettings):
-    """All settings with their defaults; docs/web.md explains them."""
+    """The settings with their defaults; docs/web.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_APP_", extra="ignore")
     addresses: ClassVar[tuple[str, ...]] = ("server",)
@@ -82,7 +82,7 @@ class Settings(CommonSettings):
 
 
 def load(arguments: Sequence[str]) -> Settings:
-    """Read all sources.
+    """Read the settings from all sources.
 
     Raises:
         SettingsRefused: a setting is wrong.

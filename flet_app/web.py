@@ -1,4 +1,4 @@
-"""The web app: one process that serves the page, its WebSockets and the files of its sessions."""
+"""The web app: one process that serves the page, its WebSockets and its sessions' files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from flet_app.browser_host import RealmWay
 from flet_app.browser_identity import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
 from flet_app.file_urls import Tickets
-from flet_app.http_timeouts import OF_ALL, Patient
+from flet_app.http_timeouts import OF_ALL, TimeoutProtocol
 from flet_app.page_socket import PageSocket
 from flet_app.pages import STALE, Pages, Start
 from flet_app.settings import Settings
@@ -40,19 +40,19 @@ from shared.settings import split, tls_context
 log = logging.getLogger(__name__)
 
 HEALTH = "/healthz"
-"""Answered under any name."""
+"""Paths that are answered under any Host."""
 HSTS = "max-age=31536000"
-"""Browsers that came by https come by https only, for a year (RFC 6797)."""
+"""Browsers that came over https use only https for a year (RFC 6797)."""
 ORPHANED_SECONDS = 900.0
-"""Seconds that pages live on after the server that started this process was killed."""
+"""Seconds that open pages live on after the server that started this process was killed."""
 WRONG_PORT = 4510
-"""Closes the WebSocket of a program that takes this port for the realm's: it need not try again."""
+"""Close code for a program that mistakes this port for the realm's; it must not retry."""
 STOP_LIMIT = 2
-"""Seconds that requests under way have when the process is told to stop."""
+"""Seconds that running requests get when the process is told to stop."""
 
 
 def is_of(host: str, origin: str) -> bool:
-    """Tell whether an `Origin` is a page of a `Host`."""
+    """Tell whether an `Origin` matches a `Host`."""
     page = parts(origin)
     return page is not None and page.scheme in ("http", "https") and page.netloc == host
 
@@ -79,7 +79,7 @@ class SecurityMiddleware:
             else:
                 await self._request(visitor, scope, receive, send)
         except asyncio.CancelledError:
-            pass  # the process ends, and uvicorn would call this an error of ours
+            pass  # the process is stopping; uvicorn would log this as an application error
 
     async def _request(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -93,15 +93,15 @@ class SecurityMiddleware:
         if (refusal := self._misled(headers)) is not None and scope["path"] != HEALTH:
             routes = refusal
         elif len(headers.getlist("range")) > 1 or "," in headers.get("range", ""):
-            # Thousands of ranges cost more than the whole, which may be sent instead (RFC 9110,
-            # section 14.2).
+            # Thousands of ranges cost more than the whole file, which may be sent instead (RFC
+            # 9110, section 14.2).
             scope["headers"] = [
                 (name, value) for name, value in scope["headers"] if name != b"range"
             ]
         await routes(scope, receive, answer)
 
     def _misled(self, headers: Headers) -> PlainTextResponse | None:
-        """Return the answer to a request under a name that is not ours, or that has two."""
+        """Return the refusal of a request whose Host is foreign or repeated."""
         if len(headers.getlist("host")) != 1 or len(headers.getlist("origin")) > 1:
             return PlainTextResponse("Host comes once, and Origin once at most.\n", 400)
         if not self._names.allow(headers["host"]):
@@ -113,7 +113,7 @@ class SecurityMiddleware:
         headers["X-Content-Type-Options"] = "nosniff"
         headers["X-Frame-Options"] = "DENY"
         headers["Referrer-Policy"] = "no-referrer"
-        # With these two the engine may use several threads.
+        # These two headers allow the engine to use several threads.
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Embedder-Policy"] = "require-corp"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -133,7 +133,7 @@ class SecurityMiddleware:
         elif scope["path"] != "/ws":
             refusal = PlainTextResponse("There is nothing here.\n", 404)
         elif not is_of(headers["host"], headers.get("origin", "")):
-            # Or a page of somebody else could use this one with the cookie of whoever opens it.
+            # Otherwise a foreign page could use this server with the cookie of its visitor.
             refusal = PlainTextResponse(
                 "The Origin of the request is not its Host. A proxy must pass the Host on.\n", 403
             )
@@ -152,12 +152,13 @@ class SecurityMiddleware:
             )
         if refusal is not None:
             await refusal(scope, receive, send)
-            # Or uvicorn, which has sent it, would log that there was no answer.
+            # uvicorn has sent the answer itself, and would log that it is missing.
             raise ClientDisconnected
         await self._pages.serve(visitor, scope, receive, send)
 
     async def _guide(self, receive: Receive, send: Send) -> None:
-        """Tell a person at wscat, or a program, where the realm is: clients show no refusal."""
+        """Tell a person at wscat, or a program, where the realm is: clients do not show HTTP
+        refusals."""
         await receive()
         await send({"type": "websocket.accept"})
         where = f"This is the web app's port; the realm is at {self._realm}"
@@ -166,7 +167,7 @@ class SecurityMiddleware:
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """Return the Content-Security-Policy: nothing comes from elsewhere, and nothing goes there."""
+    """Return the Content-Security-Policy: the page may contact only its own server."""
     return "; ".join(
         [
             "default-src 'none'",
@@ -191,7 +192,7 @@ def application(
     """Return the ASGI app.
 
     Args:
-        folder: Of this process alone, for files on their way; the caller removes it.
+        folder: This process's own folder for files in transit; the caller removes it.
     """
     site = Site(folder)
 
@@ -209,7 +210,7 @@ def application(
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, whose signals are ours: it ends with 0 when it was asked to."""
+    """uvicorn's server with our own signal handlers: it exits with 0 when asked to stop."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -217,27 +218,27 @@ class Server(uvicorn.Server):
 
 
 async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) -> None:
-    """Serve until SIGTERM or SIGINT, or until whoever gave the sockets is gone; then stop.
+    """Serve until SIGTERM or SIGINT, or until the program that gave the sockets has ended.
 
-    It stops within 3 s, open pages or not. But when the server that gave the sockets was killed,
-    those who have a page open keep it until they leave it, for WIDOWED seconds at most.
+    Stopping takes at most 3 s, even with open pages. But if the program that gave the sockets was
+    killed, open pages live on until they are closed, for at most ORPHANED_SECONDS.
     """
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
-        # A server that starts meanwhile empties what nobody holds.
+        # A server that starts meanwhile removes folders without a lock.
         held = hold(Path(folder))
         tempfile.tempdir = folder
         await app_manager.start()  # type: ignore[no-untyped-call]
         tickets = Tickets()
         way = RealmWay(settings.server, settings.socket)
         pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
-        Patient.trusted = settings.networks
-        Patient.tls = tls_context(settings)
+        TimeoutProtocol.trusted = settings.networks
+        TimeoutProtocol.tls = tls_context(settings)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        Patient.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
+        TimeoutProtocol.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
         server = Server(
             uvicorn.Config(
                 application(pages, tickets, settings, Path(folder)),
-                http=Patient,
+                http=TimeoutProtocol,
                 ws=PageSocket,
                 ws_per_message_deflate=False,
                 lifespan="off",
@@ -272,7 +273,7 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
 
 
 async def see_out(server: Server, pages: Pages, sockets: list[socket.socket]) -> None:
-    """Leave the port to the next server, and the pages to the people who write in them."""
+    """Release the port for the next server, and keep serving the open pages."""
     for accepting in server.servers:
         accepting.close()
     for listening in sockets:
@@ -285,7 +286,7 @@ async def see_out(server: Server, pages: Pages, sockets: list[socket.socket]) ->
 
 
 def hold(folder: Path) -> int:
-    """Lock a folder until the file descriptor that is returned is closed."""
+    """Lock a folder until the returned file descriptor is closed."""
     held = os.open(folder, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     return held

@@ -1,4 +1,4 @@
-"""What all views of one window share, and how they are shown anew when the state changes."""
+"""What all views of one window share, and how they are redrawn when the state changes."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from shared.protocol.values import fold
 log = logging.getLogger(__name__)
 
 GATHERING = 0.02
-"""Seconds in which changes are gathered and then shown at once."""
+"""Seconds for which changes are gathered before they are drawn together."""
 OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
 ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
-"""How it is said that somebody came to a group or went."""
+"""The sentences for changes of a group's members, by action."""
 EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
-"""What an action may raise that is no bug."""
+"""The errors of actions that are not bugs."""
 
 
 class View(Protocol):
     """A part of the screen."""
 
     def show(self, parts: set[Part]) -> None:
-        """Show these parts of the state as they are now; others have not changed."""
+        """Redraw these parts of the state; the others have not changed."""
 
 
 class Window:
@@ -52,11 +52,11 @@ class Window:
         self.actions = Actions(self.state, host, self._remember)
         self.store = ft.SharedPreferences()
         self.view: View | None = None
-        """What is on the screen."""
+        """The view on the screen."""
         self.rebuild: Callable[[], None] = lambda: None
-        """Makes the screen anew, in another language or other colours."""
+        """Rebuilds the screen, in another language or other colours."""
         self.is_looked_at = True
-        """The person sees this window, rather than another tab before it."""
+        """Whether the window is visible, not hidden behind another tab."""
         self._pushed: list[str] = []
         """Places that the address bar was given, and of which it has not told yet."""
         self._tasks = BackgroundTasks(self._broke)
@@ -71,15 +71,15 @@ class Window:
         return (self.page.width or 1000) < NARROW
 
     def now(self) -> datetime:
-        """Return the time where the person is."""
+        """Return the time in the person's zone."""
         return datetime.now(self.host.zone)
 
     def handler(self, handle: Handler) -> Handler:
-        """Return a handler that tells the person what went wrong."""
+        """Return a handler that shows errors to the person."""
         return guarded(handle, self.failed)
 
     def failed(self, error: Exception) -> None:
-        """Tell what went wrong; what nobody expected goes into the log too."""
+        """Show an error to the person; log unexpected ones."""
         if not isinstance(error, EXPECTED):
             log.error("an action failed", exc_info=error)
         try:
@@ -88,7 +88,7 @@ class Window:
             log.exception("the screen could not be shown")
 
     def tell(self, sentence: str) -> None:
-        """Say something above the screen, for some seconds."""
+        """Show a notice for some seconds."""
         is_beside_list = self.state.user and not self.is_narrow
         self.run(self._notice(sentence, LIST_WIDTH + 16 if is_beside_list else 16))
 
@@ -96,16 +96,16 @@ class Window:
         try:
             await self._notices.show(sentence, left)
         except Exception:
-            # To tell of this too would end here again.
+            # Showing this error too would recurse.
             log.exception("the screen could not be shown")
 
     def open_dialog(self, dialog: ft.AlertDialog) -> None:
-        """Show a dialog above the others."""
+        """Open a dialog above the others."""
         self._dialogs.append(dialog)
         self.page.show_dialog(dialog)
 
     def close_dialog(self, dialog: ft.AlertDialog | None = None) -> bool:
-        """Close a dialog, or the topmost; False if it was closed already."""
+        """Close a dialog, by default the topmost; False if it is closed already."""
         while self._dialogs:
             top = dialog or self._dialogs[-1]
             if top not in self._dialogs:
@@ -120,7 +120,7 @@ class Window:
         return False
 
     def close_dialogs(self) -> None:
-        """Close all: they belonged to somebody who is no longer signed in."""
+        """Close all dialogs: they belonged to a person who has signed out."""
         while self._dialogs:
             self.close_dialog()
 
@@ -136,7 +136,8 @@ class Window:
         self._tasks.cancel()
 
     def _people_changed(self, c: Conversation, change: GroupChanged) -> None:
-        """Say who came to a group or went, in its messages; of oneself, above the screen."""
+        """Show who joined or left a group in its messages; show the person's own changes as a
+        notice."""
         texts = self.texts
         if fold(change.user) != fold(self.state.user):
             if not c.loaded or change.change not in OTHERS:
@@ -153,7 +154,7 @@ class Window:
         self._woken.set()
 
     async def keep_shown(self) -> None:
-        """Show what has changed, again and again; at most some fifty times a second."""
+        """Redraw changed parts until the window is closed, at most about fifty times a second."""
         while True:
             await self._woken.wait()
             await asyncio.sleep(GATHERING)
@@ -166,11 +167,11 @@ class Window:
                 log.exception("the screen could not be shown")
 
     def update(self, *controls: Any) -> None:
-        """Send what has changed in some controls; those that are not on the screen are skipped."""
+        """Send the changes of some controls; controls that are not on the page are skipped."""
         self.page.update(*controls)
 
     def show_title(self) -> None:
-        """Tell in the title how much is unread."""
+        """Show the number of unread messages in the title."""
         name, unread = self.texts("app_name"), self.state.unread
         title = self.texts("title_unread", count=unread, name=name) if unread else name
         if self.page.title != title:
@@ -178,7 +179,7 @@ class Window:
             self.page.update()
 
     async def other_language(self) -> None:
-        """Go on in the other language."""
+        """Switch to the other language."""
         following = LANGUAGES.index(self.texts.language) + 1
         code = LANGUAGES[following % len(LANGUAGES)]
         self.texts = Texts(code)
@@ -186,7 +187,7 @@ class Window:
         await self.keep("language", code)
 
     async def other_colours(self) -> None:
-        """Change between light and dark."""
+        """Switch between light and dark colours."""
         self.page.theme_mode = ft.ThemeMode.LIGHT if self.is_dark else ft.ThemeMode.DARK
         self.rebuild()
         await self.keep("colours", self.page.theme_mode.value)
@@ -201,15 +202,15 @@ class Window:
 
     @property
     def place(self) -> str:
-        """The conversation that the address bar names; empty: none."""
+        """The conversation named by the address bar; empty if none."""
         return _place_of(self.page.route or "")
 
     async def remember_place(self) -> None:
-        """Let the address bar name the open conversation, so that a reload comes back to it."""
+        """Put the open conversation into the address bar, so that a reload reopens it."""
         c = self.state.open
         route = "/"
         if c is not None:
-            # A # would begin the fragment, even as %23: the client decodes what it is given.
+            # A # would begin the fragment, even as %23, because the client decodes the route.
             route = f"/{'g' if c.is_group else 'c'}/{quote(c.address.removeprefix('#'), safe='@')}"
         place = c.address if c else ""
         if (self._pushed or [self.place])[-1] == place:
@@ -221,20 +222,20 @@ class Window:
             self._pushed.remove(place)
 
     def is_own(self, route: str) -> bool:
-        """Tell whether the browser tells of a route only because the app has set it."""
+        """Tell whether the browser reports a route only because the app has set it."""
         return _place_of(route) in self._pushed
 
     # What is kept between starts
 
     async def recall(self, key: str) -> str:
-        """Return what was kept under a name; empty: nothing."""
+        """Return the value stored under a name; empty if there is none."""
         try:
             return str(await self.store.get(f"chat.{key}") or "")
         except (TimeoutError, RuntimeError):
             return ""
 
     async def keep(self, key: str, value: str) -> None:
-        """Keep something in the browser, or on the desktop with the person's own files."""
+        """Store a value in the browser, or on the desktop among the person's own files."""
         try:
             if value:
                 await self.store.set(f"chat.{key}", value)
@@ -244,13 +245,13 @@ class Window:
             log.warning("the browser did not keep %s", key)
 
     async def kept_token(self) -> str:
-        """Return the token that was kept of the present server, and is no other's to see."""
+        """Return the stored token of the present server; no other server may see it."""
         server = self.actions.server
         if token := await self.recall(_token_of(server)):
             return token
         if self.host.may_change_server or not (token := await self.recall("token")):
             return ""
-        # Kept by an earlier version; in a browser, whose server is always the same.
+        # Stored by an earlier version, in a browser, whose server is always the same.
         await self._remember(server, token)
         await self.keep("token", "")
         return token
@@ -268,5 +269,5 @@ def _place_of(route: str) -> str:
 
 
 def _token_of(server: str) -> str:
-    """Return under which name the token of a server is kept."""
+    """Return the name under which the token of a server is stored."""
     return f"token.{server.lower().rstrip('/')}"

@@ -1,4 +1,5 @@
-"""The people, groups, realms and files this client has heard of: for completion and in lines."""
+"""The people, groups, realms and files that this client has seen, for completion and printed
+lines."""
 
 from __future__ import annotations
 
@@ -19,11 +20,11 @@ from shared.protocol.commands.realms import RealmAdded, RealmLink, Realms
 from shared.protocol.values import fold
 
 MAX_NAMES = 2_000
-"""Names kept of each sort; those heard of last stay."""
+"""Names kept of each kind; the latest stay."""
 
 
 class Known:
-    """Names in the order in which they were last heard of; upper and lower case are one."""
+    """Names in the order of their last mention, ignoring case."""
 
     def __init__(self) -> None:
         self._names: BoundedDict[str, tuple[str, str]] = BoundedDict(MAX_NAMES)
@@ -33,7 +34,7 @@ class Known:
         self._names[fold(name)] = (name, about)
 
     def about(self, name: str) -> str:
-        """Return what was said about a name; empty if it is not known."""
+        """Return the description of a name; empty if unknown."""
         return self._names.get(fold(name), ("", ""))[1]
 
     def latest_first(self) -> list[tuple[str, str]]:
@@ -41,13 +42,13 @@ class Known:
 
 
 class Names:
-    """All that is known."""
+    """All known names."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all: somebody else signed in."""
+        """Drop everything: another user has signed in."""
         self.people = Known()
         # Addresses such as `#12`, with the groups' names.
         self.groups = Known()
@@ -56,7 +57,7 @@ class Names:
         self.files = Known()
 
     def learn(self, said: Any) -> None:
-        """Take the names out of a reply or an event of the server."""
+        """Collect the names in a reply or an event."""
         match said:
             case Message():
                 self._message(said)
@@ -93,7 +94,7 @@ class Names:
                 self.people.add(said.user)
 
     def name_group(self, message: MessageArrived) -> None:
-        """Give a message in a group the group's name, which only events in words carry."""
+        """Add the group's name to a message of a group; JSON events do not carry it."""
         if message.conversation.startswith("#"):
             message.group_name = self.groups.about(message.conversation)
 

@@ -1,4 +1,4 @@
-"""A question before something that one may not have meant."""
+"""The question before an action that cannot be undone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flet_app.window import Window
 def ask_before(
     window: Window, sentence: str, words: str, go: Callable[[], Awaitable[None]]
 ) -> None:
-    """Ask before something that cannot be taken back."""
+    """Ask the person to confirm an action that cannot be undone."""
 
     async def stay(_: Any) -> None:
         window.close_dialog(dialog)

@@ -1,4 +1,4 @@
-"""What a client knows of its session, and how it follows the conversations of its user."""
+"""The client's session, and catching up with the conversations of its user."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 128 * 1024
-"""Bytes of the frame of a message: its text, each byte escaped, and the rest."""
+"""Bytes of the frame of a message: its text with each byte escaped, and the rest."""
 MAX_UPLOADS = 200
-"""Uploads remembered, for what their last chunk posts."""
+"""Uploads remembered, to recognise the message of their last chunk."""
 PAUSE = 1.0
 """Seconds between attempts to sync when the last one brought nothing."""
 
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class Session:
-    """Who the client acts for; every message on its way to the app passes here."""
+    """The session of the client; every message for the app passes through it."""
 
     def __init__(self, queue: EventQueue, positions: dict[str, int] | None, events: bool) -> None:
         self.user = ""
@@ -53,12 +53,12 @@ class Session:
         self.token = ""
         self.limits: Limits | None = None
         self.kept = False
-        """To be resumed when the connection breaks."""
+        """The token to resume with when the connection breaks."""
         self.files = "offer"
         self.begun = asyncio.Event()
-        """It is known where events begin."""
+        """Whether the beginning of the events is known."""
         self.news = asyncio.Event()
-        """Look whether there is something to sync, and room for it."""
+        """Set to check whether a sync is due and there is room for it."""
         self._queue = queue
         self._events = events
         self._epoch = queue.epoch
@@ -66,7 +66,7 @@ class Session:
         self._uploads: BoundedDict[str, Upload] = BoundedDict(MAX_UPLOADS)
 
     def signed_in(self, reply: SignedIn) -> None:
-        """A sign-in succeeded; what was missed has to be fetched."""
+        """Note a sign-in; missed messages have to be fetched."""
         another = self.user and fold(self.user) != fold(reply.user)
         self.user, self.realm, self.token = reply.user, reply.realm, reply.token
         self.limits = reply.limits
@@ -83,20 +83,20 @@ class Session:
         self.put(Online(reply.user))
 
     def signed_out(self) -> None:
-        """The session has ended; whoever signs in next begins anew, unless it is the same user."""
+        """Note the end of the session; another user who signs in next starts afresh."""
         self.kept = False
         self.token = ""
 
     def put(self, event: Any, size: int = 0) -> None:
-        """Hand an event or a notice to the app."""
+        """Queue an event or a notice for the app."""
         if self._events:
             self._queue.put(event, size)
 
     def event(self, event: Event, size: int) -> None:
-        """Take what the server pushed.
+        """Handle an event pushed by the server.
 
         Raises:
-            ValueError: no right server would push that.
+            ValueError: the event violates the protocol.
         """
         if not self._events:
             return
@@ -120,7 +120,7 @@ class Session:
     # Sends
 
     def sending(self, call: Call) -> None:
-        """A command goes out for the first time."""
+        """Note a command that is sent for the first time."""
         posts = self._posts(call.request) if self._events else None
         if posts is not None:
             call.place = self.expect(call.number, *posts)
@@ -133,17 +133,17 @@ class Session:
         return place
 
     def settled(self, number: int, place: str) -> None:
-        """It has been told where that message went, or nobody will be told."""
+        """Stop expecting a message: its reply was delivered, or never will be."""
         if self._events:
             self._tell(self._positions.settled(number, place))
 
     def dropped(self, call: Call) -> None:
-        """There will be no answer: if it posted something, that comes as an event."""
+        """Note a send that will get no answer: its message, if any, comes as an event."""
         if call.place:
             self.settled(call.number, call.place)
 
     def replied(self, call: Call, reply: Reply, waited_for: bool) -> None:
-        """A command was answered."""
+        """Note the reply to a command."""
         request = call.request
         if isinstance(reply, Sent) or (isinstance(reply, ChunkTaken) and reply.message_id):
             self._posted(request, reply, waited_for)
@@ -193,10 +193,10 @@ class Session:
     # Catching up
 
     async def follow(self, ask: Ask[Any]) -> None:
-        """Follow the conversations until the connection ends.
+        """Keep the conversations in sync until the connection ends.
 
         Raises:
-            ChatError: the server refused for good what a session needs.
+            ChatError: the server permanently refused a command that a session needs.
         """
         files = Files(self.files)
         await patiently(lambda: ask(files), PAUSE)
@@ -214,7 +214,7 @@ class Session:
                 await asyncio.sleep(PAUSE)
 
     async def _begin(self, ask: Ask[Any]) -> None:
-        """Begin with what comes from now on, instead of reading the whole history."""
+        """Begin at the present instead of reading the whole history."""
         standings: list[tuple[str, int]] = []
 
         async def asked(request: Request[R]) -> R:
@@ -261,7 +261,7 @@ def _is_text(text: str) -> Matches:
 
 
 def is_file(size: int) -> Matches:
-    """Return what recognises a message with a file of this size."""
+    """Return a predicate for a message with a file of this size."""
 
     def matches(message: Message) -> bool:
         return message.file is not None and message.file.size == size

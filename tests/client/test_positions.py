@@ -1,4 +1,4 @@
-"""Neither holes nor doubles, without sockets: what is told, whatever comes in whatever order."""
+"""No gaps and no duplicates, without sockets: deliveries for input in any order."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class Simulation:
         self.on_its_way.append(self.count)
 
     def process(self) -> None:
-        """The server comes to the next command."""
+        """Let the server handle the next command."""
         if not self.on_its_way:
             return
         number = self.on_its_way.popleft()

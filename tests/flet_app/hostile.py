@@ -1,4 +1,4 @@
-"""What a hostile browser sends: frames that are nearly right, and requests that are not."""
+"""A hostile browser: almost valid frames, and invalid requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of what a person does, by the answers of the realm and when there are none."""
+"""The effects of a person's actions, with each answer of the realm and without one."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ async def test_a_typed_auth_that_is_refused_changes_nothing(tmp_path: Path) -> N
 
 
 async def test_a_marker_that_is_refused_holds_up_no_other(tmp_path: Path) -> None:
-    """Of a group, for instance, that one was removed from before it was told."""
+    """For example, the marker of a group from which the person was just removed."""
 
     def read(request: Read) -> Any:
         if str(request.conversation) == "#7":

@@ -1,4 +1,4 @@
-"""What a hostile browser says does not reach Flet."""
+"""Frames of a hostile browser do not reach Flet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from flet_app import frame_filter
-from flet_app.frame_filter import BURST, MAX_OTHER, Frames, Nonsense
+from flet_app.frame_filter import BURST, MAX_OTHER, Frames, InvalidFrame
 from flet_app.script import HEAD, MAX_ITEMS, MAX_SAID, Draft, Hello, Line, Ping, TooLong
 
 REGISTER, EVENT, PROPS, RESULT = 1, 3, 4, 5
@@ -89,7 +89,7 @@ async def test_no_other_property_can_be_set(name: str, value: Any) -> None:
 )
 async def test_nonsense_is_refused(said: bytes) -> None:
     for found in (Frames(), await begun(), await begun(known=True)):
-        with pytest.raises(Nonsense):
+        with pytest.raises(InvalidFrame):
             await found.checked(said)
 
 
@@ -97,7 +97,7 @@ async def test_a_page_is_registered_once() -> None:
     found = Frames()
     said = frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE})
     await found.checked(said)
-    with pytest.raises(Nonsense):
+    with pytest.raises(InvalidFrame):
         await found.checked(said)
 
 
@@ -158,7 +158,7 @@ async def test_what_our_script_says_is_read(said: Any, read: Any) -> None:
     ],
 )
 async def test_what_no_script_of_ours_says_ends_the_connection(said: bytes) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(InvalidFrame):
         await Frames().checked(HEAD + said)
 
 

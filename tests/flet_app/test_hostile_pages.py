@@ -1,4 +1,4 @@
-"""Strangers at the web app's port: what they send costs nobody else anything."""
+"""Strangers at the web app's port: their frames do not affect other people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses of a message open, and where they lead."""
+"""The links of a message, and their targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds connections and takes nothing is cut off, and nobody else."""
+"""Clients that hold connections without reading are disconnected; others are not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flet_app import http_timeouts
-from flet_app.http_timeouts import Patient
+from flet_app.http_timeouts import TimeoutProtocol
 
 CONTENT = bytes(24 << 20)
 """More than the buffers of both systems take."""
@@ -33,7 +33,9 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(http_timeouts, "OF_ONE", FEW)
     listening = socket.create_server(("127.0.0.1", 0))
     app = Starlette(routes=[Route("/", answer)])
-    server = uvicorn.Server(uvicorn.Config(app, http=Patient, lifespan="off", log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=TimeoutProtocol, lifespan="off", log_level="error")
+    )
     serving = asyncio.create_task(server.serve([listening]))
     yield listening.getsockname()[1]
     server.should_exit = server.force_exit = True

@@ -1,4 +1,4 @@
-"""Messages on their way: each once and in its order, whatever the realm answers."""
+"""Outgoing messages: each is sent once and in order, with any answer of the realm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the app makes of events and lists; nothing here knows of a screen."""
+"""The app's state after events and lists, without a screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests at the web app's port that no browser of ours sends, or that a page of others causes."""
+"""Requests at the web app's port from hostile clients and from foreign pages."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ async def test_files_that_lie_about_being_pictures_are_said_to_be_none(
     for name, content in lies.items():
         await a.attach(_written(tmp_path / name, content))
     await b.sees("bomb.png", "20,000 × 20,000 pixels, too many to be shown")
-    await b.sees("page.png", "Not a picture that can be shown")
+    await b.sees("page.png", "This picture cannot be shown")
     await b.button("Enlarge cut.png").click()
     await b.page.get_by_text("This picture is damaged").last.wait_for()
     await b.button("Close").click()

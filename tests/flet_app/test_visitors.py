@@ -1,4 +1,4 @@
-"""What a request tells of whoever sends it."""
+"""The identity of a browser, as its request shows it."""
 
 from __future__ import annotations
 

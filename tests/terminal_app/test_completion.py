@@ -122,4 +122,4 @@ def test_the_hint_is_the_usage_of_what_is_being_typed() -> None:
         "sendgrouprealm <realm> <group> <text...>  Send a text to a group."
     )
     assert hint_of("", transfers=True) == "Ctrl+C cancels"
-    assert hint_of("nothing x", transfers=False) == "no command; Tab completes, help lists them"
+    assert hint_of("nothing x", transfers=False) == "not a command; Tab completes, help lists them"

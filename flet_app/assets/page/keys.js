@@ -1,31 +1,31 @@
-// Keys: none is lost between a click, or a key that leads elsewhere, and the box that it opens.
+// Keyboard input: no key is lost between a click, or a key, and the box that it opens.
 //
-// The app is far away, so for a while the person types for a box that is not there yet. What they
-// type then is held, and so is each further step that may lead elsewhere: see held.js.
+// The app may be distant, so people type before the box exists. Their text is held, and so is each
+// further step that may change the conversation: see held.js.
 
 import { isField, isTextarea } from "./boxes.js";
 import { ENTER, Held, TAB } from "./held.js";
 
-/** Events of Flet's client that lead nowhere. */
+/** Events of Flet's client that never change the conversation. */
 const QUIET = new Set([
   ...["change", "focus", "blur", "scroll", "resize", "media_change", "selection_change"],
   ...["app_lifecycle_state_change", "tap_outside", "hover", "size_change", "visible"],
   ...["paste_files", "upload"],
 ]);
 
-/** Keys that change a text or where one writes in it, beside those that write; with Ctrl or alone. */
+/** Keys that edit a text or move the cursor, with Ctrl or alone. */
 const EDITS = new Set(["z", "y", "x"]);
 const MOVES = new Set(["Delete", "Home", "End", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]);
 
-/** Where keys are kept that were held when the page was loaded anew once more. */
+/** Storage of held keys over a further reload of the page. */
 const KEPT = "chat.held";
 
 const isBox = (element) => isTextarea(element) || isField(element);
 
 export class Keys {
-  /** What the pointer that is down may lead to. */
+  /** The step that the pressed pointer may start. */
   #pressed = null;
-  /** Whether the person has gone back or forth, and Flet's client has not told of it. */
+  /** Whether the person has gone back or forward, and Flet's client has not reported it yet. */
   #went = false;
 
   constructor(link, boxes) {
@@ -47,14 +47,14 @@ export class Keys {
     boxes.addEventListener("button", (event) => this.#button(event));
   }
 
-  /** Holds keys from now on, until the first box is there: the page was loaded anew under them. */
+  /** Holds keys until the first box exists: the page was reloaded while somebody typed. */
   holdUntilShown() {
     const step = this.held.step();
     for (const key of JSON.parse(sessionStorage.getItem(KEPT) ?? "[]")) this.held.add(key);
     sessionStorage.removeItem(KEPT);
     addEventListener("pagehide", () => {
       const keys = this.held.typed;
-      // What may become a command, with a password in it, is kept nowhere.
+      // Text that may become a command with a password is not stored.
       if (keys.length && !keys.includes("/")) sessionStorage.setItem(KEPT, JSON.stringify(keys));
     });
     const shown = (event) => {
@@ -68,7 +68,7 @@ export class Keys {
   #keydown(event) {
     if (event.key === "Enter" || event.code === "NumpadEnter") {
       if (event.isComposing || event.keyCode === 229) {
-        // It ends a conversion of the input method. Safari says so only by the number.
+        // This key ends a conversion of the input method. Safari reveals that only by the key code.
         event.stopImmediatePropagation();
         return;
       }
@@ -87,22 +87,22 @@ export class Keys {
       (command && event.key.toLowerCase() === "k") ||
       (event.key === "Enter" && !isTextarea(event.target)) ||
       (event.key === " " && !isBox(event.target));
-    // Flet's client tells at once what a key led to.
+    // Flet's client reports the effect of a key at once.
     if (leads && event.isTrusted) this.held.step().closeSoon();
   }
 
-  /** Takes a key for later; false if it goes its way. */
+  /** Holds a key; false if the key is not held. */
   #holds(event) {
     const { held } = this, { key, target } = event;
     if (event.isComposing || event.keyCode === 229) return false;
-    // AltGr writes, with Ctrl and Alt or without; so does Option on a Mac.
+    // AltGr produces text, with or without Ctrl and Alt; so does Option on a Mac.
     const writes = event.getModifierState("AltGraph") ||
       (event.altKey && !event.ctrlKey && key.length === 1 && navigator.platform.startsWith("Mac"));
     if (event.altKey && !writes) return false;
-    // What edits the box that is about to go was meant for the one that comes.
+    // Editing keys are meant for the coming box, not for the one about to be removed.
     const goes = held.isLed && isBox(target);
     if ((event.ctrlKey || event.metaKey) && !writes) {
-      // What is pasted comes with an event of its own, for us alone.
+      // A paste comes with its own event, which only this script handles.
       if (goes && key.toLowerCase() === "v") event.stopImmediatePropagation();
       return goes && EDITS.has(key.toLowerCase());
     }
@@ -110,13 +110,13 @@ export class Keys {
       return held.back();
     } else if (key === "Enter") {
       if (!held.hasKeys && !isTextarea(target)) return false;
-      // What was composed meanwhile is in the box that was there, and is not sent from another one.
+      // Composed text is in the previous box and must not be sent from another one.
       if (!event.repeat && !(held.isComposed && !held.hasKeys)) held.add(event.shiftKey ? "\n" : ENTER);
     } else if (key === "Tab") {
       if (!held.hasKeys || event.shiftKey) return false;
       held.add(TAB);
     } else if (key.length === 1 || [...key].length === 1) {
-      // A blank presses the button that has the focus, unless it stands between letters.
+      // Space presses the focused button, unless letters were typed before.
       if (key === " " && !held.hasKeys && !isBox(target)) return false;
       held.add(key);
     } else {
@@ -125,7 +125,7 @@ export class Keys {
     return true;
   }
 
-  /** Holds what comes without a key, too: an emoji of a panel, a word that was spoken. */
+  /** Also holds text without keys: emoji of a panel, dictated words. */
   #beforeinput(event) {
     if (!this.held.isOn || !event.isTrusted || event.isComposing || !event.data) return;
     if (event.inputType !== "insertText") return;
@@ -137,7 +137,7 @@ export class Keys {
     if (!this.held.isOn || !event.isTrusted) return;
     const text = event.clipboardData?.getData("text/plain");
     if (text) this.held.write(text);
-    // A picture can only be pasted into a box that is there.
+    // A picture can be pasted only into an existing box.
     if (text || this.held.isLed) stop(event);
   }
 
@@ -152,7 +152,7 @@ export class Keys {
   }
 
   #pointerup() {
-    // Flet's client tells at once what was clicked. If it says nothing, nothing was.
+    // Flet's client reports at once what was clicked; no report means no control.
     this.#pressed?.closeSoon();
     this.#pressed = null;
   }
@@ -162,7 +162,7 @@ export class Keys {
     this.held.step().closeSoon();
   }
 
-  /** The button that sends: what was typed for a box that is not there yet is not in this one. */
+  /** The send button: held text for a coming box is not in the present one. */
   #button(event) {
     if (this.held.isBehind) {
       event.preventDefault();
@@ -172,16 +172,16 @@ export class Keys {
     }
   }
 
-  /** The window has the keys again, and for a moment Flet's client does not listen. */
+  /** The window has the keyboard focus again; for a moment Flet's client does not listen. */
   #windowFocus(event) {
     if (event.target === window) this.held.begin();
   }
 
-  /** Flet's client tells that something was done. */
+  /** Handles an event of Flet's client. */
   #flet(event) {
     if (event.defaultPrevented) return;
     const { name, packet } = event.detail;
-    // Of the routes, it also tells those that it was given by the app.
+    // Flet's client also reports routes that the app has set.
     if (!this.held.isOn || QUIET.has(name) || (name === "route_change" && !this.#went)) return;
     if (name === "route_change") this.#went = false;
     if (!this.held.takes(packet)) event.preventDefault();

@@ -1,4 +1,4 @@
-"""Blocks: people from whom one wants to hear nothing."""
+"""Blocking people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.protocol.values import Address
 
 @record
 class BlockedUsers(Reply):
-    """All people whom the caller blocks now."""
+    """All people whom the caller blocks."""
 
     users: list[str] = result("their addresses, by name; at most 1,000")
     done: str = unsent(default="")
@@ -27,10 +27,10 @@ class BlockedUsers(Reply):
 
 @event("preference")
 class Preference(Event):
-    """One chose something for a conversation; to one's own other sessions only."""
+    """The user changed a setting of a conversation; sent only to their other sessions."""
 
     conversation: str = result("its address; here the other person's")
-    blocked: bool | None = result("whether one blocks that person now", default=None)
+    blocked: bool | None = result("whether the reader now blocks that person", default=None)
 
     def sentence(self) -> str:
         """Return the event as a sentence."""
@@ -42,18 +42,18 @@ class Preference(Event):
 
 @command("block", realm_name="blockrealm", repeatable=True)
 class Block(Request[BlockedUsers]):
-    """Take no private messages and no invitations from a person any more; they are not told."""
+    """Refuse private messages and invitations from a person, who is not notified."""
 
     user: Address = arg("who: bob, or bob@beta in realm beta", USER)
 
 
 @command("unblock", realm_name="unblockrealm", repeatable=True)
 class Unblock(Request[BlockedUsers]):
-    """Take private messages and invitations from a person again."""
+    """Accept private messages and invitations from a person again."""
 
     user: Address = arg("who: bob, or bob@beta in realm beta", USER)
 
 
 @command("blocked", repeatable=True)
 class ListBlocked(Request[BlockedUsers]):
-    """List the people one blocks."""
+    """List the people you block."""

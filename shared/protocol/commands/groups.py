@@ -1,4 +1,4 @@
-"""Groups: talks of several people."""
+"""Groups: conversations of several people."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ class GroupChat(Record):
 
     group: str = result("its address")
     name: str = result("its name")
-    role: str = result("one's own: owner or member; invited: it waits for `accept` or `decline`")
+    role: str = result("the reader's: owner or member; invited: it waits for `accept` or `decline`")
     members: int = result("how many people are in it")
     last_seq: int = result("of the newest message")
-    read_seq: int = result("read up to here by oneself")
-    unread: int = result("messages of others above read_seq, since one joined")
+    read_seq: int = result("read up to here by the reader")
+    unread: int = result("messages of others above read_seq, since the reader joined")
     last: Message | None = result("the newest message; a long text is cut to 256 characters")
 
 
 @record
 class GroupChats(ListPage):
-    """One's groups, newest first."""
+    """The caller's groups, newest first."""
 
     groups: list[GroupChat] = result("newest first")
     more: bool | None = more()
@@ -64,7 +64,7 @@ class GroupChats(ListPage):
 
     def sentence(self) -> str:
         count = len(self.groups)
-        return self.in_page(counted(count, "group") if count else "No group yet")
+        return self.in_page(counted(count, "group") if count else "No groups yet")
 
     def end(self) -> str:
         return self.groups[-1].group if self.groups else ""
@@ -79,7 +79,7 @@ class GroupChats(ListPage):
 
 @record
 class GroupPerson(Reply):
-    """The person is now in the group, or out of it."""
+    """The person has joined the group or left it."""
 
     group: str = result("the group's address")
     user: str = result("the person")
@@ -101,7 +101,7 @@ class InvitationAccepted(Reply):
 
 @record
 class InvitationDeclined(Reply):
-    """The invitation is gone."""
+    """The invitation was removed."""
 
     group: str = result("the group's address")
 
@@ -130,7 +130,7 @@ class GroupMember(Record):
 
 @record
 class GroupMembers(ListPage):
-    """Who is in the group, the oldest member first."""
+    """The members of the group, the oldest first."""
 
     members: list[GroupMember] = result("the oldest member first")
     more: bool | None = more()
@@ -148,12 +148,12 @@ class GroupMembers(ListPage):
 
 @event("group")
 class GroupChanged(Event):
-    """Somebody joined, left or was removed; to the members and the person concerned. An
-    invitation that waits, or is gone, is told to the person invited only."""
+    """A person joined, left or was removed; sent to the members and the person. A pending or
+    withdrawn invitation is sent only to the invited person."""
 
     group: str = result("the group's address")
     name: str = result("its name")
-    user: str = result("who joined or went, or is invited")
+    user: str = result("the person who joined, left or is invited")
     change: str = result("joined, left, removed or invited")
 
     def line(self) -> str:
@@ -167,14 +167,12 @@ class CreateGroup(Request[GroupCreated]):
     """Create a group and own it."""
 
     name: str = arg("its name; names may repeat", Text(MAX_GROUP_NAME, one_line=True), rest=True)
-    realm: str | None = arg(
-        "the realm that shall host it", REALM_NAME, json_only=True, default=None
-    )
+    realm: str | None = arg("the realm that hosts it", REALM_NAME, json_only=True, default=None)
 
 
 @command("listgroup", realm_name="listgrouprealm", repeatable=True)
 class ListGroup(Request[GroupChats]):
-    """List one's groups."""
+    """List your groups."""
 
     realm: str | None = arg("only those hosted by this realm", REALM_NAME, default=None)
     after: GroupAddress | None = after("group", GROUP)
@@ -224,7 +222,7 @@ class LeaveGroup(Request[GroupLeft]):
 
 @command("kick")
 class Kick(Request[GroupPerson]):
-    """Remove a person from a group one owns."""
+    """Remove a person from a group you own."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who to remove", USER)
@@ -232,7 +230,7 @@ class Kick(Request[GroupPerson]):
 
 @command("ban", realm_name="banrealm", repeatable=True)
 class Ban(Request[GroupPerson]):
-    """Remove a person from a group one owns, if they are in it, and let nobody invite them."""
+    """Remove a person from a group you own, if they are in it, and forbid inviting them."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who to ban", USER)
@@ -240,21 +238,21 @@ class Ban(Request[GroupPerson]):
 
 @command("unban", realm_name="unbanrealm", repeatable=True)
 class Unban(Request[GroupPerson]):
-    """Let a person be invited again who was banned from a group one owns, or kicked."""
+    """Allow inviting a person who was banned or kicked from a group you own."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
-    user: Address = arg("who may come again", USER)
+    user: Address = arg("who may be invited again", USER)
 
 
 @command("accept", realm_name="acceptrealm", repeatable=True)
 class Accept(Request[InvitationAccepted]):
-    """Join a group to which one was invited by a stranger of another realm."""
+    """Join a group to which a stranger of another realm invited you."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
 
 
 @command("decline", realm_name="declinerealm")
 class Decline(Request[InvitationDeclined]):
-    """Turn down an invitation to a group."""
+    """Decline an invitation to a group."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)

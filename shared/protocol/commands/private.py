@@ -26,7 +26,7 @@ class PrivateChat(Record):
 
     conversation: str = result("the other person's address")
     last_seq: int = result("of the newest message")
-    read_seq: int = result("read up to here by oneself")
+    read_seq: int = result("read up to here by the reader")
     unread: int = result("messages of the other person above read_seq")
     other_received_seq: int = result("received up to here by the other person")
     other_read_seq: int = result("read up to here by the other person")
@@ -35,7 +35,7 @@ class PrivateChat(Record):
 
 @record
 class PrivateChats(ListPage):
-    """One's private chats, newest first."""
+    """The caller's private chats, newest first."""
 
     conversations: list[PrivateChat] = result("newest first")
     more: bool | None = more()
@@ -43,7 +43,7 @@ class PrivateChats(ListPage):
 
     def sentence(self) -> str:
         count = len(self.conversations)
-        return self.in_page(counted(count, "private chat") if count else "No private chat yet")
+        return self.in_page(counted(count, "private chat") if count else "No private chats yet")
 
     def end(self) -> str:
         return self.conversations[-1].conversation if self.conversations else ""
@@ -77,7 +77,7 @@ class Inbox(Request[Page]):
 
 @command("listpc", realm_name="listpcrealm", repeatable=True)
 class ListPc(Request[PrivateChats]):
-    """List one's private chats."""
+    """List your private chats."""
 
     realm: str | None = arg("only those with people of this realm", REALM_NAME, default=None)
     after: Address | None = after("conversation", USER)
