@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import BadValue
+from shared.protocol.values import BadValue, GroupAddress
+from ws_server.context import Outcome
 from ws_server.federation import inbound_rows
 from ws_server.key import posts_secret
-from ws_server.publications import announce
+from ws_server.publications import announce_relayed, commit, group_outcome
 from ws_server.store import invitations, replica_repair, replicas, rosters
 from ws_server.store.authorship import Own
 from ws_server.store.content_fetches import Room
 from ws_server.store.conversations import Conversation
 from ws_server.store.group_admission import Admission
+from ws_server.store.group_changes import GroupChange
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replica_repair import Position
 from ws_server.store.replicas import Relayed, Taken
-from ws_server.store.rosters import Changed, Roster
+from ws_server.store.rosters import Roster
 
 if TYPE_CHECKING:
     from ws_server.realm import Realm
@@ -70,21 +71,17 @@ class Replicating:
         own_key = self._realm.links.public_key
         admission = Admission()
 
-        def change(tx: Connection, now: int) -> Changed | None:
+        def change(tx: Connection, now: int) -> GroupChange | None:
             nonlocal admission  # anew for each time that the journal tries
             expected = self._realm.links.by_id(self._host.id).expected
             admission = Admission(self._realm.invitations_wait, expected, self._may_wait)
             return rosters.apply_roster(tx, self._host, roster, own_key, admission, now)
 
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, roster.change)
-
-        changed: Changed | None = await self._realm.journal.write(change, tell)
-        if changed is not None and changed.group.last_seq < roster.last_seq:
+        group = await self._commit(change)
+        if group is not None and group.last_seq < roster.last_seq:
             # Who has nobody in it any more is not told what is written in it.
-            if any(member.realm_id is None for member in changed.group.members.values()):
-                await self._fill(roster.group, changed.group.last_seq, roster.last_seq + 1)
+            if any(member.realm_id is None for member in group.members.values()):
+                await self._fill(roster.group, group.last_seq, roster.last_seq + 1)
         return admission.turned_away
 
     def _may_wait(self) -> bool:
@@ -112,14 +109,7 @@ class Replicating:
     async def _withdraw(self, number: int) -> None:
         """Forget the invitations to a group in which its host has nobody of this realm."""
 
-        def change(tx: Connection, now: int) -> Changed | None:
-            return rosters.withdraw(tx, self._host, number)
-
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, "removed")
-
-        await self._realm.journal.write(change, tell)
+        await self._commit(lambda tx, now: rosters.withdraw(tx, self._host, number))
 
     async def accept(self, number: int, user_id: int) -> None:
         """Let somebody into a group who was invited to it.
@@ -127,31 +117,15 @@ class Replicating:
         Raises:
             ChatError: UNKNOWN_GROUP, UNAVAILABLE.
         """
+        await self._commit(lambda tx, now: rosters.accept(tx, self._host, number, user_id))
 
-        def change(tx: Connection, now: int) -> Changed | None:
-            return rosters.accept(tx, self._host, number, user_id)
-
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, "joined")
-
-        await self._realm.journal.write(change, tell)
-
-    async def decline(self, number: int, user_id: int, name: str) -> None:
+    async def decline(self, number: int, user_id: int) -> None:
         """Turn down somebody's invitation.
 
         Raises:
             ChatError: UNKNOWN_GROUP, UNAVAILABLE.
         """
-
-        def change(tx: Connection, now: int) -> Conversation:
-            return rosters.decline(tx, self._host, number, user_id)
-
-        def tell(group: Conversation) -> None:
-            event = GroupChanged(group.address(0), group.name, name, "left")
-            self._realm.hub.publish(event, (user_id,))
-
-        await self._realm.journal.write(change, tell)
+        await self._commit(lambda tx, now: rosters.decline(tx, self._host, number, user_id))
 
     async def turn_away(self, number: int, name: str) -> None:
         """Have the host let somebody go who does not come to its group.
@@ -165,22 +139,23 @@ class Replicating:
         except (BadValue, ChatError) as error:
             log.debug("a host still has somebody", extra={"why": str(error)})
 
-    def _tell(self, changed: Changed, change: str) -> None:
-        group = changed.group
-        for user_id, name, what in [
-            *((id, name, "invited") for id, name in changed.invited.items()),
-            *((id, name, "removed") for id, name in changed.withdrawn.items()),
-        ]:
-            event = GroupChanged(group.address(0), group.name, name, what)
-            self._realm.hub.publish(event, (user_id,))
-        self._realm.cache.put_group(group)
-        gone = change if change in ("left", "removed") else "removed"
-        for name, what in [
-            *((name, "joined") for name in changed.joined),
-            *((name, gone) for name in changed.gone),
-        ]:
-            event = GroupChanged(group.address(0), group.name, name, what)
-            self._realm.hub.publish(event, changed.told)
+    async def _commit(
+        self, change: Callable[[Connection, int], GroupChange | None]
+    ) -> Conversation | None:
+        """Change a group and let its people know.
+
+        Returns:
+            The group with its new members; None if these did not change.
+
+        Raises:
+            ChatError: what `change` refused, or UNAVAILABLE.
+        """
+
+        def run(tx: Connection, now: int) -> Outcome:
+            made = change(tx, now)
+            return Outcome() if made is None else group_outcome(made)
+
+        return (await commit(self._realm, run)).changed
 
     async def catch_up(self, *, renewed: bool, restored: bool) -> None:
         """Ask the host for all groups with members here, and fetch what is missing.
@@ -248,17 +223,15 @@ class Replicating:
             else:
                 most = middle - 1
 
-        def change(tx: Connection, now: int) -> None:
+        def rewind(tx: Connection, now: int) -> Outcome:
             replica_repair.rewind(tx, self._host, here.group, least)
-
-        def forget(_: None) -> None:
-            self._realm.cache.drop_group(f"#{here.group}@{self._host.name}")
+            return Outcome(forgotten=str(GroupAddress(here.group, self._host.name)))
 
         log.warning(
             "a group's host was restored from a backup",
             extra={"realm": self._host.name, "group": here.group, "back_to": least},
         )
-        await self._realm.journal.write(change, forget)
+        await commit(self._realm, rewind)
         return True
 
     async def _agree(self, group: int, seq: int) -> bool:
@@ -273,15 +246,15 @@ class Replicating:
     async def _abandon(self, here: Position) -> None:
         """Nobody of this realm is in a group any more."""
 
-        def change(tx: Connection, now: int) -> Changed | None:
-            return replica_repair.abandon(tx, self._host, here)
+        def abandon(tx: Connection, now: int) -> Outcome:
+            made = replica_repair.abandon(tx, self._host, here)
+            if made is None:
+                return Outcome()
+            outcome = group_outcome(made)
+            outcome.changed, outcome.forgotten = None, made.group.address(0)
+            return outcome
 
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, "removed")
-                self._realm.cache.drop_group(changed.group.address(0))
-
-        await self._realm.journal.write(change, tell)
+        await commit(self._realm, abandon)
 
     async def _ask(self, what: str, **body: Any) -> dict[str, Any]:
         return await self._realm.links.ask(self._host.id, what, **body)
@@ -346,13 +319,10 @@ class Replicating:
         def store(tx: Connection, now: int) -> Taken:
             return replicas.store_relayed(tx, self._host, relayed, own, room, now)
 
-        taken: Taken = await self._realm.journal.write(store, self._announce)
-        return taken
+        def tell(taken: Taken) -> None:
+            # What fills a gap too: the rows that would have brought it are no news afterwards.
+            host = self._realm.links.by_id(self._host.id)
+            announce_relayed(self._realm, taken.drafts, host.echoed)
 
-    def _announce(self, taken: Taken) -> None:
-        # What fills a gap too: the rows that would have brought it are no news afterwards.
-        for draft in taken.drafts:
-            assert draft.conversation is not None
-            self._realm.cache.put(draft.conversation)
-            session = self._realm.links.by_id(self._host.id).echoed(draft)
-            announce(self._realm, draft, session)
+        taken: Taken = await self._realm.journal.write(store, tell)
+        return taken

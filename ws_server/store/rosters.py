@@ -7,7 +7,7 @@ invitation that waits is entered when the person accepts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
@@ -16,6 +16,15 @@ from ws_server.store import conversations, group_admission, invitations, users
 from ws_server.store import realms as known_realms
 from ws_server.store.conversations import Conversation
 from ws_server.store.group_admission import Admission
+from ws_server.store.group_changes import (
+    INVITED,
+    JOINED,
+    LEFT,
+    REMOVED,
+    GroupChange,
+    PersonChange,
+    told_alone,
+)
 from ws_server.store.invitations import Invitation
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Speaker, find, name_at
@@ -53,21 +62,6 @@ class Roster:
     """Who invited the one who joined, if the host tells."""
 
 
-@dataclass(slots=True)
-class Changed:
-    """What a roster changed here."""
-
-    group: Conversation
-    joined: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    told: set[int] = field(default_factory=set)
-    """Those to be told: the members before and after."""
-    invited: dict[int, str] = field(default_factory=dict)
-    """Those of this realm who have to accept first, by user id; they alone are told."""
-    withdrawn: dict[int, str] = field(default_factory=dict)
-    """Those whose invitation is gone; they alone are told."""
-
-
 def apply_roster(
     tx: Connection,
     host: KnownRealm,
@@ -75,7 +69,7 @@ def apply_roster(
     own_key: bytes,
     admission: Admission,
     now: int,
-) -> Changed | None:
+) -> GroupChange | None:
     """Make a group's members those that its host says; None if that is not news here.
 
     Args:
@@ -154,14 +148,15 @@ def apply_roster(
     if group is None or not group.version:
         # Those who were in it before are no news to whoever joins.
         joined = [user_id for user_id in joined if now_is.members[user_id].realm_id is None]
-    return Changed(
-        now_is,
-        [now_is.members[user_id].name for user_id in joined],
-        [before[user_id].name for user_id in gone],
-        {*before, *wanted},
-        invited,
-        withdrawn,
-    )
+    why_gone = roster.change if roster.change in (LEFT, REMOVED) else REMOVED
+    told = {*before, *wanted}
+    people = [
+        *(PersonChange(name, INVITED, (user_id,)) for user_id, name in invited.items()),
+        *(PersonChange(name, REMOVED, (user_id,)) for user_id, name in withdrawn.items()),
+        *(PersonChange(now_is.members[user_id].name, JOINED, told) for user_id in joined),
+        *(PersonChange(before[user_id].name, why_gone, told) for user_id in gone),
+    ]
+    return GroupChange(now_is, people, members_changed=True)
 
 
 def _own_people(tx: Connection, roster: Roster, own_key: bytes, now: int) -> dict[int, Invitation]:
@@ -213,7 +208,9 @@ def _note_invitations(
     return invited, withdrawn
 
 
-def _enter_expected(tx: Connection, group: Conversation, admission: Admission) -> Changed | None:
+def _enter_expected(
+    tx: Connection, group: Conversation, admission: Admission
+) -> GroupChange | None:
     """Let those in whose roster came before the answer to what was asked for them."""
     known = invitations.of_group(tx, group.id)
     joined = [
@@ -225,16 +222,17 @@ def _enter_expected(tx: Connection, group: Conversation, admission: Admission) -
     return _enter(tx, group, {user_id: known[user_id] for user_id in joined}) if joined else None
 
 
-def _enter(tx: Connection, group: Conversation, people: Mapping[int, Invitation]) -> Changed:
+def _enter(tx: Connection, group: Conversation, people: Mapping[int, Invitation]) -> GroupChange:
     for user_id, what in people.items():
         invitations.enter(tx, group.id, user_id, what)
     now_is = conversations.load(tx, id=group.id)
     assert now_is is not None
-    names = [now_is.members[user_id].name for user_id in people]
-    return Changed(now_is, names, [], set(now_is.members))
+    told = set(now_is.members)
+    joined = [PersonChange(now_is.members[user_id].name, JOINED, told) for user_id in people]
+    return GroupChange(now_is, joined, members_changed=True)
 
 
-def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Changed | None:
+def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> GroupChange | None:
     """Let somebody in who accepts an invitation; None if they are in the group already.
 
     Raises:
@@ -249,8 +247,8 @@ def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Chang
     return _enter(tx, group, found)
 
 
-def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Conversation:
-    """Turn down an invitation, and return to which group; its host has to hear of it.
+def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> GroupChange:
+    """Turn down an invitation; the group's host has to hear of it.
 
     Raises:
         ChatError: UNKNOWN_GROUP.
@@ -260,7 +258,7 @@ def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Conv
     if group is None or not found or found[user_id].declined:
         raise conversations.unknown_group(GroupAddress(number, host.name))
     invitations.decline(tx, group.id, user_id)
-    return group
+    return told_alone(group, user_id, users.name_of(tx, user_id), LEFT)
 
 
 def _hosted(tx: Connection, host: KnownRealm) -> int:
@@ -289,14 +287,14 @@ def _people(
     return wanted
 
 
-def withdraw(tx: Connection, host: KnownRealm, number: int) -> Changed | None:
+def withdraw(tx: Connection, host: KnownRealm, number: int) -> GroupChange | None:
     """Forget the invitations to a group; None if there were none."""
     group = find(tx, host, number)
     if group is None:
         return None
-    gone = {
-        user_id: users.name_of(tx, user_id)
+    gone = [
+        PersonChange(users.name_of(tx, user_id), REMOVED, (user_id,))
         for user_id in invitations.of_group(tx, group.id)
         if invitations.remove(tx, group.id, user_id)
-    }
-    return Changed(group, withdrawn=gone)
+    ]
+    return GroupChange(group, gone)
