@@ -78,10 +78,9 @@ class Replicating:
             return rosters.apply_roster(tx, self._host, roster, own_key, admission, now)
 
         group = await self._commit(change)
-        if group is not None and group.last_seq < roster.last_seq:
-            # Who has nobody in it any more is not told what is written in it.
-            if any(member.realm_id is None for member in group.members.values()):
-                await self._fill(roster.group, group.last_seq, roster.last_seq + 1)
+        # The host answers only a realm that has members in the group.
+        if group is not None and any(m.realm_id is None for m in group.members.values()):
+            await self._fill(roster.group, group.last_seq, roster.last_seq + 1)
         return admission.turned_away
 
     def _may_wait(self) -> bool:

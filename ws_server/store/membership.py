@@ -72,9 +72,9 @@ def invite(
         return unchanged(group, group.members[person.id].name)
     group_bans.check(tx, group, caller, person.id, person.name)
     stranger = group.members[caller].realm_id
-    if waits and stranger is not None and person.realm_id is None:
-        if not invitations.has_written(tx, person.id, caller):
-            return _let_wait(tx, group, person, stranger, now)
+    waits = waits and person.realm_id is None
+    if waits and stranger is not None and not invitations.has_written(tx, person.id, caller):
+        return _let_wait(tx, group, person, stranger, now)
     invitations.remove(tx, group.id, person.id)
     return joined(conversations.join(tx, group, person), person.id, by=caller)
 

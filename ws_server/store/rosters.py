@@ -6,7 +6,7 @@ invitation that waits is entered when the person accepts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
@@ -101,62 +101,82 @@ def apply_roster(
     else:
         # Of a group that nobody here is in no more is kept than who is invited to it.
         wanted, version = {}, 0
-    placed = [
-        {"of": user_id, "owner": member.owner, "place": place}
-        for place, (user_id, member) in enumerate(wanted.items())
-    ]
-    if group is None:
-        made = tx.execute(
-            insert(conversation_table).values(
-                conversations.new_row(tx, now)
-                | {
-                    "realm_id": host.id,
-                    "number": roster.group,
-                    "name": roster.name,
-                    "version": version,
-                }
-            )
-        )
-        assert made.inserted_primary_key is not None
-        group_id = int(made.inserted_primary_key[0])
-    else:
-        group_id = group.id
-        tx.execute(
-            update(conversation_table)
-            .where(conversation_table.c.id == group_id)
-            .values(version=version, name=roster.name)
-        )
+    group_id = _keep_group(tx, host, roster, group, version, now)
     invited, withdrawn = _note_invitations(tx, host, group_id, admission, known, now)
-    gone = [user_id for user_id in before if user_id not in wanted]
-    mine = members.c.conversation_id == group_id
-    this = and_(mine, members.c.user_id == bindparam("of"))
-    if gone:
-        tx.execute(delete(members).where(this), [{"of": user_id} for user_id in gone])
-    if kept := [row for row in placed if row["of"] in before]:
-        tx.execute(update(members).where(this), kept)
-    if new := [row for row in placed if row["of"] not in before]:
-        marks = ("joined_seq", "read_seq", "received_seq")
-        rows = [
-            {"conversation_id": group_id, "user_id": of, **row}
-            | dict.fromkeys(marks, min(wanted[of].joined, roster.last_seq))
-            for of, row in ((row.pop("of"), row) for row in new)
-        ]
-        tx.execute(insert(members), rows)
+    _keep_members(tx, group_id, before, wanted, roster.last_seq)
     now_is = conversations.load(tx, id=group_id)
     assert now_is is not None
     joined = [user_id for user_id in wanted if user_id not in before]
     if group is None or not group.version:
         # Those who were in it before are no news to whoever joins.
         joined = [user_id for user_id in joined if now_is.members[user_id].realm_id is None]
+    gone = [member.name for user_id, member in before.items() if user_id not in wanted]
     why_gone = roster.change if roster.change in (LEFT, REMOVED) else REMOVED
     told = {*before, *wanted}
     people = [
         *(PersonChange(name, INVITED, (user_id,)) for user_id, name in invited.items()),
         *(PersonChange(name, REMOVED, (user_id,)) for user_id, name in withdrawn.items()),
         *(PersonChange(now_is.members[user_id].name, JOINED, told) for user_id in joined),
-        *(PersonChange(before[user_id].name, why_gone, told) for user_id in gone),
+        *(PersonChange(name, why_gone, told) for name in gone),
     ]
     return GroupChange(now_is, people, members_changed=True)
+
+
+def _keep_group(
+    tx: Connection,
+    host: KnownRealm,
+    roster: Roster,
+    group: Conversation | None,
+    version: int,
+    now: int,
+) -> int:
+    """Keep a group's name and version, and return its id.
+
+    Args:
+        group: As it is known; None if it is new here.
+        version: Of its members as they are kept here.
+    """
+    said = {"name": roster.name, "version": version}
+    if group is not None:
+        mine = conversation_table.c.id == group.id
+        tx.execute(update(conversation_table).where(mine).values(said))
+        return group.id
+    row = conversations.new_row(tx, now) | {"realm_id": host.id, "number": roster.group} | said
+    made = tx.execute(insert(conversation_table).values(row))
+    assert made.inserted_primary_key is not None
+    return int(made.inserted_primary_key[0])
+
+
+def _keep_members(
+    tx: Connection,
+    group_id: int,
+    before: Collection[int],
+    wanted: Mapping[int, Member],
+    last_seq: int,
+) -> None:
+    """Make these people a group's members, in this order.
+
+    Args:
+        last_seq: The newest message that the host has; nobody joined behind it.
+    """
+    placed = [
+        {"of": user_id, "owner": member.owner, "place": place}
+        for place, (user_id, member) in enumerate(wanted.items())
+    ]
+    mine = members.c.conversation_id == group_id
+    this = and_(mine, members.c.user_id == bindparam("of"))
+    if gone := [{"of": user_id} for user_id in before if user_id not in wanted]:
+        tx.execute(delete(members).where(this), gone)
+    if kept := [row for row in placed if row["of"] in before]:
+        tx.execute(update(members).where(this), kept)
+    if new := [row for row in placed if row["of"] not in before]:
+        marks = ("joined_seq", "read_seq", "received_seq")
+        rows = [
+            {"conversation_id": group_id, "user_id": of, **row}
+            | dict.fromkeys(marks, min(wanted[of].joined, last_seq))
+            for of, row in ((row.pop("of"), row) for row in new)
+        ]
+        tx.execute(insert(members), rows)
 
 
 def _own_people(tx: Connection, roster: Roster, own_key: bytes, now: int) -> dict[int, Invitation]:
