@@ -1,4 +1,4 @@
-"""Keeping groups that another realm hosts: its messages in its order, its members, gaps filled."""
+"""Replicas of groups that another realm hosts: messages in its order, members, gaps filled."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PAGE = 200
 """Messages asked for at a time to fill a gap."""
 
 
-class Replicating:
+class GroupReplication:
     """The groups of one host, as far as this realm has members in them."""
 
     def __init__(self, realm: Realm, host: KnownRealm) -> None:
@@ -47,7 +47,7 @@ class Replicating:
 
     @property
     def _host(self) -> KnownRealm:
-        """What is now known of the host."""
+        """The host, as it is known now."""
         return self._realm.links.by_id(self._host_id).known
 
     @property
@@ -55,19 +55,19 @@ class Replicating:
         """Whether nobody here has to do with the host, so that it is not asked for groups."""
         return not (self._host.vouched or self._realm.links.trial)
 
-    async def enrol(self, roster: Roster) -> None:
-        """Take news of a group's members, tell people, and fetch what the group has and we lack.
+    async def apply_roster(self, roster: Roster) -> None:
+        """Apply a roster, publish the changes, and fetch the messages that are missing here.
 
-        Whom a stranger adds waits until they accept (`store.invitations`).
+        People whom a stranger adds have to accept first (`store.invitations`).
 
         Raises:
             ChatError: it cannot be stored, or the host does not answer.
         """
-        for name in await self._enrol(roster):
+        for name in await self._apply_roster(roster):
             self._realm.links.start(self.turn_away(roster.group, name))
 
-    async def _enrol(self, roster: Roster) -> list[str]:
-        """Do as `enrol`, and return whom of this realm the host should let go."""
+    async def _apply_roster(self, roster: Roster) -> list[str]:
+        """Do as `apply_roster`, and return the people of this realm whom the host should remove."""
         own_key = self._realm.links.public_key
         admission = Admission()
 
@@ -103,7 +103,7 @@ class Replicating:
             if error.code == ErrorCode.UNKNOWN_GROUP:
                 await self._withdraw(number)
             raise
-        await self.enrol(inbound_rows.roster(told.get("roster")))
+        await self.apply_roster(inbound_rows.roster(told.get("roster")))
 
     async def _withdraw(self, number: int) -> None:
         """Forget the invitations to a group in which its host has nobody of this realm."""
@@ -127,14 +127,14 @@ class Replicating:
         await self._commit(lambda tx, now: rosters.decline(tx, self._host, number, user_id))
 
     async def turn_away(self, number: int, name: str) -> None:
-        """Have the host let somebody go who does not come to its group.
+        """Ask the host to remove somebody of this realm who stays out of its group.
 
-        If it does not answer now, it is asked again when it links the next time.
+        If it does not answer now, it is asked again on the next link.
         """
         try:
             answer = await self._ask("leave", by=name, group=number)
             # A host that answers with them still in it is not asked again and again.
-            await self._enrol(inbound_rows.roster(answer.get("roster")))
+            await self._apply_roster(inbound_rows.roster(answer.get("roster")))
         except (BadValue, ChatError) as error:
             log.debug("a host still has somebody", extra={"why": str(error)})
 
@@ -159,12 +159,12 @@ class Replicating:
     async def catch_up(self, *, renewed: bool, restored: bool) -> None:
         """Ask the host for all groups with members here, and fetch what is missing.
 
-        Its outbox brings all that happens from now on. What a restored backup lacks it has
-        confirmed long ago, and comes by this way alone.
+        The host's outbox sends all changes from now on. Rows that this realm confirmed, and lost
+        when its backup was restored, are not sent again: this is the only way to them.
 
         Args:
-            renewed: The host counts a new history: it was restored, or has never been met.
-            restored: This realm was, so there may be groups of which it knows nothing.
+            renewed: The host counts a new history: it was restored, or has never linked before.
+            restored: This realm was restored, so it may not know some of its groups.
         """
         try:
             for number, name in await self._realm.database.read(
@@ -191,7 +191,7 @@ class Replicating:
                         here = None
                     if here is None or here.version < there.version:
                         told = await self._ask("roster", group=there.group)
-                        await self.enrol(inbound_rows.roster(told.get("roster")))
+                        await self.apply_roster(inbound_rows.roster(told.get("roster")))
                     elif here.last_seq < there.last_seq:
                         await self._fill(there.group, here.last_seq, there.last_seq + 1)
                 more = more and bool(page)
@@ -203,17 +203,17 @@ class Replicating:
             log.debug("groups were not compared", extra={"why": error.message})
 
     async def _went_back(self, here: Position, there: Position, renewed: bool) -> bool:
-        """Follow a host that was restored from a backup; tell whether it was.
+        """Follow a host that was restored from a backup; return whether it was.
 
-        What it has lost it has lost for all, as it gives the same places to other messages now.
-        That it is behind shows that it was restored: what is known here was read before it was
-        asked, and it never goes back otherwise.
+        Messages that the host has lost are lost for all, as it gives their seqs to others now. A
+        host that is behind was restored: the position here was read before the host was asked,
+        and a host never goes back otherwise.
         """
         most = min(here.last_seq, there.last_seq)
         behind = there.last_seq < here.last_seq or there.version < here.version
         if not behind and (not renewed or await self._agree(here.group, most)):
             return False
-        # The last seq up to which both have the same: a backup is a beginning of what was.
+        # Find the last seq up to which both agree: a backup is a prefix of the history.
         least = 0
         while least < most:
             middle = (least + most + 1) // 2
@@ -234,7 +234,7 @@ class Replicating:
         return True
 
     async def _agree(self, group: int, seq: int) -> bool:
-        """Tell whether the host has the same message at a place as this realm."""
+        """Return whether the host has the same message at a seq as this realm."""
         if seq == 0:
             return True
         own = await self._realm.database.read(replica_repair.id_at, self._host.id, group, seq)
@@ -243,7 +243,7 @@ class Replicating:
         return isinstance(page, list) and len(page) == 1 and inbound_rows.relayed(page[0]).id == own
 
     async def _abandon(self, here: Position) -> None:
-        """Nobody of this realm is in a group any more."""
+        """Remove the people of this realm from a group that its host no longer lists."""
 
         def abandon(tx: Connection, now: int) -> Outcome:
             made = replica_repair.abandon(tx, self._host, here)
@@ -258,8 +258,8 @@ class Replicating:
     async def _ask(self, what: str, **body: Any) -> dict[str, Any]:
         return await self._realm.links.ask(self._host.id, what, **body)
 
-    async def take(self, relayed: Sequence[Relayed]) -> list[int]:
-        """Store relayed messages, push the new ones, and return which are of unknown groups.
+    async def store_relayed(self, relayed: Sequence[Relayed]) -> list[int]:
+        """Store and push relayed messages; return the indexes of those of unknown groups.
 
         Raises:
             ChatError: they cannot be stored, or the host does not fill a gap.
@@ -278,9 +278,9 @@ class Replicating:
         return unknown
 
     async def _seek(self, groups: Collection[int]) -> None:
-        """Ask the host who is in groups that are not known here.
+        """Ask the host for the rosters of groups that are not known here.
 
-        It relays what this realm's people may read, so a group that is unknown was lost here.
+        A host relays only to realms with members in the group, so an unknown one was lost here.
         """
         new = {group for group in groups if group not in self._sought}
         if not new or self._is_stranger or len(self._sought) > MAX_SOUGHT:
@@ -290,7 +290,7 @@ class Replicating:
         for group in new - known:
             try:
                 told = await self._ask("roster", group=group)
-                await self.enrol(inbound_rows.roster(told.get("roster")))
+                await self.apply_roster(inbound_rows.roster(told.get("roster")))
             except (BadValue, ChatError) as error:
                 log.debug("a group stays unknown", extra={"why": str(error)})
 
@@ -319,7 +319,7 @@ class Replicating:
             return replicas.store_relayed(tx, self._host, relayed, own, room, now)
 
         def tell(taken: Taken) -> None:
-            # What fills a gap too: the rows that would have brought it are no news afterwards.
+            # Backfilled messages too: their outbox rows, arriving later, count as duplicates.
             host = self._realm.links.by_id(self._host.id)
             announce_relayed(self._realm, taken.drafts, host.echoed)
 

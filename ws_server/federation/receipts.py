@@ -1,7 +1,7 @@
-"""How far somebody of another realm has read: both realms number a chat for themselves.
+"""Receipts from another realm: how far its people have read.
 
-A receipt names the sender's own seq of his last message that was received or read, which the
-reader's realm keeps with each message.
+Each realm numbers a chat for itself. A receipt names the seq that the message has in its sender's
+realm; the reader's realm keeps it with each message.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
 from ws_server import hosted_groups
 from ws_server.context import Outcome
 from ws_server.federation import inbound_rows
-from ws_server.federation.group_replication import Replicating
+from ws_server.federation.group_replication import GroupReplication
 from ws_server.net.session import Account
 from ws_server.publications import commit
 from ws_server.store import conversations, membership, replica_repair, users
@@ -61,7 +61,7 @@ async def create(realm: Realm, account: Account, name: str, group_name: str) -> 
             host.known.id, "creategroup", by=account.name, name=group_name, request=request
         )
         await realm.links.vouch(host)
-        roster = await _enrol(realm, host, answer)
+        roster = await _apply_roster(realm, host, answer)
     _requests.pop(asked, None)
     return GroupCreated(str(GroupAddress(roster.group, host.known.name)), roster.name)
 
@@ -85,7 +85,7 @@ async def invite(realm: Realm, account: Account, group: GroupAddress, user: Addr
             user=_named(realm, host, user, name),
         )
         await realm.links.vouch(host)
-        roster = await _enrol(realm, host, answer)
+        roster = await _apply_roster(realm, host, answer)
     name = await realm.database.read(conversations.known_as, user)
     return hosted_groups.invitation_answer(_address(host, group), name, roster.change)
 
@@ -144,7 +144,7 @@ async def govern(realm: Realm, account: Account, request: Kick | Ban | Unban) ->
         group=group.number,
         user=_named(realm, host, user, user.user),
     )
-    await _enrol(realm, host, answer)
+    await _apply_roster(realm, host, answer)
     name = await realm.database.read(conversations.known_as, user)
     return hosted_groups.governing_answer(request.spec.name, _address(host, group), name)
 
@@ -152,22 +152,22 @@ async def govern(realm: Realm, account: Account, request: Kick | Ban | Unban) ->
 async def accept(realm: Realm, account: Account, group: GroupAddress) -> InvitationAccepted:
     """Join a group of another realm to which one was invited, also while its host is away."""
     host = _peer(realm, group.realm)
-    replicating = Replicating(realm, host.known)
+    replication = GroupReplication(realm, host.known)
     with suppress(BadValue, ChatError):
         # First, because the invitation may be gone by now.
-        await replicating.refresh(group.number)
-    await replicating.accept(group.number, account.id)
+        await replication.refresh(group.number)
+    await replication.accept(group.number, account.id)
     with suppress(BadValue, ChatError):
-        await replicating.refresh(group.number)
+        await replication.refresh(group.number)
     return InvitationAccepted(_address(host, group))
 
 
 async def decline(realm: Realm, account: Account, group: GroupAddress) -> InvitationDeclined:
     """Turn down an invitation to a group of another realm; its host hears of it when it can."""
     host = _peer(realm, group.realm)
-    replicating = Replicating(realm, host.known)
-    await replicating.decline(group.number, account.id)
-    realm.links.start(replicating.turn_away(group.number, account.name))
+    replication = GroupReplication(realm, host.known)
+    await replication.decline(group.number, account.id)
+    realm.links.start(replication.turn_away(group.number, account.name))
     return InvitationDeclined(_address(host, group))
 
 
@@ -177,7 +177,7 @@ async def leave(realm: Realm, account: Account, group: GroupAddress) -> GroupLef
     if host.known.state == REMOVED:
         return await _leave_for_good(realm, account, host, group)
     answer = await realm.links.ask(host.known.id, "leave", by=account.name, group=group.number)
-    await _enrol(realm, host, answer)
+    await _apply_roster(realm, host, answer)
     return GroupLeft(_address(host, group))
 
 
@@ -217,11 +217,11 @@ def _named(realm: Realm, host: Peer, user: Address, name: str) -> dict[str, str]
     return {"name": name, "key": base64.written(_peer(realm, user.realm).known.public_key)}
 
 
-async def _enrol(realm: Realm, host: Peer, answer: dict[str, Any]) -> Roster:
+async def _apply_roster(realm: Realm, host: Peer, answer: dict[str, Any]) -> Roster:
     """Take what the host says of the group now, so that the command's effect is seen here too."""
     try:
         roster = inbound_rows.roster(answer.get("roster"))
     except BadValue as error:
         raise ChatError(ErrorCode.REALM_REFUSED, "The other realm answers noise") from error
-    await Replicating(realm, host.known).enrol(roster)
+    await GroupReplication(realm, host.known).apply_roster(roster)
     return roster
