@@ -28,14 +28,17 @@ class Publication:
 
 @dataclass(slots=True)
 class Outcome:
-    """What follows from a change once it is on disk: the reply, then the events, in order."""
+    """What follows from a change once it is on disk; `publications.publish` carries it out."""
 
-    reply: Reply | None
+    reply: Any = None
+    """What the one who asked is answered: a Reply for a session, which is sent first."""
     publications: list[Publication] = field(default_factory=list)
     realms: Collection[int] = ()
     """Other realms for which something now waits."""
     changed: Conversation | None = None
-    """The conversation as it is now, for the cache."""
+    """The group as it is now, with all its members, for the cache."""
+    forgotten: str | None = None
+    """The address of a group that has to leave the cache."""
 
 
 @dataclass(frozen=True, slots=True)

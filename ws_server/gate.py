@@ -28,7 +28,7 @@ from ws_server.federation.handshake_client import MAX_FRAME as MAX_HANDSHAKE
 from ws_server.federation.link import BROKEN
 from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session
-from ws_server.publications import announce
+from ws_server.publications import announce, publish
 from ws_server.realm import Realm
 from ws_server.store.database import current_payer, current_requester
 from ws_server.store.journal import Mutation
@@ -339,12 +339,7 @@ class Gate:
             outcome = cast(Outcome, cast(Mutation, entry).result)
             assert outcome.reply is not None
             self._reply(session, call, outcome.reply)
-            if outcome.changed is not None:
-                self._realm.cache.put_group(outcome.changed)
-            for publication in outcome.publications:
-                self._realm.hub.publish(publication.event, publication.users, session)
-            if outcome.realms:
-                self._realm.links.notify_outbox(outcome.realms)
+            publish(self._realm, outcome, session)
         if session.held is not None:
             session.release()
         if session.queue:

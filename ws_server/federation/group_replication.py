@@ -1,28 +1,29 @@
-"""Keeping groups that another realm hosts: its messages in its order, its members, gaps filled."""
+"""Replicas of groups that another realm hosts: messages in its order, members, gaps filled."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import BadValue
+from shared.protocol.values import BadValue, GroupAddress
+from ws_server.context import Outcome
 from ws_server.federation import inbound_rows
 from ws_server.key import posts_secret
-from ws_server.publications import announce
+from ws_server.publications import announce_relayed, commit, group_outcome
 from ws_server.store import invitations, replica_repair, replicas, rosters
 from ws_server.store.authorship import Own
 from ws_server.store.content_fetches import Room
 from ws_server.store.conversations import Conversation
 from ws_server.store.group_admission import Admission
+from ws_server.store.group_changes import GroupChange
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replica_repair import Position
 from ws_server.store.replicas import Relayed, Taken
-from ws_server.store.rosters import Changed, Roster
+from ws_server.store.rosters import Roster
 
 if TYPE_CHECKING:
     from ws_server.realm import Realm
@@ -35,7 +36,7 @@ PAGE = 200
 """Messages asked for at a time to fill a gap."""
 
 
-class Replicating:
+class GroupReplication:
     """The groups of one host, as far as this realm has members in them."""
 
     def __init__(self, realm: Realm, host: KnownRealm) -> None:
@@ -46,7 +47,7 @@ class Replicating:
 
     @property
     def _host(self) -> KnownRealm:
-        """What is now known of the host."""
+        """The host, as it is known now."""
         return self._realm.links.by_id(self._host_id).known
 
     @property
@@ -54,37 +55,32 @@ class Replicating:
         """Whether nobody here has to do with the host, so that it is not asked for groups."""
         return not (self._host.vouched or self._realm.links.trial)
 
-    async def enrol(self, roster: Roster) -> None:
-        """Take news of a group's members, tell people, and fetch what the group has and we lack.
+    async def apply_roster(self, roster: Roster) -> None:
+        """Apply a roster, publish the changes, and fetch the messages that are missing here.
 
-        Whom a stranger adds waits until they accept (`store.invitations`).
+        People whom a stranger adds have to accept first (`store.invitations`).
 
         Raises:
             ChatError: it cannot be stored, or the host does not answer.
         """
-        for name in await self._enrol(roster):
+        for name in await self._apply_roster(roster):
             self._realm.links.start(self.turn_away(roster.group, name))
 
-    async def _enrol(self, roster: Roster) -> list[str]:
-        """Do as `enrol`, and return whom of this realm the host should let go."""
+    async def _apply_roster(self, roster: Roster) -> list[str]:
+        """Do as `apply_roster`, and return the people of this realm whom the host should remove."""
         own_key = self._realm.links.public_key
         admission = Admission()
 
-        def change(tx: Connection, now: int) -> Changed | None:
+        def change(tx: Connection, now: int) -> GroupChange | None:
             nonlocal admission  # anew for each time that the journal tries
             expected = self._realm.links.by_id(self._host.id).expected
             admission = Admission(self._realm.invitations_wait, expected, self._may_wait)
             return rosters.apply_roster(tx, self._host, roster, own_key, admission, now)
 
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, roster.change)
-
-        changed: Changed | None = await self._realm.journal.write(change, tell)
-        if changed is not None and changed.group.last_seq < roster.last_seq:
-            # Who has nobody in it any more is not told what is written in it.
-            if any(member.realm_id is None for member in changed.group.members.values()):
-                await self._fill(roster.group, changed.group.last_seq, roster.last_seq + 1)
+        group = await self._commit(change)
+        # The host answers only a realm that has members in the group.
+        if group is not None and any(m.realm_id is None for m in group.members.values()):
+            await self._fill(roster.group, group.last_seq, roster.last_seq + 1)
         return admission.turned_away
 
     def _may_wait(self) -> bool:
@@ -107,19 +103,12 @@ class Replicating:
             if error.code == ErrorCode.UNKNOWN_GROUP:
                 await self._withdraw(number)
             raise
-        await self.enrol(inbound_rows.roster(told.get("roster")))
+        await self.apply_roster(inbound_rows.roster(told.get("roster")))
 
     async def _withdraw(self, number: int) -> None:
         """Forget the invitations to a group in which its host has nobody of this realm."""
 
-        def change(tx: Connection, now: int) -> Changed | None:
-            return rosters.withdraw(tx, self._host, number)
-
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, "removed")
-
-        await self._realm.journal.write(change, tell)
+        await self._commit(lambda tx, now: rosters.withdraw(tx, self._host, number))
 
     async def accept(self, number: int, user_id: int) -> None:
         """Let somebody into a group who was invited to it.
@@ -127,70 +116,55 @@ class Replicating:
         Raises:
             ChatError: UNKNOWN_GROUP, UNAVAILABLE.
         """
+        await self._commit(lambda tx, now: rosters.accept(tx, self._host, number, user_id))
 
-        def change(tx: Connection, now: int) -> Changed | None:
-            return rosters.accept(tx, self._host, number, user_id)
-
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, "joined")
-
-        await self._realm.journal.write(change, tell)
-
-    async def decline(self, number: int, user_id: int, name: str) -> None:
+    async def decline(self, number: int, user_id: int) -> None:
         """Turn down somebody's invitation.
 
         Raises:
             ChatError: UNKNOWN_GROUP, UNAVAILABLE.
         """
-
-        def change(tx: Connection, now: int) -> Conversation:
-            return rosters.decline(tx, self._host, number, user_id)
-
-        def tell(group: Conversation) -> None:
-            event = GroupChanged(group.address(0), group.name, name, "left")
-            self._realm.hub.publish(event, (user_id,))
-
-        await self._realm.journal.write(change, tell)
+        await self._commit(lambda tx, now: rosters.decline(tx, self._host, number, user_id))
 
     async def turn_away(self, number: int, name: str) -> None:
-        """Have the host let somebody go who does not come to its group.
+        """Ask the host to remove somebody of this realm who stays out of its group.
 
-        If it does not answer now, it is asked again when it links the next time.
+        If it does not answer now, it is asked again on the next link.
         """
         try:
             answer = await self._ask("leave", by=name, group=number)
             # A host that answers with them still in it is not asked again and again.
-            await self._enrol(inbound_rows.roster(answer.get("roster")))
+            await self._apply_roster(inbound_rows.roster(answer.get("roster")))
         except (BadValue, ChatError) as error:
             log.debug("a host still has somebody", extra={"why": str(error)})
 
-    def _tell(self, changed: Changed, change: str) -> None:
-        group = changed.group
-        for user_id, name, what in [
-            *((id, name, "invited") for id, name in changed.invited.items()),
-            *((id, name, "removed") for id, name in changed.withdrawn.items()),
-        ]:
-            event = GroupChanged(group.address(0), group.name, name, what)
-            self._realm.hub.publish(event, (user_id,))
-        self._realm.cache.put_group(group)
-        gone = change if change in ("left", "removed") else "removed"
-        for name, what in [
-            *((name, "joined") for name in changed.joined),
-            *((name, gone) for name in changed.gone),
-        ]:
-            event = GroupChanged(group.address(0), group.name, name, what)
-            self._realm.hub.publish(event, changed.told)
+    async def _commit(
+        self, change: Callable[[Connection, int], GroupChange | None]
+    ) -> Conversation | None:
+        """Change a group and let its people know.
+
+        Returns:
+            The group with its new members; None if these did not change.
+
+        Raises:
+            ChatError: what `change` refused, or UNAVAILABLE.
+        """
+
+        def run(tx: Connection, now: int) -> Outcome:
+            made = change(tx, now)
+            return Outcome() if made is None else group_outcome(made)
+
+        return (await commit(self._realm, run)).changed
 
     async def catch_up(self, *, renewed: bool, restored: bool) -> None:
         """Ask the host for all groups with members here, and fetch what is missing.
 
-        Its outbox brings all that happens from now on. What a restored backup lacks it has
-        confirmed long ago, and comes by this way alone.
+        The host's outbox sends all changes from now on. Rows that this realm confirmed, and lost
+        when its backup was restored, are not sent again: this is the only way to them.
 
         Args:
-            renewed: The host counts a new history: it was restored, or has never been met.
-            restored: This realm was, so there may be groups of which it knows nothing.
+            renewed: The host counts a new history: it was restored, or has never linked before.
+            restored: This realm was restored, so it may not know some of its groups.
         """
         try:
             for number, name in await self._realm.database.read(
@@ -217,7 +191,7 @@ class Replicating:
                         here = None
                     if here is None or here.version < there.version:
                         told = await self._ask("roster", group=there.group)
-                        await self.enrol(inbound_rows.roster(told.get("roster")))
+                        await self.apply_roster(inbound_rows.roster(told.get("roster")))
                     elif here.last_seq < there.last_seq:
                         await self._fill(there.group, here.last_seq, there.last_seq + 1)
                 more = more and bool(page)
@@ -229,17 +203,17 @@ class Replicating:
             log.debug("groups were not compared", extra={"why": error.message})
 
     async def _went_back(self, here: Position, there: Position, renewed: bool) -> bool:
-        """Follow a host that was restored from a backup; tell whether it was.
+        """Follow a host that was restored from a backup; return whether it was.
 
-        What it has lost it has lost for all, as it gives the same places to other messages now.
-        That it is behind shows that it was restored: what is known here was read before it was
-        asked, and it never goes back otherwise.
+        Messages that the host has lost are lost for all, as it gives their seqs to others now. A
+        host that is behind was restored: the position here was read before the host was asked,
+        and a host never goes back otherwise.
         """
         most = min(here.last_seq, there.last_seq)
         behind = there.last_seq < here.last_seq or there.version < here.version
         if not behind and (not renewed or await self._agree(here.group, most)):
             return False
-        # The last seq up to which both have the same: a backup is a beginning of what was.
+        # Find the last seq up to which both agree: a backup is a prefix of the history.
         least = 0
         while least < most:
             middle = (least + most + 1) // 2
@@ -248,21 +222,19 @@ class Replicating:
             else:
                 most = middle - 1
 
-        def change(tx: Connection, now: int) -> None:
+        def rewind(tx: Connection, now: int) -> Outcome:
             replica_repair.rewind(tx, self._host, here.group, least)
-
-        def forget(_: None) -> None:
-            self._realm.cache.drop_group(f"#{here.group}@{self._host.name}")
+            return Outcome(forgotten=str(GroupAddress(here.group, self._host.name)))
 
         log.warning(
             "a group's host was restored from a backup",
             extra={"realm": self._host.name, "group": here.group, "back_to": least},
         )
-        await self._realm.journal.write(change, forget)
+        await commit(self._realm, rewind)
         return True
 
     async def _agree(self, group: int, seq: int) -> bool:
-        """Tell whether the host has the same message at a place as this realm."""
+        """Return whether the host has the same message at a seq as this realm."""
         if seq == 0:
             return True
         own = await self._realm.database.read(replica_repair.id_at, self._host.id, group, seq)
@@ -271,23 +243,23 @@ class Replicating:
         return isinstance(page, list) and len(page) == 1 and inbound_rows.relayed(page[0]).id == own
 
     async def _abandon(self, here: Position) -> None:
-        """Nobody of this realm is in a group any more."""
+        """Remove the people of this realm from a group that its host no longer lists."""
 
-        def change(tx: Connection, now: int) -> Changed | None:
-            return replica_repair.abandon(tx, self._host, here)
+        def abandon(tx: Connection, now: int) -> Outcome:
+            made = replica_repair.abandon(tx, self._host, here)
+            if made is None:
+                return Outcome()
+            outcome = group_outcome(made)
+            outcome.changed, outcome.forgotten = None, made.group.address(0)
+            return outcome
 
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, "removed")
-                self._realm.cache.drop_group(changed.group.address(0))
-
-        await self._realm.journal.write(change, tell)
+        await commit(self._realm, abandon)
 
     async def _ask(self, what: str, **body: Any) -> dict[str, Any]:
         return await self._realm.links.ask(self._host.id, what, **body)
 
-    async def take(self, relayed: Sequence[Relayed]) -> list[int]:
-        """Store relayed messages, push the new ones, and return which are of unknown groups.
+    async def store_relayed(self, relayed: Sequence[Relayed]) -> list[int]:
+        """Store and push relayed messages; return the indexes of those of unknown groups.
 
         Raises:
             ChatError: they cannot be stored, or the host does not fill a gap.
@@ -306,9 +278,9 @@ class Replicating:
         return unknown
 
     async def _seek(self, groups: Collection[int]) -> None:
-        """Ask the host who is in groups that are not known here.
+        """Ask the host for the rosters of groups that are not known here.
 
-        It relays what this realm's people may read, so a group that is unknown was lost here.
+        A host relays only to realms with members in the group, so an unknown one was lost here.
         """
         new = {group for group in groups if group not in self._sought}
         if not new or self._is_stranger or len(self._sought) > MAX_SOUGHT:
@@ -318,7 +290,7 @@ class Replicating:
         for group in new - known:
             try:
                 told = await self._ask("roster", group=group)
-                await self.enrol(inbound_rows.roster(told.get("roster")))
+                await self.apply_roster(inbound_rows.roster(told.get("roster")))
             except (BadValue, ChatError) as error:
                 log.debug("a group stays unknown", extra={"why": str(error)})
 
@@ -346,13 +318,10 @@ class Replicating:
         def store(tx: Connection, now: int) -> Taken:
             return replicas.store_relayed(tx, self._host, relayed, own, room, now)
 
-        taken: Taken = await self._realm.journal.write(store, self._announce)
-        return taken
+        def tell(taken: Taken) -> None:
+            # Backfilled messages too: their outbox rows, arriving later, count as duplicates.
+            host = self._realm.links.by_id(self._host.id)
+            announce_relayed(self._realm, taken.drafts, host.echoed)
 
-    def _announce(self, taken: Taken) -> None:
-        # What fills a gap too: the rows that would have brought it are no news afterwards.
-        for draft in taken.drafts:
-            assert draft.conversation is not None
-            self._realm.cache.put(draft.conversation)
-            session = self._realm.links.by_id(self._host.id).echoed(draft)
-            announce(self._realm, draft, session)
+        taken: Taken = await self._realm.journal.write(store, tell)
+        return taken

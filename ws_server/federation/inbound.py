@@ -1,8 +1,8 @@
-"""What comes from another realm over one link: checked, stored, pushed, and confirmed once durable.
+"""Rows of another realm that arrive over one link: checked, stored, pushed, confirmed once durable.
 
-Who sends is who the link has proven: a row names only a person of that realm, or, in groups that
-realm hosts, whom it relays. What can never be taken is refused with a code, so that the rest flows
-on; what cannot be taken now is not confirmed, and comes again on the next link.
+The sender's realm is the authenticated peer. A row may name only its own users or, in groups it
+hosts, any member. A row that can never be stored is refused with a code, so that those behind it
+go on. One that cannot be stored now is not confirmed, and arrives again on the next link.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.values import BadValue, fold
 from ws_server.federation import attachments, inbound_rows, link_check, receipts
 from ws_server.federation.attachments import TooLarge
-from ws_server.federation.group_replication import Replicating
+from ws_server.federation.group_replication import GroupReplication
 from ws_server.publications import announce
 from ws_server.realm import Realm
 from ws_server.store import outbox, realms, users
@@ -31,13 +31,13 @@ from ws_server.store.replicas import Relayed
 log = logging.getLogger(__name__)
 
 MAX_BATCHES = 1_024
-"""Batches that may wait here; a realm that keeps to the window never has as many."""
+"""Batches that may wait here; a realm that respects the window never has as many."""
 MAX_KNOWN = 10_000
 """Senders whose ids are kept in memory."""
 MAX_STRANGE_PEOPLE = 1_000
 """People of a realm that nobody here has confirmed who are noted; rows of others are refused."""
 LOOK_AGAIN = 1.0
-"""Seconds between two looks whether it was confirmed."""
+"""Seconds between two checks whether somebody here has confirmed the realm."""
 
 
 class TooMany(Exception):
@@ -45,7 +45,7 @@ class TooMany(Exception):
 
 
 class Overrun(Exception):
-    """The other side sends more than the window allows, or what no implementation would."""
+    """The peer sends more than the window allows, or violates the protocol."""
 
 
 class Incoming:
@@ -59,13 +59,13 @@ class Incoming:
         confirm: Callable[[int, dict[int, str], str], None],
         give_up: Callable[[str], None],
     ) -> None:
-        """Take nothing yet.
+        """Begin with an empty queue.
 
         Args:
-            log_name: Which history of the other realm its numbers count.
-            confirm: Called with the last number that is durable, what was refused of the batch,
-                and what the next link is told of refusals, as JSON.
-            give_up: Called when what came cannot be stored now; the link has to end.
+            log_name: The history of the other realm in which its numbers count.
+            confirm: Called with the last durable number, the codes of the batch's refused rows by
+                their numbers, and the refusals that the next link sends, as JSON.
+            give_up: Called when rows cannot be stored now; the link has to end.
         """
         self._realm = realm
         self._realm_id = known.id
@@ -74,17 +74,17 @@ class Incoming:
         self._log_name = log_name
         self._confirm = confirm
         self._give_up = give_up
-        self._replicating = Replicating(realm, known)
+        self._replication = GroupReplication(realm, known)
         self._batches: asyncio.Queue[tuple[list[Any], int]] = asyncio.Queue(MAX_BATCHES)
         self._senders: dict[str, int] = {}
         self._chain = Chain()
         self._task = asyncio.create_task(self._run())
 
     def take(self, items: Any, size: int) -> int:
-        """Take one batch of so many bytes and return how many rows it has.
+        """Queue one batch of `size` bytes and return how many rows it has.
 
         Raises:
-            Overrun: it is none, or too many wait.
+            Overrun: it is no batch, or too many wait.
         """
         if not isinstance(items, list) or not items:
             raise Overrun("a batch is a list of rows")
@@ -95,7 +95,7 @@ class Incoming:
         return len(items)
 
     def close(self) -> None:
-        """Take no more; what was posted is written all the same."""
+        """Stop; rows that the journal already has are written all the same."""
         self._task.cancel()
 
     async def _run(self) -> None:
@@ -114,7 +114,7 @@ class Incoming:
 
     @property
     def _sender_realm(self) -> KnownRealm:
-        """What is now known of the realm that sends."""
+        """The sending realm, as it is known now."""
         return self._realm.links.by_id(self._realm_id).known
 
     async def _wait(self, seconds: float) -> None:
@@ -144,7 +144,7 @@ class Incoming:
                 if kind == outbox.GROUP:
                     relayed.append((last, inbound_rows.relayed(item)))
                 elif kind == outbox.CHANGE:
-                    await self._replicating.enrol(inbound_rows.roster(item))
+                    await self._replication.apply_roster(inbound_rows.roster(item))
                 else:
                     posted.append(self._post(kind, item, last))
             except BadValue:
@@ -279,7 +279,7 @@ class Incoming:
     async def _relay(self, relayed: list[tuple[int, Relayed]], refused: dict[int, str]) -> None:
         """Store messages of groups that the other realm hosts."""
         if relayed:
-            for at in await self._replicating.take([message for _, message in relayed]):
+            for at in await self._replication.store_relayed([message for _, message in relayed]):
                 refused[relayed[at][0]] = ErrorCode.UNKNOWN_GROUP
             relayed.clear()
 

@@ -17,7 +17,7 @@ from shared.bounded import BoundedDict
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.federation.cloned_realms import Seen, part
-from ws_server.federation.group_replication import Replicating
+from ws_server.federation.group_replication import GroupReplication
 from ws_server.federation.handshake import Seal
 from ws_server.federation.handshake_client import HANDSHAKE
 from ws_server.federation.link import BROKEN, Confirmed, Link
@@ -274,8 +274,8 @@ class Peer:
         self.trouble, self.other_key = "", None
         self._peers.start(self._confirm(confirmed, refused))
         renewed = link.their_log != self.known.received_log
-        replicating = Replicating(self._realm, self.known)
-        self._peers.start(replicating.catch_up(renewed=renewed, restored=link.restored))
+        replication = GroupReplication(self._realm, self.known)
+        self._peers.start(replication.catch_up(renewed=renewed, restored=link.restored))
         log.info("link up", extra={"realm": self.known.name})
         self._tell_link("up")
 

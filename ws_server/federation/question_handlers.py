@@ -16,10 +16,11 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, GroupAddress, fold
+from ws_server import hosted_groups
 from ws_server.federation import inbound_rows, link_check
-from ws_server.federation.hosted_groups import change_group
-from ws_server.store import blocks, conversations, membership, realms, roster_sync, users
-from ws_server.store.membership import GroupChange
+from ws_server.hosted_groups import OfRealm, Rule
+from ws_server.publications import commit
+from ws_server.store import blocks, conversations, realms, roster_sync, users
 from ws_server.store.realms import KnownRealm
 from ws_server.store.users import User
 
@@ -32,8 +33,8 @@ _PUBLIC_KEY = Base64(size=32)
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """Somebody of this realm, of the asker's, or of a third one."""
+class ByKey:
+    """Somebody of this realm, of the asker's, or of a third one; a `hosted_groups.Named`."""
 
     name: str
     key: bytes | None
@@ -86,16 +87,21 @@ class Question:
         return name
 
     @property
+    def caller(self) -> OfRealm:
+        """The same, as who wishes a change of a group."""
+        return OfRealm(self.asker.id, self.by)
+
+    @property
     def group(self) -> GroupAddress:
         return GroupAddress(inbound_rows.GROUP_NUMBER.from_json(self.body.get("group")))
 
     @property
-    def user(self) -> Named:
+    def user(self) -> ByKey:
         """Whom the question is about."""
         who = inbound_rows.fields(self.body.get("user"))
         name = LOCAL_NAME.from_json(who.get("name"))
         key = _PUBLIC_KEY.from_json(who["key"]) if "key" in who else None
-        return Named(name, None if key == self.realm.links.public_key else key)
+        return ByKey(name, None if key == self.realm.links.public_key else key)
 
     def count_name(self) -> None:
         """Count a name before it is looked up, so that nobody learns all of them.
@@ -216,10 +222,10 @@ async def probe(question: Question) -> dict[str, Any]:
     return {"time": time.time_ns() // 1_000_000}
 
 
-async def _told(
-    question: Question, change: Callable[[Connection, int], GroupChange]
-) -> dict[str, Any]:
-    return {"roster": (await change_group(question.realm, change)).roster}
+async def _change(question: Question, rule: Rule) -> dict[str, Any]:
+    """Change a group hosted here, and return who is in it now."""
+    change = hosted_groups.change(rule, hosted_groups.roster)
+    return {"roster": (await commit(question.realm, change)).reply}
 
 
 @answers("creategroup")
@@ -229,31 +235,21 @@ async def creategroup(question: Question) -> dict[str, Any]:
     name = _GROUP_NAME.from_json(question.body.get("name"))
     request = f"{question.asker.id}:{KEY.from_json(question.body.get('request'))}"
     request = hashlib.sha256(request.encode()).hexdigest()
-    by = question.by
-
-    def create(tx: Connection, now: int) -> GroupChange:
-        owner = users.of_realm(tx, question.asker.id, by, now)
-        return membership.create(tx, owner.id, name, now, request)
-
-    return await _told(question, create)
+    return await _change(question, hosted_groups.create(question.caller, name, request))
 
 
 @answers("invite")
 async def invite(question: Question) -> dict[str, Any]:
     """Add somebody to a group, as a member of the asking realm wishes."""
     question.check_is_no_stranger()
-    by, group, named = question.by, question.group, question.user
+    caller, group, named = question.caller, question.group, question.user
     question.count_name()
     waits, limits = question.realm.invitations_wait, question.realm.limits
     limits.realm_invitation(question.asker.id)
-    limits.invitation((question.asker.id, fold(by)))
+    limits.invitation((caller.realm_id, fold(caller.name)))
 
-    def join(tx: Connection, now: int) -> GroupChange:
-        member = users.of_realm(tx, question.asker.id, by, now)
-        person = named.note(tx, now)
-        return membership.invite(tx, member.id, group, named.name, person, now, waits=waits)
-
-    roster = await _told(question, join)
+    rule = hosted_groups.invite(caller, group, named, waits=waits)
+    roster = await _change(question, rule)
     question.name_was_there()
     return roster
 
@@ -261,48 +257,28 @@ async def invite(question: Question) -> dict[str, Any]:
 @answers("kick")
 async def kick(question: Question) -> dict[str, Any]:
     """Remove somebody from a group, as its owner in the asking realm wishes."""
-    return await _govern(question, membership.kick, note=False)
+    return await _govern(question, "kick")
 
 
 @answers("ban")
 async def ban(question: Question) -> dict[str, Any]:
     """Keep somebody out of a group, as its owner in the asking realm wishes."""
-    return await _govern(question, membership.ban, note=True)
+    return await _govern(question, "ban")
 
 
 @answers("unban")
 async def unban(question: Question) -> dict[str, Any]:
     """Let somebody be invited again, as the group's owner in the asking realm wishes."""
-    return await _govern(question, membership.unban, note=False)
+    return await _govern(question, "unban")
 
 
-async def _govern(
-    question: Question,
-    rule: Callable[[Connection, int, GroupAddress, str, User | None], GroupChange],
-    note: bool,
-) -> dict[str, Any]:
-    """Have a rule of `membership` decide.
-
-    Args:
-        note: A person of another realm is noted, if nobody here has heard of them.
-    """
-    by, group, named = question.by, question.group, question.user
-
-    def change(tx: Connection, now: int) -> GroupChange:
-        member = users.of_realm(tx, question.asker.id, by, now)
-        person = named.note(tx, now) if note else named.find(tx)
-        return rule(tx, member.id, group, named.name, person)
-
-    return await _told(question, change)
+async def _govern(question: Question, command: str) -> dict[str, Any]:
+    caller, group, named = question.caller, question.group, question.user
+    return await _change(question, hosted_groups.govern(command, caller, group, named))
 
 
 @answers("leave")
 async def leave(question: Question) -> dict[str, Any]:
     """Let a member of the asking realm go."""
-    by, group = question.by, question.group
-
-    def go(tx: Connection, now: int) -> GroupChange:
-        member = users.of_realm(tx, question.asker.id, by, now)
-        return membership.leave(tx, member.id, group)
-
-    return await _told(question, go)
+    rule = hosted_groups.leave(question.caller, question.group)
+    return await _change(question, rule)

@@ -21,14 +21,15 @@ from shared.protocol.commands.groups import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
+from ws_server import hosted_groups
+from ws_server.context import Outcome
 from ws_server.federation import inbound_rows
-from ws_server.federation.group_replication import Replicating
-from ws_server.federation.hosted_groups import change_group, group_person
+from ws_server.federation.group_replication import GroupReplication
 from ws_server.net.session import Account
+from ws_server.publications import commit
 from ws_server.store import conversations, membership, replica_repair, users
 from ws_server.store.conversations import Member
 from ws_server.store.ids import new_id
-from ws_server.store.membership import GroupChange
 from ws_server.store.realms import REMOVED
 from ws_server.store.rosters import Roster
 from ws_server.store.users import User
@@ -60,7 +61,7 @@ async def create(realm: Realm, account: Account, name: str, group_name: str) -> 
             host.known.id, "creategroup", by=account.name, name=group_name, request=request
         )
         await realm.links.vouch(host)
-        roster = await _enrol(realm, host, answer)
+        roster = await _apply_roster(realm, host, answer)
     _requests.pop(asked, None)
     return GroupCreated(str(GroupAddress(roster.group, host.known.name)), roster.name)
 
@@ -84,8 +85,9 @@ async def invite(realm: Realm, account: Account, group: GroupAddress, user: Addr
             user=_named(realm, host, user, name),
         )
         await realm.links.vouch(host)
-        roster = await _enrol(realm, host, answer)
-    return await _person(realm, host, group, user, roster.change)
+        roster = await _apply_roster(realm, host, answer)
+    name = await realm.database.read(conversations.known_as, user)
+    return hosted_groups.invitation_answer(_address(host, group), name, roster.change)
 
 
 def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> User:
@@ -98,14 +100,6 @@ def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> 
     only = (account.id, person.id if person else account.id)
     group = conversations.group(tx, account.id, address, only)
     return membership.invitable(tx, group, account.id, name, person)
-
-
-async def _person(
-    realm: Realm, host: Peer, group: GroupAddress, user: Address, change: str
-) -> GroupPerson:
-    """Return the answer to who invited or kicked, with the name that the person registered."""
-    name = await realm.database.read(conversations.known_as, user)
-    return group_person(str(GroupAddress(group.number, host.known.name)), name, change)
 
 
 async def _invite_here(
@@ -123,7 +117,7 @@ async def _invite_here(
     # First, so that whoever is in no such group learns nothing of other realms by it.
     member = await realm.database.read(look)
     if member is not None:
-        return group_person(str(group), member.name, "")
+        return hosted_groups.invitation_answer(str(group), member.name, "")
     # By whom, because the person may block them.
     answer = await realm.links.ask(peer.known.id, "user", name=user.user, by=account.name)
     name = answer.get("name")
@@ -132,18 +126,14 @@ async def _invite_here(
 
     await realm.links.vouch(peer)
 
-    def join(tx: Connection, now: int) -> GroupChange:
-        person = users.of_realm(tx, peer.known.id, name, now)
-        return membership.invite(tx, account.id, group, name, person, now, waits=False)
-
-    made = (await change_group(realm, join)).made
-    assert made.person is not None
-    return group_person(str(group), made.person.name, made.change)
+    person = hosted_groups.OfRealm(peer.known.id, name)
+    rule = hosted_groups.invite(account.id, group, person, waits=False)
+    made = await commit(realm, hosted_groups.change(rule, hosted_groups.invited))
+    reply: GroupPerson = made.reply
+    return reply
 
 
-async def govern(
-    realm: Realm, account: Account, request: Kick | Ban | Unban, change: str
-) -> GroupPerson:
+async def govern(realm: Realm, account: Account, request: Kick | Ban | Unban) -> GroupPerson:
     """Have the host remove somebody, keep them out, or let them be invited again."""
     group, user = request.group, request.user
     host = _peer(realm, group.realm)
@@ -154,30 +144,31 @@ async def govern(
         group=group.number,
         user=_named(realm, host, user, user.user),
     )
-    await _enrol(realm, host, answer)
-    return await _person(realm, host, group, user, change)
+    await _apply_roster(realm, host, answer)
+    name = await realm.database.read(conversations.known_as, user)
+    return hosted_groups.governing_answer(request.spec.name, _address(host, group), name)
 
 
 async def accept(realm: Realm, account: Account, group: GroupAddress) -> InvitationAccepted:
     """Join a group of another realm to which one was invited, also while its host is away."""
     host = _peer(realm, group.realm)
-    replicating = Replicating(realm, host.known)
+    replication = GroupReplication(realm, host.known)
     with suppress(BadValue, ChatError):
         # First, because the invitation may be gone by now.
-        await replicating.refresh(group.number)
-    await replicating.accept(group.number, account.id)
+        await replication.refresh(group.number)
+    await replication.accept(group.number, account.id)
     with suppress(BadValue, ChatError):
-        await replicating.refresh(group.number)
-    return InvitationAccepted(str(GroupAddress(group.number, host.known.name)))
+        await replication.refresh(group.number)
+    return InvitationAccepted(_address(host, group))
 
 
 async def decline(realm: Realm, account: Account, group: GroupAddress) -> InvitationDeclined:
     """Turn down an invitation to a group of another realm; its host hears of it when it can."""
     host = _peer(realm, group.realm)
-    replicating = Replicating(realm, host.known)
-    await replicating.decline(group.number, account.id, account.name)
-    realm.links.start(replicating.turn_away(group.number, account.name))
-    return InvitationDeclined(str(GroupAddress(group.number, host.known.name)))
+    replication = GroupReplication(realm, host.known)
+    await replication.decline(group.number, account.id)
+    realm.links.start(replication.turn_away(group.number, account.name))
+    return InvitationDeclined(_address(host, group))
 
 
 async def leave(realm: Realm, account: Account, group: GroupAddress) -> GroupLeft:
@@ -186,8 +177,8 @@ async def leave(realm: Realm, account: Account, group: GroupAddress) -> GroupLef
     if host.known.state == REMOVED:
         return await _leave_for_good(realm, account, host, group)
     answer = await realm.links.ask(host.known.id, "leave", by=account.name, group=group.number)
-    await _enrol(realm, host, answer)
-    return GroupLeft(str(GroupAddress(group.number, host.known.name)))
+    await _apply_roster(realm, host, answer)
+    return GroupLeft(_address(host, group))
 
 
 async def _leave_for_good(
@@ -195,13 +186,20 @@ async def _leave_for_good(
 ) -> GroupLeft:
     """Leave a group whose host nobody can ask any more."""
 
-    def part(tx: Connection, now: int) -> None:
+    address = _address(host, group)
+
+    def part(tx: Connection, now: int) -> Outcome:
         if not replica_repair.part(tx, host.known, group.number, account.id):
             raise conversations.unknown_group(group)
+        return Outcome(GroupLeft(address), forgotten=address)
 
-    address = str(GroupAddress(group.number, host.known.name))
-    await realm.journal.write(part, lambda _: realm.cache.drop_group(address))
-    return GroupLeft(address)
+    reply: GroupLeft = (await commit(realm, part)).reply
+    return reply
+
+
+def _address(host: Peer, group: GroupAddress) -> str:
+    """Return the address of a group by the name that its host has here."""
+    return str(GroupAddress(group.number, host.known.name))
 
 
 def _peer(realm: Realm, name: str) -> Peer:
@@ -219,11 +217,11 @@ def _named(realm: Realm, host: Peer, user: Address, name: str) -> dict[str, str]
     return {"name": name, "key": base64.written(_peer(realm, user.realm).known.public_key)}
 
 
-async def _enrol(realm: Realm, host: Peer, answer: dict[str, Any]) -> Roster:
+async def _apply_roster(realm: Realm, host: Peer, answer: dict[str, Any]) -> Roster:
     """Take what the host says of the group now, so that the command's effect is seen here too."""
     try:
         roster = inbound_rows.roster(answer.get("roster"))
     except BadValue as error:
         raise ChatError(ErrorCode.REALM_REFUSED, "The other realm answers noise") from error
-    await Replicating(realm, host.known).enrol(roster)
+    await GroupReplication(realm, host.known).apply_roster(roster)
     return roster

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from sqlalchemy import Connection
 
@@ -19,7 +18,6 @@ from shared.protocol.commands.groups import (
     GroupLeft,
     GroupMember,
     GroupMembers,
-    GroupPerson,
     InboxGroup,
     InvitationAccepted,
     InvitationDeclined,
@@ -33,43 +31,24 @@ from shared.protocol.commands.groups import (
 )
 from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
-from shared.protocol.values import GroupAddress, fold
-from ws_server.context import Context, Outcome, RemoteReply, handles
+from shared.protocol.values import fold
+from ws_server import hosted_groups
+from ws_server.context import Context, RemoteReply, handles
 from ws_server.federation import remote_group_commands
-from ws_server.federation.hosted_groups import group_person
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
-from ws_server.publications import membership_changed
-from ws_server.store import conversation_summaries, conversations, markers, membership, users
+from ws_server.store import conversation_summaries, conversations, markers
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.group_changes import GroupChange
 from ws_server.store.journal import Mutation
-from ws_server.store.membership import GroupChange
 from ws_server.store.messages import Draft
 from ws_server.store.steps import alone
-from ws_server.store.users import User
 
 
 def role(owner: bool) -> str:
     """Return what a member is called on the wire."""
     return "owner" if owner else "member"
-
-
-def _write(
-    change: Callable[[Connection, int], GroupChange], reply: Callable[[GroupChange], Reply]
-) -> Mutation:
-    """Return the change of a group hosted here, and all that follows from it."""
-
-    def run(tx: Connection, now: int) -> Outcome:
-        made = change(tx, now)
-        if made.person is None or not made.change:
-            return Outcome(reply(made))
-        told = membership.tell(tx, made, now)
-        # Of a change that only the person is told of, not all members were loaded.
-        changed = made.group if made.told is None else None
-        return Outcome(reply(made), [membership_changed(made)], told, changed)
-
-    return Mutation(run)
 
 
 @handles(CreateGroup)
@@ -80,10 +59,11 @@ def creategroup(ctx: Context, request: CreateGroup) -> Mutation | RemoteReply:
             remote_group_commands.create(ctx.realm, account, request.realm, request.name)
         )
 
-    def create(tx: Connection, now: int) -> GroupChange:
-        return membership.create(tx, account.id, request.name, now)
+    def reply(tx: Connection, made: GroupChange) -> Reply:
+        return GroupCreated(made.group.address(0), made.group.name)
 
-    return _write(create, lambda made: GroupCreated(made.group.address(0), made.group.name))
+    rule = hosted_groups.create(account.id, request.name)
+    return Mutation(hosted_groups.change(rule, reply))
 
 
 @handles(ListGroup)
@@ -123,18 +103,9 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
             remote_group_commands.invite(ctx.realm, account, request.group, request.user)
         )
 
-    name = request.user.user
-
-    def invite(tx: Connection, now: int) -> GroupChange:
-        person = users.find(tx, name)
-        return membership.invite(tx, account.id, request.group, name, person, now, waits=waits)
-
-    return _write(invite, _of_person)
-
-
-def _of_person(made: GroupChange) -> GroupPerson:
-    assert made.person is not None
-    return group_person(made.group.address(0), made.person.name, made.change)
+    person = hosted_groups.Addressed(request.user)
+    rule = hosted_groups.invite(account.id, request.group, person, waits=waits)
+    return Mutation(hosted_groups.change(rule, hosted_groups.invited))
 
 
 @handles(SendGroup, journaled=True)
@@ -190,48 +161,32 @@ def leavegroup(ctx: Context, request: LeaveGroup) -> Mutation | RemoteReply:
     if request.group.realm:
         return RemoteReply(remote_group_commands.leave(ctx.realm, account, request.group))
 
-    def leave(tx: Connection, now: int) -> GroupChange:
-        return membership.leave(tx, account.id, request.group)
-
-    return _write(leave, lambda made: GroupLeft(made.group.address(0)))
+    return _change(hosted_groups.leave(account.id, request.group), GroupLeft)
 
 
 @handles(Kick)
 def kick(ctx: Context, request: Kick) -> Mutation | RemoteReply:
-    return _govern(ctx, request, membership.kick, membership.REMOVED)
+    return _govern(ctx, request)
 
 
 @handles(Ban)
 def ban(ctx: Context, request: Ban) -> Mutation | RemoteReply:
-    return _govern(ctx, request, membership.ban, membership.BANNED)
+    return _govern(ctx, request)
 
 
 @handles(Unban)
 def unban(ctx: Context, request: Unban) -> Mutation | RemoteReply:
-    return _govern(ctx, request, membership.unban, membership.UNBANNED)
+    return _govern(ctx, request)
 
 
-def _govern(
-    ctx: Context,
-    request: Kick | Ban | Unban,
-    rule: Callable[[Connection, int, GroupAddress, str, User | None], GroupChange],
-    answer: str,
-) -> Mutation | RemoteReply:
+def _govern(ctx: Context, request: Kick | Ban | Unban) -> Mutation | RemoteReply:
     """Return what an owner's command does, in a group hosted here or elsewhere."""
-    account, group, user = ctx.user, request.group, request.user
+    account, group, command = ctx.user, request.group, request.spec.name
     if group.realm:
-        return RemoteReply(remote_group_commands.govern(ctx.realm, account, request, answer))
-
-    def change(tx: Connection, now: int) -> GroupChange:
-        # A person of another realm may be banned before anybody here heard of them.
-        find = partial(users.note_at, now=now) if isinstance(request, Ban) else users.find_at
-        return rule(tx, account.id, group, str(user), find(tx, user))
-
-    def reply(made: GroupChange) -> Reply:
-        assert made.person is not None
-        return group_person(made.group.address(0), made.person.name, answer)
-
-    return _write(change, reply)
+        return RemoteReply(remote_group_commands.govern(ctx.realm, account, request))
+    person = hosted_groups.Addressed(request.user)
+    rule = hosted_groups.govern(command, account.id, group, person)
+    return Mutation(hosted_groups.change(rule, hosted_groups.governed(command)))
 
 
 @handles(Accept)
@@ -240,10 +195,7 @@ def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
     if group.realm:
         return RemoteReply(remote_group_commands.accept(ctx.realm, account, group))
 
-    def join(tx: Connection, now: int) -> GroupChange:
-        return membership.accept(tx, users.existing(tx, account.name), group)
-
-    return _write(join, lambda made: InvitationAccepted(made.group.address(0)))
+    return _change(hosted_groups.accept(account.name, group), InvitationAccepted)
 
 
 @handles(Decline)
@@ -252,7 +204,9 @@ def decline(ctx: Context, request: Decline) -> Mutation | RemoteReply:
     if group.realm:
         return RemoteReply(remote_group_commands.decline(ctx.realm, account, group))
 
-    def stay_out(tx: Connection, now: int) -> GroupChange:
-        return membership.decline(tx, account.id, group)
+    return _change(hosted_groups.decline(account.id, group), InvitationDeclined)
 
-    return _write(stay_out, lambda made: InvitationDeclined(made.group.address(0)))
+
+def _change(rule: hosted_groups.Rule, reply: Callable[[str], Reply]) -> Mutation:
+    """Return a change that is answered with the address of its group."""
+    return Mutation(hosted_groups.change(rule, lambda tx, made: reply(made.group.address(0))))

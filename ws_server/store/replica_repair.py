@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import conversations
+from ws_server.store.group_changes import REMOVED, GroupChange, PersonChange
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import find
-from ws_server.store.rosters import Changed
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import invitations, members, messages, outbox, posts
 from ws_server.store.schema import users as user_table
@@ -99,7 +99,7 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
         tx.execute(update(members).where(mine, mark > seq).values({mark: seq}))
 
 
-def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
+def abandon(tx: Connection, host: KnownRealm, here: Position) -> GroupChange | None:
     """Take this realm's people out of a group, unless it has changed since it was looked at.
 
     Its host may have lost it, and give its number to another group, which must not get what was
@@ -116,7 +116,9 @@ def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
     assert now_is is not None
     c = conversation_table.c
     tx.execute(update(conversation_table).where(c.id == group.id).values(number=-group.id))
-    return Changed(now_is, [], [group.members[id].name for id in gone], set(group.members))
+    told = set(group.members)
+    left = [PersonChange(group.members[id].name, REMOVED, told) for id in gone]
+    return GroupChange(now_is, left, members_changed=True)
 
 
 _APART = 1 << 52

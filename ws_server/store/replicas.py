@@ -6,7 +6,7 @@ is newer than what is known, by the version that rises with each change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -103,7 +103,7 @@ def store_relayed(
         room: What this realm keeps of the host's files; what is larger is shown and not fetched.
     """
     groups: dict[int, Conversation | None] = {}
-    moved: dict[int, None] = {}
+    moved: dict[int, Conversation] = {}
     people: dict[Speaker, User | None] = {}
     joined: dict[int, dict[int, int]] = {}
     waiting = posted(tx, relayed)
@@ -140,21 +140,24 @@ def store_relayed(
             taken.drafts.append(draft)
             group.last_seq, group.last_time = message.seq, draft.time
             moved.pop(message.group, None)
-            moved[message.group] = None  # the one of the last message last
+            moved[message.group] = group  # the one of the last message last
         taken.stopped = at + 1
-    for number in moved:
-        stored = groups[number]
-        assert stored is not None
+    _keep_positions(tx, moved.values())
+    return taken
+
+
+def _keep_positions(tx: Connection, groups: Iterable[Conversation]) -> None:
+    """Keep how far groups are, the one with the newest message last."""
+    for group in groups:
         tx.execute(
             update(conversation_table)
-            .where(conversation_table.c.id == stored.id)
+            .where(conversation_table.c.id == group.id)
             .values(
-                last_seq=stored.last_seq,
-                last_time=stored.last_time,
+                last_seq=group.last_seq,
+                last_time=group.last_time,
                 activity=timeline(tx).next_activity(),
             )
         )
-    return taken
 
 
 def _read_here(group: Conversation | None) -> Conversation | None:
