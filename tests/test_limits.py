@@ -82,7 +82,7 @@ def test_what_is_given_back_never_exceeds_the_burst(clock: Clock) -> None:
 
 
 def test_full_buckets_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits_module, "KEPT", 100)
+    monkeypatch.setattr(limits_module, "MAX_IDLE_BUCKETS", 100)
     buckets = Buckets(rate=1, burst=5)
     for key in range(100):
         buckets.take(key)
@@ -100,7 +100,7 @@ def test_many_buckets_that_are_not_full_cost_no_more(monkeypatch: pytest.MonkeyP
         looked.append(len(self._levels))
         original(self, now)
 
-    monkeypatch.setattr(limits_module, "KEPT", 100)
+    monkeypatch.setattr(limits_module, "MAX_IDLE_BUCKETS", 100)
     monkeypatch.setattr(Buckets, "_forget_full", counted)
     buckets = Buckets(rate=1e-9, burst=5)
     for key in range(1_000):

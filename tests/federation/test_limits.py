@@ -25,8 +25,8 @@ from ws_server.store.realms import KnownRealm
 async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realm, "MAX_WAITING", 3)
-    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    monkeypatch.setattr(realm, "MAX_WAITING_ROWS", 3)
+    monkeypatch.setattr(outbox, "MAX_WAITING_ROWS", 3)
     async with World(tmp_path) as world:
         await world.add_users("ana", "ben")
         known = await world.realm.journal.write(
