@@ -17,6 +17,7 @@ from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Text
 from shared.protocol.spec import (
     Event,
     Record,
+    Remote,
     Reply,
     Request,
     arg,
@@ -162,7 +163,7 @@ class GroupChanged(Event):
         return f"({self.user} {done}: {self.group} {in_words(self.name)}{hint})"
 
 
-@command("creategroup", realm_name="creategrouprealm")
+@command("creategroup", realm_name="creategrouprealm", remote=Remote.ACTIVE)
 class CreateGroup(Request[GroupCreated]):
     """Create a group and own it."""
 
@@ -172,7 +173,7 @@ class CreateGroup(Request[GroupCreated]):
     )
 
 
-@command("listgroup", realm_name="listgrouprealm", repeatable=True)
+@command("listgroup", realm_name="listgrouprealm", repeatable=True, remote=Remote.ANY)
 class ListGroup(Request[GroupChats]):
     """List one's groups."""
 
@@ -180,7 +181,7 @@ class ListGroup(Request[GroupChats]):
     after: GroupAddress | None = after("group", GROUP)
 
 
-@command("invitegroup", realm_name="invitegrouprealm", repeatable=True)
+@command("invitegroup", realm_name="invitegrouprealm", repeatable=True, remote=Remote.ACTIVE)
 class InviteGroup(Request[GroupPerson]):
     """Add a person to a group; any member may, but after a kick only its owner."""
 
@@ -188,7 +189,7 @@ class InviteGroup(Request[GroupPerson]):
     user: Address = arg("who to add", USER)
 
 
-@command("sendg", realm_name="sendgrouprealm")
+@command("sendg", realm_name="sendgrouprealm", remote=Remote.QUEUED)
 class SendGroup(Request[Sent]):
     """Send a text to a group."""
 
@@ -198,7 +199,7 @@ class SendGroup(Request[Sent]):
     bot: bool | None = bot_mark()
 
 
-@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True)
+@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True, remote=Remote.ANY)
 class InboxGroup(Request[Page]):
     """Read the messages of a group, newest page first, and mark them read."""
 
@@ -207,7 +208,7 @@ class InboxGroup(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("members", repeatable=True)
+@command("members", repeatable=True, remote=Remote.ANY)
 class Members(Request[GroupMembers]):
     """List who is in a group."""
 
@@ -215,14 +216,14 @@ class Members(Request[GroupMembers]):
     after: Address | None = after("member", USER)
 
 
-@command("leavegroup")
+@command("leavegroup", remote=Remote.ANY)
 class LeaveGroup(Request[GroupLeft]):
     """Leave a group; an owner hands it to its oldest member."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
 
 
-@command("kick")
+@command("kick", remote=Remote.ACTIVE)
 class Kick(Request[GroupPerson]):
     """Remove a person from a group one owns."""
 
@@ -230,7 +231,7 @@ class Kick(Request[GroupPerson]):
     user: Address = arg("who to remove", USER)
 
 
-@command("ban", realm_name="banrealm", repeatable=True)
+@command("ban", realm_name="banrealm", repeatable=True, remote=Remote.ACTIVE)
 class Ban(Request[GroupPerson]):
     """Remove a person from a group one owns, if they are in it, and let nobody invite them."""
 
@@ -238,7 +239,7 @@ class Ban(Request[GroupPerson]):
     user: Address = arg("who to ban", USER)
 
 
-@command("unban", realm_name="unbanrealm", repeatable=True)
+@command("unban", realm_name="unbanrealm", repeatable=True, remote=Remote.ACTIVE)
 class Unban(Request[GroupPerson]):
     """Let a person be invited again who was banned from a group one owns, or kicked."""
 
@@ -246,14 +247,14 @@ class Unban(Request[GroupPerson]):
     user: Address = arg("who may come again", USER)
 
 
-@command("accept", realm_name="acceptrealm", repeatable=True)
+@command("accept", realm_name="acceptrealm", repeatable=True, remote=Remote.ACTIVE)
 class Accept(Request[InvitationAccepted]):
     """Join a group to which one was invited by a stranger of another realm."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
 
 
-@command("decline", realm_name="declinerealm")
+@command("decline", realm_name="declinerealm", remote=Remote.ANY)
 class Decline(Request[InvitationDeclined]):
     """Turn down an invitation to a group."""
 
