@@ -43,6 +43,10 @@ MAY_NOT_IMPORT = {
         *("ws_server.app", "ws_server.federation", "ws_server.handlers"),
         *("socket", "ssl", "websockets", *DATABASES),
     ],
+    "ws_server.command_runner": [
+        *("ws_server.app", "ws_server.gate", "ws_server.federation", "ws_server.handlers"),
+        *("socket", "ssl", "websockets", *DATABASES),
+    ],
     "ws_server.pipeline": ["ws_server", *WAITING, *DATABASES],
     "ws_server.context": ["ws_server.app", "ws_server.gate", "websockets", *DATABASES],
     "ws_server.net": ["ws_server.app", "ws_server.handlers", *DATABASES],

@@ -1,8 +1,8 @@
 """The commands of one connection: which may begin, whether to read on, and when the session ends.
 
-A `Pipeline` does no work and knows neither handlers nor sockets. The gate reports what has
-happened, one method an event, and does what the returned value says. All states and transitions
-are in this file.
+A `Pipeline` does no work and knows neither handlers nor sockets. The gate and its command runner
+report what has happened, one method an event, and do what the returned value says. All states and
+transitions are in this file.
 
 TURN: what is under way. `exclusive` and `unanswered` hold it.
 
@@ -46,7 +46,7 @@ LIFE: how long commands are carried out. `life` holds it; it only ever moves on.
     drained                     LEAVING                     DRAINING
     ended                       OPEN, LEAVING, DRAINING     ENDED
 
-    In DRAINING with nothing under way (`is_done`) the gate ends the session.
+    In DRAINING with no command left (`is_done`) the gate ends the session.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ OPEN, LEAVING, DRAINING, ENDED = Life
 
 
 class Pipeline:
-    """The state of one session's commands. Only the gate reports events to it."""
+    """The state of one session's commands."""
 
     __slots__ = (
         "_queued_bytes",

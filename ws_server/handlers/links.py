@@ -82,7 +82,7 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
     handshake.accept = partial(
-        peers.accepted, known.id, session.outlet, transcript, handshake.begun
+        peers.accepted, known.id, session.outlet, transcript, handshake.dialled_at
     )
     return LinkOpened(ACTIVE)
 

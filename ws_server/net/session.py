@@ -84,7 +84,7 @@ class Account:
 class LinkHandshake:
     """How far a realm that dials has come; docs/federation.md describes the steps."""
 
-    begun: float
+    dialled_at: float
     """By the loop's clock."""
     offered: Transcript | None = None
     """What the dialling realm claims; not verified yet."""
