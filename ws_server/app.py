@@ -17,6 +17,7 @@ from shared.faults import explained, shown
 from shared.settings import split, tls_context
 from shared.sockets import TRIES, not_listening
 from ws_server import file_descriptors, session_expiry, threads, web_app
+from ws_server import handlers as handlers  # registers what answers the commands
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,

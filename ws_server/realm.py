@@ -9,26 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
-from shared.protocol.commands.blocks import Block, Unblock
-from shared.protocol.commands.files import SendFile, SendGroupFile, Upload
-from shared.protocol.commands.groups import (
-    Accept,
-    Ban,
-    CreateGroup,
-    Decline,
-    InboxGroup,
-    InviteGroup,
-    Kick,
-    LeaveGroup,
-    ListGroup,
-    Members,
-    SendGroup,
-    Unban,
-)
-from shared.protocol.commands.history import History, Read, Received, Sync
-from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import Request
+from shared.protocol.spec import Remote, Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
 from ws_server.active_uploads import Uploading
 from ws_server.audit import Audit
@@ -50,13 +32,6 @@ if TYPE_CHECKING:
     from ws_server.federation.awaited_contents import Contents
     from ws_server.federation.peer_registry import PeerRegistry
 
-OVER_REALMS = frozenset(
-    (Send, Inbox, ListPc, History, Read, Received, Sync, SendFile, SendGroupFile, Upload)
-    + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
-    + (Ban, Unban, Accept, Decline, Block, Unblock)
-)
-"""The commands that may name people and groups of other realms."""
-
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -67,16 +42,6 @@ class Serving:
     tls: bool
     since: float
     """On the monotonic clock, which counts what the wall clock may skip or repeat."""
-
-
-SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
-"""Those whose message waits if the other realm is away."""
-READING = frozenset(
-    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, Sync)
-    + (LeaveGroup, Decline, Block, Unblock)
-)
-"""Those that may also name realms which are blocked or were removed: what was written stays, and
-whoever wants it no more can leave it, and hear no more of it."""
 
 
 @dataclass(slots=True)
@@ -132,6 +97,7 @@ class Realm:
         addresses = (getattr(request, name) for name in request.spec.addresses)
         named = {address.realm for address in addresses if address is not None}
         named.add(getattr(request, "realm", None) or "")
+        remote = request.spec.remote
         renamed: dict[str, str] = {}
         for realm in named:
             if realm and fold(realm) != self.local_name:
@@ -140,14 +106,14 @@ class Realm:
                     raise unknown_realm(realm)
                 if fold(peer.known.name) != fold(realm):
                     renamed[fold(realm)] = peer.known.name
-                if type(request) not in READING:
+                if remote is not Remote.ANY:
                     check_writable(peer.known)
-                if type(request) in SENDING and peer.queued >= MAX_WAITING_ROWS:
+                if remote is Remote.QUEUED and peer.queued >= MAX_WAITING_ROWS:
                     raise ChatError(
                         ErrorCode.UNAVAILABLE,
                         f"Too much waits for {peer.known.name} already; try again when it is back",
                     )
-                if type(request) not in OVER_REALMS:
+                if remote is Remote.NONE:
                     raise ChatError(
                         ErrorCode.REALM_UNREACHABLE,
                         f"This version cannot do {request.spec.name} with another realm yet",

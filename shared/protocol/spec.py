@@ -28,6 +28,19 @@ class Access(StrEnum):
     REALM = "another realm"
 
 
+class Remote(StrEnum):
+    """Of which other realms a command may name people and groups."""
+
+    NONE = "none"
+    ACTIVE = "active"
+    """Those that are neither blocked nor removed."""
+    QUEUED = "queued"
+    """The active ones; what is sent waits in the outbox while the other realm is away."""
+    ANY = "any"
+    """Blocked and removed ones too: what was written stays, and everybody may read it, leave it and
+    hear no more of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arg:
     """One argument: its place in the line, its kind and its meaning."""
@@ -61,6 +74,7 @@ class Spec:
     repeatable: bool
     """Whether a client may send the command again after no answer: a second time changes
     nothing."""
+    remote: Remote
 
     @property
     def summary(self) -> str:
@@ -297,11 +311,13 @@ def command(
     realm_name: str | None = None,
     access: Access = Access.USER,
     repeatable: bool = False,
+    remote: Remote = Remote.NONE,
 ) -> Callable[[type[T]], type[T]]:
     """Declare a command; the class becomes a frozen dataclass and a row of `TABLE`.
 
     Args:
         repeatable: See `Spec`. A command with an idempotency key always is, under the same key.
+        remote: See `Remote`; a command that names no realm has NONE.
     """
 
     def declare(cls: type[T]) -> type[T]:
@@ -319,9 +335,11 @@ def command(
             assert f.default in (MISSING, None) or _takes(f.metadata["kind"], f.default), (
                 f"{name}: {f.name} does not take its own default"
             )
-        assert realm_name is None or addresses or any(a.name == "realm" for a in args), (
+        names_realms = bool(addresses) or any(a.name == "realm" for a in args)
+        assert realm_name is None or names_realms, (
             f"{name}: a realm spelling needs an address or a realm to qualify"
         )
+        assert remote is Remote.NONE or names_realms, f"{name}: it can name no realm"
         (reply,) = get_args(getattr(made, "__orig_bases__", (Request,))[0]) or (None,)
         assert isinstance(reply, type) and issubclass(reply, Reply), f"{name}: which reply?"
         made.spec = Spec(
@@ -335,6 +353,7 @@ def command(
             by_name={a.name: a for a in args},
             addresses=addresses,
             repeatable=repeatable or "idempotency_key" in {a.name for a in args},
+            remote=remote,
         )
         for spelling in filter(None, (name, realm_name)):
             assert re.fullmatch("[a-z]+", spelling), f"{spelling}: a command is a-z"

@@ -245,7 +245,7 @@ async def test_commands_of_who_is_behind_wait_and_are_answered_once_he_reads(
     clogs = await clog(connection, wire)
     pings = b"".join(say("ping", id=str(number)) for number in range(10))
     connection.data_received(pings)
-    assert connection.session is not None and len(connection.session.queue or ()) == 10
+    assert connection.session is not None and len(connection.session.pipeline.queue or ()) == 10
     for _ in range(clogs):
         await wire.next()
     for number in range(10):

@@ -24,6 +24,7 @@ from shared.protocol.values import BadValue, in_words
 from ws_server.federation.dial_policy import Unreachable
 from ws_server.federation.dialled_connection import Dialled
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
+from ws_server.net.session import MAX_HANDSHAKE_FRAME
 
 if TYPE_CHECKING:
     from ws_server.federation.peer_registry import PeerRegistry
@@ -32,8 +33,6 @@ HANDSHAKE = 10.0
 """Seconds from `link` to the proof, as the listener grants them."""
 DIAL = 9.0
 """Seconds for everything up to the proof, names included."""
-MAX_FRAME = 8 * 1024
-"""Bytes of one frame of the handshake."""
 
 
 class Declined(Unreachable):
@@ -151,7 +150,7 @@ async def _ask(wire: Dialled, request: Request[Any], kind: type[Reply]) -> Any:
     """
     wire.write(format_request(request))
     frame = await wire.read()
-    if len(frame) > MAX_FRAME:
+    if len(frame) > MAX_HANDSHAKE_FRAME:
         raise Unreachable("too much said")
     try:
         return parse_reply(frame, kind)

@@ -26,7 +26,7 @@ from ws_server.federation.inbound import Incoming, Overrun
 from ws_server.federation.outbound import Outgoing
 from ws_server.federation.question_handlers import answer
 from ws_server.federation.questions import Asks
-from ws_server.net.session import Outlet
+from ws_server.net.session import BROKEN, Outlet
 from ws_server.realm import Realm
 from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import MAX_ROWS, KnownRealm
@@ -41,8 +41,6 @@ STILL, HERE, COPIES = "still", "here", "copies"
 """Asks whether a server is still there whose link was replaced; its answer; and what follows."""
 FRAME_COST, UNKNOWN_COST = 5, 100
 """Rows as which each frame counts, for its signature is checked; and one that nobody here knows."""
-BROKEN = 4400
-"""Closes a link whose other side broke the protocol; it is dialled anew like any other."""
 
 
 class Owner(Protocol):

@@ -20,8 +20,8 @@ from ws_server.federation.cloned_realms import Seen, part
 from ws_server.federation.group_replication import GroupReplication
 from ws_server.federation.handshake import Seal
 from ws_server.federation.handshake_client import HANDSHAKE
-from ws_server.federation.link import BROKEN, Confirmed, Link
-from ws_server.net.session import Outlet, Session
+from ws_server.federation.link import Confirmed, Link
+from ws_server.net.session import BROKEN, Outlet, Session
 from ws_server.store import outbox, outbox_queries
 from ws_server.store.group_admission import Expected
 from ws_server.store.messages import Draft

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -13,7 +14,7 @@ from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
 from ws_server.federation.handshake_client import HANDSHAKE
-from ws_server.net.session import Session
+from ws_server.net.session import LinkHandshake, Session
 from ws_server.settings import is_loopback
 from ws_server.store import realm_trust, realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
@@ -29,10 +30,10 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
     session, realm, peers = ctx.session, ctx.realm, ctx.realm.links
     if session.account is not None:
         raise refused("This connection is a person's")
-    if session.dialled is not None:
+    if session.handshake is not None:
         raise refused("A connection says link once")
     loop = asyncio.get_running_loop()
-    session.dialled = loop.time()
+    handshake = session.handshake = LinkHandshake(loop.time())
     loop.call_later(HANDSHAKE, _end_unproven, session)
     if request.version != VERSION:
         raise refused(f"Links here are of version {VERSION}")
@@ -46,7 +47,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
         request.port,
         request.scheme == "wss",
     )
-    session.offered = transcript
+    handshake.offered = transcript
     signature = transcript.sign(realm.key, Role.LISTENER)
     key, nonce, signed = map(base64.written, (own.key, own.nonce, signature))
     return LinkOffered(VERSION, own.realm, key, nonce, signed)
@@ -61,9 +62,10 @@ def _end_unproven(session: Session) -> None:
 @handles(ProveLink)
 async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     session, peers = ctx.session, ctx.realm.links
-    transcript, session.offered = session.offered, None
-    if transcript is None:
+    handshake = session.handshake
+    if handshake is None or handshake.offered is None:
         raise refused("Say link first")
+    transcript, handshake.offered = handshake.offered, None
     try:
         transcript.check(request.signature, Role.DIALLER)
     except NotProven as why:
@@ -79,7 +81,9 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     ctx.realm.limits.link(known)
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
-    session.linking = (known.id, transcript)
+    handshake.accept = partial(
+        peers.accepted, known.id, session.outlet, transcript, handshake.dialled_at
+    )
     return LinkOpened(ACTIVE)
 
 

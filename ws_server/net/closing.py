@@ -76,7 +76,7 @@ class Ending(ServerConnection):
     def is_busy(self) -> bool:
         """Whether something that came is not carried out yet."""
         session = self.session
-        return session is not None and (bool(self._backlog) or self._listener.gate.is_busy(session))
+        return session is not None and (bool(self._backlog) or session.pipeline.is_busy)
 
     @property
     def _answering(self) -> bool:

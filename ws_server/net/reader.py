@@ -17,6 +17,7 @@ from ws_server.net.budgets import STRANGER_FRAME, Budget, Place
 from ws_server.net.closing import LAST_REPLIES, Ending
 from ws_server.net.frame_bounds import continues, measure
 from ws_server.net.session import Session
+from ws_server.pipeline import DRAINING, ENDED
 
 if TYPE_CHECKING:
     from ws_server.net.acceptor import Arrival
@@ -156,7 +157,7 @@ class Reader(Ending):
     @property
     def ready(self) -> bool:
         """Whether what came can be read: a stranger's next frame waits for the answer to this."""
-        return self.session is None or not self.session.busy
+        return self.session is None or not self.session.pipeline.exclusive
 
     def step(self) -> bool:
         """Do a little of what waits; True if there is more."""
@@ -279,7 +280,7 @@ class Reader(Ending):
         elif event.opcode not in DATA_OPCODES:
             # The protocol has answered pings; pongs only say that the peer lives.
             self._make_noise()
-        elif session.heard_all:
+        elif (life := session.pipeline.life) is DRAINING or life is ENDED:
             return
         elif event.opcode is Opcode.TEXT and event.fin:
             self._deliver(session, event.data)
@@ -308,12 +309,10 @@ class Reader(Ending):
             whole, self._fragments = self._fragments, None
             if whole is not None:
                 self._deliver(session, bytes(whole))
-            elif session.open:
+            else:
                 self._listener.gate.receive_binary(session)
 
     def _deliver(self, session: Session, payload: bytes | bytearray | memoryview) -> None:
-        if not session.open:
-            return
         try:
             self._listener.gate.receive(session, bytes(payload))
         except UnicodeDecodeError:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from shared.protocol.commands.messages import counted
 from shared.protocol.kinds import USER
-from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result, unsent
+from shared.protocol.spec import (
+    Event,
+    Remote,
+    Reply,
+    Request,
+    arg,
+    command,
+    event,
+    record,
+    result,
+    unsent,
+)
 from shared.protocol.values import Address
 
 
@@ -40,14 +51,14 @@ class Preference(Event):
         return f"({self.sentence()})"
 
 
-@command("block", realm_name="blockrealm", repeatable=True)
+@command("block", realm_name="blockrealm", repeatable=True, remote=Remote.ANY)
 class Block(Request[BlockedUsers]):
     """Refuse private messages and invitations from a person, who is not notified."""
 
     user: Address = arg("who: bob, or bob@beta in realm beta", USER)
 
 
-@command("unblock", realm_name="unblockrealm", repeatable=True)
+@command("unblock", realm_name="unblockrealm", repeatable=True, remote=Remote.ANY)
 class Unblock(Request[BlockedUsers]):
     """Accept private messages and invitations from a person again."""
 

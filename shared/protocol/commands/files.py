@@ -25,7 +25,18 @@ from shared.protocol.kinds import (
     Number,
     Pattern,
 )
-from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result, unsent
+from shared.protocol.spec import (
+    Event,
+    Remote,
+    Reply,
+    Request,
+    arg,
+    command,
+    event,
+    record,
+    result,
+    unsent,
+)
 from shared.protocol.values import Address, ConversationAddress, GroupAddress
 
 NO_PATHS = (
@@ -128,7 +139,7 @@ class FileChunk(Event):
         return f"FILE {self.file} {self.offset} {self.data}"
 
 
-@command("sendfile", realm_name="sendfilerealm")
+@command("sendfile", realm_name="sendfilerealm", remote=Remote.QUEUED)
 class SendFile(Request[Sent]):
     """Send a file of up to 512 KiB to one person."""
 
@@ -143,7 +154,7 @@ class SendFile(Request[Sent]):
         return unlike_a_file(bare)
 
 
-@command("sendgroupfile", realm_name="sendgroupfilerealm")
+@command("sendgroupfile", realm_name="sendgroupfilerealm", remote=Remote.QUEUED)
 class SendGroupFile(Request[Sent]):
     """Send a file of up to 512 KiB to a group."""
 
@@ -158,7 +169,7 @@ class SendGroupFile(Request[Sent]):
         return unlike_a_file(bare)
 
 
-@command("upload")
+@command("upload", remote=Remote.QUEUED)
 class Upload(Request[UploadOpened]):
     """Start or resume sending a larger file; the message appears after the last chunk."""
 

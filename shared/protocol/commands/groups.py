@@ -17,6 +17,7 @@ from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Text
 from shared.protocol.spec import (
     Event,
     Record,
+    Remote,
     Reply,
     Request,
     arg,
@@ -162,7 +163,7 @@ class GroupChanged(Event):
         return f"({self.user} {done}: {self.group} {in_words(self.name)}{hint})"
 
 
-@command("creategroup", realm_name="creategrouprealm")
+@command("creategroup", realm_name="creategrouprealm", remote=Remote.ACTIVE)
 class CreateGroup(Request[GroupCreated]):
     """Create a group and own it."""
 
@@ -170,7 +171,7 @@ class CreateGroup(Request[GroupCreated]):
     realm: str | None = arg("the realm that hosts it", REALM_NAME, json_only=True, default=None)
 
 
-@command("listgroup", realm_name="listgrouprealm", repeatable=True)
+@command("listgroup", realm_name="listgrouprealm", repeatable=True, remote=Remote.ANY)
 class ListGroup(Request[GroupChats]):
     """List your groups."""
 
@@ -178,7 +179,7 @@ class ListGroup(Request[GroupChats]):
     after: GroupAddress | None = after("group", GROUP)
 
 
-@command("invitegroup", realm_name="invitegrouprealm", repeatable=True)
+@command("invitegroup", realm_name="invitegrouprealm", repeatable=True, remote=Remote.ACTIVE)
 class InviteGroup(Request[GroupPerson]):
     """Add a person to a group; any member may, but after a kick only its owner."""
 
@@ -186,7 +187,7 @@ class InviteGroup(Request[GroupPerson]):
     user: Address = arg("who to add", USER)
 
 
-@command("sendg", realm_name="sendgrouprealm")
+@command("sendg", realm_name="sendgrouprealm", remote=Remote.QUEUED)
 class SendGroup(Request[Sent]):
     """Send a text to a group."""
 
@@ -196,7 +197,7 @@ class SendGroup(Request[Sent]):
     bot: bool | None = bot_mark()
 
 
-@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True)
+@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True, remote=Remote.ANY)
 class InboxGroup(Request[Page]):
     """Read the messages of a group, newest page first, and mark them read."""
 
@@ -205,7 +206,7 @@ class InboxGroup(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("members", repeatable=True)
+@command("members", repeatable=True, remote=Remote.ANY)
 class Members(Request[GroupMembers]):
     """List who is in a group."""
 
@@ -213,14 +214,14 @@ class Members(Request[GroupMembers]):
     after: Address | None = after("member", USER)
 
 
-@command("leavegroup")
+@command("leavegroup", remote=Remote.ANY)
 class LeaveGroup(Request[GroupLeft]):
     """Leave a group; an owner hands it to its oldest member."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
 
 
-@command("kick")
+@command("kick", remote=Remote.ACTIVE)
 class Kick(Request[GroupPerson]):
     """Remove a person from a group you own."""
 
@@ -228,7 +229,7 @@ class Kick(Request[GroupPerson]):
     user: Address = arg("who to remove", USER)
 
 
-@command("ban", realm_name="banrealm", repeatable=True)
+@command("ban", realm_name="banrealm", repeatable=True, remote=Remote.ACTIVE)
 class Ban(Request[GroupPerson]):
     """Remove a person from a group you own, if they are in it, and forbid inviting them."""
 
@@ -236,7 +237,7 @@ class Ban(Request[GroupPerson]):
     user: Address = arg("who to ban", USER)
 
 
-@command("unban", realm_name="unbanrealm", repeatable=True)
+@command("unban", realm_name="unbanrealm", repeatable=True, remote=Remote.ACTIVE)
 class Unban(Request[GroupPerson]):
     """Allow inviting a person who was banned or kicked from a group you own."""
 
@@ -244,14 +245,14 @@ class Unban(Request[GroupPerson]):
     user: Address = arg("who may be invited again", USER)
 
 
-@command("accept", realm_name="acceptrealm", repeatable=True)
+@command("accept", realm_name="acceptrealm", repeatable=True, remote=Remote.ACTIVE)
 class Accept(Request[InvitationAccepted]):
     """Join a group to which a stranger of another realm invited you."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
 
 
-@command("decline", realm_name="declinerealm")
+@command("decline", realm_name="declinerealm", remote=Remote.ANY)
 class Decline(Request[InvitationDeclined]):
     """Decline an invitation to a group."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.protocol.commands.messages import Message, Page, counted
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import CONVERSATION, IDENTIFIER, POSITIONS, SEQ
-from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
+from shared.protocol.spec import Record, Remote, Reply, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, ConversationAddress
 
 
@@ -72,7 +72,7 @@ class Synced(Reply):
         return [f"{m.conversation} {m.row()}" for m in self.messages]
 
 
-@command("history", repeatable=True)
+@command("history", repeatable=True, remote=Remote.ANY)
 class History(Request[Page]):
     """Read the messages of a conversation without marking them read."""
 
@@ -87,7 +87,7 @@ class History(Request[Page]):
         return None
 
 
-@command("read", repeatable=True)
+@command("read", repeatable=True, remote=Remote.ANY)
 class Read(Request[ReadUpTo]):
     """Mark a conversation read up to a message."""
 
@@ -95,7 +95,7 @@ class Read(Request[ReadUpTo]):
     seq: int = arg("up to and with this message", SEQ)
 
 
-@command("received", repeatable=True)
+@command("received", repeatable=True, remote=Remote.ANY)
 class Received(Request[ReceivedUpTo]):
     """Report the last message you have received; apps do this by themselves."""
 
@@ -103,7 +103,7 @@ class Received(Request[ReceivedUpTo]):
     seq: int = arg("up to and with this message", SEQ)
 
 
-@command("sync", repeatable=True)
+@command("sync", repeatable=True, remote=Remote.ANY)
 class Sync(Request[Synced]):
     """Catch up after an absence."""
 

@@ -13,7 +13,7 @@ from shared.protocol.commands.messages import (
     summary,
 )
 from shared.protocol.kinds import MESSAGE_TEXT, REALM_NAME, USER, Number
-from shared.protocol.spec import Record, Request, arg, command, record, result
+from shared.protocol.spec import Record, Remote, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
 
 LIMIT = Number(1, MAX_PAGE)
@@ -56,7 +56,7 @@ class PrivateChats(ListPage):
         ]
 
 
-@command("send", realm_name="sendpcrealm")
+@command("send", realm_name="sendpcrealm", remote=Remote.QUEUED)
 class Send(Request[Sent]):
     """Send a text to one person."""
 
@@ -66,7 +66,7 @@ class Send(Request[Sent]):
     bot: bool | None = bot_mark()
 
 
-@command("inbox", realm_name="inboxrealm", repeatable=True)
+@command("inbox", realm_name="inboxrealm", repeatable=True, remote=Remote.ANY)
 class Inbox(Request[Page]):
     """Read the messages with one person, newest page first, and mark them read."""
 
@@ -75,7 +75,7 @@ class Inbox(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("listpc", realm_name="listpcrealm", repeatable=True)
+@command("listpc", realm_name="listpcrealm", repeatable=True, remote=Remote.ANY)
 class ListPc(Request[PrivateChats]):
     """List your private chats."""
 

@@ -1,4 +1,4 @@
-"""What every sent message leads to, whichever command sent it."""
+"""The replies to commands that send a message, whichever command it was."""
 
 from __future__ import annotations
 
