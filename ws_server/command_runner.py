@@ -82,11 +82,12 @@ class CommandRunner:
             if request.spec.addresses or "realm" in request.spec.by_name:
                 request = self._realm.local(request)
             result = registration.handler(Context(self._realm, session), request)
-            if isinstance(result, Awaitable):
+            # Awaitable is an abstract class: asking for it first takes three times as long.
+            if isinstance(result, (Draft, Mutation, Reply, RemoteReply)):
+                self._answer(session, call, result, pipelined)
+            else:
                 pipeline.started()
                 self._start(self._wait_for(session, call, result))
-            else:
-                self._answer(session, call, result, pipelined)
         except ChatError as error:
             if pipeline.unanswered:
                 # Its reply must not pass those of the commands before it.
