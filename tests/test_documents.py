@@ -15,10 +15,10 @@ import pytest
 from tests.realserver import ROOT
 from tests.test_architecture import DEFINITIONS, MAX_LINES, SOURCES, files
 from tests.world import World
-from ws_server import gate, handlers, passwords
+from ws_server import departures, handlers, passwords, pipeline
 from ws_server.context import HANDLERS
 from ws_server.federation.handshake_client import HANDSHAKE
-from ws_server.federation.handshake_client import MAX_FRAME as MAX_HANDSHAKE_FRAME
+from ws_server.net.session import MAX_HANDSHAKE_FRAME
 from ws_server.net import connection, reader
 from ws_server.net.hub import Hub
 from ws_server.net.session import Session
@@ -210,7 +210,7 @@ def test_the_files_that_editing_a_message_would_touch_are_counted() -> None:
 
 BOUNDS: dict[str, tuple[int | float, ...]] = {
     "commands of one connection that wait": (
-        *(gate.MAX_QUEUED, gate.MAX_QUEUED_BYTES, gate.MAX_UNANSWERED),
+        *(pipeline.MAX_QUEUED, pipeline.MAX_QUEUED_BYTES, pipeline.MAX_UNANSWERED),
     ),
     "frames of one connection parsed in a turn": (reader.MAX_FRAMES, reader.STEP),
     "frames waiting for one connection": (reader.MAX_UNSENT_BYTES,),
@@ -224,7 +224,11 @@ BOUNDS: dict[str, tuple[int | float, ...]] = {
     "conversations in the cache": (cache.MAX_PRIVATE, cache.MAX_GROUP_MEMBERS),
     "frames of the handshake of a link": (MAX_HANDSHAKE_FRAME, HANDSHAKE),
     "rows that wait for one realm": (outbox.MAX_WAITING_ROWS,),
-    "carrying out what a peer sent": (gate.LEAVING, gate.MAX_LEAVING, connection.MAX_RESCUED),
+    "carrying out what a peer sent": (
+        departures.MAX_SECONDS,
+        departures.MAX_SESSIONS,
+        connection.MAX_RESCUED,
+    ),
     "a store that is locked": (adapter.LOCK_WAIT,),
 }
 
