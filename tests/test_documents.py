@@ -18,10 +18,9 @@ from tests.world import World
 from ws_server import departures, handlers, passwords, pipeline
 from ws_server.context import HANDLERS
 from ws_server.federation.handshake_client import HANDSHAKE
-from ws_server.net.session import MAX_HANDSHAKE_FRAME
 from ws_server.net import connection, reader
 from ws_server.net.hub import Hub
-from ws_server.net.session import Session
+from ws_server.net.session import MAX_HANDSHAKE_FRAME, Session
 from ws_server.store import adapter, cache, database, journal, outbox
 from ws_server.store.journal import Journal
 
