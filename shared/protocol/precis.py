@@ -99,8 +99,8 @@ def _without_stray_joiners(name: str) -> str:
     """Return a name with joiners only where they have an effect (RFC 5892, A.1)."""
 
     def judged(found: re.Match[str]) -> str:
-        before, after = name[: found.start()][-1:], name[found.end() :][:1]
-        return found[0] if before > "\x7f" and after > "\x7f" else ""
+        beside = (name[: found.start()][-1:], name[found.end() :][:1])
+        return found[0] if all(one > "\x7f" and not one.isspace() for one in beside) else ""
 
     return _JOINERS.sub(judged, name)
 
