@@ -1,4 +1,4 @@
-"""The person's actions: each sends commands to the realm and applies the replies to the state."""
+"""What a person does: commands to the realm, and what becomes of the state by their answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from flet_app import commands
-from flet_app.conversation import INVITED, MAX_KEPT_CLOSED, Conversation, entry_of
-from flet_app.session import MAX_PAGE, Session
+from flet_app.conversation import INVITED, KEPT_CLOSED, Conversation, entry_of
+from flet_app.session import MOST, Session
 from flet_app.state import Part
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import Auth, Logout, Resume
@@ -31,57 +31,61 @@ from shared.protocol.errors import TEMPORARY
 from shared.protocol.spec import Reply, Request
 
 PAGE = 50
+LOADED = 30
+"""Conversations whose messages are kept."""
 
 
 class Actions(Session):
-    """The actions of one window in its session."""
+    """Everything that one window does in its session."""
 
     # Conversations
 
     def switch(self, address: str) -> Conversation:
-        """Show a conversation with the messages that are loaded."""
+        """Show a conversation as far as it is here."""
         previous = self.state.open
         c = self.state.conversation(address)
         if previous is not None and previous is not c:
-            previous.trim(MAX_KEPT_CLOSED)
+            previous.trim(KEPT_CLOSED)
         self.state.opened(c)
-        self._loaded[c] = None
+        self._loaded[c] = self._loaded.pop(c, None)
+        if len(self._loaded) > LOADED:
+            del self._loaded[oldest := next(iter(self._loaded))]
+            oldest.unload()
         return c
 
     async def load(self, c: Conversation) -> None:
-        """Fetch a conversation's newest messages if needed; drop a conversation that does not
-        exist."""
+        """Read its newest messages, if they are not here; one that does not exist is not kept."""
         if c.loaded or c.role == INVITED:
             return
         try:
-            await self._load(c, min(MAX_PAGE, max(PAGE, c.unread + 10)))
+            await self._load(c, min(MOST, max(PAGE, c.unread + 10)))
         except ChatError as error:
             if error.code not in TEMPORARY and not c.last_seq:
                 self.state.left(c.address)
             raise
 
     def close_conversation(self) -> None:
-        """Close the open conversation; a narrow screen then shows the list."""
+        """Show the list alone, on a narrow screen."""
         self.state.opened(None)
 
     async def look_up(self, address: str) -> str:
-        """Return a person's address as the realm spells it; a local person must exist."""
+        """Return how the realm writes a person's address, who must exist if it is here."""
         return (await self.client.history(address, limit=1)).conversation
 
     async def load_older(self, c: Conversation) -> None:
-        """Fetch the page before the oldest loaded message."""
+        """Read the page before the oldest message that is here."""
         first = c.first_seq
         if not c.loaded or not c.older or first is None:
             return
         page = await self.client.history(c.address, before=first, limit=PAGE)
         if c.first_seq != first:
-            return  # the oldest message has changed meanwhile
+            return  # others were forgotten meanwhile
         c.earlier(page.messages, more=page.more)
         if c is self.state.open:
             self.state.changed(Part.MESSAGES)
 
     def saw(self, c: Conversation) -> None:
-        """Mark a conversation read: the person sees its newest message."""
+        """The person sees the newest message of a conversation."""
         if c.last_seq > c.read_seq:
             self.state.read(c, c.last_seq)
             self._reads[c.address] = c.last_seq
@@ -90,7 +94,7 @@ class Actions(Session):
     # Groups and realms
 
     async def create_group(self, name: str, realm: str = "") -> Conversation:
-        """Create a group, hosted by this realm or by another one."""
+        """Make a group, here or hosted by another realm."""
         made = await self.client.creategroup(name, realm or None)
         c = self.state.conversation(made.group)
         c.name, c.role, c.members = made.name, "owner", 1
@@ -102,35 +106,35 @@ class Actions(Session):
         self.state.left(left.group)
 
     async def accept(self, c: Conversation) -> None:
-        """Accept an invitation to a group."""
+        """Join a group to which one is invited."""
         await self.client.accept(c.address)
         c.role = "member"
         self.state.stale = True
         self._due.set()
 
     async def decline(self, c: Conversation) -> None:
-        """Decline an invitation; it disappears from the list."""
+        """Turn down an invitation; it disappears."""
         await self.client.decline(c.address)
         self.state.left(c.address)
 
     async def add_realm(self, name: str, address: str, port: int, fingerprint: str) -> str:
-        """Add another realm; return the fingerprint of its key."""
+        """Make another realm known; return the fingerprint of its key."""
         added = await self.client.addrealm(name, address, port, fingerprint or None)
         await self.look_at_realms()
         return added.fingerprint
 
     async def look_at_realms(self) -> None:
-        """Fetch the states of the links to other realms."""
+        """Ask how the links stand."""
         self.state.realms = (await self.client.listrealm()).realms
         self.state.changed(Part.REALMS)
 
-    # Typed commands
+    # Commands as they are typed
 
     async def run(self, line: str, key: str = "") -> Reply:
-        """Run a typed command and apply its effects to the state.
+        """Run a typed command and let the state know what it did.
 
         Args:
-            key: The idempotency key of a sending command.
+            key: Under which the realm takes it once, if it is one that sends.
         """
         request = commands.parse(line)
         if key and getattr(request, "idempotency_key", key) is None:

@@ -1,4 +1,4 @@
-"""The host of one session of the app that a browser shows."""
+"""Where one session of the app runs that is shown in a browser."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 import flet as ft
 from flet.messaging.session import Session
 
-from flet_app.browser_identity import Visitor
-from flet_app.file_urls import SessionFiles, Tickets
 from flet_app.host import Expected
 from flet_app.script import PageScript
 from flet_app.texts import Texts
+from flet_app.tickets import SessionFiles, Tickets
+from flet_app.visitors import Visitor
 from shared.client import ChatClient
 
 log = logging.getLogger(__name__)
@@ -30,11 +30,11 @@ RETRY = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RealmWay:
-    """The realm that the pages talk to.
+    """Where the realm is that the pages talk to.
 
     Args:
-        server: The realm's address, as people type it.
-        socket: The realm's Unix socket for this app, if there is one.
+        server: Its address, as people know it.
+        socket: Its Unix socket, if it has one for us.
     """
 
     server: str
@@ -67,7 +67,7 @@ class BrowserHost:
         self._admitted = admitted
         self.known = False
         """Whether somebody is signed in."""
-        # The end of the session closes the host if the app has not.
+        # Should the app forget to close it, the session's end does.
         weakref.finalize(session, self._files.close)
 
     def admit(self, known: bool) -> None:
@@ -102,10 +102,10 @@ async def begun(
     begin: Callable[[], BrowserHost],
     is_there: Callable[[], bool],
 ) -> BrowserHost | None:
-    """Create the host of a page. While the disk is full, the page shows a notice and waits.
+    """Begin the host of a page; while the disk has no room for it, the page says so.
 
     Returns:
-        None if the page was closed in the meantime.
+        None if the page has gone meanwhile.
     """
     is_told = False
     while is_there():

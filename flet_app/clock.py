@@ -1,4 +1,4 @@
-"""Times in words."""
+"""Times as people read them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ _DAYS = {
 
 
 def moment(milliseconds: int, zone: tzinfo) -> datetime:
-    """Return a Unix time as a moment of a time zone; a time outside the calendar becomes its
-    beginning."""
+    """Return a Unix time where somebody is; what no calendar holds is shown as its beginning."""
     try:
         return datetime.fromtimestamp(milliseconds / 1000, zone)
     except (ValueError, OverflowError, OSError):
@@ -31,7 +30,7 @@ def clock(at: datetime) -> str:
 
 
 def day(at: date, today: date, texts: Texts) -> str:
-    """Return the heading of a day in a conversation."""
+    """Return what a day is called in a conversation."""
     ago = (today - at).days
     if ago == 0:
         return texts("today")
@@ -45,7 +44,7 @@ def day(at: date, today: date, texts: Texts) -> str:
 
 
 def short(at: datetime, today: date, texts: Texts) -> str:
-    """Return the time of a conversation's last message: the time of day if today, else the day."""
+    """Return when a conversation was last used: a time today, else a day."""
     ago = (today - at.date()).days
     if ago == 0:
         return clock(at)

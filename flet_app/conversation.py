@@ -1,6 +1,6 @@
-"""One conversation as the app knows it: its messages in order, and its markers.
+"""One conversation as the app knows it: its messages in their order, and where its people stand.
 
-Pure. Replies and events may arrive in any order and repeatedly; each message is held once.
+Pure: it takes what the realm said, in whatever order that came, and holds it once.
 """
 
 from __future__ import annotations
@@ -17,47 +17,47 @@ from shared.protocol.values import MAX_NUMBER
 
 _NOTES = count()
 _folded = lru_cache(maxsize=20_000)(fold_text)
-"""Folded names that are cached, because each key typed into the filter compares them all."""
-MAX_KEPT_MESSAGES = 2_000
-"""Messages kept of the open conversation; older ones are fetched again when needed."""
-MAX_KEPT_CLOSED = 100
+"""Names, which each key that is typed into the filter compares."""
+KEPT = 2_000
+"""Messages of the open conversation that are kept; older ones are read again when wanted."""
+KEPT_CLOSED = 100
 """The same while another conversation is open."""
 
 WAITING, STORED, QUEUED, DELIVERED, READ, REFUSED = FATES = (
     *("waiting", "stored", "queued"),
     *("delivered", "read", "refused"),
 )
-"""The states of an own message. It is `waiting` until the realm has answered."""
+"""What became of an own message. It waits until the realm has answered."""
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One bubble: a message, an unsent message, or a note by the app."""
+    """One bubble: a message, one on its way, or a note of the app itself."""
 
     key: str
-    """Unique in the conversation; stays the same when the message gets its `seq`."""
+    """Unique in the conversation, and stays when a message gets its place."""
     sender: str
     text: str
     time: int
     """Unix milliseconds."""
     seq: int | None = None
-    """The realm's number of the message; None while there is none."""
+    """Its place; None while it has none."""
     id: str = ""
     file: FileInfo | None = None
     state: str | None = None
-    """One of FATES for an own message; None for other people's."""
+    """Of an own message, one of FATES; None: somebody else's."""
     why: str = ""
-    """The reason of a refusal, in words."""
+    """Why it was refused, in words."""
     done: float | None = None
-    """Progress of the file's transfer, 0 to 1; None without a transfer."""
+    """How much of its file is there, 0 to 1; None: it is not on its way."""
     note: tuple[str, ...] = ()
-    """The lines of a note by the app, in place of a message."""
+    """Lines that the app says itself, instead of a message."""
     behind: int = 0
-    """The `seq` behind which a note or a refused message stands."""
+    """A note, and what was refused without a place, comes behind this message."""
 
     @property
     def place(self) -> int:
-        """The sort key of the entry; entries without a `seq` come last."""
+        """Where it stands among the others: what has no place yet is last."""
         if self.note or (self.seq is None and self.state == REFUSED):
             return self.behind
         return MAX_NUMBER if self.seq is None else self.seq
@@ -72,7 +72,7 @@ def entry_of(message: Message) -> Entry:
 
 
 INVITED = "invited"
-"""The person is not in the group and cannot read it."""
+"""One is not in the group, and nothing of it can be read."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,26 +83,26 @@ class Conversation:
     name: str = ""
     """Of a group."""
     role: str = ""
-    """The person's role in a group: owner, member or INVITED."""
+    """One's own in a group: owner, member or INVITED."""
     members: int = 0
     last: Entry | None = None
-    """The newest message; its text may be cut."""
+    """The newest message, its text perhaps cut."""
     last_seq: int = 0
     read_seq: int = 0
     unread: int = 0
     other_received: int = 0
     other_read: int = 0
     entries: list[Entry] = field(default_factory=list)
-    """Once loaded: consecutive messages without a gap, then those without a `seq`."""
+    """Once loaded: without a gap from some message on, then what has no place yet."""
     loaded: bool = False
     loading: bool = False
-    """The newest messages have been requested."""
+    """Its newest messages have been asked for."""
     older: bool = True
-    """The realm has messages before the first of `entries`."""
+    """There are messages before the first of `entries`."""
     stale: bool = False
-    """The counts have to be fetched."""
+    """Its counts are to be asked for."""
     unread_from: int = 0
-    """The first unread message at the time of opening; 0 shows no unread line."""
+    """The first message that was unread when one opened it; 0: no line is shown."""
     draft: str = ""
 
     @property
@@ -111,19 +111,19 @@ class Conversation:
 
     @property
     def realm(self) -> str:
-        """The other realm of the conversation; empty for this realm."""
+        """The other realm that it is with, empty: this one."""
         return self.address.partition("@")[2]
 
     @property
     def title(self) -> str:
-        """The title in the list."""
+        """What it is called in the list."""
         return self.name if self.is_group and self.name else self.address
 
     def nearness(self, wanted: str) -> int | None:
-        """Return how well the name matches a filter, lower is better; None if it does not match.
+        """Return how near its name is to what is looked for, the nearest first; None: it is not.
 
         Args:
-            wanted: The folded text of the filter.
+            wanted: Folded.
         """
         title, address = _folded(self.title), _folded(self.address)
         if wanted in (title, address, address.removeprefix("#")):
@@ -134,13 +134,13 @@ class Conversation:
 
     @property
     def first_seq(self) -> int | None:
-        """The `seq` of the oldest loaded message."""
+        """The oldest message that is here."""
         return next((entry.seq for entry in self.entries if entry.seq is not None), None)
 
     def fate(self, entry: Entry) -> str:
-        """Return the delivery state of an own message; empty for other people's messages.
+        """Return what became of an own message; empty for somebody else's.
 
-        Receipts override the message's state, except for refused and unsent messages.
+        Receipts tell more than the message does, but not of what never arrived.
         """
         if entry.state is None or entry.note:
             return ""
@@ -156,7 +156,7 @@ class Conversation:
         return next((e for e in reversed(self.entries) if key in (e.key, e.id)), None)
 
     def put(self, entry: Entry) -> Entry:
-        """Insert an entry at its place; an entry with the same `seq` is updated instead."""
+        """Put an entry in its place; the message that has it is updated instead."""
         at = self._end_of(entry.place)
         if entry.seq is not None:
             for unplaced in reversed(self.entries):
@@ -181,14 +181,14 @@ class Conversation:
         return bisect_right(self.entries, place, key=lambda e: e.place)
 
     def settle(self, entry: Entry, seq: int | None) -> None:
-        """Give an own message the `seq` that the realm assigned."""
-        # The message may have come as an event before, if its call timed out.
+        """Give an own message its place, for the realm told it."""
+        # It may have come as an event already, after a call that timed out.
         self.entries = [e for e in self.entries if e is not entry and (not e.seq or e.seq != seq)]
         entry.seq = seq
         self.entries.insert(self._end_of(entry.place), entry)
 
     def refuse(self, entry: Entry, why: str) -> None:
-        """Mark an own message refused; it keeps its position below the current newest message."""
+        """An own message will not get a place: it stays where it is, below what is here now."""
         if entry in self.entries:
             self.entries.remove(entry)
         entry.state, entry.why, entry.done = REFUSED, why, None
@@ -196,14 +196,14 @@ class Conversation:
         self.entries.insert(self._end_of(entry.place), entry)
 
     def note(self, lines: Iterable[str], now: int) -> Entry:
-        """Add a note by the app, behind the newest message."""
+        """Say something of the app's own, behind the newest message."""
         key = f"note-{next(_NOTES)}"
         entry = Entry(key, "", "", now, note=tuple(lines), behind=self.last_seq)
         self.entries.insert(self._end_of(entry.place), entry)
         return entry
 
     def newest(self, messages: Sequence[Message], *, more: bool) -> None:
-        """Add the newest page of the history; drop loaded messages with a gap before it."""
+        """Take the newest page of its history; what is here and does not reach it is forgotten."""
         first = messages[0].seq if messages else 0
         meets = self.loaded and any(e.seq in (first, first - 1) for e in self.entries if e.seq)
         if not meets:
@@ -214,7 +214,7 @@ class Conversation:
         self._take(messages)
 
     def earlier(self, messages: Sequence[Message], *, more: bool) -> None:
-        """Add the page before the oldest loaded message."""
+        """Take the page before the oldest message that is here."""
         self.older = more
         self._take(messages)
 
@@ -225,7 +225,7 @@ class Conversation:
                 self.last, self.last_seq = entry, message.seq
 
     def arrived(self, message: Message) -> bool:
-        """Add a message that was just pushed; False if it was known."""
+        """Take a message that just came; False if it was known."""
         entry = entry_of(message)
         if self.loaded or self.loading:
             entry = self.put(entry)
@@ -237,7 +237,7 @@ class Conversation:
         return True
 
     def read_to(self, seq: int) -> None:
-        """Move the read marker: the person has read up to here, in this window or another one."""
+        """The person has read up to here, in this window or another."""
         if seq <= self.read_seq:
             return
         self.read_seq = seq
@@ -249,7 +249,7 @@ class Conversation:
             self.stale = True
 
     def standing(self, last_seq: int, read_seq: int, unread: int, last: Message | None) -> None:
-        """Apply a row of a list, unless newer messages have come since it was requested."""
+        """Take a row of a list. One that is older than what came meanwhile counts for nothing."""
         if last_seq < self.last_seq:
             return
         if last is not None and (last_seq > self.last_seq or self.last is None):
@@ -259,12 +259,12 @@ class Conversation:
             self.read_seq, self.unread, self.stale = read_seq, unread, False
 
     def is_ahead(self, last_seq: int) -> bool:
-        """Tell whether messages newer than `last_seq` of a list are known or on their way."""
+        """Tell whether more is known here, or on its way, than a list with this newest message."""
         waits = self.last is not None and self.last.state == WAITING
         return self.last_seq > last_seq or waits
 
     def trim(self, most: int) -> None:
-        """Drop the oldest messages beyond `most`; unsent messages stay."""
+        """Forget the oldest messages of more than `most`; what waits to be sent stays."""
         over = len(self.entries) - most
         if over > 0:
             waiting = [e for e in self.entries[:over] if e.state == WAITING]
@@ -272,13 +272,12 @@ class Conversation:
             self.older = True
 
     def unload(self) -> None:
-        """Keep only unsent messages; the others are fetched again when the conversation is
-        opened."""
+        """Keep only what waits to be sent; the rest is read again when it is opened."""
         self.trim(0)
         self.loaded = False
 
     def forget(self) -> None:
-        """Drop everything but unsent messages: the history was replaced."""
+        """The history is another one: only what was never sent is left."""
         self.unload()
         self.last = None
         self.last_seq = self.read_seq = self.unread = self.unread_from = 0

@@ -1,4 +1,4 @@
-"""The desktop app: one window, drawn by Flet's client program, which talks to this process."""
+"""The desktop app: one window, drawn by a program of Flet's that talks to this one."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from shared.settings import SettingsRefused
 
 INSTEAD = "Or use the app in a browser: python -m flet_app --web"
 PROGRAMS = ("flet", "flet.exe", "Flet.app")
-"""The names of Flet's client program on each system."""
+"""What Flet's program for the window is called on the systems there are."""
 LONGEST = 90
-"""Bytes of a folder's path that leave room for Flet's socket; some systems allow 104 in all."""
+"""Bytes of a folder's path in which Flet's socket fits; some systems have 104 for that."""
 ELSEWHERE = ("FLET_FORCE_WEB_SERVER", "FLET_DISPLAY_URL_PREFIX", "FLET_SERVER_PORT")
-"""Variables that would make Flet open a port instead of a window."""
+"""Variables with which Flet would open a port instead of a window."""
 
 
 class WindowHost:
-    """The `Host` of a window. The person chooses in dialogs where files are read and saved."""
+    """The `Host` of a window. Files are read and saved where the person says, by dialogs."""
 
     may_change_server = True
     opens_paths = True
@@ -74,16 +74,16 @@ class WindowHost:
 
 
 def _wishes() -> list[str]:
-    """Return the system's preferred languages in order (as gettext reads them)."""
+    """Return the languages the system asks for, the most wanted first (gettext's order)."""
     named = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
     return [*os.environ.get("LANGUAGE", "").split(":"), *named, locale.getlocale()[0] or ""]
 
 
 def open_window(settings: Settings) -> None:
-    """Open the window; return when it is closed.
+    """Open the window, and return when it is closed.
 
     Raises:
-        SettingsRefused: there is no display, or Flet's client program is missing.
+        SettingsRefused: there is no display, or Flet's program for the window cannot be had.
     """
     if is_linux_server():
         raise SettingsRefused(
@@ -106,7 +106,7 @@ def open_window(settings: Settings) -> None:
                 f"The folder for temporary files, {Path(folder).parent}, has too long a path for a "
                 "socket. Set TMPDIR to a shorter one"
             )
-        # This puts Flet's socket and the window's files into a folder that is removed at the end.
+        # Flet's socket and the files of the window are then in a folder that goes with them.
         tempfile.tempdir = folder
         try:
             ft.run(open_page, name="", assets_dir=str(ASSETS), view=ft.AppView.FLET_APP)
@@ -121,10 +121,10 @@ def open_window(settings: Settings) -> None:
 
 
 def _prepare_window() -> None:
-    """Make sure that Flet's client program is here; Flet downloads it at first use.
+    """Have Flet's program for the window, which it fetches at its first use.
 
     Raises:
-        SettingsRefused: the program cannot be downloaded or found.
+        SettingsRefused: it cannot be had.
     """
     if importlib.util.find_spec("flet_desktop") is None:
         raise SettingsRefused(
@@ -141,7 +141,7 @@ def _prepare_window() -> None:
         return
     try:
         flet_desktop.ensure_client_cached()
-    except Exception as error:  # a download, an archive and a disk can raise anything
+    except Exception as error:  # whatever a download, an archive and a disk can raise
         version = flet_desktop.version.version
         archive = flet_desktop.get_artifact_filename()
         raise SettingsRefused(

@@ -1,4 +1,4 @@
-"""Received files: fetched on demand, kept for the session, handed to the person."""
+"""Files that came: fetched when they are wanted, kept for the session, handed to the person."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from shared.protocol.errors import TEMPORARY
 from shared.protocol.media_types import IMAGES, media_type
 
 SHOWN_SIZE = 8 * 2**20
-"""Bytes up to which a picture is fetched by itself."""
-MAX_KEPT_BYTES = 256 * 2**20
-"""Bytes of files that a session keeps; the oldest are evicted first."""
+"""Bytes of an image that is fetched without being asked for."""
+KEPT = 256 * 2**20
+"""Bytes of files that a session keeps; the oldest go first."""
 RETRY = 10.0
-"""Seconds between attempts to fetch a picture after a temporary refusal."""
+"""Seconds until a picture that was refused for now is fetched again."""
 
 
 def is_picture(file: FileInfo) -> bool:
-    """Whether a file may be shown as a picture, by its declared type and size."""
+    """Whether a file may be a picture to show in its bubble, by what is said of it."""
     return media_type(file.name) in IMAGES and file.size <= SHOWN_SIZE
 
 
@@ -34,8 +34,8 @@ class Files:
     """The files of one session.
 
     Args:
-        folder: The session's own folder for the files.
-        changed: Called when a file arrived or progressed.
+        folder: Where they are kept; it is the session's alone.
+        changed: Called when a file came, or came further.
     """
 
     def __init__(self, folder: Path, client: ChatClient, changed: Callable[[], None]) -> None:
@@ -44,16 +44,16 @@ class Files:
         self._changed = changed
         self._here: dict[str, Path] = {}
         self._others: dict[str, Path] = {}
-        """The person's own files, which the app must not remove."""
+        """The person's own files, which are not ours to remove."""
         self._coming: dict[str, asyncio.Task[Path]] = {}
         self.failed: set[str] = set()
-        """Pictures whose fetch failed; they are offered like other files."""
+        """Pictures that could not be fetched; they are offered like other files."""
         self._pictures: dict[str, Picture] = {}
         self._looking: dict[str, asyncio.Task[Picture]] = {}
         self._again: set[asyncio.TimerHandle] = set()
 
     def close(self) -> None:
-        """Stop all fetches."""
+        """Fetch nothing more."""
         for task in (*self._coming.values(), *self._looking.values()):
             task.cancel()
         for again in self._again:
@@ -62,7 +62,7 @@ class Files:
             shutil.rmtree(path.parent, ignore_errors=True)
 
     def adopt(self, id: str, path: Path) -> None:
-        """Add a file that was sent from here; the person's own file stays at its place."""
+        """Keep a file that was sent from here; one of the person's own stays where it is."""
         if path.is_relative_to(self._folder):
             folder = self._place(id)
             _empty(folder)
@@ -73,12 +73,11 @@ class Files:
             self._others[id] = path
 
     def path(self, id: str) -> Path | None:
-        """Return the path of a file that has arrived."""
+        """Return where a file is, if it came."""
         return self._here.get(id) or self._others.get(id)
 
     def picture(self, entry: Entry) -> Picture | None:
-        """Return the result of examining a declared picture; None until the file was fetched and
-        examined."""
+        """Return what a file that says it is a picture is; None until it came and was looked at."""
         assert entry.file is not None
         id = entry.file.id
         path = self.path(id)
@@ -98,12 +97,12 @@ class Files:
             self._changed()
 
     async def fetch(self, entry: Entry) -> Path:
-        """Fetch a message's file and return its path; `entry.done` shows the progress.
+        """Return where a message's file is, once it came; its progress is `entry.done`.
 
         Raises:
             ChatError: the realm refused.
-            NoAnswer: there is no connection, or the transfer makes no progress.
-            OSError: the file cannot be written, or its sha256 is wrong.
+            NoAnswer: there is no connection, or it does not get on.
+            OSError: it cannot be kept here, or did not have its sha256.
         """
         assert entry.file is not None
         here = self.path(entry.file.id)
@@ -112,7 +111,7 @@ class Files:
         return await asyncio.shield(self._fetching(entry))
 
     def cancel(self, entry: Entry) -> None:
-        """Cancel the fetch of a file."""
+        """Fetch a file no further."""
         task = self._coming.get(entry.file.id) if entry.file else None
         if task is not None:
             task.cancel()
@@ -143,7 +142,7 @@ class Files:
         return await self._client.save_file(file, folder, progress=progress)
 
     def _place(self, id: str) -> Path:
-        """Return the folder of one file, under a name made here: a realm may send any id."""
+        """Return a file's own folder: an id is whatever a realm sends, a name of ours is not."""
         return self._folder / hashlib.sha256(id.encode()).hexdigest()[:32]
 
     def _came(self, entry: Entry, id: str, done: asyncio.Task[Path]) -> None:
@@ -153,7 +152,7 @@ class Files:
             if done.cancelled() or not isinstance(error, NoAnswer):
                 self.failed.add(id)
             if not done.cancelled() and isinstance(error, ChatError) and error.code in TEMPORARY:
-                # For example, the content is still on its way from another realm.
+                # Its content is on its way from another realm, for instance.
                 self._later(error.retry_after or RETRY, id)
         else:
             self._here[id] = done.result()
@@ -161,7 +160,7 @@ class Files:
         self._changed()
 
     def _later(self, seconds: float, id: str) -> None:
-        """Allow another fetch of a picture after a while."""
+        """Let a picture be fetched again in a while."""
 
         def again() -> None:
             self._again.discard(timer)
@@ -175,7 +174,7 @@ class Files:
         sizes = {id: path.stat().st_size for id, path in self._here.items() if path.exists()}
         total = sum(sizes.values())
         for id in list(sizes)[:-1]:
-            if total <= MAX_KEPT_BYTES:
+            if total <= KEPT:
                 return
             total -= sizes[id]
             shutil.rmtree(self._here.pop(id).parent, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The life of a window, from start to end."""
+"""A window from its beginning to its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flet_app.views.chat import Chat
 from flet_app.views.sign_in import SignIn
 from flet_app.window import Window
 
-# Each handler updates what it changed. Otherwise Flet compares the whole page after every event.
+# Each handler says what it changed: without this the whole page is compared after every event.
 ft.context.disable_auto_update()
 
 SYSTEM = ft.ThemeMode.SYSTEM
@@ -26,7 +26,7 @@ LOOKED_AT = frozenset(
         ft.AppLifecycleState.RESUME,
         ft.AppLifecycleState.SHOW,
         ft.AppLifecycleState.RESTART,
-        # Another window has the keyboard focus, but this one is visible.
+        # Another window has the keys, but this one is seen.
         ft.AppLifecycleState.INACTIVE,
     }
 )
@@ -42,7 +42,7 @@ class App:
         self._user = ""
 
     async def begin(self) -> None:
-        """Show the window and resume the kept session."""
+        """Show the window, and go on with the session that was kept."""
         window, page = self._window, self._window.page
         page.padding = page.spacing = 0
         page.theme = page.dark_theme = theme()
@@ -72,16 +72,15 @@ class App:
             return
         try:
             await window.actions.resume(token)
-        except Exception as error:  # noqa: BLE001 - `failed` shows and logs it
+        except Exception as error:
             # A server that was named and is none, for instance: the form lets name another.
             self._choose_screen()
             window.failed(error)
 
     def show(self, parts: set[Part]) -> None:
-        """Switch to another screen, or let the current one show the changes."""
+        """Show another screen, or let the one that is there show what has changed."""
         if Part.SESSION in parts or (self._screen is None and Part.LINK in parts):
-            # Without a connection at the start, show the form with the reason instead of the
-            # splash.
+            # Without a connection at the start there is a form, that says so, and not a splash.
             self._choose_screen()
         elif self._screen is not None:
             self._screen.show(parts)
@@ -103,12 +102,12 @@ class App:
             window.run(self._reopen(self._screen, place))
 
     def _heard(self, said: Said) -> None:
-        """Handle a message of the page's script; it repeats those that come before signing in."""
+        """Take what the page's script says; who is not signed in yet, is told it again."""
         if isinstance(self._screen, Chat):
             self._window.run(self._screen.heard(said))
 
     def _restore_drafts(self) -> None:
-        """Restore the drafts that the page has kept."""
+        """Go on with what the person was writing, as the page knows it."""
         window, script = self._window, self._window.host.page_script
         if script is None or not window.state.user:
             return
@@ -119,7 +118,7 @@ class App:
                 self._screen.restore(c)
 
     def _introduce(self) -> None:
-        """Tell the page's script who is signed in, and the colours."""
+        """Tell the page's script who is here, and how it all looks."""
         window = self._window
         if (script := window.host.page_script) is not None:
             script.look(window.texts.language, (window.page.theme_mode or SYSTEM).value)
@@ -127,12 +126,12 @@ class App:
                 script.signed_in(window.state.user, commands.plain())
 
     async def _reopen(self, screen: Chat, place: str) -> None:
-        """Reopen the conversation that was open before a reload."""
+        """Come back to where the person was before a reload."""
         try:
             if not place.startswith("#"):
                 place = await self._window.actions.look_up(place)
             await screen.open(place)
-        except Exception as error:  # noqa: BLE001 - `failed` shows and logs it
+        except Exception as error:
             self._window.failed(error)
 
     def _put(self, control: ft.Control) -> None:
@@ -153,10 +152,10 @@ class App:
         )
         return ft.Container(column, alignment=ft.Alignment.CENTER, expand=True)
 
-    # Events of the window
+    # What happens to the window
 
     async def _went(self, event: Any) -> None:
-        """The person went back or forward in the browser."""
+        """The person went back or forth in the browser."""
         if self._window.is_own(event.route):
             return
         place, c = self._window.place, self._window.state.open
@@ -176,7 +175,7 @@ class App:
             await self._screen.key(event)
 
     async def _back(self, _: Any) -> None:
-        """The browser has reconnected; it does not report whether the page is visible."""
+        """The browser loaded the page anew, and does not say that somebody sees it."""
         self._window.is_looked_at = True
         self._introduce()
         self.show({Part.MESSAGES})
@@ -184,11 +183,11 @@ class App:
             await self._screen.back()
 
     async def _gone(self, _: Any) -> None:
-        """The browser has disconnected: nobody sees new messages."""
+        """The browser is away: what comes now is seen by nobody."""
         self._window.is_looked_at = False
 
     async def _looked(self, event: ft.AppLifecycleStateChangeEvent) -> None:
-        """The tab became visible or hidden: messages in a hidden tab are not read."""
+        """The tab came to the front or went behind others: what is behind is not read."""
         self._window.is_looked_at = event.state in LOOKED_AT
         self.show({Part.MESSAGES})
 
@@ -201,5 +200,5 @@ class App:
 
 
 async def start(page: ft.Page, host: Host) -> None:
-    """Start a window; returns once it is shown. Events drive it from then on."""
+    """Begin a window; returns when it is shown, which then lives by its events."""
     await App(page, host).begin()

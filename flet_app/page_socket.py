@@ -1,7 +1,7 @@
-"""The WebSocket of a page at the level of bytes: bounds on memory and on useless frames.
+"""The WebSocket of a page, as far as its bytes go: how much one may hold, and how little may do.
 
-uvicorn accepts everything. Here a stranger may hold at most one small frame, all browsers of one
-address share a budget for unfinished frames, and clients that send useless frames are disconnected.
+uvicorn takes what comes. Here, a stranger may hold no more than a small frame, all browsers of one
+address share what their unfinished frames hold, and who sends frames that say nothing is cut off.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from flet_app.frame_filter import MAX_FRAME, MAX_STRANGER
+from flet_app.frames import MAX_FRAME, MAX_STRANGER
 
 STEP = 16 << 10
-"""Bytes processed before the bounds are checked."""
+"""Bytes that are looked at before it is asked whether that is enough."""
 MAX_NOISE, NOISE_TIME = 500, 10.0
-"""Pings, pongs and small fragments of one connection, and the seconds for them."""
+"""Pings, pongs and small fragments of one connection in so many seconds."""
 SMALL = 256
-"""Bytes below which a fragment counts as small; browsers send larger fragments."""
+"""Bytes below which a fragment says little; browsers cut large messages into larger ones."""
 MAX_HELD, MAX_HELD_BY_ALL = 16 << 20, 128 << 20
-"""Bytes of unfinished frames of one address and of all, beyond a stranger's allowance."""
+"""Bytes of unfinished frames, of one address and of all, beyond what a stranger's may have."""
 EXTENSION = "chat.socket"
-"""Key of the connection in the ASGI scope."""
+"""Of the ASGI scope: the connection itself."""
 
 
 class PageSocket(WebSocketsSansIOProtocol):
-    """One connection, starting with the request for a WebSocket."""
+    """One connection, from the request for a WebSocket on."""
 
     _held_by: ClassVar[Counter[str]] = Counter()
     network = ""
-    """The visitor whose frames these are; set once the request is read."""
+    """Of whom the frames are; set once the request is read."""
     _held = 0
     _noise = 0
     _since = -math.inf
@@ -42,7 +42,7 @@ class PageSocket(WebSocketsSansIOProtocol):
         self.conn.max_message_size = MAX_STRANGER
 
     def admit(self, known: bool) -> None:
-        """Allow large frames if somebody is signed in, else refuse them."""
+        """Take large frames from now on, or no more: somebody is signed in, or nobody."""
         self.conn.max_message_size = MAX_FRAME if known else MAX_STRANGER
 
     def handle_connect(self, event: object) -> None:
@@ -58,7 +58,7 @@ class PageSocket(WebSocketsSansIOProtocol):
                 if self.transport.is_closing() or not self._may_hold():
                     break
         except (AssertionError, UnicodeError):
-            # A malformed request for a WebSocket; uvicorn would report an error of its own.
+            # A request for a WebSocket that is none; uvicorn takes it for its own fault.
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,7 +79,7 @@ class PageSocket(WebSocketsSansIOProtocol):
         super().handle_pong(event)
 
     def _count(self) -> None:
-        """Count frames that are allowed but carry nothing."""
+        """Count what is allowed, and says nothing."""
         now = self.loop.time()
         if now - self._since > NOISE_TIME:
             self._since, self._noise = now, 0
@@ -88,7 +88,7 @@ class PageSocket(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def _may_hold(self) -> bool:
-        """Count the bytes of unfinished frames; disconnect if they exceed the bound."""
+        """Count what is here of unfinished frames; the connection is cut off if it is too much."""
         here = len(self.conn.reader.buffer) + (self.conn.current_size or 0)
         if here <= MAX_STRANGER and not self._held:
             return True

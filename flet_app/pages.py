@@ -1,7 +1,7 @@
-"""Open pages: their WebSockets, their sessions, and bounds on both.
+"""Open pages: the WebSocket of each, the session behind it, and how many there may be.
 
-Flet keeps a session for a while after its WebSocket has closed, so that a reload or a lost network
-can resume it. The bounds therefore count sessions, and WebSockets without a session yet.
+Flet keeps a session for a while after its WebSocket has gone, so that a reload or a lost network
+finds it again. So what is bounded here is what is kept: sessions, and WebSockets without one yet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import flet as ft
@@ -25,42 +24,43 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from flet_app.browser_host import BrowserHost, RealmWay, begun
-from flet_app.browser_identity import Visitor, mark
-from flet_app.file_urls import Tickets
-from flet_app.frame_filter import Frames, InvalidFrame
-from flet_app.frame_shapes import fits_page
+from flet_app.frames import Frames, Nonsense
 from flet_app.host import Host
 from flet_app.page_socket import EXTENSION, PageSocket
 from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
-from shared.background_tasks import BackgroundTasks
-from shared.token_buckets import Buckets
+from flet_app.shapes import takes_event, takes_value
+from flet_app.tickets import Tickets
+from flet_app.turns import Turns
+from flet_app.visitors import Visitor, mark
 
 LINGER = 300
 """Seconds a session outlives its WebSocket."""
 FIRST_FRAME = 10.0
-"""Seconds within which a browser must request a session."""
+"""Seconds in which a browser says which session it wants."""
 PATIENCE = 1.0
-"""Seconds within which Flet requests the next frame. It awaits nothing in between."""
+"""Seconds until Flet takes the next frame. It waits for nothing in between."""
 FAREWELL = 10.0
-"""Seconds within which the app notices that the connection of a page has ended."""
+"""Seconds the app may take to learn that the connection of a page has ended."""
 
 STALE = 4404
-"""Close code for a page whose session is gone; link.js then reloads the page. The page still holds
-controls of that session, which Flet's client could confuse with those of a new one."""
+"""Closes the WebSocket of a page whose session is gone; link.js then loads the page anew. It still
+holds controls of that session, and Flet's client may take those of a new one for them."""
 
 BEGINNINGS, BEGINNINGS_AT_ONCE = 5.0, 100.0
-"""Pages of one address that start in a second, and in a burst: each costs some milliseconds."""
+"""Pages of one address that begin in a second, and at once: each costs some milliseconds."""
 STRANGERS, STRANGERS_AT_ONCE = 200.0, 2_000.0
 """Frames in a second, and at once, of all pages of one address without a session of the realm."""
+OURS = frozenset(("connect", "disconnect", "close", "error"))
+"""Events of a page that only the server makes."""
 MORE = 2
-"""How many more pages an address must have than another one before it loses an open one."""
+"""Pages that an address must have more than another one, before one that is open ends for it."""
 
 Start = Callable[[ft.Page, Host], Awaitable[None]]
 
 
 @dataclass(eq=False, slots=True)
 class Socket:
-    """One WebSocket of a browser, and the sessions that it started."""
+    """One WebSocket of a browser, and the sessions that it began."""
 
     visitor: Visitor
     flet: FletApp
@@ -71,41 +71,29 @@ class Socket:
     since: float = field(default_factory=time.monotonic)
     hello: Hello = field(default_factory=Hello)
     script: PageScript | None = None
-    """The filter of the session that the WebSocket shows."""
+    """Of the session that is shown over it."""
     session: weakref.ref[Session] | None = None
     """That session."""
-    heard: bool = False
-    """Its latest frame was one for Flet."""
-
-    @property
-    def shown(self) -> Session | None:
-        """The session that is shown over it, if there still is one."""
-        return self.session() if self.session is not None else None
-
-    def judge(self, action: MessageAction, body: dict[str, Any]) -> bool:
-        """Tell whether the page may say this now; see `frame_shapes.fits_page`."""
-        session = self.shown
-        return session is not None and fits_page(session, action, body)
 
     def admit(self, known: bool) -> None:
-        """Allow large frames, or refuse them again."""
+        """Take large frames, or no more."""
         self.frames.known = known
         self.wire.admit(known)
 
 
 SOCKET: ContextVar[Socket] = ContextVar("socket")
-"""The WebSocket being served, also in all tasks started from it; the app's start reads it."""
+"""Set while a WebSocket is served, and in all that this starts: so the app's beginning knows it."""
 
 
 class Pages:
     """All pages; an ASGI app for their WebSockets.
 
-    A page without a signed-in person ends soon after its WebSocket; others linger. When there are
-    too many, the address with the most pages loses one to an address with fewer.
+    A page in which nobody is signed in ends soon after its WebSocket; others linger. Once there are
+    too many, the address that has most has to give one up for one that has less.
 
     Args:
-        start: The app's entry point; called once for each session.
-        most, per_address: Sessions at once, of all and of one address, including lingering ones.
+        start: The app; called once for each session.
+        most, per_address: Sessions at once, those that linger included; of all and of one address.
     """
 
     def __init__(
@@ -117,19 +105,19 @@ class Pages:
         self._most = most
         self._per_address = per_address
         self._sockets: set[Socket] = set()
-        self._ending = BackgroundTasks()
+        self._ending: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
         self._hosts: weakref.WeakKeyDictionary[Session, BrowserHost] = weakref.WeakKeyDictionary()
-        self._beginnings = Buckets(BEGINNINGS, BEGINNINGS_AT_ONCE)
-        self._strangers = Buckets(STRANGERS, STRANGERS_AT_ONCE)
+        self._beginnings = Turns(BEGINNINGS, BEGINNINGS_AT_ONCE)
+        self._strangers = Turns(STRANGERS, STRANGERS_AT_ONCE)
         self._scripts: weakref.WeakKeyDictionary[Session, PageScript] = weakref.WeakKeyDictionary()
 
     def refuses(self, visitor: Visitor) -> bool:
-        """Tell whether this browser may not open another page now; another page may end for it."""
+        """Tell whether this browser can have no further page now; another may end for it."""
         kept = self._kept()
         ours = sum(other.network == visitor.network for other in kept)
-        # Twice as many, because new sessions may replace lingering ones.
+        # Twice as many, as what lingers may be replaced by what begins anew.
         if ours >= 2 * self._per_address:
             return True
         if ours >= self._per_address:
@@ -147,7 +135,7 @@ class Pages:
         )
 
     def _lingering(self) -> list[tuple[Session, Visitor]]:
-        """Return the sessions whose pages are disconnected."""
+        """Return the sessions that are kept for a page that is away."""
         return [
             (session, visitor)
             for session, visitor in self._sessions.items()
@@ -159,19 +147,19 @@ class Pages:
         return host is not None and host.known
 
     def _kept(self) -> list[Visitor]:
-        """Return the network of each page, with repetitions."""
+        """Return whose pages there are, each as often as there are."""
         return [visitor for _, visitor in self._lingering()] + [
             socket.visitor for socket in self._sockets
         ]
 
     def _end_one_of_many(self, kept: list[Visitor], ours: int) -> bool:
-        """End a page of the address with the most: first a lingering one, then a stranger's.
+        """End a page of the address that has most: one that lingers, then one of a stranger.
 
         Args:
-            ours: The number of pages of the requesting address.
+            ours: Pages of the address that wants one more.
 
         Returns:
-            False if no address has enough pages more.
+            False if that would not be fair.
         """
         counts = Counter(visitor.network for visitor in kept)
         away = [(counts[visitor.network], session) for session, visitor in self._lingering()]
@@ -190,18 +178,20 @@ class Pages:
 
     def _end(self, session: Session) -> None:
         self._sessions.pop(session, None)
-        self._ending.start(session.disconnect(0))
+        task = asyncio.create_task(session.disconnect(0))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     @property
     def open(self) -> int:
-        """The number of pages with a WebSocket."""
+        """How many pages have a WebSocket now."""
         return len(self._sockets)
 
     async def serve(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one WebSocket until it ends."""
         loop = asyncio.get_running_loop()
-        # Flet identifies browsers by address and user agent. A phone changes its address, and
-        # browsers may share one, so Flet gets our cookie's mark instead.
+        # Flet tells browsers apart by address and user agent. A phone changes its address, and
+        # others may have the same, so it is given our cookie's mark instead.
         scope = dict(scope, client=None, headers=_marked(scope["headers"], visitor.browser))
         flet = FletApp(
             loop=loop,
@@ -212,82 +202,96 @@ class Pages:
         )
         wire: PageSocket = scope["extensions"][EXTENSION]
         wire.network = visitor.network
-        socket = Socket(visitor, flet, wire, Frames(lambda *said: socket.judge(*said)))
+        frames = Frames(lambda action, body: self._judge(socket, action, body))
+        socket = Socket(visitor, flet, wire, frames)
         SOCKET.set(socket)
         self._sockets.add(socket)
+        heard = False
         try:
             async with asyncio.timeout(None) as patience:
                 socket.end = lambda: patience.reschedule(loop.time())
-                next_frame = partial(self._next_frame, socket, receive, send, patience)
+
+                async def next_frame() -> Message:
+                    # Flet waits for ever if a browser goes before it has begun a session, or sends
+                    # nonsense; and as it then never asks for the next frame, nor do we learn more.
+                    nonlocal heard
+                    patience.reschedule(None if heard else loop.time() + FIRST_FRAME)
+                    while True:
+                        message = await receive()
+                        if "bytes" not in message and "text" not in message:
+                            break
+                        patience.reschedule(None)
+                        if not frames.known:
+                            await asyncio.sleep(self._strangers.wait(visitor.network))
+                        try:
+                            checked = await frames.checked(message.get("bytes") or b"")
+                        except Nonsense:
+                            message = {"type": "websocket.disconnect", "code": 1008}
+                            break
+                        if checked is None:
+                            continue
+                        if not isinstance(checked, bytes):
+                            self._said(socket, checked)
+                            frames.shown = socket.hello.session
+                            continue
+                        message = {**message, "bytes": checked}
+                        if heard:
+                            break
+                        if not frames.wanted:
+                            await asyncio.sleep(self._beginnings.wait(visitor.network))
+                        elif not await self._back(socket, frames):
+                            await send({"type": "websocket.close", "code": STALE})
+                            message = {"type": "websocket.disconnect", "code": STALE}
+                        break
+                    heard = message["type"] == "websocket.receive"
+                    busy = FAREWELL if not heard and self._serves(flet) else PATIENCE
+                    patience.reschedule(loop.time() + busy)
+                    return message
+
                 await flet.handle(WebSocket(scope, next_frame, send))
         except TimeoutError:
-            pass  # given up: see the comment above
+            pass  # given up
         finally:
             self._sockets.discard(socket)
-            await self._part(socket)
+            for begun in socket.begun:
+                session = begun()
+                if session is not None and session.connection is flet:
+                    await session.disconnect(0)
+            session = socket.session() if socket.session is not None else None
+            if session is not None and session.connection in (None, flet):
+                if not self._is_known(session):
+                    await session.disconnect(0)
 
-    async def _next_frame(
-        self, socket: Socket, receive: Receive, send: Send, patience: asyncio.Timeout
-    ) -> Message:
-        """Return the next frame of a page to Flet, or its end.
+    def _judge(self, socket: Socket, action: MessageAction, body: dict[str, Any]) -> bool:
+        """Tell whether a page has the control that something is said of, and it may be said.
 
-        Flet waits for ever if a browser goes before it has begun a session, or sends nonsense; and
-        as it then never asks for the next frame, nor do we learn more.
+        Properties that may not be set are taken out.
         """
-        now = asyncio.get_running_loop().time
-        patience.reschedule(None if socket.heard else now() + FIRST_FRAME)
-        message = await self._checked(socket, receive, patience)
-        if not socket.heard and message["type"] == "websocket.receive":
-            if not socket.frames.wanted:
-                await asyncio.sleep(self._beginnings.overdraw(socket.visitor.network))
-            elif not await self._back(socket, socket.frames):
-                await send({"type": "websocket.close", "code": STALE})
-                message = {"type": "websocket.disconnect", "code": STALE}
-        socket.heard = message["type"] == "websocket.receive"
-        busy = FAREWELL if not socket.heard and self._serves(socket.flet) else PATIENCE
-        patience.reschedule(now() + busy)
-        return message
-
-    async def _checked(
-        self, socket: Socket, receive: Receive, patience: asyncio.Timeout
-    ) -> Message:
-        """Return the next frame that is for Flet, checked, or the end of the page."""
-        frames = socket.frames
-        while True:
-            message = await receive()
-            if "bytes" not in message and "text" not in message:
-                return message
-            patience.reschedule(None)
-            if not frames.known:
-                await asyncio.sleep(self._strangers.overdraw(socket.visitor.network))
-            try:
-                checked = await frames.checked(message.get("bytes") or b"")
-            except InvalidFrame:
-                return {"type": "websocket.disconnect", "code": 1008}
-            if isinstance(checked, bytes):
-                return {**message, "bytes": checked}
-            if checked is not None:
-                self._said(socket, checked)
-                frames.shown = socket.hello.session
-
-    async def _part(self, socket: Socket) -> None:
-        """End the sessions that nobody comes back to, now that their WebSocket has gone."""
-        for reference in socket.begun:
-            session = reference()
-            if session is not None and session.connection is socket.flet:
-                await session.disconnect(0)
-        session = socket.shown
-        if session is None or session.connection not in (None, socket.flet):
-            return
-        if not self._is_known(session):
-            await session.disconnect(0)
+        session = socket.session() if socket.session is not None else None
+        if session is None:
+            return False
+        if action == MessageAction.INVOKE_METHOD:
+            return body["control_id"] in session.index
+        if action == MessageAction.CONTROL_EVENT:
+            control = session.index.get(body["target"])
+            return (
+                control is not None
+                and body["name"] not in OURS
+                and takes_event(control, body["name"], body["data"])
+            )
+        control = session.index.get(body["id"])
+        given = body["props"].items()
+        body["props"] = {
+            name: value for name, value in given if takes_value(type(control), name, value)
+        }
+        return control is not None
 
     def _said(self, socket: Socket, said: Said) -> None:
-        """Handle a message of our script."""
+        """Take what our script says over a WebSocket."""
         if isinstance(said, Hello):
             socket.hello = said
         elif isinstance(said, Ping):
-            # Answer after the first steps of all handlers that earlier frames have started.
+            # Behind the first steps of all that the frames before it have begun.
             answer = json.dumps({"kind": "pong", "ping": said.ping}).encode()
             asyncio.get_running_loop().call_soon(
                 socket.flet.send_data_channel_frame, CHANNEL, answer
@@ -296,14 +300,14 @@ class Pages:
             socket.script.heard(said)
 
     async def _back(self, socket: Socket, frames: Frames) -> bool:
-        """Reconnect a page to its session; False if the session has ended."""
+        """Let a page come back to its session; False if that has ended."""
         session = next((one for one in self._sessions if one.id == frames.wanted), None)
         if session is None:
             return False
         if self._sessions[session].browser != socket.visitor.browser:
-            return not frames.shown  # Flet starts another session
+            return not frames.shown  # Flet begins another one
         if frames.shown and (lost := session.connection) is not None:
-            # The page notices the end of its connection before the server does.
+            # The page knows that this connection has ended, before we do.
             await session.disconnect(LINGER)
             for other in self._sockets:
                 if other.flet is lost:
@@ -317,16 +321,16 @@ class Pages:
         return True
 
     def _serves(self, flet: FletApp) -> bool:
-        """Tell whether this connection shows a session."""
+        """Tell whether a session is shown over this connection."""
         return any(session.connection is flet for session in self._sessions)
 
     async def _begin(self, page: ft.Page) -> None:
-        """Start the app for a new session."""
+        """Run the app for a new session."""
         socket, session = SOCKET.get(), page.session
         self._sessions[session] = socket.visitor
         socket.begun.append(weakref.ref(session))
         if len(socket.begun) > 1:
-            # Flet's own client starts only one; the bound stops other clients.
+            # Flet's own client begins one only; nobody shall begin any number.
             socket.end()
             return
         socket.session = weakref.ref(session)
@@ -346,7 +350,7 @@ class Pages:
         assert host.page_script is not None
         self._scripts[session] = socket.script = host.page_script
         host.page_script.greet(socket.hello)
-        # Flet keeps no reference to its tasks: the garbage collector could remove a waiting one.
+        # Flet keeps none of its tasks, and one that waits would be lost with its page.
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -357,17 +361,17 @@ class Pages:
             if session.connection is socket.flet:
                 raise
         if session.connection is not socket.flet:
-            # Otherwise Flet continues with a page that it has released.
+            # Or Flet goes on with a page that it has let go of.
             raise BrokenPipeError("the browser went before the app had begun")
 
     def _admitted(self, session: Session, known: bool) -> None:
-        """Note that somebody has signed in or out at a page."""
+        """Somebody has signed in at a page, or out."""
         for socket in self._sockets:
             if socket.flet is session.connection:
                 socket.admit(known)
 
     def _make_room(self, visitor: Visitor) -> None:
-        """End the browser's lingering sessions if it has started a new one instead of resuming."""
+        """End what lingered, if instead of coming back the browser has begun anew."""
         kept = self._kept()
         ours = [session for session, other in self._lingering() if other.network == visitor.network]
         all_of_ours = sum(other.network == visitor.network for other in kept)
@@ -377,7 +381,7 @@ class Pages:
 
 
 def _marked(headers: list[tuple[bytes, bytes]], browser: str) -> list[tuple[bytes, bytes]]:
-    """Return the headers with the cookie's mark in place of the user agent."""
+    """Return the headers with the mark of the browser's cookie for its user agent."""
     others = [(name, value) for name, value in headers if name != b"user-agent"]
     agent = b" ".join(value for name, value in headers if name == b"user-agent")
     return [*others, (b"user-agent", agent + b" " + mark(browser).encode())]

@@ -1,9 +1,8 @@
-"""The protocol between the app and the page's own script (assets/page).
+"""What the app and the page's own script (assets/page) say to each other.
 
-Typing must neither wait for a distant server nor be lost with it. So a script in the page handles
-Enter, keeps drafts, and outlives the app's process. It exchanges JSON with the app, in frames of
-Flet's data channels under a number that Flet never assigns. The order among Flet's own frames is
-kept.
+Typing cannot wait for a server that is far away, nor end with it. So a script in the page handles
+Enter, keeps what is written, and outlives the app's process. It talks to the app in JSON, in frames
+of Flet's data channels with a number that Flet never gives; they keep their order among Flet's own.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ import orjson
 from flet.messaging.session import Session
 
 CHANNEL = 0xFFFF_FFFF
-"""The number of our channel; Flet numbers its own from 1."""
+"""Flet numbers its data channels from 1 on."""
 HEAD = b"\1" + CHANNEL.to_bytes(4, "little")
-"""The first byte of our frames; Flet's own begin with another one."""
+"""Begins each frame of ours; Flet's own begin with another one."""
 MAX_SAID = 1 << 20
 """Bytes of one frame."""
 MAX_ITEMS = 200
 """Drafts in one frame."""
 
 
-class InvalidMessage(Exception):
-    """The frame is not one of our script's."""
+class Unreadable(Exception):
+    """Our script does not say this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,9 @@ class Hello:
     """The first frame of each WebSocket.
 
     Args:
-        session: Flet's session that the page still shows after a lost connection; else empty.
-        user: The owner of the drafts.
-        drafts: The text of each box, by the conversation's address.
+        session: Flet's session that the page still shows, if it lost the one before; else empty.
+        user: Whose drafts they are.
+        drafts: What stands in each box or did, by the conversation's address.
     """
 
     session: str = ""
@@ -48,10 +47,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line was sent, by Enter or the button. The script repeats it until the app answers `done`.
+    """Something was sent, by Enter or the button; it is said again until it is `done`.
 
     Args:
-        key: Unique for the line; the same in each repetition.
+        key: Of this line alone, however often it is said.
         to: The conversation's address.
     """
 
@@ -62,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The text of a box at the time when another box replaced it."""
+    """What a box was left with when another one took its place."""
 
     to: str
     text: str
@@ -70,21 +69,21 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Emptied:
-    """The text of this box was sent, but the browser could not empty a box without the focus."""
+    """What this box held was sent, but the browser could not empty it: it had not the focus."""
 
     box: int
 
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """The text is too long, by its size in bytes of UTF-8; it stays in its box."""
+    """A text of so many bytes of UTF-8 was to be sent; it is still in its box."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Requests an answer that follows all changes caused by earlier frames."""
+    """Asks for an answer behind everything that what came before it has changed."""
 
     ping: int
 
@@ -106,94 +105,94 @@ FIELDS: dict[str, type] = {
 
 
 def read(frame: bytes) -> Said:
-    """Decode a frame that begins with HEAD.
+    """Read a frame that begins with HEAD.
 
     Raises:
-        InvalidMessage: the frame is not one of our script's.
+        Unreadable: as it says.
     """
     if len(frame) > MAX_SAID:
-        raise InvalidMessage
+        raise Unreadable
     try:
         said = orjson.loads(frame[len(HEAD) :])
     except orjson.JSONDecodeError:
-        raise InvalidMessage from None
+        raise Unreadable from None
     name = said.pop("kind", None) if isinstance(said, dict) else None
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None or not all(type(value) is FIELDS.get(key) for key, value in said.items()):
-        raise InvalidMessage
+        raise Unreadable
     drafts = said.get("drafts", {})
     if len(drafts) > MAX_ITEMS or not all(type(text) is str for text in drafts.values()):
-        raise InvalidMessage
+        raise Unreadable
     try:
         read: Said = kind(**said)
     except TypeError:
-        raise InvalidMessage from None
+        raise Unreadable from None
     return read
 
 
 class PageScript:
-    """The script of one page, as the app sees it; the app sets `heard` and `greeted`."""
+    """The script of one page, as the app sees it; `heard` and `greeted` are the app's to set."""
 
     def __init__(self, session: Session) -> None:
         self._session = weakref.ref(session)
         self._hello = Hello()
         self.heard: Callable[[Said], None] = lambda said: None
-        """Called with each message that is not answered here."""
+        """Called with what it says, but for what is answered here."""
         self.greeted: Callable[[], None] = lambda: None
-        """Called when the page has reconnected, before it shows the session's present state."""
+        """Called when the page has come back, before it is shown what the session is now."""
 
     def greet(self, hello: Hello) -> None:
-        """Handle the first frame of a WebSocket for this session."""
+        """Take the first frame of a WebSocket that comes to this session."""
         self._hello = hello
         self.greeted()
 
     def take_drafts(self, user: str) -> dict[str, str]:
-        """Return the drafts kept by the page: once, and only to the person who wrote them."""
+        """Return the drafts that the page has kept, once, and to the one who wrote them."""
         hello, self._hello = self._hello, Hello()
         return hello.drafts if hello.user == user else {}
 
     def tell(self, kind: str, **said: Any) -> None:
-        """Send a message after all earlier updates; it is lost without a connection."""
+        """Say something behind what the page has been shown; without a connection it is lost."""
         session = self._session()
         if session is not None and session.connection is not None:
             payload = json.dumps({"kind": kind, **said}).encode()
             session.connection.send_data_channel_frame(CHANNEL, payload)
 
-    # Messages of the app
+    # What the app says
 
     def box(self, box: int, to: str, text: str, *, button: int, most: int, focus: bool) -> None:
-        """Announce a box for messages.
+        """There will be a box for messages.
 
         Args:
-            box, button: Flet's ids of the box and of its send button.
-            text: The initial text.
-            most: Maximum bytes of UTF-8 of a message.
-            focus: Whether the box takes the focus.
+            box, button: Flet's numbers of it and of the button that sends.
+            text: What it will hold.
+            most: Bytes of UTF-8 that a message may have.
+            focus: Whether it takes the focus.
         """
         self.tell("box", box=box, to=to, text=text, button=button, most=most, focus=focus)
 
     def signed_in(self, user: str, plain: list[str]) -> None:
-        """Report who is signed in; the app accepts lines from now on.
+        """Somebody is signed in, and lines are taken.
 
         Args:
-            plain: The commands without secrets, which the page may store.
+            plain: The commands that carry no secret, so that the page may keep them.
         """
         self.tell("user", user=user, plain=plain)
 
     def signed_out(self) -> None:
-        """Report that nobody is signed in; the page must delete what it stored."""
+        """Nobody is: what was kept is to be forgotten."""
         self.tell("forget")
 
     def done(self, key: str) -> None:
-        """Report a line as done: the realm has answered, or a command has started."""
+        """The app needs this line no more: the realm has answered, or a command begins."""
         self.tell("done", key=key)
 
     def give_back(self, key: str) -> None:
-        """Return a line that cannot be sent now to its box."""
+        """This line cannot be sent now; it belongs into its box again."""
         self.tell("back", key=key)
 
     def look(self, language: str, colours: str) -> None:
-        """Report the look of the app.
+        """How the person sees the app.
 
         Args:
             colours: light, dark, or system.

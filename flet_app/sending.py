@@ -1,4 +1,4 @@
-"""Outgoing messages: sent in order for each conversation, until the realm has answered."""
+"""Messages on their way to the realm: each conversation in order, until the realm has answered."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from flet_app.conversation import WAITING, Conversation, Entry
 from flet_app.state import Part, State
-from shared.background_tasks import BackgroundTasks
-from shared.bounded import BoundedDict
-from shared.client import ChatClient, ChatError
-from shared.client.patience import patiently
+from shared.client import ChatClient, ChatError, NoAnswer
 from shared.protocol.commands.groups import SendGroup
 from shared.protocol.commands.messages import FileInfo, Sent
 from shared.protocol.commands.private import Send
-from shared.protocol.errors import ErrorCode
+from shared.protocol.errors import TEMPORARY, ErrorCode
 from shared.protocol.media_types import media_type
 from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress
@@ -30,49 +25,49 @@ from shared.protocol.values import Address, GroupAddress
 log = logging.getLogger(__name__)
 
 PAUSE = 2.0
-"""Seconds before a message is repeated that was not answered, or refused temporarily."""
+"""Seconds before what was not answered, or refused for now, is sent again."""
 WAITS = 30.0
-"""Seconds that a file waits by itself; after that the person decides."""
-MAX_WAITING_LINES = 1_000
+"""Seconds that a file waits by itself; whether it waits longer, the person decides."""
+MAX_WAITING = 1_000
 """Messages that wait at a time."""
 REMEMBERED = 2_000
-"""Given keys that are remembered, so that a repeated line is sent once."""
+"""Keys given by others that are remembered, so that what is said twice is sent once."""
 FILES_AT_ONCE = 2
 
 
 @dataclass(slots=True, eq=False)
 class Upload:
-    """A file that is shown; the browser may still be uploading its content."""
+    """A file that is shown, and whose content may still be on its way from the browser."""
 
     sending: Sending
     c: Conversation
     entry: Entry
     path: Path
-    """Path of the content, once complete."""
+    """Where its content is, once it is there."""
     url: str = ""
-    """URL of the browser's upload."""
+    """Where the browser puts it."""
     release: Callable[[], None] = lambda: None
-    """Called when the upload is no longer needed: sent, refused or cancelled."""
+    """Called when it is no longer needed: it was sent, refused or cancelled."""
 
     def progress(self, done: float) -> None:
-        """Show the browser's progress, 0 to 1; the transfer to the realm is the other half."""
+        """The browser has sent so much of it, 0 to 1; the way to the realm is the other half."""
         self.entry.done = done / 2
         self.sending.progressed()
 
     def ready(self, *, came: bool) -> None:
-        """The content is complete; `came` if from a browser."""
+        """The content is there; `came`: from a browser."""
         self.sending.send_file(self, 0.5 if came else 0.0)
 
     def broke(self, why: str) -> None:
-        """The upload failed."""
+        """It did not come."""
         self.sending.refuse(self, why)
 
 
 class Sending:
-    """One person's outgoing messages. Repetitions use the same key, so the realm stores each once.
+    """What one person sends. A message is repeated under its key, so the realm takes it once.
 
     Args:
-        sent: Called with a file's id and the path of its content, once the realm has the file.
+        sent: Called with a file's id and where its content is, once the realm has it.
     """
 
     def __init__(self, state: State, client: ChatClient, sent: Callable[[str, Path], None]) -> None:
@@ -82,18 +77,15 @@ class Sending:
         self._lanes: dict[str, deque[Entry]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """Of the texts of a conversation by its address, of a file by its key."""
-        self._background = BackgroundTasks(
-            lambda error: log.error("sending failed", exc_info=error)
-        )
         self._turns = asyncio.Semaphore(FILES_AT_ONCE)
         self._uploads: dict[str, Upload] = {}
         """The files on their way, by key."""
-        self._keys: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
+        self._keys: dict[str, bool] = {}
         """Those that were given: whether they are answered."""
         self._answered: dict[str, Callable[[], None]] = {}
 
     def close(self) -> None:
-        """Stop sending."""
+        """Send nothing more."""
         for task in self._tasks.values():
             task.cancel()
         uploads, self._uploads = self._uploads, {}
@@ -107,14 +99,14 @@ class Sending:
         key: str = "",
         answered: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show a text at once; send it after the earlier ones.
+        """Show a text at once, and send it after those before it.
 
         Args:
-            key: The idempotency key, which stays valid over a restart of the app.
-            answered: Called when the realm has accepted or refused the text.
+            key: Under which the realm takes it once, also after a restart of the app.
+            answered: Called when the realm has taken or refused it.
 
         Raises:
-            ChatError: UNAVAILABLE, too many messages wait.
+            ChatError: UNAVAILABLE, too many wait already.
         """
         self._check_room()
         entry = self._own(c, text, key)
@@ -128,11 +120,10 @@ class Sending:
             self._start(c.address, self._deliver(c, lane))
 
     def file(self, c: Conversation, path: Path, name: str, size: int) -> Upload:
-        """Show a file at once. It is sent in parallel to the texts once `ready` is called.
+        """Show a file at once. It is sent, beside the texts, once it is told to be `ready`.
 
         Raises:
-            ChatError: UNAVAILABLE, too many messages wait; TOO_LARGE; BAD_ARGUMENTS, the file is
-            empty.
+            ChatError: UNAVAILABLE, too many wait already; TOO_LARGE; BAD_ARGUMENTS, it is empty.
         """
         if size == 0:
             raise ChatError(ErrorCode.BAD_ARGUMENTS, "It is empty, and empty files cannot be sent")
@@ -149,22 +140,22 @@ class Sending:
         return upload
 
     def send_file(self, upload: Upload, begin: float) -> None:
-        """Send a file whose content is complete; its progress goes from `begin` to 1."""
+        """Send a file whose content is there; its progress goes from `begin` to 1."""
         if upload.entry.key in self._uploads:
             self._start(upload.entry.key, self._send_file(upload, begin))
 
     def refuse(self, upload: Upload, why: str) -> None:
-        """Mark a file as refused."""
+        """A file cannot be sent."""
         if self._uploads.pop(upload.entry.key, None) is not None:
             self._state.refused(upload.c, upload.entry, why)
             upload.release()
 
     def progressed(self) -> None:
-        """Show the progress of a file."""
+        """A file came further."""
         self._state.changed(Part.MESSAGES)
 
     def cancel(self, c: Conversation, entry: Entry) -> None:
-        """Cancel a file and remove its bubble."""
+        """Send a file no further, and show it no more."""
         upload = self._uploads.pop(entry.key, None)
         if upload is not None:
             if (task := self._tasks.get(entry.key)) is not None:
@@ -173,30 +164,39 @@ class Sending:
             upload.release()
 
     def knows(self, key: str) -> bool | None:
-        """Tell whether the message with this key is answered; None for an unknown key."""
+        """Tell whether what came under this key is answered; None if nothing did."""
         return self._keys.get(key)
 
     def remember(self, key: str, *, answered: bool) -> None:
         """Remember a key that was given, or that it is answered."""
+        self._keys.pop(key, None)
         self._keys[key] = answered
+        if len(self._keys) > REMEMBERED:
+            del self._keys[next(iter(self._keys))]
 
     def _own(self, c: Conversation, text: str, key: str = "") -> Entry:
         key = key or secrets.token_hex(16)
         return Entry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
 
     def _check_room(self) -> None:
-        if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING_LINES:
+        if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING:
             raise ChatError(
                 ErrorCode.UNAVAILABLE,
-                f"{MAX_WAITING_LINES:,} messages wait already; try again when some have gone",
+                f"{MAX_WAITING:,} messages wait already; try again when some have gone",
             )
 
-    def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks[key] = self._background.start(work)
-        self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
+    def _start(self, key: str, work: object) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._ended(key, done))
+
+    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(key, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("sending failed", exc_info=error)
 
     async def _deliver(self, c: Conversation, lane: deque[Entry]) -> None:
-        """Send the texts of a conversation in order."""
+        """Send the texts of a conversation, one after the other."""
         while lane:
             entry = lane[0]
             try:
@@ -214,11 +214,16 @@ class Sending:
     async def _until_answered(
         self, c: Conversation, entry: Entry, request: Request[Sent]
     ) -> Sent | None:
-        try:
-            return await patiently(lambda: self._client.call(request), PAUSE, unanswered=True)
-        except ChatError as error:
-            self._state.refused(c, entry, error.message)
-            return None
+        while True:
+            try:
+                return await self._client.call(request)
+            except NoAnswer:
+                await asyncio.sleep(PAUSE)
+            except ChatError as error:
+                if error.code not in TEMPORARY:
+                    self._state.refused(c, entry, error.message)
+                    return None
+                await asyncio.sleep(error.retry_after or PAUSE)
 
     async def _send_file(self, upload: Upload, begin: float) -> None:
         c, entry = upload.c, upload.entry
@@ -229,22 +234,27 @@ class Sending:
             self._state.changed(Part.MESSAGES)
 
         async with self._turns:
-            send = partial(
-                self._client.send_file,
-                *(c.address, upload.path),
-                name=entry.file.name,
-                progress=progress,
-                idempotency_key=entry.key,
-            )
-            try:
-                reply = await patiently(send, PAUSE, longest=WAITS, unanswered=True)
-            except ChatError as error:
-                return self.refuse(upload, error.message)
-            except OSError as error:
-                return self.refuse(upload, error.strerror or str(error))
-            except Exception as error:
-                log.exception("a file could not be sent")
-                return self.refuse(upload, type(error).__name__)
+            while True:
+                try:
+                    reply = await self._client.send_file(
+                        *(c.address, upload.path),
+                        name=entry.file.name,
+                        progress=progress,
+                        idempotency_key=entry.key,
+                    )
+                except NoAnswer:
+                    await asyncio.sleep(PAUSE)
+                except ChatError as error:
+                    if error.code not in TEMPORARY or (error.retry_after or 0) > WAITS:
+                        return self.refuse(upload, error.message)
+                    await asyncio.sleep(error.retry_after or PAUSE)
+                except OSError as error:
+                    return self.refuse(upload, error.strerror or str(error))
+                except Exception as error:
+                    log.exception("a file could not be sent")
+                    return self.refuse(upload, type(error).__name__)
+                else:
+                    break
         del self._uploads[entry.key]
         self._state.sent(c, entry, reply)
         try:

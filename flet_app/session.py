@@ -1,4 +1,4 @@
-"""A person's session with the realm: signing in and out, following events, sending markers."""
+"""A person's session with the realm: signing in and out, following it, telling it what was seen."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from flet_app.files import Files
 from flet_app.host import Host
 from flet_app.sending import Sending
 from flet_app.state import Part, State
-from shared.background_tasks import BackgroundTasks
-from shared.bounded import BoundedDict
 from shared.client import Backoff, ChatClient, ChatError, NoAnswer, Offline, Online, SignedOut
 from shared.protocol.commands.accounts import SignedIn
 from shared.protocol.commands.groups import ListGroup
@@ -28,37 +26,35 @@ from shared.protocol.values import parse_conversation
 log = logging.getLogger(__name__)
 
 GATHERING = 0.15
-"""Seconds for which markers and requests are gathered."""
+"""Seconds in which what the realm is to be told, or asked, is gathered."""
 RETRY_FIRST, RETRY_MOST = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
-LOADED_CONVERSATIONS = 30
-"""Conversations whose messages are kept."""
-MAX_PAGE = 200
-"""Messages of a page."""
-MAX_LISTED = 20_000
-"""Rows of a list; the app learns of the others when somebody writes there."""
+MOST = 200
+"""Messages asked for at a time."""
+MOST_LISTED = 20_000
+"""Rows of a list; those below are not known to the app until somebody writes there."""
 
 P = TypeVar("P")
 R = TypeVar("R")
 Remember = Callable[[str, str], Awaitable[None]]
-"""Called with the server and its token, to store; an empty token removes the stored one."""
+"""Keeps the token of a server, which is named first, for the next start; empty: forgets it."""
 
 
 async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R]:
-    """Return the rows of all pages of a list, at most MAX_LISTED."""
+    """Return the rows of all pages of a list, MOST_LISTED at most."""
     found: list[R] = []
     async for page in pages:
         found += rows(page)
-        if len(found) >= MAX_LISTED:
+        if len(found) >= MOST_LISTED:
             break
     return found
 
 
 class Session:
-    """The session of one window, if any. Methods that send commands raise `ChatError`, `NoAnswer`.
+    """One window's session, or none. Methods raise `ChatError`, `NoAnswer` where they ask.
 
     Args:
-        remember: Stores the session's token.
+        remember: Keeps the session's token.
     """
 
     def __init__(self, state: State, host: Host, remember: Remember) -> None:
@@ -68,16 +64,12 @@ class Session:
         self._remember = remember
         self._client: ChatClient | None = None
         self._adopted = ""
-        """The server of the client; the person may have chosen another one since."""
+        """The server of that client; by now the person may have named another one."""
         self._closed = False
-        self._tasks = BackgroundTasks(
-            lambda error: log.error("following the realm failed", exc_info=error)
-        )
+        self._tasks: set[asyncio.Task[None]] = set()
         self._due = asyncio.Event()
         self._reads: dict[str, int] = {}
-        self._loaded: BoundedDict[Conversation, None] = BoundedDict(
-            LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
-        )
+        self._loaded: dict[Conversation, None] = {}
         """The conversations that were opened, the latest last."""
         self.sending: Sending | None = None
         self.files: Files | None = None
@@ -87,7 +79,7 @@ class Session:
         """The client of the session.
 
         Raises:
-            NoAnswer: nobody is signed in.
+            NoAnswer: nobody is signed in any more.
         """
         if self._client is None:
             raise NoAnswer("nobody is signed in")
@@ -105,8 +97,8 @@ class Session:
         """Create an account and sign in to it.
 
         Args:
-            code: The code of the first admin, for a realm without an admin.
-            invitation: The code of an invitation, for a realm that requires one.
+            code: What makes it the first admin of its realm, if there is none yet.
+            invitation: What lets it register where that is by invitation.
         """
         about, shown = (user, real_name, password, country), (code or None, invitation or None)
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
@@ -114,18 +106,17 @@ class Session:
         await self.sign_in(user, password)
 
     async def asks_for(self) -> tuple[bool, str]:
-        """Return what the realm requires for registering.
+        """Return what the realm asks of those who register.
 
         Returns:
-            Whether the realm waits for its first admin, who has a code; and who may register
-            without a code: everybody (`open`), people with an invitation (`invite`), nobody
-            (`closed`).
+            Whether it waits for its first admin, who has a code; and who may register without
+            one: everybody (`open`), people with an invitation (`invite`), nobody (`closed`).
         """
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
             return (await client.code()).wanted, (await client.invitation()).registration
 
     async def sign_in(self, user: str, password: str) -> SignedIn:
-        """Sign in with a password, which is not stored. A failure changes nothing."""
+        """Sign in with a password, which is not kept; if that fails, nothing has changed."""
         server = self.server
         client = await self._connect(server, "")
         try:
@@ -138,10 +129,10 @@ class Session:
         return reply
 
     async def resume(self, token: str) -> None:
-        """Resume the session of an earlier start; the state shows the outcome.
+        """Go on with the session of an earlier start; what comes of it, the state tells.
 
         Args:
-            token: The stored token of the present server; no other server may see it.
+            token: That was kept of the present server; no other may learn it.
         """
         server = self.server
         await self._adopt(await self._connect(server, token), server)
@@ -157,7 +148,7 @@ class Session:
         await self._remember(self._adopted, "")
 
     async def close(self) -> None:
-        """The window is closed; the session remains valid at the realm."""
+        """The window is gone; the session stays at the realm."""
         self._closed = True
         await self._end()
 
@@ -167,11 +158,11 @@ class Session:
         backoff = Backoff(RETRY_FIRST, RETRY_MOST)
         client = self._host.client(server, token, backoff=backoff)
         await client.__aenter__()
-        self._tasks.start(self._follow(client))
+        self._run(self._follow(client))
         return client
 
     async def _adopt(self, client: ChatClient, server: str) -> None:
-        """Make this client the window's, in place of the previous one."""
+        """Let this client be the window's, instead of another one."""
         await self._end()
         if self._closed:
             await client.close()
@@ -179,7 +170,7 @@ class Session:
         self._client, self._adopted = client, server
         self.files = Files(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
         self.sending = Sending(self.state, client, self.files.adopt)
-        self._tasks.start(self._tend(client))
+        self._run(self._tend(client))
 
     async def _end(self) -> None:
         client, self._client = self._client, None
@@ -190,9 +181,19 @@ class Session:
         self.sending = self.files = None
         self._reads.clear()
         self._loaded.clear()
-        self._due.set()  # wakes the task that tends this client, so that it ends
+        self._due.set()  # so that what tends this client ends
         if client is not None:
             await client.close()
+
+    def _run(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("following the realm failed", exc_info=error)
 
     async def _signed_in(self, client: ChatClient) -> None:
         self._host.admit(True)
@@ -203,10 +204,10 @@ class Session:
         await self._remember(self._adopted, client.token)
 
     async def _follow(self, client: ChatClient) -> None:
-        """Apply each event to the state, until the client is closed."""
+        """Let the state take each event, until the client is closed."""
         async for event in client.events():
             if self._client is not client:
-                # Before the sign-in, only the reason of a delay matters.
+                # It signs in; only why that takes long is of interest.
                 if isinstance(event, Offline) and self._client is None:
                     self.state.take(event)
                 continue
@@ -225,13 +226,13 @@ class Session:
                 self._due.set()
 
     async def _tend(self, client: ChatClient) -> None:
-        """Send markers to the realm, and fetch what only lists contain."""
+        """Tell the realm what was received and read, and ask for what only lists tell."""
         while self._client is client:
             await self._due.wait()
             await asyncio.sleep(GATHERING)
             self._due.clear()
             if self._client is not client:
-                self._due.set()  # the event is for the next client
+                self._due.set()  # the next client's
                 return
             pause = 0.0
             try:
@@ -239,7 +240,7 @@ class Session:
                 if self.state.stale and self.state.user:
                     await self.refresh()
             except NoAnswer:
-                self._due.set()  # no busy loop: the client waits for the connection
+                self._due.set()  # the client waits for the connection, so this does not spin
             except ChatError as error:
                 pause = (error.retry_after or 1.0) if error.code in TEMPORARY else 0.0
             except Exception:
@@ -256,14 +257,14 @@ class Session:
                 try:
                     await client.call(told)
                 except ChatError as error:
-                    # For example, the person has left the group; nobody needs to know.
+                    # Of a group one is no longer in, for instance: nobody needs to know.
                     if error.code in TEMPORARY:
                         raise
                 if markers.get(address) == seq:
                     del markers[address]
 
     async def refresh(self) -> None:
-        """Fetch the lists, and the present state of the open conversation."""
+        """Ask for the lists, and for the open conversation as it is now."""
         client, state = self.client, self.state
         state.stale = False
         known = {key: c.last_seq for key, c in state.conversations.items()}
@@ -277,7 +278,7 @@ class Session:
             state.stale = True
             raise
         if self._client is not client:
-            return  # somebody else has signed in meanwhile
+            return  # they are somebody else's
         state.realms = realms.realms
         now = int(time.time() * 1000)
         state.lists(chats, groups, known, now)
@@ -285,7 +286,7 @@ class Session:
             self._due.set()
         if (c := state.open) is not None:
             with suppress(ChatError):
-                await self._load(c, MAX_PAGE)
+                await self._load(c, MOST)
 
     async def _load(self, c: Conversation, limit: int) -> None:
         c.loading = True

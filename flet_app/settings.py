@@ -1,28 +1,21 @@
-"""The app's settings. The command line overrides CHAT_APP_* in the environment."""
+"""What may be set of the app: command line before CHAT_APP_* in the environment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.client.connection import parse_url
 from shared.hosts import checked
-from shared.settings import (
-    CommonSettings,
-    Network,
-    NetworkList,
-    check_tls_pair,
-    networks,
-    parser_of,
-)
+from shared.settings import CommonSettings, Network, networks, parser_of
 
 
 class Settings(CommonSettings):
-    """The settings with their defaults; docs/web.md explains them."""
+    """All settings with their defaults; docs/web.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_APP_", extra="ignore")
     addresses: ClassVar[tuple[str, ...]] = ("server",)
@@ -41,12 +34,10 @@ class Settings(CommonSettings):
     max_address_pages: int = Field(
         100, ge=1, description="with --web: pages open at once at one address"
     )
-    trusted_proxies: NetworkList = Field(
+    trusted_proxies: str = Field(
         "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
     )
-    hosts: Annotated[str, AfterValidator(checked)] = Field(
-        "", description="with --web: names, by comma, under which browsers may come"
-    )
+    hosts: str = Field("", description="with --web: names, by comma, under which browsers may come")
     tls_cert: Path | None = Field(
         None, description="with --web: certificate chain (PEM), for https"
     )
@@ -66,6 +57,17 @@ class Settings(CommonSettings):
         parse_url(server)
         return server
 
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_names(cls, text: str) -> str:
+        return checked(text)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, text: str) -> str:
+        networks(text)
+        return text
+
     @field_validator("sockets")
     @classmethod
     def _sockets_are_numbers(cls, text: str) -> str:
@@ -73,7 +75,11 @@ class Settings(CommonSettings):
             raise ValueError("must be numbers with commas")
         return text
 
-    _tls_is_whole = model_validator(mode="after")(check_tls_pair)
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key go together")
+        return self
 
     @property
     def networks(self) -> list[Network]:
@@ -82,7 +88,7 @@ class Settings(CommonSettings):
 
 
 def load(arguments: Sequence[str]) -> Settings:
-    """Read the settings from all sources.
+    """Read all sources.
 
     Raises:
         SettingsRefused: a setting is wrong.
@@ -93,4 +99,5 @@ def load(arguments: Sequence[str]) -> Settings:
         "Open the chat in a window, or serve it to browsers.",
         "Each option can also be set as CHAT_APP_NAME in the environment.",
     )
-    return Settings.load(arguments, parser)
+    Settings.add_arguments(parser)
+    return Settings.from_arguments(vars(parser.parse_args(arguments)))

@@ -1,6 +1,6 @@
-"""What the app knows: the person signed in, the conversations, the connection to the realm.
+"""What the app knows: who is signed in, the conversations, how it stands with the realm.
 
-Pure: events and replies change it, and `changed` is called with the part to redraw.
+Pure: events and replies change it, and `changed` is called with what the screen has to show anew.
 """
 
 from __future__ import annotations
@@ -9,14 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from flet_app.conversation import (
-    INVITED,
-    MAX_KEPT_CLOSED,
-    MAX_KEPT_MESSAGES,
-    STORED,
-    Conversation,
-    Entry,
-)
+from flet_app.conversation import INVITED, KEPT, KEPT_CLOSED, STORED, Conversation, Entry
 from flet_app.order import in_order
 from shared.client import (
     Delivery,
@@ -45,13 +38,13 @@ class Part(StrEnum):
     """A part of the state that the screen shows."""
 
     SESSION = "session"
-    """The person signed in."""
+    """Who is signed in."""
     LINK = "link"
     """Whether there is a connection."""
     LIST = "list"
     """The conversations, their last lines and counts."""
     OPEN = "open"
-    """The open conversation: which one, its name and people."""
+    """Which conversation is open, its name and people."""
     MESSAGES = "messages"
     """The messages of the open conversation."""
     REALMS = "realms"
@@ -59,18 +52,18 @@ class Part(StrEnum):
 
 @dataclass(slots=True)
 class State:
-    """The state of one person in one window.
+    """All of it, for one person in one window.
 
     Args:
-        changed: Called with the part after each change; must be cheap.
-        people_changed: Called when somebody joined or left a group.
+        changed: Called after each change, with the part; cheap, for it may be called often.
+        people_changed: Called when somebody came to a group or went.
     """
 
     changed: Callable[[Part], None]
     people_changed: Callable[[Conversation, GroupChanged], None] = lambda c, change: None
     user: str = ""
     was: str = ""
-    """The person signed in last."""
+    """Who was signed in last."""
     realm: str = ""
     limits: Limits | None = None
     ended: str = ""
@@ -78,34 +71,34 @@ class State:
     online: bool = False
     offline_why: str = ""
     conversations: dict[str, Conversation] = field(default_factory=dict)
-    """By address in lower case; the one with the latest activity is last."""
+    """By their address in lower case; the one in which something happened last is last."""
     open: Conversation | None = None
     realms: list[Realm] = field(default_factory=list)
     listed: bool = False
-    """The lists have been fetched."""
+    """The conversations have been asked for."""
     received: dict[str, int] = field(default_factory=dict)
-    """Received markers to send, by private chat."""
+    """What the realm is to be told: received up to this message, by private chat."""
     stale: bool = False
-    """The lists have to be fetched again: events did not carry all changes."""
+    """The lists are to be asked for again: more changed than events tell."""
 
     # The session
 
     def signed_in(self, user: str, realm: str, limits: Limits | None) -> None:
-        """Start afresh as this person."""
+        """Begin anew as this person."""
         self.clear()
         self.user, self.realm, self.limits = user, realm, limits
         self.online, self.ended = True, ""
         self.changed(Part.SESSION)
 
     def signed_out(self, why: str = "") -> None:
-        """Drop everything of the person."""
+        """Forget everything of the person."""
         self.clear()
         self.was, self.user = self.user or self.was, ""
         self.ended = why
         self.changed(Part.SESSION)
 
     def clear(self) -> None:
-        """Drop conversations and realms."""
+        """Forget conversations and realms."""
         self.conversations.clear()
         self.received.clear()
         self.realms = []
@@ -115,7 +108,7 @@ class State:
     # Conversations
 
     def conversation(self, address: str) -> Conversation:
-        """Return a conversation; a new one is added to the list."""
+        """Return a conversation, which appears in the list if it is new."""
         key = fold(address)
         found = self.conversations.get(key)
         if found is None:
@@ -124,7 +117,7 @@ class State:
         return found
 
     def listing(self, wanted: str = "") -> list[Conversation]:
-        """Return the conversations to show: by activity, or by how well they match the filter."""
+        """Return those to show, newest first, or those whose name is nearest to `wanted`."""
         listed = list(reversed(self.conversations.values()))
         if not (wanted := fold_text(wanted).strip()):
             return listed
@@ -133,7 +126,7 @@ class State:
 
     @property
     def unread(self) -> int:
-        """The number of unread messages."""
+        """All unread messages."""
         return sum(c.unread for c in self.conversations.values())
 
     def lists(
@@ -143,11 +136,11 @@ class State:
         known: Mapping[str, int],
         now: int,
     ) -> None:
-        """Apply the lists of all conversations; missing groups have been left.
+        """Take the lists of all conversations; groups that are not named are no longer ours.
 
         Args:
-            known: The `last_seq` of each conversation at the time of the request. A group that is
-            newer or has changed since may be missing from the lists, and stays.
+            known: The `last_seq` of each of `conversations` when they were asked for. A group that
+                is newer, or in which something happened since, may be missing and is not lost.
             now: Unix milliseconds.
         """
         before = list(reversed(self.conversations.values()))
@@ -162,7 +155,7 @@ class State:
             c.other_received = max(c.other_received, chat.other_received_seq)
             c.other_read = max(c.other_read, chat.other_read_seq)
             if chat.unread:
-                # Messages sent while the person was away have arrived now.
+                # What came while one was away has been received by now.
                 self.received[c.address] = c.last_seq
         for group in groups:
             c = self.conversation(group.group)
@@ -182,11 +175,11 @@ class State:
         self.changed(Part.MESSAGES)
 
     def _arrange(self, before: list[Conversation], listed: list[Conversation]) -> None:
-        """Sort the list as the realm does; conversations it does not list keep their position.
+        """Let the list have the realm's order; what it does not order stays where it stood.
 
         Args:
-            before: All conversations before this.
-            listed: The conversations that the realm lists.
+            before: All conversations until now.
+            listed: Those that the realm orders.
         """
         ordered, kept = list(listed), set(listed)
         for place, c in enumerate(before):
@@ -195,13 +188,13 @@ class State:
         self.conversations = {fold(c.address): c for c in reversed(ordered)}
 
     def _happened(self, c: Conversation) -> None:
-        """Move a conversation to the top of the list."""
+        """Let a conversation be the first of the list."""
         key = fold(c.address)
         if self.conversations.pop(key, None) is not None:
             self.conversations[key] = c
 
     def opened(self, c: Conversation | None) -> None:
-        """Set the open conversation, or none."""
+        """Show a conversation, or none."""
         if self.open is not None and self.open is not c:
             self.open.unread_from = 0
         self.open = c
@@ -218,7 +211,7 @@ class State:
         self.changed(Part.LIST)
 
     def put(self, c: Conversation, entry: Entry) -> None:
-        """Add an own entry to a conversation."""
+        """Show something of one's own in a conversation."""
         c.put(entry)
         if not entry.note:
             c.last, c.unread_from = entry, 0
@@ -227,12 +220,12 @@ class State:
         self._show(c)
 
     def note(self, c: Conversation, lines: Iterable[str], now: int) -> None:
-        """Add a note by the app to a conversation."""
+        """Say something of the app's own in a conversation."""
         c.note(lines, now)
         self._show(c)
 
     def sent(self, c: Conversation, entry: Entry, reply: Sent | ChunkTaken) -> None:
-        """The realm has accepted an own message."""
+        """The realm has an own message."""
         entry.id, entry.state = reply.message_id or "", reply.state or STORED
         entry.time, entry.file, entry.done = reply.time or entry.time, reply.file, None
         c.settle(entry, reply.seq)
@@ -243,12 +236,12 @@ class State:
         self._show(c)
 
     def refused(self, c: Conversation, entry: Entry, why: str) -> None:
-        """The realm has refused an own message."""
+        """The realm did not take an own message."""
         c.refuse(entry, why)
         self._show(c)
 
     def withdrawn(self, c: Conversation, entry: Entry) -> None:
-        """An own message was cancelled."""
+        """An own message is not sent after all."""
         if entry in c.entries:
             c.entries.remove(entry)
         if c.last is entry:
@@ -257,14 +250,14 @@ class State:
         self._show(c)
 
     def left(self, address: str) -> None:
-        """The person is no longer in a group."""
+        """One is no longer in a group."""
         if (c := self.conversations.get(fold(address))) is not None:
             self._lose(c)
 
     # Events
 
     def take(self, event: Event | Notice) -> None:
-        """Apply an event of the realm or a notice of the client."""
+        """Apply what the realm, or the client, has said."""
         match event:
             case MessageArrived():
                 self._message(event)
@@ -275,7 +268,11 @@ class State:
             case GroupChanged():
                 self._group(event)
             case RealmLink():
-                self._realm_link(event)
+                for realm in self.realms:
+                    if realm.realm == event.realm:
+                        realm.link = event.link
+                self.changed(Part.REALMS)
+                self.changed(Part.OPEN)
             case Online():
                 self.online, self.offline_why, self.stale = True, "", True
                 self.changed(Part.LINK)
@@ -285,27 +282,17 @@ class State:
             case SignedOut():
                 self.signed_out(event.reason)
             case HistoryChanged():
-                self._history_changed()
-
-    def _realm_link(self, told: RealmLink) -> None:
-        for realm in self.realms:
-            if realm.realm == told.realm:
-                realm.link = told.link
-        self.changed(Part.REALMS)
-        self.changed(Part.OPEN)
-
-    def _history_changed(self) -> None:
-        self.received.clear()
-        for c in self.conversations.values():
-            c.forget()
-        self.stale = True
-        self.changed(Part.LIST)
-        self.changed(Part.MESSAGES)
+                self.received.clear()
+                for c in self.conversations.values():
+                    c.forget()
+                self.stale = True
+                self.changed(Part.LIST)
+                self.changed(Part.MESSAGES)
 
     def _message(self, message: MessageArrived) -> None:
         c = self.conversation(message.conversation)
         is_new = c.arrived(message)
-        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED
+        most = KEPT if c is self.open else KEPT_CLOSED
         if len(c.entries) > 2 * most:
             c.trim(most)
         if is_new:
@@ -349,7 +336,7 @@ class State:
         if is_me:
             c.role = "member" if change.change == "joined" else INVITED
         c.name = change.name
-        # Only the list has the number of members and the person's role.
+        # How many members there are, and one's role, only the list tells.
         self.stale = True
         self.changed(Part.LIST)
         if c is self.open:
@@ -366,6 +353,6 @@ class State:
             self.changed(Part.MESSAGES)
 
     def link_of(self, c: Conversation) -> str:
-        """Return up or down for a conversation with another realm; empty if unknown."""
+        """Return up or down for a conversation with another realm; empty if that is not known."""
         realm = fold(c.realm)
         return next((r.link for r in self.realms if fold(r.realm) == realm), "") if realm else ""

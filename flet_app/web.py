@@ -1,4 +1,4 @@
-"""The web app: one process that serves the page, its WebSockets and its sessions' files."""
+"""The web app: one process that serves the page, its WebSockets and the files of its sessions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 import time
@@ -27,37 +28,38 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
 from flet_app.browser_host import RealmWay
-from flet_app.browser_identity import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
-from flet_app.file_urls import Tickets
-from flet_app.http_timeouts import OF_ALL, TimeoutProtocol
 from flet_app.page_socket import PageSocket
 from flet_app.pages import STALE, Pages, Start
+from flet_app.patient import OF_ALL, Patient
 from flet_app.settings import Settings
 from flet_app.site import Site
+from flet_app.tickets import Tickets
+from flet_app.visitors import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
+from shared import certificates
 from shared.hosts import REFUSED, Names, parts
-from shared.settings import split, tls_context
+from shared.settings import SettingsRefused, split
 
 log = logging.getLogger(__name__)
 
 HEALTH = "/healthz"
-"""Paths that are answered under any Host."""
+"""Answered under any name."""
 HSTS = "max-age=31536000"
-"""Browsers that came over https use only https for a year (RFC 6797)."""
-ORPHANED_SECONDS = 900.0
-"""Seconds that open pages live on after the server that started this process was killed."""
+"""Browsers that came by https come by https only, for a year (RFC 6797)."""
+WIDOWED = 900.0
+"""Seconds that pages live on after the server that started this process was killed."""
 WRONG_PORT = 4510
-"""Close code for a program that mistakes this port for the realm's; it must not retry."""
+"""Closes the WebSocket of a program that takes this port for the realm's: it need not try again."""
 STOP_LIMIT = 2
-"""Seconds that running requests get when the process is told to stop."""
+"""Seconds that requests under way have when the process is told to stop."""
 
 
 def is_of(host: str, origin: str) -> bool:
-    """Tell whether an `Origin` matches a `Host`."""
+    """Tell whether an `Origin` is a page of a `Host`."""
     page = parts(origin)
     return page is not None and page.scheme in ("http", "https") and page.netloc == host
 
 
-class SecurityMiddleware:
+class Door:
     """What every request passes: who it is, what it may, and what its answer says to a browser."""
 
     def __init__(self, pages: Pages, routes: ASGIApp, policy: str, settings: Settings):
@@ -79,7 +81,7 @@ class SecurityMiddleware:
             else:
                 await self._request(visitor, scope, receive, send)
         except asyncio.CancelledError:
-            pass  # the process is stopping; uvicorn would log this as an application error
+            pass  # the process ends, and uvicorn would call this an error of ours
 
     async def _request(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -93,15 +95,15 @@ class SecurityMiddleware:
         if (refusal := self._misled(headers)) is not None and scope["path"] != HEALTH:
             routes = refusal
         elif len(headers.getlist("range")) > 1 or "," in headers.get("range", ""):
-            # Thousands of ranges cost more than the whole file, which may be sent instead (RFC
-            # 9110, section 14.2).
+            # Thousands of ranges cost more than the whole, which may be sent instead (RFC 9110,
+            # section 14.2).
             scope["headers"] = [
                 (name, value) for name, value in scope["headers"] if name != b"range"
             ]
         await routes(scope, receive, answer)
 
     def _misled(self, headers: Headers) -> PlainTextResponse | None:
-        """Return the refusal of a request whose Host is foreign or repeated."""
+        """Return the answer to a request under a name that is not ours, or that has two."""
         if len(headers.getlist("host")) != 1 or len(headers.getlist("origin")) > 1:
             return PlainTextResponse("Host comes once, and Origin once at most.\n", 400)
         if not self._names.allow(headers["host"]):
@@ -113,7 +115,7 @@ class SecurityMiddleware:
         headers["X-Content-Type-Options"] = "nosniff"
         headers["X-Frame-Options"] = "DENY"
         headers["Referrer-Policy"] = "no-referrer"
-        # These two headers allow the engine to use several threads.
+        # With these two the engine may use several threads.
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Embedder-Policy"] = "require-corp"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
@@ -133,7 +135,7 @@ class SecurityMiddleware:
         elif scope["path"] != "/ws":
             refusal = PlainTextResponse("There is nothing here.\n", 404)
         elif not is_of(headers["host"], headers.get("origin", "")):
-            # Otherwise a foreign page could use this server with the cookie of its visitor.
+            # Or a page of somebody else could use this one with the cookie of whoever opens it.
             refusal = PlainTextResponse(
                 "The Origin of the request is not its Host. A proxy must pass the Host on.\n", 403
             )
@@ -152,13 +154,12 @@ class SecurityMiddleware:
             )
         if refusal is not None:
             await refusal(scope, receive, send)
-            # uvicorn has sent the answer itself, and would log that it is missing.
+            # Or uvicorn, which has sent it, would log that there was no answer.
             raise ClientDisconnected
         await self._pages.serve(visitor, scope, receive, send)
 
     async def _guide(self, receive: Receive, send: Send) -> None:
-        """Tell a person at wscat, or a program, where the realm is: clients do not show HTTP
-        refusals."""
+        """Tell a person at wscat, or a program, where the realm is: clients show no refusal."""
         await receive()
         await send({"type": "websocket.accept"})
         where = f"This is the web app's port; the realm is at {self._realm}"
@@ -167,7 +168,7 @@ class SecurityMiddleware:
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """Return the Content-Security-Policy: the page may contact only its own server."""
+    """Return the Content-Security-Policy: nothing comes from elsewhere, and nothing goes there."""
     return "; ".join(
         [
             "default-src 'none'",
@@ -186,13 +187,11 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def application(
-    pages: Pages, tickets: Tickets, settings: Settings, folder: Path
-) -> SecurityMiddleware:
+def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path) -> Door:
     """Return the ASGI app.
 
     Args:
-        folder: This process's own folder for files in transit; the caller removes it.
+        folder: Of this process alone, for files on their way; the caller removes it.
     """
     site = Site(folder)
 
@@ -206,11 +205,11 @@ def application(
             Mount("/", site),
         ]
     )
-    return SecurityMiddleware(pages, routes, policy(site.inline_scripts), settings)
+    return Door(pages, routes, policy(site.inline_scripts), settings)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server with our own signal handlers: it exits with 0 when asked to stop."""
+    """uvicorn's server, whose signals are ours: it ends with 0 when it was asked to."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -218,27 +217,27 @@ class Server(uvicorn.Server):
 
 
 async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) -> None:
-    """Serve until SIGTERM or SIGINT, or until the program that gave the sockets has ended.
+    """Serve until SIGTERM or SIGINT, or until whoever gave the sockets is gone; then stop.
 
-    Stopping takes at most 3 s, even with open pages. But if the program that gave the sockets was
-    killed, open pages live on until they are closed, for at most ORPHANED_SECONDS.
+    It stops within 3 s, open pages or not. But when the server that gave the sockets was killed,
+    those who have a page open keep it until they leave it, for WIDOWED seconds at most.
     """
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
-        # A server that starts meanwhile removes folders without a lock.
+        # A server that starts meanwhile empties what nobody holds.
         held = hold(Path(folder))
         tempfile.tempdir = folder
         await app_manager.start()  # type: ignore[no-untyped-call]
         tickets = Tickets()
         way = RealmWay(settings.server, settings.socket)
         pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
-        TimeoutProtocol.trusted = settings.networks
-        TimeoutProtocol.tls = tls_context(settings)
+        Patient.trusted = settings.networks
+        Patient.tls = tls_context(settings)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        TimeoutProtocol.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
+        Patient.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
         server = Server(
             uvicorn.Config(
                 application(pages, tickets, settings, Path(folder)),
-                http=TimeoutProtocol,
+                http=Patient,
                 ws=PageSocket,
                 ws_per_message_deflate=False,
                 lifespan="off",
@@ -273,20 +272,35 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
 
 
 async def see_out(server: Server, pages: Pages, sockets: list[socket.socket]) -> None:
-    """Release the port for the next server, and keep serving the open pages."""
+    """Leave the port to the next server, and the pages to the people who write in them."""
     for accepting in server.servers:
         accepting.close()
     for listening in sockets:
         listening.close()
     log.warning("the server is gone", extra={"pages": pages.open})
-    ends = time.monotonic() + ORPHANED_SECONDS
+    ends = time.monotonic() + WIDOWED
     while pages.open and time.monotonic() < ends:  # noqa: ASYNC110 - asked once a second
         await asyncio.sleep(1)
     server.should_exit = True
 
 
 def hold(folder: Path) -> int:
-    """Lock a folder until the returned file descriptor is closed."""
+    """Lock a folder until the file descriptor that is returned is closed."""
     held = os.open(folder, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     return held
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the certificate to serve with, if one is set.
+
+    Raises:
+        SettingsRefused: it cannot be used.
+    """
+    if settings.tls_cert is None:
+        return None
+    assert settings.tls_key is not None
+    try:
+        return certificates.tls_context(settings.tls_cert, settings.tls_key)
+    except certificates.BadCertificate as error:
+        raise SettingsRefused(str(error)) from error

@@ -1,4 +1,4 @@
-"""What all views of one window share, and how they are redrawn when the state changes."""
+"""What all views of one window share, and how they are shown anew when the state changes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from flet_app.parts.notices import Notices
 from flet_app.state import Part, State
 from flet_app.texts import Texts
 from flet_app.theme import LIST_WIDTH, NARROW
-from shared.background_tasks import BackgroundTasks
 from shared.client import ChatError, GroupChanged, NoAnswer
 from shared.protocol.values import fold
 
 log = logging.getLogger(__name__)
 
 GATHERING = 0.02
-"""Seconds for which changes are gathered before they are drawn together."""
+"""Seconds in which changes are gathered and then shown at once."""
 OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
 ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
-"""The sentences for changes of a group's members, by action."""
+"""How it is said that somebody came to a group or went."""
 EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
-"""The errors of actions that are not bugs."""
+"""What an action may raise that is no bug."""
 
 
 class View(Protocol):
     """A part of the screen."""
 
     def show(self, parts: set[Part]) -> None:
-        """Redraw these parts of the state; the others have not changed."""
+        """Show these parts of the state as they are now; others have not changed."""
 
 
 class Window:
@@ -52,14 +51,14 @@ class Window:
         self.actions = Actions(self.state, host, self._remember)
         self.store = ft.SharedPreferences()
         self.view: View | None = None
-        """The view on the screen."""
+        """What is on the screen."""
         self.rebuild: Callable[[], None] = lambda: None
-        """Rebuilds the screen, in another language or other colours."""
+        """Makes the screen anew, in another language or other colours."""
         self.is_looked_at = True
-        """Whether the window is visible, not hidden behind another tab."""
+        """The person sees this window, rather than another tab before it."""
         self._pushed: list[str] = []
         """Places that the address bar was given, and of which it has not told yet."""
-        self._tasks = BackgroundTasks(self._broke)
+        self._tasks: set[asyncio.Task[None]] = set()
         self._dialogs: list[ft.AlertDialog] = []
         self._notices = Notices()
         page.overlay.append(self._notices)
@@ -71,15 +70,15 @@ class Window:
         return (self.page.width or 1000) < NARROW
 
     def now(self) -> datetime:
-        """Return the time in the person's zone."""
+        """Return the time where the person is."""
         return datetime.now(self.host.zone)
 
     def handler(self, handle: Handler) -> Handler:
-        """Return a handler that shows errors to the person."""
+        """Return a handler that tells the person what went wrong."""
         return guarded(handle, self.failed)
 
     def failed(self, error: Exception) -> None:
-        """Show an error to the person; log unexpected ones."""
+        """Tell what went wrong; what nobody expected goes into the log too."""
         if not isinstance(error, EXPECTED):
             log.error("an action failed", exc_info=error)
         try:
@@ -88,7 +87,7 @@ class Window:
             log.exception("the screen could not be shown")
 
     def tell(self, sentence: str) -> None:
-        """Show a notice for some seconds."""
+        """Say something above the screen, for some seconds."""
         is_beside_list = self.state.user and not self.is_narrow
         self.run(self._notice(sentence, LIST_WIDTH + 16 if is_beside_list else 16))
 
@@ -96,16 +95,16 @@ class Window:
         try:
             await self._notices.show(sentence, left)
         except Exception:
-            # Showing this error too would recurse.
+            # To tell of this too would end here again.
             log.exception("the screen could not be shown")
 
     def open_dialog(self, dialog: ft.AlertDialog) -> None:
-        """Open a dialog above the others."""
+        """Show a dialog above the others."""
         self._dialogs.append(dialog)
         self.page.show_dialog(dialog)
 
     def close_dialog(self, dialog: ft.AlertDialog | None = None) -> bool:
-        """Close a dialog, by default the topmost; False if it is closed already."""
+        """Close a dialog, or the topmost; False if it was closed already."""
         while self._dialogs:
             top = dialog or self._dialogs[-1]
             if top not in self._dialogs:
@@ -120,24 +119,28 @@ class Window:
         return False
 
     def close_dialogs(self) -> None:
-        """Close all dialogs: they belonged to a person who has signed out."""
+        """Close all: they belonged to somebody who is no longer signed in."""
         while self._dialogs:
             self.close_dialog()
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Let something go on beside the handlers, as long as the window is open."""
-        self._tasks.start(work)
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
-    def _broke(self, error: BaseException) -> None:
-        self.failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
 
     def end(self) -> None:
         """The window is gone."""
-        self._tasks.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     def _people_changed(self, c: Conversation, change: GroupChanged) -> None:
-        """Show who joined or left a group in its messages; show the person's own changes as a
-        notice."""
+        """Say who came to a group or went, in its messages; of oneself, above the screen."""
         texts = self.texts
         if fold(change.user) != fold(self.state.user):
             if not c.loaded or change.change not in OTHERS:
@@ -154,7 +157,7 @@ class Window:
         self._woken.set()
 
     async def keep_shown(self) -> None:
-        """Redraw changed parts until the window is closed, at most about fifty times a second."""
+        """Show what has changed, again and again; at most some fifty times a second."""
         while True:
             await self._woken.wait()
             await asyncio.sleep(GATHERING)
@@ -167,11 +170,11 @@ class Window:
                 log.exception("the screen could not be shown")
 
     def update(self, *controls: Any) -> None:
-        """Send the changes of some controls; controls that are not on the page are skipped."""
+        """Send what has changed in some controls; those that are not on the screen are skipped."""
         self.page.update(*controls)
 
     def show_title(self) -> None:
-        """Show the number of unread messages in the title."""
+        """Tell in the title how much is unread."""
         name, unread = self.texts("app_name"), self.state.unread
         title = self.texts("title_unread", count=unread, name=name) if unread else name
         if self.page.title != title:
@@ -179,7 +182,7 @@ class Window:
             self.page.update()
 
     async def other_language(self) -> None:
-        """Switch to the other language."""
+        """Go on in the other language."""
         following = LANGUAGES.index(self.texts.language) + 1
         code = LANGUAGES[following % len(LANGUAGES)]
         self.texts = Texts(code)
@@ -187,7 +190,7 @@ class Window:
         await self.keep("language", code)
 
     async def other_colours(self) -> None:
-        """Switch between light and dark colours."""
+        """Change between light and dark."""
         self.page.theme_mode = ft.ThemeMode.LIGHT if self.is_dark else ft.ThemeMode.DARK
         self.rebuild()
         await self.keep("colours", self.page.theme_mode.value)
@@ -202,15 +205,15 @@ class Window:
 
     @property
     def place(self) -> str:
-        """The conversation named by the address bar; empty if none."""
+        """The conversation that the address bar names; empty: none."""
         return _place_of(self.page.route or "")
 
     async def remember_place(self) -> None:
-        """Put the open conversation into the address bar, so that a reload reopens it."""
+        """Let the address bar name the open conversation, so that a reload comes back to it."""
         c = self.state.open
         route = "/"
         if c is not None:
-            # A # would begin the fragment, even as %23, because the client decodes the route.
+            # A # would begin the fragment, even as %23: the client decodes what it is given.
             route = f"/{'g' if c.is_group else 'c'}/{quote(c.address.removeprefix('#'), safe='@')}"
         place = c.address if c else ""
         if (self._pushed or [self.place])[-1] == place:
@@ -222,20 +225,20 @@ class Window:
             self._pushed.remove(place)
 
     def is_own(self, route: str) -> bool:
-        """Tell whether the browser reports a route only because the app has set it."""
+        """Tell whether the browser tells of a route only because the app has set it."""
         return _place_of(route) in self._pushed
 
     # What is kept between starts
 
     async def recall(self, key: str) -> str:
-        """Return the value stored under a name; empty if there is none."""
+        """Return what was kept under a name; empty: nothing."""
         try:
             return str(await self.store.get(f"chat.{key}") or "")
         except (TimeoutError, RuntimeError):
             return ""
 
     async def keep(self, key: str, value: str) -> None:
-        """Store a value in the browser, or on the desktop among the person's own files."""
+        """Keep something in the browser, or on the desktop with the person's own files."""
         try:
             if value:
                 await self.store.set(f"chat.{key}", value)
@@ -245,13 +248,13 @@ class Window:
             log.warning("the browser did not keep %s", key)
 
     async def kept_token(self) -> str:
-        """Return the stored token of the present server; no other server may see it."""
+        """Return the token that was kept of the present server, and is no other's to see."""
         server = self.actions.server
         if token := await self.recall(_token_of(server)):
             return token
         if self.host.may_change_server or not (token := await self.recall("token")):
             return ""
-        # Stored by an earlier version, in a browser, whose server is always the same.
+        # Kept by an earlier version; in a browser, whose server is always the same.
         await self._remember(server, token)
         await self.keep("token", "")
         return token
@@ -269,5 +272,5 @@ def _place_of(route: str) -> str:
 
 
 def _token_of(server: str) -> str:
-    """Return the name under which the token of a server is stored."""
+    """Return under which name the token of a server is kept."""
     return f"token.{server.lower().rstrip('/')}"

@@ -1,1 +1,1 @@
-"""Code shared by the server and its clients."""
+"""What the server and its clients have in common."""

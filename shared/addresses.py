@@ -1,20 +1,20 @@
-"""IP addresses, and the network that each stands for in limits."""
+"""Addresses of the network, and how much of it one of them stands for."""
 
 from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
 
-MAX_CACHED_ADDRESSES = 4_096
-"""Addresses whose network is cached."""
+KEPT = 4_096
+"""Addresses whose network is remembered."""
 
 
-@lru_cache(MAX_CACHED_ADDRESSES)
+@lru_cache(KEPT)
 def network(address: str) -> str:
-    """Return the unit that limits count for an address; for IPv6, its /64.
+    """Return whom limits count for an address: of IPv6, the /64 around it.
 
-    A provider gives each customer at least a /64 (RFC 6177). IPv4-mapped IPv6 addresses count as
-    the IPv4 addresses. A text that is not an address is returned unchanged.
+    One customer of a provider has at least so many addresses (RFC 6177). IPv4 addresses that are
+    mapped into IPv6 are the IPv4 addresses; what is no address stays as it is.
     """
     found = _parsed(address)
     if found is None:
@@ -24,9 +24,9 @@ def network(address: str) -> str:
     return str(found)
 
 
-@lru_cache(MAX_CACHED_ADDRESSES)
+@lru_cache(KEPT)
 def site(address: str) -> str | None:
-    """Return the /48 of an IPv6 address, which one customer may have; None for IPv4."""
+    """Return the /48 around an IPv6 address, which one customer may have; None for IPv4."""
     found = _parsed(address)
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((found, 48), strict=False))

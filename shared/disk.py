@@ -1,5 +1,4 @@
-"""The reserve that files leave free on a disk, so that messages and the database always have
-room."""
+"""How much of a disk files leave free, so that texts, and what keeps them, always have room."""
 
 from __future__ import annotations
 
@@ -9,11 +8,11 @@ from pathlib import Path
 LEAST, MOST = 256 << 20, 4 << 30
 """Bounds of the reserve, in bytes."""
 SHARE, LARGEST_SHARE = 20, 4
-"""The reserve is a twentieth of the disk within these bounds, but at most a quarter."""
+"""It is a twentieth of the disk within them, but never more than a quarter."""
 
 
 def free(folder: Path) -> int:
-    """Return the free bytes of a folder's disk that this account may write.
+    """Return the bytes that this account may still write.
 
     Raises:
         OSError: the folder is gone, or its disk.
@@ -23,10 +22,10 @@ def free(folder: Path) -> int:
 
 
 def reserve(folder: Path, given: int | None = None) -> int:
-    """Return the reserve of a folder's disk, in bytes.
+    """Return the bytes of the folder's disk that files leave free.
 
     Args:
-        given: A configured reserve in bytes, in place of a part of the disk.
+        given: What was set, in bytes, instead of a part of the disk.
 
     Raises:
         OSError: the folder is gone, or its disk.

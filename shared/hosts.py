@@ -1,8 +1,8 @@
-"""The names under which browsers may reach a server.
+"""Under which names browsers may reach a server.
 
-With DNS rebinding, a foreign page reaches the server under the page's own name, and the browser
-takes both for one site. So only the server's own names are accepted. IP addresses are accepted too:
-no foreign page can have the server's IP address as its name.
+By DNS rebinding a page from elsewhere reaches a server under a name of the page's own: to a browser
+both are then one site. So a name counts only if it is the server's. An IP address is nobody's name,
+and no page from elsewhere has one in its address bar that leads here.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ REFUSED = (
 
 
 class Names:
-    """The names of one server, in addition to loopback and all IP addresses.
+    """The names of one server, besides those of loopback and all IP addresses.
 
     Args:
-        hosts: Host names.
-        origins: Web origins, whose names count too.
+        hosts: Names.
+        origins: Web origins, whose names are the server's too.
     """
 
     def __init__(self, hosts: Iterable[str], origins: Iterable[str] = ()) -> None:
@@ -37,7 +37,7 @@ class Names:
         return iter(sorted(self._names))
 
     def has(self, name: str) -> bool:
-        """Tell whether a name or an address, without a port, is accepted."""
+        """Tell whether a name or an address, without a port, is the server's."""
         name = _folded(name)
         if name == "localhost" or name.endswith(".localhost") or name in self._names:
             return True
@@ -48,16 +48,16 @@ class Names:
         return True
 
     def allow(self, host: str) -> bool:
-        """Tell whether the value of a `Host` header is accepted (RFC 9110, section 7.2)."""
+        """Judge the value of a `Host` header (RFC 9110, section 7.2)."""
         found = parts(f"//{host}")
         return found is not None and found.netloc == host and self.has(found.hostname or "")
 
 
 def checked(text: str) -> str:
-    """Validate a comma-separated list of names, and return it unchanged.
+    """Return a list of names, written with commas, as it is.
 
     Raises:
-        ValueError: an item is not a host name.
+        ValueError: one of them is none.
     """
     for name in split(text):
         if not NAME.fullmatch(name):
@@ -66,7 +66,7 @@ def checked(text: str) -> str:
 
 
 def parts(text: str) -> SplitResult | None:
-    """Return the parts of a URL such as an origin; None if it has no host."""
+    """Return the parts of an address such as an origin; None if it names no host."""
     try:
         found = urlsplit(text)
         _ = found.port

@@ -1,4 +1,4 @@
-"""Completion of commands, names and paths, derived from the command table."""
+"""What may stand where the cursor is: commands, names and paths, by the command table."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ from terminal_app.commands import NEEDLESS, OWN, summary
 from terminal_app.names import Names
 
 Candidate = tuple[str, str]
-"""A completion, and its description."""
+"""What may be typed, and what it is."""
 FOR_FILES = (SendFile, SendGroupFile)
 
 
 def spellings() -> list[str]:
-    """Return every command that people can type, including realm spellings and this client's
-    own."""
+    """Return every command that people can type, realm spellings and this client's own too."""
     typed = [
         spec
         for spec in for_people()
@@ -38,9 +37,9 @@ def spellings() -> list[str]:
 
 
 def candidates(line: str, names: Names) -> list[Candidate]:
-    """Return completions of the last word of `line`, the text after the last blank.
+    """Return what the last word of `line` may become; the word is what follows the last blank.
 
-    Groups and files are also found by name, ignoring case and accents.
+    Groups and files are also found by what they are called, without regard to case and accents.
     """
     start_at = line.rfind(" ") + 1
     before = [word.text for word in words_of(line[:start_at])]
@@ -61,7 +60,7 @@ def candidates(line: str, names: Names) -> list[Candidate]:
 
 
 def path_start(line: str) -> str | None:
-    """Return the path at the end of `line`; None if there is no path."""
+    """Return the path that is being typed at the end of `line`; None if no path is."""
     name, rest = first_word(line)
     spec = TABLE.get(name.lower())
     if name.lower() == "save":
@@ -76,7 +75,7 @@ def path_start(line: str) -> str | None:
 
 
 def _of_argument(name: str, before: list[str], names: Names) -> list[Candidate]:
-    """Return completions of the next argument of a command."""
+    """Return what the next argument of a command may be."""
     if name == "save":
         return names.files.latest_first() if not before else []
     spec = TABLE.get(name)
@@ -113,13 +112,13 @@ def _known(spec: Spec, arg: Arg, names: Names) -> list[Candidate]:
 
 
 def _within(found: list[Candidate], realm: str) -> list[Candidate]:
-    """Return the names of one realm without the realm, as a realm spelling needs them."""
+    """Return the names of one realm as its spelling takes them, without the realm."""
     tail = f"@{realm.lower()}"
     return [(n[: -len(tail)], about) for n, about in found if n.lower().endswith(tail)]
 
 
 class LineCompleter(Completer):
-    """Completes the line being typed."""
+    """Offers candidates for the command being typed."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -136,7 +135,7 @@ class LineCompleter(Completer):
             yield Completion(name, -len(typed), display_meta=in_words(about))
 
     def _of_path(self, typed: str, event: CompleteEvent) -> Iterator[Completion]:
-        """Complete a path, which may begin with a quote; in double quotes it is escaped."""
+        """Complete a path, which may have begun with a quote; in double ones it is escaped."""
         quote = typed[:1] if typed[:1] in "'\"" else ""
         path = typed.removeprefix(quote)
         if quote == '"':

@@ -1,4 +1,4 @@
-"""The terminal: prints lines above the line being typed, which stays unchanged."""
+"""The terminal: lines appear above the line being typed, which stays as it is."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ STYLE = Style.from_dict(
 
 
 class Screen:
-    """Prints lines, several at once if they came together.
+    """Writes lines, those that came meanwhile together.
 
-    prompt_toolkit's own `run_in_terminal` turns the echo on while printing, which would show a
-    password being typed.
+    Not by prompt_toolkit's own `run_in_terminal`: that lets the terminal echo while it prints, so
+    that a password being typed would show.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Screen:
         self._writing: asyncio.Task[None] | None = None
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Print lines as soon as the terminal is ready."""
+        """Show lines as soon as the terminal is ready for them."""
         self._waiting += lines
         if self._writing is None and self._waiting:
             self._writing = asyncio.create_task(self._write_out())
@@ -52,15 +52,15 @@ class Screen:
             while self._waiting:
                 app = get_app_or_none()
                 if app is not None and app.is_running and app.output.responds_to_cpr:
-                    # Wait for the terminal's report of the cursor's position before printing moves
-                    # the cursor: an outdated report would put the toolbar below the screen.
+                    # Where the cursor is must be known before it is moved by lines: the answer
+                    # would be wrong when it comes, and the toolbar be drawn below the screen.
                     await app.renderer.wait_for_cpr_responses()
                 self.flush()
         finally:
             self._writing = None
 
     def flush(self) -> None:
-        """Print waiting lines now."""
+        """Show what was written, at once."""
         lines, self._waiting = self._waiting, []
         if not lines:
             return
@@ -74,7 +74,7 @@ class Screen:
             app.invalidate()
 
     def redraw(self) -> None:
-        """Redraw the prompt and the toolbar below the lines."""
+        """Show anew what stands below the lines."""
         app = get_app_or_none()
         if app is not None:
             app.invalidate()
@@ -91,7 +91,7 @@ def _fragments(line: Line) -> StyleAndTextTuples:
 
 
 class Masking(Processor):
-    """Shows passwords and tokens as `*` during input."""
+    """Shows passwords and tokens as `*` while they are typed."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         document = transformation_input.document

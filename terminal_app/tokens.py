@@ -1,6 +1,6 @@
-"""Stored session tokens, which keep people signed in: one file for each server and user.
+"""Staying signed in between runs: the session's token, one file for each server and user.
 
-Only their owner can read the files. Passwords are never stored.
+The files are readable by their owner only. A password is never kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ENDING = ".token"
 
 
 def state_folder() -> Path:
-    """Return the folder of this client's state, by the XDG Base Directory Specification."""
+    """Return where this client keeps things, by the XDG Base Directory Specification."""
     base = os.environ.get("XDG_STATE_HOME", "")
     # "All paths must be absolute. If [one is] relative [...] ignore it."
     root = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
@@ -28,7 +28,7 @@ class Tokens:
     """The tokens for one server.
 
     Args:
-        state: The folder of this client's state; created when something is stored.
+        state: The folder of this client's state; it is made when something is kept.
         server: The server's address.
     """
 
@@ -36,7 +36,7 @@ class Tokens:
         self._folder = state / "tokens" / quote(server.rstrip("/").lower(), safe="")
 
     def latest(self) -> str | None:
-        """Return the user who signed in last, in lower case; None without a stored token."""
+        """Return the user who signed in last, in lower case; None if nobody is signed in."""
         found: list[tuple[float, str]] = []
         with contextlib.suppress(OSError):
             for path in self._folder.glob(f"*{ENDING}"):
@@ -51,18 +51,18 @@ class Tokens:
             return ""
 
     def keep(self, user: str, token: str) -> None:
-        """Store the token of a user, who becomes the latest.
+        """Keep the token of a user, who is then the latest.
 
         Raises:
-            OSError: the token cannot be written.
+            OSError: it cannot be written.
         """
         for folder in (self._folder.parent.parent, self._folder.parent, self._folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = self._folder / f".{secrets.token_hex(8)}.new"
-        # 0600 from the start: even a moment would be enough for an attacker.
+        # 0600 from the beginning: a moment is enough for somebody who waits for it.
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            # The server chooses the text, so it may be anything.
+            # A server may choose any text.
             with open(descriptor, "wb") as file:
                 file.write(f"{token}\n".encode())
             os.replace(aside, self._path(user))
@@ -71,7 +71,7 @@ class Tokens:
             raise
 
     def forget(self, user: str, token: str) -> None:
-        """Remove a token that has ended, unless a newer one has replaced it."""
+        """Drop a token that has ended, unless a newer one took its place."""
         if self.of(user) == token:
             self._path(user).unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from shared.protocol.values import GroupAddress, parse_conversation
 from tests.world import World
 from ws_server.store import conversations, membership, realms, users
-from ws_server.store.group_changes import GroupChange
+from ws_server.store.membership import GroupChange
 from ws_server.store.users import User
 
 

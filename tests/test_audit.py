@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from shared import token_buckets
 from tests.test_limits import Clock
 from tests.test_observability import PAGE
 from tests.world import PASSWORD, World
+from ws_server import limits as limits_module
 from ws_server.audit import Act, Audit, Result
 
 FIELDS = ["act", "outcome", "address", "user", "detail"]
@@ -109,7 +109,7 @@ async def test_a_flood_of_guesses_leaves_few_lines_and_their_number(
     trail: Trail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(token_buckets, "time", clock)
+    monkeypatch.setattr(limits_module, "time", clock)
     audit = Audit()
     for number in range(10_000):
         address = f"2001:db8:0:{number % 3}::{number % 1000:x}"
@@ -133,7 +133,7 @@ async def test_a_flood_from_everywhere_does_not_hide_who_signed_in(
     trail: Trail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(token_buckets, "time", clock)
+    monkeypatch.setattr(limits_module, "time", clock)
     audit = Audit()
     for number in range(5_000):
         audit.note(Act.SIGN_IN, Result.REFUSED, address=f"10.{number // 250}.{number % 250}.1")

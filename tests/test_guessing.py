@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shared import token_buckets
 from shared.protocol.errors import ChatError, ErrorCode
 from tests.test_limits import Clock
-from ws_server.password_guesses import Guesses
+from ws_server import limits as limits_module
+from ws_server.guessing import Guesses
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -15,7 +15,7 @@ HERE, THERE = "192.0.2.1", "192.0.2.2"
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(token_buckets, "time", made)
+    monkeypatch.setattr(limits_module, "time", made)
     return made
 
 

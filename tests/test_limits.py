@@ -7,10 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from shared import token_buckets
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.token_buckets import Buckets
-from ws_server.limits import Limits
+from ws_server import limits as limits_module
+from ws_server.limits import Buckets, Limits
 from ws_server.net import session as session_module
 from ws_server.net.session import Session
 
@@ -27,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(token_buckets, "time", made)
+    monkeypatch.setattr(limits_module, "time", made)
     return made
 
 
@@ -83,7 +82,7 @@ def test_what_is_given_back_never_exceeds_the_burst(clock: Clock) -> None:
 
 
 def test_full_buckets_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(token_buckets, "MAX_IDLE_BUCKETS", 100)
+    monkeypatch.setattr(limits_module, "KEPT", 100)
     buckets = Buckets(rate=1, burst=5)
     for key in range(100):
         buckets.take(key)
@@ -101,7 +100,7 @@ def test_many_buckets_that_are_not_full_cost_no_more(monkeypatch: pytest.MonkeyP
         looked.append(len(self._levels))
         original(self, now)
 
-    monkeypatch.setattr(token_buckets, "MAX_IDLE_BUCKETS", 100)
+    monkeypatch.setattr(limits_module, "KEPT", 100)
     monkeypatch.setattr(Buckets, "_forget_full", counted)
     buckets = Buckets(rate=1e-9, burst=5)
     for key in range(1_000):

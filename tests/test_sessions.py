@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select, update
 
 from tests.world import Person, World
-from ws_server import session_expiry
+from ws_server import sessions
 from ws_server.store.schema import tokens
 
 DAY = 24 * 3600 * 1000
@@ -51,7 +51,7 @@ async def test_an_open_connection_is_a_use_and_the_sweep_forgets_the_others(
         bob, other = await world.log_in("bob", "bob")
         other.leave()
         await age(world, 400)
-        await session_expiry.end_unused(world.realm)
+        await sessions.end_unused(world.realm)
         assert await count(world) == 1
         assert (await bob.ask("whoami"))["user"] == "bob"
         bob.leave()
@@ -63,8 +63,8 @@ async def test_ninety_days_unless_set_otherwise(tmp_path: Path) -> None:
         (bob,) = await world.log_in("bob")
         bob.leave()
         await age(world, 89)
-        await session_expiry.end_unused(world.realm)
+        await sessions.end_unused(world.realm)
         assert await count(world) == 1
         await age(world, 2)
-        await session_expiry.end_unused(world.realm)
+        await sessions.end_unused(world.realm)
         assert await count(world) == 0

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from ws_server.threads import PAID_BURST, SWITCH_SECONDS, FairThreadPool, switch_often
+from ws_server.threads import PAID_BURST, SWITCH_SECONDS, Turns, switch_often
 
 
 @pytest.fixture
-def turns() -> Iterator[FairThreadPool]:
-    made = FairThreadPool("test", 4, each_at_once=2, most=1_000, most_each=1_000)
+def turns() -> Iterator[Turns]:
+    made = Turns("test", 4, each_at_once=2, most=1_000, most_each=1_000)
     yield made
     made.close()
 
@@ -25,9 +25,7 @@ def work(seconds: float) -> None:
         pass
 
 
-async def test_many_accounts_of_one_address_pay_for_their_time_together(
-    turns: FairThreadPool,
-) -> None:
+async def test_many_accounts_of_one_address_pay_for_their_time_together(turns: Turns) -> None:
     """Eight accounts that asked for dear pages took the interpreter for minutes."""
     begun = time.thread_time()
     jobs = [
@@ -45,14 +43,14 @@ async def test_many_accounts_of_one_address_pay_for_their_time_together(
         job.cancel()
 
 
-async def test_who_has_spent_too_much_goes_on_when_it_is_paid_back(turns: FairThreadPool) -> None:
+async def test_who_has_spent_too_much_goes_on_when_it_is_paid_back(turns: Turns) -> None:
     for _ in range(2):
         await turns.run("eve", lambda: work(PAID_BURST * 0.6), "192.0.2.66")
     waited = turns.run("eve", lambda: "hers", "192.0.2.66")
     assert await asyncio.wait_for(waited, 10) == "hers"
 
 
-async def test_a_job_that_fails_is_paid_for_and_its_error_is_told(turns: FairThreadPool) -> None:
+async def test_a_job_that_fails_is_paid_for_and_its_error_is_told(turns: Turns) -> None:
     def fail() -> None:
         work(PAID_BURST * 1.5)
         raise ValueError("no")

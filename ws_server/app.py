@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import ssl
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,10 +15,9 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from shared.faults import explained, shown
-from shared.settings import split, tls_context
+from shared.settings import split
 from shared.sockets import TRIES, not_listening
-from ws_server import file_descriptors, session_expiry, threads, web_app
-from ws_server import handlers as handlers  # registers what answers the commands
+from ws_server import descriptors, sessions, threads, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -29,26 +29,26 @@ from ws_server.data_folder import (
 from ws_server.data_folder import (
     Refused as Refused,
 )
-from ws_server.federation.awaited_contents import Contents
-from ws_server.federation.peer_registry import PeerRegistry
+from ws_server.federation.contents import Contents
+from ws_server.federation.peers import Peers
 from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
+from ws_server.guessing import Guesses
 from ws_server.key import posts_secret
 from ws_server.limits import Limits
+from ws_server.measures import measure
 from ws_server.metrics import Metrics
+from ws_server.net.browsers import Browsers
 from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
-from ws_server.net.origin_policy import Browsers
-from ws_server.password_guesses import Guesses
+from ws_server.opening import open_store, realm_name
 from ws_server.passwords import Passwords
 from ws_server.readiness import Readiness
 from ws_server.realm import Realm, Serving
-from ws_server.realm_metrics import measure
 from ws_server.registration import Registration
 from ws_server.settings import Settings
-from ws_server.startup import open_store, realm_name
-from ws_server.store import content_fetches, files, own_name, recipients, registering, users
+from ws_server.store import fetches, files, naming, opening, registering, users
 from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
 from ws_server.store.sqlite_file import file_of
@@ -63,6 +63,24 @@ HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
 JUMP = 60.0
 """Seconds by which the wall clock may be corrected in that time."""
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Return the certificate to serve with, if one is set.
+
+    Raises:
+        Refused: it cannot be read, or the key does not fit.
+    """
+    if settings.tls_cert is None:
+        return None
+    assert settings.tls_key is not None
+    # Only here, because it takes a while to load.
+    from shared import certificates
+
+    try:
+        return certificates.tls_context(settings.tls_cert, settings.tls_key)
+    except certificates.BadCertificate as error:
+        raise Refused(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +148,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     )
     stack.callback(realm.audit.summarise)
     realm.contents = Contents(realm)
-    realm.links = PeerRegistry(
+    realm.links = Peers(
         realm,
         policy=settings.realms,
         trial=settings.trial,
@@ -139,11 +157,11 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     )
     await realm.links.load()
     if serves:
-        await journal.write(lambda tx, now: own_name.keep(tx, name))
+        await journal.write(lambda tx, now: naming.keep(tx, name))
         await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
         if not await database.read(users.has_admin):
             realm.first_admin.wanted()
-    await journal.write(lambda tx, now: recipients.get_ready(tx))
+    await journal.write(lambda tx, now: opening.get_ready(tx))
     await sweep(realm, age=0)
     return realm
 
@@ -152,8 +170,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     """Start everything; `stack` stops it again, in reverse order.
 
     Raises:
-        SettingsRefused, Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left
-            running.
+        Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left running.
     """
     tls = tls_context(settings)
     realm = await open_realm(settings, stack, serves=True)
@@ -161,7 +178,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.push_async_callback(gate.close)
     metrics = Metrics()
     pages = Browsers([*split(settings.hosts), settings.host], split(settings.origins), ports=())
-    budgets = Budgets(realm.limits.on, file_descriptors.room_for_connections())
+    budgets = Budgets(realm.limits.on, descriptors.room_for_connections())
     realm.hub.most_sessions = budgets.sessions_of_account
     listener = Listener(
         gate,
@@ -248,7 +265,7 @@ async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
 
     def forget(tx: Connection, now: int) -> set[str]:
         files.forget_abandoned(tx, now, jumped)
-        return files.open_uploads(tx) | content_fetches.open_parts(tx)
+        return files.open_uploads(tx) | fetches.open_parts(tx)
 
     parts = await realm.journal.write(forget)
     if jumped:
@@ -274,7 +291,7 @@ async def keep_house(realm: Realm) -> None:
             jumped = abs(jump) > JUMP
             await sweep(realm, age=HOUSEKEEPING, jumped=jumped)
             if not jumped:
-                await session_expiry.end_unused(realm)
+                await sessions.end_unused(realm)
                 await realm.journal.write(registering.forget_expired)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
@@ -284,13 +301,13 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then stop within 5 seconds.
 
     Raises:
-        SettingsRefused, Refused, DatabaseRefused, KeyRefused: the server cannot start.
+        Refused, DatabaseRefused, KeyRefused: the server cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    file_descriptors.raise_limit()
+    descriptors.raise_limit()
     threads.switch_often()
     is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:

@@ -14,7 +14,7 @@ from collections import Counter
 from enum import StrEnum
 
 from shared.addresses import network
-from shared.token_buckets import Buckets
+from ws_server.limits import Buckets
 
 log = logging.getLogger(__name__)
 

@@ -73,7 +73,7 @@ def serve(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(app.run(settings))
-    except (SettingsRefused, app.Refused, DatabaseRefused, KeyRefused) as refusal:
+    except (app.Refused, DatabaseRefused, KeyRefused) as refusal:
         print(refusal, file=sys.stderr)
         return 1
     return 0

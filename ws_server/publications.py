@@ -1,79 +1,32 @@
-"""What follows from a change that is on disk, whoever made it: somebody here, or another realm.
-
-`publish` alone carries out an `Outcome`, and alone changes the cache for it.
-"""
+"""What people are told of changes, whoever made them: somebody here, or another realm."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from functools import partial
-from typing import Any
-
-from sqlalchemy import Connection
+from collections.abc import Iterable
 
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
-from ws_server.context import Outcome, Publication
+from ws_server.context import Publication
 from ws_server.net.file_lane import FileLane
 from ws_server.net.session import Account, Session
 from ws_server.realm import Realm
 from ws_server.store import markers
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
-from ws_server.store.group_changes import GroupChange
-from ws_server.store.journal import Mutation
+from ws_server.store.membership import GroupChange
 from ws_server.store.messages import Draft
 
 MAX_PUSHED = 8 * 2**20
 """Bytes up to which a file's content is pushed behind its message."""
 
 
-async def commit(realm: Realm, change: Callable[[Connection, int], Outcome]) -> Outcome:
-    """Run a change in the next transaction, publish what follows from it, and return that.
-
-    Raises:
-        ChatError: what `change` refused, or UNAVAILABLE.
-    """
-    outcome: Outcome = await realm.journal.write(change, partial(publish, realm))
-    return outcome
-
-
-def published(realm: Realm, entry: Mutation) -> None:
-    """Publish what follows from a change that nobody waits for; nothing if it was refused."""
-    if entry.error is None:
-        publish(realm, entry.result)
-
-
-def publish(realm: Realm, outcome: Outcome, session: Session | None = None) -> None:
-    """Carry out what follows from a change that is on disk.
-
-    Args:
-        session: The one that made the change; it is answered instead of being told.
-    """
-    if outcome.changed is not None:
-        realm.cache.put_group(outcome.changed)
-    if outcome.forgotten is not None:
-        realm.cache.drop_group(outcome.forgotten)
-    for publication in outcome.publications:
-        realm.hub.publish(publication.event, publication.users, session)
-    if outcome.realms:
-        realm.links.notify_outbox(outcome.realms)
-
-
-def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] = ()) -> Outcome:
-    """Return what follows from the change of a group, hosted here or elsewhere.
-
-    Args:
-        realms: Other realms for which something now waits.
-    """
-    group = made.group
-    publications = [
-        Publication(GroupChanged(group.address(0), group.name, who.name, who.change), who.told)
-        for who in made.people
-        if who.change
-    ]
-    # If no member came or went, not all members may be loaded.
-    return Outcome(reply, publications, realms, group if made.members_changed else None)
+def membership_changed(made: GroupChange) -> Publication:
+    """Tell the members and the person of a change, or the person alone of an invitation."""
+    group, person = made.group, made.person
+    assert person is not None
+    event = GroupChanged(group.address(0), group.name, person.name, made.change)
+    told = {*group.members, made.user_id} if made.told is None else made.told
+    return Publication(event, told)
 
 
 def receipts(
@@ -132,20 +85,6 @@ def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
         )
         realm.hub.publish(own, (sender,), session)
     push_file(realm, draft, realm.hub.reached(conversation.members, session))
-
-
-def announce_relayed(
-    realm: Realm, drafts: Iterable[Draft], echoed: Callable[[Draft], Session | None]
-) -> None:
-    """Push durable messages of groups that another realm hosts, and cache how far the groups are.
-
-    Args:
-        echoed: Answers whoever posted a message here, and returns their session.
-    """
-    for draft in drafts:
-        assert draft.conversation is not None
-        realm.cache.put(draft.conversation)
-        announce(realm, draft, echoed(draft))
 
 
 def push_file(realm: Realm, draft: Draft, sessions: Iterable[Session]) -> None:

@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 from sqlalchemy import Connection, update
 
 from shared.protocol.errors import ChatError
-from shared.token_buckets import Allowance
+from ws_server.limits import Allowance
 from ws_server.realm import Realm
 from ws_server.store.schema import meta
 

@@ -6,12 +6,17 @@ import ipaddress
 import re
 import socket
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from shared.faults import explained, shown
 from shared.hosts import checked
@@ -19,10 +24,9 @@ from shared.protocol.values import NAME
 from shared.settings import (
     CommonSettings,
     Network,
-    NetworkList,
     SettingsRefused,
-    check_tls_pair,
     hosts,
+    is_address,
     networks,
     parser_of,
     split,
@@ -110,13 +114,11 @@ class Settings(CommonSettings):
         description="MiB of the disk that files leave free; if not given a twentieth of it, 256 to "
         "4096, at most a quarter",
     )
-    hosts: Annotated[str, AfterValidator(checked)] = Field(
-        "", description="names, by comma, under which browsers may reach the ports"
-    )
+    hosts: str = Field("", description="names, by comma, under which browsers may reach the ports")
     origins: str = Field(
         "", description="web origins that may connect, by comma; only its own pages if empty"
     )
-    trusted_proxies: NetworkList = Field(
+    trusted_proxies: str = Field(
         "", description="networks, by comma, whose X-Forwarded-For is believed"
     )
     tls_cert: Path | None = Field(None, description="certificate chain (PEM), for wss://")
@@ -127,8 +129,21 @@ class Settings(CommonSettings):
     config: Path | None = Field(None, description="TOML file with any of these settings")
 
     @classmethod
-    def from_file(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        return _toml(given.get("config"))
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        environment = cls.from_environment()
+        path = dict(init_settings()).get("config") or environment.get("config")
+        return (
+            init_settings,
+            InitSettingsSource(settings_cls, environment),
+            InitSettingsSource(settings_cls, _toml(path)),
+        )
 
     @field_validator("web_port", mode="before")
     @classmethod
@@ -157,7 +172,22 @@ class Settings(CommonSettings):
                 raise ValueError(f"{origin} is no origin such as https://chat.example.org")
         return text
 
-    _tls_is_whole = model_validator(mode="after")(check_tls_pair)
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_names(cls, text: str) -> str:
+        return checked(text)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, text: str) -> str:
+        networks(text)
+        return text
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("--tls-cert and --tls-key go together")
+        return self
 
     @property
     def listen_on(self) -> list[str]:
@@ -167,7 +197,9 @@ class Settings(CommonSettings):
     @property
     def is_loopback(self) -> bool:
         """Whether only programs of this machine can connect."""
-        return is_loopback(self.host)
+        return self.host == "localhost" or (
+            is_address(self.host) and ipaddress.ip_address(self.host).is_loopback
+        )
 
     @property
     def is_reached_by_name(self) -> bool:
@@ -223,5 +255,6 @@ def load(arguments: Sequence[str]) -> Settings:
         "Serve a chat realm.",
         "Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
     )
+    Settings.add_arguments(parser)
     parser.add_argument("--version", action="version", version=f"Simple Chatting {__version__}")
-    return Settings.load(arguments, parser)
+    return Settings.from_arguments(vars(parser.parse_args(arguments)))

@@ -16,14 +16,14 @@ from time import thread_time
 from typing import Any, TypeVar, cast
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.token_buckets import Buckets
+from ws_server.limits import Buckets
 
 try:
     from uvloop import new_event_loop
 except ImportError:  # not made for Windows
     from asyncio import new_event_loop  # type: ignore[assignment]
 
-__all__ = ["FairThreadPool", "lower_priority", "new_event_loop", "switch_often", "too_many"]
+__all__ = ["Turns", "lower_priority", "new_event_loop", "switch_often", "too_many"]
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -50,7 +50,7 @@ class _Job:
     payer: Hashable
 
 
-class FairThreadPool:
+class Turns:
     """A few threads, and a queue for each who asks; the queues are served in turn.
 
     So whoever asks for much waits for himself, not others for him. Threads share one interpreter

@@ -35,8 +35,8 @@ FILE = "web.sock"
 FOLDER = "web"
 """In the data folder: for files on their way between browsers and the realm; emptied at start."""
 SOURCES = Path(ws_server.__file__).parent.parent
-PASSED_VARIABLES = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH")
-PASSED_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_MAX_")
+KEPT = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH")
+KEPT_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_MAX_")
 """Of the environment, what the app gets: none of the server's secrets is among it."""
 STOP_LIMIT = 2.0
 """Seconds the app has to end after all connections of the realm are closed; then it is killed."""
@@ -187,7 +187,7 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
+        if name in KEPT or name.startswith(KEPT_PREFIXES)
     }
     path = [str(SOURCES), *kept.get("PYTHONPATH", "").split(os.pathsep)]
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path)), "TMPDIR": str(folder)}

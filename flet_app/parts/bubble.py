@@ -1,4 +1,4 @@
-"""One message of a conversation, with the day or the unread line above it."""
+"""One message of a conversation, with what stands above it: a day, or the unread line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FATES = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Everything that a bubble shows; equal values look the same."""
+    """All that a bubble shows; two that are equal look the same."""
 
     sender: str
     is_own: bool
@@ -37,23 +37,23 @@ class Look:
     fate: str = ""
     fate_words: str = ""
     day: str = ""
-    """The day that begins with the message; empty if none does."""
+    """Above it: the day begins with it; empty: it does not."""
     unread_line: str = ""
     file_name: str = ""
     file_size: int = 0
     file_about: str = ""
-    """Why a declared picture is not shown."""
+    """Why it is not shown, if it says it is a picture."""
     picture: str = ""
-    """The source for an image control; empty if there is no picture, or not yet."""
+    """What an image control takes as its source; empty: it is no picture, or not here."""
     done: float | None = None
     note: tuple[str, ...] = ()
     margin: int = 48
-    """Pixels left free at the opposite side."""
+    """Pixels left free at the other side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """The actions of a bubble's buttons."""
+    """What a bubble's buttons do."""
 
     save: Handler
     cancel: Handler
@@ -62,17 +62,16 @@ class Handlers:
 
 @ft.control(isolated=True)  # type: ignore[arg-type]
 class Bubble(ft.Column):
-    """A message's control. Isolated: an update of the list does not compare each bubble's
-    contents."""
+    """A message's control. Isolated: an update of the list does not look into each bubble."""
 
     look: Any = field(default=None, metadata={"skip": True})
     texts: Any = field(default=None, metadata={"skip": True})
     handlers: Any = field(default=None, metadata={"skip": True})
 
     def goes_on(self, look: Look) -> bool:
-        """Show the progress of the file; False if anything else changed and a new bubble is needed.
+        """Show how far its file is; False if something else is new, which wants a new bubble.
 
-        A new bubble would remove the button just as somebody presses it to cancel.
+        A new one takes the button from under a finger that is about to cancel.
         """
         if None in (self.look.done, look.done) or replace(self.look, done=look.done) != look:
             return False
@@ -130,13 +129,12 @@ class Bubble(ft.Column):
 
     @property
     def _is_active(self) -> bool:
-        """Whether the bubble has links or buttons; its texts are then separate semantic nodes."""
+        """There are links or buttons in it, beside which its texts are nodes of their own."""
         look: Look = self.look
         return bool(look.file_name or links(look.text))
 
     def _spoken(self, control: ft.Control, label: str = "") -> ft.Control:
-        """Make a text beside buttons reachable for a screen reader; otherwise all are read as
-        one."""
+        """Let a screen reader find a text beside buttons; alone, all texts are read as one."""
         if not self._is_active:
             return control
         return ft.Semantics(container=True, label=label, content=control)
@@ -223,7 +221,7 @@ class Bubble(ft.Column):
         return shown
 
     def _note(self) -> ft.Control:
-        """Return the bubble of a note by the app, such as the answer to a command."""
+        """What the app itself says, such as the answer to a command."""
         first, *rest = self.look.note
         lines: list[ft.Control] = [
             ft.Text(first, size=12, weight=ft.FontWeight.W_600),
@@ -254,7 +252,7 @@ def _separator(words: str, *, quiet: bool) -> ft.Control:
 
 
 def _corners(is_own: bool) -> ft.BorderRadius:
-    """Return corners with a sharp one at the sender's side."""
+    """Return corners of which the one at the speaker's side is sharp."""
     return ft.BorderRadius(
         top_left=16, top_right=16, bottom_left=16 if is_own else 4, bottom_right=4 if is_own else 16
     )
@@ -267,11 +265,11 @@ def _paper(look: Look) -> str:
 
 
 def _linked(text: str, ink: str) -> ft.Text:
-    """Return a text whose web addresses are links."""
+    """Return a text whose web addresses open."""
     spans, at = [], 0
     for link in links(text):
         style = ft.TextStyle(color=ft.Colors.PRIMARY, decoration=ft.TextDecoration.UNDERLINE)
-        # A mail program opens outside the browser; a new tab would stay empty.
+        # A mail program opens beside the page; an empty tab would stay.
         target = ft.UrlTarget.SELF if link.url.startswith("mailto:") else ft.UrlTarget.BLANK
         spans.append(ft.TextSpan(text[at : link.start]))
         spans.append(ft.TextSpan(text[link.start : link.end], style, url=ft.Url(link.url, target)))

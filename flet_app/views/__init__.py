@@ -1,1 +1,1 @@
-"""The views: each shows a part of the state and calls actions."""
+"""What is on the screen: each view shows a part of the state and calls actions."""

@@ -1,4 +1,4 @@
-"""The question before an action that cannot be undone."""
+"""A question before something that one may not have meant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flet_app.window import Window
 def ask_before(
     window: Window, sentence: str, words: str, go: Callable[[], Awaitable[None]]
 ) -> None:
-    """Ask the person to confirm an action that cannot be undone."""
+    """Ask before something that cannot be taken back."""
 
     async def stay(_: Any) -> None:
         window.close_dialog(dialog)

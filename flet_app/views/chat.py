@@ -1,4 +1,4 @@
-"""The main screen: the list and the open conversation, side by side or one at a time."""
+"""The main screen: the list at the left, the open conversation at the right; or one of both."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.protocol.values import fold
 
 
 class Chat:
-    """Both panes, and the notice of a lost connection."""
+    """Both panes and the notice of a lost connection."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -110,7 +110,7 @@ class Chat:
             self._window.update(self._head)
 
     def _show_role(self) -> None:
-        """Show the person's role in the open group, which another window may have changed."""
+        """Show what one is in the open group now, which another window may have changed."""
         c = self._window.state.open
         if c is not None and self._composer.control.visible == (c.role == INVITED):
             self._show_place()
@@ -118,7 +118,7 @@ class Chat:
             self._window.run(self._window.actions.load(c))
 
     def _show_place(self) -> None:
-        """Show the messages of the open conversation, or its invitation."""
+        """Show the messages of the open conversation, or the invitation to it."""
         c, messages = self._window.state.open, self._messages
         if c is None or messages is None:
             return
@@ -154,7 +154,7 @@ class Chat:
             max_lines=1,
             overflow=ft.TextOverflow.ELLIPSIS,
         )
-        # People with a screen reader move from heading to heading.
+        # People who hear the screen go from heading to heading.
         names: list[ft.Control] = [
             ft.Semantics(identifier="title", header=True, container=True, content=title)
         ]
@@ -206,7 +206,7 @@ class Chat:
         )
 
     def _lay_out(self) -> None:
-        """Show one pane or both, depending on the width."""
+        """Show both panes, or one of them."""
         is_narrow, is_open = self._window.is_narrow, self._window.state.open is not None
         self._list.width = None if is_narrow else LIST_WIDTH
         self._list.expand = is_narrow
@@ -215,18 +215,18 @@ class Chat:
         self._pane.content = self._right if is_open else self._empty()
 
     def resized(self) -> None:
-        """The window was resized."""
+        """The window has another size."""
         self._lay_out()
         self._window.update(self.control)
         self.show({Part.OPEN, Part.MESSAGES})
 
     async def back(self) -> None:
-        """The browser has reconnected."""
+        """The browser was away and is back."""
         self._composer.declare()
         await self._attachments.give_up_stalled()
 
     async def heard(self, said: Said) -> None:
-        """Handle a message of the page's script."""
+        """Take what the page's script says."""
         await self._composer.heard(said)
 
     def restore(self, c: Conversation) -> None:
@@ -234,17 +234,17 @@ class Chat:
         self._composer.restore(c)
 
     def leave(self) -> None:
-        """Keep the drafts: the screen is rebuilt."""
+        """The screen is made anew; what was begun to be written stays."""
         self._composer.keep_draft()
 
-    # The person's actions
+    # What the person does
 
     async def open(self, address: str) -> None:
-        """Show a conversation: at once with the loaded messages, then as the realm knows it."""
+        """Show a conversation, at once as far as it is here, then as the realm knows it."""
         window = self._window
         c = window.state.conversation(address)
         if window.state.open is c and self._messages is not None:
-            await window.actions.load(c)  # an earlier attempt may have failed
+            await window.actions.load(c)  # which may have failed before
             return
         window.actions.switch(address)
         mine = self._messages = Messages(window, c, self._attachments)
@@ -255,7 +255,7 @@ class Chat:
         window.update(self.control)
         if not window.is_narrow:
             self._conversations.renew()
-        # Before the first await: text typed from now on is meant for this conversation.
+        # Before anything is waited for: what is typed now is meant for this conversation.
         self._composer.open(c, focus=not window.is_narrow)
         try:
             await window.actions.load(c)
@@ -270,7 +270,7 @@ class Chat:
         self._window.actions.close_conversation()
 
     def _close(self) -> None:
-        """Close the open conversation."""
+        """The open conversation is left, or gone."""
         self._messages = None
         self._composer.keep_draft()
         self._lay_out()
@@ -278,13 +278,12 @@ class Chat:
         self._window.run(self._window.remember_place())
 
     async def _wrote(self) -> None:
-        """Scroll to the message that the person has just sent."""
+        """Show what one has just written."""
         if self._messages is not None:
             await self._messages.to_end()
 
     async def key(self, event: Any) -> None:
-        """Handle a key that no control took: Ctrl+K focuses the filter, Alt+arrows open a
-        neighbour."""
+        """Handle a key that no control took: Ctrl+K looks for, Alt+arrows go to a neighbour."""
         if event.ctrl and event.key == "K":
             await self._conversations.focus_filter()
         elif event.alt and event.key in ("Arrow Up", "Arrow Down"):

@@ -1,4 +1,4 @@
-"""The other realms: states of the links, fingerprints of keys, waiting deliveries."""
+"""The other realms: how the links stand, whose keys they have, what waits for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.protocol.commands.realms import Realm
 
 
 async def show_realms(window: Window, opens: Handler) -> None:
-    """Fetch the realms and show them in a dialog."""
+    """Ask how they are and show them."""
     await window.actions.look_at_realms()
     texts = window.texts
 

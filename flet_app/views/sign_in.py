@@ -1,4 +1,4 @@
-"""The form for signing in and creating an account."""
+"""Signing in, and creating an account."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import ErrorText, decoration, icon_button, text_field
+from flet_app.parts.controls import Complaint, decoration, icon_button, text_field
 from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
 from shared.client import ErrorCode
@@ -16,7 +16,7 @@ from shared.protocol.values import MAX_PASSWORD, MIN_PASSWORD, NAME
 
 
 class SignIn:
-    """The first screen: one form for both, which shows the required fields."""
+    """The first screen: one form for both, which shows what it needs."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -62,18 +62,18 @@ class SignIn:
         self._code.visible = self._invitation.visible = False
         self._closed = ft.Text(texts("registration_closed"), text_align=ft.TextAlign.CENTER)
         self._wanted = False
-        """Whether the realm waits for its first admin, who has a code."""
+        """The realm waits for its first admin, who has a code."""
         self._registration = "open"
-        """Who may register without that code: open, invite or closed."""
+        """Who may register without that code."""
         self._asked: str | None = None
-        """The server that gave both values."""
+        """The server that was asked for both."""
         self._reveal = ft.Container()
         self._secret = ft.Row([self._password, self._reveal], spacing=4)
         self._server = text_field(
             texts("server"), helper=texts("server_hint"), value=window.actions.server
         )
         self._server.visible = window.host.may_change_server
-        self._error = ErrorText()
+        self._error = Complaint()
         self._sign_in = ft.FilledButton(texts("sign_in"), on_click=submit, height=48)
         self._create = ft.OutlinedButton(
             texts("create_account"), on_click=window.handler(self._begin_account), height=48
@@ -86,7 +86,7 @@ class SignIn:
         self.control = self._build()
         self._arrange()
         if window.state.ended:
-            # Without the numeric close code, which does not help a person.
+            # Without the number of its code, which says nothing to a person.
             why = re.sub(r" \(\d+\)$", "", window.state.ended)
             self._say(texts("session_ended", why=why))
         elif window.state.offline_why and not window.state.online:
@@ -151,7 +151,7 @@ class SignIn:
         )
 
     def _arrange(self) -> None:
-        """Show the fields that the form requires."""
+        """Show what the form needs now."""
         creating = self._creating
         texts = self._window.texts
         by_invitation, closed = self._registration == "invite", self._registration == "closed"
@@ -186,7 +186,7 @@ class SignIn:
             await self._ask()
 
     async def _ask(self) -> bool:
-        """Show what the realm requires for registering; return whether that has changed."""
+        """Show what the realm asks of those who register; tell whether that is news."""
         actions, before = self._window.actions, (self._wanted, self._registration)
         if self._asked == actions.server:
             return False
@@ -248,7 +248,7 @@ class SignIn:
         await self._go()
 
     def _check(self) -> ft.TextField | None:
-        """Show at each field what the realm would refuse; return the first such field."""
+        """Say at its field what the realm would not take; return the first such field."""
         texts = self._window.texts
         if not NAME.fullmatch(self._user.value.strip()):
             self._user.error = texts("username_hint")
@@ -291,7 +291,7 @@ class SignIn:
             self._window.update(self.control)
 
     async def _refused(self, error: Exception) -> None:
-        """Show the reason of a refusal, at the field if it concerns a code."""
+        """Say what was wrong, at its field if it is a code."""
         texts, code = self._window.texts, getattr(error, "code", None)
         if self._creating and code == ErrorCode.BAD_CREDENTIALS:
             if self._shown(self._code):
@@ -301,17 +301,17 @@ class SignIn:
             return
         self._say(texts.explain(error))
         if self._creating and code == ErrorCode.FORBIDDEN:
-            # The rules of registration may have changed meanwhile.
+            # Perhaps it was changed meanwhile who may register.
             self._asked = None
             await self._ask()
 
     @staticmethod
     def _shown(box: ft.TextField) -> str:
-        """Return the code in a box; empty if the box is hidden."""
+        """Return the code in a box; empty if it is not asked for."""
         return box.value.strip() if box.visible else ""
 
     def show(self, parts: set[Part]) -> None:
-        """Show why the server cannot be reached, while the client retries."""
+        """Say why the server cannot be reached, while it is tried."""
         state = self._window.state
         if Part.LINK in parts and self._busy.visible and not state.online and state.offline_why:
             self._say_offline()

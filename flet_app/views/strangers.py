@@ -1,4 +1,4 @@
-"""Dialogs about strangers: blocking people, and answering their invitations."""
+"""What one does about people: block them, and answer their invitations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.protocol.values import fold
 
 
 async def ask_to_block(window: Window, c: Conversation) -> None:
-    """Ask whether to block the other person of a chat, or to unblock a blocked one."""
+    """Ask whether to block the other person of a chat; or to unblock them, if they are blocked."""
     client, texts = window.actions.client, window.texts
     users = {fold(user) for user in (await client.blocked()).users}
     is_blocked = fold(c.address) in users
@@ -31,10 +31,10 @@ async def ask_to_block(window: Window, c: Conversation) -> None:
 def invitation(
     window: Window, c: Conversation, answered: Callable[[], Awaitable[None]]
 ) -> ft.Control:
-    """Return the control shown in place of a group's messages before the invitation is accepted.
+    """Return what is shown of a group to which one is invited, in place of its messages.
 
     Args:
-        answered: Called when the person has accepted.
+        answered: Called when one has accepted.
     """
     texts, actions = window.texts, window.actions
 

@@ -1,4 +1,4 @@
-"""Delays before reconnecting."""
+"""How long to wait before connecting again."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """Delays in seconds between attempts: random, below bounds that double.
+    """Delays in seconds between attempts: doubling bounds, and a random part of each.
 
     Source: "full jitter" of M. Brooker, Exponential Backoff and Jitter (AWS Architecture Blog,
-    2015): clients that lost the same server do not all reconnect at once.
+    2015): clients that lost one server do not come back all at once.
     """
 
     def __init__(
@@ -21,12 +21,11 @@ class Backoff:
         self._chance = chance
 
     def next(self, least: float = 0.0) -> float:
-        """Return the next delay: 0 to `first`, then 0 to twice that, and so on up to `most`; at
-        least `least`."""
+        """Return the next delay: 0 to `first`, then to twice that, up to `most`; or `least`."""
         delay = self._chance() * self._bound
         self._bound = min(2 * self._bound, self._most)
         return max(delay, least)
 
     def reset(self) -> None:
-        """Start again from `first`: the connection has proved stable."""
+        """The connection has proved itself."""
         self._bound = self._first

@@ -1,4 +1,4 @@
-"""Commands without an answer: sent in order, and again if the connection breaks."""
+"""Commands on their way: sent in order, and again if the connection broke before the answer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shared.protocol.values import MAX_FRAME
 MAX_CALLS = 10_000
 """Commands without an answer."""
 MAX_BYTES = 32 * 2**20
-"""Bytes of the frames of these commands."""
+"""Bytes of their frames."""
 
 
 class Call:
-    """One command, and the future of its caller."""
+    """One command and who waits for its answer."""
 
     __slots__ = ("abandoned", "answer", "frame", "number", "place", "request", "sent", "timer")
 
@@ -31,20 +31,20 @@ class Call:
         self.frame = frame
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.sent = False
-        """The command was sent at least once."""
+        """It went out, at least once."""
         self.abandoned = False
-        """Nobody waits for the answer any more."""
+        """Nobody waits for its answer any more."""
         self.place = ""
-        """The conversation that the command posts to, once sent; empty for other commands."""
+        """The conversation it posts a message to, once it went out; empty: none."""
         self.timer: asyncio.TimerHandle | None = None
 
     def fail(self, error: Exception) -> None:
-        """Raise an error in the caller."""
+        """Let the one who waits have an error."""
         if not self.answer.done():
             self.answer.set_exception(error)
 
     def succeed(self, reply: Reply) -> bool:
-        """Give the caller the reply; False if nobody waits for it."""
+        """Hand over the reply; False if nobody waits for it."""
         if self.abandoned or self.answer.done():
             return False
         self.answer.set_result(reply)
@@ -52,18 +52,18 @@ class Call:
 
 
 class Calls:
-    """All commands without an answer, in the order of the calls.
+    """All commands without an answer, in the order they were called.
 
     Args:
-        on_dropped: Called with each call that was sent and will get no answer.
+        on_dropped: Called with each call that had gone out and will have no answer.
     """
 
     def __init__(self, on_dropped: Callable[[Call], None]) -> None:
         self._count = 0
         self._waiting: deque[Call] = deque()
-        """Calls to be sent, or sent again."""
+        """To be sent (again)."""
         self._sent: dict[str, Call] = {}
-        """Calls sent on the present connection, by label."""
+        """Sent on the present connection, by label."""
         self._bytes = 0
         self._chunks = 0
         self._on_dropped = on_dropped
@@ -72,15 +72,14 @@ class Calls:
         return len(self._waiting) + len(self._sent)
 
     def urgent(self, others: bool) -> bool:
-        """Whether an answer is due soon; behind the chunks of a file any answer may take long."""
+        """Whether an answer is due soon, to these or to others: behind chunks all may take long."""
         return (bool(self._sent) or others) and not self._chunks
 
     def add(self, request: Request[Any]) -> Call:
         """Queue a command.
 
         Raises:
-            ChatError: UNAVAILABLE, too many calls wait; TOO_LARGE, the command does not fit a
-            frame.
+            ChatError: UNAVAILABLE, too many wait already; TOO_LARGE, it would not fit a frame.
         """
         frame = json_dialect.format_request(request, str(self._count + 1))
         if len(frame) > MAX_FRAME:
@@ -98,7 +97,7 @@ class Calls:
         return call
 
     def next(self) -> Call | None:
-        """Return the next call to send; None if nothing waits."""
+        """Take what is to be sent next; None if nothing waits."""
         if not self._waiting:
             return None
         call = self._waiting.popleft()
@@ -106,28 +105,28 @@ class Calls:
         return call
 
     def number(self) -> int:
-        """Return a number that orders this moment among the calls."""
+        """Return a number that stands, among those of calls, for now."""
         self._count += 1
         return self._count
 
     def answered(self, label: object) -> Call | None:
-        """Remove and return the call that a reply belongs to; None if there is none."""
+        """Take the call that a reply belongs to; None if there is none."""
         call = self._sent.pop(label, None) if type(label) is str else None
         if call is not None:
             self._forget(call)
         return call
 
     def give_up(self, call: Call) -> None:
-        """Abandon a call: it is not sent if it has not been, and not repeated."""
+        """Nobody waits for it: it is not sent if it has not been, nor repeated."""
         call.abandoned = True
         if str(call.number) in self._sent:
-            return  # its late reply still tells the `seq` of its message
+            return  # its late reply still says where its message went
         if call in self._waiting:
             self._waiting.remove(call)
             self._end(call)
 
     def broken(self, reason: str) -> None:
-        """Handle a lost connection: repeatable calls are queued again in order."""
+        """The connection is gone: what may be repeated waits again, in its place."""
         sent, self._sent = self._sent, {}
         again = []
         for call in sent.values():
@@ -148,7 +147,7 @@ class Calls:
         *,
         only: Callable[[Call], bool] = lambda _: True,
     ) -> None:
-        """Fail all calls; the error depends on whether the command was sent."""
+        """Let those who wait have an error, by whether their command went out."""
         every = [call for call in (*self._sent.values(), *self._waiting) if only(call)]
         for call in every:
             if self._sent.pop(str(call.number), None) is None:
@@ -169,7 +168,7 @@ class Calls:
 
 
 def no_answer(call: Call, why: str) -> NoAnswer:
-    """Return the error of a call whose answer is no longer awaited."""
+    """Return what a call raises whose answer will not be waited for."""
     name = call.request.spec.name
     if call.sent:
         return OutcomeUnknown(f"{why}: {name} went out, and may have been done or not")

@@ -1,4 +1,4 @@
-"""The exchange between app and connection: commands out, replies and events in."""
+"""Commands out, replies and events in: what goes on between the app and the connection."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from shared.protocol.spec import Access, R, Reply, Request
 log = logging.getLogger(__name__)
 
 ASK_LIMIT = 120.0
-"""Seconds for the answer to one of the client's own questions, which may wait behind chunks."""
+"""Seconds for the answer to one of the client's own questions; chunks may be on their way first."""
 MAX_STRANGE = 100
-"""Invalid frames on one connection after which it is closed."""
+"""Frames of one connection that could not be understood; then it is given up."""
 
 
 class Exchange:
-    """Owns the connection of one client, and the queues on both sides of it.
+    """Owns the connection of one client, and everything that waits on either side of it.
 
     Args:
-        positions, epoch: The values stored by the app, or None to begin at the present.
+        positions, epoch: What an app has kept, or None to begin at the present.
         events: Whether the app takes events.
-        bot: Whether messages carry the mark of a program.
-        timeout: Seconds that each step of a file transfer waits for its answer.
+        bot: Whether it is a program that writes, so that its messages say so.
+        timeout: Seconds that a step of a file transfer waits for its answer.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Exchange:
         self.session = Session(self.queue, positions, events)
         self._bot = bot
         self.ready = False
-        """Whether calls may be sent: there is a connection, and no session to resume first."""
+        """What waits may go out: there is a connection, and no session to resume first."""
         self._calls = Calls(self.session.dropped)
         self.transfers = Transfers(
             self.call, self.session, self._calls, self._update_reading, timeout
@@ -68,20 +68,19 @@ class Exchange:
         self._keys = secrets.token_hex(8)
         self._strange = 0
         self._why_not = ""
-        """The reason why the last attempt to connect failed, after a colon; empty before a
-        failure."""
+        """Why the last attempt to connect failed, behind a colon; empty before one did."""
         self._link = Link(way, backoff, self)
         self._open = False
         self._running: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start; the connection is made once it is needed."""
+        """Connect as soon as it is needed."""
         self._open = True
         self._running = asyncio.create_task(self._link.run())
 
     async def close(self) -> None:
-        """Close everything, within seconds."""
+        """End everything, within seconds."""
         if not self._open:
             return
         self._open = False
@@ -142,11 +141,11 @@ class Exchange:
         self._calls.give_up(call)
 
     def pump(self) -> None:
-        """Send waiting calls, as far as the connection accepts them."""
+        """Send what waits, as far as the connection takes it."""
         connection = self._link.connection
         while self.ready and connection is not None and not connection.paused:
             if not connection.is_open:
-                return  # the connection has ended; the calls go out on the next one
+                return  # it has ended, and is about to say so; all goes out on the next one
             call = self._calls.next()
             if call is None:
                 return
@@ -156,7 +155,7 @@ class Exchange:
             connection.write(call.frame)
 
     async def _ask(self, request: Request[R]) -> R:
-        """Send the client's own question, on this connection only.
+        """Ask something on this connection only.
 
         Raises:
             ChatError: the server refused.
@@ -209,7 +208,7 @@ class Exchange:
             self.session.dropped(call)
 
     def _succeeded(self, call: Call, reply: Reply, from_the_app: bool) -> None:
-        # Before the next frame: events may follow in the same read.
+        # At once: events may follow in the same read.
         if isinstance(reply, SignedIn):
             self._signed_in(reply)
         elif isinstance(call.request, Logout):
@@ -220,13 +219,13 @@ class Exchange:
             self.session.replied(call, reply, waited_for)
 
     def _taken(self) -> None:
-        """Handle an event being taken by the app."""
+        """The app took an event."""
         if self.queue.roomy:
             self.session.news.set()
             self._update_reading()
 
     def _update_reading(self) -> None:
-        """Pause reading while the app takes no events, unless a call waits for its answer."""
+        """Read no further while the app takes nothing, unless somebody waits for an answer."""
         connection = self._link.connection
         if connection is not None:
             behind = self.queue.full or not (connection.reading or self.queue.roomy)
@@ -246,7 +245,7 @@ class Exchange:
             await self.session.follow(self._ask)
         except OutcomeUnknown:
             pass  # the connection has ended, and with it what follows it
-        except Exception as error:  # noqa: BLE001 - a new connection follows them again
+        except Exception as error:
             log.warning("following the conversations failed: %s", error)
             if connection is not None:
                 connection.end(1006, f"following the conversations failed: {error}")
@@ -257,7 +256,7 @@ class Exchange:
             self._following = None
 
     def _signed_out(self, reason: str, *, token_ended: bool, closed: bool) -> None:
-        """End the session as the server did, and fail its calls; if the server closed, fail all."""
+        """The server ended the session, and the calls that need one; with it all, if it closed."""
         token = self.session.token
         self.session.signed_out()
         if not token_ended:
@@ -270,7 +269,7 @@ class Exchange:
             only=lambda call: closed or call.request.spec.access is Access.USER,
         )
 
-    # The link's owner
+    # What the link asks of its owner
 
     @property
     def needs_link(self) -> bool:
@@ -281,7 +280,7 @@ class Exchange:
         return self._calls.urgent(bool(self._inner))
 
     def receive(self, frame: bytes) -> None:
-        """Handle one frame of the server; an invalid frame is skipped."""
+        """Take one frame of the server; what cannot be understood is skipped."""
         try:
             body = json_dialect.parse_frame(frame)
             if "event" in body:
@@ -298,7 +297,7 @@ class Exchange:
             self._update_reading()
 
     async def opened(self, connection: Connection) -> float:
-        """Resume the session, then send the waiting calls."""
+        """Resume, then let the calls go out that wait."""
         self._strange = 0
         if self.session.kept:
             try:
@@ -315,7 +314,7 @@ class Exchange:
         return 0.0
 
     def broken(self, reason: str) -> None:
-        """Fail everything that waits on this connection."""
+        """Let those know who wait for something of this connection."""
         self.ready = False
         self._stop_following()
         for call in self._inner.values():
@@ -324,7 +323,7 @@ class Exchange:
         self.transfers.broken()
 
     def is_over(self, code: int, reason: str) -> bool:
-        """Codes from 4500 end the session; 4500 itself means only that there is none."""
+        """Codes from 4500 on end the session; 4500 itself only says that there is none."""
         if not 4500 <= code < 5000 or (code == 4500 and not self.session.kept):
             return False
         self._signed_out(f"{reason} ({code})", token_ended=code == 4501, closed=True)

@@ -1,4 +1,4 @@
-"""The reconnecting connection: made when it is needed, and again when it breaks."""
+"""The connection that comes back: made when it is needed, and again when it breaks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from shared.client.backoff import Backoff
 from shared.client.connection import Connection, Unreachable, Way, open_connection
 
 PROVED = 5.0
-"""Seconds after which a connection counts as stable, and the backoff is reset."""
+"""Seconds after which a connection has proved itself, so that the next break waits little."""
 
 
 class Owner(Protocol):
-    """The owner of the connection."""
+    """Whose connection it is."""
 
     @property
     def needs_link(self) -> bool:
@@ -24,22 +24,22 @@ class Owner(Protocol):
         """Whether a short command waits for its answer."""
 
     def receive(self, frame: bytes) -> None:
-        """Handle a frame."""
+        """Take a frame."""
 
     def pump(self) -> None:
-        """Send waiting calls; there is room again."""
+        """Send what waits; there is room again."""
 
     async def opened(self, connection: Connection) -> float:
-        """Sign in again; return the seconds to wait if the server refused temporarily."""
+        """Sign in again; returns the seconds the server asks to wait, if it refused for now."""
 
     def broken(self, reason: str) -> None:
-        """Handle the end of the connection, before anything else happens."""
+        """The connection has ended; at once, before anything else happens."""
 
     def is_over(self, code: int, reason: str) -> bool:
-        """Whether this close code forbids the client to reconnect."""
+        """Whether the server does not want the client to come back."""
 
     def resting(self, reason: str, delay: float) -> None:
-        """Note that there is no connection; the next attempt is in `delay` seconds."""
+        """There is no connection; the next attempt is in `delay` seconds."""
 
 
 class Link:
@@ -53,7 +53,7 @@ class Link:
         self.connection: Connection | None = None
 
     def want(self) -> None:
-        """Request a connection for the owner."""
+        """The owner needs a connection."""
         self._wanted.set()
 
     async def run(self) -> None:
@@ -82,8 +82,7 @@ class Link:
         await asyncio.sleep(delay)
 
     async def _serve(self, connection: Connection) -> tuple[int, str, float]:
-        """Use a connection until it ends; return the close code, the reason and the seconds to
-        wait."""
+        """Use a connection until it ends; return its code, the reason and seconds to wait."""
         ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
         def end(code: int, reason: str) -> None:

@@ -130,11 +130,11 @@ class Methods:
         return await self.call(filled(Logout))
 
     async def passwd(self, old_password: str, new_password: str) -> PasswordChanged:
-        """Change your password and end your other sessions."""
+        """Change the password and end one's other sessions."""
         return await self.call(filled(Passwd, old_password=old_password, new_password=new_password))
 
     async def whoami(self) -> Me:
-        """Show who is signed in."""
+        """Tell who is signed in."""
         return await self.call(filled(Whoami))
 
     async def send(
@@ -158,19 +158,19 @@ class Methods:
         realm: str | None = None,
         after: Address | str | None = None,
     ) -> PrivateChats:
-        """List your private chats."""
+        """List one's private chats."""
         return await self.call(filled(ListPc, realm=realm, after=after))
 
     async def block(self, user: Address | str) -> BlockedUsers:
-        """Refuse private messages and invitations from a person, who is not notified."""
+        """Take no private messages and no invitations from a person any more; they are not told."""
         return await self.call(filled(Block, user=user))
 
     async def unblock(self, user: Address | str) -> BlockedUsers:
-        """Accept private messages and invitations from a person again."""
+        """Take private messages and invitations from a person again."""
         return await self.call(filled(Unblock, user=user))
 
     async def blocked(self) -> BlockedUsers:
-        """List the people you block."""
+        """List the people one blocks."""
         return await self.call(filled(ListBlocked))
 
     async def creategroup(self, name: str, realm: str | None = None) -> GroupCreated:
@@ -182,7 +182,7 @@ class Methods:
         realm: str | None = None,
         after: GroupAddress | str | int | None = None,
     ) -> GroupChats:
-        """List your groups."""
+        """List one's groups."""
         return await self.call(filled(ListGroup, realm=realm, after=after))
 
     async def invitegroup(
@@ -227,23 +227,23 @@ class Methods:
         return await self.call(filled(LeaveGroup, group=group))
 
     async def kick(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
-        """Remove a person from a group you own."""
+        """Remove a person from a group one owns."""
         return await self.call(filled(Kick, group=group, user=user))
 
     async def ban(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
-        """Remove a person from a group you own, if they are in it, and forbid inviting them."""
+        """Remove a person from a group one owns, if they are in it, and let nobody invite them."""
         return await self.call(filled(Ban, group=group, user=user))
 
     async def unban(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
-        """Allow inviting a person who was banned or kicked from a group you own."""
+        """Let a person be invited again who was banned from a group one owns, or kicked."""
         return await self.call(filled(Unban, group=group, user=user))
 
     async def accept(self, group: GroupAddress | str | int) -> InvitationAccepted:
-        """Join a group to which a stranger of another realm invited you."""
+        """Join a group to which one was invited by a stranger of another realm."""
         return await self.call(filled(Accept, group=group))
 
     async def decline(self, group: GroupAddress | str | int) -> InvitationDeclined:
-        """Decline an invitation to a group."""
+        """Turn down an invitation to a group."""
         return await self.call(filled(Decline, group=group))
 
     async def history(
@@ -263,7 +263,7 @@ class Methods:
         return await self.call(filled(Read, conversation=conversation, seq=seq))
 
     async def received(self, conversation: Address | GroupAddress | str, seq: int) -> ReceivedUpTo:
-        """Report the last message you have received; apps do this by themselves."""
+        """Say up to which message one has received; apps do this by themselves."""
         return await self.call(filled(Received, conversation=conversation, seq=seq))
 
     async def sync(
@@ -317,7 +317,7 @@ class Methods:
         idempotency_key: str | None = None,
         bot: bool | None = None,
     ) -> UploadOpened:
-        """Start or resume sending a larger file; the message appears after the last chunk."""
+        """Begin or resume sending a larger file; the message appears after the last chunk."""
         return await self.call(
             filled(
                 Upload,
@@ -335,7 +335,7 @@ class Methods:
         return await self.call(filled(Chunk, upload=upload, offset=offset, data=data))
 
     async def getfile(self, file: str, offset: int = 0) -> FileOffered:
-        """Fetch a file's content as `file` events."""
+        """Have a file's content sent as `file` events."""
         return await self.call(filled(GetFile, file=file, offset=offset))
 
     async def files(self, mode: str) -> FilesMode:
@@ -349,7 +349,7 @@ class Methods:
         port: int,
         fingerprint: str | None = None,
     ) -> RealmAdded:
-        """Add another server under a name, once it has proved its key."""
+        """Make another server known under a name, after it proved its key."""
         return await self.call(
             filled(AddRealm, name=name, address=address, port=port, fingerprint=fingerprint)
         )
@@ -359,11 +359,11 @@ class Methods:
         return await self.call(filled(ListRealm))
 
     async def outbox(self) -> Outbox:
-        """List your messages that wait for other realms."""
+        """List one's messages that wait for other realms."""
         return await self.call(filled(ShowOutbox))
 
     async def format(self, dialect: str) -> Format:
-        """Set the dialect of replies and events on this connection."""
+        """Pin replies and events of this connection to one dialect."""
         return await self.call(filled(SetFormat, dialect=dialect))
 
     async def help(self, topic: str | None = None) -> HelpPage:
@@ -371,5 +371,5 @@ class Methods:
         return await self.call(filled(Help, topic=topic))
 
     async def ping(self) -> Pong:
-        """Check that the server answers."""
+        """Ask whether the server answers."""
         return await self.call(filled(Ping))

@@ -1,8 +1,8 @@
-"""Decides which messages to deliver to the app: each once, in order, without gaps.
+"""Which messages were told, so that each is told once and in order: neither holes nor doubles.
 
-Pure. Pushes, pages of `sync` and replies to own sends may come in any order; the methods return the
-messages to deliver next. A message is delivered either as an event or, if this client sent it, by
-the reply to its call.
+Pure: it sees pushes, pages of `sync` and replies to one's own sends in whatever order they come,
+and says what to tell the app next. A message is told either as an event or, if this client sent
+it, by the reply to its call.
 """
 
 from __future__ import annotations
@@ -10,27 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from shared.bounded import BoundedDict
 from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 from shared.protocol.values import MAX_NUMBER, MAX_POSITIONS, fold
 
 MAX_ADDRESS = 65
-"""Characters of a conversation's address: two names and a separator."""
+"""Characters of a conversation's address: two names and what is between them."""
 MAX_HELD = 1_000
-"""Held messages of a conversation; messages beyond that are dropped and fetched again."""
+"""Messages that wait for earlier ones; what is over is dropped and fetched again."""
 MAX_AHEAD = 20_000
-"""Replies of one conversation ahead of its events; beyond that the oldest is dropped."""
+"""Replies of one conversation that are ahead of its events; the oldest of more is forgotten."""
 MAX_UNPLACED = 1_000
-"""Own messages without a `seq` yet, which a remote host assigns later."""
+"""Own messages without a `seq` yet, which a remote host gives later."""
 
 Matches = Callable[[Message], bool]
-"""Whether an own message may be the result of an unanswered send."""
+"""Whether a message of one's own could be the one a send without an answer has posted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A conversation's position moved without an event; None if it is no longer followed."""
+    """A conversation's position moved without an event; None: it is no longer followed."""
 
     conversation: str
     seq: int | None
@@ -45,49 +44,47 @@ class _Place:
 
     name: str
     key: str
-    """The folded address of the conversation."""
+    """The name as it is looked up."""
     seq: int | None = None
-    """Delivered up to here without a gap; None while the beginning is unknown."""
+    """Told up to here without a gap; None while it is not known where to begin."""
     begun: bool = False
-    """Whether `seq` came from a list; pushes on this connection may begin below it."""
+    """`seq` is from a list; pushes of this connection may begin below it."""
     held: dict[int, tuple[MessageArrived, int]] = field(default_factory=dict)
-    """Messages that cannot be delivered yet, each with the number of the latest send to await."""
+    """Messages that cannot be told yet; each waits for the sends up to a number to be answered."""
     own: dict[int, None] = field(default_factory=dict)
-    """Numbers above `seq` that replies to own sends have delivered."""
+    """Above `seq`: told by the replies to one's own sends."""
     sends: dict[int, Matches] = field(default_factory=dict)
-    """Unanswered sends, by rising number."""
+    """Sends without an answer, by their rising number."""
     asked: int = 0
     """The lowest held message when the latest sync was asked for."""
 
     def unsure(self, number: int) -> bool:
-        """Whether a message may be the result of one of the sends up to this number."""
+        """Whether a message may turn out to be one of the sends up to this number."""
         return bool(number and self.sends) and next(iter(self.sends)) <= number
 
 
 class Positions:
-    """The last delivered message of each conversation, and the held messages.
+    """The last message told of each conversation, and what waits to be told.
 
-    `incomplete` is true when messages were missed: call `sync` from `have()` and give its pages to
-    `page`. `started` is false until `begin` has set where to begin.
+    `incomplete` is true when something was missed: a `sync` from `have()` is due, and its pages
+    go to `page`. `started` is false until it is known where to begin, by `begin`.
     """
 
     def __init__(self, known: Mapping[str, int] | None = None) -> None:
-        self._places: BoundedDict[str, _Place] = BoundedDict(
-            MAX_POSITIONS, lambda _, place: self._release(place)
-        )
-        self._unplaced: BoundedDict[str, None] = BoundedDict(MAX_UNPLACED)
+        self._places: dict[str, _Place] = {}
+        for name, seq in (known or {}).items():
+            self._place(name).seq = seq
+        self._unplaced: dict[str, None] = {}
         self._waiting: dict[str, None] = {}
-        """Conversations with held messages."""
+        """Conversations that hold something."""
         self._held = 0
         self.started = known is not None
         self.incomplete = self.started
         self._again = False
         """Something was missed since the latest sync was asked for."""
-        for name, seq in (known or {}).items():
-            self._place(name).seq = seq
 
     def have(self) -> dict[str, int]:
-        """Return the positions to sync from; a later sync includes everything missing now."""
+        """Return the positions to sync from; a sync that begins later sees what is missing now."""
         found = {}
         self._again = False
         for key in self._waiting:
@@ -102,24 +99,25 @@ class Positions:
         return found
 
     def connected(self) -> None:
-        """Start a new connection: pushes were missed in between."""
+        """A new connection: what was pushed meanwhile was missed."""
         self.incomplete = True
         for place in self._places.values():
             place.begun = False
 
     def clear(self) -> None:
-        """Drop everything but the unanswered sends: the history was replaced."""
+        """Forget everything but the sends without an answer: the history is another one."""
         self.started = self._again = False
         self._waiting.clear()
         self._held = 0
         self._unplaced.clear()
-        sending = [place for place in self._places.values() if place.sends]
-        self._places.clear()
-        for place in sending:
-            self._places[place.key] = _Place(place.name, place.key, sends=place.sends)
+        self._places = {
+            key: _Place(place.name, key, sends=place.sends)
+            for key, place in self._places.items()
+            if place.sends
+        }
 
     def begin(self, standings: Iterable[tuple[str, int]]) -> list[Told]:
-        """Begin at the present: after these last messages, or where pushes have already begun."""
+        """Begin at the present: behind these last messages, or where pushes have begun already."""
         self.started, self.incomplete = True, self._again
         told: list[Told] = []
         for name, last in standings:
@@ -134,7 +132,7 @@ class Positions:
         return told
 
     def push(self, message: MessageArrived) -> list[Told]:
-        """Add a pushed message; return the deliverable messages."""
+        """Take a pushed message; return what can be told now."""
         place = self._places.get(fold(message.conversation))
         if place is None:
             place = self._place(message.conversation)
@@ -153,16 +151,16 @@ class Positions:
         return told
 
     def drop(self) -> None:
-        """Note a dropped message; a sync fetches it later."""
+        """A message was not taken; it is fetched later."""
         self.incomplete = self._again = True
 
     def page(
         self, standings: Iterable[Position], messages: Iterable[Message], more: bool
     ) -> list[Told]:
-        """Add a page of `sync`; return the deliverable messages.
+        """Take a page of `sync`; return what can be told now.
 
-        An unknown private chat begins with its first message. An unknown group begins after the
-        user's read marker, which is the point of joining unless more was read since.
+        A private chat that was not known begins with its first message, a group behind one's own
+        read marker there, which is where one joined unless one has read on since.
         """
         told: list[Told] = []
         for standing in standings:
@@ -181,18 +179,17 @@ class Positions:
             for key in list(self._waiting):
                 place = self._places[key]
                 if not self._next_is_here(place) and place.asked == min(place.held):
-                    # Missing even from a sync requested afterwards, so it is not visible to this
-                    # user.
+                    # Asked for after it was missed, and still not there: it is not ours to see.
                     place.seq = place.asked - 1
                     self._advance(place, told)
         return told
 
     def sent(self, number: int, conversation: str, matches: Matches) -> None:
-        """Note a send; numbers rise."""
+        """A send goes out; numbers rise."""
         self._place(conversation).sends[number] = matches
 
     def settled(self, number: int, conversation: str) -> list[Told]:
-        """Note that a send is answered, or will not be; return the deliverable messages."""
+        """A send has its answer, or will have none; return what can be told now."""
         told: list[Told] = []
         place = self._places.get(fold(conversation))
         if place is not None:
@@ -201,9 +198,10 @@ class Positions:
         return told
 
     def own(self, conversation: str, seq: int | None, id: str) -> list[Told]:
-        """Note a message delivered by the reply to its send; return the deliverable messages."""
+        """The reply to a send told its message; return what can be told now."""
         if seq is None:
             self._unplaced[id] = None
+            _limit(self._unplaced, MAX_UNPLACED)
             return []
         place = self._place(conversation)
         told: list[Told] = []
@@ -213,7 +211,7 @@ class Positions:
         return told
 
     def late(self, message: MessageArrived) -> list[Told]:
-        """Note a reply without a waiting caller: its message is delivered as an event."""
+        """A reply came that nobody waits for: its message is told as an event."""
         told: list[Told] = []
         place = self._place(message.conversation)
         self._meet(place, message.seq)
@@ -221,14 +219,14 @@ class Positions:
         return told
 
     def placed(self, conversation: str, seq: int | None, id: str) -> list[Told]:
-        """Note the `seq` of an own message from a `delivery` event."""
+        """A `delivery` event told the `seq` of an own message."""
         if id not in self._unplaced or seq is None:
             return []
         del self._unplaced[id]
         return self.own(conversation, seq, id)
 
     def forget(self, conversation: str) -> list[Told]:
-        """Drop a group that was left; after a return it begins afresh."""
+        """One left the group; if one comes back, it begins anew."""
         place = self._places.pop(fold(conversation), None)
         if place is None:
             return []
@@ -242,10 +240,12 @@ class Positions:
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = _Place(name, key)
+            if len(self._places) > MAX_POSITIONS:
+                self._release(self._places.pop(next(iter(self._places))))
         return place
 
     def _meet(self, place: _Place, seq: int) -> None:
-        """Begin a conversation at its first message on this connection."""
+        """Begin a conversation with its first message of this connection."""
         if place.seq is None:
             if self.started and not self.incomplete:
                 place.seq = seq - 1
@@ -255,7 +255,7 @@ class Positions:
     def _accept(
         self, place: _Place, message: MessageArrived, told: list[Told], sure: bool = False
     ) -> None:
-        """Hold a message; return the deliverable messages."""
+        """Hold a message, then tell what can be told."""
         seq = message.seq
         if message.id in self._unplaced:
             del self._unplaced[message.id]
@@ -279,11 +279,10 @@ class Positions:
             self._drained(place)
         if place.seq is None or seq > place.seq:
             place.own[seq] = None
-            if len(place.own) > MAX_AHEAD:
-                del place.own[next(iter(place.own))]
+            _limit(place.own, MAX_AHEAD)
 
     def _advance(self, place: _Place, told: list[Told]) -> None:
-        """Return the held messages that follow without a gap."""
+        """Tell what follows without a gap."""
         if not place.own and not place.held:
             return
         while place.seq is not None:
@@ -303,16 +302,16 @@ class Positions:
         self._use(place)
 
     def _use(self, place: _Place) -> None:
-        """Mark as used last: others are dropped first."""
+        """Forget the others first."""
         if len(self._places) > MAX_POSITIONS // 2 and place.key in self._places:
-            self._places.move_to_end(place.key)
+            self._places[place.key] = self._places.pop(place.key)
 
     def _next_is_here(self, place: _Place) -> bool:
-        """Whether the next message is held only because it may belong to an unanswered send."""
+        """Whether what comes next is held only because it may be the message of a send."""
         return place.seq is not None and place.seq + 1 in place.held
 
     def _begin_rest(self, told: list[Told]) -> None:
-        """Begin conversations that no list named with their first held message."""
+        """What no list has named begins with what came of it."""
         for key in list(self._waiting):
             place = self._places[key]
             if place.seq is None:
@@ -341,3 +340,9 @@ def _as_event(message: Message) -> MessageArrived:
         message.state,
         message.bot,
     )
+
+
+def _limit(some: dict[str, None] | dict[int, None], most: int) -> None:
+    """Forget the oldest of more than `most`."""
+    if len(some) > most:
+        del some[next(iter(some))]  # type: ignore[arg-type]

@@ -1,5 +1,4 @@
-"""File transfers: sent in several chunks at a time, saved piece by piece; both resume after a
-break."""
+"""Files: sent in chunks with several under way, saved piece by piece; both go on after a break."""
 
 from __future__ import annotations
 
@@ -11,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from shared.bounded import BoundedDict
 from shared.client.arguments import filled
 from shared.client.calls import Calls
 from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
@@ -31,38 +29,38 @@ from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
 from shared.protocol.spec import R, Request
 from shared.protocol.values import Address, GroupAddress, fold
 
-MAX_CHUNKS_UNDER_WAY = 8
-"""Maximum chunks without an answer, reached while answers are quick."""
+MOST_UNDER_WAY = 8
+"""Chunks without an answer, once they are answered quickly."""
 QUICK = 1.0
-"""Seconds: a faster answer allows one more chunk under way, a slower one takes one away."""
+"""Seconds for an answer that allow one more chunk under way; a slower one takes one away."""
 CHUNK_LIMIT = 120.0
 """Seconds for the answer to a chunk: 128 KiB at 2 KiB/s."""
 MAX_ATTEMPTS = 5
-"""Attempts without progress before a transfer fails."""
+"""Attempts that bring a transfer no further."""
 STALLED = 30.0
-"""Seconds without a piece of a file before it is requested again."""
+"""Seconds without a piece of a file; then it is asked for again."""
 GO_ON = frozenset((ErrorCode.CONFLICT, ErrorCode.UNKNOWN_FILE))
-"""Refusals of a chunk after which `upload` gives the offset to resume at: another session has sent
-a part of the file, or all of it, and the first message is then the result again."""
+"""Refusals of a chunk after which `upload` says where to go on: another session has sent some of
+it, or all, so that its end is the first message once more."""
 MAX_GIVEN_UP = 100
-"""Keys kept of files that were not sent completely."""
+"""Files not sent to their end whose keys are kept."""
 MAX_SAVED = 8
-"""Files saved at a time; others wait."""
+"""Files saved at a time; more wait for their turn."""
 MAX_BUFFERED = 4 * 2**20
-"""Bytes of pieces waiting to be written, after which the client stops reading."""
+"""Bytes of pieces that wait to be written; then the client reads no further."""
 
 Progress = Callable[[int, int], None]
-"""Called in the event loop with the bytes done and the total."""
+"""Called with the bytes done and all bytes, in the event loop."""
 
 
 class Caller(Protocol):
-    """Calls a command, with seconds to wait."""
+    """How commands are called, with seconds to wait."""
 
     def __call__(self, request: Request[R], seconds: float) -> Awaitable[R]: ...
 
 
 class Transfers:
-    """The file transfers of one client.
+    """The files under way of one client.
 
     Args:
         on_room: Called when `full` may have become false.
@@ -82,18 +80,18 @@ class Transfers:
         self._calls = calls
         self._timeout = timeout
         self._incoming: dict[str, Incoming] = {}
-        self._given_up: BoundedDict[tuple[str, str, int, str], str] = BoundedDict(MAX_GIVEN_UP)
+        self._given_up: dict[tuple[str, str, int, str], str] = {}
         """The keys of files that were not sent to their end, by recipient, name, size and hash."""
         self._turns = asyncio.Semaphore(MAX_SAVED)
         self._closed = False
 
     @property
     def full(self) -> bool:
-        """Whether too many bytes wait to be written."""
+        """Whether the disk is behind."""
         return any(file.buffered > MAX_BUFFERED for file in self._incoming.values())
 
     def take(self, piece: FileChunk) -> bool:
-        """Add a piece; False if this file is not being saved."""
+        """Take a piece; False if nobody saves this file."""
         file = self._incoming.get(piece.file)
         if file is None:
             return False
@@ -101,12 +99,12 @@ class Transfers:
         return True
 
     def broken(self) -> None:
-        """Note that the connection broke: no more pieces come without a request."""
+        """The connection is gone, and with it the pieces that were to come."""
         for file in self._incoming.values():
             file.interrupt()
 
     def close(self) -> None:
-        """Close; files being saved raise `NotSent`."""
+        """The client is closed; what is being saved ends with `NotSent`."""
         self._closed = True
         self.broken()
 
@@ -118,20 +116,20 @@ class Transfers:
         progress: Progress | None,
         idempotency_key: str | None,
     ) -> ChunkTaken:
-        """Send a file of any size that the server accepts; return the reply of `sendfile`.
+        """Send a file of any size the server takes, and return what `sendfile` would.
 
-        After a break the transfer resumes at the server's offset. It also resumes when `send` is
-        called again with the same file, recipient and key; or without a key, with the same file,
-        recipient and name, after a call that failed.
+        It goes on where the server stands after a break, also when it is called again with the
+        same file, recipient and key; without a key, when it is called again with the same file,
+        recipient and name after a call that did not end well.
 
         Args:
-            name: The name for the recipient; by default the local one.
+            name: How it is called there; by default as here.
             progress: Called with (bytes the server has, all bytes).
 
         Raises:
-            OSError: the file cannot be read, or is empty.
-            ChatError: the server refused, for example `too_large`; or the file changed meanwhile.
-            NoAnswer: no connection for `timeout` seconds, or no progress; call again to resume.
+            OSError: the file cannot be read, or it is empty.
+            ChatError: the server refused, for instance `too_large`; or the file changed meanwhile.
+            NoAnswer: no connection for `timeout` seconds, or no progress; it may be called again.
         """
         file = Path(path)
         size, sha256 = await asyncio.to_thread(hash_file, file)
@@ -141,7 +139,7 @@ class Transfers:
         key = idempotency_key or self._given_up.pop(what, "") or secrets.token_hex(16)
         upload = filled(Upload, to=to, name=what[1], size=size, sha256=sha256, idempotency_key=key)
         furthest, idle = -1, 0
-        # The message of the last chunk may arrive before the answer.
+        # What the last chunk posts may show before its answer does.
         number = self._calls.number()
         place = self._session.expect(number, upload.to, is_file(size))
         try:
@@ -153,7 +151,7 @@ class Transfers:
                 try:
                     return await sending.run()
                 except OutcomeUnknown:
-                    pass  # the connection broke; the server knows the offset
+                    pass  # the connection broke; the server knows how far it came
                 except ChatError as error:
                     if error.code in TEMPORARY:
                         await asyncio.sleep(max(error.retry_after or 0, PAUSE))
@@ -164,6 +162,8 @@ class Transfers:
         except BaseException:
             if idempotency_key is None:
                 self._given_up[what] = key
+                if len(self._given_up) > MAX_GIVEN_UP:
+                    del self._given_up[next(iter(self._given_up))]
             raise
         finally:
             self._session.settled(number, place)
@@ -171,21 +171,21 @@ class Transfers:
     async def save(
         self, file: FileInfo | str, path: str | os.PathLike[str], progress: Progress | None
     ) -> Path:
-        """Fetch a file and return its path.
+        """Fetch a file, and return where it was put.
 
-        The file is written under a temporary name, resumes after a break, and gets its final name
-        only once the sha256 is right. Existing files are never overwritten.
+        It is written under a temporary name, goes on after a break where it stands, and gets its
+        own name only once the sha256 is right. No file that exists is overwritten.
 
         Args:
-            file: The file of a message, or its id.
-            path: A folder, where the file gets its sender's name, cleaned, and a number if the name
-            is taken; or the path of a file that does not exist.
+            file: What a message carries, or its id.
+            path: A folder, where the file gets the name its sender gave it, cleaned, with a
+                number if that is taken; or the path of a file that does not exist.
 
         Raises:
             FileExistsError: `path` names a file that exists.
-            OSError: the file cannot be written, or its sha256 is wrong.
-            ChatError: the server refused, for example `unknown_file`.
-            NoAnswer: no connection for `timeout` seconds, or no progress; no file is left behind.
+            OSError: it cannot be written, or what came does not have its sha256.
+            ChatError: the server refused, for instance `unknown_file`.
+            NoAnswer: no connection for `timeout` seconds, or no progress; nothing is left behind.
         """
         id = file if isinstance(file, str) else file.id
         async with self._turns:
@@ -201,7 +201,7 @@ class Transfers:
                 await incoming.close()
 
     async def _fetch(self, id: str, incoming: Incoming, progress: Progress | None) -> None:
-        """Request a file until all of it has arrived."""
+        """Ask for a file until all of it has come."""
         idle = 0
         while not incoming.complete:
             before = incoming.offset
@@ -222,7 +222,7 @@ class Transfers:
 
 
 class _Sending:
-    """One attempt to send a file's chunks, from the server's offset."""
+    """One attempt to send a file's chunks, from where the server stands."""
 
     def __init__(
         self,
@@ -239,10 +239,10 @@ class _Sending:
         self._progress = progress
         self._most = 2
         """Chunks that may be under way: more while answers are quick, so that a text of the same
-        client waits behind at most about QUICK seconds of chunks."""
+        client never waits behind much more than QUICK seconds of chunks."""
 
     async def run(self) -> ChunkTaken:
-        """Send the chunks; return the reply to the last one."""
+        """Send them and return the reply to the last."""
         under_way: deque[asyncio.Task[ChunkTaken]] = deque()
         offset = self._opened.offset
         try:
@@ -267,5 +267,5 @@ class _Sending:
         begun = loop.time()
         taken = await self._call(Chunk(self._opened.upload, offset, piece), CHUNK_LIMIT)
         step = 1 if loop.time() - begun < QUICK else -1
-        self._most = min(max(self._most + step, 1), MAX_CHUNKS_UNDER_WAY)
+        self._most = min(max(self._most + step, 1), MOST_UNDER_WAY)
         return taken

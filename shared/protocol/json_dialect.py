@@ -1,4 +1,4 @@
-"""The JSON dialect, in both directions: `{"command": "send", "to": "bob", "text": "hi"}`."""
+"""`{"command": "send", "to": "bob", "text": "hi"}` and its answers, both ways."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from shared.protocol.values import BadValue
 R = TypeVar("R", bound=Reply)
 
 _LENIENT_LIMIT, _LENIENT_VALUES = 256 * 1024, 10_000
-"""Bytes and values up to which near-JSON is decoded; Python's decoder takes 3 ms for the worst of
-these frames, and 150 ms for 1 MiB."""
+"""Bytes and values up to which that is done; Python's own reader takes 3 ms for the worst of them,
+and 150 for 1 MiB."""
 _MAX_CONTAINERS = 20_000
-"""Brackets in a frame: more than a text can have. 350,000 lists in 1 MiB took 300 ms, mostly in the
-garbage collector; this many take 2 ms."""
+"""Brackets in a frame: more than a text can have. 350,000 lists in 1 MiB took 300 ms, most of it
+the garbage collector's; these take 2."""
 _MAX_VALUES = 40_000
 """Colons, commas and brackets in a frame: `sync` with 10,000 names has half as many. 90,000 keys in
-1 MiB took 16 ms, 200,000 short strings 13 ms."""
+1 MiB took 16 ms, 200,000 short strings 13."""
 _BEGINNING = re.compile(rb'\s*\{\s*"command"\s*:\s*"(\w{1,64})"')
 _PASSTHROUGH = orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 def parse(frame: bytes | str) -> Call:
-    """Decode a frame that begins with `{`; never raises."""
+    """Read one frame that begins with `{`; never raises."""
     call = Call(Dialect.JSON)
     if len(frame) > _MAX_CONTAINERS and (error := _overfull(frame)) is not None:
         call.error = error
@@ -79,13 +79,13 @@ def parse(frame: bytes | str) -> Call:
             raise spec.refusal(name, None, "NaN, Infinity and lone surrogates are not allowed")
         call.request = _request(spec, name, body)
     except ChatError as error:
-        # Drop the traceback, which would keep the whole frame alive in a cycle with the call.
+        # Without its traceback, which would keep the whole frame in a cycle with the call.
         call.error = error.with_traceback(None)
     return call
 
 
 def _overfull(frame: bytes | str) -> ChatError | None:
-    """Refuse a frame with more values than any command has, without decoding it."""
+    """Refuse, without reading it, a frame in which there are more values than any command has."""
     data = frame.encode(errors="replace") if isinstance(frame, str) else frame
     if data.count(b"[") + data.count(b"{") <= _MAX_CONTAINERS and _values(data) <= _MAX_VALUES:
         return None
@@ -96,17 +96,17 @@ def _overfull(frame: bytes | str) -> ChatError | None:
 
 
 def _values(data: bytes) -> int:
-    """Return a lower bound of the number of keys and values of a frame."""
+    """Return at least how many keys and values a frame has."""
     return data.count(b"[") + data.count(b"{") + data.count(b":") + data.count(b",")
 
 
 def _lenient(frame: bytes | str) -> object:
-    """Decode near-JSON (NaN, lone surrogates), so that the refusal can be precise."""
+    """Read what is nearly JSON (NaN, lone surrogates), so that the refusal can be precise."""
     data = frame.encode(errors="replace") if isinstance(frame, str) else frame
     if len(data) > _LENIENT_LIMIT or _values(data) > _LENIENT_VALUES:
         return None
     try:
-        return json.loads(frame, parse_int=float)  # Python refuses very long integers
+        return json.loads(frame, parse_int=float)  # Python refuses to read very long integers
     except (ValueError, RecursionError):  # deep nesting is not a ValueError
         return None
 
@@ -129,7 +129,7 @@ def _request(spec: Spec, spelling: str, body: dict[str, Any]) -> Request[Any]:
             raise spec.refusal(spelling, a, str(why)) from None
     if body:
         unknown = ", ".join(nsmallest(20, body))[:100]
-        raise spec.refusal(spelling, None, f"unknown argument: {unknown}")
+        raise spec.refusal(spelling, None, f"unknown: {unknown}")
     return spec.build(spelling, values, realm)
 
 
@@ -185,10 +185,10 @@ def format_event(event: Event) -> bytes:
 
 
 def parse_frame(frame: bytes | str) -> dict[str, Any]:
-    """Decode a frame of a server: an event if it has `event`, else a reply.
+    """Read one frame of a server: an event if it has `event`, else a reply.
 
     Raises:
-        ValueError: the frame is not a JSON object.
+        ValueError: it is no JSON object.
     """
     body = orjson.loads(frame)
     if type(body) is not dict:
@@ -197,16 +197,16 @@ def parse_frame(frame: bytes | str) -> dict[str, Any]:
 
 
 def parse_reply(frame: bytes | str, reply: type[R]) -> R:
-    """Decode the frame of a reply of type `reply`; see `read_reply`."""
+    """Read the answer to a command whose reply is `reply`; see `read_reply`."""
     return read_reply(orjson.loads(frame), reply)
 
 
 def read_reply(body: object, reply: type[R]) -> R:
-    """Return a reply of type `reply` from its JSON object.
+    """Read the answer to a command whose reply is `reply`, out of its JSON object.
 
     Raises:
         ChatError: the server refused.
-        ValueError: the object is not such a reply, or lacks a field.
+        ValueError: it is no reply, or misses a field.
     """
     if not isinstance(body, dict) or body.get("status") not in ("OK", "ERROR"):
         raise ValueError("no reply")
@@ -229,15 +229,15 @@ def read_reply(body: object, reply: type[R]) -> R:
 
 
 def parse_event(frame: bytes | str) -> Event:
-    """Decode the frame of an event; see `read_event`."""
+    """Read an event; see `read_event`."""
     return read_event(orjson.loads(frame))
 
 
 def read_event(body: object) -> Event:
-    """Return an event from its JSON object.
+    """Read an event out of its JSON object.
 
     Raises:
-        ValueError: the event is unknown, or lacks a field.
+        ValueError: it is no event known here, or misses a field.
     """
     kind = EVENTS.get(str(body.get("event"))) if isinstance(body, dict) else None
     if kind is None:
@@ -253,15 +253,14 @@ _READERS: dict[type[Record], Reader] = {}
 
 
 def _reader(kind: type[Record]) -> Reader:
-    """Return the cached decoder of a record: resolving its hints costs more than decoding."""
+    """Return what builds a record; made once, as resolving its hints costs more than reading."""
     if kind not in _READERS:
         _READERS[kind] = _make_reader(kind)
     return _READERS[kind]
 
 
 def _make_reader(kind: type[Record]) -> Reader:
-    """Return the decoder of a record from its wire fields; unknown keys of newer servers are
-    ignored."""
+    """Return what builds a record from its wire fields; keys of a newer server are ignored."""
     hints = get_type_hints(kind)
     plan = [(w.name, w.wire, w.optional, _typed(hints[w.name], w.wire)) for w in kind.wires]
 
@@ -280,7 +279,7 @@ def _make_reader(kind: type[Record]) -> Reader:
 
 
 def _typed(hint: Any, wire: str) -> Reader:
-    """Return the decoder of one field."""
+    """Return the reader of one field."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         (only,) = (part for part in inner if part is not types.NoneType)

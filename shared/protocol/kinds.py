@@ -1,4 +1,4 @@
-"""Kinds of arguments: conversion of words and JSON values into checked Python values, and back."""
+"""Kinds of argument: how a word or a JSON value becomes a checked Python value, and back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shared.protocol.values import Address, BadValue, GroupAddress
 
 _WHOLE: Final = re.compile(r"-?[0-9]+")
 _MAX_DIGITS: Final = 16
-"""Digits of the largest number; longer words are not converted."""
+"""As many as the largest number has; of longer words no number is made."""
 
 
 class Kind(Protocol):
-    """One kind of argument. Both parsing methods raise `BadValue` with a sentence."""
+    """One kind of argument. Both readers raise `BadValue` with a sentence."""
 
     def from_word(self, word: str) -> Any: ...
     def from_json(self, value: object) -> Any: ...
@@ -30,7 +30,7 @@ def _string(value: object) -> str:
 
 
 def check_characters(text: str) -> None:
-    """Refuse NUL, which PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot encode."""
+    """Refuse NUL, which PostgreSQL text cannot hold, and lone surrogates, which have no UTF-8."""
     if "\0" in text:
         raise BadValue("NUL is not allowed")
     try:
@@ -40,7 +40,7 @@ def check_characters(text: str) -> None:
 
 
 class Word:
-    """A kind whose word and JSON string have the same form."""
+    """A kind whose word and JSON string are the same text."""
 
     def from_word(self, word: str) -> Any:
         raise NotImplementedError
@@ -56,17 +56,16 @@ class Word:
 class Text(Word):
     """Text of `least` to `most` characters (or bytes of UTF-8).
 
-    The length is that of the prepared value, which for names and passwords may differ from the
-    input.
+    What is counted is the value, which for names and passwords is not always what was typed.
     """
 
     most: int
     least: int = 1
     in_bytes: bool = False
     one_line: bool = False
-    """Whether the text is a name: the value is then the result of `precis.clean_name`."""
+    """It names something: the value is what `precis.clean_name` leaves of it."""
     seen: bool = False
-    """Whether the text must have a visible character; it stays verbatim."""
+    """It has to show something; it is verbatim all the same."""
 
     def from_word(self, word: str) -> str:
         if (self.one_line or isinstance(self, Secret)) and len(word) <= precis.MOST_RAW * self.most:
@@ -85,10 +84,10 @@ class Text(Word):
         return word
 
     def prepared(self, word: str) -> str:
-        """Return a name in its stored form.
+        """Return a name as it is kept.
 
         Raises:
-            BadValue: the name has no visible character, or is not one line.
+            BadValue: nothing of it can be seen, or it is no line.
         """
         name = precis.clean_name(word)
         if word and not name:
@@ -98,16 +97,16 @@ class Text(Word):
 
 @dataclass(frozen=True)
 class Secret(Text):
-    """Text that apps mask during input and never store in a history."""
+    """Text that apps mask while it is typed, and keep out of every history."""
 
     def prepared(self, word: str) -> str:
-        """Return the text unchanged: only the server knows the form of old passwords."""
+        """Return it as it is: only the server knows how old passwords were spelt."""
         return word
 
 
 @dataclass(frozen=True)
 class NewPassword(Secret):
-    """A new password, prepared as OpaqueString (RFC 8265), without control characters."""
+    """A password to come, as OpaqueString has it (RFC 8265), without controls."""
 
     def prepared(self, word: str) -> str:
         if values.CONTROLS.search(word):
@@ -177,7 +176,7 @@ class LocalName(Word):
 
 
 class RealmName(Word):
-    """The local name of another realm."""
+    """The name of another realm, as it is called here."""
 
     def from_word(self, word: str) -> str:
         if not values.REALM_NAME.fullmatch(word):
@@ -198,12 +197,12 @@ class Group(Word):
 class ConversationKind(Word):
     """A person's or a group's address."""
 
-    def from_word(self, word: str) -> values.ConversationAddress:
+    def from_word(self, word: str) -> values.Conversation:
         return values.parse_conversation(word)
 
 
 class FileName(Word):
-    """A file's name; paths and deceptive characters are removed."""
+    """A file's name; paths and deceiving characters are taken off."""
 
     def from_word(self, word: str) -> str:
         check_characters(word)
@@ -212,13 +211,13 @@ class FileName(Word):
 
 @dataclass(frozen=True)
 class Base64:
-    """Content in base64, as `base64.read` accepts it; content of a fixed size must be canonical.
+    """Content in base64, as `base64.read` takes it; of a fixed size only in its one spelling.
 
-    The handler checks other sizes, because it can answer `too_large`.
+    Sizes are judged by the handler, which can answer `too_large`, but for those that are fixed.
     """
 
     size: int | None = None
-    """Bytes of content, if fixed: of keys and signatures, which programs write."""
+    """Bytes of content, if that is fixed: of keys and signatures, which programs write."""
 
     def from_word(self, word: str) -> bytes:
         content = base64.read(word) if self.size is None else base64.read_strict(word)
@@ -247,12 +246,12 @@ class Pattern(Word):
 
 
 class Positions:
-    """`{conversation: last seq}`, the client's last known position in each; JSON only."""
+    """`{conversation: last seq}`, the reader's last known position in each; JSON only."""
 
-    def from_word(self, word: str) -> dict[values.ConversationAddress, int]:
+    def from_word(self, word: str) -> dict[values.Conversation, int]:
         raise BadValue("can be given in JSON only")
 
-    def from_json(self, value: object) -> dict[values.ConversationAddress, int]:
+    def from_json(self, value: object) -> dict[values.Conversation, int]:
         if not isinstance(value, dict):
             raise BadValue("must be an object of conversation and last seq")
         if len(value) > values.MAX_POSITIONS:
@@ -262,7 +261,7 @@ class Positions:
             for conversation, seq in value.items()
         }
 
-    def to_json(self, value: dict[values.ConversationAddress, int]) -> dict[str, int]:
+    def to_json(self, value: dict[values.Conversation, int]) -> dict[str, int]:
         return {str(conversation): seq for conversation, seq in value.items()}
 
 

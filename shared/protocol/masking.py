@@ -1,6 +1,6 @@
-"""Finds passwords and tokens in lines of the text dialect.
+"""Passwords and tokens in a line in words: where they are.
 
-The kinds of arguments in the command table determine which words are secret.
+Which words are secret follows from the kinds of argument in the command table.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from shared.protocol.words import first_word, skip, words_of
 NAMES = re.compile(
     "|".join(sorted({a.name for s in TABLE.values() for a in s.args if isinstance(a.kind, Secret)}))
 )
-"""The secret arguments, by their names in JSON."""
+"""The arguments that are secret, as JSON names them."""
 
 Span = tuple[int, int]
-"""The start and the end of a secret."""
+"""Where a secret begins, and where it has ended."""
 
 
 def takes_secrets(spec: Spec) -> bool:
-    """Whether a command has a secret argument."""
+    """Whether a command has an argument that nobody may see."""
     return any(isinstance(a.kind, Secret) for a in spec.words)
 
 
 def secret_spans(line: str) -> list[Span]:
-    """Return the spans of secrets in a line, which may be unfinished or misspelt."""
+    """Return where secrets are in a line, which may be unfinished or misspelt."""
     if line.startswith("{", skip(line)):
         named = NAMES.search(line)
         return [(named.end(), len(line))] if named else []
@@ -41,7 +41,7 @@ def secret_spans(line: str) -> list[Span]:
         if not word.quoted:
             bare[arg.name] = line[word.begin :] if arg.rest else word.text
         if isinstance(arg.kind, Secret):
-            # A password typed with a blank must not show its rest.
+            # Whoever types a blank into a password shall not see the rest of it.
             open_end = arg is spec.words[-1] or (word.text.startswith('"') and not word.quoted)
             spans.append((word.begin, len(line) if open_end else word.end))
     if spans and spec.request.doubt(bare) is not None:
@@ -50,6 +50,6 @@ def secret_spans(line: str) -> list[Span]:
 
 
 def _spec(line: str) -> Spec | None:
-    """Return the command of a line, or the one that was probably meant."""
+    """Return the command of a line, or the one that is likely meant."""
     name = first_word(line)[0].lower()
     return TABLE.get(name) or TABLE.get(nearest_command(name) or "")

@@ -1,4 +1,4 @@
-"""Unknown commands, and the one that was probably meant."""
+"""Commands that nobody knows, and the one that was probably meant."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ MEANT = {
     "signup": "register",
     "users": "listpc",
 }
-"""Commands of other systems, and the corresponding command here."""
+"""What people type who know other systems, and the command they mean."""
 
 
 def nearest_command(name: str, more: Iterable[str] = ()) -> str | None:
-    """Return the command of the table or `more` that `name` was probably meant as; None if none."""
+    """Return the command that `name` may stand for, out of the table and `more`; None if none."""
     word = name[:64].lower()
     if word in MEANT:
         return MEANT[word]
     near = difflib.get_close_matches(word, [*TABLE, *more], 3, 0.4)
 
     def likeness(known: str) -> float:
-        # The first letter is rarely mistyped.
+        # Hardly anybody gets the first letter wrong.
         return difflib.SequenceMatcher(None, known, word).ratio() + 0.1 * (known[0] == word[0])
 
     return max(near, key=likeness, default=None)
 
 
 def unknown_command(name: str, more: Iterable[str] = ()) -> ChatError:
-    """Return the `bad_command` error with the nearest command of the table or `more`."""
+    """Return the `bad_command` that names the nearest command, out of the table and `more`."""
     near = nearest_command(name, more)
     hint = f"; did you mean {near}?" if near else "."
     shown = name if NAME.fullmatch(name) else "This"

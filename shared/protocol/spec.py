@@ -1,7 +1,7 @@
-"""The command table, declared with `@command`.
+"""The command table: what `@command` declares and everything else reads.
 
 Parsing, realm spellings, access, usage errors, `help`, docs/commands.md and the client's methods
-all derive from `TABLE`. An invalid declaration fails at import.
+all derive from `TABLE`. A declaration that is wrong fails at import.
 """
 
 from __future__ import annotations
@@ -28,29 +28,16 @@ class Access(StrEnum):
     REALM = "another realm"
 
 
-class Remote(StrEnum):
-    """Of which other realms a command may name people and groups."""
-
-    NONE = "none"
-    ACTIVE = "active"
-    """Those that are neither blocked nor removed."""
-    QUEUED = "queued"
-    """The active ones; what is sent waits in the outbox while the other realm is away."""
-    ANY = "any"
-    """Blocked and removed ones too: what was written stays, and everybody may read it, leave it and
-    hear no more of it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Arg:
-    """One argument: its place in the line, its kind and its meaning."""
+    """One argument: its place in the line, its kind and what it means."""
 
     name: str
     kind: Kind
     help: str
     rest: bool
     quotable: bool
-    """Whether the rest of the line may also be one quoted word."""
+    """As the rest of the line it may also be one quoted word, which other rests are not."""
     json_only: bool
     required: bool
     missing: str
@@ -67,14 +54,12 @@ class Spec:
     reply: type[Reply]
     args: tuple[Arg, ...]
     words: tuple[Arg, ...]
-    """The arguments that can be typed, in order."""
+    """The arguments that can be typed, in their order."""
     by_name: Mapping[str, Arg]
     addresses: tuple[str, ...]
-    """Names of the arguments that are addresses of people or groups."""
+    """Names of the arguments that hold a person's or a group's address."""
     repeatable: bool
-    """Whether a client may send the command again after no answer: a second time changes
-    nothing."""
-    remote: Remote
+    """Whether a client may send it again when no answer came: it changes nothing a second time."""
 
     @property
     def summary(self) -> str:
@@ -96,21 +81,21 @@ class Spec:
         return " ".join(words)
 
     def refusal(self, spelling: str, arg: Arg | None, why: str) -> ChatError:
-        """Return the `bad_arguments` error of this command, with its usage."""
+        """Return the `bad_arguments` of this command, which shows its usage."""
         what = f"{arg.name}: {why}" if arg else why
         usage = self.usage(spelling)
         return ChatError(ErrorCode.BAD_ARGUMENTS, f"{what}. Usage: {usage}")
 
     def build(self, spelling: str, values: dict[str, Any], realm: str | None) -> Request[Any]:
-        """Build the request; a realm spelling qualifies unqualified addresses.
+        """Make the request; a realm spelling qualifies its unqualified addresses.
 
         Raises:
-            ChatError: BAD_ARGUMENTS, an argument is missing, arguments contradict each other, or
-            the realm's name is malformed.
+            ChatError: BAD_ARGUMENTS, one is missing, they do not fit together, or the realm's
+                name is malformed.
         """
         for a in self.args:
             if a.required and a.name not in values:
-                raise self.refusal(spelling, None, a.missing or f"<{a.name}> is missing")
+                raise self.refusal(spelling, None, a.missing or f"{a.name} is missing")
         if realm is not None:
             if not REALM_NAME.fullmatch(realm):
                 raise self.refusal(spelling, None, "realm must be a realm's name")
@@ -131,30 +116,29 @@ class Request(Generic[R]):
     spec: ClassVar[Spec]
 
     def wrong(self) -> str | None:
-        """Return the error in the combination of arguments, or None."""
+        """Return what is wrong with the arguments together, or None."""
         return None
 
     @staticmethod
     def doubt(bare: Mapping[str, str]) -> str | None:
-        """Return why a typed line is ambiguous, or None.
+        """Return why a typed line may have been meant otherwise, or None.
 
         Args:
-            bare: The words typed without quotes, by argument.
+            bare: The words that were typed without quotes, by their arguments.
         """
         return None
 
-    def without_local_realm(self, home: str) -> Request[R]:
-        """Return the same request with this realm's own (folded) name removed from its
-        addresses."""
+    def at_home(self, home: str) -> Request[R]:
+        """Return the same request with this realm's own (folded) name taken off its addresses."""
         changes: dict[str, Any] = {}
         for name in self.spec.addresses:
             address: Address | GroupAddress | None = getattr(self, name)
             if address is not None and address.realm and fold(address.realm) == home:
-                changes[name] = address.without_local_realm(home)
+                changes[name] = address.at_home(home)
         return cast("Request[R]", replace(cast(Any, self), **changes)) if changes else self
 
     def with_realms(self, names: Mapping[str, str]) -> Request[R]:
-        """Return the same request with realms renamed; the keys of `names` are folded."""
+        """Return the same request with realms called by other names; `names` has them folded."""
         changes: dict[str, Any] = {}
         for name in self.spec.addresses:
             address: Address | GroupAddress | None = getattr(self, name)
@@ -168,7 +152,7 @@ class Request(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One field of a reply, an event or a nested record, as it appears in JSON."""
+    """One field of a reply, an event or a record inside one, as it appears in JSON."""
 
     name: str
     wire: str
@@ -177,13 +161,13 @@ class Wire:
 
 
 class Record:
-    """Data sent by the server: fields declared with `result()`, in wire order."""
+    """What travels from the server: fields declared with `result()`, in wire order."""
 
     __slots__ = ()
     wires: ClassVar[tuple[Wire, ...]] = ()
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the JSON fields in order; optional ones only if set."""
+        """Return the JSON fields in their order; optional ones only if they hold something."""
         out: dict[str, Any] = {}
         for w in self.wires:
             value = getattr(self, w.name)
@@ -193,40 +177,40 @@ class Record:
 
 
 class Reply(Record):
-    """The reply to a command that succeeded."""
+    """The answer to one command that succeeded."""
 
     __slots__ = ("said",)
     said: str
-    """The server's own sentence; set on replies that were decoded from a frame."""
+    """The sentence as the server worded it; set on replies that were read from a frame."""
 
     def sentence(self) -> str:
         """Return the sentence for people, one line."""
         raise NotImplementedError
 
     def worded(self) -> str:
-        """Return the sentence as received, if it was: it may hold more than the fields."""
+        """Return the sentence as it was received, if it was: it may tell what no field holds."""
         return getattr(self, "said", None) or self.sentence()
 
     def lines(self) -> list[str]:
-        """Return the lines below the sentence in the text dialect, one for each item."""
+        """Return what the text dialect shows below the sentence, one item a line."""
         return []
 
 
 class Event(Record):
-    """A message that the server pushes."""
+    """Something the server says by itself."""
 
     __slots__ = ()
     event: ClassVar[str]
 
     def line(self) -> str:
-        """Return the line of the event in the text dialect."""
+        """Return the event in words."""
         raise NotImplementedError
 
 
 ENVELOPE = frozenset({"status", "command", "id", "message"})
 """The fields of every reply."""
 FEATURES = tuple("accounts private blocks groups history files realms links meta".split())
-"""The order of the commands' modules in help and in the reference."""
+"""The order in which help and the reference show the commands' modules."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""
 EVENTS: dict[str, type[Event]] = {}
@@ -246,10 +230,10 @@ def arg(
     """Declare an argument.
 
     Args:
-        rest: The argument is the rest of the typed line, verbatim.
-        quotable: If the whole rest is one quoted word, the value is that word.
-        json_only: The argument cannot be typed in the text dialect.
-        missing: The sentence for a missing argument; by default that it is missing.
+        rest: It is the rest of the typed line, verbatim.
+        quotable: If all of that rest is one quoted word, it is that word.
+        json_only: It cannot be typed in the text dialect.
+        missing: What to say when it is not given; by default that it is missing.
         default: Makes the argument optional.
     """
     meta = {"help": help, "kind": kind, "rest": rest, "quotable": quotable}
@@ -261,8 +245,8 @@ def result(help: str, *, wire: str = "", default: Any = MISSING) -> Any:
     """Declare a field of a reply, an event or a record.
 
     Args:
-        wire: The key in JSON, if it is not a Python name.
-        default: None makes the field optional: it is left out of JSON while it is None.
+        wire: Its key in JSON, if that is no Python name.
+        default: None makes it optional: left out of JSON while it is None.
     """
     assert default is None or default is MISSING
     meta = {"help": help, "wire": wire, "optional": default is None}
@@ -270,13 +254,13 @@ def result(help: str, *, wire: str = "", default: Any = MISSING) -> Any:
 
 
 def unsent(*, default: Any = MISSING, default_factory: Any = MISSING) -> Any:
-    """Declare a field for the text dialect only, such as a group's name in an event."""
+    """Declare a field that only the text dialect shows, such as a group's name in an event."""
     return field(default=default, default_factory=default_factory, metadata={"unsent": True})
 
 
 @dataclass_transform(field_specifiers=(result, unsent))
 def record(cls: type[T]) -> type[T]:
-    """Declare a reply or a nested record; the class becomes a dataclass."""
+    """Declare a reply or a record inside one; it becomes a dataclass."""
     assert cls.__doc__, f"{cls.__name__}: a docstring is missing"
     made = cast(Any, dataclass(slots=True)(cls))
     made.wires = tuple(
@@ -292,7 +276,7 @@ def record(cls: type[T]) -> type[T]:
 
 @dataclass_transform(field_specifiers=(result, unsent))
 def event(name: str) -> Callable[[type[T]], type[T]]:
-    """Declare an event; the class becomes a dataclass and a row of `EVENTS`."""
+    """Declare an event; it becomes a dataclass and a row of `EVENTS`."""
 
     def declare(cls: type[T]) -> type[T]:
         made = cast(Any, record(cls))
@@ -311,13 +295,11 @@ def command(
     realm_name: str | None = None,
     access: Access = Access.USER,
     repeatable: bool = False,
-    remote: Remote = Remote.NONE,
 ) -> Callable[[type[T]], type[T]]:
-    """Declare a command; the class becomes a frozen dataclass and a row of `TABLE`.
+    """Declare a command; its class becomes a frozen dataclass and a row of `TABLE`.
 
     Args:
-        repeatable: See `Spec`. A command with an idempotency key always is, under the same key.
-        remote: See `Remote`; a command that names no realm has NONE.
+        repeatable: See `Spec`. With an idempotency key every command is, under the same key.
     """
 
     def declare(cls: type[T]) -> type[T]:
@@ -335,11 +317,9 @@ def command(
             assert f.default in (MISSING, None) or _takes(f.metadata["kind"], f.default), (
                 f"{name}: {f.name} does not take its own default"
             )
-        names_realms = bool(addresses) or any(a.name == "realm" for a in args)
-        assert realm_name is None or names_realms, (
+        assert realm_name is None or addresses or any(a.name == "realm" for a in args), (
             f"{name}: a realm spelling needs an address or a realm to qualify"
         )
-        assert remote is Remote.NONE or names_realms, f"{name}: it can name no realm"
         (reply,) = get_args(getattr(made, "__orig_bases__", (Request,))[0]) or (None,)
         assert isinstance(reply, type) and issubclass(reply, Reply), f"{name}: which reply?"
         made.spec = Spec(
@@ -353,7 +333,6 @@ def command(
             by_name={a.name: a for a in args},
             addresses=addresses,
             repeatable=repeatable or "idempotency_key" in {a.name for a in args},
-            remote=remote,
         )
         for spelling in filter(None, (name, realm_name)):
             assert re.fullmatch("[a-z]+", spelling), f"{spelling}: a command is a-z"
@@ -382,6 +361,6 @@ def _is_address(kind: Kind) -> bool:
 
 
 def specs() -> list[Spec]:
-    """Return every command once, by feature in the order of declaration."""
+    """Return every command once, feature by feature in the order of declaration."""
     every = {id(spec): spec for spec in TABLE.values()}.values()
     return sorted(every, key=lambda spec: FEATURES.index(spec.request.__module__.split(".")[-1]))

@@ -1,4 +1,4 @@
-"""A scripted server, for behaviour that a real one does not show."""
+"""A server that says what a test wants said; for what a real one cannot be made to do."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ RESULTS: dict[str, dict[str, Any]] = {
 
 
 class Scripted:
-    """Answers like an idle realm; `script` may answer some commands itself.
+    """Answers like a realm in which nothing happens; `script` may answer some commands itself.
 
-    `script` returns True for a command that it has answered.
+    `script` returns True for a command it has dealt with.
     """
 
     def __init__(

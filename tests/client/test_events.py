@@ -1,4 +1,4 @@
-"""events() yields everything once, in order, from the client's position, within bounds."""
+"""What events() gives: everything once, in order, from where one stands; and bounded."""
 
 from __future__ import annotations
 

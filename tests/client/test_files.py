@@ -1,4 +1,4 @@
-"""Files of any size, over any number of breaks, without leftovers on the disk."""
+"""Files of any size, over any number of breaks, and nothing on the disk that nobody wanted."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def test_one_file_sent_three_times_at_once_arrives_three_times(
 async def test_two_clients_that_send_under_one_key_send_it_once(
     people: People, tmp_path: Path
 ) -> None:
-    """The second client gets the first message as its result, not an error."""
+    """Whoever comes second is answered with the first message, and no error."""
     alice = await people.join(new_name())
     again = await people.join(alice.client.user)
     bob = await people.join(new_name())
@@ -256,7 +256,7 @@ async def test_a_cancelled_transfer_leaves_nothing_open_or_behind(
 
 
 async def test_pieces_for_who_gave_up_a_file_interrupted_who_asked_again(tmp_path: Path) -> None:
-    """The pieces were mistaken for a gap, and after five of them the save failed."""
+    """They were taken for a gap, and after five of them the file was said not to come."""
     content = bytes(range(200))
     info = FileInfo("f1", "a.bin", len(content), "", hashlib.sha256(content).hexdigest())
     incoming = Incoming(tmp_path / "a.bin")

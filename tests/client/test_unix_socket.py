@@ -1,4 +1,4 @@
-"""The realm's socket in its data folder, for the web app, which acts for many people."""
+"""The realm's own socket in its data folder: for the web app, which speaks for others."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -57,8 +55,10 @@ class SocketDoor:
         self._socket = socket
 
     async def send(self, frame: str) -> None:
-        with suppress(ConnectionClosed):  # `receive` tells
+        try:
             await self._socket.send(frame)
+        except ConnectionClosed:
+            pass  # `receive` tells
 
     async def receive(self) -> str:
         try:

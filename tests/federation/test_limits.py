@@ -16,7 +16,7 @@ from tests.federation.handmade import HandmadeRealm
 from tests.federation.people import eventually, idle, link_is, operate, share_group, texts
 from tests.world import World
 from ws_server import realm
-from ws_server.federation.dialled_connection import Dialled
+from ws_server.federation.wire import Dialled
 from ws_server.limits import Limits
 from ws_server.store import outbox, realms
 from ws_server.store.realms import KnownRealm
@@ -25,8 +25,8 @@ from ws_server.store.realms import KnownRealm
 async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realm, "MAX_WAITING_ROWS", 3)
-    monkeypatch.setattr(outbox, "MAX_WAITING_ROWS", 3)
+    monkeypatch.setattr(realm, "MAX_WAITING", 3)
+    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
     async with World(tmp_path) as world:
         await world.add_users("ana", "ben")
         known = await world.realm.journal.write(
@@ -42,7 +42,7 @@ async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
                 now=now,
             )
         )
-        world.realm.links.upsert(known)
+        world.realm.links.know(known)
         ana, ben = await world.log_in("ana", "ben")
         for number in range(3):
             sent = await ana.ask(
@@ -71,7 +71,7 @@ async def test_groups_are_compared_when_more_was_written_than_may_wait(
         database.execute(
             "INSERT INTO outbox (realm_id, number, kind, body, since)"
             " SELECT id, confirmed + ?, 'probe', '{\"token\":\"x\"}', 1 FROM realms",
-            (outbox.MAX_WAITING_ROWS,),
+            (outbox.MAX_WAITING,),
         )
         database.commit()
     alpha.start()

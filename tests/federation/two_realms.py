@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,10 @@ def parts(server: RealServer) -> dict[str, int]:
     """Return what lies beside the blobs: the names of parts and uploads, and their sizes."""
     found: dict[str, int] = {}
     for part in (server.data / "uploads").iterdir():
-        with suppress(FileNotFoundError):  # complete by now
+        try:
             found[part.name] = part.stat().st_size
+        except FileNotFoundError:
+            pass  # complete by now
     return found
 
 

@@ -17,7 +17,7 @@ LIMIT = 5.0
 
 
 class Window:
-    """The state and actions of one window, and a record of their effects."""
+    """The state and actions of one window, and what they did."""
 
     def __init__(self, folder: Path, script: dict[type, Answer]) -> None:
         self.changed: list[Part] = []
@@ -36,7 +36,7 @@ class Window:
         return c
 
     async def until(self, fact: Callable[[], bool]) -> None:
-        """Run the event loop until a condition holds."""
+        """Let everything else run until something holds."""
         async with asyncio.timeout(LIMIT):
             while not fact():  # noqa: ASYNC110 - facts of many kinds, without an event
                 await asyncio.sleep(0.001)

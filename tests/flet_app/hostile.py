@@ -1,4 +1,4 @@
-"""A hostile browser: almost valid frames, and invalid requests."""
+"""What a hostile browser sends: frames that are nearly right, and requests that are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scripted client, and a host for the app that uses it."""
+"""A client that says what a test wants said, and the place where the app then runs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ Answer = Callable[[Any], Any]
 
 
 class ScriptedClient(Methods):
-    """Answers like an idle realm, except where `script` has an answer.
+    """Answers like a realm in which nothing happens, but for what `script` answers.
 
-    An answer may be or raise an exception, which is raised; a future is awaited.
+    An exception that an answer is or raises is raised; a future is waited for.
     """
 
     def __init__(self, script: dict[type, Answer], token: str) -> None:
@@ -114,14 +114,14 @@ class ScriptedClient(Methods):
 
 
 class Upload(Request[Any]):
-    """The record of a call of `send_file`."""
+    """What `send_file` is heard as."""
 
     def __init__(self, to: str, name: str) -> None:
         self.to, self.name = to, name
 
 
 class ScriptedHost:
-    """A host without a window."""
+    """A window's place without a window."""
 
     server = "ws://localhost:1"
     may_change_server = False

@@ -1,4 +1,4 @@
-"""A conversation holds each message once and in order, for input in any order."""
+"""A conversation holds each message once and in its order, whatever comes when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text typed for one person never goes to another, however slow the app is; see docs/app.md."""
+"""What is typed for one person comes to nobody else, however slow the app is; see docs/app.md."""
 
 from __future__ import annotations
 

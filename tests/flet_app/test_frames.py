@@ -1,4 +1,4 @@
-"""Frames of a hostile browser do not reach Flet."""
+"""What a hostile browser says does not reach Flet."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgpack  # type: ignore[import-untyped]
 import orjson
 import pytest
 
-from flet_app import frame_filter
-from flet_app.frame_filter import BURST, MAX_OTHER, Frames, InvalidFrame
+from flet_app import frames
+from flet_app.frames import BURST, MAX_OTHER, Frames, Nonsense
 from flet_app.script import HEAD, MAX_ITEMS, MAX_SAID, Draft, Hello, Line, Ping, TooLong
 
 REGISTER, EVENT, PROPS, RESULT = 1, 3, 4, 5
@@ -89,7 +89,7 @@ async def test_no_other_property_can_be_set(name: str, value: Any) -> None:
 )
 async def test_nonsense_is_refused(said: bytes) -> None:
     for found in (Frames(), await begun(), await begun(known=True)):
-        with pytest.raises(InvalidFrame):
+        with pytest.raises(Nonsense):
             await found.checked(said)
 
 
@@ -97,7 +97,7 @@ async def test_a_page_is_registered_once() -> None:
     found = Frames()
     said = frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE})
     await found.checked(said)
-    with pytest.raises(InvalidFrame):
+    with pytest.raises(Nonsense):
         await found.checked(said)
 
 
@@ -107,7 +107,7 @@ async def test_who_is_too_fast_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(frame_filter.asyncio, "sleep", sleep)
+    monkeypatch.setattr(frames.asyncio, "sleep", sleep)
     found = await begun()
     said = frame(EVENT, {"target": 7, "name": "click", "data": None})
     for _ in range(int(BURST) + 49):
@@ -158,7 +158,7 @@ async def test_what_our_script_says_is_read(said: Any, read: Any) -> None:
     ],
 )
 async def test_what_no_script_of_ours_says_ends_the_connection(said: bytes) -> None:
-    with pytest.raises(InvalidFrame):
+    with pytest.raises(Nonsense):
         await Frames().checked(HEAD + said)
 
 

@@ -1,4 +1,4 @@
-"""Strangers at the web app's port: their frames do not affect other people."""
+"""Strangers at the web app's port: what they send costs nobody else anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from flet_app.frame_filter import MAX_FRAME, MAX_STRANGER
+from flet_app.frames import MAX_FRAME, MAX_STRANGER
 from tests.flet_app.apps import App
 from tests.flet_app.browser import EVENT, LIMIT, Browser, Page
 from tests.flet_app.hostile import Fuzzed, memory

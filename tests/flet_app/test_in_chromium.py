@@ -1,4 +1,4 @@
-"""Properties that only a real browser shows: the page is drawn, and contacts no other host."""
+"""What only a real browser shows: that the page draws itself, and asks for nothing elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The links of a message, and their targets."""
+"""Which addresses of a message open, and where they lead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page outlives the app's process, and no text written meanwhile is lost; see docs/app.md."""
+"""A page outlives the app's process: nothing that is written meanwhile is lost; see docs/app.md."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 AWAY = {
-    "en": "The app cannot be reached. Keep writing: your messages wait here and are sent when the "
-    "app is back.",
+    "en": "The app cannot be reached. Write on: it is kept here and sent when the app is back.",
     "id": "Aplikasi tidak dapat dihubungi. Teruslah menulis: tulisan Anda disimpan di sini dan "
     "dikirim saat aplikasi tersambung lagi.",
 }

@@ -81,14 +81,11 @@ async def test_an_invitation_is_asked_for_where_the_realm_is_by_invitation(windo
     await w.press("Create account")
     await fill(w)
     await submit(w)
-    assert w.field("Invitation").error == "This is required" and registered(w) == []
+    assert w.field("Invitation").error == "Fill this in" and registered(w) == []
     w.field("Invitation").value = "WRONG"
     await submit(w)
     # What is under a box has one line.
-    assert (
-        w.field("Invitation").error
-        == "This code is wrong, used up or expired. Ask for another one."
-    )
+    assert w.field("Invitation").error == "Wrong, used up or expired. Ask for another one."
     w.field("Invitation").value = " RIGHT "
     await submit(w)
     assert registered(w) == [(None, "WRONG"), (None, "RIGHT")]
@@ -115,7 +112,7 @@ async def test_a_closed_realm_says_so_before_anything_is_filled_in(
     await w.press("Create account")
     await w.sees(CLOSED)
     assert fields(w) == ({*NEW, "Admin code"} if wants_admin else set())
-    await w.press("I already have an account")
+    await w.press("I have an account already")
     assert fields(w) == {"Username", "Password"} and CLOSED not in w.unseen.texts()
 
 
@@ -131,7 +128,7 @@ async def test_the_form_follows_a_realm_that_is_changed_meanwhile(window: Open) 
     realm.mode = "closed"
     await submit(w)
     await w.sees(CLOSED)
-    await w.press("I already have an account")
+    await w.press("I have an account already")
     realm.mode = "invite"
     await w.press("Create account")
     await submit(w)

@@ -1,4 +1,4 @@
-"""Requests at the web app's port from hostile clients and from foreign pages."""
+"""Requests at the web app's port that no browser of ours sends, or that a page of others causes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from flet_app.http_timeouts import HEAD_LIMIT, OF_ONE
+from flet_app.patient import HEAD_LIMIT, OF_ONE
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import Browser
 

@@ -20,7 +20,7 @@ from shared.protocol.commands.private import ListPc, PrivateChats
 from tests.flet_app.looking import Open
 from tests.flet_app.people import chat, group, message
 
-HINT = "A stranger of another realm invites you. The group stays hidden until you accept."
+HINT = "By somebody of another realm whom you do not know. Nothing is shown until you accept."
 
 
 class Realm:

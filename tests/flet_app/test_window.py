@@ -1,4 +1,4 @@
-"""The contents of a window, without a browser."""
+"""What a window shows, without a browser."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_signing_in_shows_the_conversations(window: Open) -> None:
 async def test_what_is_missing_is_said_at_its_field(window: Open) -> None:
     w = await window(token="")
     await w.press("Sign in")
-    assert w.field("Username").error == w.field("Password").error == "This is required"
+    assert w.field("Username").error == w.field("Password").error == "Fill this in"
     assert w.host.clients == []
 
 
@@ -75,10 +75,7 @@ async def test_the_form_asks_for_the_first_admin_s_code_where_the_realm_wants_on
     w.field("Admin code").value = "WRONG"
     button = [c for c in w.unseen.shown() if getattr(c, "content", "") == "Create account"][-1]
     await w.unseen.fire(button, "click")
-    assert (
-        w.field("Admin code").error
-        == "This is not the code that the server printed at its latest start."
-    )
+    assert w.field("Admin code").error == "This is not the code that the newest start printed."
     w.field("Admin code").value = " RIGHT "
     await w.unseen.fire(button, "click")
     heard = [request for client in w.host.clients for request in client.heard_of(Register)]
@@ -123,7 +120,7 @@ async def test_who_comes_and_goes_is_said(window: Open) -> None:
     "refusal, sentence",
     [
         (ChatError(ErrorCode.BAD_CREDENTIALS, "x"), "The username or the password is wrong."),
-        (NotSent("x"), "The server cannot be reached. Nothing was done; try again."),
+        (NotSent("x"), "The server cannot be reached; nothing was done. Try again."),
     ],
 )
 async def test_a_refused_sign_in_says_why_and_stays(
@@ -145,7 +142,7 @@ async def test_the_server_is_a_setting_of_a_desktop_window(
     w.field("Username").value, w.field("Password").value = "ana", "secret1"
     w.field("Server").value = "chat.example.org"
     await w.press("Sign in")
-    assert w.field("Server").error == "Enter the server as ws://host:port or wss://host"
+    assert w.field("Server").error == "Write the server as ws://host:port or wss://host"
     assert w.host.clients == []
     w.field("Server").value = "wss://chat.example.org"
     await w.press("Sign in")
@@ -209,7 +206,7 @@ async def test_an_ended_session_says_why_and_lets_sign_in(window: Open) -> None:
 
 async def test_a_lost_connection_shows_a_notice_until_it_is_back(window: Open) -> None:
     w = await window()
-    shown = "No connection. Your messages wait here and are sent once the connection is back."
+    shown = "No connection. What you write waits and is sent when it is back."
     w.tell(Offline("the connection broke", 0.5))
     await w.sees(shown)
     w.tell(Online("ana"))

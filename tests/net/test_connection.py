@@ -14,9 +14,9 @@ import pytest
 from tests.rawclient import RawClient
 from tests.system.wire import PING, PONG, TEXT, Wire, frame, say
 from tests.world import World
-from ws_server.net import fair_turns
+from ws_server.net import rounds
 from ws_server.net.connection import MAX_SMALL, Connection
-from ws_server.net.reader import MAX_FRAMES, MAX_UNSENT_BYTES, STEP
+from ws_server.net.reading import MAX_FRAMES, MAX_WAITING, STEP
 from ws_server.net.session import Session
 
 SMALLEST = 10
@@ -65,7 +65,7 @@ async def test_a_flood_of_frames_takes_turns_with_everybody_else(
 ) -> None:
     """One turn of a connection parses at most MAX_FRAMES and what the last STEP holds."""
     await settled(wire)
-    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0)  # one turn a pass
+    monkeypatch.setattr(rounds, "PASS_SECONDS", 0)  # one turn a pass
     passes = 0
     running = True
 
@@ -227,7 +227,7 @@ async def test_who_stays_behind_is_closed_with_4000_and_the_rest_is_dropped(
     connection = server_side(world)
     await clog(connection, wire)
     written = 0
-    while written <= MAX_UNSENT_BYTES:
+    while written <= MAX_WAITING:
         connection.write(b"y" * 60_000)
         written += 60_000
         await asyncio.sleep(0)
@@ -245,7 +245,7 @@ async def test_commands_of_who_is_behind_wait_and_are_answered_once_he_reads(
     clogs = await clog(connection, wire)
     pings = b"".join(say("ping", id=str(number)) for number in range(10))
     connection.data_received(pings)
-    assert connection.session is not None and len(connection.session.pipeline.queue or ()) == 10
+    assert connection.session is not None and len(connection.session.queue or ()) == 10
     for _ in range(clogs):
         await wire.next()
     for number in range(10):

@@ -27,7 +27,7 @@ class Line:
         pass
 
     def close_with(self, code: int, reason: str) -> None:
-        self.session.pipeline.ended()
+        self.session.open = False
         self.hub.sign_out(self.session)
 
     def pause_reading(self) -> None: ...

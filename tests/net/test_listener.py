@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from shared.settings import SettingsRefused
 from tests.rawclient import RawClient
 from tests.world import World
 from ws_server import app
@@ -362,7 +361,7 @@ async def test_a_certificate_that_cannot_be_read_is_refused(
     cert, key = certificate
     for wrong in ({"tls_cert": tmp_path / "no.pem", "tls_key": key}, {"tls_cert": key}):
         options: dict[str, Any] = {"tls_cert": cert, "tls_key": key, **wrong}
-        with pytest.raises(SettingsRefused, match="--tls-cert"):
+        with pytest.raises(app.Refused, match="--tls-cert"):
             async with AsyncExitStack() as stack:
                 await app.open_server(Settings(data=tmp_path, **options), stack)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import re
 from typing import Any
 
@@ -46,8 +45,10 @@ def test_a_wrong_value_is_refused_with_a_sentence(kind: Kind, value: Any) -> Non
 @each_kind
 @given(value=st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists))
 def test_any_json_value_is_taken_or_refused(kind: Kind, value: Any) -> None:
-    with contextlib.suppress(BadValue):
+    try:
         kind.from_json(value)
+    except BadValue:
+        pass
 
 
 @pytest.mark.parametrize("kind", [kinds.MESSAGE_TEXT, kinds.LABEL, kinds.FILE_NAME, NAME])

@@ -15,7 +15,6 @@ from shared.protocol.spec import (
     EVENTS,
     TABLE,
     Event,
-    Remote,
     Reply,
     Request,
     arg,
@@ -216,7 +215,6 @@ def _declared(
     *,
     name: str = "try",
     realm_name: str | None = None,
-    remote: Remote = Remote.NONE,
     doc: str | None = "Try it.",
     **fields: tuple[Any, Any],
 ) -> Callable[[], object]:
@@ -229,7 +227,7 @@ def _declared(
             if doc is not None:
                 space["__doc__"] = doc
 
-        return command(name, realm_name=realm_name, remote=remote)(_new_class("Try", bases, body))
+        return command(name, realm_name=realm_name)(_new_class("Try", bases, body))
 
     return declare
 
@@ -251,7 +249,6 @@ WRONG = {
     "an empty docstring": _declared(doc=""),
     "the rest before another word": _declared(text=TEXT, to=TO),
     "a realm spelling with nothing to qualify": _declared(realm_name="tryrealm", text=TEXT),
-    "other realms that no argument can name": _declared(remote=Remote.ACTIVE, text=TEXT),
     "both spellings the same": _declared(realm_name="try", to=TO),
     "an optional argument before a required one": _declared(
         to=(Address | None, arg("who", USER, default=None)), text=TEXT

@@ -146,7 +146,7 @@ def test_a_size_in_words(size: int, words: str) -> None:
             ),
             ["OK 1 private chat", "bob: 2 messages, 1 unread | bob: hi"],
         ),
-        (PrivateChats([]), ["OK No private chats yet"]),
+        (PrivateChats([]), ["OK No private chat yet"]),
         (
             GroupChats([GroupChat("#1", "team", "owner", 3, 0, 0, 0, None)]),
             ["OK 1 group", "#1 team (owner): 3 members, 0 messages, 0 unread"],

@@ -88,7 +88,7 @@ async def test_nobody_gets_blocked_in_notes_and_a_list_is_ones_own(world: World)
 async def test_an_invitation_waits_and_is_no_membership(world: World) -> None:
     (alice,) = await ids(world, "alice")
     address, made = await invite_by_stranger(world, "alice")
-    assert (made.person.change, made.person.told) == ("invited", (alice,))
+    assert (made.change, made.told) == ("invited", (alice,))
 
     def look(tx: Connection, now: int) -> tuple[Any, ...]:
         group = conversations.load(tx, id=made.group.id)
@@ -100,7 +100,7 @@ async def test_an_invitation_waits_and_is_no_membership(world: World) -> None:
     number = GroupAddress(made.group.number or 0)
     person = await write(world, lambda tx, now: users.existing(tx, "alice"))
     joined = await write(world, lambda tx, now: membership.accept(tx, person, number))
-    assert (joined.person.change, alice in joined.group.members) == ("joined", True)
+    assert (joined.change, alice in joined.group.members) == ("joined", True)
     assert await write(world, lambda tx, now: invitations.waiting(tx, alice)) == []
 
 
@@ -109,10 +109,10 @@ async def test_somebody_alice_has_written_to_is_no_stranger(world: World) -> Non
     sam = await write(world, lambda tx, now: stranger(tx, now).id)
     assert await send(world, sam, "alice") == "stored"
     _, made = await invite_by_stranger(world, "alice")
-    assert made.person.change == "invited"
+    assert made.change == "invited"
     assert await send(world, alice, "sam@beta") == "queued"
     _, made = await invite_by_stranger(world, "alice")
-    assert made.person.change == "joined"
+    assert made.change == "joined"
 
 
 async def test_invitations_that_wait_are_bounded(

@@ -17,7 +17,7 @@ from tests.cluster import Cluster
 from tests.handlers.test_crowds import add_conversations
 from tests.store.test_journal import commit, say, texts
 from tests.world import World
-from ws_server.store import conversation_summaries, postgresql, postgresql_bulk
+from ws_server.store import postgresql, postgresql_bulk, standings
 from ws_server.store.adapter import DatabaseRefused, bulk_of
 from ws_server.store.database import Database
 from ws_server.store.steps import answer
@@ -230,7 +230,7 @@ async def test_a_small_table_that_was_not_analyzed_yet_was_read_whole_for_a_few_
                     tx, "EXPLAIN " + postgresql_bulk._about(tx.dialect, statement), [many, many]
                 )
             )
-            for statement in (conversation_summaries._COUNTS, conversation_summaries._ALL[None])
+            for statement in (standings._COUNTS, standings._ALL[None])
         ]
 
     async with World(tmp_path, database=cluster.new_database()) as world:
@@ -248,11 +248,11 @@ async def test_a_short_question_was_planned_anew_each_time(
 
     def plans(tx: Connection) -> tuple[int, int]:
         for _ in range(10):
-            answer(tx, conversation_summaries.unread(1))
+            answer(tx, standings.unread(1))
         asked = (
             "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
         )
-        sql = postgresql_bulk._about(tx.dialect, conversation_summaries._COUNTS)
+        sql = postgresql_bulk._about(tx.dialect, standings._COUNTS)
         ((generic, custom),) = bulk_of(tx).fetch(tx, asked, [sql])
         return generic, custom
 

@@ -15,10 +15,10 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from tests.store.test_journal import commit, say
 from tests.world import World
-from ws_server.store import conversation_summaries, sync_query, tokens
+from ws_server.store import catching_up, standings, tokens
 from ws_server.store.adapter import READERS, Bulk, bulk_of
-from ws_server.store.database import current_requester
-from ws_server.store.journal import Mutation, Together
+from ws_server.store.database import ASKER
+from ws_server.store.journal import Together, Write
 from ws_server.store.schema import tokens as table
 from ws_server.store.steps import Steps, alone, answer_all
 from ws_server.threads import TOGETHER
@@ -62,9 +62,9 @@ async def test_everybody_who_came_back_cost_statements_of_their_own(talked: Worl
         counts = []
         answers: list[Any] = []
         for questions in (
-            [conversation_summaries.unread(reader) for reader in (ALICE, BOB, CAROL)],
+            [standings.unread(reader) for reader in (ALICE, BOB, CAROL)],
             [
-                sync_query.missed(reader, {Address(who): seq for who, seq in have.items()})
+                catching_up.missed(reader, {Address(who): seq for who, seq in have.items()})
                 for reader, have in zip((ALICE, BOB, CAROL), people, strict=True)
             ],
         ):
@@ -85,7 +85,7 @@ async def test_everybody_who_came_back_cost_statements_of_their_own(talked: Worl
 
 async def test_a_refusal_is_that_of_one_and_the_others_are_answered(talked: World) -> None:
     def refused(reader: int) -> Steps[dict[str, int]]:
-        found = yield from conversation_summaries.unread(reader)
+        found = yield from standings.unread(reader)
         if reader == BOB:
             raise ChatError(ErrorCode.FORBIDDEN, "not bob")
         return found
@@ -104,11 +104,11 @@ async def look_up_at_once(world: World, question: Any, askers: Sequence[int]) ->
     go_on = threading.Event()
 
     async def ask(who: int) -> Any:
-        current_requester.set(who)
+        ASKER.set(who)
         return await database.look_up(question, who)
 
     async def keep_busy(number: int) -> None:
-        current_requester.set(f"busy {number}")
+        ASKER.set(f"busy {number}")
         await database.read(lambda tx: go_on.wait(10))
 
     busy = [asyncio.create_task(keep_busy(number)) for number in range(READERS)]
@@ -143,7 +143,7 @@ async def test_those_who_wait_at_the_same_time_are_answered_at_the_same_time(
 
 async def test_a_bug_in_one_question_leaves_the_others_their_answers(talked: World) -> None:
     def question(reader: int) -> Steps[dict[str, int]]:
-        found = yield from conversation_summaries.unread(reader)
+        found = yield from standings.unread(reader)
         if reader == BOB:
             raise KeyError("a bug")
         return found
@@ -176,7 +176,7 @@ async def test_each_resume_cost_the_writer_two_round_trips_of_its_own(world: Wor
         return Together(lambda now: tokens.use_token(token, now, 0, "192.0.2.1"))
 
     entries = [use(b"%d" % who) for who in (*people, 4)]
-    await commit(world.realm.journal, Mutation(begin), *entries, Mutation(end))
+    await commit(world.realm.journal, Write(begin), *entries, Write(end))
     assert [entry.result and entry.result.name for entry in entries] == [
         *("alice", "bob", "carol"),
         None,

@@ -59,7 +59,7 @@ def test_a_database_of_the_first_schema_is_upgraded_with_nothing_changed(tmp_pat
     before = rows(path, known)
     assert all(before.values()), "a table of the first schema has no row here"
     database = Database.open(f"sqlite:///{path}")
-    assert database.history_id == "0123456789abcdef"
+    assert database.epoch == "0123456789abcdef"
 
     def look(tx: Connection) -> list[Any]:
         options = {"compare_type": True, "compare_server_default": True}

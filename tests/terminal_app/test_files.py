@@ -113,7 +113,7 @@ async def test_a_larger_file_is_saved_when_asked_for(
         await ana.client.send_file(bob, file_at(home / "film.mp4"))
         file = (await ana.client.history(bob)).messages[-1].file
         assert file is not None
-        await terminal.shows(f"(3.0 MB, not saved automatically; type: save {file.id})")
+        await terminal.shows(f"(3.0 MB, not saved by itself; type: save {file.id})")
         terminal.enter(f"save {file.id} /nowhere")
         await terminal.shows("There is no folder /nowhere. Make it first, or leave the folder out")
         terminal.enter(f"save {file.id}")

@@ -24,7 +24,7 @@ from ws_server.admin import folder
 from ws_server.admin.commands import TABLE, AdminRefused, Given, Part, Parts, Say
 from ws_server.audit import Act, Result
 from ws_server.realm import Realm
-from ws_server.store.database import current_requester
+from ws_server.store.database import ASKER
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> 
     command = TABLE.get(name)
     if command is None or command.beside is not None:
         raise AdminRefused(f"The server does not know {name}; it may be of another version")
-    current_requester.set("admin")
+    ASKER.set("admin")
     try:
         if command.in_realm is not None:
             await command.in_realm(realm, given, say)

@@ -17,7 +17,6 @@ from shared.protocol.commands.messages import clock_in_words
 from shared.protocol.values import NAME
 from ws_server import data_folder, key
 from ws_server.admin.archive import ArchiveRefused, Entry, read_end, read_entry
-from ws_server.admin.atomic_files import part_folder, place
 from ws_server.admin.backup import (
     ABOUT,
     FORMAT,
@@ -29,8 +28,9 @@ from ws_server.admin.backup import (
     part_name,
 )
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
+from ws_server.admin.whole import part_folder, place
 from ws_server.settings import Settings
-from ws_server.store import content_fetches, dump, own_name, snapshot
+from ws_server.store import dump, fetches, naming, snapshot
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.blobs import Blobs
 from ws_server.store.migrating import check_known
@@ -215,10 +215,10 @@ class _Restore:
         self._compare(entry)
         self._check_references(tx)
         # Archives of earlier versions say the name, if at all, beside the tables.
-        self.name = own_name.kept(tx)
+        self.name = naming.kept(tx)
         if self.name is None and self.about.realm is not None:
             self.name = self.about.realm
-            own_name.keep(tx, self.name)
+            naming.keep(tx, self.name)
         if self._end_sessions:
             for name in tables.keys() & SECRETS:
                 tx.execute(delete(tables[name]))
@@ -260,7 +260,7 @@ class _Restore:
     def _check_references(self, tx: Connection) -> None:
         """Compare the blobs with the files that name them."""
         blobs = Blobs(self.part)
-        wanted = content_fetches.stored(tx)
+        wanted = fetches.stored(tx)
         for sha256, size in tx.execute(wanted, execution_options={"yield_per": dump.AT_ONCE}):
             try:
                 right = blobs.path(sha256).stat().st_size == size

@@ -12,7 +12,7 @@ from shared.protocol.values import BadValue, in_words
 from ws_server import account_rules
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.realm import Realm
-from ws_server.store import disabled_accounts, tokens, users
+from ws_server.store import disabling, tokens, users
 from ws_server.store.users import User
 
 NAME = Argument("name", "the account's name")
@@ -119,7 +119,7 @@ async def disable(realm: Realm, given: Given, say: Say) -> None:
     user = await _change(
         realm,
         given,
-        lambda tx, user: disabled_accounts.set_disabled(tx, user.id, True),
+        lambda tx, user: disabling.set_disabled(tx, user.id, True),
         ends_sessions=True,
     )
     say(f"{user.name} is disabled; user enable {user.name} undoes it")
@@ -128,9 +128,7 @@ async def disable(realm: Realm, given: Given, say: Say) -> None:
 @in_realm("user enable", NAME)
 async def enable(realm: Realm, given: Given, say: Say) -> None:
     """Let a disabled account sign in again."""
-    user = await _change(
-        realm, given, lambda tx, user: disabled_accounts.set_disabled(tx, user.id, False)
-    )
+    user = await _change(realm, given, lambda tx, user: disabling.set_disabled(tx, user.id, False))
     say(f"{user.name} can sign in")
 
 

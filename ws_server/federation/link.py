@@ -20,15 +20,15 @@ import orjson
 from shared.protocol.errors import ErrorCode
 from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
-from ws_server.federation.content_server import GONE, LATER, PIECE_OF, WANT, Giving
+from ws_server.federation.answers import answer
+from ws_server.federation.asks import Asks
+from ws_server.federation.giving import GONE, LATER, PIECE_OF, WANT, Giving
 from ws_server.federation.handshake import NotProven, Seal
-from ws_server.federation.inbound import Incoming, Overrun
-from ws_server.federation.outbound import Outgoing
-from ws_server.federation.question_handlers import answer
-from ws_server.federation.questions import Asks
-from ws_server.net.session import BROKEN, Outlet
+from ws_server.federation.incoming import Incoming, Overrun
+from ws_server.federation.outgoing import Outgoing
+from ws_server.net.session import Outlet
 from ws_server.realm import Realm
-from ws_server.store.outbox_rows import Item
+from ws_server.store.items import Item
 from ws_server.store.realms import MAX_ROWS, KnownRealm
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,12 @@ STILL, HERE, COPIES = "still", "here", "copies"
 """Asks whether a server is still there whose link was replaced; its answer; and what follows."""
 FRAME_COST, UNKNOWN_COST = 5, 100
 """Rows as which each frame counts, for its signature is checked; and one that nobody here knows."""
+BROKEN = 4400
+"""Closes a link whose other side broke the protocol; it is dialled anew like any other."""
 
 
 class Owner(Protocol):
-    """Whoever keeps the link: `peer.Peer`."""
+    """Whoever keeps the link: `peers.Peer`."""
 
     def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
         """The other side has everything up to `confirmed`, or refused it; messages may flow."""
@@ -108,7 +110,7 @@ class Link:
         So one that comes with a new key, and is another realm here, does not pass for having what
         it got under the old one.
         """
-        return f"{self._realm.database.history_id}.{self._known.id}"
+        return f"{self._realm.database.epoch}.{self._known.id}"
 
     def begin(self) -> None:
         """Say which history our numbers count, and how far we have that of the other side."""
@@ -181,7 +183,12 @@ class Link:
                 raise Overrun("a link begins with open")
             self._open(body)
         elif kind == "batch":
-            self._take_rows(self._incoming, body, size)
+            count = self._incoming.take(body.get("items"), size)
+            self._unstored.append((size, count))
+            if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
+                raise Overrun("more is sent than the window allows")
+            if sum(count for _, count in self._unstored) > MAX_ROWS:
+                raise Overrun("more rows are sent than the window allows")
         elif kind == "ack":
             self._acked(body)
         elif kind == WANT:
@@ -199,14 +206,6 @@ class Link:
         else:
             # What a newer version says besides is not for this one, and should be little.
             self._slow_down(UNKNOWN_COST)
-
-    def _take_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
-        count = incoming.take(body.get("items"), size)
-        self._unstored.append((size, count))
-        if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
-            raise Overrun("more is sent than the window allows")
-        if sum(count for _, count in self._unstored) > MAX_ROWS:
-            raise Overrun("more rows are sent than the window allows")
 
     def _slow_down(self, rows: int) -> None:
         """Read no further for a while if this realm sends more than its share, of any kind."""

@@ -31,8 +31,8 @@ from ws_server.codes import hash_code
 from ws_server.context import Context, handles
 from ws_server.net.session import Account, Session
 from ws_server.registration import closed
-from ws_server.store import conversation_summaries, tokens, users
-from ws_server.store.database import current_requester
+from ws_server.store import standings, tokens, users
+from ws_server.store.database import ASKER
 from ws_server.store.journal import Together
 from ws_server.store.steps import Steps
 
@@ -120,7 +120,7 @@ async def register(ctx: Context, request: Register) -> Registered:
 @handles(Auth)
 async def auth(ctx: Context, request: Auth) -> SignedIn:
     name, at, realm = request.user.partition("@")
-    name = name if at and fold(realm) == ctx.realm.local_name else request.user
+    name = name if at and fold(realm) == ctx.realm.home else request.user
     try:
         return await _sign_in(ctx, name, request.password)
     except PasswordReplaced:
@@ -239,12 +239,12 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
 async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     realm = ctx.realm
     # Many may come back from one address at once; from here on each waits for themselves.
-    current_requester.set(user.id)
+    ASKER.set(user.id)
     # First listen, then count: a message in between is pushed, and none is missed.
     before = ctx.session.account
     realm.hub.sign_in(ctx.session, Account(user.id, user.name, tokens.hash_token(token)))
     try:
-        unread = await realm.database.look_up(conversation_summaries.unread, user.id)
+        unread = await realm.database.look_up(standings.unread, user.id)
     except BaseException:
         realm.hub.sign_out(ctx.session)
         if before is not None:
@@ -255,7 +255,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
         realm=realm.name,
         token=token,
         unread=unread,
-        epoch=realm.database.history_id,
+        epoch=realm.database.epoch,
         protocol=PROTOCOL,
         limits=realm.limits_on_the_wire(),
     )

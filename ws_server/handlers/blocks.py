@@ -8,20 +8,20 @@ from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Pr
 from shared.protocol.values import Address
 from ws_server.context import Context, Outcome, Publication, handles
 from ws_server.store import blocks
-from ws_server.store.journal import Mutation
+from ws_server.store.journal import Write
 
 
 @handles(Block)
-def block(ctx: Context, request: Block) -> Mutation:
+def block(ctx: Context, request: Block) -> Write:
     return _set_blocked(ctx.user.id, request.user, True)
 
 
 @handles(Unblock)
-def unblock(ctx: Context, request: Unblock) -> Mutation:
+def unblock(ctx: Context, request: Unblock) -> Write:
     return _set_blocked(ctx.user.id, request.user, False)
 
 
-def _set_blocked(user_id: int, address: Address, blocked: bool) -> Mutation:
+def _set_blocked(user_id: int, address: Address, blocked: bool) -> Write:
     def change(tx: Connection, now: int) -> Outcome:
         name, changed = blocks.set_blocked(tx, user_id, address, blocked, now)
         event = Preference(name, blocked)
@@ -30,7 +30,7 @@ def _set_blocked(user_id: int, address: Address, blocked: bool) -> Mutation:
             [Publication(event, (user_id,))] if changed else [],
         )
 
-    return Mutation(change)
+    return Write(change)
 
 
 @handles(ListBlocked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -18,6 +19,7 @@ from shared.protocol.commands.groups import (
     GroupLeft,
     GroupMember,
     GroupMembers,
+    GroupPerson,
     InboxGroup,
     InvitationAccepted,
     InvitationDeclined,
@@ -31,19 +33,21 @@ from shared.protocol.commands.groups import (
 )
 from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
-from shared.protocol.values import fold
-from ws_server import hosted_groups
-from ws_server.context import Context, RemoteReply, handles
-from ws_server.federation import remote_group_commands
+from shared.protocol.values import GroupAddress, fold
+from ws_server.context import Abroad, Context, Outcome, handles
+from ws_server.federation import elsewhere
+from ws_server.federation.hosting import group_person
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
-from ws_server.store import conversation_summaries, conversations, markers
-from ws_server.store.conversation_summaries import Standing
-from ws_server.store.group_changes import GroupChange
-from ws_server.store.journal import Mutation
+from ws_server.publications import membership_changed
+from ws_server.store import conversations, markers, membership, standings, users
+from ws_server.store.journal import Write
+from ws_server.store.membership import GroupChange
 from ws_server.store.messages import Draft
+from ws_server.store.standings import Standing
 from ws_server.store.steps import alone
+from ws_server.store.users import User
 
 
 def role(owner: bool) -> str:
@@ -51,19 +55,33 @@ def role(owner: bool) -> str:
     return "owner" if owner else "member"
 
 
+def _write(
+    change: Callable[[Connection, int], GroupChange], reply: Callable[[GroupChange], Reply]
+) -> Write:
+    """Return the change of a group hosted here, and all that follows from it."""
+
+    def run(tx: Connection, now: int) -> Outcome:
+        made = change(tx, now)
+        if made.person is None or not made.change:
+            return Outcome(reply(made))
+        told = membership.tell(tx, made, now)
+        # Of a change that only the person is told of, not all members were loaded.
+        changed = made.group if made.told is None else None
+        return Outcome(reply(made), [membership_changed(made)], told, changed)
+
+    return Write(run)
+
+
 @handles(CreateGroup)
-def creategroup(ctx: Context, request: CreateGroup) -> Mutation | RemoteReply:
+def creategroup(ctx: Context, request: CreateGroup) -> Write | Abroad:
     account = ctx.user
-    if request.realm is not None and fold(request.realm) != ctx.realm.local_name:
-        return RemoteReply(
-            remote_group_commands.create(ctx.realm, account, request.realm, request.name)
-        )
+    if request.realm is not None and fold(request.realm) != ctx.realm.home:
+        return Abroad(elsewhere.create(ctx.realm, account, request.realm, request.name))
 
-    def reply(tx: Connection, made: GroupChange) -> Reply:
-        return GroupCreated(made.group.address(0), made.group.name)
+    def create(tx: Connection, now: int) -> GroupChange:
+        return membership.create(tx, account.id, request.name, now)
 
-    rule = hosted_groups.create(account.id, request.name)
-    return Mutation(hosted_groups.change(rule, reply))
+    return _write(create, lambda made: GroupCreated(made.group.address(0), made.group.name))
 
 
 @handles(ListGroup)
@@ -71,8 +89,8 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
     reader = ctx.user.id
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[GroupChat, int]]:
-        last = conversation_summaries.newest(tx, reader, found)
-        sizes = conversation_summaries.sizes(tx, found)
+        last = standings.newest(tx, reader, found)
+        sizes = standings.sizes(tx, found)
         for s in found:
             newest = last.get(s.id)
             yield (
@@ -95,17 +113,24 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
 
 
 @handles(InviteGroup)
-def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
+def invitegroup(ctx: Context, request: InviteGroup) -> Write | Abroad:
     account, waits = ctx.user, ctx.realm.invitations_wait
     ctx.realm.limits.invitation(account.id)
     if request.group.realm or request.user.realm:
-        return RemoteReply(
-            remote_group_commands.invite(ctx.realm, account, request.group, request.user)
-        )
+        return Abroad(elsewhere.invite(ctx.realm, account, request.group, request.user))
 
-    person = hosted_groups.Addressed(request.user)
-    rule = hosted_groups.invite(account.id, request.group, person, waits=waits)
-    return Mutation(hosted_groups.change(rule, hosted_groups.invited))
+    name = request.user.user
+
+    def invite(tx: Connection, now: int) -> GroupChange:
+        person = users.find(tx, name)
+        return membership.invite(tx, account.id, request.group, name, person, now, waits=waits)
+
+    return _write(invite, _of_person)
+
+
+def _of_person(made: GroupChange) -> GroupPerson:
+    assert made.person is not None
+    return group_person(made.group.address(0), made.person.name, made.change)
 
 
 @handles(SendGroup, journaled=True)
@@ -115,7 +140,7 @@ def sendg(ctx: Context, request: SendGroup) -> Draft:
 
 
 @handles(InboxGroup)
-async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Mutation:
+async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Write:
     return await inbox_page(ctx, request.group, request.before, request.limit)
 
 
@@ -156,57 +181,74 @@ class _Person:
 
 
 @handles(LeaveGroup)
-def leavegroup(ctx: Context, request: LeaveGroup) -> Mutation | RemoteReply:
+def leavegroup(ctx: Context, request: LeaveGroup) -> Write | Abroad:
     account = ctx.user
     if request.group.realm:
-        return RemoteReply(remote_group_commands.leave(ctx.realm, account, request.group))
+        return Abroad(elsewhere.leave(ctx.realm, account, request.group))
 
-    return _change(hosted_groups.leave(account.id, request.group), GroupLeft)
+    def leave(tx: Connection, now: int) -> GroupChange:
+        return membership.leave(tx, account.id, request.group)
+
+    return _write(leave, lambda made: GroupLeft(made.group.address(0)))
 
 
 @handles(Kick)
-def kick(ctx: Context, request: Kick) -> Mutation | RemoteReply:
-    return _govern(ctx, request)
+def kick(ctx: Context, request: Kick) -> Write | Abroad:
+    return _govern(ctx, request, membership.kick, membership.REMOVED)
 
 
 @handles(Ban)
-def ban(ctx: Context, request: Ban) -> Mutation | RemoteReply:
-    return _govern(ctx, request)
+def ban(ctx: Context, request: Ban) -> Write | Abroad:
+    return _govern(ctx, request, membership.ban, membership.BANNED)
 
 
 @handles(Unban)
-def unban(ctx: Context, request: Unban) -> Mutation | RemoteReply:
-    return _govern(ctx, request)
+def unban(ctx: Context, request: Unban) -> Write | Abroad:
+    return _govern(ctx, request, membership.unban, membership.UNBANNED)
 
 
-def _govern(ctx: Context, request: Kick | Ban | Unban) -> Mutation | RemoteReply:
+def _govern(
+    ctx: Context,
+    request: Kick | Ban | Unban,
+    rule: Callable[[Connection, int, GroupAddress, str, User | None], GroupChange],
+    answer: str,
+) -> Write | Abroad:
     """Return what an owner's command does, in a group hosted here or elsewhere."""
-    account, group, command = ctx.user, request.group, request.spec.name
+    account, group, user = ctx.user, request.group, request.user
     if group.realm:
-        return RemoteReply(remote_group_commands.govern(ctx.realm, account, request))
-    person = hosted_groups.Addressed(request.user)
-    rule = hosted_groups.govern(command, account.id, group, person)
-    return Mutation(hosted_groups.change(rule, hosted_groups.governed(command)))
+        return Abroad(elsewhere.govern(ctx.realm, account, request, answer))
+
+    def change(tx: Connection, now: int) -> GroupChange:
+        # A person of another realm may be banned before anybody here heard of them.
+        find = partial(users.note_at, now=now) if isinstance(request, Ban) else users.find_at
+        return rule(tx, account.id, group, str(user), find(tx, user))
+
+    def reply(made: GroupChange) -> Reply:
+        assert made.person is not None
+        return group_person(made.group.address(0), made.person.name, answer)
+
+    return _write(change, reply)
 
 
 @handles(Accept)
-def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
+def accept(ctx: Context, request: Accept) -> Write | Abroad:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(remote_group_commands.accept(ctx.realm, account, group))
+        return Abroad(elsewhere.accept(ctx.realm, account, group))
 
-    return _change(hosted_groups.accept(account.name, group), InvitationAccepted)
+    def join(tx: Connection, now: int) -> GroupChange:
+        return membership.accept(tx, users.existing(tx, account.name), group)
+
+    return _write(join, lambda made: InvitationAccepted(made.group.address(0)))
 
 
 @handles(Decline)
-def decline(ctx: Context, request: Decline) -> Mutation | RemoteReply:
+def decline(ctx: Context, request: Decline) -> Write | Abroad:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(remote_group_commands.decline(ctx.realm, account, group))
+        return Abroad(elsewhere.decline(ctx.realm, account, group))
 
-    return _change(hosted_groups.decline(account.id, group), InvitationDeclined)
+    def stay_out(tx: Connection, now: int) -> GroupChange:
+        return membership.decline(tx, account.id, group)
 
-
-def _change(rule: hosted_groups.Rule, reply: Callable[[str], Reply]) -> Mutation:
-    """Return a change that is answered with the address of its group."""
-    return Mutation(hosted_groups.change(rule, lambda tx, made: reply(made.group.address(0))))
+    return _write(stay_out, lambda made: InvitationDeclined(made.group.address(0)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 from sqlalchemy import Connection
 
@@ -13,10 +12,10 @@ from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
-from ws_server.federation.handshake_client import HANDSHAKE
-from ws_server.net.session import LinkHandshake, Session
+from ws_server.federation.introduce import HANDSHAKE
+from ws_server.net.session import Session
 from ws_server.settings import is_loopback
-from ws_server.store import realm_trust, realms
+from ws_server.store import acquaintance, realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
 
 
@@ -30,10 +29,10 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
     session, realm, peers = ctx.session, ctx.realm, ctx.realm.links
     if session.account is not None:
         raise refused("This connection is a person's")
-    if session.handshake is not None:
+    if session.dialled is not None:
         raise refused("A connection says link once")
     loop = asyncio.get_running_loop()
-    handshake = session.handshake = LinkHandshake(loop.time())
+    session.dialled = loop.time()
     loop.call_later(HANDSHAKE, _end_unproven, session)
     if request.version != VERSION:
         raise refused(f"Links here are of version {VERSION}")
@@ -47,7 +46,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
         request.port,
         request.scheme == "wss",
     )
-    handshake.offered = transcript
+    session.offered = transcript
     signature = transcript.sign(realm.key, Role.LISTENER)
     key, nonce, signed = map(base64.written, (own.key, own.nonce, signature))
     return LinkOffered(VERSION, own.realm, key, nonce, signed)
@@ -62,10 +61,9 @@ def _end_unproven(session: Session) -> None:
 @handles(ProveLink)
 async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     session, peers = ctx.session, ctx.realm.links
-    handshake = session.handshake
-    if handshake is None or handshake.offered is None:
+    transcript, session.offered = session.offered, None
+    if transcript is None:
         raise refused("Say link first")
-    transcript, handshake.offered = handshake.offered, None
     try:
         transcript.check(request.signature, Role.DIALLER)
     except NotProven as why:
@@ -81,9 +79,7 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     ctx.realm.limits.link(known)
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
-    handshake.accept = partial(
-        peers.accepted, known.id, session.outlet, transcript, handshake.dialled_at
-    )
+    session.linking = (known.id, transcript)
     return LinkOpened(ACTIVE)
 
 
@@ -99,7 +95,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     state = ACTIVE if is_let_in else PENDING
 
     def meet(tx: Connection, now: int) -> KnownRealm:
-        return realm_trust.add_from_handshake(
+        return acquaintance.meet(
             tx,
             public_key=transcript.dialler.key,
             own_name=transcript.dialler.realm,
@@ -107,7 +103,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             port=transcript.port or None,
             tls=transcript.tls,
             state=state,
-            home=realm.local_name,
+            home=realm.home,
             trial=beside,
             now=now,
         )
@@ -119,7 +115,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
         address=ctx.session.address,
         detail=f"{known.name} {known.state}",
     )
-    return peers.upsert(known).known
+    return peers.know(known).known
 
 
 async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript) -> KnownRealm:
@@ -132,4 +128,4 @@ async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript)
         )
 
     changed: KnownRealm = await ctx.realm.journal.write(change)
-    return ctx.realm.links.upsert(changed).known
+    return ctx.realm.links.know(changed).known

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from shared.addresses import network, site
 from shared.protocol.values import MAX_FRAME
-from shared.token_buckets import Allowance
+from ws_server.limits import Allowance
 
 STRANGER_FRAME = 16 * 1024
 """Bytes of a frame, and of the head of a request, of a stranger. Realms' handshakes take 8 KiB."""
@@ -223,10 +223,10 @@ class Budgets:
     def _place(self, budget: Budget) -> Place:
         place = Place.FREE
         everybody = self.everybody
-        is_full = everybody.connections >= self.room - everybody.bounds.spare
-        if is_full and not self._drop_oldest("descriptors"):
-            self.refused["descriptors"] += 1
-            place = _last(self.room - everybody.connections)
+        if everybody.connections >= self.room - everybody.bounds.spare:
+            if not self._drop_oldest("descriptors"):
+                self.refused["descriptors"] += 1
+                place = _last(self.room - everybody.connections)
         if not self.on:
             return place
         for level in budget.levels:

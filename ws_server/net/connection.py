@@ -15,8 +15,8 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from ws_server.net.budgets import STRANGER_FRAME, Budget
-from ws_server.net.reader import MAX_UNSENT_BYTES, Reader
-from ws_server.net.writer import HEADERS, header
+from ws_server.net.reading import MAX_WAITING, Reader
+from ws_server.net.writing import HEADERS, header
 
 if TYPE_CHECKING:
     from ws_server.net.listener import Listener
@@ -134,7 +134,7 @@ class Connection(Reader):
             self._drop_out()
         elif not self.paused:
             self._write_out()
-        elif self._out_size + self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+        elif self._out_size + self.transport.get_write_buffer_size() > MAX_WAITING:
             self._drop_out()
             if self.session is not None and self.session.leaving:
                 self.transport.abort()

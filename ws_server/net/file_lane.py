@@ -7,7 +7,6 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from shared.bounded import BoundedDict
 from shared.protocol import base64, json_dialect, text_dialect
 from shared.protocol.call import Dialect
 from shared.protocol.commands.files import FileChunk
@@ -26,7 +25,7 @@ PIECE = 48 * 1024
 """Raw bytes in one `file` event: 64 KiB of base64."""
 RATE = 24 * 2**20
 """Bytes a second that one connection is sent at most, so that texts get their turn."""
-MAX_KEPT_PIECES = 64
+KEPT = 64
 """Frames kept for the other recipients of a file: 4 MiB."""
 
 
@@ -35,9 +34,7 @@ class Pieces:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._kept: BoundedDict[tuple[str, int, Dialect], asyncio.Task[bytes]] = BoundedDict(
-            MAX_KEPT_PIECES
-        )
+        self._kept: dict[tuple[str, int, Dialect], asyncio.Task[bytes]] = {}
 
     async def frame(self, file: StoredFile, offset: int, dialect: Dialect) -> bytes:
         """Return the `file` event that begins at an offset.
@@ -49,6 +46,8 @@ class Pieces:
         if key not in self._kept:
             make = self._make(file, offset, dialect)
             self._kept[key] = asyncio.get_running_loop().create_task(make)
+            if len(self._kept) > KEPT:
+                del self._kept[next(iter(self._kept))]
         try:
             return await asyncio.shield(self._kept[key])
         except ChatError:

@@ -22,13 +22,13 @@ from websockets.protocol import State
 from shared.settings import Network, client_address, is_address
 from shared.sockets import BACKLOG, bind_unix, listen
 from ws_server.gate import Gate
-from ws_server.net.acceptor import HANDSHAKE_SECONDS, Acceptor
+from ws_server.net.browsers import Browsers
 from ws_server.net.budgets import Budgets
 from ws_server.net.connection import Connection
-from ws_server.net.fair_turns import Rounds
-from ws_server.net.origin_policy import Browsers
+from ws_server.net.door import HANDSHAKE_SECONDS, Door
+from ws_server.net.rounds import Rounds
 from ws_server.net.session import Session
-from ws_server.net.writer import Writer
+from ws_server.net.writing import Writer
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Listener:
         self._ready = ready
         self._metrics = metrics
         self._browsers = browsers
-        self._acceptor = Acceptor(self)
+        self._door = Door(self)
         self.handler_tasks: set[asyncio.Task[None]] = set()
         """One for each TCP connection, until it ends."""
         self.connections: set[Connection] = set()
@@ -104,7 +104,7 @@ class Listener:
         sockets = listen(hosts, port, tries=0)
         self._has_tls = tls is not None
         for listening in sockets:
-            self._acceptor.open(listening, tls)
+            self._door.open(listening, tls)
         self._ticking = asyncio.create_task(self._tick())
         return int(sockets[0].getsockname()[1])
 
@@ -116,17 +116,17 @@ class Listener:
         """
         listening = bind_unix(path)
         listening.listen(BACKLOG)
-        self._acceptor.open(listening)
+        self._door.open(listening)
 
     def is_serving(self) -> bool:
         """Tell whether connections are accepted, as the library asks."""
-        return self._acceptor.is_open
+        return self._door.is_open
 
     async def close(self) -> None:
         """Carry out what has come, then close all connections with 1001 or cut them off."""
         if self._ticking is not None:
             self._ticking.cancel()
-        self._acceptor.close()
+        self._door.close()
         for connection in [c for c in self.connections if c.is_busy]:
             connection.hear_no_more()
         await self.gate.settled(LAST_COMMANDS)

@@ -54,7 +54,7 @@ class Adapter(Protocol):
     def is_fault(self, error: Exception) -> bool:
         """Tell a fault of the database, which may pass, from a bug of ours."""
 
-    def redact(self, error: Exception) -> None:
+    def hush(self, error: Exception) -> None:
         """Take out of an exception, which is to be logged, what people wrote."""
 
     def explain(self, error: Exception) -> str | None:

@@ -20,7 +20,7 @@ from typing import IO, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store.file_space import Room
+from ws_server.store.room import Room
 from ws_server.threads import lower_priority
 
 P = ParamSpec("P")

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, or_, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
-from ws_server.store import recipients, users
+from ws_server.store import opening, users
 from ws_server.store.schema import conversations, members
 from ws_server.store.schema import users as user_table
 
@@ -51,7 +51,7 @@ def set_blocked(
             ErrorCode.TOO_LARGE, f"You block {MAX_BLOCKED:,} people already; unblock some first"
         )
     pair = min(user_id, other.id), max(user_id, other.id)
-    chat = recipients.open_private(tx, {pair}, now)[pair]
+    chat = opening.open_private(tx, {pair}, now)[pair]
     column = _c.low_blocks if user_id == pair[0] else _c.high_blocks
     tx.execute(
         update(conversations)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
+from shared.protocol.values import Address, GroupAddress, fold
+from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store.conversations import Conversation
 
 MAX_PRIVATE = 50_000

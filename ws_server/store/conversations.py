@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
+from shared.protocol.values import Address, GroupAddress, fold
+from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import users
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table

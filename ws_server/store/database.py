@@ -25,14 +25,14 @@ from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
 from ws_server.store.steps import Steps, answer_all
 from ws_server.store.timeline import timeline
-from ws_server.threads import FairThreadPool
+from ws_server.threads import Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-current_requester: ContextVar[Hashable] = ContextVar("current_requester", default="")
+ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
-current_payer: ContextVar[str | None] = ContextVar("current_payer", default=None)
+PAYER: ContextVar[str | None] = ContextVar("PAYER", default=None)
 """The network that pays for the time of its questions; None if nobody does."""
 MAX_WAITING_READS = 10_000
 MAX_WAITING_READS_EACH = 1_000
@@ -78,10 +78,10 @@ def adapter_for(url: URL | str) -> Adapter:
 class Database:
     """A database that is open and has the newest schema."""
 
-    def __init__(self, adapter: Adapter, history: str) -> None:
+    def __init__(self, adapter: Adapter, epoch: str) -> None:
         self._adapter = adapter
-        self.history_id = history
-        self._threads = FairThreadPool(
+        self.epoch = epoch
+        self._threads = Turns(
             "read",
             READERS,
             each_at_once=READERS // 2,
@@ -123,8 +123,7 @@ class Database:
     ) -> T:
         """Run `question(tx, ...)` in a reader thread, on one snapshot of the database.
 
-        Requesters (`current_requester`) take turns; networks (`current_payer`) pay for what takes
-        long.
+        Those who ask (`ASKER`) take turns, and networks (`PAYER`) pay for what takes long.
 
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
@@ -133,9 +132,7 @@ class Database:
         def ask() -> T:
             return self._adapter.read(lambda tx: question(tx, *args, **kwargs))
 
-        return await self._asked(
-            self._threads.run(current_requester.get(), ask, current_payer.get())
-        )
+        return await self._asked(self._threads.run(ASKER.get(), ask, PAYER.get()))
 
     async def look_up(
         self, question: Callable[P, Steps[T]], *args: P.args, **kwargs: P.kwargs
@@ -149,10 +146,7 @@ class Database:
         """
         return await self._asked(
             self._threads.share(
-                current_requester.get(),
-                self._answer,
-                partial(question, *args, **kwargs),
-                current_payer.get(),
+                ASKER.get(), self._answer, partial(question, *args, **kwargs), PAYER.get()
             )
         )
 
@@ -170,7 +164,7 @@ class Database:
                     lambda tx: answer_all(tx, [question() for question in questions]), False
                 )
             )
-        except Exception as error:  # noqa: BLE001 - each who asked is given it
+        except Exception as error:
             if len(questions) == 1 or self.unavailable(error) is not None:
                 return [error] * len(questions)
         # A bug in one is no reason to refuse the others.
@@ -194,9 +188,9 @@ class Database:
             return ChatError(ErrorCode.UNAVAILABLE, "The disk refused; nothing was done")
         return None
 
-    def redact(self, error: Exception) -> None:
+    def hush(self, error: Exception) -> None:
         """Take out of an exception, which is to be logged, what people wrote."""
-        self._adapter.redact(error)
+        self._adapter.hush(error)
 
     def close(self) -> None:
         """Close all connections; blocks until running questions have ended."""
@@ -207,13 +201,13 @@ class Database:
 def _prepare(tx: Connection) -> str:
     migrate(tx)
     timeline(tx).go_on(tx)
-    name = history_id(tx)
+    name = epoch(tx)
     # A database that takes no writes shows it now, not to the first person who says something.
     tx.execute(update(meta).where(meta.c.key == "epoch").values(value=name))
     return name
 
 
-def history_id(tx: Connection) -> str:
+def epoch(tx: Connection) -> str:
     """Return the name of this history; made once, and anew when a backup is restored."""
     found = tx.scalar(select(meta.c.value).where(meta.c.key == "epoch"))
     if found is not None:

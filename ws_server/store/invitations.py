@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, se
 
 from shared.protocol.values import GroupAddress
 from ws_server.store import conversations as conversation_store
-from ws_server.store.conversation_summaries import Standing
 from ws_server.store.schema import conversations, invitations, members, messages, realms
 from ws_server.store.schema import users as user_table
+from ws_server.store.standings import Standing
 
 MAX_OF_PERSON = 100
 """Invitations that may wait for one person."""

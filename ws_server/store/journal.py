@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 512
 """Entries in one transaction; bounds how long one commit takes."""
 FAILED = "The server failed; nothing was done"
-MAX_WAITING_ENTRIES = 50_000
+MAX_WAITING = 50_000
 """Entries that may wait; more are refused as `unavailable`."""
 
 
-class Mutation:
+class Write:
     """Any change that is no message: `change(tx, now)` runs inside the transaction.
 
     A `ChatError` undoes this change alone. The function may run twice, the first time rolled back,
@@ -59,7 +59,7 @@ class Mutation:
         self.error: ChatError | None = None
 
 
-class Together(Mutation):
+class Together(Write):
     """A change in steps, `change(now)`; those next to each other take them at the same time."""
 
     __slots__ = ("steps",)
@@ -69,7 +69,7 @@ class Together(Mutation):
         self.steps = change
 
 
-Entry = Draft | Mutation
+Entry = Draft | Write
 
 
 class Journal:
@@ -112,7 +112,7 @@ class Journal:
         Raises:
             ChatError: UNAVAILABLE, too many wait or the server stops.
         """
-        if self._closed or len(self._waiting) >= MAX_WAITING_ENTRIES:
+        if self._closed or len(self._waiting) >= MAX_WAITING:
             raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits to be written; try again soon")
         self._waiting.append(entry)
         self._idle.clear()
@@ -123,7 +123,7 @@ class Journal:
 
     async def write(
         self,
-        change: Callable[[Connection, int], Any] | Mutation,
+        change: Callable[[Connection, int], Any] | Write,
         then: Callable[[Any], None] | None = None,
     ) -> Any:
         """Run `change(tx, now)` in the next transaction and return its result once on disk.
@@ -137,7 +137,7 @@ class Journal:
         """
         future: asyncio.Future[Any] = self._loop.create_future()
 
-        def done(entry: Mutation) -> None:
+        def done(entry: Write) -> None:
             if entry.error is None and then is not None:
                 then(entry.result)
             if future.cancelled():
@@ -147,7 +147,7 @@ class Journal:
             else:
                 future.set_result(entry.result)
 
-        entry = change if isinstance(change, Mutation) else Mutation(change)
+        entry = change if isinstance(change, Write) else Write(change)
         entry.done = done
         self.post(entry)
         return await future
@@ -256,7 +256,7 @@ class Journal:
             elif kind is Together and not again:
                 self._apply_all(tx, cast("list[Together]", list(run)), now)
             else:
-                for entry in cast("Iterable[Mutation]", run):
+                for entry in cast("Iterable[Write]", run):
                     self._apply(tx, entry, now, again)
         return progress
 
@@ -267,7 +267,7 @@ class Journal:
                 raise _Refused
             entry.error, entry.result = None, result
 
-    def _apply(self, tx: Connection, entry: Mutation, now: int, again: bool) -> None:
+    def _apply(self, tx: Connection, entry: Write, now: int, again: bool) -> None:
         entry.error = None
         if not again:
             # Few changes are refused, and a savepoint for each costs two round trips.
@@ -285,7 +285,7 @@ class Journal:
             elif self._database.unavailable(error) is not None:
                 raise
             else:
-                self._database.redact(error)
+                self._database.hush(error)
                 log.exception("a change was refused")
                 entry.error = ChatError(ErrorCode.INTERNAL, FAILED)
                 if entry.chain is not None:

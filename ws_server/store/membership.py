@@ -7,24 +7,38 @@ the caller is in the group, whether they may, whom it is about, and what is so o
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import GroupAddress
-from ws_server.store import blocks, conversations, group_bans, invitations, users
-from ws_server.store.conversations import Conversation
-from ws_server.store.group_changes import (
-    INVITED,
-    LEFT,
-    REMOVED,
-    GroupChange,
-    PersonChange,
-    joined,
-    told_alone,
-    unchanged,
-)
+from ws_server.store import blocks, conversations, hosting, invitations, kept_out, users
+from ws_server.store.conversations import Conversation, Member
 from ws_server.store.invitations import Invitation
 from ws_server.store.users import User
+
+JOINED, LEFT, REMOVED, INVITED = "joined", "left", "removed", "invited"
+BANNED, UNBANNED = "banned", "unbanned"
+"""No changes of members, but what somebody is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupChange:
+    """What was changed inside a transaction."""
+
+    group: Conversation
+    """As it is now; with all its members if it was changed."""
+    change: str = ""
+    """joined, left, removed or invited; empty if nothing was changed."""
+    user_id: int = 0
+    person: Member | None = None
+    """Whom it is about."""
+    told: Collection[int] | None = None
+    """Who is told, if not the members and the person: no member came or went then."""
+    by: int | None = None
+    """Who invited the person."""
 
 
 def create(
@@ -39,9 +53,9 @@ def create(
     if made is not None:
         if owner_id not in made.members:
             raise conversations.unknown_group(GroupAddress(made.number or 0))
-        return unchanged(made, made.members[owner_id].name)
+        return GroupChange(made)
     made = conversations.create_group(tx, owner_id, name, now, request=request)
-    return joined(made, owner_id)
+    return GroupChange(made, JOINED, owner_id, made.members[owner_id])
 
 
 def invite(
@@ -69,30 +83,32 @@ def invite(
     group = conversations.group(tx, caller, address, _both(caller, person))
     person = invitable(tx, group, caller, name, person)
     if person.id in group.members:
-        return unchanged(group, group.members[person.id].name)
-    group_bans.check(tx, group, caller, person.id, person.name)
+        return GroupChange(group, "", person.id, group.members[person.id])
+    kept_out.check(tx, group, caller, person.id, person.name)
     stranger = group.members[caller].realm_id
-    waits = waits and person.realm_id is None
-    if waits and stranger is not None and not invitations.has_written(tx, person.id, caller):
-        return _let_wait(tx, group, person, stranger, now)
+    if waits and stranger is not None and person.realm_id is None:
+        if not invitations.has_written(tx, person.id, caller):
+            return _let_wait(tx, group, person, stranger, now)
     invitations.remove(tx, group.id, person.id)
-    return joined(conversations.join(tx, group, person), person.id, by=caller)
+    group = conversations.join(tx, group, person)
+    return GroupChange(group, JOINED, person.id, group.members[person.id], by=caller)
 
 
 def _let_wait(
     tx: Connection, group: Conversation, person: User, realm_id: int, now: int
 ) -> GroupChange:
     """Note an invitation; one that waits already is left alone."""
-    if invitations.of_group(tx, group.id, (person.id,)):
-        return GroupChange(group, [PersonChange(person.name, INVITED)])
-    if not invitations.has_room(tx, person.id, realm_id):
-        raise ChatError(
-            ErrorCode.RATE_LIMITED,
-            f"Too many invitations wait for {person.name}, or of your realm here",
-            retry_after=3600,
-        )
-    invitations.add(tx, group.id, person.id, realm_id, Invitation(), now)
-    return told_alone(group, person.id, person.name, INVITED)
+    told: tuple[int, ...] = ()
+    if not invitations.of_group(tx, group.id, (person.id,)):
+        if not invitations.has_room(tx, person.id, realm_id):
+            raise ChatError(
+                ErrorCode.RATE_LIMITED,
+                f"Too many invitations wait for {person.name}, or of your realm here",
+                retry_after=3600,
+            )
+        invitations.add(tx, group.id, person.id, realm_id, Invitation(), now)
+        told = (person.id,)
+    return GroupChange(group, INVITED, person.id, Member(person.name, False), told)
 
 
 def invitable(
@@ -126,9 +142,10 @@ def accept(tx: Connection, person: User, address: GroupAddress) -> GroupChange:
     """
     group = _invited(tx, person.id, address)
     if person.id in group.members:
-        return unchanged(group, group.members[person.id].name)
+        return GroupChange(group, "", person.id, group.members[person.id])
     invitations.remove(tx, group.id, person.id)
-    return joined(conversations.join(tx, group, person), person.id)
+    group = conversations.join(tx, group, person)
+    return GroupChange(group, JOINED, person.id, group.members[person.id])
 
 
 def decline(tx: Connection, user_id: int, address: GroupAddress) -> GroupChange:
@@ -140,7 +157,7 @@ def decline(tx: Connection, user_id: int, address: GroupAddress) -> GroupChange:
     group = _invited(tx, user_id, address)
     if not invitations.remove(tx, group.id, user_id):
         raise conversations.unknown_group(address)
-    return told_alone(group, user_id, users.name_of(tx, user_id), LEFT)
+    return GroupChange(group, LEFT, user_id, Member(users.name_of(tx, user_id), False), (user_id,))
 
 
 def _invited(tx: Connection, user_id: int, address: GroupAddress) -> Conversation:
@@ -168,9 +185,9 @@ def kick(
     """
     group, person = _governed(tx, caller, address, name, person)
     made = _remove(tx, group, person)
-    if not made.person.change:
+    if not made.change:
         raise ChatError(ErrorCode.UNKNOWN_USER, f"{person.name} is not in {group.address(0)}")
-    group_bans.note(tx, group, person.id, banned=False)
+    kept_out.note(tx, group, person.id, banned=False)
     return made
 
 
@@ -188,7 +205,7 @@ def ban(
             TOO_LARGE.
     """
     group, person = _governed(tx, caller, address, name, person)
-    group_bans.note(tx, group, person.id, banned=True)
+    kept_out.note(tx, group, person.id, banned=True)
     return _remove(tx, group, person)
 
 
@@ -205,8 +222,8 @@ def unban(
         ChatError: UNKNOWN_GROUP; FORBIDDEN, for all but the owner and of oneself; UNKNOWN_USER.
     """
     group, person = _governed(tx, caller, address, name, person)
-    group_bans.clear(tx, group, person.id)
-    return unchanged(group, person.name)
+    kept_out.clear(tx, group, person.id)
+    return GroupChange(group, "", person.id, Member(person.name, False))
 
 
 def _governed(
@@ -225,20 +242,13 @@ def _governed(
 
 def _remove(tx: Connection, group: Conversation, person: User) -> GroupChange:
     """Take a person out of a group, or take their invitation back."""
-    if person.id in group.members:
-        return _part(tx, group, person.id, REMOVED)
+    gone = group.members.get(person.id)
+    if gone is not None:
+        return GroupChange(conversations.leave(tx, group, person.id), REMOVED, person.id, gone)
+    invited = Member(person.name, False)
     if invitations.remove(tx, group.id, person.id):
-        return told_alone(group, person.id, person.name, REMOVED)
-    return unchanged(group, person.name)
-
-
-def _part(tx: Connection, group: Conversation, user_id: int, change: str) -> GroupChange:
-    """Take a member out of a group."""
-    gone = group.members[user_id]
-    group = conversations.leave(tx, group, user_id)
-    told = {*group.members, user_id}
-    person = PersonChange(gone.name, change, told, gone.realm_id)
-    return GroupChange(group, [person], members_changed=True)
+        return GroupChange(group, REMOVED, person.id, invited, (person.id,))
+    return GroupChange(group, "", person.id, invited)
 
 
 def leave(tx: Connection, caller: int, address: GroupAddress) -> GroupChange:
@@ -252,7 +262,15 @@ def leave(tx: Connection, caller: int, address: GroupAddress) -> GroupChange:
     group = _invited(tx, caller, address)
     if caller not in group.members:
         return decline(tx, caller, address)
-    return _part(tx, group, caller, LEFT)
+    gone = group.members[caller]
+    return GroupChange(conversations.leave(tx, group, caller), LEFT, caller, gone)
+
+
+def tell(tx: Connection, made: GroupChange, now: int) -> frozenset[int]:
+    """Let the realms of the members before and after know, and return which will be told."""
+    if made.person is None or not made.change or made.told is not None:
+        return frozenset()
+    return hosting.tell(tx, made.group, made.change, now, [made.person.realm_id], made.by)
 
 
 def _both(caller: int, person: User | None) -> tuple[int, int]:

@@ -38,7 +38,7 @@ has read; a change of a group hosted here."""
 PROBE = "probe"
 """Nothing but a row, by which operators see that both sides can store one."""
 STORED, QUEUED, DELIVERED, REFUSED = "stored", "queued", "delivered", "refused"
-MAX_WAITING_ROWS = 100_000
+MAX_WAITING = 100_000
 """Rows that may wait for a realm; then nobody can send there until it has taken some. With texts
 of at most 16 KiB that is 1.6 GB of messages at the very worst."""
 
@@ -131,7 +131,7 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int, secret: bytes) 
     bulk.insert(tx, bulk.OUTBOX, rows)
 
 
-def enqueue(
+def say(
     tx: Connection,
     realm_id: int,
     kind: str,
@@ -192,9 +192,7 @@ def _tails(tx: Connection, realm_ids: Collection[int]) -> dict[int, Tail]:
     ):
         last = max(number or 0, confirmed)
         # Numbers are not used again, so this counts what waits, or more.
-        tails[realm_id] = Tail(
-            last, key, state == ACTIVE and last - confirmed < MAX_WAITING_ROWS // 2
-        )
+        tails[realm_id] = Tail(last, key, state == ACTIVE and last - confirmed < MAX_WAITING // 2)
     return tails
 
 

@@ -84,7 +84,7 @@ def said(error: Exception) -> BaseException:
     return (error.orig or error) if isinstance(error, DBAPIError) else error
 
 
-def redact(error: BaseException | None) -> None:
+def hush(error: BaseException | None) -> None:
     """Take out of an exception, which may be logged, what people wrote."""
     while error is not None:
         if isinstance(error, asyncpg.PostgresError):

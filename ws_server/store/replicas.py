@@ -6,16 +6,16 @@ is newer than what is known, by the version that rises with each change.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from shared.protocol.values import Address
-from ws_server.store import content_fetches, conversations, files, users
+from ws_server.store import conversations, fetches, files, users
 from ws_server.store.authorship import Own, Waiting, has_proof, posted, present
-from ws_server.store.content_fetches import Room
 from ws_server.store.conversations import Conversation
+from ws_server.store.fetches import Room
 from ws_server.store.files import StoredFile
 from ws_server.store.messages import Draft
 from ws_server.store.realms import KnownRealm
@@ -85,7 +85,7 @@ class Taken:
     """Which of them are for groups that are not known here."""
 
 
-def store_relayed(
+def take(
     tx: Connection,
     host: KnownRealm,
     relayed: Sequence[Relayed],
@@ -103,7 +103,7 @@ def store_relayed(
         room: What this realm keeps of the host's files; what is larger is shown and not fetched.
     """
     groups: dict[int, Conversation | None] = {}
-    moved: dict[int, Conversation] = {}
+    moved: dict[int, None] = {}
     people: dict[Speaker, User | None] = {}
     joined: dict[int, dict[int, int]] = {}
     waiting = posted(tx, relayed)
@@ -140,24 +140,21 @@ def store_relayed(
             taken.drafts.append(draft)
             group.last_seq, group.last_time = message.seq, draft.time
             moved.pop(message.group, None)
-            moved[message.group] = group  # the one of the last message last
+            moved[message.group] = None  # the one of the last message last
         taken.stopped = at + 1
-    _keep_positions(tx, moved.values())
-    return taken
-
-
-def _keep_positions(tx: Connection, groups: Iterable[Conversation]) -> None:
-    """Keep how far groups are, the one with the newest message last."""
-    for group in groups:
+    for number in moved:
+        stored = groups[number]
+        assert stored is not None
         tx.execute(
             update(conversation_table)
-            .where(conversation_table.c.id == group.id)
+            .where(conversation_table.c.id == stored.id)
             .values(
-                last_seq=group.last_seq,
-                last_time=group.last_time,
+                last_seq=stored.last_seq,
+                last_time=stored.last_time,
                 activity=timeline(tx).next_activity(),
             )
         )
+    return taken
 
 
 def _read_here(group: Conversation | None) -> Conversation | None:
@@ -199,9 +196,7 @@ def _store(
         file = None if post.file_id is None else files.get(tx, post.file_id)
         tx.execute(delete(posts).where(posts.c.id == message.id))
     elif file is not None:
-        file, awaited = content_fetches.keep_replica(
-            tx, file, group.id, sender.id, host.id, room, now
-        )
+        file, awaited = fetches.keep_replica(tx, file, group.id, sender.id, host.id, room, now)
     tx.execute(
         insert(messages).values(
             conversation_id=group.id,

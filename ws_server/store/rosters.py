@@ -1,30 +1,21 @@
 """Who is in groups that another realm hosts, as their hosts say; see `replicas`.
 
-People of this realm get in by more than the host's word: `group_admission` decides, and an
-invitation that waits is entered when the person accepts.
+People of this realm get in by more than the host's word: `admitting` decides, and an invitation
+that waits is entered when the person accepts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from shared.protocol.values import GroupAddress, fold
-from ws_server.store import conversations, group_admission, invitations, users
+from ws_server.store import admitting, conversations, invitations, users
 from ws_server.store import realms as known_realms
+from ws_server.store.admitting import Admission
 from ws_server.store.conversations import Conversation
-from ws_server.store.group_admission import Admission
-from ws_server.store.group_changes import (
-    INVITED,
-    JOINED,
-    LEFT,
-    REMOVED,
-    GroupChange,
-    PersonChange,
-    told_alone,
-)
 from ws_server.store.invitations import Invitation
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Speaker, find, name_at
@@ -62,14 +53,29 @@ class Roster:
     """Who invited the one who joined, if the host tells."""
 
 
-def apply_roster(
+@dataclass(slots=True)
+class Changed:
+    """What a roster changed here."""
+
+    group: Conversation
+    joined: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    told: set[int] = field(default_factory=set)
+    """Those to be told: the members before and after."""
+    invited: dict[int, str] = field(default_factory=dict)
+    """Those of this realm who have to accept first, by user id; they alone are told."""
+    withdrawn: dict[int, str] = field(default_factory=dict)
+    """Those whose invitation is gone; they alone are told."""
+
+
+def enrol(
     tx: Connection,
     host: KnownRealm,
     roster: Roster,
     own_key: bytes,
     admission: Admission,
     now: int,
-) -> GroupChange | None:
+) -> Changed | None:
     """Make a group's members those that its host says; None if that is not news here.
 
     Args:
@@ -101,82 +107,61 @@ def apply_roster(
     else:
         # Of a group that nobody here is in no more is kept than who is invited to it.
         wanted, version = {}, 0
-    group_id = _keep_group(tx, host, roster, group, version, now)
-    invited, withdrawn = _note_invitations(tx, host, group_id, admission, known, now)
-    _keep_members(tx, group_id, before, wanted, roster.last_seq)
-    now_is = conversations.load(tx, id=group_id)
-    assert now_is is not None
-    joined = [user_id for user_id in wanted if user_id not in before]
-    if group is None or not group.version:
-        # Those who were in it before are no news to whoever joins.
-        joined = [user_id for user_id in joined if now_is.members[user_id].realm_id is None]
-    gone = [member.name for user_id, member in before.items() if user_id not in wanted]
-    why_gone = roster.change if roster.change in (LEFT, REMOVED) else REMOVED
-    told = {*before, *wanted}
-    people = [
-        *(PersonChange(name, INVITED, (user_id,)) for user_id, name in invited.items()),
-        *(PersonChange(name, REMOVED, (user_id,)) for user_id, name in withdrawn.items()),
-        *(PersonChange(now_is.members[user_id].name, JOINED, told) for user_id in joined),
-        *(PersonChange(name, why_gone, told) for name in gone),
-    ]
-    return GroupChange(now_is, people, members_changed=True)
-
-
-def _keep_group(
-    tx: Connection,
-    host: KnownRealm,
-    roster: Roster,
-    group: Conversation | None,
-    version: int,
-    now: int,
-) -> int:
-    """Keep a group's name and version, and return its id.
-
-    Args:
-        group: As it is known; None if it is new here.
-        version: Of its members as they are kept here.
-    """
-    said = {"name": roster.name, "version": version}
-    if group is not None:
-        mine = conversation_table.c.id == group.id
-        tx.execute(update(conversation_table).where(mine).values(said))
-        return group.id
-    row = conversations.new_row(tx, now) | {"realm_id": host.id, "number": roster.group} | said
-    made = tx.execute(insert(conversation_table).values(row))
-    assert made.inserted_primary_key is not None
-    return int(made.inserted_primary_key[0])
-
-
-def _keep_members(
-    tx: Connection,
-    group_id: int,
-    before: Collection[int],
-    wanted: Mapping[int, Member],
-    last_seq: int,
-) -> None:
-    """Make these people a group's members, in this order.
-
-    Args:
-        last_seq: The newest message that the host has; nobody joined behind it.
-    """
     placed = [
         {"of": user_id, "owner": member.owner, "place": place}
         for place, (user_id, member) in enumerate(wanted.items())
     ]
+    if group is None:
+        made = tx.execute(
+            insert(conversation_table).values(
+                conversations.new_row(tx, now)
+                | {
+                    "realm_id": host.id,
+                    "number": roster.group,
+                    "name": roster.name,
+                    "version": version,
+                }
+            )
+        )
+        assert made.inserted_primary_key is not None
+        group_id = int(made.inserted_primary_key[0])
+    else:
+        group_id = group.id
+        tx.execute(
+            update(conversation_table)
+            .where(conversation_table.c.id == group_id)
+            .values(version=version, name=roster.name)
+        )
+    invited, withdrawn = _note_invitations(tx, host, group_id, admission, known, now)
+    gone = [user_id for user_id in before if user_id not in wanted]
     mine = members.c.conversation_id == group_id
     this = and_(mine, members.c.user_id == bindparam("of"))
-    if gone := [{"of": user_id} for user_id in before if user_id not in wanted]:
-        tx.execute(delete(members).where(this), gone)
+    if gone:
+        tx.execute(delete(members).where(this), [{"of": user_id} for user_id in gone])
     if kept := [row for row in placed if row["of"] in before]:
         tx.execute(update(members).where(this), kept)
     if new := [row for row in placed if row["of"] not in before]:
         marks = ("joined_seq", "read_seq", "received_seq")
         rows = [
             {"conversation_id": group_id, "user_id": of, **row}
-            | dict.fromkeys(marks, min(wanted[of].joined, last_seq))
+            | dict.fromkeys(marks, min(wanted[of].joined, roster.last_seq))
             for of, row in ((row.pop("of"), row) for row in new)
         ]
         tx.execute(insert(members), rows)
+    now_is = conversations.load(tx, id=group_id)
+    assert now_is is not None
+    joined = [user_id for user_id in wanted if user_id not in before]
+    if group is None or not group.version:
+        # Those who were in it before are no news to whoever joins.
+        joined = [user_id for user_id in joined if now_is.members[user_id].realm_id is None]
+    return Changed(
+        now_is,
+        [now_is.members[user_id].name for user_id in joined],
+        [before[user_id].name for user_id in gone],
+        {*before, *wanted},
+        invited,
+        withdrawn,
+    )
 
 
 def _own_people(tx: Connection, roster: Roster, own_key: bytes, now: int) -> dict[int, Invitation]:
@@ -198,9 +183,9 @@ def _inviter(
     if by is None:
         return None
     if not by.key or by.key == own_key:
-        return group_admission.inviter(tx, host, by.name, None if by.key else host.id)
+        return admitting.inviter(tx, host, by.name, None if by.key else host.id)
     realm = known_realms.by_key(tx, by.key)
-    return None if realm is None else group_admission.inviter(tx, host, by.name, realm.id)
+    return None if realm is None else admitting.inviter(tx, host, by.name, realm.id)
 
 
 def _note_invitations(
@@ -228,9 +213,7 @@ def _note_invitations(
     return invited, withdrawn
 
 
-def _enter_expected(
-    tx: Connection, group: Conversation, admission: Admission
-) -> GroupChange | None:
+def _enter_expected(tx: Connection, group: Conversation, admission: Admission) -> Changed | None:
     """Let those in whose roster came before the answer to what was asked for them."""
     known = invitations.of_group(tx, group.id)
     joined = [
@@ -242,17 +225,16 @@ def _enter_expected(
     return _enter(tx, group, {user_id: known[user_id] for user_id in joined}) if joined else None
 
 
-def _enter(tx: Connection, group: Conversation, people: Mapping[int, Invitation]) -> GroupChange:
+def _enter(tx: Connection, group: Conversation, people: Mapping[int, Invitation]) -> Changed:
     for user_id, what in people.items():
         invitations.enter(tx, group.id, user_id, what)
     now_is = conversations.load(tx, id=group.id)
     assert now_is is not None
-    told = set(now_is.members)
-    joined = [PersonChange(now_is.members[user_id].name, JOINED, told) for user_id in people]
-    return GroupChange(now_is, joined, members_changed=True)
+    names = [now_is.members[user_id].name for user_id in people]
+    return Changed(now_is, names, [], set(now_is.members))
 
 
-def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> GroupChange | None:
+def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Changed | None:
     """Let somebody in who accepts an invitation; None if they are in the group already.
 
     Raises:
@@ -267,8 +249,8 @@ def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Group
     return _enter(tx, group, found)
 
 
-def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> GroupChange:
-    """Turn down an invitation; the group's host has to hear of it.
+def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Conversation:
+    """Turn down an invitation, and return to which group; its host has to hear of it.
 
     Raises:
         ChatError: UNKNOWN_GROUP.
@@ -278,7 +260,7 @@ def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Grou
     if group is None or not found or found[user_id].declined:
         raise conversations.unknown_group(GroupAddress(number, host.name))
     invitations.decline(tx, group.id, user_id)
-    return told_alone(group, user_id, users.name_of(tx, user_id), LEFT)
+    return group
 
 
 def _hosted(tx: Connection, host: KnownRealm) -> int:
@@ -307,14 +289,14 @@ def _people(
     return wanted
 
 
-def withdraw(tx: Connection, host: KnownRealm, number: int) -> GroupChange | None:
+def withdraw(tx: Connection, host: KnownRealm, number: int) -> Changed | None:
     """Forget the invitations to a group; None if there were none."""
     group = find(tx, host, number)
     if group is None:
         return None
-    gone = [
-        PersonChange(users.name_of(tx, user_id), REMOVED, (user_id,))
+    gone = {
+        user_id: users.name_of(tx, user_id)
         for user_id in invitations.of_group(tx, group.id)
         if invitations.remove(tx, group.id, user_id)
-    ]
-    return GroupChange(group, gone)
+    }
+    return Changed(group, withdrawn=gone)

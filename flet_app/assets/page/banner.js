@@ -1,13 +1,12 @@
-// The notice that the app cannot be reached, shown above the page in the person's language and
-// colours.
+// Says that the app is away, over what the page still shows, in the person's language and colours.
 
-/** Milliseconds without the app before the notice is shown: most breaks are shorter. */
+/** Milliseconds without the app before it is said: most breaks are shorter. */
 const PATIENCE = 1000;
 
-/** Waiting lines that are shown. */
+/** Lines that are shown. */
 const SHOWN = 5;
 
-/** Below a conversation's header, where no control is covered; theme.py has the measures. */
+/** Under the head of a conversation, where nothing that one needs is; theme.py has the measures. */
 const STYLE = `
   #away { position: fixed; top: 70px; left: 356px; right: 16px; z-index: 2147483647;
     box-sizing: border-box; padding: 10px 16px; border-radius: 12px; pointer-events: none;
@@ -21,7 +20,7 @@ const STYLE = `
   @media (max-width: 719px) { #away { left: 16px; } }
 `;
 
-/** Sentences by language, embedded in the page (site.py). */
+/** Sentences by language, which the page brings (site.py). */
 const WORDS = JSON.parse(document.getElementById("away-words").textContent);
 
 export class Banner {
@@ -83,7 +82,7 @@ export class Banner {
     const isDark = this.colours === "system" ? this.dark.matches : this.colours === "dark";
     element.className = isDark ? "dark" : "";
     element.lang = this.language;
-    // Screen readers announce changes in an element with this role.
+    // Screen readers announce what comes into an element that has this role.
     element.role = "alert";
     const lines = this.link.kept.lines;
     const sentence = document.createElement("p");

@@ -1,18 +1,18 @@
-// The boxes for messages: their texts, and how these are sent.
+// The boxes for messages: what stands in each, and what becomes of it.
 //
-// The app declares a box before Flet's client shows it. From then on this script handles Enter and
-// the send button at once, and reports a line to the app. So the text typed next cannot mix with
-// the sent text, however distant the app is.
+// The app declares a box before Flet's client shows it. From then on Enter and the button that
+// sends are handled here, at once, and the app is told a line instead; so nothing that is typed next
+// can be mixed up with what was sent, however far away the app is.
 
 import { isCommand, joined } from "./kept.js";
 
-/** Boxes of closed conversations that are remembered: Flet's client may still send their events. */
+/** Boxes of conversations left that are remembered: Flet's client may still speak of them. */
 const MOST = 20;
 
 export const isTextarea = (element) => element?.tagName === "TEXTAREA";
 export const isField = (element) => element?.tagName === "INPUT";
 
-/** Sets the text of a box as if it was typed, so that Flet's client notices the change. */
+/** Gives a box another text, as if somebody had typed it, so that Flet's client takes it. */
 export function put(element, text, at = text.length) {
   element.value = text;
   element.setSelectionRange(at, at);
@@ -20,8 +20,8 @@ export function put(element, text, at = text.length) {
 }
 
 /**
- * Dispatches `declared` before another box appears, `waiting` when the waiting lines change, and
- * `button` when the send button is pressed; cancelling `button` prevents sending.
+ * It dispatches `declared` when there will be another box, `waiting` when lines come or go, and
+ * `button` when the one that sends was pressed; cancelled, nothing is sent.
  */
 export class Boxes extends EventTarget {
   #known = new Map();
@@ -29,9 +29,9 @@ export class Boxes extends EventTarget {
   constructor(link) {
     super();
     /**
-     * The shown box, or null: {id, to, text, told, button, most, focus, hasFocus, before}. `focus`:
-     * the box must get the focus. `hasFocus`: the box has the focus, according to Flet's client.
-     * `before`: the element that had the focus before.
+     * The box that is shown, or null: {id, to, text, told, button, most, focus, hasFocus, before}.
+     * `focus`: it shall get the focus. `hasFocus`: it has, as Flet's client tells. `before`: the
+     * element that had it until then.
      */
     this.current = null;
     this.link = link;
@@ -40,28 +40,28 @@ export class Boxes extends EventTarget {
     link.addEventListener("told", (event) => this.#told(event.detail));
   }
 
-  /** Returns the element of a box; null if the box is hidden or lacks the focus. */
+  /** Returns the element of a box; null if it is not shown, or has not the focus. */
   element(box) {
     const element = document.activeElement;
-    // Flet's client reports the focus shortly before the element of the previous box is removed.
+    // Flet's client tells of the focus a moment before the element of the other box goes.
     const isThere = box === this.current && box?.hasFocus && element !== box.before;
     return isThere && isTextarea(element) ? element : null;
   }
 
-  /** Restores text that was typed while the app redrew the box with an older text. */
+  /** Puts back what was written while the app showed the box as it knew it. */
   repair() {
     const element = this.element(this.current);
     if (element && element.value !== this.current.text) put(element, this.current.text);
   }
 
-  /** Changes the text of a box that is no longer shown: the draft of its conversation. */
+  /** Changes the text of a box that is no longer shown: it stays with its conversation. */
   keep(box, text) {
     box.text = text;
     this.kept.draft(box.to, text);
     this.link.say("draft", { to: box.to, text });
   }
 
-  /** Sends the text of a box. */
+  /** Sends what is in a box. */
   send(box) {
     const { text } = box;
     const isLine = text.trim() !== "";
@@ -71,17 +71,17 @@ export class Boxes extends EventTarget {
         this.link.say("long", { size });
         return;
       }
-      // Commands never wait for the app: without a connection they stay in the box.
+      // Commands are run here and now or not at all, so they stay in the box.
       if (isCommand(text) && !this.link.takesLines) return;
       const line = this.kept.line(box.to, text);
       if (line === null) return;
       this.link.sendLines([line]);
       this.dispatchEvent(new Event("waiting"));
     }
-    // Update the text now: the next Enter may come before Flet's client reports the change.
+    // At once: the next Enter may come before Flet's client has told of the change.
     box.text = "";
     this.kept.draft(box.to, "");
-    // Run after Flet's client has handled the key, but before the next key.
+    // Flet's client is at work on the key; behind it, but before the next key.
     queueMicrotask(() => this.#empty(box, text));
   }
 
@@ -100,7 +100,7 @@ export class Boxes extends EventTarget {
   #declare(told) {
     const left = this.current;
     if (left?.id === told.box) return;
-    // The app may lack the last letters: events of a removed box are lost.
+    // The app may not know the last letters: those events of a box that is gone are lost.
     if (left && left.text !== left.told) this.link.say("draft", { to: left.to, text: left.text });
     const { box: id, to, text, button, most, focus } = told;
     const before = document.activeElement;
@@ -135,7 +135,7 @@ export class Boxes extends EventTarget {
     if (element?.value.startsWith(text)) {
       put(element, element.value.slice(text.length));
     } else if (text && box === this.current) {
-      // The box lacks the focus, so only the app can empty it.
+      // It has not the focus, so that only the app can.
       this.link.say("emptied", { box: box.id });
     } else if (text) {
       this.keep(box, box.text);

@@ -1,28 +1,28 @@
-// Holds input while an answer of the app is pending: typed text and steps, in order.
+// What was done while the app had not answered yet, in its order: what was typed, and steps.
 //
-// A step may change the open conversation: a click, Alt+Up, Enter in a field. A step goes to the
-// app once the text typed before it is in its box. When the app has answered, and Flet's client has
-// drawn the answer and moved the focus, the text typed after the step goes into the box with the
-// focus. So text typed for one conversation never reaches another one, however slow the app is.
+// A step is what may lead elsewhere: a click, Alt+Up, Enter in a field. It goes to the app once all
+// that was typed before it is in its box. When the app has answered, and Flet's client has shown it
+// and moved the focus, what was typed behind the step is put into the box that then has it. So what
+// was typed for one conversation comes into no other one, however slow the app is.
 
 import { isField, isTextarea, put } from "./boxes.js";
 
-/** Codes of held keys that write no text; typed text never has these characters. */
+/** Keys that are pressed, and do not write; what is written has none of these characters. */
 export const ENTER = "\r", BACK = "\b", TAB = "\v";
 
-/** Milliseconds for a declared box to get the focus, and for a step to end. */
+/** Milliseconds: that a box which was declared may take to get the focus; that a step may last. */
 const FOCUS = 20_000, LONGEST = 60_000;
 
-/** Animation frames within which Flet's client draws an update and moves the focus. */
+/** Frames in which Flet's client draws what it was told, and moves the focus. */
 const DRAWS = 3, MOVES = 12;
 
-/** Milliseconds until Flet's client hears a newly focused box; delay of a late focus. */
+/** Milliseconds: until a box that got the focus is heard; that the focus may come late. */
 const ATTACHES = 120, LATE = 1500;
 
 const isBox = (element) => isTextarea(element) || isField(element);
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 const frame = () => new Promise((resolve) => {
-  // Animation frames are rare or absent while the page is hidden.
+  // Frames come seldom or never while the page is not seen.
   const late = setTimeout(resolve, 100);
   requestAnimationFrame(() => { clearTimeout(late); resolve(); });
 });
@@ -31,11 +31,11 @@ async function frames(count) {
   for (let n = 0; n < count; n++) await frame();
 }
 
-/** An action that may change the open conversation. Open until Flet's client has reported it. */
+/** Something that may lead elsewhere. It is open until Flet's client has told what it was. */
 class Step {
-  /** Packets of Flet's client for this step, waiting for their turn. */
+  /** What Flet's client told, while it waits for its turn. */
   packets = [];
-  /** Resolves to whether the app has answered; null if nothing was sent. */
+  /** Resolves when the app has answered, to whether it has; null: nothing was told. */
   answer = null;
   isOpen = true;
 
@@ -46,26 +46,26 @@ class Step {
     setTimeout(this.close, LONGEST);
   }
 
-  /** Closes the step after the events of this moment. */
+  /** Closes it behind what is told at once. */
   closeSoon() {
     frames(2).then(this.close);
   }
 }
 
 export class Held {
-  /** Held characters and steps; null while keys are not held. */
+  /** Characters and steps; null: keys go their way. */
   #queue = null;
-  /** Whether keys are being replayed: no step may overtake them. */
+  /** Keys are being written: no step may overtake them. */
   #isWriting = false;
-  /** The held key that is being replayed. */
+  /** A key that was held and is pressed now. */
   #pressed = null;
-  /** The element that had the focus before the hold. */
+  /** The element that had the focus before. */
   #from = null;
 
   constructor(link, boxes) {
     this.link = link;
     this.boxes = boxes;
-    /** Whether an input method wrote into the previous box. */
+    /** Whether an input method wrote into the box that was there. */
     this.isComposed = false;
   }
 
@@ -73,12 +73,12 @@ export class Held {
     return this.#queue !== null;
   }
 
-  /** Whether a step is pending. */
+  /** Whether a step is under way. */
   get isLed() {
     return this.#queue?.some((one) => one instanceof Step) ?? false;
   }
 
-  /** Whether text is held. */
+  /** Whether something was typed. */
   get hasKeys() {
     return this.typed.length > 0;
   }
@@ -87,12 +87,12 @@ export class Held {
     return (this.#queue ?? []).filter((one) => typeof one === "string");
   }
 
-  /** Whether anything is pending, apart from a step that begins just now. */
+  /** Whether something is under way, beside a step that begins just now. */
   get isBehind() {
     return this.#isWriting || (this.#queue ?? []).some((one) => !one.isOpen);
   }
 
-  /** Holds keys until the focus has settled. */
+  /** Holds keys from now on, until the focus is where it belongs. */
   begin() {
     if (this.#queue) return;
     this.#queue = [];
@@ -101,7 +101,7 @@ export class Held {
     this.#run(this.#queue);
   }
 
-  /** Begins a step. */
+  /** Something begins that may lead elsewhere. */
   step() {
     this.begin();
     const step = new Step();
@@ -113,13 +113,13 @@ export class Held {
     this.#queue.push(key);
   }
 
-  /** Holds a text that comes without keys. */
+  /** Takes a text that comes without keys. */
   write(text) {
     const written = text.replace(/\r\n?/g, "\n").replaceAll(BACK, "").replaceAll(TAB, " ");
     for (const character of written) this.#queue.push(character);
   }
 
-  /** Deletes the last held character, or one of the coming box; false if there is none. */
+  /** Takes the last character back, or one of the box to come; false if there is no such. */
   back() {
     const last = this.#queue.at(-1);
     if (typeof last === "string" && last !== BACK && last !== ENTER && last !== TAB) {
@@ -132,7 +132,7 @@ export class Held {
     return true;
   }
 
-  /** Handles an event of Flet's client for a step; true if it may go to the app at once. */
+  /** Takes what Flet's client tells of a step; true if it may go to the app at once. */
   takes(packet) {
     if (this.#pressed?.isOpen) {
       this.#ask(this.#pressed);
@@ -149,7 +149,7 @@ export class Held {
     return true;
   }
 
-  /** The app redraws everything, including the box with the text it knew last. */
+  /** The app shows everything anew, and so the box as it was when it was told of it last. */
   resumed() {
     const step = this.step();
     step.answer = this.link.answer().then(async () => {
@@ -160,14 +160,14 @@ export class Held {
     step.close();
   }
 
-  /** The text of the box was sent. If the browser cannot empty the box, the app makes a new one. */
+  /** What was in the box was sent: if the browser cannot empty it, the app makes a new one. */
   emptied() {
     const step = this.#open();
     this.#ask(step);
     step.answer = step.answer.then(() => true);
   }
 
-  /** Returns the step that an event of Flet's client belongs to. */
+  /** Returns the step of which Flet's client tells. */
   #open() {
     const open = this.#queue?.findLast((one) => one.isOpen);
     if (open) return open;
@@ -178,13 +178,13 @@ export class Held {
 
   #ask(step) {
     this.#from = document.activeElement;
-    // All events of this moment precede the question.
+    // All that is told in this moment goes before the question.
     step.answer = pause(0).then(() => this.link.answer());
   }
 
   async #run(queue) {
-    await null; // let the caller fill the queue first
-    // Whether the outcome of the steps is known; not so if the connection broke.
+    await null; // what it was begun for comes into it
+    // Whether it is known where the steps have led: not if the connection broke.
     let isSure = true;
     try {
       do {
@@ -198,13 +198,13 @@ export class Held {
         this.#isWriting = false;
       } while (queue.length || this.boxes.current?.focus);
     } finally {
-      // After any error, keys are no longer held.
+      // Whatever went wrong, keys go their way again.
       this.#queue = null;
       this.#isWriting = false;
     }
   }
 
-  /** Waits for the answer to a step; returns whether its outcome is known. */
+  /** Waits until a step was answered; returns whether it is known where one is. */
   async #taken(step, isSure) {
     await step.closed;
     if (step.packets.length && !isSure) return false;
@@ -219,13 +219,13 @@ export class Held {
     return isSure;
   }
 
-  /** Waits until Flet's client has drawn the app's changes, and the focus has settled. */
+  /** Waits until Flet's client has shown what the app changed, and the focus is where it belongs. */
   async #settled(queue) {
     await frames(DRAWS);
     const { boxes } = this, until = performance.now() + FOCUS;
     const isAt = () => isBox(document.activeElement) && document.activeElement !== this.#from;
     while (boxes.current?.focus) {
-      // The declared text goes into the box first.
+      // What it was declared with is put into it before anything else can be.
       const box = boxes.current, element = boxes.element(box);
       const isThere = element?.value === box.text;
       const isElsewhere = isField(document.activeElement) && document.activeElement !== box.before;
@@ -237,7 +237,7 @@ export class Held {
     if (isAt()) await pause(ATTACHES);
   }
 
-  /** Writes the held text, up to the next step, into the box with the focus. */
+  /** Puts what was typed, up to the next step, into the box that has the focus. */
   async #written(queue, isSure) {
     const until = performance.now() + LATE, { boxes } = this;
     let box = null;
@@ -248,7 +248,7 @@ export class Held {
       if (isShown ? boxes.element(box) : box || isField(element)) {
         await this.#next(queue, box, isSure);
       } else if (performance.now() > until) {
-        queue.shift(); // nothing on the screen accepts text
+        queue.shift(); // nothing on the screen takes it
       } else {
         await frame();
       }
@@ -256,9 +256,9 @@ export class Held {
   }
 
   /**
-   * Writes the text before the next held key, or replays that key.
+   * Writes what stands before the next key that is pressed; or presses that.
    *
-   * With an unknown outcome nothing is sent: the text may be meant for somebody else.
+   * If it is not known where one is, nothing is sent: it may be for somebody else.
    */
   async #next(queue, box, isSure) {
     if (!isSure && queue[0] === ENTER) queue[0] = "\n";
@@ -274,7 +274,7 @@ export class Held {
     } else {
       const { value } = element;
       const from = element.selectionStart ?? value.length, to = element.selectionEnd ?? from;
-      // Backspace deletes the selection.
+      // Backspace takes what is marked.
       const before = written(value.slice(0, from), from < to && keys[0] === BACK ? keys.slice(1) : keys);
       const isHeard = await this.#put(element, box, before + value.slice(to), before.length);
       if (!isHeard) queue.unshift(...keys);
@@ -282,7 +282,7 @@ export class Held {
     await pause(0);
   }
 
-  /** Replays a key, which may start a step before the other held input. */
+  /** Presses a key, which may lead elsewhere before the others that are held. */
   #press(queue, key, keyCode) {
     const step = this.#pressed = new Step();
     queue.unshift(step);
@@ -295,9 +295,9 @@ export class Held {
   }
 
   /**
-   * Writes a text into a box; repeats it if Flet's client missed the change.
+   * Puts a text into a box, again if Flet's client was not listening yet and tells of no change.
    *
-   * Returns false if the box was removed meanwhile, together with the text.
+   * Returns false if the box has gone meanwhile, and the text with it.
    */
   async #put(element, box, text, at) {
     for (let tries = 0; tries < 5; tries++) {
@@ -313,7 +313,7 @@ export class Held {
   }
 }
 
-/** Returns a text after applying keys to it. */
+/** Returns a text to which keys were added. */
 function written(text, keys) {
   for (const key of keys) text = key === BACK ? [...text].slice(0, -1).join("") : text + key;
   return text;

@@ -1,24 +1,23 @@
-// Stores text that the realm does not have yet: drafts, and sent lines.
+// What a person has written and the realm does not have: drafts, and lines that were sent.
 //
-// The store belongs to this tab and survives a reload and a restart of the app, until the person
-// signs out. A command with a password, or a misspelt one that may have one, is kept only in
-// memory.
+// It is kept for this tab alone, over a reload and a restart of the app, until the person signs out.
+// A command that carries a password, or a misspelt one that might, stays in memory.
 
 const KEY = "chat.kept";
 
-/** Bounds of the store: conversations, lines, and characters in all. */
+/** Bounds of what is kept: conversations, lines, and characters of all of it. */
 const MOST_DRAFTS = 50, MOST_LINES = 200, MOST_CHARACTERS = 400_000;
 
-/** Whether a text is a command: two slashes begin a message. */
+/** Whether a text is a command of the app: two slashes begin a message. */
 export const isCommand = (text) => /^\s*\/(?!\/)/.test(text);
 
 export class Kept {
   constructor() {
-    /** The owner; empty if nobody has signed in here. */
+    /** Whose it is; empty: nobody has signed in here. */
     this.user = "";
-    /** Drafts by address, the one changed last at the end. */
+    /** Addresses and texts, the one written last at the end. */
     this.drafts = new Map();
-    /** Lines that are sent and not done: {key, to, text}, in order. */
+    /** What was sent and is not done: {key, to, text}, in its order. */
     this.lines = [];
     this.plain = new Set();
     try {
@@ -30,7 +29,7 @@ export class Kept {
     } catch (_) { /* then nothing was kept */ }
   }
 
-  /** Notes who is signed in, and the names of the commands without secrets. */
+  /** Somebody is signed in, with the names of the commands that carry no secret. */
   belongsTo(user, plain) {
     if (this.user && this.user !== user) this.forget();
     this.user = user;
@@ -38,7 +37,7 @@ export class Kept {
     this.save();
   }
 
-  /** Deletes everything: nobody is signed in. */
+  /** Nobody is signed in any more. */
   forget() {
     this.user = "";
     this.drafts.clear();
@@ -46,7 +45,7 @@ export class Kept {
     this.save();
   }
 
-  /** Stores the draft of a conversation. */
+  /** This stands in the box of a conversation. */
   draft(to, text) {
     this.drafts.delete(to);
     this.drafts.set(to, text);
@@ -54,7 +53,7 @@ export class Kept {
     this.save();
   }
 
-  /** Returns the latest drafts by address, within that many bytes of JSON. */
+  /** Returns the drafts that were written last, by address, in so many bytes of JSON. */
   newest(most) {
     const found = {};
     const encoder = new TextEncoder();
@@ -66,7 +65,7 @@ export class Kept {
     return found;
   }
 
-  /** Stores a sent line; returns the line, or null if the store is full. */
+  /** Keeps a line that is sent; returns it, or null if there is no room for more. */
   line(to, text) {
     const size = this.lines.reduce((sum, line) => sum + line.text.length, text.length);
     if (this.lines.length >= MOST_LINES || size > MOST_CHARACTERS / 2) return null;
@@ -78,7 +77,7 @@ export class Kept {
     return line;
   }
 
-  /** Removes a line that the app has finished with or returns; returns the line. */
+  /** The app needs a line no more, or gives it back; returns it. */
   take(key) {
     const line = this.lines.find((one) => one.key === key);
     this.lines = this.lines.filter((one) => one !== line);
@@ -86,7 +85,7 @@ export class Kept {
     return line;
   }
 
-  /** Returns commands with an unknown outcome to their drafts. */
+  /** Puts commands of which nobody knows whether they ran back to their drafts. */
   giveUpCommands() {
     for (const { key, to, text } of this.lines.filter((line) => isCommand(line.text))) {
       this.take(key);
@@ -117,5 +116,5 @@ export class Kept {
   }
 }
 
-/** Returns two texts joined. */
+/** Returns what comes of a text that goes before another one. */
 export const joined = (text, rest) => (text && rest ? `${text}\n${rest}` : text || rest);

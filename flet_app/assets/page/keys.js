@@ -1,31 +1,31 @@
-// Keyboard input: no key is lost between a click, or a key, and the box that it opens.
+// Keys: none is lost between a click, or a key that leads elsewhere, and the box that it opens.
 //
-// The app may be distant, so people type before the box exists. Their text is held, and so is each
-// further step that may change the conversation: see held.js.
+// The app is far away, so for a while the person types for a box that is not there yet. What they
+// type then is held, and so is each further step that may lead elsewhere: see held.js.
 
 import { isField, isTextarea } from "./boxes.js";
 import { ENTER, Held, TAB } from "./held.js";
 
-/** Events of Flet's client that never change the conversation. */
+/** Events of Flet's client that lead nowhere. */
 const QUIET = new Set([
   ...["change", "focus", "blur", "scroll", "resize", "media_change", "selection_change"],
   ...["app_lifecycle_state_change", "tap_outside", "hover", "size_change", "visible"],
   ...["paste_files", "upload"],
 ]);
 
-/** Keys that edit a text or move the cursor, with Ctrl or alone. */
+/** Keys that change a text or where one writes in it, beside those that write; with Ctrl or alone. */
 const EDITS = new Set(["z", "y", "x"]);
 const MOVES = new Set(["Delete", "Home", "End", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]);
 
-/** Storage of held keys over a further reload of the page. */
+/** Where keys are kept that were held when the page was loaded anew once more. */
 const KEPT = "chat.held";
 
 const isBox = (element) => isTextarea(element) || isField(element);
 
 export class Keys {
-  /** The step that the pressed pointer may start. */
+  /** What the pointer that is down may lead to. */
   #pressed = null;
-  /** Whether the person has gone back or forward, and Flet's client has not reported it yet. */
+  /** Whether the person has gone back or forth, and Flet's client has not told of it. */
   #went = false;
 
   constructor(link, boxes) {
@@ -47,14 +47,14 @@ export class Keys {
     boxes.addEventListener("button", (event) => this.#button(event));
   }
 
-  /** Holds keys until the first box exists: the page was reloaded while somebody typed. */
+  /** Holds keys from now on, until the first box is there: the page was loaded anew under them. */
   holdUntilShown() {
     const step = this.held.step();
     for (const key of JSON.parse(sessionStorage.getItem(KEPT) ?? "[]")) this.held.add(key);
     sessionStorage.removeItem(KEPT);
     addEventListener("pagehide", () => {
       const keys = this.held.typed;
-      // Text that may become a command with a password is not stored.
+      // What may become a command, with a password in it, is kept nowhere.
       if (keys.length && !keys.includes("/")) sessionStorage.setItem(KEPT, JSON.stringify(keys));
     });
     const shown = (event) => {
@@ -68,7 +68,7 @@ export class Keys {
   #keydown(event) {
     if (event.key === "Enter" || event.code === "NumpadEnter") {
       if (event.isComposing || event.keyCode === 229) {
-        // This key ends a conversion of the input method. Safari reveals that only by the key code.
+        // It ends a conversion of the input method. Safari says so only by the number.
         event.stopImmediatePropagation();
         return;
       }
@@ -87,22 +87,22 @@ export class Keys {
       (command && event.key.toLowerCase() === "k") ||
       (event.key === "Enter" && !isTextarea(event.target)) ||
       (event.key === " " && !isBox(event.target));
-    // Flet's client reports the effect of a key at once.
+    // Flet's client tells at once what a key led to.
     if (leads && event.isTrusted) this.held.step().closeSoon();
   }
 
-  /** Holds a key; false if the key is not held. */
+  /** Takes a key for later; false if it goes its way. */
   #holds(event) {
     const { held } = this, { key, target } = event;
     if (event.isComposing || event.keyCode === 229) return false;
-    // AltGr produces text, with or without Ctrl and Alt; so does Option on a Mac.
+    // AltGr writes, with Ctrl and Alt or without; so does Option on a Mac.
     const writes = event.getModifierState("AltGraph") ||
       (event.altKey && !event.ctrlKey && key.length === 1 && navigator.platform.startsWith("Mac"));
     if (event.altKey && !writes) return false;
-    // Editing keys are meant for the coming box, not for the one about to be removed.
+    // What edits the box that is about to go was meant for the one that comes.
     const goes = held.isLed && isBox(target);
     if ((event.ctrlKey || event.metaKey) && !writes) {
-      // A paste comes with its own event, which only this script handles.
+      // What is pasted comes with an event of its own, for us alone.
       if (goes && key.toLowerCase() === "v") event.stopImmediatePropagation();
       return goes && EDITS.has(key.toLowerCase());
     }
@@ -110,13 +110,13 @@ export class Keys {
       return held.back();
     } else if (key === "Enter") {
       if (!held.hasKeys && !isTextarea(target)) return false;
-      // Composed text is in the previous box and must not be sent from another one.
+      // What was composed meanwhile is in the box that was there, and is not sent from another one.
       if (!event.repeat && !(held.isComposed && !held.hasKeys)) held.add(event.shiftKey ? "\n" : ENTER);
     } else if (key === "Tab") {
       if (!held.hasKeys || event.shiftKey) return false;
       held.add(TAB);
     } else if (key.length === 1 || [...key].length === 1) {
-      // Space presses the focused button, unless letters were typed before.
+      // A blank presses the button that has the focus, unless it stands between letters.
       if (key === " " && !held.hasKeys && !isBox(target)) return false;
       held.add(key);
     } else {
@@ -125,7 +125,7 @@ export class Keys {
     return true;
   }
 
-  /** Also holds text without keys: emoji of a panel, dictated words. */
+  /** Holds what comes without a key, too: an emoji of a panel, a word that was spoken. */
   #beforeinput(event) {
     if (!this.held.isOn || !event.isTrusted || event.isComposing || !event.data) return;
     if (event.inputType !== "insertText") return;
@@ -137,7 +137,7 @@ export class Keys {
     if (!this.held.isOn || !event.isTrusted) return;
     const text = event.clipboardData?.getData("text/plain");
     if (text) this.held.write(text);
-    // A picture can be pasted only into an existing box.
+    // A picture can only be pasted into a box that is there.
     if (text || this.held.isLed) stop(event);
   }
 
@@ -152,7 +152,7 @@ export class Keys {
   }
 
   #pointerup() {
-    // Flet's client reports at once what was clicked; no report means no control.
+    // Flet's client tells at once what was clicked. If it says nothing, nothing was.
     this.#pressed?.closeSoon();
     this.#pressed = null;
   }
@@ -162,7 +162,7 @@ export class Keys {
     this.held.step().closeSoon();
   }
 
-  /** The send button: held text for a coming box is not in the present one. */
+  /** The button that sends: what was typed for a box that is not there yet is not in this one. */
   #button(event) {
     if (this.held.isBehind) {
       event.preventDefault();
@@ -172,16 +172,16 @@ export class Keys {
     }
   }
 
-  /** The window has the keyboard focus again; for a moment Flet's client does not listen. */
+  /** The window has the keys again, and for a moment Flet's client does not listen. */
   #windowFocus(event) {
     if (event.target === window) this.held.begin();
   }
 
-  /** Handles an event of Flet's client. */
+  /** Flet's client tells that something was done. */
   #flet(event) {
     if (event.defaultPrevented) return;
     const { name, packet } = event.detail;
-    // Flet's client also reports routes that the app has set.
+    // Of the routes, it also tells those that it was given by the app.
     if (!this.held.isOn || QUIET.has(name) || (name === "route_change" && !this.#went)) return;
     if (name === "route_change") this.#went = false;
     if (!this.held.takes(packet)) event.preventDefault();

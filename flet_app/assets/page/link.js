@@ -1,37 +1,37 @@
-// The WebSocket for Flet's client, which survives reconnects of the real one.
+// The WebSocket that Flet's client is given. It outlives the one it stands for.
 //
-// Flet's client does not learn of a lost connection, because it would show only "Working...". The
-// screen stays, and the link reconnects. An app that still has the session redraws it. An app that
-// was restarted does not know the session, and the page is reloaded.
+// When that breaks, Flet's client is not told, for it would show nothing but "Working...". What was
+// shown stays, and the link connects again. An app that still has the session shows it anew; one
+// that was started since knows nothing of it, and then the page is loaded anew.
 
 import { EVENT, REGISTER, heard, read, say } from "./flet.js";
 import { reload } from "./reload.js";
 
 const Real = window.WebSocket;
 
-/** Close code for a page whose session is gone (pages.py: STALE). */
+/** Closes a page whose session is gone (pages.py: STALE). */
 const STALE = 4404;
 
-/** The key under which Flet's client stores its session. */
+/** Where Flet's client keeps its session. */
 const SESSION = "_flet_session_id";
 
-/** Milliseconds between attempts, and of silence before the connection counts as lost. */
+/** Milliseconds: between attempts, and until silence is taken for the end. */
 const FIRST_PAUSE = 300, LAST_PAUSE = 2000, ASKS_AFTER = 10_000, ENDS_AFTER = 20_000;
 
-/** Bytes of a frame that the app accepts (frame_filter.py: MAX_OTHER, MAX_FRAME). */
+/** Bytes of a frame that the app takes (frames.py: MAX_OTHER, MAX_FRAME). */
 const MOST = 128 << 10, MOST_PASTED = 8 << 20;
 
-/** Bytes of drafts in the first frame, before the app knows the person (MAX_STRANGER). */
+/** Bytes of drafts in the first frame, when the app does not know yet who it is (MAX_STRANGER). */
 const MOST_DRAFTED = 40_000;
 
 /**
- * The link of a page. Its events:
+ * The one link of a page. It tells others by its events:
  * - `begun`: Flet's client is loaded
- * - `up`, `down`: the app is connected and has the session, or not
- * - `resumed`: the app has reconnected and is about to redraw the session
- * - `told`: a message of the app (detail)
- * - `event`: an event of Flet's client (detail: {name, target, data, packet}); cancelling it holds
- *   it back, and `packet` can be sent later
+ * - `up`, `down`: the app is there, and has the session; or not
+ * - `resumed`: it is there again, and about to show anew what it knows
+ * - `told`: the app says something (detail)
+ * - `event`: Flet's client says something (detail: {name, target, data, packet}); cancelled, it is
+ *   kept back, and `packet` can be sent later
  */
 export class Link extends EventTarget {
   constructor(kept) {
@@ -42,7 +42,7 @@ export class Link extends EventTarget {
     this.#watch();
   }
 
-  /** Makes Flet's client use this link. */
+  /** Has Flet's client use this link. */
   install() {
     const link = this;
     window.WebSocket = class extends EventTarget {
@@ -69,32 +69,31 @@ export class Link extends EventTarget {
     };
   }
 
-  /** Sends a message to the app; false without a connection. */
+  /** Says something to the app; false if it is not there. */
   say(kind, said) {
     if (!this.isUp) return false;
     this.#real.send(say({ kind, ...said }));
     return true;
   }
 
-  /** Resolves to true once the app has begun handling all earlier frames; to false without a
-   * connection. */
+  /** Resolves to true when the app has done the first step of all it was told; to false if it is away. */
   answer() {
     const ping = ++this.#pings;
     if (!this.say("ping", { ping })) return Promise.resolve(false);
     return new Promise((resolve) => this.#waiting.set(ping, resolve));
   }
 
-  /** Sends a frame of Flet's client; without a connection the frame is lost. */
+  /** Sends a frame of Flet's client; what is said while the app is away is lost. */
   send(packet, most = MOST) {
     if (this.isUp && packet.byteLength <= most) this.#real.send(packet);
   }
 
-  /** Sends the stored lines, possibly again: the app recognises them by their keys. */
+  /** Sends the lines that are kept, again if need be: the app knows them by their keys. */
   sendLines(lines = this.kept.lines) {
     if (this.takesLines) for (const line of lines) this.say("line", line);
   }
 
-  #stand = null; // the object that Flet's client uses
+  #stand = null; // what Flet's client has
   #real = null;
   #url = "";
   #register = null;
@@ -159,8 +158,7 @@ export class Link extends EventTarget {
   #message(packet) {
     this.#heardAt = performance.now();
     if (!this.#isHeard) {
-      // Only now: a restarted app would close the connection at once, and the page would be
-      // reloaded.
+      // Not before: an app that was started since closes it at once, and the page is loaded anew.
       this.#isHeard = true;
       this.dispatchEvent(new Event("up"));
     }
@@ -195,7 +193,7 @@ export class Link extends EventTarget {
     this.#pause = Math.min(2 * this.#pause, LAST_PAUSE);
   }
 
-  /** Handles a frame of Flet's client. */
+  /** Takes a frame of Flet's client. */
   #flet(packet) {
     let found = null;
     try {
@@ -210,11 +208,11 @@ export class Link extends EventTarget {
       const event = new CustomEvent("event", { detail, cancelable: true });
       if (!this.dispatchEvent(event)) return;
     }
-    // A larger frame would end the connection, so a large paste is dropped.
+    // A larger one would end the connection; what somebody pasted is not worth that.
     this.send(packet, action === EVENT && body.name === "paste_files" ? MOST_PASTED : MOST);
   }
 
-  /** Reloads the page when the person pauses: keys would be lost during a reload. */
+  /** Loads the page anew, when the person pauses: it takes a moment, in which keys would be lost. */
   #reload() {
     this.dispatchEvent(new Event("down"));
     const begun = performance.now();
@@ -225,13 +223,13 @@ export class Link extends EventTarget {
         return;
       }
       this.kept.giveUpCommands();
-      sessionStorage.removeItem(SESSION); // otherwise the page would request the same session again
+      sessionStorage.removeItem(SESSION); // or the page would ask for the same session again
       reload();
     };
     look();
   }
 
-  /** Detects what no close event reports: a silent app, or the network being back. */
+  /** Sees what no close event tells: that the app is silent, or the network is back. */
   #watch() {
     addEventListener("keydown", () => { this.#typedAt = performance.now(); }, true);
     addEventListener("online", () => { if (this.#stand && !this.#real) this.#connect(); });

@@ -1,4 +1,4 @@
-"""One module for each feature; importing them fills the command table."""
+"""One module a feature; importing them fills the command table."""
 
 from shared.protocol.commands import accounts as accounts
 from shared.protocol.commands import blocks as blocks

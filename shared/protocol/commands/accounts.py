@@ -1,4 +1,4 @@
-"""Accounts and sessions."""
+"""Accounts and sessions: who one is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from shared.protocol.words import CURLED, SINGLE
 
 QUOTES = ('"', *CURLED, *SINGLE)
 DOUBTED = 1_024
-"""Characters of an argument that are checked for misplaced quotes and passwords."""
+"""Characters of an argument in which it is looked for quotes and passwords in the wrong place."""
 UNCLEAR = (
     "it is not clear which word is the password. Put what has several words into double quotes, as "
     'in: register rob "Robert Downey" "<password>" "United Kingdom"'
@@ -39,7 +39,7 @@ UNCLEAR = (
 
 @record
 class Limits(Record):
-    """The limits of this server; in bytes unless stated otherwise."""
+    """What this server takes; bytes unless said otherwise."""
 
     frame: int = result("one frame, both ways")
     text: int = result("UTF-8 of a text message")
@@ -51,18 +51,18 @@ class Limits(Record):
 
 @record
 class Registered(Reply):
-    """The account was created; registering does not sign in."""
+    """The account exists; nobody is signed in by this."""
 
     user: str = result("the name as registered")
 
     def sentence(self) -> str:
-        # Only the name is shown: the other fields may hold a misplaced password.
+        # Nothing else is shown: a password may stand where the real name or the country should.
         return f"Welcome {self.user}. Sign in with: auth {self.user} <password>"
 
 
 @record
 class CodeWanted(Reply):
-    """Whether this realm is waiting for its first admin."""
+    """Whether this realm waits for its first admin."""
 
     wanted: bool = result("whether an account registered with the right code would be the admin")
     accepted: bool = result("whether this connection has shown the right one")
@@ -117,7 +117,7 @@ class SignedIn(Reply):
 
 @record
 class SignedOut(Reply):
-    """The session and its token have ended."""
+    """The token has ended."""
 
     def sentence(self) -> str:
         return "Signed out"
@@ -125,7 +125,7 @@ class SignedOut(Reply):
 
 @record
 class PasswordChanged(Reply):
-    """The new password is valid; the user's other sessions have ended."""
+    """The new password holds; the user's other sessions have ended."""
 
     def sentence(self) -> str:
         return "The password is changed; your other sessions have ended"
@@ -133,7 +133,7 @@ class PasswordChanged(Reply):
 
 @record
 class Me(Reply):
-    """The user that this connection acts for."""
+    """Who this connection acts for."""
 
     user: str = result("the name as registered")
     realm: str = result("this realm's own name")
@@ -184,13 +184,13 @@ class Register(Request[Registered]):
     )
 
     def wrong(self) -> str | None:
-        # In lines such as `[me > bob] hi`, `me` means the reader.
+        # Lines such as `[me > bob] hi` mean the reader himself.
         return "nobody can be called me" if fold(self.user) == "me" else None
 
     @staticmethod
     def doubt(bare: Mapping[str, str]) -> str | None:
-        # In `rob Robert Downey hunter22 USA` the account would get an unintended password.
-        # A line that is too long is refused anyway, so its words need no check.
+        # In `rob Robert Downey hunter22 USA` the account would get a password nobody meant.
+        # Words of a line that is too long anyway need not be judged one by one.
         password, country = (bare.get(name, "")[:DOUBTED] for name in ("password", "country"))
         words = f"{password} {country}".split()
         opened = any(word.startswith(QUOTES) for word in [bare.get("real_name", ""), *words])
@@ -223,7 +223,7 @@ class Logout(Request[SignedOut]):
 
 @command("passwd")
 class Passwd(Request[PasswordChanged]):
-    """Change your password and end your other sessions."""
+    """Change the password and end one's other sessions."""
 
     old_password: str = arg("the password until now", PASSWORD)
     new_password: str = arg("6 to 128 characters", NEW_PASSWORD)
@@ -231,4 +231,4 @@ class Passwd(Request[PasswordChanged]):
 
 @command("whoami", repeatable=True)
 class Whoami(Request[Me]):
-    """Show who is signed in."""
+    """Tell who is signed in."""

@@ -1,27 +1,16 @@
-"""Blocking people."""
+"""Blocks: people from whom one wants to hear nothing."""
 
 from __future__ import annotations
 
 from shared.protocol.commands.messages import counted
 from shared.protocol.kinds import USER
-from shared.protocol.spec import (
-    Event,
-    Remote,
-    Reply,
-    Request,
-    arg,
-    command,
-    event,
-    record,
-    result,
-    unsent,
-)
+from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result, unsent
 from shared.protocol.values import Address
 
 
 @record
 class BlockedUsers(Reply):
-    """All people whom the caller blocks."""
+    """All people whom the caller blocks now."""
 
     users: list[str] = result("their addresses, by name; at most 1,000")
     done: str = unsent(default="")
@@ -38,10 +27,10 @@ class BlockedUsers(Reply):
 
 @event("preference")
 class Preference(Event):
-    """The user changed a setting of a conversation; sent only to their other sessions."""
+    """One chose something for a conversation; to one's own other sessions only."""
 
     conversation: str = result("its address; here the other person's")
-    blocked: bool | None = result("whether the reader now blocks that person", default=None)
+    blocked: bool | None = result("whether one blocks that person now", default=None)
 
     def sentence(self) -> str:
         """Return the event as a sentence."""
@@ -51,20 +40,20 @@ class Preference(Event):
         return f"({self.sentence()})"
 
 
-@command("block", realm_name="blockrealm", repeatable=True, remote=Remote.ANY)
+@command("block", realm_name="blockrealm", repeatable=True)
 class Block(Request[BlockedUsers]):
-    """Refuse private messages and invitations from a person, who is not notified."""
+    """Take no private messages and no invitations from a person any more; they are not told."""
 
     user: Address = arg("who: bob, or bob@beta in realm beta", USER)
 
 
-@command("unblock", realm_name="unblockrealm", repeatable=True, remote=Remote.ANY)
+@command("unblock", realm_name="unblockrealm", repeatable=True)
 class Unblock(Request[BlockedUsers]):
-    """Accept private messages and invitations from a person again."""
+    """Take private messages and invitations from a person again."""
 
     user: Address = arg("who: bob, or bob@beta in realm beta", USER)
 
 
 @command("blocked", repeatable=True)
 class ListBlocked(Request[BlockedUsers]):
-    """List the people you block."""
+    """List the people one blocks."""

@@ -1,4 +1,4 @@
-"""Groups: conversations of several people."""
+"""Groups: talks of several people."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Text
 from shared.protocol.spec import (
     Event,
     Record,
-    Remote,
     Reply,
     Request,
     arg,
@@ -47,17 +46,17 @@ class GroupChat(Record):
 
     group: str = result("its address")
     name: str = result("its name")
-    role: str = result("the reader's: owner or member; invited: it waits for `accept` or `decline`")
+    role: str = result("one's own: owner or member; invited: it waits for `accept` or `decline`")
     members: int = result("how many people are in it")
     last_seq: int = result("of the newest message")
-    read_seq: int = result("read up to here by the reader")
-    unread: int = result("messages of others above read_seq, since the reader joined")
+    read_seq: int = result("read up to here by oneself")
+    unread: int = result("messages of others above read_seq, since one joined")
     last: Message | None = result("the newest message; a long text is cut to 256 characters")
 
 
 @record
 class GroupChats(ListPage):
-    """The caller's groups, newest first."""
+    """One's groups, newest first."""
 
     groups: list[GroupChat] = result("newest first")
     more: bool | None = more()
@@ -65,7 +64,7 @@ class GroupChats(ListPage):
 
     def sentence(self) -> str:
         count = len(self.groups)
-        return self.in_page(counted(count, "group") if count else "No groups yet")
+        return self.in_page(counted(count, "group") if count else "No group yet")
 
     def end(self) -> str:
         return self.groups[-1].group if self.groups else ""
@@ -80,7 +79,7 @@ class GroupChats(ListPage):
 
 @record
 class GroupPerson(Reply):
-    """The person has joined the group or left it."""
+    """The person is now in the group, or out of it."""
 
     group: str = result("the group's address")
     user: str = result("the person")
@@ -102,7 +101,7 @@ class InvitationAccepted(Reply):
 
 @record
 class InvitationDeclined(Reply):
-    """The invitation was removed."""
+    """The invitation is gone."""
 
     group: str = result("the group's address")
 
@@ -131,7 +130,7 @@ class GroupMember(Record):
 
 @record
 class GroupMembers(ListPage):
-    """The members of the group, the oldest first."""
+    """Who is in the group, the oldest member first."""
 
     members: list[GroupMember] = result("the oldest member first")
     more: bool | None = more()
@@ -149,12 +148,12 @@ class GroupMembers(ListPage):
 
 @event("group")
 class GroupChanged(Event):
-    """A person joined, left or was removed; sent to the members and the person. A pending or
-    withdrawn invitation is sent only to the invited person."""
+    """Somebody joined, left or was removed; to the members and the person concerned. An
+    invitation that waits, or is gone, is told to the person invited only."""
 
     group: str = result("the group's address")
     name: str = result("its name")
-    user: str = result("the person who joined, left or is invited")
+    user: str = result("who joined or went, or is invited")
     change: str = result("joined, left, removed or invited")
 
     def line(self) -> str:
@@ -163,23 +162,25 @@ class GroupChanged(Event):
         return f"({self.user} {done}: {self.group} {in_words(self.name)}{hint})"
 
 
-@command("creategroup", realm_name="creategrouprealm", remote=Remote.ACTIVE)
+@command("creategroup", realm_name="creategrouprealm")
 class CreateGroup(Request[GroupCreated]):
     """Create a group and own it."""
 
     name: str = arg("its name; names may repeat", Text(MAX_GROUP_NAME, one_line=True), rest=True)
-    realm: str | None = arg("the realm that hosts it", REALM_NAME, json_only=True, default=None)
+    realm: str | None = arg(
+        "the realm that shall host it", REALM_NAME, json_only=True, default=None
+    )
 
 
-@command("listgroup", realm_name="listgrouprealm", repeatable=True, remote=Remote.ANY)
+@command("listgroup", realm_name="listgrouprealm", repeatable=True)
 class ListGroup(Request[GroupChats]):
-    """List your groups."""
+    """List one's groups."""
 
     realm: str | None = arg("only those hosted by this realm", REALM_NAME, default=None)
     after: GroupAddress | None = after("group", GROUP)
 
 
-@command("invitegroup", realm_name="invitegrouprealm", repeatable=True, remote=Remote.ACTIVE)
+@command("invitegroup", realm_name="invitegrouprealm", repeatable=True)
 class InviteGroup(Request[GroupPerson]):
     """Add a person to a group; any member may, but after a kick only its owner."""
 
@@ -187,7 +188,7 @@ class InviteGroup(Request[GroupPerson]):
     user: Address = arg("who to add", USER)
 
 
-@command("sendg", realm_name="sendgrouprealm", remote=Remote.QUEUED)
+@command("sendg", realm_name="sendgrouprealm")
 class SendGroup(Request[Sent]):
     """Send a text to a group."""
 
@@ -197,7 +198,7 @@ class SendGroup(Request[Sent]):
     bot: bool | None = bot_mark()
 
 
-@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True, remote=Remote.ANY)
+@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True)
 class InboxGroup(Request[Page]):
     """Read the messages of a group, newest page first, and mark them read."""
 
@@ -206,7 +207,7 @@ class InboxGroup(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("members", repeatable=True, remote=Remote.ANY)
+@command("members", repeatable=True)
 class Members(Request[GroupMembers]):
     """List who is in a group."""
 
@@ -214,46 +215,46 @@ class Members(Request[GroupMembers]):
     after: Address | None = after("member", USER)
 
 
-@command("leavegroup", remote=Remote.ANY)
+@command("leavegroup")
 class LeaveGroup(Request[GroupLeft]):
     """Leave a group; an owner hands it to its oldest member."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
 
 
-@command("kick", remote=Remote.ACTIVE)
+@command("kick")
 class Kick(Request[GroupPerson]):
-    """Remove a person from a group you own."""
+    """Remove a person from a group one owns."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who to remove", USER)
 
 
-@command("ban", realm_name="banrealm", repeatable=True, remote=Remote.ACTIVE)
+@command("ban", realm_name="banrealm", repeatable=True)
 class Ban(Request[GroupPerson]):
-    """Remove a person from a group you own, if they are in it, and forbid inviting them."""
+    """Remove a person from a group one owns, if they are in it, and let nobody invite them."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who to ban", USER)
 
 
-@command("unban", realm_name="unbanrealm", repeatable=True, remote=Remote.ACTIVE)
+@command("unban", realm_name="unbanrealm", repeatable=True)
 class Unban(Request[GroupPerson]):
-    """Allow inviting a person who was banned or kicked from a group you own."""
+    """Let a person be invited again who was banned from a group one owns, or kicked."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
-    user: Address = arg("who may be invited again", USER)
+    user: Address = arg("who may come again", USER)
 
 
-@command("accept", realm_name="acceptrealm", repeatable=True, remote=Remote.ACTIVE)
+@command("accept", realm_name="acceptrealm", repeatable=True)
 class Accept(Request[InvitationAccepted]):
-    """Join a group to which a stranger of another realm invited you."""
+    """Join a group to which one was invited by a stranger of another realm."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
 
 
-@command("decline", realm_name="declinerealm", remote=Remote.ANY)
+@command("decline", realm_name="declinerealm")
 class Decline(Request[InvitationDeclined]):
-    """Decline an invitation to a group."""
+    """Turn down an invitation to a group."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from shared.protocol.commands.messages import Message, Page, counted
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import CONVERSATION, IDENTIFIER, POSITIONS, SEQ
-from shared.protocol.spec import Record, Remote, Reply, Request, arg, command, record, result
-from shared.protocol.values import DEFAULT_PAGE, ConversationAddress
+from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
+from shared.protocol.values import DEFAULT_PAGE, Conversation
 
 
 @record
 class ReadUpTo(Reply):
-    """The caller's read marker, which never goes back."""
+    """One's read marker, which never goes back."""
 
     conversation: str = result("the conversation")
     read_seq: int = result("where the marker stands now")
@@ -22,7 +22,7 @@ class ReadUpTo(Reply):
 
 @record
 class ReceivedUpTo(Reply):
-    """The caller's received marker, which never goes back."""
+    """One's received marker, which never goes back."""
 
     conversation: str = result("the conversation")
     received_seq: int = result("where the marker stands now")
@@ -33,11 +33,11 @@ class ReceivedUpTo(Reply):
 
 @record
 class Position(Record):
-    """The caller's markers and counts in one conversation."""
+    """Where one stands in one conversation."""
 
     conversation: str = result("the other person's address, or the group's")
     last_seq: int = result("of the newest message")
-    read_seq: int = result("read up to here by the reader")
+    read_seq: int = result("read up to here by oneself")
     unread: int = result("messages of others above read_seq")
     name: str | None = result("the group's name", default=None)
     other_received_seq: int | None = result("private: received by the other", default=None)
@@ -46,19 +46,19 @@ class Position(Record):
 
 @record
 class Synced(Reply):
-    """The missed messages."""
+    """What was missed."""
 
     conversations: list[Position] = result(
-        "the reader's conversations: those with something new first, the newest of these first"
+        "one's conversations: first those in which something is new, each time the newest ones"
     )
     messages: list[Message] = result("the missed ones, oldest first")
     more: bool = result("more were missed: sync again from the newest of these")
-    epoch: str = result("of the present history")
+    epoch: str = result("of the history as it is now")
     recovered: bool = result(
-        "true: all missed messages are here or follow; false: drop the cache and read again"
+        "all that was missed is in messages, or follows; false: drop the cache and read anew"
     )
     more_conversations: bool | None = result(
-        "true: there are more conversations; sync again with `after`, the last one named here",
+        "true: conversations go on; sync again with `after`, the last one named here",
         default=None,
     )
 
@@ -72,11 +72,11 @@ class Synced(Reply):
         return [f"{m.conversation} {m.row()}" for m in self.messages]
 
 
-@command("history", repeatable=True, remote=Remote.ANY)
+@command("history", repeatable=True)
 class History(Request[Page]):
     """Read the messages of a conversation without marking them read."""
 
-    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
+    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
     before: int | None = arg("only messages below this seq", BEFORE, default=None)
     after: int | None = arg("only messages above this seq, oldest first", SEQ, default=None)
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
@@ -87,33 +87,33 @@ class History(Request[Page]):
         return None
 
 
-@command("read", repeatable=True, remote=Remote.ANY)
+@command("read", repeatable=True)
 class Read(Request[ReadUpTo]):
     """Mark a conversation read up to a message."""
 
-    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
+    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
     seq: int = arg("up to and with this message", SEQ)
 
 
-@command("received", repeatable=True, remote=Remote.ANY)
+@command("received", repeatable=True)
 class Received(Request[ReceivedUpTo]):
-    """Report the last message you have received; apps do this by themselves."""
+    """Say up to which message one has received; apps do this by themselves."""
 
-    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
+    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
     seq: int = arg("up to and with this message", SEQ)
 
 
-@command("sync", repeatable=True, remote=Remote.ANY)
+@command("sync", repeatable=True)
 class Sync(Request[Synced]):
     """Catch up after an absence."""
 
-    have: dict[ConversationAddress, int] = arg(
+    have: dict[Conversation, int] = arg(
         "the last seq one has, by conversation; what is not named counts as 0",
         POSITIONS,
         json_only=True,
     )
     epoch: str | None = arg("of the history one has", IDENTIFIER, json_only=True, default=None)
-    after: ConversationAddress | None = arg(
+    after: Conversation | None = arg(
         "go on with conversations behind this one, without messages",
         CONVERSATION,
         json_only=True,

@@ -1,4 +1,4 @@
-"""Messages, and the replies and events of sending one; shared by all features."""
+"""What a message is, and what is answered and pushed when one is sent; shared by all features."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.protocol.values import in_words
 
 
 def idempotency_key() -> str | None:
-    """Declare the key that makes it safe to repeat a sending command."""
+    """Declare the key that makes repeating a sending command harmless."""
     key: str | None = arg(
         "up to 64 bytes, kept for good: a repeat by the same user sends nothing and returns "
         "the first result with `duplicate`",
@@ -45,10 +45,10 @@ def size_in_words(size: int) -> str:
 
 
 READS_AS_FILE = re.compile(r"\(\s*[\d.,]+\s*(?:bytes?|[kMG]i?B)\s*\)\s+file\s", re.IGNORECASE)
-"""A form that only the line of a file has: `(1.2 MB) file f_...`."""
+"""What only the line of a file has: `(1.2 MB) file f_...`."""
 
 FRAME = str.maketrans("[]|", "()/")
-"""Characters that structure a line: in a group's name they could forge a sender."""
+"""What frames a line: in a group's name it could forge a sender."""
 
 
 def counted(count: int, thing: str) -> str:
@@ -74,7 +74,7 @@ class FileInfo(Record):
 
 @record
 class Message(Record):
-    """One message from its reader's point of view."""
+    """One message as its reader sees it."""
 
     id: str = result("unique over all realms")
     conversation: str = result("the other person's address, or the group's")
@@ -84,15 +84,14 @@ class Message(Record):
     text: str = result("what was written; empty when it carries a file")
     file: FileInfo | None = result("the file it carries", default=None)
     state: str | None = result(
-        "of an own message: stored, queued (waits for another realm), delivered, refused",
-        default=None,
+        "on one's own: stored, queued (waits for another realm), delivered, refused", default=None
     )
     bot: bool | None = result("true: a program wrote it", default=None)
 
     def content(self) -> str:
         """Return the text, or the file's name and size, safe for a terminal.
 
-        A text that looks like a file is quoted; the line of a file never ends with a quote.
+        A text that reads as a file is put in quotes, which the line of a file never ends with.
         """
         if self.file is None:
             text = in_words(self.text)
@@ -101,19 +100,19 @@ class Message(Record):
         return f"{in_words(self.file.name)} ({size}) file {self.file.id}"
 
     def row(self) -> str:
-        """Return the line of this message in a history."""
+        """Return the line that lists this message in a history."""
         fate = f" ({self.state})" if self.state in ("queued", "refused") else ""
         return f"{self.seq}. {clock_in_words(self.time)} [{self.sender}] {self.content()}{fate}"
 
 
 def summary(last: Message | None) -> str:
-    """Return the newest message for the end of a line of a list."""
+    """Return the newest message as it ends a line of a list."""
     return f" | {last.sender}: {last.content()}" if last else ""
 
 
 @event("message")
 class MessageArrived(Message, Event):
-    """A message, sent to its recipients and the sender's other sessions once it is durable."""
+    """A message, right after it is durable, to its recipients and the sender's other sessions."""
 
     group_name: str | None = unsent(default=None)
 
@@ -130,7 +129,7 @@ class MessageArrived(Message, Event):
 def sent_in_words(
     conversation: str | None, seq: int | None, state: str | None, duplicate: bool | None
 ) -> str:
-    """Return the outcome of sending a message."""
+    """Return what happened to a message that was sent."""
     done = "Queued for" if state == "queued" else "Sent before to" if duplicate else "Sent to"
     return f"{done} {conversation}" + (f" as message {seq}" if seq is not None else "")
 
@@ -177,10 +176,9 @@ class Page(Reply):
 
 @event("receipt")
 class Receipt(Event):
-    """A person has received or read messages; in private chats sent to the other person and to the
-    person's own other sessions.
+    """Somebody received or read; private: to the other person and one's own other sessions.
 
-    In groups the event goes only to the person's own other sessions.
+    In groups it goes to one's own other sessions only.
     """
 
     conversation: str = result("the conversation, as the reader of this event sees it")
@@ -189,7 +187,7 @@ class Receipt(Event):
     read_seq: int = result("read up to here")
 
     def line(self) -> str:
-        # In groups, and for messages of others, only the reader's own markers are sent.
+        # Of groups, and of what others wrote to one, only one's own markers are told.
         if self.conversation == self.user:
             who, what = f"{self.user} has", ""
         else:
@@ -202,7 +200,7 @@ class Receipt(Event):
 
 @event("delivery")
 class Delivery(Event):
-    """A queued message has reached the other realm, or was refused there."""
+    """A message that was queued reached the other realm, or was refused there."""
 
     conversation: str = result("where it was sent")
     message_id: str = result("its id")

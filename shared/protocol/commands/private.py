@@ -13,7 +13,7 @@ from shared.protocol.commands.messages import (
     summary,
 )
 from shared.protocol.kinds import MESSAGE_TEXT, REALM_NAME, USER, Number
-from shared.protocol.spec import Record, Remote, Request, arg, command, record, result
+from shared.protocol.spec import Record, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
 
 LIMIT = Number(1, MAX_PAGE)
@@ -26,7 +26,7 @@ class PrivateChat(Record):
 
     conversation: str = result("the other person's address")
     last_seq: int = result("of the newest message")
-    read_seq: int = result("read up to here by the reader")
+    read_seq: int = result("read up to here by oneself")
     unread: int = result("messages of the other person above read_seq")
     other_received_seq: int = result("received up to here by the other person")
     other_read_seq: int = result("read up to here by the other person")
@@ -35,7 +35,7 @@ class PrivateChat(Record):
 
 @record
 class PrivateChats(ListPage):
-    """The caller's private chats, newest first."""
+    """One's private chats, newest first."""
 
     conversations: list[PrivateChat] = result("newest first")
     more: bool | None = more()
@@ -43,7 +43,7 @@ class PrivateChats(ListPage):
 
     def sentence(self) -> str:
         count = len(self.conversations)
-        return self.in_page(counted(count, "private chat") if count else "No private chats yet")
+        return self.in_page(counted(count, "private chat") if count else "No private chat yet")
 
     def end(self) -> str:
         return self.conversations[-1].conversation if self.conversations else ""
@@ -56,7 +56,7 @@ class PrivateChats(ListPage):
         ]
 
 
-@command("send", realm_name="sendpcrealm", remote=Remote.QUEUED)
+@command("send", realm_name="sendpcrealm")
 class Send(Request[Sent]):
     """Send a text to one person."""
 
@@ -66,7 +66,7 @@ class Send(Request[Sent]):
     bot: bool | None = bot_mark()
 
 
-@command("inbox", realm_name="inboxrealm", repeatable=True, remote=Remote.ANY)
+@command("inbox", realm_name="inboxrealm", repeatable=True)
 class Inbox(Request[Page]):
     """Read the messages with one person, newest page first, and mark them read."""
 
@@ -75,9 +75,9 @@ class Inbox(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("listpc", realm_name="listpcrealm", repeatable=True, remote=Remote.ANY)
+@command("listpc", realm_name="listpcrealm", repeatable=True)
 class ListPc(Request[PrivateChats]):
-    """List your private chats."""
+    """List one's private chats."""
 
     realm: str | None = arg("only those with people of this realm", REALM_NAME, default=None)
     after: Address | None = after("conversation", USER)
