@@ -43,7 +43,7 @@ def serve(settings: Settings) -> None:
     from flet_app.main import start
 
     sockets = open_sockets(settings)
-    web.tls_context(settings)  # refused before anybody comes
+    web.check_certificate(settings)
     if not settings.sockets:
         port = sockets[0].getsockname()[1]
         scheme = "https" if settings.tls_cert else "http"

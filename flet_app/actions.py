@@ -6,19 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from flet_app import commands
-from flet_app.conversation import INVITED, KEPT_CLOSED, Conversation, entry_of
+from flet_app.conversation import KEPT_CLOSED, Conversation, entry_of
 from flet_app.session import MOST, Session
 from flet_app.state import Part
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import Auth, Logout, Resume
 from shared.protocol.commands.files import SendFile, SendGroupFile
 from shared.protocol.commands.groups import (
-    Accept,
-    Ban,
     CreateGroup,
     GroupLeft,
     InboxGroup,
-    InvitationDeclined,
     InviteGroup,
     Kick,
     SendGroup,
@@ -55,7 +52,7 @@ class Actions(Session):
 
     async def load(self, c: Conversation) -> None:
         """Read its newest messages, if they are not here; one that does not exist is not kept."""
-        if c.loaded or c.role == INVITED:
+        if c.loaded:
             return
         try:
             await self._load(c, min(MOST, max(PAGE, c.unread + 10)))
@@ -105,18 +102,6 @@ class Actions(Session):
         left = await self.client.leavegroup(address)
         self.state.left(left.group)
 
-    async def accept(self, c: Conversation) -> None:
-        """Join a group to which one is invited."""
-        await self.client.accept(c.address)
-        c.role = "member"
-        self.state.stale = True
-        self._due.set()
-
-    async def decline(self, c: Conversation) -> None:
-        """Turn down an invitation; it disappears."""
-        await self.client.decline(c.address)
-        self.state.left(c.address)
-
     async def add_realm(self, name: str, address: str, port: int, fingerprint: str) -> str:
         """Make another realm known; return the fingerprint of its key."""
         added = await self.client.addrealm(name, address, port, fingerprint or None)
@@ -160,9 +145,9 @@ class Actions(Session):
             self.state.read(c, c.last_seq)
         elif isinstance(request, Read):
             self.state.stale = True
-        elif isinstance(reply, GroupLeft | InvitationDeclined):
+        elif isinstance(reply, GroupLeft):
             self.state.left(reply.group)
-        elif isinstance(request, CreateGroup | InviteGroup | Kick | Ban | Accept | AddRealm):
+        elif isinstance(request, CreateGroup | InviteGroup | Kick | AddRealm):
             self.state.stale = True
         if self.state.stale:
             self._due.set()

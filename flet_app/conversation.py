@@ -71,10 +71,6 @@ def entry_of(message: Message) -> Entry:
     )
 
 
-INVITED = "invited"
-"""One is not in the group, and nothing of it can be read."""
-
-
 @dataclass(slots=True, eq=False)
 class Conversation:
     """A private chat or a group."""
@@ -83,7 +79,7 @@ class Conversation:
     name: str = ""
     """Of a group."""
     role: str = ""
-    """One's own in a group: owner, member or INVITED."""
+    """One's own in a group: owner or member."""
     members: int = 0
     last: Entry | None = None
     """The newest message, its text perhaps cut."""

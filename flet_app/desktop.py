@@ -47,9 +47,6 @@ class WindowHost:
         self.language = language_of([wish for wish in _wishes() if wish])
         self.folder = Path(tempfile.mkdtemp(prefix="window-"))
 
-    def admit(self, known: bool) -> None:
-        pass
-
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
         return ChatClient(server, token=token, **options)
 

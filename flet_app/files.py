@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flet_app.conversation import Entry
-from flet_app.host import NoRoom
+from flet_app.host import RESERVE, NoRoom
 from flet_app.pictures import Picture, examine
-from shared import disk
 from shared.client import ChatClient, ChatError, NoAnswer
 from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import TEMPORARY
@@ -135,7 +134,7 @@ class Files:
             self._changed()
 
         entry.done = 0.0
-        if disk.free(self._folder) - file.size < disk.reserve(self._folder):
+        if shutil.disk_usage(self._folder).free - file.size < RESERVE:
             raise NoRoom
         folder = self._place(file.id)
         await asyncio.to_thread(_empty, folder)

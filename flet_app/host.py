@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from flet_app.script import PageScript
 from shared.client import ChatClient
 
+RESERVE = 256 << 20
+"""Bytes of the disk that files of browsers and pages leave free."""
 LANGUAGES = ("en", "id")
 """What the app is written in; the first is for everybody else."""
 
@@ -55,10 +57,6 @@ class Host(Protocol):
     """The page's own script, which then handles what is written; None in a window."""
     folder: Path
     """For files of this session alone, with mode 0700; removed when it ends."""
-
-    def admit(self, known: bool) -> None:
-        """Note that somebody is signed in, or nobody any more: strangers may less."""
-        ...
 
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
         """Return a client, not yet entered, that speaks for the person who looks.

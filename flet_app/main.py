@@ -66,7 +66,7 @@ class App:
         if window.host.may_change_server and (server := await window.recall("server")):
             window.actions.server = server
         window.view = self
-        token = await window.kept_token()
+        token = await window.recall("token")
         if not token:
             self._choose_screen()
             return
@@ -154,10 +154,8 @@ class App:
 
     # What happens to the window
 
-    async def _went(self, event: Any) -> None:
+    async def _went(self, _: Any) -> None:
         """The person went back or forth in the browser."""
-        if self._window.is_own(event.route):
-            return
         place, c = self._window.place, self._window.state.open
         if not isinstance(self._screen, Chat) or (c.address if c else "") == place:
             return

@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 
 PAUSE = 2.0
 """Seconds before what was not answered, or refused for now, is sent again."""
-WAITS = 30.0
-"""Seconds that a file waits by itself; whether it waits longer, the person decides."""
 MAX_WAITING = 1_000
 """Messages that wait at a time."""
 REMEMBERED = 2_000
@@ -245,7 +243,7 @@ class Sending:
                 except NoAnswer:
                     await asyncio.sleep(PAUSE)
                 except ChatError as error:
-                    if error.code not in TEMPORARY or (error.retry_after or 0) > WAITS:
+                    if error.code not in TEMPORARY:
                         return self.refuse(upload, error.message)
                     await asyncio.sleep(error.retry_after or PAUSE)
                 except OSError as error:

@@ -36,8 +36,8 @@ MOST_LISTED = 20_000
 
 P = TypeVar("P")
 R = TypeVar("R")
-Remember = Callable[[str, str], Awaitable[None]]
-"""Keeps the token of a server, which is named first, for the next start; empty: forgets it."""
+Remember = Callable[[str], Awaitable[None]]
+"""Keeps the token for the next start; empty: forgets it."""
 
 
 async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R]:
@@ -63,8 +63,6 @@ class Session:
         self._host = host
         self._remember = remember
         self._client: ChatClient | None = None
-        self._adopted = ""
-        """The server of that client; by now the person may have named another one."""
         self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._due = asyncio.Event()
@@ -85,57 +83,27 @@ class Session:
             raise NoAnswer("nobody is signed in")
         return self._client
 
-    async def register(
-        self,
-        user: str,
-        real_name: str,
-        password: str,
-        country: str,
-        code: str = "",
-        invitation: str = "",
-    ) -> None:
-        """Create an account and sign in to it.
-
-        Args:
-            code: What makes it the first admin of its realm, if there is none yet.
-            invitation: What lets it register where that is by invitation.
-        """
-        about, shown = (user, real_name, password, country), (code or None, invitation or None)
+    async def register(self, user: str, real_name: str, password: str, country: str) -> None:
+        """Create an account and sign in to it."""
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
-            await client.register(*about, *shown)
+            await client.register(user, real_name, password, country)
         await self.sign_in(user, password)
-
-    async def asks_for(self) -> tuple[bool, str]:
-        """Return what the realm asks of those who register.
-
-        Returns:
-            Whether it waits for its first admin, who has a code; and who may register without
-            one: everybody (`open`), people with an invitation (`invite`), nobody (`closed`).
-        """
-        async with self._host.client(self.server, events=False, timeout=15.0) as client:
-            return (await client.code()).wanted, (await client.invitation()).registration
 
     async def sign_in(self, user: str, password: str) -> SignedIn:
         """Sign in with a password, which is not kept; if that fails, nothing has changed."""
-        server = self.server
-        client = await self._connect(server, "")
+        client = await self._connect("")
         try:
             reply = await client.auth(user, password)
         except BaseException:
             await client.close()
             raise
-        await self._adopt(client, server)
+        await self._adopt(client)
         await self._signed_in(client)
         return reply
 
     async def resume(self, token: str) -> None:
-        """Go on with the session of an earlier start; what comes of it, the state tells.
-
-        Args:
-            token: That was kept of the present server; no other may learn it.
-        """
-        server = self.server
-        await self._adopt(await self._connect(server, token), server)
+        """Go on with the session of an earlier start; what comes of it, the state tells."""
+        await self._adopt(await self._connect(token))
 
     async def sign_out(self) -> None:
         """End the session here and at the realm."""
@@ -143,31 +111,30 @@ class Session:
             async with asyncio.timeout(3):
                 await self.client.logout()
         await self._end()
-        self._host.admit(False)
         self.state.signed_out()
-        await self._remember(self._adopted, "")
+        await self._remember("")
 
     async def close(self) -> None:
         """The window is gone; the session stays at the realm."""
         self._closed = True
         await self._end()
 
-    async def _connect(self, server: str, token: str) -> ChatClient:
+    async def _connect(self, token: str) -> ChatClient:
         if self._closed:
             raise NoAnswer("the window is closed")
         backoff = Backoff(RETRY_FIRST, RETRY_MOST)
-        client = self._host.client(server, token, backoff=backoff)
+        client = self._host.client(self.server, token, backoff=backoff)
         await client.__aenter__()
         self._run(self._follow(client))
         return client
 
-    async def _adopt(self, client: ChatClient, server: str) -> None:
+    async def _adopt(self, client: ChatClient) -> None:
         """Let this client be the window's, instead of another one."""
         await self._end()
         if self._closed:
             await client.close()
             raise NoAnswer("the window is closed")
-        self._client, self._adopted = client, server
+        self._client = client
         self.files = Files(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
         self.sending = Sending(self.state, client, self.files.adopt)
         self._run(self._tend(client))
@@ -181,7 +148,6 @@ class Session:
         self.sending = self.files = None
         self._reads.clear()
         self._loaded.clear()
-        self._due.set()  # so that what tends this client ends
         if client is not None:
             await client.close()
 
@@ -196,12 +162,11 @@ class Session:
             log.error("following the realm failed", exc_info=error)
 
     async def _signed_in(self, client: ChatClient) -> None:
-        self._host.admit(True)
         if self.state.user != client.user:
             self.state.signed_in(client.user, client.realm, client.limits)
             self.state.stale = True
             self._due.set()
-        await self._remember(self._adopted, client.token)
+        await self._remember(client.token)
 
     async def _follow(self, client: ChatClient) -> None:
         """Let the state take each event, until the client is closed."""
@@ -218,8 +183,7 @@ class Session:
             except Exception:
                 log.exception("an event could not be shown")
             if isinstance(event, SignedOut):
-                self._host.admit(False)
-                await self._remember(self._adopted, "")
+                await self._remember("")
                 await self._end()
                 return
             if self.state.received or self.state.stale:

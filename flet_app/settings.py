@@ -10,7 +10,6 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.client.connection import parse_url
-from shared.hosts import checked
 from shared.settings import CommonSettings, Network, networks, parser_of
 
 
@@ -37,7 +36,6 @@ class Settings(CommonSettings):
     trusted_proxies: str = Field(
         "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
     )
-    hosts: str = Field("", description="with --web: names, by comma, under which browsers may come")
     tls_cert: Path | None = Field(
         None, description="with --web: certificate chain (PEM), for https"
     )
@@ -56,11 +54,6 @@ class Settings(CommonSettings):
     def _server_is_an_address(cls, server: str) -> str:
         parse_url(server)
         return server
-
-    @field_validator("hosts")
-    @classmethod
-    def _hosts_are_names(cls, text: str) -> str:
-        return checked(text)
 
     @field_validator("trusted_proxies")
     @classmethod

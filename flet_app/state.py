@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from flet_app.conversation import INVITED, KEPT, KEPT_CLOSED, STORED, Conversation, Entry
+from flet_app.conversation import KEPT, KEPT_CLOSED, STORED, Conversation, Entry
 from flet_app.order import in_order
 from shared.client import (
     Delivery,
@@ -330,11 +330,9 @@ class State:
         is_me = fold(change.user) == fold(self.user)
         c = self.conversation(change.group)
         self.people_changed(c, change)
-        if is_me and change.change not in ("joined", "invited"):
+        if is_me and change.change != "joined":
             self.left(change.group)
             return
-        if is_me:
-            c.role = "member" if change.change == "joined" else INVITED
         c.name = change.name
         # How many members there are, and one's role, only the list tells.
         self.stale = True

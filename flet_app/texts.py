@@ -16,27 +16,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "username_hint": ("1 to 32 of A-Z a-z 0-9 . _ -", "1 sampai 32 dari A-Z a-z 0-9 . _ -"),
     "password": ("Password", "Kata sandi"),
     "password_hint": ("6 to 128 characters", "6 sampai 128 karakter"),
-    "admin_code": ("Admin code", "Kode admin"),
-    "admin_code_hint": (
-        "This realm has no admin yet. If you run it, enter the code that its start printed; "
-        "otherwise leave this empty.",
-        "Realm ini belum punya admin. Jika Anda yang menjalankannya, isi kode yang dicetak saat "
-        "mulai; jika bukan, kosongkan saja.",
-    ),
-    "wrong_code": (
-        "This is not the code that the newest start printed.",
-        "Ini bukan kode yang dicetak saat mulai terakhir.",
-    ),
-    "invitation_code": ("Invitation", "Undangan"),
-    "invitation_code_hint": ("The code that an admin gave you", "Kode yang diberikan admin"),
-    "wrong_invitation": (
-        "Wrong, used up or expired. Ask for another one.",
-        "Salah, habis, atau kedaluwarsa. Mintalah lagi.",
-    ),
-    "registration_closed": (
-        "Registration is closed on this realm. Ask its admin for an account.",
-        "Pendaftaran di realm ini ditutup. Mintalah akun kepada adminnya.",
-    ),
     "show_password": ("Show what is typed", "Tampilkan ketikan"),
     "hide_password": ("Hide what is typed", "Sembunyikan ketikan"),
     "real_name": ("Real name", "Nama lengkap"),
@@ -222,34 +201,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "they_left": ("{user} left", "{user} keluar"),
     "they_removed": ("{user} was removed", "{user} dikeluarkan"),
     "you_joined": ("You were added to {name}", "Anda ditambahkan ke {name}"),
-    "you_invited": (
-        "You are invited to {name}",
-        "Anda diundang ke {name}",
-    ),
-    "invitation_hint": (
-        "By somebody of another realm whom you do not know. Nothing is shown until you accept.",
-        "Oleh orang dari realm lain yang tidak Anda kenal. Isinya tampak setelah Anda terima.",
-    ),
-    "accept": ("Accept", "Terima"),
-    "decline": ("Decline", "Tolak"),
-    "block": ("Block", "Blokir"),
-    "unblock": ("Unblock", "Buka blokir"),
-    "block_person": ("Block or unblock", "Blokir atau buka blokir"),
-    "block_sure": (
-        "Block {user}? They can send you no messages and no invitations. They are not told.",
-        "Blokir {user}? Pesan dan undangannya tidak masuk lagi. Ia tidak diberi tahu.",
-    ),
-    "unblock_sure": (
-        "{user} is blocked. Unblock? Their messages and invitations come in again.",
-        "{user} diblokir. Buka blokirnya? Pesan dan undangannya masuk lagi.",
-    ),
-    "blocked": ("{user} is blocked", "{user} diblokir"),
-    "unblocked": ("{user} is no longer blocked", "{user} tidak diblokir lagi"),
     "you_removed": ("You were removed from {name}", "Anda dikeluarkan dari {name}"),
     "draft": ("Draft: {text}", "Draf: {text}"),
     "remove_sure": (
-        "Remove {user} from {name}? Only the owner can invite them again.",
-        "Keluarkan {user} dari {name}? Hanya pemilik yang bisa mengundangnya lagi.",
+        "Remove {user} from {name}? A member can invite them again.",
+        "Keluarkan {user} dari {name}? Anggota lain bisa mengundangnya lagi.",
     ),
     "remove_person": ("Remove", "Keluarkan"),
     "members": ("Members", "Anggota"),

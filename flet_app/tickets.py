@@ -19,9 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
-from flet_app.host import Expected, NoRoom, TooManyFiles
-from flet_app.visitors import VISITOR
-from shared import disk
+from flet_app.host import RESERVE, Expected, NoRoom, TooManyFiles
+from flet_app.visitors import BROWSER
 from shared.protocol.file_names import clean_file_name
 from shared.protocol.media_types import IMAGES
 from shared.protocol.values import BadValue
@@ -97,7 +96,7 @@ class Tickets:
 
     async def _answer(self, request: Request) -> Response:
         ticket = self._tickets.get(request.path_params["ticket"])
-        browser = request.scope[VISITOR].browser
+        browser = request.cookies.get(BROWSER, "")
         if ticket is None or not hmac.compare_digest(
             browser.encode(), ticket.session.browser.encode()
         ):
@@ -143,8 +142,7 @@ class SessionFiles:
         if sum(sizes) + size > MAX_EXPECTED_BYTES:
             raise NoRoom
         # What others were promised is not there yet, and will be.
-        free = disk.free(self.folder) - self.tickets.promised
-        if free - size < disk.reserve(self.folder):
+        if shutil.disk_usage(self.folder).free - self.tickets.promised - size < RESERVE:
             raise NoRoom
         try:
             name = clean_file_name(name)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from urllib.parse import unquote
@@ -16,20 +16,15 @@ from starlette.types import Scope
 
 from flet_app.host import language_of, local_zone
 from flet_app.zones import zone_of
-from shared.addresses import network
 from shared.settings import Network, client_address, is_address, is_trusted
 
 BROWSER = "chat_browser"
 """Cookie: 256 random bits that tell one browser from every other. It is nobody's sign-in; it keeps
 others off pages and files of this browser whose addresses they may have learnt."""
-SECURE_BROWSER = f"__Host-{BROWSER}"
-"""The same by https: no page of a neighbouring name, and nobody between, can set it."""
 ZONE = "chat_zone"
 """Cookie: the browser's time zone, set by the page (assets/page/start.js)."""
 OFFSET = "chat_offset"
 """Cookie: minutes by which its clocks are ahead of UTC now, for zones that are not known here."""
-VISITOR = "chat.visitor"
-"""Of the ASGI scope: who asks."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -41,8 +36,6 @@ class Visitor:
     """Its cookie; empty if it has none."""
     address: str
     """Its IP address; empty if a proxy hides it."""
-    network: str
-    """That address, or the IPv6 /64 around it: whom limits count."""
     secure: bool
     """Whether it came by https."""
     language: str
@@ -58,27 +51,19 @@ def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
     secure = scope["scheme"] in ("https", "wss") or (
         headers.get("x-forwarded-proto") == "https" and is_trusted(peer, trusted)
     )
-    address = address if is_address(address) else ""
-    browser = cookies.get(SECURE_BROWSER if secure else BROWSER, "")
+    browser = cookies.get(BROWSER, "")
     return Visitor(
         browser=browser if TOKEN.fullmatch(browser) else "",
-        address=address,
-        network=network(address),
+        address=address if is_address(address) else "",
         secure=secure,
         language=language_of(_by_weight(headers.getlist("accept-language"))),
         zone=zone_of(unquote(cookies.get(ZONE, "")), cookies.get(OFFSET, "")) or local_zone(),
     )
 
 
-def is_from_before(cookies: Mapping[str, str], visitor: Visitor) -> bool:
-    """Tell whether a browser has only the cookie that earlier versions set by https."""
-    return visitor.secure and not visitor.browser and BROWSER in cookies
-
-
 def new_cookie(secure: bool) -> str:
     """Return the header that makes a browser known from now on."""
-    name = SECURE_BROWSER if secure else BROWSER
-    value = f"{name}={secrets.token_urlsafe(32)}; Path=/; HttpOnly; SameSite=Strict"
+    value = f"{BROWSER}={secrets.token_urlsafe(32)}; Path=/; HttpOnly; SameSite=Strict"
     return value + ("; Secure" if secure else "")
 
 

@@ -6,57 +6,44 @@ import asyncio
 import fcntl
 import logging
 import os
-import resource
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from flet_web.fastapi import app_manager
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
-from flet_app.browser_host import RealmWay
-from flet_app.page_socket import PageSocket
-from flet_app.pages import STALE, Pages, Start
-from flet_app.patient import OF_ALL, Patient
+from flet_app.frames import MAX_FRAME
+from flet_app.pages import Pages, RealmWay, Start
+from flet_app.patient import Patient
 from flet_app.settings import Settings
 from flet_app.site import Site
 from flet_app.tickets import Tickets
-from flet_app.visitors import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
+from flet_app.visitors import Visitor, new_cookie, visitor_of
 from shared import certificates
-from shared.hosts import REFUSED, Names, parts
-from shared.settings import SettingsRefused, split
+from shared.settings import SettingsRefused
 
 log = logging.getLogger(__name__)
 
-HEALTH = "/healthz"
-"""Answered under any name."""
-HSTS = "max-age=31536000"
-"""Browsers that came by https come by https only, for a year (RFC 6797)."""
 WIDOWED = 900.0
 """Seconds that pages live on after the server that started this process was killed."""
 WRONG_PORT = 4510
 """Closes the WebSocket of a program that takes this port for the realm's: it need not try again."""
 STOP_LIMIT = 2
 """Seconds that requests under way have when the process is told to stop."""
-
-
-def is_of(host: str, origin: str) -> bool:
-    """Tell whether an `Origin` is a page of a `Host`."""
-    page = parts(origin)
-    return page is not None and page.scheme in ("http", "https") and page.netloc == host
 
 
 class Door:
@@ -68,47 +55,25 @@ class Door:
         self._policy = policy
         self._trusted = settings.networks
         self._realm = settings.server
-        self._names = Names([*split(settings.hosts), settings.host])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if scope["type"] not in ("websocket", "http"):
-                return
-            visitor = visitor_of(scope, self._trusted)
-            scope = {**scope, VISITOR: visitor}
             if scope["type"] == "websocket":
-                await self._socket(visitor, scope, receive, send)
-            else:
-                await self._request(visitor, scope, receive, send)
+                await self._socket(scope, receive, send)
+            elif scope["type"] == "http":
+                await self._request(scope, receive, send)
         except asyncio.CancelledError:
             pass  # the process ends, and uvicorn would call this an error of ours
 
-    async def _request(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visitor = visitor_of(scope, self._trusted)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._guard(MutableHeaders(scope=message), visitor)
             await send(message)
 
-        routes = self._routes
-        if (refusal := self._misled(headers)) is not None and scope["path"] != HEALTH:
-            routes = refusal
-        elif len(headers.getlist("range")) > 1 or "," in headers.get("range", ""):
-            # Thousands of ranges cost more than the whole, which may be sent instead (RFC 9110,
-            # section 14.2).
-            scope["headers"] = [
-                (name, value) for name, value in scope["headers"] if name != b"range"
-            ]
-        await routes(scope, receive, answer)
-
-    def _misled(self, headers: Headers) -> PlainTextResponse | None:
-        """Return the answer to a request under a name that is not ours, or that has two."""
-        if len(headers.getlist("host")) != 1 or len(headers.getlist("origin")) > 1:
-            return PlainTextResponse("Host comes once, and Origin once at most.\n", 400)
-        if not self._names.allow(headers["host"]):
-            return PlainTextResponse(REFUSED, 403)
-        return None
+        await self._routes(scope, receive, answer)
 
     def _guard(self, headers: MutableHeaders, visitor: Visitor) -> None:
         headers.setdefault("Content-Security-Policy", self._policy)
@@ -119,31 +84,23 @@ class Door:
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Embedder-Policy"] = "require-corp"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        if visitor.secure:
-            headers["Strict-Transport-Security"] = HSTS
         if not visitor.browser and headers.get("content-type", "").startswith("text/html"):
             headers.append("Set-Cookie", new_cookie(visitor.secure))
 
-    async def _socket(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        refusal = self._misled(headers)
-        if refusal is None and "origin" not in headers and not visitor.browser:
+        visitor = visitor_of(scope, self._trusted)
+        refusal: PlainTextResponse | None = None
+        if "origin" not in headers and not visitor.browser:
             await self._guide(receive, send)
             return
-        if refusal is not None:
-            pass
-        elif scope["path"] != "/ws":
+        if scope["path"] != "/ws":
             refusal = PlainTextResponse("There is nothing here.\n", 404)
-        elif not is_of(headers["host"], headers.get("origin", "")):
+        elif urlsplit(headers.get("origin", "")).netloc != headers.get("host"):
             # Or a page of somebody else could use this one with the cookie of whoever opens it.
             refusal = PlainTextResponse(
                 "The Origin of the request is not its Host. A proxy must pass the Host on.\n", 403
             )
-        elif is_from_before(HTTPConnection(scope).cookies, visitor):
-            await receive()
-            await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": STALE, "reason": "load the page anew"})
-            return
         elif not visitor.browser:
             refusal = PlainTextResponse("Allow cookies for this page, and load it anew.\n", 403)
         elif self._pages.refuses(visitor):
@@ -200,7 +157,7 @@ def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path
 
     routes = Starlette(
         routes=[
-            Route(HEALTH, health),
+            Route("/healthz", health),
             Route("/files/{ticket}", tickets.serve, methods=["GET", "PUT"]),
             Mount("/", site),
         ]
@@ -231,15 +188,12 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
         way = RealmWay(settings.server, settings.socket)
         pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
         Patient.trusted = settings.networks
-        Patient.tls = tls_context(settings)
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        Patient.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
         server = Server(
             uvicorn.Config(
                 application(pages, tickets, settings, Path(folder)),
                 http=Patient,
-                ws=PageSocket,
-                ws_per_message_deflate=False,
+                ws="websockets-sansio",
+                ws_max_size=MAX_FRAME,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -247,6 +201,9 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
                 server_header=False,
                 timeout_keep_alive=20,
                 timeout_graceful_shutdown=STOP_LIMIT,
+                limit_concurrency=4 * settings.max_pages + 100,
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
             )
         )
         loop = asyncio.get_running_loop()
@@ -291,16 +248,16 @@ def hold(folder: Path) -> int:
     return held
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the certificate to serve with, if one is set.
+def check_certificate(settings: Settings) -> None:
+    """Look whether the certificate can be used, before anybody comes.
 
     Raises:
-        SettingsRefused: it cannot be used.
+        SettingsRefused: it cannot.
     """
     if settings.tls_cert is None:
-        return None
+        return
     assert settings.tls_key is not None
     try:
-        return certificates.tls_context(settings.tls_cert, settings.tls_key)
+        certificates.tls_context(settings.tls_cert, settings.tls_key)
     except certificates.BadCertificate as error:
         raise SettingsRefused(str(error)) from error

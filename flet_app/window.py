@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 GATHERING = 0.02
 """Seconds in which changes are gathered and then shown at once."""
 OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
-ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
+ONESELF = {"joined": "you_joined", "removed": "you_removed"}
 """How it is said that somebody came to a group or went."""
 EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
 """What an action may raise that is no bug."""
@@ -56,8 +56,6 @@ class Window:
         """Makes the screen anew, in another language or other colours."""
         self.is_looked_at = True
         """The person sees this window, rather than another tab before it."""
-        self._pushed: list[str] = []
-        """Places that the address bar was given, and of which it has not told yet."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._dialogs: list[ft.AlertDialog] = []
         self._notices = Notices()
@@ -206,27 +204,20 @@ class Window:
     @property
     def place(self) -> str:
         """The conversation that the address bar names; empty: none."""
-        return _place_of(self.page.route or "")
+        kind, _, name = (self.page.route or "").removeprefix("/").partition("/")
+        sign = {"c": "", "g": "#"}.get(kind)
+        return "" if sign is None or not name else sign + unquote(name)
 
     async def remember_place(self) -> None:
         """Let the address bar name the open conversation, so that a reload comes back to it."""
         c = self.state.open
+        if self.place == (c.address if c else ""):
+            return
         route = "/"
         if c is not None:
             # A # would begin the fragment, even as %23: the client decodes what it is given.
             route = f"/{'g' if c.is_group else 'c'}/{quote(c.address.removeprefix('#'), safe='@')}"
-        place = c.address if c else ""
-        if (self._pushed or [self.place])[-1] == place:
-            return
-        self._pushed.append(place)
-        try:
-            await self.page.push_route(route)
-        finally:
-            self._pushed.remove(place)
-
-    def is_own(self, route: str) -> bool:
-        """Tell whether the browser tells of a route only because the app has set it."""
-        return _place_of(route) in self._pushed
+        await self.page.push_route(route)
 
     # What is kept between starts
 
@@ -247,30 +238,7 @@ class Window:
         except (TimeoutError, RuntimeError):
             log.warning("the browser did not keep %s", key)
 
-    async def kept_token(self) -> str:
-        """Return the token that was kept of the present server, and is no other's to see."""
-        server = self.actions.server
-        if token := await self.recall(_token_of(server)):
-            return token
-        if self.host.may_change_server or not (token := await self.recall("token")):
-            return ""
-        # Kept by an earlier version; in a browser, whose server is always the same.
-        await self._remember(server, token)
-        await self.keep("token", "")
-        return token
-
-    async def _remember(self, server: str, token: str) -> None:
+    async def _remember(self, token: str) -> None:
         if not token and self.host.page_script is not None:
             self.host.page_script.signed_out()
-        await self.keep(_token_of(server), token)
-
-
-def _place_of(route: str) -> str:
-    kind, _, name = route.removeprefix("/").partition("/")
-    sign = {"c": "", "g": "#"}.get(kind)
-    return "" if sign is None or not name else sign + unquote(name)
-
-
-def _token_of(server: str) -> str:
-    """Return under which name the token of a server is kept."""
-    return f"token.{server.lower().rstrip('/')}"
+        await self.keep("token", token)

@@ -62,7 +62,6 @@ def configure(level: str) -> None:
     # strangers send.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("flet_app.window").addFilter(Seldom())
     for name in ("flet", "flet_web", "uvicorn"):
         logging.getLogger(name).setLevel(logging.ERROR)
         logging.getLogger(name).addFilter(Seldom())

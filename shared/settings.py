@@ -113,10 +113,8 @@ class CommonSettings(BaseSettings):
             text = field.description or ""
             if shown not in (None, "", False):
                 text += f" (default: {shown})"
-            kinds = (field.annotation, *get_args(field.annotation))
-            choice = next((kind for kind in kinds if get_origin(kind) is Literal), None)
-            if choice is not None:
-                value = "|".join(get_args(choice))
+            if get_origin(field.annotation) is Literal:
+                value = "|".join(get_args(field.annotation))
             else:
                 value = name.rpartition("_")[2].upper()
             if field.annotation is bool:

@@ -12,9 +12,8 @@ from shared.protocol.commands.files import Files, GetFile, SendFile, SendGroupFi
 from shared.protocol.commands.meta import CommandHelp, Help, HelpPage, SetFormat
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import IDENTIFIER
-from shared.protocol.nearest import unknown_command
 from shared.protocol.reference import help_page
-from shared.protocol.spec import TABLE, Request, Spec
+from shared.protocol.spec import TABLE, Request, Spec, unknown_command
 from shared.protocol.values import BadValue, Conversation
 from shared.protocol.words import BLANK, first_word, rest_or_quoted
 from terminal_app.paths import absolute, as_text, typed_path

@@ -12,7 +12,7 @@ from prompt_toolkit.document import Document
 from shared.folding import begins, fold_text
 from shared.protocol.commands.files import GetFile, SendFile, SendGroupFile
 from shared.protocol.commands.meta import Help
-from shared.protocol.kinds import ConversationKind, Group, RealmName, User
+from shared.protocol.kinds import ConversationKind, Group, LocalName, User
 from shared.protocol.reference import for_people
 from shared.protocol.spec import TABLE, Arg, Spec
 from shared.protocol.values import in_words
@@ -106,7 +106,7 @@ def _known(spec: Spec, arg: Arg, names: Names) -> list[Candidate]:
             return names.groups.latest_first()
         case ConversationKind():
             return names.people.latest_first() + names.groups.latest_first()
-        case RealmName():
+        case LocalName() if arg.name == "realm":
             return names.realms.latest_first()
     return []
 

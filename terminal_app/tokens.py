@@ -46,7 +46,7 @@ class Tokens:
     def of(self, user: str) -> str:
         """Return the token of a user; empty if there is none."""
         try:
-            return self._path(user).read_bytes().decode().removesuffix("\n")
+            return self._path(user).read_text(encoding="ascii").strip()
         except (OSError, ValueError):
             return ""
 
@@ -62,9 +62,8 @@ class Tokens:
         # 0600 from the beginning: a moment is enough for somebody who waits for it.
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            # A server may choose any text.
-            with open(descriptor, "wb") as file:
-                file.write(f"{token}\n".encode())
+            with open(descriptor, "w", encoding="ascii") as file:
+                file.write(f"{token}\n")
             os.replace(aside, self._path(user))
         except BaseException:
             aside.unlink(missing_ok=True)

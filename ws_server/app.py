@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
+import resource
+import shutil
 import signal
 import ssl
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
+from sqlalchemy.engine import URL
 
 from shared.faults import explained, shown
 from shared.settings import split
 from shared.sockets import TRIES, not_listening
-from ws_server import descriptors, sessions, threads, web_app
+from ws_server import __version__, web_app
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -30,35 +35,27 @@ from ws_server.data_folder import (
     Refused as Refused,
 )
 from ws_server.federation.contents import Contents
+from ws_server.federation.peer import Peer
 from ws_server.federation.peers import Peers
-from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
-from ws_server.guessing import Guesses
-from ws_server.key import posts_secret
 from ws_server.limits import Limits
-from ws_server.measures import measure
 from ws_server.metrics import Metrics
-from ws_server.net.browsers import Browsers
-from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
 from ws_server.opening import open_store, realm_name
 from ws_server.passwords import Passwords
-from ws_server.readiness import Readiness
 from ws_server.realm import Realm, Serving
-from ws_server.registration import Registration
 from ws_server.settings import Settings
-from ws_server.store import fetches, files, naming, opening, registering, users
+from ws_server.store import fetches, files, naming, opening
 from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
+from ws_server.store.schema import meta
 from ws_server.store.sqlite_file import file_of
 from ws_server.web_app import WebApp
 from ws_server.welcome import address, welcome
 
 log = logging.getLogger(__name__)
 
-DAY = 24 * 3600 * 1000
-"""Milliseconds."""
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
 JUMP = 60.0
@@ -120,17 +117,14 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
             raise Refused(f"--data {explained(error, settings.data)}") from error
         raise
     cache = Cache()
-    journal = Journal(database, cache, posts_secret(realm_key))
+    journal = Journal(database, cache)
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
     realm = Realm(
         name=name,
         key=realm_key,
-        registration=Registration(
-            await database.read(registering.holds, settings.registration),
-            settings.registration if serves else None,
-        ),
+        registration_open=settings.registration == "open",
         database=database,
         cache=cache,
         journal=journal,
@@ -141,26 +135,12 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         max_file=settings.max_file * 2**20,
         max_user_files=settings.max_user_files * 2**20,
         max_realm_files=settings.max_realm_files * 2**20,
-        session_age=settings.session_days * DAY,
-        guesses=Guesses(settings.rate_limits == "on"),
-        first_admin=FirstAdmin(settings.trial),
-        invitations_wait=not settings.trial,
     )
-    stack.callback(realm.audit.summarise)
     realm.contents = Contents(realm)
-    realm.links = Peers(
-        realm,
-        policy=settings.realms,
-        trial=settings.trial,
-        public=settings.public,
-        private=settings.private,
-    )
+    realm.links = Peers(realm, policy=settings.realms, public=settings.public)
     await realm.links.load()
     if serves:
         await journal.write(lambda tx, now: naming.keep(tx, name))
-        await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
-        if not await database.read(users.has_admin):
-            realm.first_admin.wanted()
     await journal.write(lambda tx, now: opening.get_ready(tx))
     await sweep(realm, age=0)
     return realm
@@ -177,15 +157,11 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     gate = Gate(realm)
     stack.push_async_callback(gate.close)
     metrics = Metrics()
-    pages = Browsers([*split(settings.hosts), settings.host], split(settings.origins), ports=())
-    budgets = Budgets(realm.limits.on, descriptors.room_for_connections())
-    realm.hub.most_sessions = budgets.sessions_of_account
     listener = Listener(
         gate,
-        ready=Readiness(realm, written_in(settings)).why_not,
+        ready=lambda: is_ready(realm),
         metrics=metrics.text,
-        browsers=pages,
-        budgets=budgets,
+        origins=split(settings.origins),
         trusted_proxies=settings.networks,
     )
     browsers = WebApp(settings)
@@ -194,7 +170,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.push_async_callback(listener.close)
     measure(metrics, settings, realm, gate, listener)
     try:
-        port = listener.open(settings.listen_on, settings.port, tls)
+        port = await listener.open(settings.hosts, settings.port, tls)
     except OSError as error:
         raise Refused(
             f"Cannot listen on --host {shown(settings.host)} --port {settings.port}: "
@@ -212,8 +188,6 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)
-    if web_port is not None:
-        pages.ports.add(web_port)
     return Server(realm, gate, listener, port, web_port)
 
 
@@ -232,7 +206,7 @@ async def open_web_app(
         return None
     path = settings.data / web_app.FILE
     try:
-        listener.open_socket(path)
+        await listener.open_socket(path)
         stack.callback(path.unlink, missing_ok=True)
         web_port = browsers.open(address(settings, "ws", port))
     except OSError as error:
@@ -246,13 +220,18 @@ async def open_web_app(
     return web_port
 
 
-def written_in(settings: Settings) -> list[Path]:
-    """Return the folders in which the realm keeps what it is told."""
-    folders = [settings.data]
-    file = file_of(database_url(settings))
-    if file is not None and file.parent.resolve() != settings.data.resolve():
-        folders.append(file.parent)
-    return folders
+async def is_ready(realm: Realm) -> bool:
+    """Tell whether the store takes writes, by one that goes to disk."""
+
+    def probe(tx: Connection, now: int) -> None:
+        tx.execute(update(meta).where(meta.c.key == "epoch").values(key="epoch"))
+
+    try:
+        async with asyncio.timeout(5):
+            await realm.journal.write(probe)
+    except Exception:
+        return False
+    return True
 
 
 async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
@@ -288,13 +267,67 @@ async def keep_house(realm: Realm) -> None:
         # A machine that slept counts as well: its monotonic clock stood still.
         jump = (time.time() - wall) - (time.monotonic() - steady)
         try:
-            jumped = abs(jump) > JUMP
-            await sweep(realm, age=HOUSEKEEPING, jumped=jumped)
-            if not jumped:
-                await sessions.end_unused(realm)
-                await realm.journal.write(registering.forget_expired)
+            await sweep(realm, age=HOUSEKEEPING, jumped=abs(jump) > JUMP)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
+
+
+def measure(
+    metrics: Metrics, settings: Settings, realm: Realm, gate: Gate, listener: Listener
+) -> None:
+    """Say what /metrics shows; docs/observability.md explains it."""
+    metrics.info("this realm and its server", {"realm": realm.name, "version": __version__})
+    metrics.gauge("connections", "open WebSocket connections", lambda: listener.websockets)
+    metrics.gauge("users", "users with at least one session", lambda: realm.hub.users)
+    metrics.counter("commands", "frames received from clients", lambda: gate.commands)
+    metrics.counter_by("code", "errors", "commands that were refused", lambda: gate.refused)
+    metrics.counter("events", "events handed to sessions", lambda: realm.hub.events)
+    metrics.counter("commits", "transactions on disk", lambda: realm.journal.commits)
+    metrics.counter("entries", "changes in those transactions", lambda: realm.journal.entries)
+    metrics.gauge("journal_waiting", "changes not yet begun", lambda: realm.journal.waiting)
+    metrics.counter("failed_commits", "transactions lost", lambda: realm.journal.failed_commits)
+    metrics.histogram("commit_seconds", "from begin to disk", realm.journal.commit_seconds)
+    metrics.histogram("push_seconds", "from disk to the sockets", realm.journal.push_seconds)
+    metrics.gauge("reads_waiting", "questions without a reader", lambda: realm.database.waiting)
+    metrics.gauge("passwords_waiting", "passwords to be hashed", lambda: realm.passwords.waiting)
+    metrics.counter_by("by", "closed", "WebSockets that ended", lambda: listener.closed)
+    metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
+    metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
+    metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
+    measure_realms(metrics, realm.links)
+
+
+def size_of(url: URL) -> int:
+    """Return the bytes of a database and its write-ahead log; 0 if it is in no file."""
+    size = 0
+    if (path := file_of(url)) is not None:
+        for file in (path, path.with_name(f"{path.name}-wal")):
+            with suppress(OSError):
+                size += file.stat().st_size
+    return size
+
+
+def free_space(folder: Path) -> float:
+    """Return the bytes that may still be written there; NaN if the folder is gone."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return math.nan
+
+
+def measure_realms(metrics: Metrics, peers: Peers) -> None:
+    """Say what /metrics shows of each other realm."""
+
+    def each(read: Callable[[Peer], float]) -> Callable[[], dict[str, float]]:
+        return lambda: {peer.known.name: read(peer) for peer in peers.listed()}
+
+    gauge, counter = metrics.gauge_of_realms, metrics.counter_of_realms
+    gauge("link_up", "whether messages can flow, 0 or 1", each(lambda p: p.up))
+    gauge("queued", "messages waiting for the realm", each(lambda p: p.queued))
+    counter("sent", "messages that it has confirmed", each(lambda p: p.count.sent))
+    counter("received", "messages of it that are on disk here", each(lambda p: p.count.received))
+    counter("refused", "messages that it refused for ever", each(lambda p: p.count.refused))
+    counter("attempts", "times that it was dialled", each(lambda p: p.count.attempts))
 
 
 async def run(settings: Settings) -> None:
@@ -307,8 +340,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    descriptors.raise_limit()
-    threads.switch_often()
+    raise_file_limit()
     is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:
         server = await open_server(settings, stack)
@@ -321,19 +353,17 @@ async def run(settings: Settings) -> None:
                 "data": str(settings.data.resolve()),
             },
         )
-        realm = server.realm
-        ports = server.port, server.web_port
-        welcome(
-            realm.name,
-            settings,
-            *ports,
-            is_new=is_new,
-            code=realm.first_admin.code,
-            registration=realm.registration,
-        )
+        welcome(server.realm.name, settings, server.port, server.web_port, is_new=is_new)
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
+
+
+def raise_file_limit() -> None:
+    """Allow as many connections as the system does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def set_umask() -> None:

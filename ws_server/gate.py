@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call
-from shared.protocol.commands.files import Chunk, SendFile, SendGroupFile
+from shared.protocol.commands.files import Chunk
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply
 from ws_server import handlers as handlers
@@ -30,7 +30,7 @@ from ws_server.handlers.messages import answer, refused_there
 from ws_server.net.session import Session
 from ws_server.publications import announce
 from ws_server.realm import Realm
-from ws_server.store.database import ASKER, PAYER
+from ws_server.store.database import ASKER
 from ws_server.store.journal import Write
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
@@ -180,13 +180,14 @@ class Gate:
                 session.outlet.pause_reading()
 
     def _admit(self, session: Session, call: Call) -> None:
-        who, request, limits = session.asker, call.request, self._realm.limits
+        who = session.account.id if session.account else session.address
+        request = call.request
         if request is None:
-            limits.refused(who, call.size)
-        elif isinstance(request, Chunk | SendFile | SendGroupFile):
-            limits.content(who, len(request.data), type(request) is Chunk)
+            self._realm.limits.refused(who, call.size)
+        elif type(request) is Chunk:
+            self._realm.limits.chunk(who, len(request.data))
         else:
-            limits.command(who, call.size)
+            self._realm.limits.command(who)
 
     def _penalise(self, session: Session, seconds: float) -> None:
         """Read no further for a while: reading is what a refused frame costs."""
@@ -266,7 +267,7 @@ class Gate:
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
         """Reply when another realm has answered; later replies may pass this one."""
-        ASKER.set(session.asker)
+        ASKER.set(session.account.id if session.account else session.address)
         try:
             self._reply(session, call, await answering)
         except ChatError as error:
@@ -283,8 +284,7 @@ class Gate:
 
     async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
         posted = False
-        ASKER.set(session.asker)
-        PAYER.set(session.network if self._realm.limits.on else None)
+        ASKER.set(session.account.id if session.account else session.address)
         try:
             posted = self._answer(session, call, await answering)
         except ChatError as error:
@@ -377,7 +377,6 @@ class Gate:
         if not session.open:
             return
         assert session.dialled is not None
-        session.outlet.admit(known=True)
         # What came before the link is no frame of it.
         session.queue = None
         session.link = self._realm.links.accepted(

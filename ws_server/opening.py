@@ -29,12 +29,7 @@ async def open_store(
         OSError: the data folder cannot be used.
         Refused, DatabaseRefused, KeyRefused: it cannot be used; the text says why.
     """
-    reserve, quota = settings.reserve, settings.max_all_files
-    blobs = Blobs(
-        settings.data,
-        reserve=None if reserve is None else reserve * 2**20,
-        quota=None if quota is None else quota * 2**20,
-    )
+    blobs = Blobs(settings.data)
     for folder in ("blobs", "uploads"):
         if not os.access(settings.data / folder, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), settings.data / folder)

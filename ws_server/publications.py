@@ -13,33 +13,25 @@ from ws_server.realm import Realm
 from ws_server.store import markers
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
-from ws_server.store.membership import GroupChange
 from ws_server.store.messages import Draft
 
 MAX_PUSHED = 8 * 2**20
 """Bytes up to which a file's content is pushed behind its message."""
 
 
-def membership_changed(made: GroupChange) -> Publication:
-    """Tell the members and the person of a change, or the person alone of an invitation."""
-    group, person = made.group, made.person
-    assert person is not None
-    event = GroupChanged(group.address(0), group.name, person.name, made.change)
-    told = {*group.members, made.user_id} if made.told is None else made.told
-    return Publication(event, told)
+def group_changed(group: Conversation, user: str, change: str, *also: int) -> Publication:
+    """Tell the members, and whoever just went, that a group changed."""
+    event = GroupChanged(group.address(0), group.name, user, change)
+    return Publication(event, {*group.members, *also})
 
 
 def receipts(
     account: Account, conversation: Conversation, marks: markers.Markers
 ) -> list[Publication]:
-    """Tell one's own other sessions, and in a private chat the other person, of moved markers.
-
-    The other person is told nothing if one of the two blocks the other.
-    """
+    """Tell one's own other sessions, and in a private chat the other person, of moved markers."""
     if not marks.changed:
         return []
-    alone = conversation.number is not None or conversation.blockers
-    told = [account.id] if alone else list(conversation.members)
+    told = [account.id] if conversation.number is not None else list(conversation.members)
     return [
         Publication(
             Receipt(conversation.address(reader), account.name, marks.received_seq, marks.read_seq),

@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
-from shared.protocol.commands.blocks import Block, Unblock
 from shared.protocol.commands.files import SendFile, SendGroupFile, Upload
 from shared.protocol.commands.groups import (
-    Accept,
-    Ban,
     CreateGroup,
-    Decline,
     InboxGroup,
     InviteGroup,
     Kick,
@@ -23,21 +19,16 @@ from shared.protocol.commands.groups import (
     ListGroup,
     Members,
     SendGroup,
-    Unban,
 )
 from shared.protocol.commands.history import History, Read, Received, Sync
 from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
-from ws_server.audit import Audit
-from ws_server.first_admin import FirstAdmin
-from ws_server.guessing import Guesses
 from ws_server.limits import Limits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
 from ws_server.passwords import Passwords
-from ws_server.registration import Registration
 from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
@@ -53,7 +44,6 @@ if TYPE_CHECKING:
 OVER_REALMS = frozenset(
     (Send, Inbox, ListPc, History, Read, Received, Sync, SendFile, SendGroupFile, Upload)
     + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
-    + (Ban, Unban, Accept, Decline, Block, Unblock)
 )
 """The commands that may name people and groups of other realms."""
 
@@ -72,11 +62,10 @@ class Serving:
 SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
 """Those whose message waits if the other realm is away."""
 READING = frozenset(
-    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, Sync)
-    + (LeaveGroup, Decline, Block, Unblock)
+    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, Sync) + (LeaveGroup,)
 )
 """Those that may also name realms which are blocked or were removed: what was written stays, and
-whoever wants it no more can leave it, and hear no more of it."""
+whoever wants it no more can leave it."""
 
 
 @dataclass(slots=True)
@@ -85,7 +74,7 @@ class Realm:
 
     name: str
     key: Ed25519PrivateKey
-    registration: Registration
+    registration_open: bool
     database: Database
     cache: Cache
     journal: Journal
@@ -96,13 +85,6 @@ class Realm:
     max_file: int
     max_user_files: int
     max_realm_files: int
-    session_age: int
-    """Milliseconds for which a token may be unused."""
-    guesses: Guesses
-    first_admin: FirstAdmin
-    audit: Audit = field(default_factory=Audit)
-    invitations_wait: bool = False
-    """Whether those by strangers of other realms do, until somebody accepts them."""
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
     links: Peers = field(init=False)
@@ -132,14 +114,11 @@ class Realm:
         addresses = (getattr(request, name) for name in request.spec.addresses)
         named = {address.realm for address in addresses if address is not None}
         named.add(getattr(request, "realm", None) or "")
-        renamed: dict[str, str] = {}
         for realm in named:
             if realm and fold(realm) != self.home:
                 peer = self.links.find(realm)
                 if peer is None:
                     raise unknown_realm(realm)
-                if fold(peer.known.name) != fold(realm):
-                    renamed[fold(realm)] = peer.known.name
                 if type(request) not in READING:
                     check_writable(peer.known)
                 if type(request) in SENDING and peer.queued >= MAX_WAITING:
@@ -152,7 +131,7 @@ class Realm:
                         ErrorCode.REALM_UNREACHABLE,
                         f"This version cannot do {request.spec.name} with another realm yet",
                     )
-        return request.with_realms(renamed) if renamed else request
+        return request
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
         """Return what this realm takes, as told at sign-in."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import tomllib
@@ -19,40 +18,18 @@ from pydantic_settings import (
 )
 
 from shared.faults import explained, shown
-from shared.hosts import checked
 from shared.protocol.values import NAME
 from shared.settings import (
     CommonSettings,
     Network,
     SettingsRefused,
     hosts,
-    is_address,
     networks,
     parser_of,
     split,
 )
 from shared.text_files import decoded
 from ws_server import __version__
-
-SHARED = ipaddress.ip_network("100.64.0.0/10")
-"""Addresses of providers' and overlay networks (RFC 6598)."""
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address; of names, localhost alone is known."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_private(host: str) -> bool:
-    """Tell whether an address is one of a network's own; no name is, as it may mean any."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return (address.is_private and not address.is_unspecified) or address in SHARED
 
 
 def host_name() -> str:
@@ -89,35 +66,18 @@ class Settings(CommonSettings):
         "",
         description="sqlite:///PATH or postgresql+asyncpg://...; in the data folder if empty",
     )
-    registration: Literal["open", "invite", "closed"] = Field(
-        "open", description="who may register: everybody, people with an invitation, or nobody"
+    registration: Literal["open", "closed"] = Field(
+        "open", description="whether people may register"
     )
     rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
-    realms: Literal["open", "admin", "closed"] | None = Field(
-        None, description="who may add realms; if not given admin, or everybody in a trial"
-    )
+    realms: Literal["open", "admin", "closed"] = Field("open", description="who may add realms")
     public: bool = Field(False, description="refuse links to loopback and private addresses")
-    session_days: int = Field(
-        90, ge=1, le=36_500, description="days for which a session may be unused before it ends"
-    )
     max_file: int = Field(100, ge=1, description="MiB of content of one file")
     max_user_files: int = Field(1024, ge=1, description="MiB of all files of one user together")
     max_realm_files: int = Field(
         4096, ge=1, description="MiB of all files from one other realm together"
     )
-    max_all_files: int | None = Field(
-        None, ge=1, description="MiB of all files together; as the disk has room if not given"
-    )
-    reserve: int | None = Field(
-        None,
-        ge=0,
-        description="MiB of the disk that files leave free; if not given a twentieth of it, 256 to "
-        "4096, at most a quarter",
-    )
-    hosts: str = Field("", description="names, by comma, under which browsers may reach the ports")
-    origins: str = Field(
-        "", description="web origins that may connect, by comma; only its own pages if empty"
-    )
+    origins: str = Field("", description="web origins that may connect, by comma; all if empty")
     trusted_proxies: str = Field(
         "", description="networks, by comma, whose X-Forwarded-For is believed"
     )
@@ -172,11 +132,6 @@ class Settings(CommonSettings):
                 raise ValueError(f"{origin} is no origin such as https://chat.example.org")
         return text
 
-    @field_validator("hosts")
-    @classmethod
-    def _hosts_are_names(cls, text: str) -> str:
-        return checked(text)
-
     @field_validator("trusted_proxies")
     @classmethod
     def _proxies_are_networks(cls, text: str) -> str:
@@ -190,41 +145,14 @@ class Settings(CommonSettings):
         return self
 
     @property
-    def listen_on(self) -> list[str]:
+    def hosts(self) -> list[str]:
         """The addresses to listen on."""
         return hosts(self.host)
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only programs of this machine can connect."""
-        return self.host == "localhost" or (
-            is_address(self.host) and ipaddress.ip_address(self.host).is_loopback
-        )
-
-    @property
-    def is_reached_by_name(self) -> bool:
-        """Whether browsers may come under a name that is none of loopback's."""
-        return bool(split(self.hosts) or split(self.origins))
 
     @property
     def networks(self) -> list[Network]:
         """The trusted proxies."""
         return networks(self.trusted_proxies)
-
-    @property
-    def private(self) -> bool:
-        """Whether the server stands in a network of its own, where people may add realms."""
-        return not self.public and (is_loopback(self.host) or is_private(self.host))
-
-    @property
-    def trial(self) -> bool:
-        """Whether only this machine can reach the server, directly: somebody tries it out.
-
-        A proxy on this machine may bring strangers, so a setting that is made for one ends the
-        trial.
-        """
-        exposed = self.public or self.trusted_proxies or self.origins
-        return is_loopback(self.host) and not exposed
 
 
 def _toml(path: str | Path | None) -> dict[str, Any]:

@@ -23,8 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import ws_server
-from shared.hosts import Names
-from shared.settings import hosts, split
+from shared.settings import hosts
 from shared.sockets import listen
 from ws_server.settings import Settings
 
@@ -88,8 +87,7 @@ class WebApp:
             try:
                 await asyncio.wait_for(process.wait(), STOP_LIMIT)
             except TimeoutError:
-                with suppress(ProcessLookupError):  # it ended in this moment
-                    process.kill()
+                process.kill()
                 await process.wait()
         if self._running is not None:
             self._running.cancel()
@@ -136,14 +134,11 @@ class WebApp:
     async def _start(self) -> Process:
         numbers = [listening.fileno() for listening in self._sockets]
         data = self._settings.data.resolve()
-        host, origins = self._settings.host, split(self._settings.origins)
-        names = Names([*split(self._settings.hosts), host], origins)
         options = {
             "--server": self._server,
             "--socket": data / FILE,
             "--sockets": ",".join(map(str, numbers)),
             "--trusted-proxies": self._settings.trusted_proxies,
-            "--hosts": ",".join(names),
         }
         if self._settings.tls_cert is not None and self._settings.tls_key is not None:
             options["--tls-cert"] = self._settings.tls_cert.resolve()

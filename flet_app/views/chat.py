@@ -7,7 +7,7 @@ from typing import Any
 import flet as ft
 
 from flet_app.attachments import Attachments
-from flet_app.conversation import INVITED, Conversation
+from flet_app.conversation import Conversation
 from flet_app.parts.controls import icon_button
 from flet_app.parts.tile import avatar
 from flet_app.script import Said
@@ -17,9 +17,7 @@ from flet_app.views.composer import Composer
 from flet_app.views.conversations import Conversations
 from flet_app.views.group import GroupDialog
 from flet_app.views.messages import Messages, back_button
-from flet_app.views.strangers import ask_to_block, invitation
 from flet_app.window import Window
-from shared.protocol.values import fold
 
 
 class Chat:
@@ -88,7 +86,6 @@ class Chat:
             if state.open is None and self._messages is not None:
                 self._close()
             self._show_head()
-            self._show_role()
         if self._messages is not None and parts & {Part.MESSAGES, Part.OPEN}:
             self._messages.show()
             self._messages.seen()
@@ -108,32 +105,6 @@ class Chat:
         if c is not None:
             self._head.content = self._header(c)
             self._window.update(self._head)
-
-    def _show_role(self) -> None:
-        """Show what one is in the open group now, which another window may have changed."""
-        c = self._window.state.open
-        if c is not None and self._composer.control.visible == (c.role == INVITED):
-            self._show_place()
-            self._window.update(self._right)
-            self._window.run(self._window.actions.load(c))
-
-    def _show_place(self) -> None:
-        """Show the messages of the open conversation, or the invitation to it."""
-        c, messages = self._window.state.open, self._messages
-        if c is None or messages is None:
-            return
-        is_invited = c.role == INVITED
-        if is_invited:
-
-            async def joined() -> None:
-                self._show_place()
-                self._window.update(self._right)
-                await self._window.actions.load(c)
-
-            self._place.content = invitation(self._window, c, joined)
-        else:
-            self._place.content = messages.control
-        self._composer.control.visible = not is_invited
 
     def _header(self, c: Conversation) -> ft.Control:
         window, texts = self._window, self._window.texts
@@ -169,16 +140,9 @@ class Chat:
             async def details(_: Any) -> None:
                 await GroupDialog(window, c).open()
 
-            if c.role != INVITED:
-                row.append(
-                    icon_button(texts("details"), ft.Icons.GROUP_OUTLINED, window.handler(details))
-                )
-        elif fold(c.address) != fold(window.state.user):
-
-            async def block(_: Any) -> None:
-                await ask_to_block(window, c)
-
-            row.append(icon_button(texts("block_person"), ft.Icons.BLOCK, window.handler(block)))
+            row.append(
+                icon_button(texts("details"), ft.Icons.GROUP_OUTLINED, window.handler(details))
+            )
         return ft.Container(
             ft.Row(row, spacing=12),
             padding=ft.Padding.symmetric(horizontal=12, vertical=8),
@@ -248,7 +212,7 @@ class Chat:
             return
         window.actions.switch(address)
         mine = self._messages = Messages(window, c, self._attachments)
-        self._show_place()
+        self._place.content = mine.control
         self._head.content = self._header(c)
         self._lay_out()
         mine.show()

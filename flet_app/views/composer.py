@@ -117,9 +117,6 @@ class Composer:
             on_paste_files=window.handler(self._pasted),
             # With a handler it keeps the focus, so that what is typed after a click is not lost.
             on_tap_outside=None if window.host.page_script is None else _stay,
-            # With handlers the page's script is told which box has the focus.
-            on_focus=None if window.host.page_script is None else _stay,
-            on_blur=None if window.host.page_script is None else _stay,
         )
 
     def _begin(self, text: str, *, focus: bool) -> None:
@@ -297,13 +294,12 @@ class Composer:
             await self._attachments.pick(self.c)
 
     async def _pasted(self, event: Any) -> None:
-        # Where it was pasted: reading it takes a while, in which another conversation may open.
-        if (c := event.control.data) is not None:
-            await self._attachments.paste(c, event.files)
+        if self.c is not None:
+            await self._attachments.paste(self.c, event.files)
 
 
 async def _stay(_: Any) -> None:
-    """Nothing happens: to have asked for the event is enough."""
+    """Nothing happens when something else is clicked."""
 
 
 def _sent(text: str) -> str:

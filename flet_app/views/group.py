@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,6 @@ from flet_app.parts.controls import Complaint, icon_button, text_field
 from flet_app.parts.tile import avatar
 from flet_app.session import whole
 from flet_app.state import Part
-from flet_app.views.asking import ask_before
 from flet_app.window import EXPECTED, Window
 from shared.folding import begins, fold_text
 from shared.protocol.commands.groups import GroupMember, Members
@@ -133,7 +133,7 @@ class GroupDialog:
                 async def go() -> None:
                     await self._did(kick())
 
-                ask_before(self._window, sentence, texts("remove_person"), go)
+                _ask(self._window, sentence, texts("remove_person"), go)
 
             words = texts("remove", user=member.user)
             row.append(
@@ -172,4 +172,29 @@ class GroupDialog:
         async def go() -> None:
             await window.actions.leave_group(c.address)
 
-        ask_before(window, sentence, window.texts("leave_group"), go)
+        _ask(window, sentence, window.texts("leave_group"), go)
+
+
+def _ask(window: Window, sentence: str, words: str, go: Callable[[], Awaitable[None]]) -> None:
+    """Ask before something that cannot be taken back."""
+
+    async def stay(_: Any) -> None:
+        window.close_dialog(dialog)
+
+    async def yes(_: Any) -> None:
+        window.close_dialog(dialog)
+        await go()
+
+    dialog = ft.AlertDialog(
+        content=ft.Container(ft.Text(sentence), width=360),
+        actions=[
+            ft.TextButton(window.texts("cancel"), on_click=window.handler(stay)),
+            ft.FilledButton(
+                words,
+                on_click=window.handler(yes),
+                bgcolor=ft.Colors.ERROR,
+                color=ft.Colors.ON_ERROR,
+            ),
+        ],
+    )
+    window.open_dialog(dialog)

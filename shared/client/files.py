@@ -20,8 +20,6 @@ T = TypeVar("T")
 _STEP = 1 << 20
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 """What Windows forbids in names; `C:x` would even leave the folder there."""
-_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
-"""Names that are devices on Windows, whatever their ending."""
 
 
 def hash_file(path: Path) -> tuple[int, str]:
@@ -49,18 +47,12 @@ def read_piece(path: Path, offset: int, size: int) -> bytes:
 
 
 def local_name(name: str) -> str:
-    """Return the name a file gets on this disk, whatever its sender called it.
-
-    It is seen in the folder and configures nothing (`.bashrc`, `.htaccess`), and to a program that
-    is given all names of the folder it is no option (`-rf`).
-    """
+    """Return the name a file gets on this disk, whatever its sender called it."""
     try:
-        clean = _FORBIDDEN.sub("_", clean_file_name(name)).strip(". ")
+        clean = _FORBIDDEN.sub("_", clean_file_name(name)).rstrip(". ")
     except BadValue:
         clean = ""
-    if clean.startswith(("-", "~")) or _DEVICE.match(clean):
-        clean = f"_{clean}"
-    return clean.encode()[:MAX_FILE_NAME].decode(errors="ignore") or "file"
+    return clean or "file"
 
 
 def numbered(name: str, number: int) -> str:

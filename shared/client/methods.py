@@ -6,11 +6,7 @@ from collections.abc import Mapping
 
 from shared.client.arguments import filled
 from shared.protocol.commands.accounts import (
-    Admission,
     Auth,
-    Code,
-    CodeWanted,
-    Invitation,
     Logout,
     Me,
     Passwd,
@@ -22,7 +18,6 @@ from shared.protocol.commands.accounts import (
     SignedOut,
     Whoami,
 )
-from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Unblock
 from shared.protocol.commands.files import (
     Chunk,
     ChunkTaken,
@@ -36,25 +31,19 @@ from shared.protocol.commands.files import (
     UploadOpened,
 )
 from shared.protocol.commands.groups import (
-    Accept,
-    Ban,
     CreateGroup,
-    Decline,
     GroupChats,
     GroupCreated,
     GroupLeft,
     GroupMembers,
     GroupPerson,
     InboxGroup,
-    InvitationAccepted,
-    InvitationDeclined,
     InviteGroup,
     Kick,
     LeaveGroup,
     ListGroup,
     Members,
     SendGroup,
-    Unban,
 )
 from shared.protocol.commands.history import (
     History,
@@ -87,34 +76,10 @@ class Methods:
         """Send one request and return its reply."""
         raise NotImplementedError
 
-    async def code(self, code: str | None = None) -> CodeWanted:
-        """Show the code for the first admin before `register`; without it, ask if one is wanted."""
-        return await self.call(filled(Code, code=code))
-
-    async def invitation(self, code: str | None = None) -> Admission:
-        """Show an invitation before `register`; without a code, ask who may register."""
-        return await self.call(filled(Invitation, code=code))
-
-    async def register(
-        self,
-        user: str,
-        real_name: str,
-        password: str,
-        country: str,
-        code: str | None = None,
-        invitation: str | None = None,
-    ) -> Registered:
-        """Create an account. In a trial on one machine the first one is the realm's admin."""
+    async def register(self, user: str, real_name: str, password: str, country: str) -> Registered:
+        """Create an account. The first one on a realm is its admin."""
         return await self.call(
-            filled(
-                Register,
-                user=user,
-                real_name=real_name,
-                password=password,
-                country=country,
-                code=code,
-                invitation=invitation,
-            )
+            filled(Register, user=user, real_name=real_name, password=password, country=country)
         )
 
     async def auth(self, user: str, password: str) -> SignedIn:
@@ -161,18 +126,6 @@ class Methods:
         """List one's private chats."""
         return await self.call(filled(ListPc, realm=realm, after=after))
 
-    async def block(self, user: Address | str) -> BlockedUsers:
-        """Take no private messages and no invitations from a person any more; they are not told."""
-        return await self.call(filled(Block, user=user))
-
-    async def unblock(self, user: Address | str) -> BlockedUsers:
-        """Take private messages and invitations from a person again."""
-        return await self.call(filled(Unblock, user=user))
-
-    async def blocked(self) -> BlockedUsers:
-        """List the people one blocks."""
-        return await self.call(filled(ListBlocked))
-
     async def creategroup(self, name: str, realm: str | None = None) -> GroupCreated:
         """Create a group and own it."""
         return await self.call(filled(CreateGroup, name=name, realm=realm))
@@ -190,7 +143,7 @@ class Methods:
         group: GroupAddress | str | int,
         user: Address | str,
     ) -> GroupPerson:
-        """Add a person to a group; any member may, but after a kick only its owner."""
+        """Add a person to a group; any member may, and repeating it changes nothing."""
         return await self.call(filled(InviteGroup, group=group, user=user))
 
     async def sendg(
@@ -229,22 +182,6 @@ class Methods:
     async def kick(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
         """Remove a person from a group one owns."""
         return await self.call(filled(Kick, group=group, user=user))
-
-    async def ban(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
-        """Remove a person from a group one owns, if they are in it, and let nobody invite them."""
-        return await self.call(filled(Ban, group=group, user=user))
-
-    async def unban(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
-        """Let a person be invited again who was banned from a group one owns, or kicked."""
-        return await self.call(filled(Unban, group=group, user=user))
-
-    async def accept(self, group: GroupAddress | str | int) -> InvitationAccepted:
-        """Join a group to which one was invited by a stranger of another realm."""
-        return await self.call(filled(Accept, group=group))
-
-    async def decline(self, group: GroupAddress | str | int) -> InvitationDeclined:
-        """Turn down an invitation to a group."""
-        return await self.call(filled(Decline, group=group))
 
     async def history(
         self,

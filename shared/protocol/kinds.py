@@ -175,15 +175,6 @@ class LocalName(Word):
         return word
 
 
-class RealmName(Word):
-    """The name of another realm, as it is called here."""
-
-    def from_word(self, word: str) -> str:
-        if not values.REALM_NAME.fullmatch(word):
-            raise BadValue("must be a realm's name, such as beta or beta~K3F9; see listrealm")
-        return word
-
-
 class Group(Word):
     """A group's address; in JSON a bare number is accepted too."""
 
@@ -268,7 +259,6 @@ class Positions:
 FLAG: Final = Flag()
 USER: Final = User()
 LOCAL_NAME: Final = LocalName()
-REALM_NAME: Final = RealmName()
 GROUP: Final = Group()
 CONVERSATION: Final = ConversationKind()
 FILE_NAME: Final = FileName()
@@ -281,8 +271,6 @@ IDENTIFIER: Final = Text(128)
 NEW_PASSWORD: Final = NewPassword(values.MAX_PASSWORD, values.MIN_PASSWORD)
 PASSWORD: Final = Secret(1024)
 TOKEN: Final = Secret(128)
-ADMIN_CODE: Final = Secret(64)
-INVITATION_CODE: Final = Secret(64)
 SEQ: Final = Number()
 _RFC_6838 = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 MEDIA_TYPE: Final = Pattern(re.compile(f"{_RFC_6838}/{_RFC_6838}"), "a media type")

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 
 from shared.protocol.kinds import Secret
-from shared.protocol.nearest import nearest_command
-from shared.protocol.spec import TABLE, Spec
+from shared.protocol.spec import TABLE, Spec, nearest_command
 from shared.protocol.words import first_word, skip, words_of
 
 NAMES = re.compile(

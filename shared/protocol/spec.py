@@ -6,15 +6,16 @@ all derive from `TABLE`. A declaration that is wrong fails at import.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, get_args
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import Kind
-from shared.protocol.values import REALM_NAME, Address, BadValue, GroupAddress, fold
+from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
 
 R = TypeVar("R", bound="Reply")
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class Spec:
             if a.required and a.name not in values:
                 raise self.refusal(spelling, None, a.missing or f"{a.name} is missing")
         if realm is not None:
-            if not REALM_NAME.fullmatch(realm):
+            if not NAME.fullmatch(realm):
                 raise self.refusal(spelling, None, "realm must be a realm's name")
             if "realm" in self.by_name:
                 values["realm"] = realm
@@ -136,18 +137,6 @@ class Request(Generic[R]):
             if address is not None and address.realm and fold(address.realm) == home:
                 changes[name] = address.at_home(home)
         return cast("Request[R]", replace(cast(Any, self), **changes)) if changes else self
-
-    def with_realms(self, names: Mapping[str, str]) -> Request[R]:
-        """Return the same request with realms called by other names; `names` has them folded."""
-        changes: dict[str, Any] = {}
-        for name in self.spec.addresses:
-            address: Address | GroupAddress | None = getattr(self, name)
-            if address is not None and fold(address.realm) in names:
-                changes[name] = replace(address, realm=names[fold(address.realm)])
-        realm: str | None = getattr(self, "realm", None)
-        if realm is not None and fold(realm) in names:
-            changes["realm"] = names[fold(realm)]
-        return cast("Request[R]", replace(cast(Any, self), **changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +198,20 @@ class Event(Record):
 
 ENVELOPE = frozenset({"status", "command", "id", "message"})
 """The fields of every reply."""
-FEATURES = tuple("accounts private blocks groups history files realms links meta".split())
+MEANT = {
+    "exit": "logout",
+    "groups": "listgroup",
+    "login": "auth",
+    "message": "send",
+    "msg": "send",
+    "quit": "logout",
+    "rooms": "listgroup",
+    "signin": "auth",
+    "signup": "register",
+    "users": "listpc",
+}
+"""What people type who know other systems, and the command they mean."""
+FEATURES = ("accounts", "private", "groups", "history", "files", "realms", "links", "meta")
 """The order in which help and the reference show the commands' modules."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""
@@ -364,3 +366,22 @@ def specs() -> list[Spec]:
     """Return every command once, feature by feature in the order of declaration."""
     every = {id(spec): spec for spec in TABLE.values()}.values()
     return sorted(every, key=lambda spec: FEATURES.index(spec.request.__module__.split(".")[-1]))
+
+
+def nearest_command(name: str, more: Iterable[str] = ()) -> str | None:
+    """Return the command that `name` may stand for, out of the table and `more`; None if none."""
+    word = name[:64].lower()
+    if word in MEANT:
+        return MEANT[word]
+    near = difflib.get_close_matches(word, [*TABLE, *more], 1, 0.4)
+    return near[0] if near else None
+
+
+def unknown_command(name: str, more: Iterable[str] = ()) -> ChatError:
+    """Return the `bad_command` that names the nearest command, out of the table and `more`."""
+    near = nearest_command(name, more)
+    hint = f"; did you mean {near}?" if near else "."
+    shown = name if NAME.fullmatch(name) else "This"
+    return ChatError(
+        ErrorCode.BAD_COMMAND, f"{shown} is not a command{hint} Type help for the list"
+    )

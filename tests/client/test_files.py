@@ -334,18 +334,6 @@ async def test_several_files_at_once_and_texts_between(people: People, tmp_path:
         ("trailing. .", "trailing"),
         ("ä" * 127, "ä" * 127),
         ("ä" * 200, "file"),
-        (".bashrc", "bashrc"),
-        ("..hidden", "hidden"),
-        (". .ssh", "ssh"),
-        (".", "file"),
-        ("...", "file"),
-        ("-rf", "_-rf"),
-        ("~root", "_~root"),
-        ("CON", "_CON"),
-        ("nul.txt", "_nul.txt"),
-        ("com1 .log", "_com1 .log"),
-        ("console.txt", "console.txt"),
-        ("-" + "ä" * 127, "_-" + "ä" * 126),
     ],
 )
 def test_a_name_never_leaves_the_folder(name: str, local: str) -> None:

@@ -45,7 +45,7 @@ class TwoRealms:
         """Let alpha add beta, once."""
         if not self._linked:
             self._linked = True
-            admin = await self.sign_in(self.alpha, "ada")
+            admin = await self.sign_in(self.alpha, "admin")
             added = await admin.ask(
                 "addrealm", name="beta", address="127.0.0.1", port=self.beta.port
             )

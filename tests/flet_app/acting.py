@@ -25,7 +25,7 @@ class Window:
         self.host = ScriptedHost(folder, script)
         self.state = State(self.changed.append)
 
-        async def remember(server: str, token: str) -> None:
+        async def remember(token: str) -> None:
             self.tokens.append(token)
 
         self.actions = Actions(self.state, self.host, remember)

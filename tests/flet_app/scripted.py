@@ -15,7 +15,7 @@ from shared.client import ChatClient
 from shared.client.events import Told
 from shared.client.lists import L, every_page
 from shared.client.methods import Methods
-from shared.protocol.commands.accounts import Admission, Code, CodeWanted, Invitation, SignedIn
+from shared.protocol.commands.accounts import SignedIn
 from shared.protocol.commands.files import GetFile
 from shared.protocol.commands.groups import GroupChats, ListGroup
 from shared.protocol.commands.history import History, Read, ReadUpTo, Received, ReceivedUpTo
@@ -94,10 +94,6 @@ class ScriptedClient(Methods):
                 return PrivateChats([])
             case ListGroup():
                 return GroupChats([])
-            case Code():
-                return CodeWanted(wanted=False, accepted=False)
-            case Invitation():
-                return Admission("open", accepted=False)
             case ListRealm():
                 return Realms([])
             case History():
@@ -129,7 +125,6 @@ class ScriptedHost:
     page_script: PageScript | None = None
     language = "en"
     zone: tzinfo = UTC
-    known = False
 
     def __init__(self, folder: Path, script: dict[type, Answer] | None = None) -> None:
         self.folder = folder
@@ -141,9 +136,6 @@ class ScriptedHost:
     def last(self) -> ScriptedClient:
         """The client that was made last."""
         return self.clients[-1]
-
-    def admit(self, known: bool) -> None:
-        self.known = known
 
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
         self.clients.append(ScriptedClient(self.script, token))

@@ -65,7 +65,7 @@ async def test_the_groups_behind_the_first_frame_of_the_list_were_never_found(
         listed = asyncio.Event()
         state = State(lambda _: listed.set() if state.listed else None)
 
-        async def forget(server: str, token: str) -> None:
+        async def forget(token: str) -> None:
             pass
 
         actions = Actions(state, host, forget)

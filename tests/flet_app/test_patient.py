@@ -29,7 +29,8 @@ async def answer(request: Request) -> Response:
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    """A server that takes few connections of one address."""
+    """A server that is patient for half a second, and with few connections."""
+    monkeypatch.setattr(patient, "STALL_LIMIT", 0.5)
     monkeypatch.setattr(patient, "OF_ONE", FEW)
     listening = socket.create_server(("127.0.0.1", 0))
     app = Starlette(routes=[Route("/", answer)])
@@ -66,10 +67,7 @@ async def read(one: socket.socket, pause: float = 0) -> int:
     return got
 
 
-async def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_is_slow_is_not(
-    port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(patient, "STALL_LIMIT", 0.5)
+async def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_is_slow_is_not(port: int) -> None:
     stalled, slow = await asked(port), await asked(port)
     slowly = asyncio.create_task(read(slow, pause=0.02))
     await asyncio.sleep(1.5)

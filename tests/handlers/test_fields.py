@@ -13,7 +13,6 @@ import orjson
 import pytest
 
 from shared.protocol.spec import EVENTS, TABLE
-from tests.strangers import invite_by_stranger
 from tests.world import Person, World
 
 MESSAGE = "id conversation seq from time text"
@@ -23,8 +22,6 @@ SENT = "conversation seq message_id time state"
 PAGE = "conversation messages more"
 
 REPLIES = {
-    "code": "wanted accepted",
-    "invitation": "registration accepted",
     "register": "user",
     "auth": SIGNED_IN,
     "resume": SIGNED_IN,
@@ -44,13 +41,6 @@ REPLIES = {
     "members": "members",
     "leavegroup": "group",
     "kick": "group user",
-    "ban": "group user",
-    "unban": "group user",
-    "accept": "group",
-    "decline": "group",
-    "block": "users",
-    "unblock": "users",
-    "blocked": "users",
     "history": PAGE,
     "read": "conversation read_seq",
     "received": "conversation received_seq",
@@ -79,12 +69,6 @@ SPELLINGS = {
     "sendg": "sendgrouprealm",
     "sendgroupfile": "sendgroupfilerealm",
     "inboxgroup": "inboxgrouprealm",
-    "ban": "banrealm",
-    "unban": "unbanrealm",
-    "accept": "acceptrealm",
-    "decline": "declinerealm",
-    "block": "blockrealm",
-    "unblock": "unblockrealm",
 }
 EVENT = {
     "message": MESSAGE,
@@ -93,9 +77,8 @@ EVENT = {
     "delivery": "conversation message_id seq state",
     "group": "group name user change",
     "realm": "realm link",
-    "preference": "conversation blocked",
 }
-WITHOUT_SESSION = {"code", "invitation", "register", "auth", "resume", "help", "format", "ping"}
+WITHOUT_SESSION = {"register", "auth", "resume", "help", "format", "ping"}
 CONTENT = b"hello"
 NEEDS: dict[str, dict[str, Any]] = {
     "register": {"user": "dave", "real_name": "Dave", "password": "secret1", "country": "Peru"},
@@ -112,12 +95,6 @@ NEEDS: dict[str, dict[str, Any]] = {
     "members": {"group": "#1"},
     "leavegroup": {"group": "#1"},
     "kick": {"group": "#1", "user": "bob"},
-    "ban": {"group": "#1", "user": "bob"},
-    "unban": {"group": "#1", "user": "carol"},
-    "accept": {"group": "#1"},
-    "decline": {"group": "#2"},
-    "block": {"user": "bob"},
-    "unblock": {"user": "bob"},
     "history": {"conversation": "bob"},
     "read": {"conversation": "bob", "seq": 1},
     "received": {"conversation": "bob", "seq": 1},
@@ -158,8 +135,6 @@ async def arguments(alice: Person, command: str) -> dict[str, Any]:
         needs["token"] = alice.token
     elif command == "chunk":
         needs["upload"] = (await alice.ask("upload", **NEEDS["upload"]))["upload"]
-    elif command == "decline":
-        await invite_by_stranger(alice.world, "alice")
     elif command == "getfile":
         needs["file"] = (await alice.ask("sendfile", **NEEDS["sendfile"]))["file"]["id"]
     return needs

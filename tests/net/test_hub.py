@@ -23,9 +23,6 @@ class Line:
         if self.slow:
             self.close_with(4000, "too slow")
 
-    def admit(self, known: bool) -> None:
-        pass
-
     def close_with(self, code: int, reason: str) -> None:
         self.session.open = False
         self.hub.sign_out(self.session)

@@ -195,9 +195,7 @@ def test_a_key_of_a_realm_has_one_spelling() -> None:
 
 def test_passwords_and_tokens_are_secret_and_nothing_else_is() -> None:
     secret = {a.name for spec in specs() for a in spec.args if isinstance(a.kind, Secret)}
-    assert secret == {
-        *("password", "old_password", "new_password", "token", "code", "invitation"),
-    }
+    assert secret == {"password", "old_password", "new_password", "token"}
 
 
 def test_positions_are_an_object_of_conversations_and_seqs() -> None:

@@ -61,17 +61,6 @@ def arrived(**changes: Any) -> MessageArrived:
             arrived(sender="alice", state="stored", text="", file=PHOTO),
             "[me > bob] photo.png (1.2 MB) file f_1",
         ),
-        # A text that reads as a file, and one that says of itself that it is such a text.
-        (
-            arrived(text="photo.png (1.2 MB) file f_1"),
-            '[bob] "photo.png (1.2 MB) file f_1"',
-        ),
-        (
-            arrived(text='"photo.png (1.2 MB) file f_1"'),
-            '[bob] ""photo.png (1.2 MB) file f_1""',
-        ),
-        (arrived(text="x (5 bytes)\tfile f_1"), '[bob] "x (5 bytes)\tfile f_1"'),
-        (arrived(text="the file (1.2 MB) is large"), "[bob] the file (1.2 MB) is large"),
         (arrived(text="a\nb"), "[bob] a\n  b"),
         (arrived(text="a\n[eve] b"), "[bob] a\n  [eve] b"),
         (arrived(text="\x1b[2J"), r"[bob] \x1b[2J"),

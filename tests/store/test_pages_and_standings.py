@@ -16,7 +16,6 @@ from tests.store.test_journal import GROUP, commit, make_group, say
 from tests.world import World
 from ws_server.store import catching_up, conversations, markers, pages, standings, users
 from ws_server.store.conversations import Conversation
-from ws_server.store.steps import answer
 
 ALICE, BOB, CAROL = 1, 2, 3
 
@@ -107,7 +106,7 @@ async def test_who_left_has_no_markers(world: World) -> None:
 async def test_unread_counts_what_others_wrote_behind_the_marker(world: World) -> None:
     chat = await talk(world, "1", "2")
     await commit(world.realm.journal, say(BOB, Address("alice")), say(ALICE, Address("bob")))
-    unread = world.realm.database.look_up
+    unread = world.realm.database.read
     assert await unread(standings.unread, BOB) == {"alice": 3}
     assert await unread(standings.unread, ALICE) == {"bob": 1}
     await mark(world, BOB, chat, read=2)
@@ -126,7 +125,7 @@ async def test_who_joins_has_read_what_was_before_and_sees_it(world: World) -> N
 
     group = await world.realm.journal.write(invite)
     await commit(world.realm.journal, say(ALICE, GROUP))
-    assert await world.realm.database.look_up(standings.unread, CAROL) == {"#1": 1}
+    assert await world.realm.database.read(standings.unread, CAROL) == {"#1": 1}
     found = await world.realm.database.read(pages.page, CAROL, group, limit=50)
     assert [message.seq for message in found.messages] == [1, 2, 3, 4]
 
@@ -138,15 +137,15 @@ async def test_the_list_is_newest_first_and_shows_where_both_stand(world: World)
     later = say(CAROL, Address("alice"), "latest")
     await commit(world.realm.journal, later)
     await mark(world, BOB, chat, received=1)
-    found = await world.realm.database.look_up(standings.standings, ALICE)
+    found = await world.realm.database.read(standings.standings, ALICE)
     # The empty group counts from when it was made.
     assert [s.address for s in found] == ["carol", "alice", "bob", "#1"]
     bob, note = found[2], found[1]
     assert (bob.other_received_seq, bob.other_read_seq, bob.unread) == (1, 0, 0)
     assert (note.other_read_seq, note.unread) == (0, 0)
-    groups = await world.realm.database.look_up(standings.standings, ALICE, groups=True)
+    groups = await world.realm.database.read(standings.standings, ALICE, groups=True)
     assert [(s.address, s.owner) for s in groups] == [("#1", True)]
-    private = await world.realm.database.look_up(standings.standings, ALICE, groups=False)
+    private = await world.realm.database.read(standings.standings, ALICE, groups=False)
     assert [s.address for s in private] == ["carol", "alice", "bob"]
 
 
@@ -154,7 +153,7 @@ async def test_the_newest_message_is_cut_to_a_preview(world: World) -> None:
     await talk(world, "old", "x" * 1_000)
 
     def ask(tx: Connection) -> list[Message]:
-        return list(standings.newest(tx, BOB, answer(tx, standings.standings(BOB))).values())
+        return list(standings.newest(tx, BOB, standings.standings(tx, BOB)).values())
 
     (last,) = await world.realm.database.read(ask)
     assert (last.seq, last.conversation, len(last.text)) == (2, "alice", standings.PREVIEW)
@@ -162,7 +161,7 @@ async def test_the_newest_message_is_cut_to_a_preview(world: World) -> None:
 
 
 async def missed(world: World, reader: int, have: dict[Any, int]) -> catching_up.Missed:
-    return await world.realm.database.look_up(catching_up.missed, reader, have)
+    return await world.realm.database.read(catching_up.missed, reader, have)
 
 
 async def test_sync_gives_what_came_after_and_counts_what_is_not_named_as_0(world: World) -> None:

@@ -55,7 +55,7 @@ async def sent(world: World, sender: int, to: str) -> int:
 
 
 async def listed(world: World, reader: int) -> list[str]:
-    return [s.address for s in await world.realm.database.look_up(standings.standings, reader)]
+    return [s.address for s in await world.realm.database.read(standings.standings, reader)]
 
 
 def test_messages_have_the_time_of_the_wall_clock_while_that_goes_on(clocks: Clocks) -> None:

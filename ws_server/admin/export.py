@@ -20,7 +20,7 @@ from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
 from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
-from ws_server.store import blocks, conversations, fetches, pages, snapshot, standings, steps
+from ws_server.store import conversations, fetches, pages, snapshot, standings
 from ws_server.store import users as accounts
 from ws_server.store.blobs import Blobs, Damaged
 from ws_server.store.schema import users
@@ -98,7 +98,7 @@ class _Export:
         """
         snapshot.expect_newest(tx)
         user = accounts.existing(tx, name)
-        found = steps.answer(tx, standings.standings(user.id))
+        found = standings.standings(tx, user.id)
         self.conversations = len(found)
         created = tx.scalar(select(users.c.created).where(users.c.id == user.id))
         profile = {
@@ -108,7 +108,6 @@ class _Export:
             "admin": user.admin,
             "disabled": user.disabled,
             "created": created,
-            "blocked": blocks.blocked_by(tx, user.id),
         }
         self._archive.writestr("profile.json", orjson.dumps(profile, option=INDENTED))
         with self._open("conversations.jsonl") as out:

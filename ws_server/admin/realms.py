@@ -122,8 +122,8 @@ async def _checked(realm: Realm, peer: Peer) -> str:
 
 @in_realm("realm approve", NAME)
 async def approve(realm: Realm, given: Given, say: Say) -> None:
-    """Let a pending realm link to this one; confirm one that is linked as a stranger's."""
-    known = await trust.change_state(realm.links, given["name"], (PENDING, ACTIVE), ACTIVE)
+    """Let a pending realm link to this one."""
+    known = await trust.change_state(realm.links, given["name"], (PENDING,), ACTIVE)
     say(f"{known.name} may link; its fingerprint is {fingerprint(known.public_key)}")
 
 

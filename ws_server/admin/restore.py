@@ -34,19 +34,18 @@ from ws_server.store import dump, fetches, naming, snapshot
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.blobs import Blobs
 from ws_server.store.migrating import check_known
+from ws_server.store.schema import tokens
 
 MAX_PART = 4 * PART
 MAX_TEXT = 1 << 24
 """Bytes of the first and of the last entry."""
-SECRETS = frozenset({"tokens", "invitation_codes"})
-"""Tables of what may be in other hands since; archives of earlier versions have fewer."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @beside(
     "restore",
     Argument("file", "an archive that backup wrote"),
-    Argument("--end-sessions", "let everybody sign in again, and take invitations back", flag=True),
+    Argument("--end-sessions", "let everybody sign in again", flag=True),
 )
 async def restore(settings: Settings, given: Given, say: Say) -> None:
     """Make a realm from an archive, in a folder that is new or empty."""
@@ -220,8 +219,7 @@ class _Restore:
             self.name = self.about.realm
             naming.keep(tx, self.name)
         if self._end_sessions:
-            for name in tables.keys() & SECRETS:
-                tx.execute(delete(tables[name]))
+            tx.execute(delete(tokens))
 
     def _take_blobs(self, entry: Entry) -> Entry:
         """Write the blobs, each once, and return the first entry that is none."""

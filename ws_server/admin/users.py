@@ -9,10 +9,9 @@ from sqlalchemy import Connection
 from shared.protocol.commands.accounts import Register
 from shared.protocol.kinds import NEW_PASSWORD
 from shared.protocol.values import BadValue, in_words
-from ws_server import account_rules
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.realm import Realm
-from ws_server.store import disabling, tokens, users
+from ws_server.store import disabling, users
 from ws_server.store.users import User
 
 NAME = Argument("name", "the account's name")
@@ -37,29 +36,24 @@ async def list_(realm: Realm, given: Given, say: Say) -> None:
 async def add(realm: Realm, given: Given, say: Say) -> None:
     """Add an account; its password is read from standard input."""
     request = registration(given)
-    account_rules.check_password(request.password, request.user, request.real_name, realm.name)
     password = await realm.passwords.hash(request.password, "admin")
 
     def create(tx: Connection, now: int) -> User:
-        about = request.real_name, request.country
-        admin = not users.has_admin(tx)
-        return users.create(tx, request.user, *about, password, now, admin=admin)
+        return users.create(tx, request.user, request.real_name, request.country, password, now)
 
     user: User = await realm.journal.write(create)
-    if user.admin:
-        realm.first_admin.used()
     say(f"Added {user.name}{', who is the admin of this realm' * user.admin}")
 
 
 def registration(given: Given) -> Register:
-    """Return the account wanted, held to the same rules as `register`, but for reserved names.
+    """Return the account wanted, held to the same rules as `register`.
 
     Raises:
         AdminRefused: an argument breaks one.
         ChatError: BAD_ARGUMENTS, the name is reserved.
     """
     values = {}
-    for argument in Register.spec.words:
+    for argument in Register.spec.args:
         name = "name" if argument.name == "user" else argument.name
         try:
             values[argument.name] = argument.kind.from_word(given[name])
@@ -88,7 +82,7 @@ async def _change(
         user = users.existing(tx, given["name"])
         change(tx, user)
         if ends_sessions:
-            tokens.end_tokens(tx, user.id)
+            users.end_tokens(tx, user.id)
         return user
 
     user: User = await realm.journal.write(run)
@@ -104,7 +98,6 @@ async def set_password(realm: Realm, given: Given, say: Say) -> None:
         password = NEW_PASSWORD.from_word(given["password"])
     except BadValue as why:
         raise AdminRefused(f"password: {why}") from None
-    account_rules.check_password(password, given["name"], realm.name)
     hashed = await realm.passwords.hash(password, "admin")
 
     user = await _change(
@@ -137,6 +130,4 @@ async def grant_admin(realm: Realm, given: Given, say: Say) -> None:
     """Make an account an admin of this realm, or no longer one."""
     admin = "revoke" not in given
     user = await _change(realm, given, lambda tx, user: users.set_admin(tx, user.id, admin))
-    if admin:
-        realm.first_admin.used()
     say(f"{user.name} is {'now' if admin else 'no longer'} an admin of this realm")

@@ -15,10 +15,10 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
-from shared.protocol.values import MAX_GROUP_NAME, GroupAddress, fold
+from shared.protocol.values import MAX_GROUP_NAME, GroupAddress
 from ws_server.federation import probing, rows
 from ws_server.federation.hosting import change_group
-from ws_server.store import blocks, conversations, hosting, membership, realms, users
+from ws_server.store import conversations, hosting, membership, realms, users
 from ws_server.store.membership import GroupChange
 from ws_server.store.realms import KnownRealm
 from ws_server.store.users import User
@@ -97,32 +97,6 @@ class Question:
         key = _PUBLIC_KEY.from_json(who["key"]) if "key" in who else None
         return Named(name, None if key == self.realm.links.public_key else key)
 
-    def count_name(self) -> None:
-        """Count a name before it is looked up, so that nobody learns all of them.
-
-        Raises:
-            ChatError: RATE_LIMITED, whoever has the name.
-        """
-        self.realm.limits.name(self.asker)
-
-    def name_was_there(self) -> None:
-        """Somebody has the name that was counted."""
-        self.realm.limits.name_was_there(self.asker)
-
-    def check_is_no_stranger(self) -> None:
-        """Refuse to host groups for a realm that nobody here has to do with.
-
-        Its people could put those of this realm into them.
-
-        Raises:
-            ChatError: FORBIDDEN.
-        """
-        if not (self.asker.vouched or self.realm.links.trial):
-            raise realms.forbidden(
-                "Nobody here has confirmed your realm yet: somebody has to add it or to write to "
-                "its people first"
-            )
-
 
 Answerer = Callable[[Question], Awaitable[dict[str, Any]]]
 ANSWERS: dict[str, Answerer] = {}
@@ -148,8 +122,7 @@ async def answer(
         ChatError: no, and why; RATE_LIMITED, it asks too much.
         BadValue: it is malformed.
     """
-    asker = realm.links.by_id(asker.id).known
-    realm.limits.question(asker)
+    realm.limits.question(asker.id)
     answerer = ANSWERS.get(what)
     if answerer is None:
         raise ChatError(ErrorCode.BAD_COMMAND, f"{what[:32]} is not understood here")
@@ -158,21 +131,9 @@ async def answer(
 
 @answers("user")
 async def user(question: Question) -> dict[str, Any]:
-    """Tell whether somebody here may be invited by a person of the asking realm, if it says by
-    whom, and how the name is spelt."""
+    """Tell whether somebody has an account here that is not disabled, and how the name is spelt."""
     name = LOCAL_NAME.from_json(question.body.get("name"))
-    question.count_name()
-    by = question.by if "by" in question.body else None
-
-    def look(tx: Connection) -> User:
-        found = users.active(tx, name)
-        asker = None if by is None else users.find_of(tx, question.asker.id, by)
-        if asker is not None and blocks.blocks(tx, found.id, asker.id):
-            raise blocks.refused(found.name)
-        return found
-
-    found = await question.realm.database.read(look)
-    question.name_was_there()
+    found = await question.realm.database.read(users.active, name)
     return {"name": found.name}
 
 
@@ -225,7 +186,6 @@ async def _told(
 @answers("creategroup")
 async def creategroup(question: Question) -> dict[str, Any]:
     """Make a group that a person of the asking realm owns; the same request makes it once."""
-    question.check_is_no_stranger()
     name = _GROUP_NAME.from_json(question.body.get("name"))
     request = f"{question.asker.id}:{KEY.from_json(question.body.get('request'))}"
     request = hashlib.sha256(request.encode()).hexdigest()
@@ -241,59 +201,25 @@ async def creategroup(question: Question) -> dict[str, Any]:
 @answers("invite")
 async def invite(question: Question) -> dict[str, Any]:
     """Add somebody to a group, as a member of the asking realm wishes."""
-    question.check_is_no_stranger()
     by, group, named = question.by, question.group, question.user
-    question.count_name()
-    waits, limits = question.realm.invitations_wait, question.realm.limits
-    limits.realm_invitation(question.asker.id)
-    limits.invitation((question.asker.id, fold(by)))
 
     def join(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
-        person = named.note(tx, now)
-        return membership.invite(tx, member.id, group, named.name, person, now, waits=waits)
+        return membership.invite(tx, member.id, group, named.name, named.note(tx, now))
 
-    roster = await _told(question, join)
-    question.name_was_there()
-    return roster
+    return await _told(question, join)
 
 
 @answers("kick")
 async def kick(question: Question) -> dict[str, Any]:
     """Remove somebody from a group, as its owner in the asking realm wishes."""
-    return await _govern(question, membership.kick, note=False)
-
-
-@answers("ban")
-async def ban(question: Question) -> dict[str, Any]:
-    """Keep somebody out of a group, as its owner in the asking realm wishes."""
-    return await _govern(question, membership.ban, note=True)
-
-
-@answers("unban")
-async def unban(question: Question) -> dict[str, Any]:
-    """Let somebody be invited again, as the group's owner in the asking realm wishes."""
-    return await _govern(question, membership.unban, note=False)
-
-
-async def _govern(
-    question: Question,
-    rule: Callable[[Connection, int, GroupAddress, str, User | None], GroupChange],
-    note: bool,
-) -> dict[str, Any]:
-    """Have a rule of `membership` decide.
-
-    Args:
-        note: A person of another realm is noted, if nobody here has heard of them.
-    """
     by, group, named = question.by, question.group, question.user
 
-    def change(tx: Connection, now: int) -> GroupChange:
+    def remove(tx: Connection, now: int) -> GroupChange:
         member = users.of_realm(tx, question.asker.id, by, now)
-        person = named.note(tx, now) if note else named.find(tx)
-        return rule(tx, member.id, group, named.name, person)
+        return membership.kick(tx, member.id, group, named.name, named.find(tx))
 
-    return await _told(question, change)
+    return await _told(question, remove)
 
 
 @answers("leave")

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
 from shared.protocol import base64
-from shared.protocol.commands.groups import (
-    Ban,
-    GroupCreated,
-    GroupLeft,
-    GroupPerson,
-    InvitationAccepted,
-    InvitationDeclined,
-    Kick,
-    Unban,
-)
+from shared.protocol.commands.groups import GroupCreated, GroupLeft, GroupPerson
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
 from ws_server.federation import rows
@@ -30,8 +20,7 @@ from ws_server.store.conversations import Member
 from ws_server.store.ids import new_id
 from ws_server.store.membership import GroupChange
 from ws_server.store.realms import REMOVED
-from ws_server.store.rosters import Roster
-from ws_server.store.users import User
+from ws_server.store.replicas import Roster
 
 if TYPE_CHECKING:
     from ws_server.federation.peer import Peer
@@ -55,12 +44,10 @@ async def create(realm: Realm, account: Account, name: str, group_name: str) -> 
     _requests[asked] = (request, now)
     if len(_requests) > MAX_REQUESTS:
         del _requests[next(iter(_requests))]
-    with host.expecting((account.id, None)):
-        answer = await realm.links.ask(
-            host.known.id, "creategroup", by=account.name, name=group_name, request=request
-        )
-        await realm.links.vouch(host)
-        roster = await _enrol(realm, host, answer)
+    answer = await realm.links.ask(
+        host.known.id, "creategroup", by=account.name, name=group_name, request=request
+    )
+    roster = await _enrol(realm, host, answer)
     _requests.pop(asked, None)
     return GroupCreated(str(GroupAddress(roster.group, host.known.name)), roster.name)
 
@@ -71,25 +58,21 @@ async def invite(realm: Realm, account: Account, group: GroupAddress, user: Addr
         return await _invite_here(realm, account, group, user)
     host = _peer(realm, group.realm)
     name = user.user
-    expected: AbstractContextManager[None] = nullcontext()
     if not user.realm:
-        person = await realm.database.read(_own, account, group, user.user)
-        name, expected = person.name, host.expecting((person.id, group.number))
-    with expected:
-        answer = await realm.links.ask(
-            host.known.id,
-            "invite",
-            by=account.name,
-            group=group.number,
-            user=_named(realm, host, user, name),
-        )
-        await realm.links.vouch(host)
-        roster = await _enrol(realm, host, answer)
-    return await _person(realm, host, group, user, roster.change)
+        name = await realm.database.read(_own, account, group, user.user)
+    answer = await realm.links.ask(
+        host.known.id,
+        "invite",
+        by=account.name,
+        group=group.number,
+        user=_named(realm, host, user, name),
+    )
+    roster = await _enrol(realm, host, answer)
+    return await _person(realm, host, group, user, membership.JOINED if roster.change else "")
 
 
-def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> User:
-    """Return a person of this realm who is invited to a group of another one.
+def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> str:
+    """Return how a person of this realm is called who is invited to a group of another one.
 
     Raises:
         ChatError: as `membership.invite`, whose rules the host applies to its own people.
@@ -97,7 +80,7 @@ def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> 
     person = users.find(tx, name)
     only = (account.id, person.id if person else account.id)
     group = conversations.group(tx, account.id, address, only)
-    return membership.invitable(tx, group, account.id, name, person)
+    return membership.invitable(group, name, person).name
 
 
 async def _person(
@@ -124,60 +107,32 @@ async def _invite_here(
     member = await realm.database.read(look)
     if member is not None:
         return group_person(str(group), member.name, "")
-    # By whom, because the person may block them.
-    answer = await realm.links.ask(peer.known.id, "user", name=user.user, by=account.name)
+    answer = await realm.links.ask(peer.known.id, "user", name=user.user)
     name = answer.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name) or fold(name) != fold(user.user):
         raise ChatError(ErrorCode.REALM_REFUSED, f"{peer.known.name} answered for somebody else")
 
-    await realm.links.vouch(peer)
-
     def join(tx: Connection, now: int) -> GroupChange:
         person = users.of_realm(tx, peer.known.id, name, now)
-        return membership.invite(tx, account.id, group, name, person, now, waits=False)
+        return membership.invite(tx, account.id, group, name, person)
 
     made = (await change_group(realm, join)).made
     assert made.person is not None
     return group_person(str(group), made.person.name, made.change)
 
 
-async def govern(
-    realm: Realm, account: Account, request: Kick | Ban | Unban, change: str
-) -> GroupPerson:
-    """Have the host remove somebody, keep them out, or let them be invited again."""
-    group, user = request.group, request.user
+async def kick(realm: Realm, account: Account, group: GroupAddress, user: Address) -> GroupPerson:
+    """Have the host remove somebody."""
     host = _peer(realm, group.realm)
     answer = await realm.links.ask(
         host.known.id,
-        request.spec.name,
+        "kick",
         by=account.name,
         group=group.number,
         user=_named(realm, host, user, user.user),
     )
     await _enrol(realm, host, answer)
-    return await _person(realm, host, group, user, change)
-
-
-async def accept(realm: Realm, account: Account, group: GroupAddress) -> InvitationAccepted:
-    """Join a group of another realm to which one was invited, also while its host is away."""
-    host = _peer(realm, group.realm)
-    replicating = Replicating(realm, host.known)
-    with suppress(BadValue, ChatError):
-        # First, because the invitation may be gone by now.
-        await replicating.refresh(group.number)
-    await replicating.accept(group.number, account.id)
-    with suppress(BadValue, ChatError):
-        await replicating.refresh(group.number)
-    return InvitationAccepted(str(GroupAddress(group.number, host.known.name)))
-
-
-async def decline(realm: Realm, account: Account, group: GroupAddress) -> InvitationDeclined:
-    """Turn down an invitation to a group of another realm; its host hears of it when it can."""
-    host = _peer(realm, group.realm)
-    replicating = Replicating(realm, host.known)
-    await replicating.decline(group.number, account.id, account.name)
-    realm.links.start(replicating.turn_away(group.number, account.name))
-    return InvitationDeclined(str(GroupAddress(group.number, host.known.name)))
+    return await _person(realm, host, group, user, membership.REMOVED)
 
 
 async def leave(realm: Realm, account: Account, group: GroupAddress) -> GroupLeft:

@@ -43,8 +43,6 @@ MAX_RESTING = 500
 """Contents that may rest so; more of them are asked for sooner."""
 PAUSE = 2.0
 """Seconds before it is tried again after the store or the disk failed."""
-NO_ROOM = 60.0
-"""Seconds before it is looked again whether there is room for files."""
 
 Came = Callable[[int, str, bool], None]
 """Told the realm, the hash, and whether the content is here; or it is given up."""
@@ -104,7 +102,6 @@ class Fetching:
         self._timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._again = False
-        self._waits_for_room = False
 
     def begin(self, say: Callable[..., None], name: str) -> None:
         """Go on over a new link.
@@ -222,7 +219,6 @@ class Fetching:
         found: list[Fetch] = await self._realm.database.read(
             fetches.chosen, self._realm_id, list(self._resting), MAX_OPEN
         )
-        found = await self._fitting(found)
         wanted = {fetch.sha256 for fetch in found}
         for sha256, part in list(self._parts.items()):
             # Others have come before it; what is on disk of it is kept for later.
@@ -235,24 +231,6 @@ class Fetching:
                 self._parts[fetch.sha256] = Part(fetch, offset, offset, offset)
         senders = {part.fetch.sender_id for part in self._parts.values()}
         self._served = {who: turn for who, turn in self._served.items() if who in senders}
-
-    async def _fitting(self, found: list[Fetch]) -> list[Fetch]:
-        """Return those for which there is room; the others wait, and what is here of them."""
-        room = await self._realm.blobs.run(self._realm.blobs.room_left)
-        here = {sha256: part.written for sha256, part in self._parts.items()}
-        fitting = [fetch for fetch in found if fetch.size - here.get(fetch.sha256, 0) <= room]
-        if len(fitting) < len(found) and not self._waits_for_room:
-            self._waits_for_room = True
-            asyncio.get_running_loop().call_later(NO_ROOM, self._look_for_room)
-            log.warning(
-                "contents from another realm wait, as there is no room for them",
-                extra={"realm": self._name, "count": len(found) - len(fitting)},
-            )
-        return fitting
-
-    def _look_for_room(self) -> None:
-        self._waits_for_room = False
-        self.wake()
 
     def _fill(self) -> None:
         """Ask for pieces until the window is full, at the rate that the link carries."""
@@ -306,7 +284,7 @@ class Fetching:
         except ChatError as error:
             log.error("a content from another realm is not stored: %s", error.message)
             self._drop(part)
-            asyncio.get_running_loop().call_later(error.retry_after or PAUSE, self.wake)
+            asyncio.get_running_loop().call_later(PAUSE, self.wake)
         else:
             # Not after each of many: the table is read again when half of them have ended.
             if len(self._parts) < MAX_OPEN // 2:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupPerson
-from ws_server.publications import membership_changed
+from ws_server.publications import group_changed
 from ws_server.store import hosting, membership
 from ws_server.store.membership import GroupChange
 
@@ -20,18 +20,15 @@ if TYPE_CHECKING:
 DONE = {
     "": "is already in",
     membership.JOINED: "is now in",
-    membership.INVITED: "is invited to",
     membership.REMOVED: "is no longer in",
-    membership.BANNED: "is banned from",
-    membership.UNBANNED: "may be invited again to",
 }
 
 
 def group_person(group: str, user: str, change: str) -> GroupPerson:
-    """Return what somebody is answered who invited, kicked or banned a person.
+    """Return what somebody is answered who invited or kicked a person.
 
     Args:
-        change: What it came to, as in `GroupChange`, or BANNED or UNBANNED.
+        change: What it came to, as in `GroupChange`.
     """
     return GroupPerson(group, user, DONE[change])
 
@@ -59,9 +56,8 @@ async def change_group(realm: Realm, change: Callable[[Connection, int], GroupCh
     def tell(done: tuple[GroupChange, frozenset[int], dict[str, Any]]) -> None:
         made, told, _ = done
         if made.person is not None and made.change:
-            if made.told is None:
-                realm.cache.put_group(made.group)
-            publication = membership_changed(made)
+            realm.cache.put_group(made.group)
+            publication = group_changed(made.group, made.person.name, made.change, made.user_id)
             realm.hub.publish(publication.event, publication.users)
         realm.links.nudge(told)
 

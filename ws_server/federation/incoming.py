@@ -34,14 +34,6 @@ MAX_BATCHES = 1_024
 """Batches that may wait here; a realm that keeps to the window never has as many."""
 MAX_KNOWN = 10_000
 """Senders whose ids are kept in memory."""
-MAX_STRANGE_PEOPLE = 1_000
-"""People of a realm that nobody here has confirmed who are noted; rows of others are refused."""
-LOOK_AGAIN = 1.0
-"""Seconds between two looks whether it was confirmed."""
-
-
-class TooMany(Exception):
-    """A stranger has named too many people."""
 
 
 class Overrun(Exception):
@@ -69,19 +61,17 @@ class Incoming:
         """
         self._realm = realm
         self._realm_id = known.id
-        self._reached: set[str] = set()
-        """Names of people here that a stranger has written to, folded."""
         self._log_name = log_name
         self._confirm = confirm
         self._give_up = give_up
         self._replicating = Replicating(realm, known)
-        self._batches: asyncio.Queue[tuple[list[Any], int]] = asyncio.Queue(MAX_BATCHES)
+        self._batches: asyncio.Queue[list[Any]] = asyncio.Queue(MAX_BATCHES)
         self._senders: dict[str, int] = {}
         self._chain = Chain()
         self._task = asyncio.create_task(self._run())
 
-    def take(self, items: Any, size: int) -> int:
-        """Take one batch of so many bytes and return how many rows it has.
+    def take(self, items: Any) -> int:
+        """Take one batch and return how many rows it has.
 
         Raises:
             Overrun: it is none, or too many wait.
@@ -89,7 +79,7 @@ class Incoming:
         if not isinstance(items, list) or not items:
             raise Overrun("a batch is a list of rows")
         try:
-            self._batches.put_nowait((items, size))
+            self._batches.put_nowait(items)
         except asyncio.QueueFull:
             raise Overrun("too many batches wait") from None
         return len(items)
@@ -101,9 +91,7 @@ class Incoming:
     async def _run(self) -> None:
         try:
             while True:
-                items, size = await self._batches.get()
-                await self._wait(self._realm.limits.rows(self._sender_realm, len(items), size))
-                await self._store(items)
+                await self._store(await self._batches.get())
         except Overrun as error:
             self._give_up(str(error))
         except ChatError as error:
@@ -112,28 +100,12 @@ class Incoming:
             log.exception("a batch from another realm was not stored")
             self._give_up("a fault of this realm")
 
-    @property
-    def _sender_realm(self) -> KnownRealm:
-        """What is now known of the realm that sends."""
-        return self._realm.links.by_id(self._realm_id).known
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait, at most until somebody here has confirmed the realm."""
-        until = asyncio.get_running_loop().time() + seconds
-        was_strange = not self._sender_realm.vouched
-        while (left := until - asyncio.get_running_loop().time()) > 0:
-            if was_strange and self._sender_realm.vouched:
-                break
-            await asyncio.sleep(min(left, LOOK_AGAIN))
-
     async def _store(self, items: list[Any]) -> None:
         """Hand one batch to the journal; the last entry notes how far it went."""
         refused: dict[int, str] = {}
         posted: list[Draft | Write] = []
         relayed: list[tuple[int, Relayed]] = []
         await self._know(items)
-        if not self._sender_realm.vouched:
-            await self._count_names(items)
         last = 0
         for item in items:
             last = _number(item, last)
@@ -151,8 +123,6 @@ class Incoming:
                 refused[last] = ErrorCode.BAD_ARGUMENTS
             except TooLarge:
                 refused[last] = ErrorCode.TOO_LARGE
-            except TooMany:
-                refused[last] = ErrorCode.RATE_LIMITED
         await self._relay(relayed, refused)
 
         def note(tx: Connection, now: int) -> tuple[dict[int, str], str]:
@@ -181,8 +151,6 @@ class Incoming:
         if len(self._senders) > MAX_KNOWN:
             self._senders.clear()
         new = {key: name for key, name in names.items() if key not in self._senders}
-        if new and not self._sender_realm.vouched:
-            await self._count_people(new)
         if not new:
             return
 
@@ -192,38 +160,6 @@ class Incoming:
             }
 
         self._senders.update(await self._realm.journal.write(find))
-
-    async def _count_people(self, new: dict[str, str]) -> None:
-        """Wait for the budget of a stranger's new people, and leave out those above its bound."""
-
-        def ask(tx: Connection) -> tuple[dict[str, int], int]:
-            return (
-                users.known_of_realm(tx, self._realm_id, new),
-                users.count_of_realm(tx, self._realm_id),
-            )
-
-        known, count = await self._realm.database.read(ask)
-        strangers = [key for key in new if key not in known]
-        for key in strangers[max(0, MAX_STRANGE_PEOPLE - count) :]:
-            del new[key]
-        count = len(new.keys() - known.keys())
-        await self._wait(self._realm.limits.new_people(self._sender_realm, count))
-
-    async def _count_names(self, items: list[Any]) -> None:
-        """Wait for the budget of a stranger that writes to names which nobody here has."""
-        names = {
-            fold(item["to"])
-            for item in items
-            if isinstance(item, dict) and _is_name(item.get("to"))
-        } - self._reached
-        if not names:
-            return
-        found = await self._realm.database.read(users.known_of_realm, None, names)
-        if len(self._reached) > MAX_KNOWN:
-            self._reached.clear()
-        self._reached |= found.keys()
-        missed = len(names - found.keys())
-        await self._wait(self._realm.limits.names_of_nobody(self._sender_realm, missed))
 
     def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Draft | Write:
         """Post what a row carries.
@@ -246,29 +182,14 @@ class Incoming:
             else:
                 raise BadValue("no kind known here")
             attachments.check_size(entry.file, self._realm.max_file)
-            entry.source, entry.quota = self._realm_id, self._quota
+            entry.source, entry.quota = self._realm_id, self._realm.max_realm_files
             entry.done = self._done
         entry.origin = number
         self._realm.journal.post(entry)
         return entry
 
-    @property
-    def _quota(self) -> int:
-        """Bytes that all files of the realm may have together: of a stranger, one file's."""
-        most = self._realm.max_realm_files
-        return most if self._sender_realm.vouched else min(most, self._realm.max_file)
-
     def _sender(self, row: Mapping[str, Any]) -> int:
-        """Return the id of a row's sender.
-
-        Raises:
-            BadValue: it names none.
-            TooMany: they were not noted.
-        """
-        sender = self._senders.get(fold(LOCAL_NAME.from_json(row.get("from"))))
-        if sender is None:
-            raise TooMany
-        return sender
+        return self._senders[fold(LOCAL_NAME.from_json(row.get("from")))]
 
     def _done(self, draft: Draft) -> None:
         if draft.error is None and not draft.duplicate:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 HANDSHAKE = 10.0
 """Seconds from `link` to the proof, as the listener grants them."""
 DIAL = 9.0
-"""Seconds for everything up to the proof, names included."""
+"""Seconds for everything up to the proof, names included; `addrealm` answers within 10."""
 MAX_FRAME = 8 * 1024
 """Bytes of one frame of the handshake."""
 
@@ -73,16 +73,12 @@ async def dial_realm(
     expected: bytes | None = None,
     judge: Judge | None = None,
     turns: asyncio.Semaphore | None = None,
-    public: bool | None = None,
-    limit: float = DIAL,
 ) -> Proven:
     """Dial a realm and do the handshake; the caller owns the connection.
 
     Args:
         expected: The key it must have; None at the first contact.
         turns: How many may dial at once, if the wait for that is part of the time.
-        public: No private address is dialled; as the operator wants it if None.
-        limit: Seconds for everything.
 
     Raises:
         Unreachable: nobody there speaks this protocol.
@@ -91,10 +87,9 @@ async def dial_realm(
         NotProven: it has proven nothing, or is this realm.
     """
     begun = asyncio.get_running_loop().time()
-    shut = peers.public if public is None else public
     try:
-        async with asyncio.timeout(limit), turns or nullcontext():
-            wire = await Dialled.open(place.host, place.port, place.tls, shut)
+        async with asyncio.timeout(DIAL), turns or nullcontext():
+            wire = await Dialled.open(place.host, place.port, place.tls, peers.public)
             try:
                 transcript = await _ask_who(peers, wire, expected)
                 if judge is not None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import Counter
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,6 @@ from ws_server.federation.link import BROKEN, Confirmed, Link
 from ws_server.federation.replicating import Replicating
 from ws_server.net.session import Outlet, Session
 from ws_server.store import outbox, waiting
-from ws_server.store.admitting import Expected
 from ws_server.store.items import Item
 from ws_server.store.items import read as read_items
 from ws_server.store.messages import Draft
@@ -109,19 +106,6 @@ class Peer:
         """Something for it was not even noted; the next link finds it by comparing groups."""
         self.keeping: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
-        self.expected: Counter[Expected] = Counter()
-        """Whom it was asked to take into its groups, by questions that are open."""
-
-    @contextmanager
-    def expecting(self, who: Expected) -> Iterator[None]:
-        """Ask it inside to take somebody of this realm into a group, for a person of this realm."""
-        self.expected[who] += 1
-        try:
-            yield
-        finally:
-            self.expected[who] -= 1
-            if not self.expected[who]:
-                del self.expected[who]
 
     def offer(self, item: Item) -> None:
         """A message for this realm was committed."""
@@ -151,10 +135,7 @@ class Peer:
         moved = (known.public_key, known.address, known.port)
         if moved != (self.known.public_key, self.known.address, self.known.port):
             self.trouble, self.other_key = "", None
-        renamed, self.known = self.known.name, known
-        if renamed != known.name:
-            self._realm.cache.drop_realm(renamed)
-            self._peers.announce_name(self, renamed)
+        self.known = known
         if known.state != ACTIVE:
             if self.link is not None:
                 self.link.end(SHUT, f"this realm is {known.state}")

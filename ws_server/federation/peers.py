@@ -21,7 +21,7 @@ from ws_server.federation.link import Confirmed, Link
 from ws_server.federation.peer import SHUT, Peer
 from ws_server.net.session import Outlet, Session
 from ws_server.realm import Realm
-from ws_server.store import acquaintance, items, outbox, realms, waiting
+from ws_server.store import items, outbox, realms, waiting
 from ws_server.store.items import Item, Own
 from ws_server.store.messages import Draft
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
@@ -35,22 +35,10 @@ MAX_ADDS = 8
 class Peers:
     """Every other realm by its id; `Realm.links` to the gate and the handlers."""
 
-    def __init__(
-        self, realm: Realm, *, policy: str | None, trial: bool, public: bool, private: bool
-    ) -> None:
-        """Know no other realm yet.
-
-        Args:
-            policy: Who may add realms: open, admin or closed; None: by where it stands.
-            trial: Only this machine reaches the server; see `Settings.trial`.
-            public: Its own network is not for strangers to see.
-            private: It is part of that network, so that people may add realms in it.
-        """
+    def __init__(self, realm: Realm, *, policy: str, public: bool) -> None:
         self.realm = realm
-        self.policy = policy or ("trial" if trial else "admin")
-        self.trial = trial
+        self.policy = policy
         self.public = public
-        self.private = private
         self.public_key = realm.key.public_key().public_bytes_raw()
         self.port = 0
         self.tls = False
@@ -124,15 +112,9 @@ class Peers:
     # What the gate and the handlers ask
 
     def find(self, name: str) -> Peer | None:
-        """Return a realm by its name here, also one that was removed; None if there is none.
-
-        The name that it had until somebody confirmed it goes on meaning it.
-        """
+        """Return a realm by its name here, also one that was removed; None if there is none."""
         folded = fold(name)
-        found = next((p for p in self._peers.values() if fold(p.known.name) == folded), None)
-        if found is None and "~" in folded:
-            found = next((p for p in self._peers.values() if fold(p.known.tag) == folded), None)
-        return found
+        return next((p for p in self._peers.values() if fold(p.known.name) == folded), None)
 
     def by_key(self, public_key: bytes) -> Peer | None:
         """Return the realm that has this key, also one that was removed."""
@@ -163,8 +145,6 @@ class Peers:
         assert conversation is not None
         for realm_id, number in draft.outgoing:
             peer = self._peers[realm_id]
-            if draft.source is None and not peer.known.vouched:
-                self.start(self.vouch(peer))
             if conversation.number is None:
                 item = items.private(draft, realm_id, number)
             elif conversation.realm_id is None:
@@ -203,21 +183,6 @@ class Peers:
             raise no_answer()
         return await peer.link.asks.ask(what, **body)
 
-    async def vouch(self, peer: Peer) -> None:
-        """Somebody here has to do with a realm: it is no stranger any more."""
-
-        def change(tx: Connection, now: int) -> KnownRealm:
-            return acquaintance.vouch(tx, peer.known.id, self.realm.home)
-
-        if peer.known.vouched:
-            return
-
-        def learn(known: KnownRealm) -> None:
-            self.know(known)
-
-        with suppress(ChatError):  # noted with the next message
-            await self.realm.journal.write(change, learn)
-
     # What is told to people
 
     def announce_link(self, peer: Peer, state: str) -> None:
@@ -228,19 +193,6 @@ class Peers:
         with suppress(ChatError):
             concerned = await self.realm.database.read(waiting.concerned, peer.known.id)
             self.realm.hub.publish(RealmLink(peer.known.name, state), concerned)
-
-    def announce_name(self, peer: Peer, was: str) -> None:
-        """Tell admins, and those who have conversations with people there, its new name."""
-        self.start(self._announce_name(peer, was))
-
-    async def _announce_name(self, peer: Peer, was: str) -> None:
-        def ask(tx: Connection) -> set[int]:
-            told = set(waiting.concerned(tx, peer.known.id))
-            return told | acquaintance.people_of(tx, peer.known.id)
-
-        with suppress(ChatError):
-            told = await self.realm.database.read(ask)
-            self.realm.hub.publish(RealmLink(peer.known.name, peer.told, was), told)
 
     def announce_delivery(self, own: Own, code: str | None, told: bool) -> None:
         """Tell the sender's sessions how a queued message fared, unless the only one knows."""

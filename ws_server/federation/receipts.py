@@ -38,7 +38,7 @@ def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Wr
     def move(tx: Connection, now: int) -> Outcome | None:
         chain.check()
         chat = conversations.find(tx, reader, to)
-        if chat is None or chat.blockers:
+        if chat is None:
             return None
         marks = markers.mark(tx, reader, chat, read=read, received=received)
         account = Account(reader, chat.members[reader].name, b"")

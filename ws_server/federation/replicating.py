@@ -12,17 +12,12 @@ from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
 from ws_server.federation import rows
-from ws_server.key import posts_secret
 from ws_server.publications import announce
-from ws_server.store import comparing, invitations, replicas, rosters
-from ws_server.store.admitting import Admission
-from ws_server.store.authorship import Own
+from ws_server.store import comparing, replicas
 from ws_server.store.comparing import Position
-from ws_server.store.conversations import Conversation
 from ws_server.store.fetches import Room
 from ws_server.store.realms import KnownRealm
-from ws_server.store.replicas import Relayed, Taken
-from ws_server.store.rosters import Changed, Roster
+from ws_server.store.replicas import Changed, Relayed, Roster, Taken
 
 if TYPE_CHECKING:
     from ws_server.realm import Realm
@@ -40,139 +35,34 @@ class Replicating:
 
     def __init__(self, realm: Realm, host: KnownRealm) -> None:
         self._realm = realm
-        self._host_id = host.id
+        self._host = host
         self._sought: set[int] = set()
         """Unknown groups of which the host was asked."""
-
-    @property
-    def _host(self) -> KnownRealm:
-        """What is now known of the host."""
-        return self._realm.links.by_id(self._host_id).known
-
-    @property
-    def _is_stranger(self) -> bool:
-        """Whether nobody here has to do with the host, so that it is not asked for groups."""
-        return not (self._host.vouched or self._realm.links.trial)
 
     async def enrol(self, roster: Roster) -> None:
         """Take news of a group's members, tell people, and fetch what the group has and we lack.
 
-        Whom a stranger adds waits until they accept (`store.invitations`).
-
         Raises:
             ChatError: it cannot be stored, or the host does not answer.
         """
-        for name in await self._enrol(roster):
-            self._realm.links.start(self.turn_away(roster.group, name))
-
-    async def _enrol(self, roster: Roster) -> list[str]:
-        """Do as `enrol`, and return whom of this realm the host should let go."""
         own_key = self._realm.links.public_key
-        admission = Admission()
 
         def change(tx: Connection, now: int) -> Changed | None:
-            nonlocal admission  # anew for each time that the journal tries
-            expected = self._realm.links.by_id(self._host.id).expected
-            admission = Admission(self._realm.invitations_wait, expected, self._may_wait)
-            return rosters.enrol(tx, self._host, roster, own_key, admission, now)
+            return replicas.enrol(tx, self._host, roster, own_key, now)
 
         def tell(changed: Changed | None) -> None:
             if changed is not None:
                 self._tell(changed, roster.change)
 
         changed: Changed | None = await self._realm.journal.write(change, tell)
-        if changed is not None and changed.group.last_seq < roster.last_seq:
-            # Who has nobody in it any more is not told what is written in it.
-            if any(member.realm_id is None for member in changed.group.members.values()):
-                await self._fill(roster.group, changed.group.last_seq, roster.last_seq + 1)
-        return admission.turned_away
-
-    def _may_wait(self) -> bool:
-        """Count an invitation to one of the host's groups; in the journal's thread."""
-        try:
-            self._realm.limits.waiting_invitation(self._host.id)
-        except ChatError:
-            return False
-        return True
-
-    async def refresh(self, number: int) -> None:
-        """Ask the host who is in a group now.
-
-        Raises:
-            BadValue, ChatError: it does not answer, or answers no.
-        """
-        try:
-            told = await self._ask("roster", group=number)
-        except ChatError as error:
-            if error.code == ErrorCode.UNKNOWN_GROUP:
-                await self._withdraw(number)
-            raise
-        await self.enrol(rows.roster(told.get("roster")))
-
-    async def _withdraw(self, number: int) -> None:
-        """Forget the invitations to a group in which its host has nobody of this realm."""
-
-        def change(tx: Connection, now: int) -> Changed | None:
-            return rosters.withdraw(tx, self._host, number)
-
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, "removed")
-
-        await self._realm.journal.write(change, tell)
-
-    async def accept(self, number: int, user_id: int) -> None:
-        """Let somebody into a group who was invited to it.
-
-        Raises:
-            ChatError: UNKNOWN_GROUP, UNAVAILABLE.
-        """
-
-        def change(tx: Connection, now: int) -> Changed | None:
-            return rosters.accept(tx, self._host, number, user_id)
-
-        def tell(changed: Changed | None) -> None:
-            if changed is not None:
-                self._tell(changed, "joined")
-
-        await self._realm.journal.write(change, tell)
-
-    async def decline(self, number: int, user_id: int, name: str) -> None:
-        """Turn down somebody's invitation.
-
-        Raises:
-            ChatError: UNKNOWN_GROUP, UNAVAILABLE.
-        """
-
-        def change(tx: Connection, now: int) -> Conversation:
-            return rosters.decline(tx, self._host, number, user_id)
-
-        def tell(group: Conversation) -> None:
-            event = GroupChanged(group.address(0), group.name, name, "left")
-            self._realm.hub.publish(event, (user_id,))
-
-        await self._realm.journal.write(change, tell)
-
-    async def turn_away(self, number: int, name: str) -> None:
-        """Have the host let somebody go who does not come to its group.
-
-        If it does not answer now, it is asked again when it links the next time.
-        """
-        try:
-            answer = await self._ask("leave", by=name, group=number)
-            # A host that answers with them still in it is not asked again and again.
-            await self._enrol(rows.roster(answer.get("roster")))
-        except (BadValue, ChatError) as error:
-            log.debug("a host still has somebody", extra={"why": str(error)})
+        if changed is None or changed.group.last_seq >= roster.last_seq:
+            return
+        # Who has nobody in it any more is not told what is written in it.
+        if any(member.realm_id is None for member in changed.group.members.values()):
+            await self._fill(roster.group, changed.group.last_seq, roster.last_seq + 1)
 
     def _tell(self, changed: Changed, change: str) -> None:
         group = changed.group
-        for user_id, name, what in [
-            *((id, name, "invited") for id, name in changed.invited.items()),
-            *((id, name, "removed") for id, name in changed.withdrawn.items()),
-        ]:
-            event = GroupChanged(group.address(0), group.name, name, what)
-            self._realm.hub.publish(event, (user_id,))
         self._realm.cache.put_group(group)
         gone = change if change in ("left", "removed") else "removed"
         for name, what in [
@@ -193,10 +83,6 @@ class Replicating:
             restored: This realm was, so there may be groups of which it knows nothing.
         """
         try:
-            for number, name in await self._realm.database.read(
-                invitations.declined, self._host.id
-            ):
-                await self.turn_away(number, name)
             known = await self._realm.database.read(comparing.positions, self._host.id)
             if not known and not restored:
                 return
@@ -308,7 +194,7 @@ class Replicating:
         It relays what this realm's people may read, so a group that is unknown was lost here.
         """
         new = {group for group in groups if group not in self._sought}
-        if not new or self._is_stranger or len(self._sought) > MAX_SOUGHT:
+        if not new or len(self._sought) > MAX_SOUGHT:
             return
         self._sought |= new
         known = await self._realm.database.read(comparing.known_numbers, self._host.id, new)
@@ -337,11 +223,11 @@ class Replicating:
             last = found[-1].seq
 
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
-        own = Own(self._realm.links.public_key, posts_secret(self._realm.key))
+        own_key = self._realm.links.public_key
         room = Room(self._realm.max_file, self._realm.max_realm_files)
 
         def store(tx: Connection, now: int) -> Taken:
-            return replicas.take(tx, self._host, relayed, own, room, now)
+            return replicas.take(tx, self._host, relayed, own_key, room, now)
 
         taken: Taken = await self._realm.journal.write(store, self._announce)
         return taken

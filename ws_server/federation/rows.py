@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from shared.protocol.kinds import LOCAL_NAME, REALM_NAME, SEQ, Base64, Number, check_characters
+from shared.protocol.kinds import LOCAL_NAME, SEQ, Base64, Number, check_characters
 from shared.protocol.precis import MOST_RAW, tamed_name
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
 from ws_server.federation.attachments import content
@@ -14,8 +14,7 @@ from ws_server.store.comparing import Position
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.hosting import MAX_LISTED
 from ws_server.store.messages import Chain, Draft
-from ws_server.store.replicas import Relayed, Speaker
-from ws_server.store.rosters import Member, Roster
+from ws_server.store.replicas import Member, Relayed, Roster, Speaker
 
 POSITIVE = Number(1)
 GROUP_NUMBER = Number(1, 10**15 - 1)
@@ -81,7 +80,7 @@ def speaker(value: object) -> Speaker:
     name = LOCAL_NAME.from_json(row.get("name"))
     if "key" not in row:
         return Speaker(name)
-    realm = REALM_NAME.from_json(row.get("realm"))
+    realm = LOCAL_NAME.from_json(row.get("realm"))
     return Speaker(name, realm, _PUBLIC_KEY.from_json(row["key"]))
 
 
@@ -124,7 +123,6 @@ def roster(value: object) -> Roster:
         last_seq=last_seq,
         members=[_member(member, last_seq) for member in members],
         change=_change(row.get("change")),
-        by=speaker(row["by"]) if "by" in row else None,
     )
 
 
@@ -151,8 +149,7 @@ def _member(value: object, last_seq: int) -> Member:
 
 def _change(value: object) -> str:
     """Return why a roster is told, as far as that is known here."""
-    known = ("joined", "left", "removed", "invited")
-    return value if isinstance(value, str) and value in known else ""
+    return value if isinstance(value, str) and value in ("joined", "left", "removed") else ""
 
 
 def _id(row: Mapping[str, Any]) -> str:

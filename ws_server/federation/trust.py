@@ -15,7 +15,7 @@ from ws_server.federation.handshake import Hello, NotProven
 from ws_server.federation.introduce import Declined, Place, Proven, dial_realm
 from ws_server.federation.reach import Unreachable, read_address
 from ws_server.key import fingerprint
-from ws_server.store import acquaintance, comparing, items, outbox, realms, waiting
+from ws_server.store import comparing, items, outbox, realms, waiting
 from ws_server.store.items import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
@@ -25,8 +25,6 @@ from ws_server.federation.peers import Peers
 
 log = logging.getLogger(__name__)
 
-ADD = 5.0
-"""Seconds after which `addrealm` says that nobody was reached, whatever the reason."""
 OPENING = 0.8
 """Seconds that `addrealm` waits for messages to flow before it answers that the link is down."""
 MAX_TOLD = 1_000
@@ -61,17 +59,12 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
                 "one given; nothing was added. Ask its operator for the right one",
             )
         named, holder = peers.find(name), peers.by_key(key)
-        acquaintance.check_addable(
-            name, named.known if named else None, holder.known if holder else None
-        )
+        realms.check_addable(name, named.known if named else None, holder.known if holder else None)
 
-    begun = asyncio.get_running_loop().time()
     try:
         host, tls = read_address(address)
         place = Place(host, port, tls)
-        proven = await dial_realm(
-            peers, place, judge=judge, turns=peers.adds, public=not peers.private, limit=ADD
-        )
+        proven = await dial_realm(peers, place, judge=judge, turns=peers.adds)
         listener = proven.transcript.listener
     except _Seen as seen:
         listener = seen.listener
@@ -81,12 +74,10 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
         ) from None
     except (Unreachable, NotProven) as error:
         log.info("no realm added", extra={"realm": name, "why": str(error)})
-        # However soon that was known: times tell open ports from closed ones.
-        await asyncio.sleep(begun + ADD - asyncio.get_running_loop().time())
         raise unreachable(f"{address} {port}") from None
 
-    def keep(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
-        return acquaintance.keep(
+    def keep(tx: Connection, now: int) -> KnownRealm:
+        return realms.keep(
             tx,
             name=name,
             public_key=listener.key,
@@ -94,17 +85,11 @@ async def add(peers: Peers, name: str, address: str, port: int, wanted: str | No
             address=host,
             port=port,
             tls=tls,
-            home=peers.realm.home,
             now=now,
         )
 
-    def learn(kept: tuple[KnownRealm, KnownRealm | None]) -> None:
-        # First who gives a name away, so that at no time two have it.
-        if kept[1] is not None:
-            peers.know(kept[1])
-
     try:
-        known, _ = await peers.realm.journal.write(keep, learn)
+        known: KnownRealm = await peers.realm.journal.write(keep)
     except BaseException:
         if proven is not None:
             peers.start(proven.wire.closed())
@@ -134,18 +119,16 @@ async def change_state(peers: Peers, name: str, allowed: tuple[str, ...], state:
     """Let a realm in, or keep it out, at once.
 
     Args:
-        allowed: The states it may have now; the new one if that confirms a stranger's realm.
+        allowed: The states it may have now.
 
     Raises:
-        ChatError: UNKNOWN_REALM; CONFLICT, it has another state, or is confirmed in this one.
+        ChatError: UNKNOWN_REALM; CONFLICT, it has another state.
     """
 
     def change(tx: Connection, now: int) -> KnownRealm:
-        known = acquaintance.meant(tx, name)
-        if known.state not in allowed or (known.state == state and known.vouched):
+        known = realms.existing(tx, name)
+        if known.state not in allowed:
             raise ChatError(ErrorCode.CONFLICT, f"{known.name} is {known.state}")
-        if state == ACTIVE:
-            acquaintance.vouch(tx, known.id, peers.realm.home)
         return realms.change(tx, known.id, state=state)
 
     known: KnownRealm = await peers.realm.journal.write(change)
@@ -164,7 +147,7 @@ async def remove(peers: Peers, name: str) -> tuple[KnownRealm, int]:
     """
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, int, list[Item]]:
-        known = acquaintance.meant(tx, name)
+        known = realms.existing(tx, name)
         if known.state == REMOVED:
             raise unknown_realm(name)
         count = waiting.counts(tx).get(known.id, 0)
@@ -213,7 +196,7 @@ async def retrust(peers: Peers, name: str, wanted: str | None) -> tuple[KnownRea
         )
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
-        known, other = acquaintance.retrust(tx, peer.known.id, key, peers.realm.home, now)
+        known, other = realms.retrust(tx, peer.known.id, key, peers.realm.home, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)

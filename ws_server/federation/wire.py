@@ -116,9 +116,6 @@ class Dialled:
                     if not self.congested:
                         self._roomy.set()
 
-    def admit(self, known: bool) -> None:
-        """A realm that was dialled is no stranger, and has no budget here."""
-
     def pause_reading(self) -> None:
         self._reading.clear()
 

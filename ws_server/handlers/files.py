@@ -67,7 +67,6 @@ async def _whole_file(
         disabling.check_target(tx, account.id, target)
         stray = realm.stray_bytes.get(account.id, 0)
         files.check_quota(tx, account.id, len(content) + stray, realm.max_user_files)
-        realm.blobs.check_room(len(content))
         return True
 
     if await realm.database.read(check):
@@ -100,7 +99,6 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
             # Its end will be the first message once more; what broke is left to who needs it.
             return files.open_upload(tx, wanted, now, realm.max_user_files, lambda id: True)
         disabling.check_target(tx, account.id, request.to)
-        realm.blobs.check_room(request.size)
         return files.open_upload(tx, wanted, now, realm.max_user_files, realm.uploading.is_sent)
 
     async with realm.uploading.turn(account.id):

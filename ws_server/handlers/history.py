@@ -30,7 +30,6 @@ from ws_server.store.catching_up import Missed
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Write
 from ws_server.store.standings import Standing
-from ws_server.store.steps import Steps
 
 POSITION_BYTES = 384 * 1024
 """Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
@@ -41,8 +40,6 @@ def tell_realm(
 ) -> Collection[int]:
     """Let the other person's realm know of moved markers, and return which realm will be told."""
     if not marks.changed or conversation.number is not None or not conversation.realms:
-        return ()
-    if conversation.blockers:
         return ()
     (realm_id,) = conversation.realms
     other_id, other = next((i, m) for i, m in conversation.members.items() if m.realm_id)
@@ -142,17 +139,16 @@ def _move_marker(
 @handles(Sync)
 async def sync(ctx: Context, request: Sync) -> Synced:
     reader, epoch = ctx.user.id, ctx.realm.database.epoch
+    have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
     missed = Missed([], [], False, True)
 
-    def everything() -> Steps[list[Standing]]:
+    def everything(tx: Connection) -> list[Standing]:
         nonlocal missed
-        # Here, as that takes milliseconds for thousands of names.
-        have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
-        missed = yield from catching_up.missed(reader, have)
+        missed = catching_up.missed(tx, reader, have)
         return missed.standings
 
-    def some(ids: Sequence[int]) -> Steps[list[Standing]]:
-        return standings.standings(reader, only=ids)
+    def some(tx: Connection, ids: Sequence[int]) -> list[Standing]:
+        return standings.standings(tx, reader, only=ids)
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[Position, int]]:
         for s in found:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import logging
 
 from sqlalchemy import Connection
 
 from shared.protocol import base64
 from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, ProveLink
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
 from ws_server.federation.introduce import HANDSHAKE
 from ws_server.net.session import Session
-from ws_server.settings import is_loopback
-from ws_server.store import acquaintance, realms
+from ws_server.store import realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
+
+log = logging.getLogger(__name__)
 
 
 def refused(why: str) -> ChatError:
@@ -76,7 +78,6 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
         raise refused("Your realm was removed here; somebody here has to add it again")
     if known.state == PENDING:
         return LinkOpened(PENDING)
-    ctx.realm.limits.link(known)
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
     session.linking = (known.id, transcript)
@@ -88,14 +89,11 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     realm, peers = ctx.realm, ctx.realm.links
     if peers.policy == "closed":
         raise refused("This realm links to no others")
-    realm.limits.first_contact(ctx.session.network)
-    # A realm on the same desk, and nobody whom something else brings here from elsewhere.
-    beside = peers.trial and is_loopback(ctx.session.address) and not ctx.session.forwarded
-    is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
-    state = ACTIVE if is_let_in else PENDING
+    realm.limits.first_contact(network(ctx.session.address))
+    state = ACTIVE if peers.policy == "open" else PENDING
 
     def meet(tx: Connection, now: int) -> KnownRealm:
-        return acquaintance.meet(
+        return realms.meet(
             tx,
             public_key=transcript.dialler.key,
             own_name=transcript.dialler.realm,
@@ -104,17 +102,11 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             tls=transcript.tls,
             state=state,
             home=realm.home,
-            trial=beside,
             now=now,
         )
 
     known: KnownRealm = await realm.journal.write(meet)
-    realm.audit.note(
-        Act.REALM_CAME,
-        Result.DONE,
-        address=ctx.session.address,
-        detail=f"{known.name} {known.state}",
-    )
+    log.info("realm added", extra={"realm": known.name, "state": known.state})
     return peers.know(known).known
 
 
@@ -129,3 +121,17 @@ async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript)
 
     changed: KnownRealm = await ctx.realm.journal.write(change)
     return ctx.realm.links.know(changed).known
+
+
+def network(address: str) -> str:
+    """Return whom first contacts from an address are counted for: of IPv6, the /64 around it.
+
+    One customer of a provider has at least so many addresses.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return address

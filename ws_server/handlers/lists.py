@@ -12,9 +12,8 @@ from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress, fold
 from ws_server.context import Context
 from ws_server.listing import ListedPage, ListQuery, Row, read_page
-from ws_server.store import invitations, pages, standings
+from ws_server.store import pages, standings
 from ws_server.store.standings import Standing
-from ws_server.store.steps import Steps, alone
 
 LIST_BYTES = 768 * 1024
 """A page ends at this many bytes, so that it fits a frame."""
@@ -62,19 +61,14 @@ def conversations(
     else:
         wanted = "" if fold(realm) == home else fold(realm)
 
-    def everything() -> Steps[list[Standing]]:
-        found = yield from standings.standings(reader, groups=groups)
-        if groups:
-            found = (yield from alone(invitations.waiting, reader)) + found
+    def everything(tx: Connection) -> list[Standing]:
+        found = standings.standings(tx, reader, groups=groups)
         if wanted is None:
             return found
         return [s for s in found if fold(s.address.partition("@")[2]) == wanted]
 
-    def some(ids: Sequence[int]) -> Steps[list[Standing]]:
-        found = yield from standings.standings(reader, groups=groups, only=ids)
-        if groups:
-            found += yield from alone(invitations.waiting, reader, ids)
-        return found
+    def some(tx: Connection, ids: Sequence[int]) -> list[Standing]:
+        return standings.standings(tx, reader, groups=groups, only=ids)
 
     return ListQuery(wanted, everything, some, shown, LIST_BYTES)
 

@@ -8,8 +8,8 @@ from shared.protocol.commands.files import Chunk, ChunkTaken
 from shared.protocol.commands.messages import Sent
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Reply, Request
-from ws_server.store.blocks import refused
 from ws_server.store.messages import Draft
+from ws_server.store.users import is_disabled
 
 
 def answer(draft: Draft, request: Request[Any] | None) -> Reply:
@@ -35,7 +35,7 @@ def refused_there(draft: Draft, code: str) -> ChatError:
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
     if code == ErrorCode.FORBIDDEN and conversation.number is None:
-        return refused(to)
+        return is_disabled(to)
     if code == ErrorCode.UNKNOWN_GROUP:
         return ChatError(ErrorCode.UNKNOWN_GROUP, f"You are not in {to} any more")
     if code == ErrorCode.TOO_LARGE:

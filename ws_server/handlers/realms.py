@@ -16,7 +16,6 @@ from shared.protocol.commands.realms import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
-from ws_server.audit import Act, Result
 from ws_server.context import Abroad, Context, handles
 from ws_server.federation import trust
 from ws_server.key import fingerprint
@@ -39,16 +38,7 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     if fold(request.name) == realm.home:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
     realm.limits.first_contact(ctx.user.id)
-    realm.limits.first_contact(("addrealm", ctx.session.network))
-    who = {"address": ctx.session.address, "user": ctx.user.name, "detail": request.name}
-    try:
-        peer = await trust.add(
-            peers, request.name, request.address, request.port, request.fingerprint
-        )
-    except ChatError:
-        realm.audit.note(Act.ADD_REALM, Result.REFUSED, **who)
-        raise
-    realm.audit.note(Act.ADD_REALM, Result.DONE, **who)
+    peer = await trust.add(peers, request.name, request.address, request.port, request.fingerprint)
     return RealmAdded(
         peer.known.name,
         fingerprint(peer.known.public_key),

@@ -7,7 +7,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.addresses import network
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
 from shared.protocol.commands.meta import SetFormat
@@ -31,9 +30,6 @@ class Outlet(Protocol):
 
     def close_with(self, code: int, reason: str) -> None:
         """Begin closing; what was queued goes out before."""
-
-    def admit(self, known: bool) -> None:
-        """Count the peer among those who are known, or among strangers again."""
 
     def pause_reading(self) -> None:
         """Take no more from the peer until `resume_reading`."""
@@ -83,23 +79,19 @@ class Session:
         "account",
         "address",
         "busy",
-        "code",
         "dialect",
         "dialled",
         "error_count",
         "error_since",
         "files_pushed",
-        "forwarded",
         "heard_all",
         "held",
         "held_bytes",
-        "invitation",
         "lane",
         "leaving",
         "link",
         "linking",
         "lists",
-        "network",
         "offered",
         "open",
         "outlet",
@@ -114,15 +106,7 @@ class Session:
     def __init__(self, outlet: SessionOutlet, address: str) -> None:
         self.outlet = outlet
         self.address = address
-        self.network = network(address)
-        """Whom limits count for it."""
-        self.forwarded = False
-        """Something between says that it speaks for somebody else."""
         self.account: Account | None = None
-        self.code: str | None = None
-        """The right code for the realm's first admin, who may now be registered."""
-        self.invitation: bytes | None = None
-        """The hash of an invitation that was good when it was shown."""
         self.dialect = Dialect.TEXT
         self.pinned = False
         self.files_pushed: bool | None = None
@@ -162,11 +146,6 @@ class Session:
     def known(self) -> bool:
         """Whether somebody has signed in, or another realm has proven itself."""
         return self.account is not None or self.link is not None
-
-    @property
-    def asker(self) -> int | str:
-        """Whose commands are counted: the user, or the network of somebody not signed in."""
-        return self.account.id if self.account else self.network
 
     @property
     def takes_files(self) -> bool:

@@ -72,8 +72,6 @@ class Statement:
     """Names and types of the columns of those rows."""
     about: Callable[[FromClause], ClauseElement]
     """Returns the statement about them; it has no other parameters."""
-    each: bool = False
-    """It finds many rows for each of few, which are looked up one after the other."""
 
 
 class Bulk(Protocol):

@@ -42,7 +42,7 @@ class Cache:
 
     def _put_private(self, chat: Conversation) -> None:
         people = min(chat.members), max(chat.members)
-        if chat.blockers or any(member.disabled for member in chat.members.values()):
+        if any(member.disabled for member in chat.members.values()):
             # What is refused is checked by no commit, so it must not rest on a copy.
             self._chats.pop(people, None)
             return
@@ -58,12 +58,6 @@ class Cache:
         """Forget a group, of which an older version counts again."""
         if dropped := self._groups.pop(fold(address), None):
             self._group_members -= len(dropped.members)
-
-    def drop_realm(self, realm: str) -> None:
-        """Forget what is known by a name that another realm has no more."""
-        self.drop_groups_of(realm)
-        for address in [a for a in self._people if a.endswith(f"@{fold(realm)}")]:
-            del self._people[address]
 
     def drop_groups_of(self, realm: str) -> None:
         """Forget all groups of a host."""

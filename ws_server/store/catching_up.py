@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
 
+from sqlalchemy import Connection
+
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import Address, fold
 from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import waiting
-from ws_server.store.pages import NO_STATES, PAGE_BYTES, Range, in_ranges, size_on_wire, to_message
+from ws_server.store.pages import PAGE_BYTES, Range, in_ranges, size_on_wire, to_message
 from ws_server.store.standings import Standing, standings
-from ws_server.store.steps import Steps, alone
 
 SYNC_MESSAGES = 500
 """Most messages in one answer to sync."""
-WAVE = 64
+WAVE = 128
 """Messages read at a time, as few large ones fill a page."""
 
 
@@ -32,14 +33,14 @@ class Missed:
     recovered: bool
 
 
-def missed(reader: int, have: dict[ConversationAddress, int]) -> Steps[Missed]:
+def missed(tx: Connection, reader: int, have: dict[ConversationAddress, int]) -> Missed:
     """Return what came after `have`, one page of it, in the order of its times.
 
     A page takes whole beginnings: of each conversation in it, the oldest missed messages without
     a gap. `recovered` is false if `have` is ahead of the history, which then is another one.
     """
     positions = {fold(_here(address)): seq for address, seq in have.items()}
-    all_of_them = yield from standings(reader)
+    all_of_them = standings(tx, reader)
     # Not all may fit one answer, and nobody can do without those of the messages in it.
     all_of_them.sort(key=lambda s: positions.get(fold(s.address), -1) >= s.last_seq)
     known = {fold(s.address): s for s in all_of_them}
@@ -53,11 +54,13 @@ def missed(reader: int, have: dict[ConversationAddress, int]) -> Steps[Missed]:
         for standing in all_of_them
         if (after := positions.get(fold(standing.address), 0)) < standing.last_seq
     ]
-    found, more = yield from _page(reader, behind)
+    found, more = _page(tx, reader, behind)
     return Missed(all_of_them, found, more, True)
 
 
-def _page(reader: int, behind: Sequence[tuple[Standing, int]]) -> Steps[tuple[list[Message], bool]]:
+def _page(
+    tx: Connection, reader: int, behind: Sequence[tuple[Standing, int]]
+) -> tuple[list[Message], bool]:
     """Return the messages missed in these conversations, and whether there are more.
 
     Args:
@@ -67,9 +70,8 @@ def _page(reader: int, behind: Sequence[tuple[Standing, int]]) -> Steps[tuple[li
     size, more = 0, False
     times: dict[int, int] = {}
     for wave in _waves(behind):
-        rows = yield from _rows(wave)
-        away = [s.id for s, _ in wave if "@" in s.address and s.name is None]
-        states = (yield from alone(waiting.states, away)) if away else NO_STATES
+        rows = _rows(tx, wave)
+        states = waiting.states(tx, [s.id for s, _ in wave if "@" in s.address and s.name is None])
         for standing, _ in wave:
             for row in rows.get(standing.id, ()):
                 if len(found) >= SYNC_MESSAGES or size >= PAGE_BYTES:
@@ -105,10 +107,10 @@ def _waves(
         yield wave
 
 
-def _rows(wave: Sequence[tuple[Standing, Range]]) -> Steps[dict[int, list[Any]]]:
+def _rows(tx: Connection, wave: Sequence[tuple[Standing, Range]]) -> dict[int, list[Any]]:
     """Return the messages by conversation, in the order of `seq`."""
     rows: dict[int, list[Any]] = {}
-    for row in (yield from in_ranges([asked for _, asked in wave])):
+    for row in in_ranges(tx, [asked for _, asked in wave]):
         rows.setdefault(row.conversation_id, []).append(row)
     for some in rows.values():
         some.sort(key=attrgetter("seq"))

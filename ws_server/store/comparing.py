@@ -13,10 +13,9 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import conversations
 from ws_server.store.realms import KnownRealm
-from ws_server.store.replicas import find
-from ws_server.store.rosters import Changed
+from ws_server.store.replicas import Changed, find
 from ws_server.store.schema import conversations as conversation_table
-from ws_server.store.schema import invitations, members, messages, outbox, posts
+from ws_server.store.schema import members, messages, outbox, posts
 from ws_server.store.schema import users as user_table
 
 
@@ -111,7 +110,6 @@ def abandon(tx: Connection, host: KnownRealm, here: Position) -> Changed | None:
     gone = [user_id for user_id, member in group.members.items() if member.realm_id is None]
     this = and_(members.c.conversation_id == group.id, members.c.user_id.in_(gone))
     tx.execute(delete(members).where(this))
-    tx.execute(delete(invitations).where(invitations.c.conversation_id == group.id))
     now_is = conversations.load(tx, id=group.id)
     assert now_is is not None
     c = conversation_table.c

@@ -1,17 +1,15 @@
 """One SQL database: opening, migrating, reading in threads, writing.
 
 Questions to the store are functions `question(tx, ...)` on a SQLAlchemy connection; they run in a
-reader thread (`Database.read`) or inside the journal's transaction, never on the event loop. Those
-that many may ask at once are generators; see `steps`. Which database it is shows in `sqlite` and
-`postgresql` alone.
+reader thread (`Database.read`) or inside the journal's transaction, never on the event loop. Which
+database it is shows in `sqlite` and `postgresql` alone.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from contextvars import ContextVar
-from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, insert, select, update
@@ -23,7 +21,6 @@ from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
-from ws_server.store.steps import Steps, answer_all
 from ws_server.store.timeline import timeline
 from ws_server.threads import Turns
 
@@ -32,8 +29,6 @@ T = TypeVar("T")
 
 ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
-PAYER: ContextVar[str | None] = ContextVar("PAYER", default=None)
-"""The network that pays for the time of its questions; None if nobody does."""
 MAX_WAITING_READS = 10_000
 MAX_WAITING_READS_EACH = 1_000
 
@@ -123,52 +118,28 @@ class Database:
     ) -> T:
         """Run `question(tx, ...)` in a reader thread, on one snapshot of the database.
 
-        Those who ask (`ASKER`) take turns, and networks (`PAYER`) pay for what takes long.
+        Those who ask (`ASKER`) take turns.
 
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
         """
-
-        def ask() -> T:
-            return self._adapter.read(lambda tx: question(tx, *args, **kwargs))
-
-        return await self._asked(self._threads.run(ASKER.get(), ask, PAYER.get()))
+        return await self._read(lambda tx: question(tx, *args, **kwargs), True)
 
     async def look_up(
-        self, question: Callable[P, Steps[T]], *args: P.args, **kwargs: P.kwargs
+        self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Answer a question in steps, which need not see the same state of the database.
+        """Do as `read`, for a question of one statement, or whose later ones need not see the
+        same state as the first; it costs a third on PostgreSQL."""
+        return await self._read(lambda tx: question(tx, *args, **kwargs), False)
 
-        Those who ask at the same time are answered together.
+    async def _read(self, question: Callable[[Connection], T], snapshot: bool) -> T:
+        def ask() -> T:
+            return self._adapter.read(question, snapshot)
 
-        Raises:
-            ChatError: as `read`, or what the question refuses.
-        """
-        return await self._asked(
-            self._threads.share(
-                ASKER.get(), self._answer, partial(question, *args, **kwargs), PAYER.get()
-            )
-        )
-
-    async def _asked(self, answer: Awaitable[T]) -> T:
         try:
-            return await answer
+            return await self._threads.run(ASKER.get(), ask)
         except Exception as error:
             raise self.unavailable(error) or error from error
-
-    def _answer(self, questions: Sequence[Callable[[], Steps[T]]]) -> list[T | Exception]:
-        """Answer those who ask at the same time; in a reader thread."""
-        try:
-            return list(
-                self._adapter.read(
-                    lambda tx: answer_all(tx, [question() for question in questions]), False
-                )
-            )
-        except Exception as error:
-            if len(questions) == 1 or self.unavailable(error) is not None:
-                return [error] * len(questions)
-        # A bug in one is no reason to refuse the others.
-        return [found for question in questions for found in self._answer([question])]
 
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change(tx)` in a transaction that is on disk on return; for the journal's thread."""

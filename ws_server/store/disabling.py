@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select, update
 
 from shared.protocol.values import Conversation as ConversationAddress
 from shared.protocol.values import GroupAddress
-from ws_server.store import blocks, conversations, users
+from ws_server.store import conversations, users
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import members
@@ -28,7 +28,7 @@ def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
 
 
 def check_reader(conversation: Conversation, sender: int) -> None:
-    """Refuse what somebody writes to a person who cannot or will not read it; groups go on.
+    """Refuse what somebody writes to a person who could never read it; groups go on.
 
     Raises:
         ChatError: FORBIDDEN.
@@ -37,8 +37,6 @@ def check_reader(conversation: Conversation, sender: int) -> None:
         for user_id, member in conversation.members.items():
             if member.disabled and user_id != sender:
                 raise users.is_disabled(member.name)
-        if conversation.blockers and not conversation.blockers <= {sender}:
-            raise blocks.refused(conversation.address(sender))
 
 
 def check_target(tx: Connection, user_id: int, target: ConversationAddress) -> None:
@@ -46,7 +44,7 @@ def check_target(tx: Connection, user_id: int, target: ConversationAddress) -> N
 
     Raises:
         ChatError: UNKNOWN_USER; UNKNOWN_GROUP, also for a group one is not in; FORBIDDEN, the
-            account is disabled, or the person blocks one.
+            account is disabled.
     """
     if isinstance(target, GroupAddress):
         conversations.group(tx, user_id, target, (user_id,))
@@ -54,5 +52,3 @@ def check_target(tx: Connection, user_id: int, target: ConversationAddress) -> N
     other = users.known(tx, target)
     if other is not None and other.disabled and other.id != user_id:
         raise users.is_disabled(other.name)
-    if other is not None and blocks.blocks(tx, other.id, user_id):
-        raise blocks.refused(other.name)

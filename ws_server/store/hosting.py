@@ -19,14 +19,8 @@ MAX_LISTED = 1_000
 """Groups in one answer."""
 
 
-def roster(
-    tx: Connection, group: Conversation, change: str = "", by: int | None = None
-) -> dict[str, Any]:
-    """Return what other realms are told of a group's members.
-
-    Args:
-        by: Who invited the one who joined.
-    """
+def roster(tx: Connection, group: Conversation, change: str = "") -> dict[str, Any]:
+    """Return what other realms are told of a group's members."""
     rows = tx.execute(
         select(
             *(users.c.name, realms.c.name, realms.c.public_key),
@@ -40,9 +34,7 @@ def roster(
         .where(members.c.conversation_id == group.id)
         .order_by(members.c.place)
     )
-    said = {} if by is None else {"by": _speaker(tx, by)}
     return {
-        **said,
         "group": group.number,
         "name": group.name,
         "version": group.version,
@@ -55,35 +47,19 @@ def roster(
     }
 
 
-def _speaker(tx: Connection, user_id: int) -> dict[str, Any]:
-    """Return how other realms are told of a person."""
-    query = (
-        select(users.c.name, realms.c.name, realms.c.public_key)
-        .select_from(users.outerjoin(realms, realms.c.id == users.c.realm_id))
-        .where(users.c.id == user_id)
-    )
-    return speaker(*tx.execute(query).one())
-
-
 def tell(
-    tx: Connection,
-    group: Conversation,
-    change: str,
-    now: int,
-    also: Collection[int | None] = (),
-    by: int | None = None,
+    tx: Connection, group: Conversation, change: str, now: int, also: Collection[int | None] = ()
 ) -> frozenset[int]:
     """Let the realms of a group's members know who is in it now, and return which will be told.
 
     Args:
         group: As it is after the change, with all its members.
         also: Realms of those who have just gone.
-        by: Who invited the one who joined.
     """
     concerned = group.realms | {realm_id for realm_id in also if realm_id is not None}
     if not concerned:
         return frozenset()
-    said = roster(tx, group, change, by)
+    said = roster(tx, group, change)
     return frozenset(
         realm_id
         for realm_id in concerned

@@ -27,7 +27,6 @@ from ws_server.store import messages
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.messages import Draft, Progress
-from ws_server.store.steps import Steps, answer, answer_all
 from ws_server.store.timeline import wall_ms
 
 log = logging.getLogger(__name__)
@@ -59,30 +58,14 @@ class Write:
         self.error: ChatError | None = None
 
 
-class Together(Write):
-    """A change in steps, `change(now)`; those next to each other take them at the same time."""
-
-    __slots__ = ("steps",)
-
-    def __init__(self, change: Callable[[int], Steps[Any]]) -> None:
-        super().__init__(lambda tx, now: answer(tx, change(now)))
-        self.steps = change
-
-
 Entry = Draft | Write
 
 
 class Journal:
     """The queue in front of the writer thread; its methods belong to the event loop."""
 
-    def __init__(self, database: Database, cache: Cache, secret: bytes = b"") -> None:
-        """Begin to write.
-
-        Args:
-            secret: Marks the ids of posts for other realms' groups; see `ids.Post`.
-        """
+    def __init__(self, database: Database, cache: Cache) -> None:
         self._database = database
-        self._secret = secret
         self._cache = cache
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
@@ -123,7 +106,7 @@ class Journal:
 
     async def write(
         self,
-        change: Callable[[Connection, int], Any] | Write,
+        change: Callable[[Connection, int], Any],
         then: Callable[[Any], None] | None = None,
     ) -> Any:
         """Run `change(tx, now)` in the next transaction and return its result once on disk.
@@ -147,7 +130,7 @@ class Journal:
             else:
                 future.set_result(entry.result)
 
-        entry = change if isinstance(change, Write) else Write(change)
+        entry = Write(change)
         entry.done = done
         self.post(entry)
         return await future
@@ -252,20 +235,11 @@ class Journal:
                 drafts = cast("list[Draft]", list(run))
                 if again:
                     messages.reload(tx, drafts, progress)
-                messages.write(tx, drafts, now, progress, again, self._secret)
-            elif kind is Together and not again:
-                self._apply_all(tx, cast("list[Together]", list(run)), now)
+                messages.write(tx, drafts, now, progress, again)
             else:
                 for entry in cast("Iterable[Write]", run):
                     self._apply(tx, entry, now, again)
         return progress
-
-    def _apply_all(self, tx: Connection, entries: list[Together], now: int) -> None:
-        results = answer_all(tx, [entry.steps(now) for entry in entries])
-        for entry, result in zip(entries, results, strict=True):
-            if isinstance(result, ChatError):
-                raise _Refused
-            entry.error, entry.result = None, result
 
     def _apply(self, tx: Connection, entry: Write, now: int, again: bool) -> None:
         entry.error = None

@@ -101,12 +101,7 @@ class Progress:
 
 
 def write(
-    tx: Connection,
-    drafts: list[Draft],
-    now: int,
-    progress: Progress,
-    reloaded: bool = False,
-    secret: bytes = b"",
+    tx: Connection, drafts: list[Draft], now: int, progress: Progress, reloaded: bool = False
 ) -> None:
     """Write the drafts in their order and give each its seq; refusals go to `draft.error`.
 
@@ -114,7 +109,6 @@ def write(
         now: What the wall clock shows, Unix milliseconds.
         progress: Of this transaction; brought up to date.
         reloaded: The copies of the drafts are what this transaction sees.
-        secret: Marks the ids of posts for other realms' groups.
 
     Raises:
         Stale: a conversation changed since it was cached.
@@ -155,6 +149,7 @@ def write(
                 if draft.file is not None:
                     _keep_file(tx, draft, draft.file, conversation.id, now)
                 draft.conversation = conversation
+                draft.id = new_id("m")
                 draft.time = now
                 posted.append(draft)
                 continue
@@ -202,7 +197,7 @@ def write(
     if remote:
         outbox.add_messages(tx, remote, now)
     if posted:
-        outbox.add_posts(tx, posted, now, secret)
+        outbox.add_posts(tx, posted, now)
     for draft, first in repeats:
         _repeat(draft, first)
 

@@ -19,7 +19,7 @@ from shared.protocol.values import Conversation as ConversationAddress
 from ws_server.store import bulk, users
 from ws_server.store import realms as known_realms
 from ws_server.store.adapter import Statement
-from ws_server.store.conversations import Conversation, Member, blockers, unknown_group
+from ws_server.store.conversations import Conversation, Member, unknown_group
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 from ws_server.store.timeline import timeline
@@ -28,9 +28,8 @@ Place = tuple[int, ConversationAddress]
 """The user who writes, and the address they write to."""
 
 _c, _m, _u = conversations.c, members.c, user_table.c
-_STATE = (_c.id, _c.version, _c.last_seq, _c.last_time)
-_CHAT = (*_STATE, _c.low_blocks, _c.high_blocks)
-_GROUP = (*_STATE, _c.number, _c.name, _c.realm_id)
+_CHAT = (_c.id, _c.version, _c.last_seq, _c.last_time)
+_GROUP = (*_CHAT, _c.number, _c.name, _c.realm_id)
 
 IDS = Statement(
     (column("key", String),),
@@ -199,9 +198,8 @@ def open_private(
             *(id, None, "", version, last_seq),
             members={person: known[person] for person in (low, high)},
             last_time=last_time,
-            blockers=blockers(low, high, low_blocks, high_blocks),
         )
-        for low, high, id, version, last_seq, last_time, low_blocks, high_blocks in rows
+        for low, high, id, version, last_seq, last_time in rows
     }
 
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     FromClause,
     Select,
     and_,
+    bindparam,
     column,
     select,
+    values,
 )
 
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import in_words
 from ws_server.store import outbox, waiting
-from ws_server.store.adapter import Statement
+from ws_server.store.compiled import Compiled
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import files, messages, realms, users
-from ws_server.store.steps import WHO, Steps, ask
 from ws_server.store.users import address_of
 
 PAGE_BYTES = 512 * 1024
@@ -49,12 +49,9 @@ _COLUMNS = (
 )
 
 
-_Row: Any = namedtuple("Row", [WHO.name, *(c.key for c in _COLUMNS)])  # type: ignore[misc]
-
-
-def _select(source: FromClause, *first: ColumnElement[Any]) -> Select[Any]:
+def _select(source: FromClause) -> Select[Any]:
     """Return what is asked of messages, given where they come from."""
-    return select(*first, *_COLUMNS).select_from(
+    return select(*_COLUMNS).select_from(
         source.join(users, users.c.id == messages.c.sender_id)
         .outerjoin(realms, realms.c.id == users.c.realm_id)
         .outerjoin(files, files.c.id == messages.c.file_id)
@@ -62,6 +59,9 @@ def _select(source: FromClause, *first: ColumnElement[Any]) -> Select[Any]:
 
 
 MESSAGE = _select(messages)
+
+RANGES = (1, 4, 16, 64, 256)
+"""How many ranges the statements take that are compiled for many of them."""
 
 
 class Range(NamedTuple):
@@ -72,23 +72,37 @@ class Range(NamedTuple):
     last: int
 
 
-def _in_ranges(given: FromClause) -> Select[Any]:
+@lru_cache
+def _ranges(count: int) -> Compiled:
+    """Return the question for the messages of so many ranges, given as id0, after0, last0 ..."""
+    names = Range._fields
+    rows = [
+        tuple(bindparam(f"{name}{n}", type_=BigInteger) for name in names) for n in range(count)
+    ]
+    wanted = values(*(column(name, BigInteger) for name in names)).data(rows).cte("wanted")
     m = messages.c
     here = and_(
-        m.conversation_id == given.c.conversation_id,
-        m.seq > given.c.after,
-        m.seq <= given.c.last,
+        m.conversation_id == wanted.c.conversation_id,
+        m.seq > wanted.c.after,
+        m.seq <= wanted.c.last,
     )
-    return _select(given.join(messages, here), given.c.who)
+    return Compiled(_select(wanted.join(messages, here)))
 
 
-RANGES = Statement((WHO, *(column(name, BigInteger) for name in Range._fields)), _in_ranges)
-
-
-def in_ranges(ranges: Sequence[Range]) -> Steps[list[Any]]:
-    """Return the messages of these ranges as rows of `MESSAGE`, in any order."""
-    found = yield from ask(RANGES, ranges)
-    return list(map(_Row._make, found))
+def in_ranges(tx: Connection, ranges: Sequence[Range]) -> Iterator[Any]:
+    """Yield the messages of these ranges as rows of `MESSAGE`, in any order."""
+    at = 0
+    while at < len(ranges):
+        some = ranges[at : at + RANGES[-1]]
+        at += len(some)
+        count = next(size for size in RANGES if size >= len(some))
+        filled = [*some, *[Range(0, 0, 0)] * (count - len(some))]
+        given = {
+            f"{name}{n}": value
+            for n, one in enumerate(filled)
+            for name, value in zip(Range._fields, one, strict=True)
+        }
+        yield from _ranges(count).rows(tx, **given)
 
 
 @dataclass(slots=True)
@@ -119,7 +133,7 @@ def to_message(
         row.text,
         file,
         _state(row, conversation, states) if row.sender_id == reader else None,
-        bool(row.bot) or None,
+        row.bot or None,
     )
 
 

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    FromClause,
-    Join,
-    Select,
-    and_,
-    case,
-    column,
-    func,
-    literal_column,
-    select,
-    true,
-)
+from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, select, true
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import GroupAddress
 from ws_server.store import users, waiting
-from ws_server.store.adapter import Statement
+from ws_server.store.compiled import Compiled
 from ws_server.store.markers import numbers
 from ws_server.store.pages import Range, in_ranges, to_message
 from ws_server.store.schema import conversations, members, messages, realms
 from ws_server.store.schema import users as user_table
-from ws_server.store.steps import WHO, Steps, answer, ask
 
 PREVIEW = 256
 """Characters of the newest message shown in a list of conversations."""
@@ -53,132 +38,80 @@ class Standing:
     owner: bool
     other_received_seq: int | None
     other_read_seq: int | None
-    invited: bool = False
-    """One is not in it, but invited."""
 
 
 _me, _other, _host = members.alias("me"), members.alias("other"), realms.alias("host")
 _c = conversations.c
-_READER = column("reader", BigInteger)
+_reader = bindparam("reader", type_=BigInteger)
+_other_id = case((_c.low_user == _reader, _c.high_user), else_=_c.low_user)
+_HERE = (
+    _me.join(conversations, _c.id == _me.c.conversation_id)
+    .outerjoin(user_table, user_table.c.id == _other_id)
+    .outerjoin(realms, realms.c.id == user_table.c.realm_id)
+    .outerjoin(_host, _host.c.id == _c.realm_id)
+)
 _ADDRESS = (_c.number, _host.c.name.label("host"), users.address_of().label("other_name"))
+_UNREAD = (
+    select(func.count())
+    .where(
+        messages.c.conversation_id == _c.id,
+        messages.c.seq > _me.c.read_seq,
+        messages.c.sender_id != _reader,
+    )
+    .scalar_subquery()
+)
+# Most conversations are read to their end, and of those no message is looked at.
+_UNREAD_IF_ANY = case((_c.last_seq > _me.c.read_seq, _UNREAD), else_=0)
+_STANDINGS = (
+    select(
+        _c.id,
+        *_ADDRESS,
+        _c.name,
+        _c.last_seq,
+        _me.c.read_seq,
+        _UNREAD_IF_ANY.label("unread"),
+        _me.c.owner,
+        _other.c.received_seq.label("other_received"),
+        _other.c.read_seq.label("other_read"),
+    )
+    .select_from(
+        _HERE.outerjoin(
+            _other, and_(_other.c.conversation_id == _c.id, _other.c.user_id == _other_id)
+        )
+    )
+    .where(_me.c.user_id == _reader)
+    .where(_c.number.is_not(None) | (_c.last_seq > 0))
+    .order_by(_c.activity.desc())
+)
 _KINDS = {None: true(), True: _c.number.is_not(None), False: _c.number.is_(None)}
-
-
-class _Row(NamedTuple):
-    """What is asked for a `Standing`."""
-
-    who: int
-    id: int
-    number: int | None
-    host: str | None
-    other_name: str | None
-    name: str | None
-    last_seq: int
-    read_seq: int
-    unread: int
-    owner: bool
-    other_received: int | None
-    other_read: int | None
-
-
-class _Count(NamedTuple):
-    """The unread messages of a conversation."""
-
-    who: int
-    number: int | None
-    host: str | None
-    other_name: str | None
-    unread: int
-
-
-def _other_id(given: FromClause) -> ColumnElement[int]:
-    return case((_c.low_user == given.c.reader, _c.high_user), else_=_c.low_user)
-
-
-def _here(given: FromClause) -> Join:
-    """Return the conversations of readers, with the other person of a chat and a group's host."""
-    return (
-        given.join(_me, _me.c.user_id == given.c.reader)
-        .join(conversations, _c.id == _me.c.conversation_id)
-        .outerjoin(user_table, user_table.c.id == _other_id(given))
-        .outerjoin(realms, realms.c.id == user_table.c.realm_id)
-        .outerjoin(_host, _host.c.id == _c.realm_id)
-    )
-
-
-def _unread(given: FromClause) -> ColumnElement[int]:
-    return (
-        select(func.count())
-        .where(
-            messages.c.conversation_id == _c.id,
-            messages.c.seq > _me.c.read_seq,
-            messages.c.sender_id != given.c.reader,
-        )
-        .correlate(conversations, _me, given)
-        .scalar_subquery()
-    )
-
-
-def _standings(given: FromClause) -> Select[Any]:
-    other_id = _other_id(given)
-    # Most conversations are read to their end, and of those no message is looked at.
-    unread = case((_c.last_seq > _me.c.read_seq, _unread(given)), else_=literal_column("0"))
-    here = _here(given).outerjoin(
-        _other, and_(_other.c.conversation_id == _c.id, _other.c.user_id == other_id)
-    )
-    return (
-        select(
-            *(given.c.who, _c.id, *_ADDRESS, _c.name, _c.last_seq, _me.c.read_seq, unread),
-            *(_me.c.owner, _other.c.received_seq, _other.c.read_seq),
-        )
-        .select_from(here)
-        .where(_c.number.is_not(None) | (_c.last_seq > literal_column("0")))
-        .order_by(_c.activity.desc())
-    )
-
-
-def _all_of(kind: ColumnElement[bool]) -> Statement:
-    return Statement((WHO, _READER), lambda given: _standings(given).where(kind), each=True)
-
-
-def _some_of(kind: ColumnElement[bool]) -> Statement:
-    return Statement(
-        (WHO, _READER, column("conversation", BigInteger)),
-        lambda given: _standings(given).where(kind, _c.id == given.c.conversation),
-    )
-
-
-_ALL = {groups: _all_of(kind) for groups, kind in _KINDS.items()}
-_SOME = {groups: _some_of(kind) for groups, kind in _KINDS.items()}
-_COUNTS = Statement(
-    (WHO, _READER),
-    lambda given: (
-        select(given.c.who, *_ADDRESS, _unread(given))
-        .select_from(_here(given))
-        .where(_c.last_seq > _me.c.read_seq)
-        .order_by(_c.activity.desc())
-    ),
-    each=True,
+_QUESTIONS = {groups: Compiled(_STANDINGS.where(kind)) for groups, kind in _KINDS.items()}
+_COUNTS = Compiled(
+    select(*_ADDRESS, _UNREAD.label("unread"))
+    .select_from(_HERE)
+    .where(_me.c.user_id == _reader, _c.last_seq > _me.c.read_seq)
+    .order_by(_c.activity.desc())
 )
 
 
 def standings(
+    tx: Connection,
     reader: int,
     *,
     groups: bool | None = None,
     only: Collection[int] | None = None,
-) -> Steps[list[Standing]]:
+) -> list[Standing]:
     """Return a reader's conversations, that of the last message first; see `timeline`.
 
     Args:
-        only: Only those of these conversations, by id, in any order.
+        only: Only those of these conversations, by id.
         groups: Only groups, only private chats, or None for both. Private chats in which nothing
             was written are left out.
     """
     if only is None:
-        found = yield from ask(_ALL[groups], [(reader,)])
+        rows = _QUESTIONS[groups].rows(tx, reader=reader)
     else:
-        found = yield from ask(_SOME[groups], [(reader, id) for id in only])
+        question = _STANDINGS.where(_KINDS[groups], _c.id.in_(only))
+        rows = list(tx.execute(question, {"reader": reader}))
     return [
         Standing(
             row.id,
@@ -187,24 +120,24 @@ def standings(
             row.last_seq,
             row.read_seq,
             row.unread,
-            bool(row.owner),
+            row.owner,
             row.other_received,
             row.other_read,
         )
-        for row in map(_Row._make, found)
+        for row in rows
     ]
 
 
-def _address(row: _Row | _Count) -> str:
+def _address(row: Any) -> str:
     if row.number is None:
         return str(row.other_name)
     return str(GroupAddress(row.number, row.host or ""))
 
 
-def unread(reader: int) -> Steps[dict[str, int]]:
+def unread(tx: Connection, reader: int) -> dict[str, int]:
     """Return the unread messages by conversation, only counts above 0, the newest ones first."""
-    found = yield from ask(_COUNTS, [(reader,)])
-    counts = [(_address(row), row.unread) for row in map(_Count._make, found) if row.unread]
+    rows = _COUNTS.rows(tx, reader=reader)
+    counts = [(_address(row), row.unread) for row in rows if row.unread]
     return dict(counts[:MAX_COUNTS])
 
 
@@ -224,8 +157,7 @@ def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, 
     away = [s.id for s in written.values() if "@" in s.address and s.name is None]
     states = waiting.states(tx, away)
     last: dict[int, Message] = {}
-    ranges = [Range(s.id, s.last_seq - 1, s.last_seq) for s in written.values()]
-    for row in answer(tx, in_ranges(ranges)):
+    for row in in_ranges(tx, [Range(s.id, s.last_seq - 1, s.last_seq) for s in written.values()]):
         message = to_message(row, reader, written[row.conversation_id].address, states)
         if len(message.text) > PREVIEW:
             message.text = message.text[: PREVIEW - 1] + "…"

@@ -10,7 +10,6 @@ import { isCommand, joined } from "./kept.js";
 const MOST = 20;
 
 export const isTextarea = (element) => element?.tagName === "TEXTAREA";
-export const isField = (element) => element?.tagName === "INPUT";
 
 /** Gives a box another text, as if somebody had typed it, so that Flet's client takes it. */
 export function put(element, text, at = text.length) {
@@ -19,20 +18,13 @@ export function put(element, text, at = text.length) {
   element.dispatchEvent(new InputEvent("input", { bubbles: true, composed: true }));
 }
 
-/**
- * It dispatches `declared` when there will be another box, `waiting` when lines come or go, and
- * `button` when the one that sends was pressed; cancelled, nothing is sent.
- */
+/** It dispatches `declared` when there will be another box, and `waiting` when lines come or go. */
 export class Boxes extends EventTarget {
   #known = new Map();
 
   constructor(link) {
     super();
-    /**
-     * The box that is shown, or null: {id, to, text, told, button, most, focus, hasFocus, before}.
-     * `focus`: it shall get the focus. `hasFocus`: it has, as Flet's client tells. `before`: the
-     * element that had it until then.
-     */
+    /** The box that is shown: {id, to, text, button, most, focus}; or null. */
     this.current = null;
     this.link = link;
     this.kept = link.kept;
@@ -40,49 +32,12 @@ export class Boxes extends EventTarget {
     link.addEventListener("told", (event) => this.#told(event.detail));
   }
 
-  /** Returns the element of a box; null if it is not shown, or has not the focus. */
-  element(box) {
-    const element = document.activeElement;
-    // Flet's client tells of the focus a moment before the element of the other box goes.
-    const isThere = box === this.current && box?.hasFocus && element !== box.before;
-    return isThere && isTextarea(element) ? element : null;
-  }
-
   /** Puts back what was written while the app showed the box as it knew it. */
   repair() {
-    const element = this.element(this.current);
-    if (element && element.value !== this.current.text) put(element, this.current.text);
-  }
-
-  /** Changes the text of a box that is no longer shown: it stays with its conversation. */
-  keep(box, text) {
-    box.text = text;
-    this.kept.draft(box.to, text);
-    this.link.say("draft", { to: box.to, text });
-  }
-
-  /** Sends what is in a box. */
-  send(box) {
-    const { text } = box;
-    const isLine = text.trim() !== "";
-    if (isLine) {
-      const size = new TextEncoder().encode(text.replace(/^\n+|\n+$/g, "")).length;
-      if (!isCommand(text) && size > box.most) {
-        this.link.say("long", { size });
-        return;
-      }
-      // Commands are run here and now or not at all, so they stay in the box.
-      if (isCommand(text) && !this.link.takesLines) return;
-      const line = this.kept.line(box.to, text);
-      if (line === null) return;
-      this.link.sendLines([line]);
-      this.dispatchEvent(new Event("waiting"));
+    const element = document.activeElement;
+    if (this.current && isTextarea(element) && element.value !== this.current.text) {
+      put(element, this.current.text);
     }
-    // At once: the next Enter may come before Flet's client has told of the change.
-    box.text = "";
-    this.kept.draft(box.to, "");
-    // Flet's client is at work on the key; behind it, but before the next key.
-    queueMicrotask(() => this.#empty(box, text));
   }
 
   #told(told) {
@@ -103,8 +58,7 @@ export class Boxes extends EventTarget {
     // The app may not know the last letters: those events of a box that is gone are lost.
     if (left && left.text !== left.told) this.link.say("draft", { to: left.to, text: left.text });
     const { box: id, to, text, button, most, focus } = told;
-    const before = document.activeElement;
-    this.current = { id, to, text, told: text, button, most, focus, hasFocus: false, before };
+    this.current = { id, to, text, told: text, button, most, focus };
     this.#known.set(id, this.current);
     if (this.#known.size > MOST) this.#known.delete(this.#known.keys().next().value);
     this.dispatchEvent(new Event("declared"));
@@ -112,33 +66,51 @@ export class Boxes extends EventTarget {
 
   #flet(event) {
     const { name, target, data } = event.detail;
-    const box = this.#known.get(target);
-    if (name === "click" && this.current?.button === target) {
-      event.preventDefault();
-      if (this.dispatchEvent(new Event("button", { cancelable: true }))) this.send(this.current);
-    } else if (box && name === "change") {
+    if (name === "change") {
+      const box = this.#known.get(target);
+      if (!box) return;
       box.text = data ?? "";
       this.kept.draft(box.to, box.text);
-    } else if (box && name === "submit") {
+    } else if (name === "submit" && this.#known.has(target)) {
       event.preventDefault();
-      this.send(box);
-    } else if (box && (name === "focus" || name === "blur")) {
+      this.#send(this.#known.get(target));
+    } else if (name === "click" && this.current?.button === target) {
       event.preventDefault();
-      box.hasFocus = name === "focus";
-    } else if (box && name === "tap_outside") {
+      this.#send(this.current);
+    } else if (name === "tap_outside" && this.#known.has(target)) {
       event.preventDefault();
     }
   }
 
+  #send(box) {
+    const { text } = box;
+    const isLine = text.trim() !== "";
+    if (isLine) {
+      const size = new TextEncoder().encode(text.replace(/^\n+|\n+$/g, "")).length;
+      if (!isCommand(text) && size > box.most) {
+        this.link.say("long", { size });
+        return;
+      }
+      // Commands are run here and now or not at all, so they stay in the box.
+      if (isCommand(text) && !this.link.takesLines) return;
+      const line = this.kept.line(box.to, text);
+      if (line === null) return;
+      this.link.sendLines([line]);
+      this.dispatchEvent(new Event("waiting"));
+    }
+    // Flet's client is at work on the key; behind it, but before the next key.
+    queueMicrotask(() => this.#empty(box, text));
+  }
+
   #empty(box, text) {
-    const element = this.element(box);
-    if (element?.value.startsWith(text)) {
+    const element = document.activeElement;
+    if (isTextarea(element) && element.value.startsWith(text)) {
       put(element, element.value.slice(text.length));
-    } else if (text && box === this.current) {
-      // It has not the focus, so that only the app can.
-      this.link.say("emptied", { box: box.id });
     } else if (text) {
-      this.keep(box, box.text);
+      // It has not the focus, so that only the app can.
+      box.text = "";
+      this.kept.draft(box.to, "");
+      this.link.say("emptied", { box: box.id });
     }
   }
 
@@ -150,8 +122,8 @@ export class Boxes extends EventTarget {
   #giveBack(key) {
     const line = this.kept.take(key);
     if (!line) return;
-    const element = this.element(this.current);
-    if (element && this.current.to === line.to && element.value === this.current.text) {
+    const element = document.activeElement;
+    if (this.current?.to === line.to && isTextarea(element) && element.value === this.current.text) {
       put(element, joined(line.text, element.value));
     } else {
       const text = joined(line.text, this.kept.drafts.get(line.to) ?? "");

@@ -53,18 +53,6 @@ export class Kept {
     this.save();
   }
 
-  /** Returns the drafts that were written last, by address, in so many bytes of JSON. */
-  newest(most) {
-    const found = {};
-    const encoder = new TextEncoder();
-    for (const [to, text] of [...this.drafts].reverse()) {
-      most -= encoder.encode(JSON.stringify([to, text])).length;
-      if (most < 0) break;
-      found[to] = text;
-    }
-    return found;
-  }
-
   /** Keeps a line that is sent; returns it, or null if there is no room for more. */
   line(to, text) {
     const size = this.lines.reduce((sum, line) => sum + line.text.length, text.length);

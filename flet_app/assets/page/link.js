@@ -21,17 +21,13 @@ const FIRST_PAUSE = 300, LAST_PAUSE = 2000, ASKS_AFTER = 10_000, ENDS_AFTER = 20
 /** Bytes of a frame that the app takes (frames.py: MAX_OTHER, MAX_FRAME). */
 const MOST = 128 << 10, MOST_PASTED = 8 << 20;
 
-/** Bytes of drafts in the first frame, when the app does not know yet who it is (MAX_STRANGER). */
-const MOST_DRAFTED = 40_000;
-
 /**
  * The one link of a page. It tells others by its events:
  * - `begun`: Flet's client is loaded
- * - `up`, `down`: the app is there, and has the session; or not
+ * - `up`, `down`: the app is there, or not
  * - `resumed`: it is there again, and about to show anew what it knows
  * - `told`: the app says something (detail)
- * - `event`: Flet's client says something (detail: {name, target, data, packet}); cancelled, it is
- *   kept back, and `packet` can be sent later
+ * - `event`: Flet's client says something (detail: {name, target, data}); cancelled, it is kept back
  */
 export class Link extends EventTarget {
   constructor(kept) {
@@ -76,16 +72,11 @@ export class Link extends EventTarget {
     return true;
   }
 
-  /** Resolves to true when the app has done the first step of all it was told; to false if it is away. */
+  /** Resolves when the app has done the first step of all it was told until now, or is away. */
   answer() {
     const ping = ++this.#pings;
-    if (!this.say("ping", { ping })) return Promise.resolve(false);
+    if (!this.say("ping", { ping })) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.set(ping, resolve));
-  }
-
-  /** Sends a frame of Flet's client; what is said while the app is away is lost. */
-  send(packet, most = MOST) {
-    if (this.isUp && packet.byteLength <= most) this.#real.send(packet);
   }
 
   /** Sends the lines that are kept, again if need be: the app knows them by their keys. */
@@ -98,7 +89,6 @@ export class Link extends EventTarget {
   #url = "";
   #register = null;
   #opened = false;
-  #isHeard = false;
   #pause = FIRST_PAUSE;
   #retry = 0;
   #heardAt = 0;
@@ -142,10 +132,9 @@ export class Link extends EventTarget {
     this.#pause = FIRST_PAUSE;
     this.#heardAt = performance.now();
     this.isUp = true;
-    this.#isHeard = false;
-    const user = this.kept.user;
+    const { user, drafts } = this.kept;
     const session = this.#register ? sessionStorage.getItem(SESSION) ?? "" : "";
-    this.say("hello", { session, user, drafts: this.kept.newest(MOST_DRAFTED) });
+    this.say("hello", { session, user, drafts: Object.fromEntries(drafts) });
     if (this.#register) {
       this.#real.send(this.#register);
       this.dispatchEvent(new Event("resumed"));
@@ -153,20 +142,16 @@ export class Link extends EventTarget {
       this.#opened = true;
       this.#stand.dispatchEvent(new Event("open"));
     }
+    this.dispatchEvent(new Event("up"));
   }
 
   #message(packet) {
     this.#heardAt = performance.now();
-    if (!this.#isHeard) {
-      // Not before: an app that was started since closes it at once, and the page is loaded anew.
-      this.#isHeard = true;
-      this.dispatchEvent(new Event("up"));
-    }
     const told = heard(packet);
     if (told === null) {
       this.#stand.dispatchEvent(new MessageEvent("message", { data: packet }));
     } else if (told.kind === "pong") {
-      this.#waiting.get(told.ping)?.(true);
+      this.#waiting.get(told.ping)?.();
       this.#waiting.delete(told.ping);
     } else {
       if (told.kind === "user") {
@@ -180,14 +165,14 @@ export class Link extends EventTarget {
 
   #lost(code) {
     this.#real = null;
-    const wasUp = this.isUp;
-    this.isUp = this.takesLines = false;
-    for (const resolve of this.#waiting.values()) resolve(false);
-    this.#waiting.clear();
     if (code === STALE) {
       this.#reload();
       return;
     }
+    const wasUp = this.isUp;
+    this.isUp = this.takesLines = false;
+    for (const resolve of this.#waiting.values()) resolve();
+    this.#waiting.clear();
     if (wasUp || !this.#opened) this.dispatchEvent(new Event("down"));
     this.#retry = setTimeout(() => this.#connect(), this.#pause * (0.75 + Math.random() / 2));
     this.#pause = Math.min(2 * this.#pause, LAST_PAUSE);
@@ -204,16 +189,17 @@ export class Link extends EventTarget {
     const [action, body] = found ?? [0, {}];
     if (action === REGISTER) this.#register = packet;
     if (action === EVENT) {
-      const detail = { ...body, packet };
-      const event = new CustomEvent("event", { detail, cancelable: true });
+      const event = new CustomEvent("event", { detail: body, cancelable: true });
       if (!this.dispatchEvent(event)) return;
     }
     // A larger one would end the connection; what somebody pasted is not worth that.
-    this.send(packet, action === EVENT && body.name === "paste_files" ? MOST_PASTED : MOST);
+    const most = action === EVENT && body.name === "paste_files" ? MOST_PASTED : MOST;
+    if (this.isUp && packet.byteLength <= most) this.#real.send(packet);
   }
 
   /** Loads the page anew, when the person pauses: it takes a moment, in which keys would be lost. */
   #reload() {
+    this.isUp = this.takesLines = false;
     this.dispatchEvent(new Event("down"));
     const begun = performance.now();
     const look = () => {

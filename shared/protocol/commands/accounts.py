@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.protocol.countries import could_hold_a_password, is_plain
-from shared.protocol.kinds import (
-    ADMIN_CODE,
-    IDENTIFIER,
-    INVITATION_CODE,
-    LOCAL_NAME,
-    NEW_PASSWORD,
-    PASSWORD,
-    TOKEN,
-    Text,
-)
+from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, TOKEN, Text
 from shared.protocol.spec import (
     Access,
     Record,
@@ -29,8 +20,6 @@ from shared.protocol.values import MAX_REAL_NAME, fold, in_words
 from shared.protocol.words import CURLED, SINGLE
 
 QUOTES = ('"', *CURLED, *SINGLE)
-DOUBTED = 1_024
-"""Characters of an argument in which it is looked for quotes and passwords in the wrong place."""
 UNCLEAR = (
     "it is not clear which word is the password. Put what has several words into double quotes, as "
     'in: register rob "Robert Downey" "<password>" "United Kingdom"'
@@ -58,38 +47,6 @@ class Registered(Reply):
     def sentence(self) -> str:
         # Nothing else is shown: a password may stand where the real name or the country should.
         return f"Welcome {self.user}. Sign in with: auth {self.user} <password>"
-
-
-@record
-class CodeWanted(Reply):
-    """Whether this realm waits for its first admin."""
-
-    wanted: bool = result("whether an account registered with the right code would be the admin")
-    accepted: bool = result("whether this connection has shown the right one")
-
-    def sentence(self) -> str:
-        if self.accepted:
-            return "The account that you register now will be the admin of this realm"
-        if self.wanted:
-            return "This realm has no admin yet; its operator has the code that makes you one"
-        return "This realm asks for no code"
-
-
-@record
-class Admission(Reply):
-    """Who may register in this realm."""
-
-    registration: str = result("open, invite (with an invitation) or closed")
-    accepted: bool = result("whether this connection has shown a good invitation")
-
-    def sentence(self) -> str:
-        if self.accepted:
-            return "The invitation is good; register now"
-        if self.registration == "invite":
-            return "Registration is by invitation; ask an admin of this realm for a code"
-        if self.registration == "closed":
-            return "Registration is closed; ask an admin of this realm for an account"
-        return "Everybody may register; no invitation is asked for"
 
 
 @record
@@ -146,23 +103,9 @@ class Me(Reply):
         return f"{self.user} on {self.realm}: {real_name}, {country}{', admin' * self.admin}"
 
 
-@command("code", access=Access.ANYONE, repeatable=True)
-class Code(Request[CodeWanted]):
-    """Show the code for the first admin before `register`; without it, ask if one is wanted."""
-
-    code: str | None = arg("the one-time code that the start printed", ADMIN_CODE, default=None)
-
-
-@command("invitation", access=Access.ANYONE, repeatable=True)
-class Invitation(Request[Admission]):
-    """Show an invitation before `register`; without a code, ask who may register."""
-
-    code: str | None = arg("the code that an admin gave", INVITATION_CODE, default=None)
-
-
 @command("register", access=Access.ANYONE)
 class Register(Request[Registered]):
-    """Create an account. In a trial on one machine the first one is the realm's admin."""
+    """Create an account. The first one on a realm is its admin."""
 
     user: str = arg("the name, 1 to 32 of A-Z a-z 0-9 . _ -, but not me", LOCAL_NAME)
     real_name: str = arg(
@@ -173,15 +116,6 @@ class Register(Request[Registered]):
     country: str = arg(
         "the person's country", Text(MAX_REAL_NAME, one_line=True), rest=True, quotable=True
     )
-    code: str | None = arg(
-        "the code that makes it the first admin; see code", ADMIN_CODE, json_only=True, default=None
-    )
-    invitation: str | None = arg(
-        "the code of an invitation, where one is asked for; see invitation",
-        INVITATION_CODE,
-        json_only=True,
-        default=None,
-    )
 
     def wrong(self) -> str | None:
         # Lines such as `[me > bob] hi` mean the reader himself.
@@ -190,8 +124,7 @@ class Register(Request[Registered]):
     @staticmethod
     def doubt(bare: Mapping[str, str]) -> str | None:
         # In `rob Robert Downey hunter22 USA` the account would get a password nobody meant.
-        # Words of a line that is too long anyway need not be judged one by one.
-        password, country = (bare.get(name, "")[:DOUBTED] for name in ("password", "country"))
+        password, country = bare.get("password", ""), bare.get("country", "")
         words = f"{password} {country}".split()
         opened = any(word.startswith(QUOTES) for word in [bare.get("real_name", ""), *words])
         if (opened and any(word.endswith(QUOTES) for word in words)) or (

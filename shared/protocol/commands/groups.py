@@ -13,7 +13,7 @@ from shared.protocol.commands.messages import (
     summary,
 )
 from shared.protocol.commands.private import BEFORE, LIMIT
-from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Text
+from shared.protocol.kinds import GROUP, LOCAL_NAME, MESSAGE_TEXT, USER, Text
 from shared.protocol.spec import (
     Event,
     Record,
@@ -46,7 +46,7 @@ class GroupChat(Record):
 
     group: str = result("its address")
     name: str = result("its name")
-    role: str = result("one's own: owner or member; invited: it waits for `accept` or `decline`")
+    role: str = result("one's own: owner or member")
     members: int = result("how many people are in it")
     last_seq: int = result("of the newest message")
     read_seq: int = result("read up to here by oneself")
@@ -90,26 +90,6 @@ class GroupPerson(Reply):
 
 
 @record
-class InvitationAccepted(Reply):
-    """The caller is now a member."""
-
-    group: str = result("the group's address")
-
-    def sentence(self) -> str:
-        return f"You are now in {self.group}"
-
-
-@record
-class InvitationDeclined(Reply):
-    """The invitation is gone."""
-
-    group: str = result("the group's address")
-
-    def sentence(self) -> str:
-        return f"You declined {self.group}"
-
-
-@record
 class GroupLeft(Reply):
     """The caller is no longer a member."""
 
@@ -148,18 +128,16 @@ class GroupMembers(ListPage):
 
 @event("group")
 class GroupChanged(Event):
-    """Somebody joined, left or was removed; to the members and the person concerned. An
-    invitation that waits, or is gone, is told to the person invited only."""
+    """Somebody joined, left or was removed; to the members and the person concerned."""
 
     group: str = result("the group's address")
     name: str = result("its name")
-    user: str = result("who joined or went, or is invited")
-    change: str = result("joined, left, removed or invited")
+    user: str = result("who joined or went")
+    change: str = result("joined, left or removed")
 
     def line(self) -> str:
-        done = self.change if self.change in ("joined", "left") else f"was {self.change}"
-        hint = f"; accept {self.group} or decline it" if self.change == "invited" else ""
-        return f"({self.user} {done}: {self.group} {in_words(self.name)}{hint})"
+        done = "was removed" if self.change == "removed" else self.change
+        return f"({self.user} {done}: {self.group} {in_words(self.name)})"
 
 
 @command("creategroup", realm_name="creategrouprealm")
@@ -168,7 +146,7 @@ class CreateGroup(Request[GroupCreated]):
 
     name: str = arg("its name; names may repeat", Text(MAX_GROUP_NAME, one_line=True), rest=True)
     realm: str | None = arg(
-        "the realm that shall host it", REALM_NAME, json_only=True, default=None
+        "the realm that shall host it", LOCAL_NAME, json_only=True, default=None
     )
 
 
@@ -176,13 +154,13 @@ class CreateGroup(Request[GroupCreated]):
 class ListGroup(Request[GroupChats]):
     """List one's groups."""
 
-    realm: str | None = arg("only those hosted by this realm", REALM_NAME, default=None)
+    realm: str | None = arg("only those hosted by this realm", LOCAL_NAME, default=None)
     after: GroupAddress | None = after("group", GROUP)
 
 
 @command("invitegroup", realm_name="invitegrouprealm", repeatable=True)
 class InviteGroup(Request[GroupPerson]):
-    """Add a person to a group; any member may, but after a kick only its owner."""
+    """Add a person to a group; any member may, and repeating it changes nothing."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who to add", USER)
@@ -228,33 +206,3 @@ class Kick(Request[GroupPerson]):
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who to remove", USER)
-
-
-@command("ban", realm_name="banrealm", repeatable=True)
-class Ban(Request[GroupPerson]):
-    """Remove a person from a group one owns, if they are in it, and let nobody invite them."""
-
-    group: GroupAddress = arg("the group, #12 or 12", GROUP)
-    user: Address = arg("who to ban", USER)
-
-
-@command("unban", realm_name="unbanrealm", repeatable=True)
-class Unban(Request[GroupPerson]):
-    """Let a person be invited again who was banned from a group one owns, or kicked."""
-
-    group: GroupAddress = arg("the group, #12 or 12", GROUP)
-    user: Address = arg("who may come again", USER)
-
-
-@command("accept", realm_name="acceptrealm", repeatable=True)
-class Accept(Request[InvitationAccepted]):
-    """Join a group to which one was invited by a stranger of another realm."""
-
-    group: GroupAddress = arg("the group, #12 or 12", GROUP)
-
-
-@command("decline", realm_name="declinerealm")
-class Decline(Request[InvitationDeclined]):
-    """Turn down an invitation to a group."""
-
-    group: GroupAddress = arg("the group, #12 or 12", GROUP)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time as clock
 
 from shared.protocol.kinds import FLAG, KEY
@@ -43,9 +42,6 @@ def size_in_words(size: int) -> str:
             return f"{size_in_unit:.1f} {unit}"
     raise AssertionError
 
-
-READS_AS_FILE = re.compile(r"\(\s*[\d.,]+\s*(?:bytes?|[kMG]i?B)\s*\)\s+file\s", re.IGNORECASE)
-"""What only the line of a file has: `(1.2 MB) file f_...`."""
 
 FRAME = str.maketrans("[]|", "()/")
 """What frames a line: in a group's name it could forge a sender."""
@@ -89,13 +85,9 @@ class Message(Record):
     bot: bool | None = result("true: a program wrote it", default=None)
 
     def content(self) -> str:
-        """Return the text, or the file's name and size, safe for a terminal.
-
-        A text that reads as a file is put in quotes, which the line of a file never ends with.
-        """
+        """Return the text, or the file's name and size, safe for a terminal."""
         if self.file is None:
-            text = in_words(self.text)
-            return f'"{text}"' if READS_AS_FILE.search(text) else text
+            return in_words(self.text)
         size = size_in_words(self.file.size)
         return f"{in_words(self.file.name)} ({size}) file {self.file.id}"
 

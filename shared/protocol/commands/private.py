@@ -12,7 +12,7 @@ from shared.protocol.commands.messages import (
     idempotency_key,
     summary,
 )
-from shared.protocol.kinds import MESSAGE_TEXT, REALM_NAME, USER, Number
+from shared.protocol.kinds import LOCAL_NAME, MESSAGE_TEXT, USER, Number
 from shared.protocol.spec import Record, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
 
@@ -79,5 +79,5 @@ class Inbox(Request[Page]):
 class ListPc(Request[PrivateChats]):
     """List one's private chats."""
 
-    realm: str | None = arg("only those with people of this realm", REALM_NAME, default=None)
+    realm: str | None = arg("only those with people of this realm", LOCAL_NAME, default=None)
     after: Address | None = after("conversation", USER)

@@ -100,19 +100,12 @@ class Outbox(Reply):
 
 @event("realm")
 class RealmLink(Event):
-    """The link to a realm came up or went down; to admins and those with messages waiting.
-
-    With `was` the realm has another name now: somebody here has confirmed it, or a realm that was
-    added has taken the name. Those who have conversations with its people are told too.
-    """
+    """The link to a realm came up or went down; to admins and those with messages waiting."""
 
     realm: str = result("its name here")
     link: str = result("up or down")
-    was: str | None = result("the name it had until now", default=None)
 
     def line(self) -> str:
-        if self.was is not None:
-            return f"(realm {self.was} is {self.realm} from now on, its link is {self.link})"
         return f"(realm {self.realm} is {self.link})"
 
 
