@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 
@@ -213,6 +213,35 @@ async def test_a_message_went_to_the_one_before_when_the_connection_broke(
     assert [text.strip() for text in (await drafts(ana)).values()] == ["for carl\nand on"]
 
 
+@pytest.mark.parametrize("slow", [False, True], ids=["at-once", "slow"])
+async def test_a_draft_that_just_came_back_could_not_be_taken_out(
+    ana: Typist, place: Place, slow: bool
+) -> None:
+    """Keys that edit were dropped as long as others were held."""
+    await ana.page.keyboard.type("half for bob", delay=KEY)
+    await go(ana, place, "arrow", "carl")
+    await ana.page.keyboard.type("one")
+    await ana.page.keyboard.press("Shift+Enter")
+    await ana.page.keyboard.type("two \U0001f44d")
+    await go(ana, place, "arrow", "bob")
+    await ana.until_box("half for bob")
+    await ana.page.wait_for_timeout(500)
+    async with place.app_stopped() if slow else nullcontext():
+        await go(ana, place, "arrow", "carl")
+        for key in ("Home", "Delete", "End", "ArrowLeft", "Backspace", "ArrowRight", "x"):
+            await ana.page.keyboard.press(key)
+        await go(ana, place, "arrow", "bob")
+        await ana.page.keyboard.press("Control+A")
+        await ana.page.keyboard.press("Delete")
+        await ana.page.keyboard.type("ana")
+        await ana.page.keyboard.press("Control+A")
+        await ana.page.keyboard.type("other")
+    await ana.until_box("other")
+    assert await drafts(ana) == {"bob": "other", "carl": "one\nwo\U0001f44dx"}
+    await go(ana, place, "arrow", "carl")
+    await ana.until_box("one\nwo\U0001f44dx")
+
+
 async def test_edits_meant_for_the_next_box_changed_the_one_before(
     ana: Typist, place: Place
 ) -> None:
@@ -226,13 +255,13 @@ async def test_edits_meant_for_the_next_box_changed_the_one_before(
     await ana.page.wait_for_timeout(500)
     async with place.app_stopped():
         await go(ana, place, "arrow", "carl")
-        for key in ("Backspace", "Delete", "ArrowLeft", "Control+Z"):
+        for key in ("Backspace", "ArrowLeft", "ArrowLeft", "Delete", "End", "Control+Z"):
             await ana.page.keyboard.press(key)
         await ana.paste(", Enter")
         await ana.page.keyboard.type("!\U0001f44d\U0001f44d")
         await ana.page.keyboard.press("Backspace")
         await ana.paste("Enter")
-    await ana.until_box("half for carl, Enter!\U0001f44dEnter")
+    await ana.until_box("half for cal, Enter!\U0001f44dEnter")
     assert (await drafts(ana))["bob"] == "half for bob"
     await go(ana, place, "arrow", "bob")
     await ana.until_box("half for bob")

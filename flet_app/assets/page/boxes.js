@@ -13,9 +13,9 @@ export const isTextarea = (element) => element?.tagName === "TEXTAREA";
 export const isField = (element) => element?.tagName === "INPUT";
 
 /** Sets the text of a box as if it was typed, so that Flet's client notices the change. */
-export function put(element, text, at = text.length) {
+export function put(element, text, from = text.length, to = from) {
   element.value = text;
-  element.setSelectionRange(at, at);
+  element.setSelectionRange(from, to);
   element.dispatchEvent(new InputEvent("input", { bubbles: true, composed: true }));
 }
 

@@ -8,7 +8,8 @@
 import { isField, isTextarea, put } from "./boxes.js";
 
 /** Codes of held keys that write no text; typed text never has these characters. */
-export const ENTER = "\r", BACK = "\b", TAB = "\v";
+export const ENTER = "\r", TAB = "\v", BACK = "\b", DELETE = "\x7f", ALL = "\x01";
+export const HOME = "\x02", END = "\x03", LEFT = "\x04", RIGHT = "\x05";
 
 /** Milliseconds for a declared box to get the focus, and for a step to end. */
 const FOCUS = 20_000, LONGEST = 60_000;
@@ -115,14 +116,14 @@ export class Held {
 
   /** Holds a text that comes without keys. */
   write(text) {
-    const written = text.replace(/\r\n?/g, "\n").replaceAll(BACK, "").replaceAll(TAB, " ");
-    for (const character of written) this.#queue.push(character);
+    const typed = text.replace(/\r\n?/g, "\n").replaceAll(TAB, " ");
+    for (const character of typed) if (writes(character)) this.#queue.push(character);
   }
 
   /** Deletes the last held character, or one of the coming box; false if there is none. */
   back() {
     const last = this.#queue.at(-1);
-    if (typeof last === "string" && last !== BACK && last !== ENTER && last !== TAB) {
+    if (typeof last === "string" && writes(last)) {
       this.#queue.pop();
     } else if (this.isLed || this.hasKeys) {
       this.#queue.push(BACK);
@@ -270,13 +271,11 @@ export class Held {
     } else if (keys[0] === ENTER || keys[0] === TAB) {
       this.#press(queue, ...(keys[0] === ENTER ? ["Enter", 13] : ["Tab", 9]));
     } else if (box && box !== this.boxes.current) {
-      this.boxes.keep(box, written(box.text, keys));
+      this.boxes.keep(box, edited(box.text, box.text.length, box.text.length, keys).text);
     } else {
-      const { value } = element;
-      const from = element.selectionStart ?? value.length, to = element.selectionEnd ?? from;
-      // Backspace deletes the selection.
-      const before = written(value.slice(0, from), from < to && keys[0] === BACK ? keys.slice(1) : keys);
-      const isHeard = await this.#put(element, box, before + value.slice(to), before.length);
+      const { value } = element, from = element.selectionStart ?? value.length;
+      const after = edited(value, from, element.selectionEnd ?? from, keys);
+      const isHeard = await this.#put(element, box, after);
       if (!isHeard) queue.unshift(...keys);
     }
     await pause(0);
@@ -299,9 +298,9 @@ export class Held {
    *
    * Returns false if the box was removed meanwhile, together with the text.
    */
-  async #put(element, box, text, at) {
+  async #put(element, box, { text, from, to }) {
     for (let tries = 0; tries < 5; tries++) {
-      put(element, text, at);
+      put(element, text, from, to);
       if (!box) return true;
       for (let n = 0; n < MOVES; n++) {
         if (box.text === text) return true;
@@ -313,8 +312,27 @@ export class Held {
   }
 }
 
-/** Returns a text after applying keys to it. */
-function written(text, keys) {
-  for (const key of keys) text = key === BACK ? [...text].slice(0, -1).join("") : text + key;
-  return text;
+/** Whether a held key writes text. */
+const writes = (key) => (key >= " " && key !== DELETE) || key === "\n" || key === "\t";
+
+/** Returns a text and its selection after applying keys to them, as a box does. */
+function edited(text, from, to, keys) {
+  const previous = () => from - ([...text.slice(0, from)].at(-1)?.length ?? 0);
+  const next = () => to + ([...text.slice(to)][0]?.length ?? 0);
+  const isEmpty = () => from === to;
+  for (const key of keys) {
+    if (key === ALL) [from, to] = [0, text.length];
+    else if (key === HOME) from = to = text.lastIndexOf("\n", from - 1) + 1;
+    else if (key === END) from = to = (text + "\n").indexOf("\n", to);
+    else if (key === LEFT) from = to = isEmpty() ? previous() : from;
+    else if (key === RIGHT) from = to = isEmpty() ? next() : to;
+    else {
+      if (key === BACK && isEmpty()) from = previous();
+      else if (key === DELETE && isEmpty()) to = next();
+      const typed = writes(key) ? key : "";
+      text = text.slice(0, from) + typed + text.slice(to);
+      from = to = from + typed.length;
+    }
+  }
+  return { text, from, to };
 }

@@ -4,7 +4,7 @@
 // further step that may change the conversation: see held.js.
 
 import { isField, isTextarea } from "./boxes.js";
-import { ENTER, Held, TAB } from "./held.js";
+import { ALL, DELETE, END, ENTER, HOME, Held, LEFT, RIGHT, TAB } from "./held.js";
 
 /** Events of Flet's client that never change the conversation. */
 const QUIET = new Set([
@@ -13,9 +13,11 @@ const QUIET = new Set([
   ...["paste_files", "upload"],
 ]);
 
-/** Keys that edit a text or move the cursor, with Ctrl or alone. */
-const EDITS = new Set(["z", "y", "x"]);
-const MOVES = new Set(["Delete", "Home", "End", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]);
+/** Keys that edit a text or move the cursor, and how they are held. */
+const EDITS = { Delete: DELETE, Home: HOME, End: END, ArrowLeft: LEFT, ArrowRight: RIGHT };
+
+/** Keys that cannot be held; with Ctrl, and alone. */
+const DROPPED_CONTROLS = new Set(["z", "y", "x"]), DROPPED = new Set(["ArrowUp", "ArrowDown"]);
 
 /** Storage of held keys over a further reload of the page. */
 const KEPT = "chat.held";
@@ -100,11 +102,12 @@ export class Keys {
       (event.altKey && !event.ctrlKey && key.length === 1 && navigator.platform.startsWith("Mac"));
     if (event.altKey && !writes) return false;
     // Editing keys are meant for the coming box, not for the one about to be removed.
-    const goes = held.isLed && isBox(target);
+    const goes = (held.isLed && isBox(target)) || held.hasKeys;
     if ((event.ctrlKey || event.metaKey) && !writes) {
       // A paste comes with its own event, which only this script handles.
       if (goes && key.toLowerCase() === "v") event.stopImmediatePropagation();
-      return goes && EDITS.has(key.toLowerCase());
+      if (goes && key.toLowerCase() === "a") held.add(ALL);
+      return goes && (key.toLowerCase() === "a" || DROPPED_CONTROLS.has(key.toLowerCase()));
     }
     if (key === "Backspace") {
       return held.back();
@@ -119,8 +122,10 @@ export class Keys {
       // Space presses the focused button, unless letters were typed before.
       if (key === " " && !held.hasKeys && !isBox(target)) return false;
       held.add(key);
+    } else if (goes && key in EDITS && !event.shiftKey) {
+      held.add(EDITS[key]);
     } else {
-      return goes && MOVES.has(key);
+      return goes && (key in EDITS || DROPPED.has(key));
     }
     return true;
   }
@@ -148,6 +153,9 @@ export class Keys {
   #pointerdown(event) {
     if (!event.isPrimary) return;
     this.#pressed?.close();
+    this.#pressed = null;
+    // A click into the box with the focus only moves the cursor.
+    if (event.target === this.boxes.element(this.boxes.current)) return;
     this.#pressed = this.held.step();
   }
 
