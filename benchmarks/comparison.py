@@ -62,7 +62,7 @@ class Comparison:
             outcome, error = Outcome(), ""
             try:
                 outcome = measured(server, self.cores, self.load, workload, size)
-            except Exception as failure:  # one server's failure must not end the comparison
+            except Exception as failure:  # noqa: BLE001 - one server's failure must not end the comparison
                 error = sentence(failure)
             run = Run(
                 round=number,

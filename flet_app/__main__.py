@@ -9,12 +9,12 @@ import sys
 
 from flet_app.settings import Settings, load
 from shared import logs
-from shared.settings import SettingsRefused, hosts
+from shared.settings import SettingsRefused, hosts, tls_context
 from shared.sockets import TRIES, listen, not_listening
 
 
 def main() -> int:
-    """Return the exit code: 0 after an orderly end, 1 if it cannot start."""
+    """Return the exit code: 0 after an orderly end, 1 if the app cannot start."""
     try:
         settings = load(sys.argv[1:])
         logs.configure("warning")
@@ -33,17 +33,17 @@ def main() -> int:
 
 
 def serve(settings: Settings) -> None:
-    """Serve browsers until told to stop.
+    """Serve browsers until a signal stops the process.
 
     Raises:
-        SettingsRefused: it cannot listen, or the certificate cannot be used.
+        SettingsRefused: the address cannot be listened on, or the certificate cannot be used.
     """
-    # Not needed for a window, so that half the libraries stay where they are.
+    # Imported here: a window needs none of it, and it pulls in half of the libraries.
     from flet_app import web
     from flet_app.main import start
 
     sockets = open_sockets(settings)
-    web.check_certificate(settings)
+    tls_context(settings)  # refused before anybody comes
     if not settings.sockets:
         port = sockets[0].getsockname()[1]
         scheme = "https" if settings.tls_cert else "http"

@@ -1,4 +1,4 @@
-"""What a person does: commands to the realm, and what becomes of the state by their answers."""
+"""The person's actions: each sends commands to the realm and applies the replies to the state."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from flet_app import commands
-from flet_app.conversation import KEPT_CLOSED, Conversation, entry_of
-from flet_app.session import MOST, Session
+from flet_app.conversation import INVITED, MAX_KEPT_CLOSED, Conversation, entry_of
+from flet_app.session import MAX_PAGE, Session
 from flet_app.state import Part
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import Auth, Logout, Resume
 from shared.protocol.commands.files import SendFile, SendGroupFile
 from shared.protocol.commands.groups import (
+    Accept,
+    Ban,
     CreateGroup,
     GroupLeft,
     InboxGroup,
+    InvitationDeclined,
     InviteGroup,
     Kick,
     SendGroup,
@@ -28,61 +31,57 @@ from shared.protocol.errors import TEMPORARY
 from shared.protocol.spec import Reply, Request
 
 PAGE = 50
-LOADED = 30
-"""Conversations whose messages are kept."""
 
 
 class Actions(Session):
-    """Everything that one window does in its session."""
+    """The actions of one window in its session."""
 
     # Conversations
 
     def switch(self, address: str) -> Conversation:
-        """Show a conversation as far as it is here."""
+        """Show a conversation with the messages that are loaded."""
         previous = self.state.open
         c = self.state.conversation(address)
         if previous is not None and previous is not c:
-            previous.trim(KEPT_CLOSED)
+            previous.trim(MAX_KEPT_CLOSED)
         self.state.opened(c)
-        self._loaded[c] = self._loaded.pop(c, None)
-        if len(self._loaded) > LOADED:
-            del self._loaded[oldest := next(iter(self._loaded))]
-            oldest.unload()
+        self._loaded[c] = None
         return c
 
     async def load(self, c: Conversation) -> None:
-        """Read its newest messages, if they are not here; one that does not exist is not kept."""
-        if c.loaded:
+        """Fetch a conversation's newest messages if needed; drop a conversation that does not
+        exist."""
+        if c.loaded or c.role == INVITED:
             return
         try:
-            await self._load(c, min(MOST, max(PAGE, c.unread + 10)))
+            await self._load(c, min(MAX_PAGE, max(PAGE, c.unread + 10)))
         except ChatError as error:
             if error.code not in TEMPORARY and not c.last_seq:
                 self.state.left(c.address)
             raise
 
     def close_conversation(self) -> None:
-        """Show the list alone, on a narrow screen."""
+        """Close the open conversation; a narrow screen then shows the list."""
         self.state.opened(None)
 
     async def look_up(self, address: str) -> str:
-        """Return how the realm writes a person's address, who must exist if it is here."""
+        """Return a person's address as the realm spells it; a local person must exist."""
         return (await self.client.history(address, limit=1)).conversation
 
     async def load_older(self, c: Conversation) -> None:
-        """Read the page before the oldest message that is here."""
+        """Fetch the page before the oldest loaded message."""
         first = c.first_seq
         if not c.loaded or not c.older or first is None:
             return
         page = await self.client.history(c.address, before=first, limit=PAGE)
         if c.first_seq != first:
-            return  # others were forgotten meanwhile
+            return  # the oldest message has changed meanwhile
         c.earlier(page.messages, more=page.more)
         if c is self.state.open:
             self.state.changed(Part.MESSAGES)
 
     def saw(self, c: Conversation) -> None:
-        """The person sees the newest message of a conversation."""
+        """Mark a conversation read: the person sees its newest message."""
         if c.last_seq > c.read_seq:
             self.state.read(c, c.last_seq)
             self._reads[c.address] = c.last_seq
@@ -91,7 +90,7 @@ class Actions(Session):
     # Groups and realms
 
     async def create_group(self, name: str, realm: str = "") -> Conversation:
-        """Make a group, here or hosted by another realm."""
+        """Create a group, hosted by this realm or by another one."""
         made = await self.client.creategroup(name, realm or None)
         c = self.state.conversation(made.group)
         c.name, c.role, c.members = made.name, "owner", 1
@@ -102,24 +101,36 @@ class Actions(Session):
         left = await self.client.leavegroup(address)
         self.state.left(left.group)
 
+    async def accept(self, c: Conversation) -> None:
+        """Accept an invitation to a group."""
+        await self.client.accept(c.address)
+        c.role = "member"
+        self.state.stale = True
+        self._due.set()
+
+    async def decline(self, c: Conversation) -> None:
+        """Decline an invitation; it disappears from the list."""
+        await self.client.decline(c.address)
+        self.state.left(c.address)
+
     async def add_realm(self, name: str, address: str, port: int, fingerprint: str) -> str:
-        """Make another realm known; return the fingerprint of its key."""
+        """Add another realm; return the fingerprint of its key."""
         added = await self.client.addrealm(name, address, port, fingerprint or None)
         await self.look_at_realms()
         return added.fingerprint
 
     async def look_at_realms(self) -> None:
-        """Ask how the links stand."""
+        """Fetch the states of the links to other realms."""
         self.state.realms = (await self.client.listrealm()).realms
         self.state.changed(Part.REALMS)
 
-    # Commands as they are typed
+    # Typed commands
 
     async def run(self, line: str, key: str = "") -> Reply:
-        """Run a typed command and let the state know what it did.
+        """Run a typed command and apply its effects to the state.
 
         Args:
-            key: Under which the realm takes it once, if it is one that sends.
+            key: The idempotency key of a sending command.
         """
         request = commands.parse(line)
         if key and getattr(request, "idempotency_key", key) is None:
@@ -145,9 +156,9 @@ class Actions(Session):
             self.state.read(c, c.last_seq)
         elif isinstance(request, Read):
             self.state.stale = True
-        elif isinstance(reply, GroupLeft):
+        elif isinstance(reply, GroupLeft | InvitationDeclined):
             self.state.left(reply.group)
-        elif isinstance(request, CreateGroup | InviteGroup | Kick | AddRealm):
+        elif isinstance(request, CreateGroup | InviteGroup | Kick | Ban | Accept | AddRealm):
             self.state.stale = True
         if self.state.stale:
             self._due.set()

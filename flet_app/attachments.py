@@ -1,4 +1,4 @@
-"""Files of a window: chosen, pasted, sent, fetched, saved, enlarged."""
+"""The files of a window: choosing, pasting, sending, fetching, saving and enlarging them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from flet_app.conversation import Conversation, Entry
 from flet_app.parts.controls import icon_button
 from flet_app.sending import Upload
 from flet_app.window import EXPECTED, Window
+from shared.bounded import BoundedDict
 
 AT_ONCE = 20
 """Files that can be chosen at a time."""
@@ -25,7 +26,7 @@ SOURCES, OFFERS = 600, 20
 
 
 class Picked:
-    """Files chosen at one time: a picker knows only the last, and tells of them by their names."""
+    """Files chosen in one dialog. A picker knows only its last choice and reports files by name."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -34,21 +35,21 @@ class Picked:
         self._wanted: list[ft.FilePickerUploadFile] = []
 
     def expect(self, file: ft.FilePickerFile, upload: Upload) -> None:
-        """Have the browser send this file."""
+        """Queue a file that the browser will upload."""
         self.coming[file.name] = upload
         self._wanted.append(
             ft.FilePickerUploadFile(upload_url=upload.url, id=file.id, name=file.name)
         )
 
     async def upload(self) -> None:
-        """Begin; returns before it is done."""
+        """Start the uploads; returns before they end."""
         await self.picker.upload(self._wanted)
 
     def __iter__(self) -> Iterator[tuple[str, Upload]]:
         return iter(list(self.coming.items()))
 
     def give_up(self, name: str, done: float | None) -> None:
-        """Wait no longer for a file that has come no further than this."""
+        """Give a file up if its upload has not progressed beyond this."""
         upload = self.coming.get(name)
         if upload is not None and upload.entry.done == done:
             del self.coming[name]
@@ -69,21 +70,23 @@ class Picked:
 
 
 class Attachments:
-    """Between the person's files and those of the session."""
+    """Connects the person's files with those of the session."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
         self._picked: set[Picked] = set()
         self._choosing: asyncio.Future[list[ft.FilePickerFile]] | None = None
-        self._sources: dict[Path, str] = {}
+        self._sources: BoundedDict[Path, str] = BoundedDict(
+            SOURCES, lambda _, source: window.host.withdraw(source)
+        )
         """What an image control takes, by the path of a picture; those wanted last are last."""
         self._offers: deque[str] = deque()
 
     async def pick(self, c: Conversation) -> None:
-        """Let the person choose files, and send them."""
+        """Let the person choose files, then send them."""
         picked = Picked(self._window)
         if self._choosing is not None:
-            # Not every browser tells that nothing was chosen.
+            # Some browsers do not report that the dialog was cancelled.
             self._choosing.cancel()
         choosing = self._choosing = asyncio.ensure_future(
             picked.picker.pick_files(allow_multiple=True, cancel_upload_on_window_blur=False)
@@ -107,7 +110,7 @@ class Attachments:
             self._window.tell(self._window.texts("too_many_files", most=AT_ONCE))
 
     async def _upload(self, picked: Picked) -> None:
-        """Have the browser send what was picked; if it cannot be told, nothing of it comes."""
+        """Make the browser upload the chosen files; mark them failed if it cannot be asked."""
         try:
             await picked.upload()
         except Exception:
@@ -131,7 +134,7 @@ class Attachments:
                 self._refused(name, error)
 
     async def give_up_stalled(self) -> None:
-        """The browser was away: if it was loaded anew, what it was sending does not come."""
+        """Give stalled uploads up: a page that was reloaded has dropped them."""
         before = [(picked, name, u.entry.done) for picked in self._picked for name, u in picked]
         if before:
             await asyncio.sleep(STALLED)
@@ -145,7 +148,7 @@ class Attachments:
         sending.file(c, path, name, path.stat().st_size).ready(came=False)
 
     def _begin(self, c: Conversation, name: str, size: int) -> Upload:
-        """Show a file whose content is yet to be put at its path."""
+        """Show a file whose content is not at its path yet."""
         host, sending = self._window.host, self._window.actions.sending
         if sending is None:
             raise OSError("nobody is signed in")
@@ -162,12 +165,12 @@ class Attachments:
         texts = self._window.texts
         self._window.tell(texts("file_failed", name=name, why=texts.explain(error)))
 
-    # What came
+    # Received files
 
     def picture(self, entry: Entry) -> str:
-        """Return what an image control takes for a picture; empty until it is here.
+        """Return the `src` of an image control for a picture; empty until the file is here.
 
-        It stays empty for what should not be drawn; `why_not` says why.
+        The result stays empty for a picture that must not be drawn; `why_not` gives the reason.
         """
         files = self._window.actions.files
         assert entry.file is not None
@@ -178,12 +181,10 @@ class Attachments:
             return ""
         source = self._sources.pop(path, "") or self._window.host.show(path, found.type)
         self._sources[path] = source
-        if len(self._sources) > SOURCES:
-            self._window.host.withdraw(self._sources.pop(next(iter(self._sources))))
         return source
 
     def why_not(self, entry: Entry) -> str:
-        """Return in words why a picture is not shown; empty if it is, or is not here yet."""
+        """Return the reason for not showing a picture; empty if it is shown or not fetched yet."""
         files, texts = self._window.actions.files, self._window.texts
         assert entry.file is not None
         found = files.picture(entry) if files is not None and entry.file.id else None
@@ -198,7 +199,7 @@ class Attachments:
         return texts("many_pixels", width=f"{found.width:,}", height=f"{found.height:,}")
 
     async def cancel(self, c: Conversation, entry: Entry) -> None:
-        """Send or fetch a file no further."""
+        """Cancel the transfer of a file."""
         actions = self._window.actions
         if actions.sending is not None:
             actions.sending.cancel(c, entry)
@@ -206,7 +207,7 @@ class Attachments:
             actions.files.cancel(entry)
 
     async def save(self, _: Conversation, entry: Entry) -> None:
-        """Give a file to the person: by the browser's download, or where a dialog says."""
+        """Save a file for the person: as a browser download, or at the place chosen in a dialog."""
         assert entry.file is not None
         window, name = self._window, entry.file.name
         path = await self._fetched(entry)
@@ -226,7 +227,7 @@ class Attachments:
         """Show a picture as large as the window."""
         assert entry.file is not None
         window, texts = self._window, self._window.texts
-        await self._fetched(entry)  # it may have made room for others meanwhile
+        await self._fetched(entry)  # an earlier fetch may have been evicted
         source = self.picture(entry)
         if not source:
             return

@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Times in words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _DAYS = {
 
 
 def moment(milliseconds: int, zone: tzinfo) -> datetime:
-    """Return a Unix time where somebody is; what no calendar holds is shown as its beginning."""
+    """Return a Unix time as a moment of a time zone; a time outside the calendar becomes its
+    beginning."""
     try:
         return datetime.fromtimestamp(milliseconds / 1000, zone)
     except (ValueError, OverflowError, OSError):
@@ -30,7 +31,7 @@ def clock(at: datetime) -> str:
 
 
 def day(at: date, today: date, texts: Texts) -> str:
-    """Return what a day is called in a conversation."""
+    """Return the heading of a day in a conversation."""
     ago = (today - at).days
     if ago == 0:
         return texts("today")
@@ -44,7 +45,7 @@ def day(at: date, today: date, texts: Texts) -> str:
 
 
 def short(at: datetime, today: date, texts: Texts) -> str:
-    """Return when a conversation was last used: a time today, else a day."""
+    """Return the time of a conversation's last message: the time of day if today, else the day."""
     ago = (today - at.date()).days
     if ago == 0:
         return clock(at)

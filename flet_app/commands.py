@@ -1,4 +1,4 @@
-"""Lines that begin with `/`: any command of the table, with its completion and usage."""
+"""Lines that begin with `/`: the commands of the table, their completion and usage."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from shared.protocol.spec import TABLE, Access, Request
 SUGGESTED = 6
 """Most suggestions at a time."""
 APP_ONLY = ("format", "files", "chunk", "upload", "sync", "resume", "getfile")
-"""Commands between a client and its realm, which the app says by itself."""
+"""Commands that the app sends by itself; people need not type them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A command that the line may become."""
+    """One suggested completion of a line."""
 
     line: str
-    """What it then is."""
+    """The completed line."""
     usage: str
     summary: str
 
 
 def is_command(text: str) -> bool:
-    """Whether a text is meant for the app: `//` begins a message with a slash."""
+    """Whether a text is a command: `//` begins a message with a slash."""
     return text.startswith("/") and not text.startswith("//")
 
 
 def suggestions(text: str) -> list[Suggestion]:
-    """Return what a line may become: the commands it begins, or the usage of the one it names."""
+    """Return the commands that start with a line, or the usage of the command it names."""
     if not is_command(text) or "\n" in text:
         return []
     word, blank, _ = text[1:].partition(" ")
@@ -51,7 +51,7 @@ def suggestions(text: str) -> list[Suggestion]:
 
 
 def plain() -> list[str]:
-    """Return the commands that carry neither password nor token."""
+    """Return the commands without a password or token among their arguments."""
     return [spelling for spelling, spec in TABLE.items() if not takes_secrets(spec)]
 
 
@@ -59,7 +59,7 @@ def parse(text: str) -> Request[Any]:
     """Return the request that a line spells.
 
     Raises:
-        ChatError: it is none; the sentence shows the usage.
+        ChatError: the line is not a valid command; the message shows the usage.
     """
     call = text_dialect.parse(text[1:])
     if call.error is not None:
@@ -69,7 +69,7 @@ def parse(text: str) -> Request[Any]:
 
 
 def shown(text: str) -> str:
-    """Return a line as it may be shown afterwards: without a secret in it."""
+    """Return a line with its secrets masked."""
     line = text[1:]
     for begin, end in reversed(secret_spans(line)):
         line = f"{line[:begin]}•••{line[end:]}"

@@ -1,6 +1,6 @@
-"""One conversation as the app knows it: its messages in their order, and where its people stand.
+"""One conversation as the app knows it: its messages in order, and its markers.
 
-Pure: it takes what the realm said, in whatever order that came, and holds it once.
+Pure. Replies and events may arrive in any order and repeatedly; each message is held once.
 """
 
 from __future__ import annotations
@@ -17,47 +17,47 @@ from shared.protocol.values import MAX_NUMBER
 
 _NOTES = count()
 _folded = lru_cache(maxsize=20_000)(fold_text)
-"""Names, which each key that is typed into the filter compares."""
-KEPT = 2_000
-"""Messages of the open conversation that are kept; older ones are read again when wanted."""
-KEPT_CLOSED = 100
+"""Folded names that are cached, because each key typed into the filter compares them all."""
+MAX_KEPT_MESSAGES = 2_000
+"""Messages kept of the open conversation; older ones are fetched again when needed."""
+MAX_KEPT_CLOSED = 100
 """The same while another conversation is open."""
 
 WAITING, STORED, QUEUED, DELIVERED, READ, REFUSED = FATES = (
     *("waiting", "stored", "queued"),
     *("delivered", "read", "refused"),
 )
-"""What became of an own message. It waits until the realm has answered."""
+"""The states of an own message. It is `waiting` until the realm has answered."""
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One bubble: a message, one on its way, or a note of the app itself."""
+    """One bubble: a message, an unsent message, or a note by the app."""
 
     key: str
-    """Unique in the conversation, and stays when a message gets its place."""
+    """Unique in the conversation; stays the same when the message gets its `seq`."""
     sender: str
     text: str
     time: int
     """Unix milliseconds."""
     seq: int | None = None
-    """Its place; None while it has none."""
+    """The realm's number of the message; None while there is none."""
     id: str = ""
     file: FileInfo | None = None
     state: str | None = None
-    """Of an own message, one of FATES; None: somebody else's."""
+    """One of FATES for an own message; None for other people's."""
     why: str = ""
-    """Why it was refused, in words."""
+    """The reason of a refusal, in words."""
     done: float | None = None
-    """How much of its file is there, 0 to 1; None: it is not on its way."""
+    """Progress of the file's transfer, 0 to 1; None without a transfer."""
     note: tuple[str, ...] = ()
-    """Lines that the app says itself, instead of a message."""
+    """The lines of a note by the app, in place of a message."""
     behind: int = 0
-    """A note, and what was refused without a place, comes behind this message."""
+    """The `seq` behind which a note or a refused message stands."""
 
     @property
     def place(self) -> int:
-        """Where it stands among the others: what has no place yet is last."""
+        """The sort key of the entry; entries without a `seq` come last."""
         if self.note or (self.seq is None and self.state == REFUSED):
             return self.behind
         return MAX_NUMBER if self.seq is None else self.seq
@@ -71,6 +71,10 @@ def entry_of(message: Message) -> Entry:
     )
 
 
+INVITED = "invited"
+"""The person is not in the group and cannot read it."""
+
+
 @dataclass(slots=True, eq=False)
 class Conversation:
     """A private chat or a group."""
@@ -79,26 +83,26 @@ class Conversation:
     name: str = ""
     """Of a group."""
     role: str = ""
-    """One's own in a group: owner or member."""
+    """The person's role in a group: owner, member or INVITED."""
     members: int = 0
     last: Entry | None = None
-    """The newest message, its text perhaps cut."""
+    """The newest message; its text may be cut."""
     last_seq: int = 0
     read_seq: int = 0
     unread: int = 0
     other_received: int = 0
     other_read: int = 0
     entries: list[Entry] = field(default_factory=list)
-    """Once loaded: without a gap from some message on, then what has no place yet."""
+    """Once loaded: consecutive messages without a gap, then those without a `seq`."""
     loaded: bool = False
     loading: bool = False
-    """Its newest messages have been asked for."""
+    """The newest messages have been requested."""
     older: bool = True
-    """There are messages before the first of `entries`."""
+    """The realm has messages before the first of `entries`."""
     stale: bool = False
-    """Its counts are to be asked for."""
+    """The counts have to be fetched."""
     unread_from: int = 0
-    """The first message that was unread when one opened it; 0: no line is shown."""
+    """The first unread message at the time of opening; 0 shows no unread line."""
     draft: str = ""
 
     @property
@@ -107,19 +111,19 @@ class Conversation:
 
     @property
     def realm(self) -> str:
-        """The other realm that it is with, empty: this one."""
+        """The other realm of the conversation; empty for this realm."""
         return self.address.partition("@")[2]
 
     @property
     def title(self) -> str:
-        """What it is called in the list."""
+        """The title in the list."""
         return self.name if self.is_group and self.name else self.address
 
     def nearness(self, wanted: str) -> int | None:
-        """Return how near its name is to what is looked for, the nearest first; None: it is not.
+        """Return how well the name matches a filter, lower is better; None if it does not match.
 
         Args:
-            wanted: Folded.
+            wanted: The folded text of the filter.
         """
         title, address = _folded(self.title), _folded(self.address)
         if wanted in (title, address, address.removeprefix("#")):
@@ -130,13 +134,13 @@ class Conversation:
 
     @property
     def first_seq(self) -> int | None:
-        """The oldest message that is here."""
+        """The `seq` of the oldest loaded message."""
         return next((entry.seq for entry in self.entries if entry.seq is not None), None)
 
     def fate(self, entry: Entry) -> str:
-        """Return what became of an own message; empty for somebody else's.
+        """Return the delivery state of an own message; empty for other people's messages.
 
-        Receipts tell more than the message does, but not of what never arrived.
+        Receipts override the message's state, except for refused and unsent messages.
         """
         if entry.state is None or entry.note:
             return ""
@@ -152,7 +156,7 @@ class Conversation:
         return next((e for e in reversed(self.entries) if key in (e.key, e.id)), None)
 
     def put(self, entry: Entry) -> Entry:
-        """Put an entry in its place; the message that has it is updated instead."""
+        """Insert an entry at its place; an entry with the same `seq` is updated instead."""
         at = self._end_of(entry.place)
         if entry.seq is not None:
             for unplaced in reversed(self.entries):
@@ -177,14 +181,14 @@ class Conversation:
         return bisect_right(self.entries, place, key=lambda e: e.place)
 
     def settle(self, entry: Entry, seq: int | None) -> None:
-        """Give an own message its place, for the realm told it."""
-        # It may have come as an event already, after a call that timed out.
+        """Give an own message the `seq` that the realm assigned."""
+        # The message may have come as an event before, if its call timed out.
         self.entries = [e for e in self.entries if e is not entry and (not e.seq or e.seq != seq)]
         entry.seq = seq
         self.entries.insert(self._end_of(entry.place), entry)
 
     def refuse(self, entry: Entry, why: str) -> None:
-        """An own message will not get a place: it stays where it is, below what is here now."""
+        """Mark an own message refused; it keeps its position below the current newest message."""
         if entry in self.entries:
             self.entries.remove(entry)
         entry.state, entry.why, entry.done = REFUSED, why, None
@@ -192,14 +196,14 @@ class Conversation:
         self.entries.insert(self._end_of(entry.place), entry)
 
     def note(self, lines: Iterable[str], now: int) -> Entry:
-        """Say something of the app's own, behind the newest message."""
+        """Add a note by the app, behind the newest message."""
         key = f"note-{next(_NOTES)}"
         entry = Entry(key, "", "", now, note=tuple(lines), behind=self.last_seq)
         self.entries.insert(self._end_of(entry.place), entry)
         return entry
 
     def newest(self, messages: Sequence[Message], *, more: bool) -> None:
-        """Take the newest page of its history; what is here and does not reach it is forgotten."""
+        """Add the newest page of the history; drop loaded messages with a gap before it."""
         first = messages[0].seq if messages else 0
         meets = self.loaded and any(e.seq in (first, first - 1) for e in self.entries if e.seq)
         if not meets:
@@ -210,7 +214,7 @@ class Conversation:
         self._take(messages)
 
     def earlier(self, messages: Sequence[Message], *, more: bool) -> None:
-        """Take the page before the oldest message that is here."""
+        """Add the page before the oldest loaded message."""
         self.older = more
         self._take(messages)
 
@@ -221,7 +225,7 @@ class Conversation:
                 self.last, self.last_seq = entry, message.seq
 
     def arrived(self, message: Message) -> bool:
-        """Take a message that just came; False if it was known."""
+        """Add a message that was just pushed; False if it was known."""
         entry = entry_of(message)
         if self.loaded or self.loading:
             entry = self.put(entry)
@@ -233,7 +237,7 @@ class Conversation:
         return True
 
     def read_to(self, seq: int) -> None:
-        """The person has read up to here, in this window or another."""
+        """Move the read marker: the person has read up to here, in this window or another one."""
         if seq <= self.read_seq:
             return
         self.read_seq = seq
@@ -245,7 +249,7 @@ class Conversation:
             self.stale = True
 
     def standing(self, last_seq: int, read_seq: int, unread: int, last: Message | None) -> None:
-        """Take a row of a list. One that is older than what came meanwhile counts for nothing."""
+        """Apply a row of a list, unless newer messages have come since it was requested."""
         if last_seq < self.last_seq:
             return
         if last is not None and (last_seq > self.last_seq or self.last is None):
@@ -255,12 +259,12 @@ class Conversation:
             self.read_seq, self.unread, self.stale = read_seq, unread, False
 
     def is_ahead(self, last_seq: int) -> bool:
-        """Tell whether more is known here, or on its way, than a list with this newest message."""
+        """Tell whether messages newer than `last_seq` of a list are known or on their way."""
         waits = self.last is not None and self.last.state == WAITING
         return self.last_seq > last_seq or waits
 
     def trim(self, most: int) -> None:
-        """Forget the oldest messages of more than `most`; what waits to be sent stays."""
+        """Drop the oldest messages beyond `most`; unsent messages stay."""
         over = len(self.entries) - most
         if over > 0:
             waiting = [e for e in self.entries[:over] if e.state == WAITING]
@@ -268,12 +272,13 @@ class Conversation:
             self.older = True
 
     def unload(self) -> None:
-        """Keep only what waits to be sent; the rest is read again when it is opened."""
+        """Keep only unsent messages; the others are fetched again when the conversation is
+        opened."""
         self.trim(0)
         self.loaded = False
 
     def forget(self) -> None:
-        """The history is another one: only what was never sent is left."""
+        """Drop everything but unsent messages: the history was replaced."""
         self.unload()
         self.last = None
         self.last_seq = self.read_seq = self.unread = self.unread_from = 0

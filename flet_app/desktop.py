@@ -1,4 +1,4 @@
-"""The desktop app: one window, drawn by a program of Flet's that talks to this one."""
+"""The desktop app: one window, drawn by Flet's client program, which talks to this process."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from shared.settings import SettingsRefused
 
 INSTEAD = "Or use the app in a browser: python -m flet_app --web"
 PROGRAMS = ("flet", "flet.exe", "Flet.app")
-"""What Flet's program for the window is called on the systems there are."""
+"""The names of Flet's client program on each system."""
 LONGEST = 90
-"""Bytes of a folder's path in which Flet's socket fits; some systems have 104 for that."""
+"""Bytes of a folder's path that leave room for Flet's socket; some systems allow 104 in all."""
 ELSEWHERE = ("FLET_FORCE_WEB_SERVER", "FLET_DISPLAY_URL_PREFIX", "FLET_SERVER_PORT")
-"""Variables with which Flet would open a port instead of a window."""
+"""Variables that would make Flet open a port instead of a window."""
 
 
 class WindowHost:
-    """The `Host` of a window. Files are read and saved where the person says, by dialogs."""
+    """The `Host` of a window. The person chooses in dialogs where files are read and saved."""
 
     may_change_server = True
     opens_paths = True
@@ -46,6 +46,9 @@ class WindowHost:
         self.zone: tzinfo = local_zone()
         self.language = language_of([wish for wish in _wishes() if wish])
         self.folder = Path(tempfile.mkdtemp(prefix="window-"))
+
+    def admit(self, known: bool) -> None:
+        pass
 
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
         return ChatClient(server, token=token, **options)
@@ -71,16 +74,16 @@ class WindowHost:
 
 
 def _wishes() -> list[str]:
-    """Return the languages the system asks for, the most wanted first (gettext's order)."""
+    """Return the system's preferred languages in order (as gettext reads them)."""
     named = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
     return [*os.environ.get("LANGUAGE", "").split(":"), *named, locale.getlocale()[0] or ""]
 
 
 def open_window(settings: Settings) -> None:
-    """Open the window, and return when it is closed.
+    """Open the window; return when it is closed.
 
     Raises:
-        SettingsRefused: there is no display, or Flet's program for the window cannot be had.
+        SettingsRefused: there is no display, or Flet's client program is missing.
     """
     if is_linux_server():
         raise SettingsRefused(
@@ -103,7 +106,7 @@ def open_window(settings: Settings) -> None:
                 f"The folder for temporary files, {Path(folder).parent}, has too long a path for a "
                 "socket. Set TMPDIR to a shorter one"
             )
-        # Flet's socket and the files of the window are then in a folder that goes with them.
+        # This puts Flet's socket and the window's files into a folder that is removed at the end.
         tempfile.tempdir = folder
         try:
             ft.run(open_page, name="", assets_dir=str(ASSETS), view=ft.AppView.FLET_APP)
@@ -118,10 +121,10 @@ def open_window(settings: Settings) -> None:
 
 
 def _prepare_window() -> None:
-    """Have Flet's program for the window, which it fetches at its first use.
+    """Make sure that Flet's client program is here; Flet downloads it at first use.
 
     Raises:
-        SettingsRefused: it cannot be had.
+        SettingsRefused: the program cannot be downloaded or found.
     """
     if importlib.util.find_spec("flet_desktop") is None:
         raise SettingsRefused(
@@ -138,7 +141,7 @@ def _prepare_window() -> None:
         return
     try:
         flet_desktop.ensure_client_cached()
-    except Exception as error:  # whatever a download, an archive and a disk can raise
+    except Exception as error:  # a download, an archive and a disk can raise anything
         version = flet_desktop.version.version
         archive = flet_desktop.get_artifact_filename()
         raise SettingsRefused(

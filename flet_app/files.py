@@ -1,4 +1,4 @@
-"""Files that came: fetched when they are wanted, kept for the session, handed to the person."""
+"""Received files: fetched on demand, kept for the session, handed to the person."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flet_app.conversation import Entry
-from flet_app.host import RESERVE, NoRoom
+from flet_app.host import NoRoom
 from flet_app.pictures import Picture, examine
+from shared import disk
 from shared.client import ChatClient, ChatError, NoAnswer
 from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import TEMPORARY
 from shared.protocol.media_types import IMAGES, media_type
 
 SHOWN_SIZE = 8 * 2**20
-"""Bytes of an image that is fetched without being asked for."""
-KEPT = 256 * 2**20
-"""Bytes of files that a session keeps; the oldest go first."""
+"""Bytes up to which a picture is fetched by itself."""
+MAX_KEPT_BYTES = 256 * 2**20
+"""Bytes of files that a session keeps; the oldest are evicted first."""
 RETRY = 10.0
-"""Seconds until a picture that was refused for now is fetched again."""
+"""Seconds between attempts to fetch a picture after a temporary refusal."""
 
 
 def is_picture(file: FileInfo) -> bool:
-    """Whether a file may be a picture to show in its bubble, by what is said of it."""
+    """Whether a file may be shown as a picture, by its declared type and size."""
     return media_type(file.name) in IMAGES and file.size <= SHOWN_SIZE
 
 
@@ -33,8 +34,8 @@ class Files:
     """The files of one session.
 
     Args:
-        folder: Where they are kept; it is the session's alone.
-        changed: Called when a file came, or came further.
+        folder: The session's own folder for the files.
+        changed: Called when a file arrived or progressed.
     """
 
     def __init__(self, folder: Path, client: ChatClient, changed: Callable[[], None]) -> None:
@@ -43,16 +44,16 @@ class Files:
         self._changed = changed
         self._here: dict[str, Path] = {}
         self._others: dict[str, Path] = {}
-        """The person's own files, which are not ours to remove."""
+        """The person's own files, which the app must not remove."""
         self._coming: dict[str, asyncio.Task[Path]] = {}
         self.failed: set[str] = set()
-        """Pictures that could not be fetched; they are offered like other files."""
+        """Pictures whose fetch failed; they are offered like other files."""
         self._pictures: dict[str, Picture] = {}
         self._looking: dict[str, asyncio.Task[Picture]] = {}
         self._again: set[asyncio.TimerHandle] = set()
 
     def close(self) -> None:
-        """Fetch nothing more."""
+        """Stop all fetches."""
         for task in (*self._coming.values(), *self._looking.values()):
             task.cancel()
         for again in self._again:
@@ -61,7 +62,7 @@ class Files:
             shutil.rmtree(path.parent, ignore_errors=True)
 
     def adopt(self, id: str, path: Path) -> None:
-        """Keep a file that was sent from here; one of the person's own stays where it is."""
+        """Add a file that was sent from here; the person's own file stays at its place."""
         if path.is_relative_to(self._folder):
             folder = self._place(id)
             _empty(folder)
@@ -72,11 +73,12 @@ class Files:
             self._others[id] = path
 
     def path(self, id: str) -> Path | None:
-        """Return where a file is, if it came."""
+        """Return the path of a file that has arrived."""
         return self._here.get(id) or self._others.get(id)
 
     def picture(self, entry: Entry) -> Picture | None:
-        """Return what a file that says it is a picture is; None until it came and was looked at."""
+        """Return the result of examining a declared picture; None until the file was fetched and
+        examined."""
         assert entry.file is not None
         id = entry.file.id
         path = self.path(id)
@@ -96,12 +98,12 @@ class Files:
             self._changed()
 
     async def fetch(self, entry: Entry) -> Path:
-        """Return where a message's file is, once it came; its progress is `entry.done`.
+        """Fetch a message's file and return its path; `entry.done` shows the progress.
 
         Raises:
             ChatError: the realm refused.
-            NoAnswer: there is no connection, or it does not get on.
-            OSError: it cannot be kept here, or did not have its sha256.
+            NoAnswer: there is no connection, or the transfer makes no progress.
+            OSError: the file cannot be written, or its sha256 is wrong.
         """
         assert entry.file is not None
         here = self.path(entry.file.id)
@@ -110,7 +112,7 @@ class Files:
         return await asyncio.shield(self._fetching(entry))
 
     def cancel(self, entry: Entry) -> None:
-        """Fetch a file no further."""
+        """Cancel the fetch of a file."""
         task = self._coming.get(entry.file.id) if entry.file else None
         if task is not None:
             task.cancel()
@@ -134,14 +136,14 @@ class Files:
             self._changed()
 
         entry.done = 0.0
-        if shutil.disk_usage(self._folder).free - file.size < RESERVE:
+        if disk.free(self._folder) - file.size < disk.reserve(self._folder):
             raise NoRoom
         folder = self._place(file.id)
         await asyncio.to_thread(_empty, folder)
         return await self._client.save_file(file, folder, progress=progress)
 
     def _place(self, id: str) -> Path:
-        """Return a file's own folder: an id is whatever a realm sends, a name of ours is not."""
+        """Return the folder of one file, under a name made here: a realm may send any id."""
         return self._folder / hashlib.sha256(id.encode()).hexdigest()[:32]
 
     def _came(self, entry: Entry, id: str, done: asyncio.Task[Path]) -> None:
@@ -151,7 +153,7 @@ class Files:
             if done.cancelled() or not isinstance(error, NoAnswer):
                 self.failed.add(id)
             if not done.cancelled() and isinstance(error, ChatError) and error.code in TEMPORARY:
-                # Its content is on its way from another realm, for instance.
+                # For example, the content is still on its way from another realm.
                 self._later(error.retry_after or RETRY, id)
         else:
             self._here[id] = done.result()
@@ -159,7 +161,7 @@ class Files:
         self._changed()
 
     def _later(self, seconds: float, id: str) -> None:
-        """Let a picture be fetched again in a while."""
+        """Allow another fetch of a picture after a while."""
 
         def again() -> None:
             self._again.discard(timer)
@@ -173,7 +175,7 @@ class Files:
         sizes = {id: path.stat().st_size for id, path in self._here.items() if path.exists()}
         total = sum(sizes.values())
         for id in list(sizes)[:-1]:
-            if total <= KEPT:
+            if total <= MAX_KEPT_BYTES:
                 return
             total -= sizes[id]
             shutil.rmtree(self._here.pop(id).parent, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What differs between a browser and a desktop window: where files are, and who looks."""
+"""The interface for what differs between a browser and a desktop window."""
 
 from __future__ import annotations
 
@@ -12,27 +12,25 @@ from typing import Any, Protocol
 from flet_app.script import PageScript
 from shared.client import ChatClient
 
-RESERVE = 256 << 20
-"""Bytes of the disk that files of browsers and pages leave free."""
 LANGUAGES = ("en", "id")
-"""What the app is written in; the first is for everybody else."""
+"""The languages of the app; the first is the default."""
 
 
 class NoRoom(Exception):
-    """The disk is too full for the file, or this session holds too much already."""
+    """The disk is too full for the file, or this session already holds too many bytes."""
 
 
 class TooManyFiles(Exception):
-    """This session has as many links as it may; withdraw some."""
+    """This session has the maximum number of links; withdraw some."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A file that a browser is about to send.
+    """A file that a browser is about to upload.
 
     Args:
-        url: Where a browser is to PUT the content, once, within 10 minutes.
-        path: Where the content is after that; nothing is there before it has come whole.
+        url: Where the browser must PUT the content, once, within 10 minutes.
+        path: Where the content is afterwards; no file is there until the upload is complete.
     """
 
     url: str
@@ -40,45 +38,49 @@ class Expected:
 
 
 class Host(Protocol):
-    """Where one session of the app runs. `start` is given it, and closes it with its page."""
+    """The environment of one session; `start` receives it and closes it with the page."""
 
     server: str
-    """`ws://` or `wss://` address of the realm the app begins with."""
+    """`ws://` or `wss://` address of the first realm."""
     may_change_server: bool
-    """Whether the person may name another one: on the desktop it is a setting of his."""
+    """Whether the person may choose another realm; on the desktop the realm is their setting."""
     opens_paths: bool
-    """Whether a path that the window names is one of the person's own files. What a browser says
-    of paths, or of being a window, is never believed."""
+    """Whether paths from the window are the person's own files. Neither paths nor a claim to be a
+    window are accepted from a browser."""
     zone: tzinfo
-    """Time zone of the person who looks."""
+    """Time zone of the person at this page."""
     language: str
-    """One of LANGUAGES: the best that the person's system or browser asks for."""
+    """One of LANGUAGES: the best match for the preferences of the system or browser."""
     page_script: PageScript | None
-    """The page's own script, which then handles what is written; None in a window."""
+    """The page's script, which handles the typed text in a browser; None in a window."""
     folder: Path
-    """For files of this session alone, with mode 0700; removed when it ends."""
+    """The folder for files of this session, mode 0700; removed at its end."""
+
+    def admit(self, known: bool) -> None:
+        """Note whether somebody is signed in: limits for strangers are lower."""
+        ...
 
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
-        """Return a client, not yet entered, that speaks for the person who looks.
+        """Return a client, not yet entered, that acts for the person at this page.
 
         Args:
-            token: Of an earlier session, or empty.
-            options: Any other that `ChatClient` takes.
+            token: The token of an earlier session, or empty.
+            options: Further arguments of `ChatClient`.
 
         Raises:
-            ValueError: `server` is no address of a realm.
+            ValueError: `server` is not the address of a realm.
         """
         ...
 
     def show(self, path: Path, type: str) -> str:
-        """Return the `src` with which an `ft.Image` shows a file in `folder`.
+        """Return the `src` for an `ft.Image` of a file in `folder`.
 
         Args:
             type: One of IMAGES.
 
         Raises:
             ValueError: another type, or the file is not in `folder`.
-            TooManyFiles: as it says.
+            TooManyFiles: the session has too many links.
         """
         ...
 
@@ -86,21 +88,21 @@ class Host(Protocol):
         """Return the URL at which the browser saves a file in `folder`; not on the desktop.
 
         Args:
-            name: What the browser calls it.
+            name: The name for the browser's download.
 
         Raises:
             ValueError: the file is not in `folder`.
             TooManyFiles: as it says.
-            NotImplementedError: on the desktop, where a dialog asks where to put it.
+            NotImplementedError: on the desktop, where a dialog asks for the place.
         """
         ...
 
     def expect(self, name: str, size: int) -> Expected:
-        """Return where one file of the person's may be put: by the browser, or what was pasted.
+        """Return the place for one file of the person's: an upload, or pasted content.
 
         Args:
-            name: What the person calls it; the file in `folder` gets it, cleaned.
-            size: Its bytes; another number of them is refused.
+            name: The file's name; the file in `folder` gets it, cleaned.
+            size: Its size in bytes; an upload of another size is refused.
 
         Raises:
             ValueError: `size` is negative.
@@ -109,19 +111,19 @@ class Host(Protocol):
         ...
 
     def withdraw(self, url: str) -> None:
-        """End what `show`, `offer` or `expect` returned; what the browser has put is removed."""
+        """Revoke what `show`, `offer` or `expect` returned; an upload is removed."""
         ...
 
     def close(self) -> None:
-        """Remove the folder and end all links; it may be called again."""
+        """Remove the folder and revoke all links; may be called again."""
         ...
 
 
 def language_of(wishes: list[str]) -> str:
-    """Return the first of LANGUAGES among the wished tags, such as `id-ID` or `en_GB.UTF-8`."""
+    """Return the first of LANGUAGES among the preferred tags, such as `id-ID` or `en_GB.UTF-8`."""
     for wish in wishes:
         tag = wish.replace("_", "-").partition("-")[0].partition(".")[0].lower()
-        tag = {"in": "id"}.get(tag, tag)  # what Indonesian was called until 1989
+        tag = {"in": "id"}.get(tag, tag)  # the code of Indonesian until 1989
         if tag in LANGUAGES:
             return tag
     return LANGUAGES[0]

@@ -1,7 +1,7 @@
-"""Web addresses in what people write: where they are, and where they lead.
+"""Web addresses in messages: their places and their targets.
 
-Pure. `linkify-it` knows where an address ends; here is decided what may be one at all. What looks
-like an address but could lead elsewhere than it says is left as text.
+Pure. `linkify-it` finds candidates and where they end; this module decides which become links. An
+address that could lead elsewhere than it appears to stays plain text.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from linkify_it.main import LinkifyIt, Match
 from shared.protocol.values import BIDIRECTIONAL
 
 MAX_LINKS = 20
-"""Of one message; each is two controls, and what is more stays text."""
+"""Links of one message, each of which costs two controls; the rest stays text."""
 MAX_LENGTH = 2_048
-"""Characters of an address; the time to find one grows faster than its length."""
+"""Characters of an address; the time to find one grows faster than the length."""
 MAX_WITHIN = 8
-"""Addresses within one, as archives have them; each is tried."""
+"""Addresses nested in one, as in those of web archives; each is tried."""
 
 _WORD = re.compile(
-    # What ends an address in any script: blanks, brackets and quotes, the signs of East Asia
-    # (punctuation, and its wide forms), and what is not seen or turns the direction.
+    # The characters that end an address in any script: blanks, brackets and quotes, East Asian
+    # punctuation (and its wide forms), and characters that are invisible or change the direction.
     r"[^\s<>\"`“”„«»‹›\u3000-\u3003\u3008-\u301f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
     r"\x00-\x1f\x7f-\x9f\u200b\u2060\ufeff" + BIDIRECTIONAL.pattern[1:-1] + r"]+"
 )
 _MAY_BE = re.compile(r"https?://|mailto:|www\.|(?<![\w.:/@-])[\w-]+\.\w", re.IGNORECASE)
 _UNSPACED = re.compile(r"(?<=[^\x00-\x7f])(?=https?://|www\.|mailto:)", re.IGNORECASE)
-"""Before an address in a script that has no blanks."""
+"""Letters of a script without blanks, before an address."""
 _WRAPPED = re.compile(r"[*_~|'‘’]+")
 _TRAILING = ".,;:!?'*~|"
 _LOOK_ALIKE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "GEORGIAN")
@@ -52,16 +52,16 @@ class Link:
     url: str
     """http, https or mailto."""
     host: str = ""
-    """As it is sent (RFC 5891), where its letters may be taken for others; else empty."""
+    """The encoded form (RFC 5891) if the host has look-alike letters; else empty."""
 
 
 @lru_cache(maxsize=2_000)
 def links(text: str) -> tuple[Link, ...]:
-    """Return the first MAX_LINKS addresses of a text, in its order.
+    """Return the first MAX_LINKS addresses of a text, in order.
 
-    `http://`, `https://` and `mailto:` make one, and so do `www.` and domains by themselves, but
-    not those that may be names of files (`readme.md`). A person's address is none: `bob@x.org` is
-    somebody of another realm.
+    Text with `http://`, `https://` or `mailto:` becomes a link, and so do `www.` and bare domains,
+    except those that may be file names (`readme.md`). A person's address is not a link: `bob@x.org`
+    is a person of another realm.
     """
     return tuple(islice(_links(text), MAX_LINKS))
 
@@ -72,13 +72,13 @@ def _links(text: str) -> Iterator[Link]:
         before = wrapped[0] if wrapped else ""
         for match in _linkify.match(word[len(before) :]) or []:
             if word[len(before) + match.last_index :].startswith("@"):
-                continue  # bob.com@beta is a person
+                continue  # bob.com@beta is a person's address
             if (link := _link(match, start + len(before) + match.index, before)) is not None:
                 yield link
 
 
 def _words(text: str) -> Iterator[tuple[int, str]]:
-    """Yield what may hold an address, and where it begins."""
+    """Yield the parts that may hold an address, with their offsets."""
     for run in _WORD.finditer(text):
         start = run.start()
         for word in _UNSPACED.split(run[0]):
@@ -98,9 +98,9 @@ def _link(match: Match, start: int, before: str) -> Link | None:
         host, port = found.hostname or "", found.port
         sent = host if host.isascii() else idna.encode(host, uts46=True).decode()
     except ValueError:
-        return None  # an IDNAError is one
+        return None  # IDNAError is a ValueError
     if not host or "@" in found.netloc or "\\" in rest:
-        return None  # it would lead to what is behind the sign
+        return None  # the host is the part behind the @
     if not match.schema and not _is_no_file(host, rest):
         return None
     url = found._replace(netloc=sent if port is None else f"{sent}:{port}").geturl()
@@ -108,7 +108,7 @@ def _link(match: Match, start: int, before: str) -> Link | None:
 
 
 def _without_end(raw: str, before: str) -> str:
-    """Return an address without the signs of the sentence, or of Markdown, around it."""
+    """Return an address without trailing punctuation of the sentence or of Markdown."""
     ends = _TRAILING + before
     while raw and (raw[-1] in ends or _is_punctuation(raw[-1])):
         raw = raw[:-1]
@@ -120,13 +120,13 @@ def _is_punctuation(letter: str) -> bool:
 
 
 def _is_no_file(host: str, rest: str) -> bool:
-    """Tell whether a domain without a scheme is meant as one: `main.rs` is a file."""
+    """Tell whether a domain without a scheme is not a file name, as `main.rs` is."""
     top = host.rpartition(".")[2]
     return host.startswith("www.") or len(top) > 2 or "/" in rest
 
 
 def _is_look_alike(host: str) -> bool:
-    """Tell whether a host may be taken for one in Latin letters."""
+    """Tell whether a host can be mistaken for one in Latin letters."""
     if host.isascii() or not host.rpartition(".")[2].isascii():
         return False
     names = (unicodedata.name(letter, "") for letter in host if not letter.isascii())

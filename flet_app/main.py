@@ -1,4 +1,4 @@
-"""A window from its beginning to its end."""
+"""The life of a window, from start to end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flet_app.views.chat import Chat
 from flet_app.views.sign_in import SignIn
 from flet_app.window import Window
 
-# Each handler says what it changed: without this the whole page is compared after every event.
+# Each handler updates what it changed. Otherwise Flet compares the whole page after every event.
 ft.context.disable_auto_update()
 
 SYSTEM = ft.ThemeMode.SYSTEM
@@ -26,7 +26,7 @@ LOOKED_AT = frozenset(
         ft.AppLifecycleState.RESUME,
         ft.AppLifecycleState.SHOW,
         ft.AppLifecycleState.RESTART,
-        # Another window has the keys, but this one is seen.
+        # Another window has the keyboard focus, but this one is visible.
         ft.AppLifecycleState.INACTIVE,
     }
 )
@@ -42,7 +42,7 @@ class App:
         self._user = ""
 
     async def begin(self) -> None:
-        """Show the window, and go on with the session that was kept."""
+        """Show the window and resume the kept session."""
         window, page = self._window, self._window.page
         page.padding = page.spacing = 0
         page.theme = page.dark_theme = theme()
@@ -66,21 +66,22 @@ class App:
         if window.host.may_change_server and (server := await window.recall("server")):
             window.actions.server = server
         window.view = self
-        token = await window.recall("token")
+        token = await window.kept_token()
         if not token:
             self._choose_screen()
             return
         try:
             await window.actions.resume(token)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `failed` shows and logs it
             # A server that was named and is none, for instance: the form lets name another.
             self._choose_screen()
             window.failed(error)
 
     def show(self, parts: set[Part]) -> None:
-        """Show another screen, or let the one that is there show what has changed."""
+        """Switch to another screen, or let the current one show the changes."""
         if Part.SESSION in parts or (self._screen is None and Part.LINK in parts):
-            # Without a connection at the start there is a form, that says so, and not a splash.
+            # Without a connection at the start, show the form with the reason instead of the
+            # splash.
             self._choose_screen()
         elif self._screen is not None:
             self._screen.show(parts)
@@ -102,12 +103,12 @@ class App:
             window.run(self._reopen(self._screen, place))
 
     def _heard(self, said: Said) -> None:
-        """Take what the page's script says; who is not signed in yet, is told it again."""
+        """Handle a message of the page's script; it repeats those that come before signing in."""
         if isinstance(self._screen, Chat):
             self._window.run(self._screen.heard(said))
 
     def _restore_drafts(self) -> None:
-        """Go on with what the person was writing, as the page knows it."""
+        """Restore the drafts that the page has kept."""
         window, script = self._window, self._window.host.page_script
         if script is None or not window.state.user:
             return
@@ -118,7 +119,7 @@ class App:
                 self._screen.restore(c)
 
     def _introduce(self) -> None:
-        """Tell the page's script who is here, and how it all looks."""
+        """Tell the page's script who is signed in, and the colours."""
         window = self._window
         if (script := window.host.page_script) is not None:
             script.look(window.texts.language, (window.page.theme_mode or SYSTEM).value)
@@ -126,12 +127,12 @@ class App:
                 script.signed_in(window.state.user, commands.plain())
 
     async def _reopen(self, screen: Chat, place: str) -> None:
-        """Come back to where the person was before a reload."""
+        """Reopen the conversation that was open before a reload."""
         try:
             if not place.startswith("#"):
                 place = await self._window.actions.look_up(place)
             await screen.open(place)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `failed` shows and logs it
             self._window.failed(error)
 
     def _put(self, control: ft.Control) -> None:
@@ -152,10 +153,12 @@ class App:
         )
         return ft.Container(column, alignment=ft.Alignment.CENTER, expand=True)
 
-    # What happens to the window
+    # Events of the window
 
-    async def _went(self, _: Any) -> None:
-        """The person went back or forth in the browser."""
+    async def _went(self, event: Any) -> None:
+        """The person went back or forward in the browser."""
+        if self._window.is_own(event.route):
+            return
         place, c = self._window.place, self._window.state.open
         if not isinstance(self._screen, Chat) or (c.address if c else "") == place:
             return
@@ -173,7 +176,7 @@ class App:
             await self._screen.key(event)
 
     async def _back(self, _: Any) -> None:
-        """The browser loaded the page anew, and does not say that somebody sees it."""
+        """The browser has reconnected; it does not report whether the page is visible."""
         self._window.is_looked_at = True
         self._introduce()
         self.show({Part.MESSAGES})
@@ -181,11 +184,11 @@ class App:
             await self._screen.back()
 
     async def _gone(self, _: Any) -> None:
-        """The browser is away: what comes now is seen by nobody."""
+        """The browser has disconnected: nobody sees new messages."""
         self._window.is_looked_at = False
 
     async def _looked(self, event: ft.AppLifecycleStateChangeEvent) -> None:
-        """The tab came to the front or went behind others: what is behind is not read."""
+        """The tab became visible or hidden: messages in a hidden tab are not read."""
         self._window.is_looked_at = event.state in LOOKED_AT
         self.show({Part.MESSAGES})
 
@@ -198,5 +201,5 @@ class App:
 
 
 async def start(page: ft.Page, host: Host) -> None:
-    """Begin a window; returns when it is shown, which then lives by its events."""
+    """Start a window; returns once it is shown. Events drive it from then on."""
     await App(page, host).begin()

@@ -1,7 +1,7 @@
-"""What comes before what, however wrong the clocks were: conversations of a list, days of a chat.
+"""The order of conversations in the list and of days in a chat, even if clocks were wrong.
 
-Pure. A realm gives its lists in the order in which something happened, and each conversation its
-messages in the order of their numbers. Times are only what some machine's clock showed then.
+Pure. A realm returns its lists in the order of activity, and the messages of a conversation in the
+order of `seq`. Times are only what some machine's clock showed.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from shared.protocol.commands.groups import GroupChat
 from shared.protocol.commands.private import PrivateChat
 
 AHEAD = 86_400_000
-"""Milliseconds by which a message may be ahead of our own clock; beyond that its clock was wrong,
-and not only set to another zone."""
+"""Milliseconds by which a message may be ahead of our own clock. Beyond that its clock was wrong,
+not only set to another zone."""
 
 
 def in_order(chats: Sequence[PrivateChat], groups: Sequence[GroupChat], now: int) -> Iterator[str]:
-    """Yield the addresses of two lists as those of one, in which something happened last first.
+    """Merge the addresses of two lists, the most recent activity first.
 
-    Either keeps its own order. Their times only say how one lies in the other: a conversation is
-    as new as the newest message in it or below it, so one without a message, of which nobody knows
-    when it was made, comes right before the next one below it that has some.
+    Each list keeps its own order. Times only decide how the two interleave: a conversation counts
+    as new as the newest message in it or below it in its list. So a conversation without messages,
+    whose time of creation is unknown, comes right before the next one that has messages.
 
     Args:
         now: Unix milliseconds.
@@ -44,15 +44,15 @@ def _as_new_as(rows: Sequence[PrivateChat | GroupChat], now: int) -> list[int]:
 
 
 def days_in_order(days: Sequence[int], today: int) -> list[int]:
-    """Return under which day each message of a conversation stands; days never run back.
+    """Return the day under which each message of a conversation is shown; days never go back.
 
-    Most clocks are right most of the time, so the longest run of days that do not go back is
-    believed (patience sorting), and each of the others stands under the day of the one before it.
+    Most clocks are right most of the time. So the longest non-decreasing sequence of days is
+    believed (patience sorting); each other message is shown under the day of the message before it.
 
     Args:
-        days: Of the messages in their order, as numbers; those after tomorrow are not believed.
+        days: The days of the messages in order, as numbers; days after tomorrow are not believed.
     """
-    # The least day with which a run of each length can end, and the message that ends it so.
+    # For each length, the least last day of a sequence, and the message that ends it.
     ends: list[int] = []
     enders: list[int] = []
     before: list[int] = []

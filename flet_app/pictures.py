@@ -1,8 +1,8 @@
-"""What a file that says it is a picture is, before any program that draws it gets a byte of it.
+"""Examines a declared picture before any program that draws it gets a byte.
 
-A file of some kB can have 400 million pixels, which take 1.5 GB in the browser of everybody who
-has the chat open. So its header is read first, by Pillow, which decodes nothing for that. What a
-file is called, and what its sender says it is, counts for nothing.
+A file of some kB can have 400 million pixels, which take 1.5 GB in the browser of everybody who has
+the chat open. So Pillow reads the header first, without decoding. Neither the file's name nor its
+declared type is trusted.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 MAX_PIXELS = 26_000_000
-"""104 MB once drawn; photos of phones have up to 25 million."""
+"""Pixels; 104 MB once drawn. Photos of phones have up to 25 million."""
 MAX_SIDE = 16_384
-"""Pixels; what is longer no graphics card draws at once."""
+"""Pixels of one side; graphics cards cannot draw longer ones at once."""
 MAX_FRAMES = 1_000
 MAX_MOVING_PIXELS = 4_000_000
-"""Of each frame of an animation, as each is drawn anew."""
+"""Pixels of each frame of an animation, because each is drawn separately."""
 
 MAX_PARTS = 50_000
-"""Read from a file before its size is known."""
+"""Reads of a file before its size must be known."""
 
 _KINDS: dict[bytes, tuple[str, Callable[[BinaryIO, str], ImageFile]]] = {
     b"\x89PNG\r\n\x1a\n": ("image/png", PngImageFile),
@@ -43,19 +43,19 @@ _KINDS: dict[bytes, tuple[str, Callable[[BinaryIO, str], ImageFile]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a file is."""
+    """The result of examining a file."""
 
     type: str = ""
-    """One of `media_types.IMAGES`; empty: it is none of them, or damaged."""
+    """One of `media_types.IMAGES`; empty if the file is none of them, or damaged."""
     width: int = 0
     height: int = 0
-    """Pixels; 0: far more than MAX_PIXELS."""
+    """Pixels; 0 stands for far more than MAX_PIXELS."""
     frames: int = 1
-    """Of an animation; MAX_FRAMES + 1 stands for more."""
+    """Frames of an animation; MAX_FRAMES + 1 stands for more."""
 
     @property
     def is_shown(self) -> bool:
-        """Whether it may be drawn without being asked for."""
+        """Whether the picture may be drawn by itself."""
         pixels = self.width * self.height
         most = MAX_PIXELS if self.frames == 1 else MAX_MOVING_PIXELS
         side = max(self.width, self.height)
@@ -63,10 +63,10 @@ class Picture:
 
 
 def examine(path: Path) -> Picture:
-    """Return what a file is by its content; it may take some ms, and reads the whole file at most.
+    """Examine a file by its content; takes some ms and reads at most the whole file.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with _Parts(io.FileIO(path)) as file:
         start = file.read(8)
@@ -78,7 +78,7 @@ def examine(path: Path) -> Picture:
 
 
 class _Parts(io.BufferedReader):
-    """A file of which no more than MAX_PARTS are read: some MiB can hold a million empty ones."""
+    """A file with at most MAX_PARTS reads: some MiB can hold a million empty parts."""
 
     parts = 0
 
@@ -94,19 +94,19 @@ def _examine(file: BinaryIO, type: str, reader: Callable[[BinaryIO, str], ImageF
         if type == "image/gif":
             return _gif(file)
         picture = reader(file, "")
-        # A JPEG may hold small copies of itself, which nobody shows.
+        # A JPEG may hold small copies of itself, which are never drawn.
         frames = 1 if type == "image/jpeg" else int(getattr(picture, "n_frames", 1))
         return Picture(type, *picture.size, min(frames, MAX_FRAMES + 1))
     except DecompressionBombError:
         return Picture(type)
-    except Exception:  # whatever bytes can bring about in a reader of formats
+    except Exception:  # noqa: BLE001 - whatever bytes can bring about in a reader of formats
         return Picture()
 
 
 def _gif(file: BinaryIO) -> Picture:
-    """Go from block to block (GIF89a, appendix B), as Pillow counts frames without a bound.
+    """Walk from block to block (GIF89a, appendix B), because Pillow counts frames without a bound.
 
-    Browsers enlarge the screen to hold the first frame, so the greatest extent of all counts.
+    Browsers enlarge the canvas to hold the first frame, so the greatest extent counts.
     """
     width, height, flags = struct.unpack("<6xHHB2x", file.read(13))
     _pass_colours(file, flags)
@@ -121,7 +121,7 @@ def _gif(file: BinaryIO) -> Picture:
                 _pass_colours(file, flags)
                 file.read(1)
                 frames += 1
-            case _:  # its end, or of what came of it
+            case _:  # the trailer, or the end of a truncated file
                 break
         while length := file.read(1):
             if length == b"\0":

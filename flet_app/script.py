@@ -1,8 +1,9 @@
-"""What the app and the page's own script (assets/page) say to each other.
+"""The protocol between the app and the page's own script (assets/page).
 
-Typing cannot wait for a server that is far away, nor end with it. So a script in the page handles
-Enter, keeps what is written, and outlives the app's process. It talks to the app in JSON, in frames
-of Flet's data channels with a number that Flet never gives; they keep their order among Flet's own.
+Typing must neither wait for a distant server nor be lost with it. So a script in the page handles
+Enter, keeps drafts, and outlives the app's process. It exchanges JSON with the app, in frames of
+Flet's data channels under a number that Flet never assigns. The order among Flet's own frames is
+kept.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ import orjson
 from flet.messaging.session import Session
 
 CHANNEL = 0xFFFF_FFFF
-"""Flet numbers its data channels from 1 on."""
+"""The number of our channel; Flet numbers its own from 1."""
 HEAD = b"\1" + CHANNEL.to_bytes(4, "little")
-"""Begins each frame of ours; Flet's own begin with another one."""
+"""The first byte of our frames; Flet's own begin with another one."""
 MAX_SAID = 1 << 20
 """Bytes of one frame."""
 MAX_ITEMS = 200
 """Drafts in one frame."""
 
 
-class Unreadable(Exception):
-    """Our script does not say this."""
+class InvalidMessage(Exception):
+    """The frame is not one of our script's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ class Hello:
     """The first frame of each WebSocket.
 
     Args:
-        session: Flet's session that the page still shows, if it lost the one before; else empty.
-        user: Whose drafts they are.
-        drafts: What stands in each box or did, by the conversation's address.
+        session: Flet's session that the page still shows after a lost connection; else empty.
+        user: The owner of the drafts.
+        drafts: The text of each box, by the conversation's address.
     """
 
     session: str = ""
@@ -47,10 +48,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something was sent, by Enter or the button; it is said again until it is `done`.
+    """A line was sent, by Enter or the button. The script repeats it until the app answers `done`.
 
     Args:
-        key: Of this line alone, however often it is said.
+        key: Unique for the line; the same in each repetition.
         to: The conversation's address.
     """
 
@@ -61,7 +62,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a box was left with when another one took its place."""
+    """The text of a box at the time when another box replaced it."""
 
     to: str
     text: str
@@ -69,21 +70,21 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Emptied:
-    """What this box held was sent, but the browser could not empty it: it had not the focus."""
+    """The text of this box was sent, but the browser could not empty a box without the focus."""
 
     box: int
 
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A text of so many bytes of UTF-8 was to be sent; it is still in its box."""
+    """The text is too long, by its size in bytes of UTF-8; it stays in its box."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Asks for an answer behind everything that what came before it has changed."""
+    """Requests an answer that follows all changes caused by earlier frames."""
 
     ping: int
 
@@ -105,94 +106,94 @@ FIELDS: dict[str, type] = {
 
 
 def read(frame: bytes) -> Said:
-    """Read a frame that begins with HEAD.
+    """Decode a frame that begins with HEAD.
 
     Raises:
-        Unreadable: as it says.
+        InvalidMessage: the frame is not one of our script's.
     """
     if len(frame) > MAX_SAID:
-        raise Unreadable
+        raise InvalidMessage
     try:
         said = orjson.loads(frame[len(HEAD) :])
     except orjson.JSONDecodeError:
-        raise Unreadable from None
+        raise InvalidMessage from None
     name = said.pop("kind", None) if isinstance(said, dict) else None
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None or not all(type(value) is FIELDS.get(key) for key, value in said.items()):
-        raise Unreadable
+        raise InvalidMessage
     drafts = said.get("drafts", {})
     if len(drafts) > MAX_ITEMS or not all(type(text) is str for text in drafts.values()):
-        raise Unreadable
+        raise InvalidMessage
     try:
         read: Said = kind(**said)
     except TypeError:
-        raise Unreadable from None
+        raise InvalidMessage from None
     return read
 
 
 class PageScript:
-    """The script of one page, as the app sees it; `heard` and `greeted` are the app's to set."""
+    """The script of one page, as the app sees it; the app sets `heard` and `greeted`."""
 
     def __init__(self, session: Session) -> None:
         self._session = weakref.ref(session)
         self._hello = Hello()
         self.heard: Callable[[Said], None] = lambda said: None
-        """Called with what it says, but for what is answered here."""
+        """Called with each message that is not answered here."""
         self.greeted: Callable[[], None] = lambda: None
-        """Called when the page has come back, before it is shown what the session is now."""
+        """Called when the page has reconnected, before it shows the session's present state."""
 
     def greet(self, hello: Hello) -> None:
-        """Take the first frame of a WebSocket that comes to this session."""
+        """Handle the first frame of a WebSocket for this session."""
         self._hello = hello
         self.greeted()
 
     def take_drafts(self, user: str) -> dict[str, str]:
-        """Return the drafts that the page has kept, once, and to the one who wrote them."""
+        """Return the drafts kept by the page: once, and only to the person who wrote them."""
         hello, self._hello = self._hello, Hello()
         return hello.drafts if hello.user == user else {}
 
     def tell(self, kind: str, **said: Any) -> None:
-        """Say something behind what the page has been shown; without a connection it is lost."""
+        """Send a message after all earlier updates; it is lost without a connection."""
         session = self._session()
         if session is not None and session.connection is not None:
             payload = json.dumps({"kind": kind, **said}).encode()
             session.connection.send_data_channel_frame(CHANNEL, payload)
 
-    # What the app says
+    # Messages of the app
 
     def box(self, box: int, to: str, text: str, *, button: int, most: int, focus: bool) -> None:
-        """There will be a box for messages.
+        """Announce a box for messages.
 
         Args:
-            box, button: Flet's numbers of it and of the button that sends.
-            text: What it will hold.
-            most: Bytes of UTF-8 that a message may have.
-            focus: Whether it takes the focus.
+            box, button: Flet's ids of the box and of its send button.
+            text: The initial text.
+            most: Maximum bytes of UTF-8 of a message.
+            focus: Whether the box takes the focus.
         """
         self.tell("box", box=box, to=to, text=text, button=button, most=most, focus=focus)
 
     def signed_in(self, user: str, plain: list[str]) -> None:
-        """Somebody is signed in, and lines are taken.
+        """Report who is signed in; the app accepts lines from now on.
 
         Args:
-            plain: The commands that carry no secret, so that the page may keep them.
+            plain: The commands without secrets, which the page may store.
         """
         self.tell("user", user=user, plain=plain)
 
     def signed_out(self) -> None:
-        """Nobody is: what was kept is to be forgotten."""
+        """Report that nobody is signed in; the page must delete what it stored."""
         self.tell("forget")
 
     def done(self, key: str) -> None:
-        """The app needs this line no more: the realm has answered, or a command begins."""
+        """Report a line as done: the realm has answered, or a command has started."""
         self.tell("done", key=key)
 
     def give_back(self, key: str) -> None:
-        """This line cannot be sent now; it belongs into its box again."""
+        """Return a line that cannot be sent now to its box."""
         self.tell("back", key=key)
 
     def look(self, language: str, colours: str) -> None:
-        """How the person sees the app.
+        """Report the look of the app.
 
         Args:
             colours: light, dark, or system.

@@ -1,4 +1,4 @@
-"""Messages on their way to the realm: each conversation in order, until the realm has answered."""
+"""Outgoing messages: sent in order for each conversation, until the realm has answered."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from flet_app.conversation import WAITING, Conversation, Entry
 from flet_app.state import Part, State
-from shared.client import ChatClient, ChatError, NoAnswer
+from shared.background_tasks import BackgroundTasks
+from shared.bounded import BoundedDict
+from shared.client import ChatClient, ChatError
+from shared.client.patience import patiently
 from shared.protocol.commands.groups import SendGroup
 from shared.protocol.commands.messages import FileInfo, Sent
 from shared.protocol.commands.private import Send
-from shared.protocol.errors import TEMPORARY, ErrorCode
+from shared.protocol.errors import ErrorCode
 from shared.protocol.media_types import media_type
 from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress
@@ -25,47 +30,49 @@ from shared.protocol.values import Address, GroupAddress
 log = logging.getLogger(__name__)
 
 PAUSE = 2.0
-"""Seconds before what was not answered, or refused for now, is sent again."""
-MAX_WAITING = 1_000
+"""Seconds before a message is repeated that was not answered, or refused temporarily."""
+WAITS = 30.0
+"""Seconds that a file waits by itself; after that the person decides."""
+MAX_WAITING_LINES = 1_000
 """Messages that wait at a time."""
 REMEMBERED = 2_000
-"""Keys given by others that are remembered, so that what is said twice is sent once."""
+"""Given keys that are remembered, so that a repeated line is sent once."""
 FILES_AT_ONCE = 2
 
 
 @dataclass(slots=True, eq=False)
 class Upload:
-    """A file that is shown, and whose content may still be on its way from the browser."""
+    """A file that is shown; the browser may still be uploading its content."""
 
     sending: Sending
     c: Conversation
     entry: Entry
     path: Path
-    """Where its content is, once it is there."""
+    """Path of the content, once complete."""
     url: str = ""
-    """Where the browser puts it."""
+    """URL of the browser's upload."""
     release: Callable[[], None] = lambda: None
-    """Called when it is no longer needed: it was sent, refused or cancelled."""
+    """Called when the upload is no longer needed: sent, refused or cancelled."""
 
     def progress(self, done: float) -> None:
-        """The browser has sent so much of it, 0 to 1; the way to the realm is the other half."""
+        """Show the browser's progress, 0 to 1; the transfer to the realm is the other half."""
         self.entry.done = done / 2
         self.sending.progressed()
 
     def ready(self, *, came: bool) -> None:
-        """The content is there; `came`: from a browser."""
+        """The content is complete; `came` if from a browser."""
         self.sending.send_file(self, 0.5 if came else 0.0)
 
     def broke(self, why: str) -> None:
-        """It did not come."""
+        """The upload failed."""
         self.sending.refuse(self, why)
 
 
 class Sending:
-    """What one person sends. A message is repeated under its key, so the realm takes it once.
+    """One person's outgoing messages. Repetitions use the same key, so the realm stores each once.
 
     Args:
-        sent: Called with a file's id and where its content is, once the realm has it.
+        sent: Called with a file's id and the path of its content, once the realm has the file.
     """
 
     def __init__(self, state: State, client: ChatClient, sent: Callable[[str, Path], None]) -> None:
@@ -75,15 +82,18 @@ class Sending:
         self._lanes: dict[str, deque[Entry]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """Of the texts of a conversation by its address, of a file by its key."""
+        self._background = BackgroundTasks(
+            lambda error: log.error("sending failed", exc_info=error)
+        )
         self._turns = asyncio.Semaphore(FILES_AT_ONCE)
         self._uploads: dict[str, Upload] = {}
         """The files on their way, by key."""
-        self._keys: dict[str, bool] = {}
+        self._keys: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
         """Those that were given: whether they are answered."""
         self._answered: dict[str, Callable[[], None]] = {}
 
     def close(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         for task in self._tasks.values():
             task.cancel()
         uploads, self._uploads = self._uploads, {}
@@ -97,14 +107,14 @@ class Sending:
         key: str = "",
         answered: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show a text at once, and send it after those before it.
+        """Show a text at once; send it after the earlier ones.
 
         Args:
-            key: Under which the realm takes it once, also after a restart of the app.
-            answered: Called when the realm has taken or refused it.
+            key: The idempotency key, which stays valid over a restart of the app.
+            answered: Called when the realm has accepted or refused the text.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait already.
+            ChatError: UNAVAILABLE, too many messages wait.
         """
         self._check_room()
         entry = self._own(c, text, key)
@@ -118,10 +128,11 @@ class Sending:
             self._start(c.address, self._deliver(c, lane))
 
     def file(self, c: Conversation, path: Path, name: str, size: int) -> Upload:
-        """Show a file at once. It is sent, beside the texts, once it is told to be `ready`.
+        """Show a file at once. It is sent in parallel to the texts once `ready` is called.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait already; TOO_LARGE; BAD_ARGUMENTS, it is empty.
+            ChatError: UNAVAILABLE, too many messages wait; TOO_LARGE; BAD_ARGUMENTS, the file is
+            empty.
         """
         if size == 0:
             raise ChatError(ErrorCode.BAD_ARGUMENTS, "It is empty, and empty files cannot be sent")
@@ -138,22 +149,22 @@ class Sending:
         return upload
 
     def send_file(self, upload: Upload, begin: float) -> None:
-        """Send a file whose content is there; its progress goes from `begin` to 1."""
+        """Send a file whose content is complete; its progress goes from `begin` to 1."""
         if upload.entry.key in self._uploads:
             self._start(upload.entry.key, self._send_file(upload, begin))
 
     def refuse(self, upload: Upload, why: str) -> None:
-        """A file cannot be sent."""
+        """Mark a file as refused."""
         if self._uploads.pop(upload.entry.key, None) is not None:
             self._state.refused(upload.c, upload.entry, why)
             upload.release()
 
     def progressed(self) -> None:
-        """A file came further."""
+        """Show the progress of a file."""
         self._state.changed(Part.MESSAGES)
 
     def cancel(self, c: Conversation, entry: Entry) -> None:
-        """Send a file no further, and show it no more."""
+        """Cancel a file and remove its bubble."""
         upload = self._uploads.pop(entry.key, None)
         if upload is not None:
             if (task := self._tasks.get(entry.key)) is not None:
@@ -162,39 +173,30 @@ class Sending:
             upload.release()
 
     def knows(self, key: str) -> bool | None:
-        """Tell whether what came under this key is answered; None if nothing did."""
+        """Tell whether the message with this key is answered; None for an unknown key."""
         return self._keys.get(key)
 
     def remember(self, key: str, *, answered: bool) -> None:
         """Remember a key that was given, or that it is answered."""
-        self._keys.pop(key, None)
         self._keys[key] = answered
-        if len(self._keys) > REMEMBERED:
-            del self._keys[next(iter(self._keys))]
 
     def _own(self, c: Conversation, text: str, key: str = "") -> Entry:
         key = key or secrets.token_hex(16)
         return Entry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
 
     def _check_room(self) -> None:
-        if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING:
+        if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING_LINES:
             raise ChatError(
                 ErrorCode.UNAVAILABLE,
-                f"{MAX_WAITING:,} messages wait already; try again when some have gone",
+                f"{MAX_WAITING_LINES:,} messages wait already; try again when some have gone",
             )
 
-    def _start(self, key: str, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
-        self._tasks[key] = task
-        task.add_done_callback(lambda done: self._ended(key, done))
-
-    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(key, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("sending failed", exc_info=error)
+    def _start(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[key] = self._background.start(work)
+        self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
 
     async def _deliver(self, c: Conversation, lane: deque[Entry]) -> None:
-        """Send the texts of a conversation, one after the other."""
+        """Send the texts of a conversation in order."""
         while lane:
             entry = lane[0]
             try:
@@ -212,16 +214,11 @@ class Sending:
     async def _until_answered(
         self, c: Conversation, entry: Entry, request: Request[Sent]
     ) -> Sent | None:
-        while True:
-            try:
-                return await self._client.call(request)
-            except NoAnswer:
-                await asyncio.sleep(PAUSE)
-            except ChatError as error:
-                if error.code not in TEMPORARY:
-                    self._state.refused(c, entry, error.message)
-                    return None
-                await asyncio.sleep(error.retry_after or PAUSE)
+        try:
+            return await patiently(lambda: self._client.call(request), PAUSE, unanswered=True)
+        except ChatError as error:
+            self._state.refused(c, entry, error.message)
+            return None
 
     async def _send_file(self, upload: Upload, begin: float) -> None:
         c, entry = upload.c, upload.entry
@@ -232,27 +229,22 @@ class Sending:
             self._state.changed(Part.MESSAGES)
 
         async with self._turns:
-            while True:
-                try:
-                    reply = await self._client.send_file(
-                        *(c.address, upload.path),
-                        name=entry.file.name,
-                        progress=progress,
-                        idempotency_key=entry.key,
-                    )
-                except NoAnswer:
-                    await asyncio.sleep(PAUSE)
-                except ChatError as error:
-                    if error.code not in TEMPORARY:
-                        return self.refuse(upload, error.message)
-                    await asyncio.sleep(error.retry_after or PAUSE)
-                except OSError as error:
-                    return self.refuse(upload, error.strerror or str(error))
-                except Exception as error:
-                    log.exception("a file could not be sent")
-                    return self.refuse(upload, type(error).__name__)
-                else:
-                    break
+            send = partial(
+                self._client.send_file,
+                *(c.address, upload.path),
+                name=entry.file.name,
+                progress=progress,
+                idempotency_key=entry.key,
+            )
+            try:
+                reply = await patiently(send, PAUSE, longest=WAITS, unanswered=True)
+            except ChatError as error:
+                return self.refuse(upload, error.message)
+            except OSError as error:
+                return self.refuse(upload, error.strerror or str(error))
+            except Exception as error:
+                log.exception("a file could not be sent")
+                return self.refuse(upload, type(error).__name__)
         del self._uploads[entry.key]
         self._state.sent(c, entry, reply)
         try:

@@ -1,4 +1,4 @@
-"""A person's session with the realm: signing in and out, following it, telling it what was seen."""
+"""A person's session with the realm: signing in and out, following events, sending markers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from flet_app.files import Files
 from flet_app.host import Host
 from flet_app.sending import Sending
 from flet_app.state import Part, State
+from shared.background_tasks import BackgroundTasks
+from shared.bounded import BoundedDict
 from shared.client import Backoff, ChatClient, ChatError, NoAnswer, Offline, Online, SignedOut
 from shared.protocol.commands.accounts import SignedIn
 from shared.protocol.commands.groups import ListGroup
@@ -26,35 +28,37 @@ from shared.protocol.values import parse_conversation
 log = logging.getLogger(__name__)
 
 GATHERING = 0.15
-"""Seconds in which what the realm is to be told, or asked, is gathered."""
+"""Seconds for which markers and requests are gathered."""
 RETRY_FIRST, RETRY_MOST = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
-MOST = 200
-"""Messages asked for at a time."""
-MOST_LISTED = 20_000
-"""Rows of a list; those below are not known to the app until somebody writes there."""
+LOADED_CONVERSATIONS = 30
+"""Conversations whose messages are kept."""
+MAX_PAGE = 200
+"""Messages of a page."""
+MAX_LISTED = 20_000
+"""Rows of a list; the app learns of the others when somebody writes there."""
 
 P = TypeVar("P")
 R = TypeVar("R")
-Remember = Callable[[str], Awaitable[None]]
-"""Keeps the token for the next start; empty: forgets it."""
+Remember = Callable[[str, str], Awaitable[None]]
+"""Called with the server and its token, to store; an empty token removes the stored one."""
 
 
 async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R]:
-    """Return the rows of all pages of a list, MOST_LISTED at most."""
+    """Return the rows of all pages of a list, at most MAX_LISTED."""
     found: list[R] = []
     async for page in pages:
         found += rows(page)
-        if len(found) >= MOST_LISTED:
+        if len(found) >= MAX_LISTED:
             break
     return found
 
 
 class Session:
-    """One window's session, or none. Methods raise `ChatError`, `NoAnswer` where they ask.
+    """The session of one window, if any. Methods that send commands raise `ChatError`, `NoAnswer`.
 
     Args:
-        remember: Keeps the session's token.
+        remember: Stores the session's token.
     """
 
     def __init__(self, state: State, host: Host, remember: Remember) -> None:
@@ -63,11 +67,17 @@ class Session:
         self._host = host
         self._remember = remember
         self._client: ChatClient | None = None
+        self._adopted = ""
+        """The server of the client; the person may have chosen another one since."""
         self._closed = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks(
+            lambda error: log.error("following the realm failed", exc_info=error)
+        )
         self._due = asyncio.Event()
         self._reads: dict[str, int] = {}
-        self._loaded: dict[Conversation, None] = {}
+        self._loaded: BoundedDict[Conversation, None] = BoundedDict(
+            LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
+        )
         """The conversations that were opened, the latest last."""
         self.sending: Sending | None = None
         self.files: Files | None = None
@@ -77,33 +87,64 @@ class Session:
         """The client of the session.
 
         Raises:
-            NoAnswer: nobody is signed in any more.
+            NoAnswer: nobody is signed in.
         """
         if self._client is None:
             raise NoAnswer("nobody is signed in")
         return self._client
 
-    async def register(self, user: str, real_name: str, password: str, country: str) -> None:
-        """Create an account and sign in to it."""
+    async def register(
+        self,
+        user: str,
+        real_name: str,
+        password: str,
+        country: str,
+        code: str = "",
+        invitation: str = "",
+    ) -> None:
+        """Create an account and sign in to it.
+
+        Args:
+            code: The code of the first admin, for a realm without an admin.
+            invitation: The code of an invitation, for a realm that requires one.
+        """
+        about, shown = (user, real_name, password, country), (code or None, invitation or None)
         async with self._host.client(self.server, events=False, timeout=15.0) as client:
-            await client.register(user, real_name, password, country)
+            await client.register(*about, *shown)
         await self.sign_in(user, password)
 
+    async def asks_for(self) -> tuple[bool, str]:
+        """Return what the realm requires for registering.
+
+        Returns:
+            Whether the realm waits for its first admin, who has a code; and who may register
+            without a code: everybody (`open`), people with an invitation (`invite`), nobody
+            (`closed`).
+        """
+        async with self._host.client(self.server, events=False, timeout=15.0) as client:
+            return (await client.code()).wanted, (await client.invitation()).registration
+
     async def sign_in(self, user: str, password: str) -> SignedIn:
-        """Sign in with a password, which is not kept; if that fails, nothing has changed."""
-        client = await self._connect("")
+        """Sign in with a password, which is not stored. A failure changes nothing."""
+        server = self.server
+        client = await self._connect(server, "")
         try:
             reply = await client.auth(user, password)
         except BaseException:
             await client.close()
             raise
-        await self._adopt(client)
+        await self._adopt(client, server)
         await self._signed_in(client)
         return reply
 
     async def resume(self, token: str) -> None:
-        """Go on with the session of an earlier start; what comes of it, the state tells."""
-        await self._adopt(await self._connect(token))
+        """Resume the session of an earlier start; the state shows the outcome.
+
+        Args:
+            token: The stored token of the present server; no other server may see it.
+        """
+        server = self.server
+        await self._adopt(await self._connect(server, token), server)
 
     async def sign_out(self) -> None:
         """End the session here and at the realm."""
@@ -111,33 +152,34 @@ class Session:
             async with asyncio.timeout(3):
                 await self.client.logout()
         await self._end()
+        self._host.admit(False)
         self.state.signed_out()
-        await self._remember("")
+        await self._remember(self._adopted, "")
 
     async def close(self) -> None:
-        """The window is gone; the session stays at the realm."""
+        """The window is closed; the session remains valid at the realm."""
         self._closed = True
         await self._end()
 
-    async def _connect(self, token: str) -> ChatClient:
+    async def _connect(self, server: str, token: str) -> ChatClient:
         if self._closed:
             raise NoAnswer("the window is closed")
         backoff = Backoff(RETRY_FIRST, RETRY_MOST)
-        client = self._host.client(self.server, token, backoff=backoff)
+        client = self._host.client(server, token, backoff=backoff)
         await client.__aenter__()
-        self._run(self._follow(client))
+        self._tasks.start(self._follow(client))
         return client
 
-    async def _adopt(self, client: ChatClient) -> None:
-        """Let this client be the window's, instead of another one."""
+    async def _adopt(self, client: ChatClient, server: str) -> None:
+        """Make this client the window's, in place of the previous one."""
         await self._end()
         if self._closed:
             await client.close()
             raise NoAnswer("the window is closed")
-        self._client = client
+        self._client, self._adopted = client, server
         self.files = Files(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
         self.sending = Sending(self.state, client, self.files.adopt)
-        self._run(self._tend(client))
+        self._tasks.start(self._tend(client))
 
     async def _end(self) -> None:
         client, self._client = self._client, None
@@ -148,31 +190,23 @@ class Session:
         self.sending = self.files = None
         self._reads.clear()
         self._loaded.clear()
+        self._due.set()  # wakes the task that tends this client, so that it ends
         if client is not None:
             await client.close()
 
-    def _run(self, work: Any) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("following the realm failed", exc_info=error)
-
     async def _signed_in(self, client: ChatClient) -> None:
+        self._host.admit(True)
         if self.state.user != client.user:
             self.state.signed_in(client.user, client.realm, client.limits)
             self.state.stale = True
             self._due.set()
-        await self._remember(client.token)
+        await self._remember(self._adopted, client.token)
 
     async def _follow(self, client: ChatClient) -> None:
-        """Let the state take each event, until the client is closed."""
+        """Apply each event to the state, until the client is closed."""
         async for event in client.events():
             if self._client is not client:
-                # It signs in; only why that takes long is of interest.
+                # Before the sign-in, only the reason of a delay matters.
                 if isinstance(event, Offline) and self._client is None:
                     self.state.take(event)
                 continue
@@ -183,20 +217,21 @@ class Session:
             except Exception:
                 log.exception("an event could not be shown")
             if isinstance(event, SignedOut):
-                await self._remember("")
+                self._host.admit(False)
+                await self._remember(self._adopted, "")
                 await self._end()
                 return
             if self.state.received or self.state.stale:
                 self._due.set()
 
     async def _tend(self, client: ChatClient) -> None:
-        """Tell the realm what was received and read, and ask for what only lists tell."""
+        """Send markers to the realm, and fetch what only lists contain."""
         while self._client is client:
             await self._due.wait()
             await asyncio.sleep(GATHERING)
             self._due.clear()
             if self._client is not client:
-                self._due.set()  # the next client's
+                self._due.set()  # the event is for the next client
                 return
             pause = 0.0
             try:
@@ -204,7 +239,7 @@ class Session:
                 if self.state.stale and self.state.user:
                     await self.refresh()
             except NoAnswer:
-                self._due.set()  # the client waits for the connection, so this does not spin
+                self._due.set()  # no busy loop: the client waits for the connection
             except ChatError as error:
                 pause = (error.retry_after or 1.0) if error.code in TEMPORARY else 0.0
             except Exception:
@@ -221,14 +256,14 @@ class Session:
                 try:
                     await client.call(told)
                 except ChatError as error:
-                    # Of a group one is no longer in, for instance: nobody needs to know.
+                    # For example, the person has left the group; nobody needs to know.
                     if error.code in TEMPORARY:
                         raise
                 if markers.get(address) == seq:
                     del markers[address]
 
     async def refresh(self) -> None:
-        """Ask for the lists, and for the open conversation as it is now."""
+        """Fetch the lists, and the present state of the open conversation."""
         client, state = self.client, self.state
         state.stale = False
         known = {key: c.last_seq for key, c in state.conversations.items()}
@@ -242,7 +277,7 @@ class Session:
             state.stale = True
             raise
         if self._client is not client:
-            return  # they are somebody else's
+            return  # somebody else has signed in meanwhile
         state.realms = realms.realms
         now = int(time.time() * 1000)
         state.lists(chats, groups, known, now)
@@ -250,7 +285,7 @@ class Session:
             self._due.set()
         if (c := state.open) is not None:
             with suppress(ChatError):
-                await self._load(c, MOST)
+                await self._load(c, MAX_PAGE)
 
     async def _load(self, c: Conversation, limit: int) -> None:
         c.loading = True

@@ -1,20 +1,28 @@
-"""What may be set of the app: command line before CHAT_APP_* in the environment."""
+"""The app's settings. The command line overrides CHAT_APP_* in the environment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.client.connection import parse_url
-from shared.settings import CommonSettings, Network, networks, parser_of
+from shared.hosts import checked
+from shared.settings import (
+    CommonSettings,
+    Network,
+    NetworkList,
+    check_tls_pair,
+    networks,
+    parser_of,
+)
 
 
 class Settings(CommonSettings):
-    """All settings with their defaults; docs/web.md explains them."""
+    """The settings with their defaults; docs/web.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_APP_", extra="ignore")
     addresses: ClassVar[tuple[str, ...]] = ("server",)
@@ -33,8 +41,11 @@ class Settings(CommonSettings):
     max_address_pages: int = Field(
         100, ge=1, description="with --web: pages open at once at one address"
     )
-    trusted_proxies: str = Field(
+    trusted_proxies: NetworkList = Field(
         "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
+    )
+    hosts: Annotated[str, AfterValidator(checked)] = Field(
+        "", description="with --web: names, by comma, under which browsers may come"
     )
     tls_cert: Path | None = Field(
         None, description="with --web: certificate chain (PEM), for https"
@@ -55,12 +66,6 @@ class Settings(CommonSettings):
         parse_url(server)
         return server
 
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _proxies_are_networks(cls, text: str) -> str:
-        networks(text)
-        return text
-
     @field_validator("sockets")
     @classmethod
     def _sockets_are_numbers(cls, text: str) -> str:
@@ -68,11 +73,7 @@ class Settings(CommonSettings):
             raise ValueError("must be numbers with commas")
         return text
 
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> Settings:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("--tls-cert and --tls-key go together")
-        return self
+    _tls_is_whole = model_validator(mode="after")(check_tls_pair)
 
     @property
     def networks(self) -> list[Network]:
@@ -81,7 +82,7 @@ class Settings(CommonSettings):
 
 
 def load(arguments: Sequence[str]) -> Settings:
-    """Read all sources.
+    """Read the settings from all sources.
 
     Raises:
         SettingsRefused: a setting is wrong.
@@ -92,5 +93,4 @@ def load(arguments: Sequence[str]) -> Settings:
         "Open the chat in a window, or serve it to browsers.",
         "Each option can also be set as CHAT_APP_NAME in the environment.",
     )
-    Settings.add_arguments(parser)
-    return Settings.from_arguments(vars(parser.parse_args(arguments)))
+    return Settings.load(arguments, parser)

@@ -1,9 +1,8 @@
-"""The page itself: Flet's client, our fonts and icons, packed once and checked by their tags."""
+"""The static files of the page: Flet's client, our fonts and icons, compressed once, with ETags."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import gzip
 import hashlib
 import json
@@ -27,25 +26,26 @@ from starlette.types import Scope
 
 from flet_app.host import LANGUAGES
 from flet_app.texts import TEXTS
+from shared.protocol import base64
 from shared.protocol.media_types import media_type
 
 NAME = "Simple Chatting"
 DESCRIPTION = "A chat of your own"
 COLOUR = "#00796b"
-"""Of the icon's ground, and of the frame in which a phone shows the app."""
+"""Colour of the icon's background, and of the frame in which a phone shows the app."""
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ASSETS / "page"
 PACKED = (".wasm", ".js", ".mjs", ".json", ".bin", ".ttf", ".otf", ".frag", ".svg")
-"""Files that become much smaller; pictures and woff2 are packed already."""
+"""Types worth compressing; pictures and woff2 are compressed already."""
 ROUTE = re.compile(r"[^.]*|[cg]/[^/]*")
-"""Paths that are places in the app rather than files."""
+"""Paths that are routes of the app rather than files."""
 
 
 class Site(StaticFiles):
-    """Flet's client with our files before its own.
+    """Flet's client; our files override its own.
 
     Args:
-        folder: Of this process alone, for what is made from them.
+        folder: This process's own folder, for compressed files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,18 +78,18 @@ class Site(StaticFiles):
 
     @property
     def inline_scripts(self) -> list[str]:
-        """The hashes of what the page runs itself, as a Content-Security-Policy names them."""
+        """The hashes of the page's inline scripts, for the Content-Security-Policy."""
         found = re.findall(r"<script>(.*?)</script>", self.index, re.DOTALL)
         digests = (hashlib.sha256(text.encode()).digest() for text in found)
-        return [f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests]
+        return [f"'sha256-{base64.written(digest)}'" for digest in digests]
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with a file, or with the page for every place in the app."""
+        """Answer with a file, or with the page for each route of the app."""
         if scope["method"] not in ("GET", "HEAD"):
             raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         try:
             full, found = await asyncio.to_thread(self.lookup_path, path)
-        except (OSError, ValueError):  # too long for a name, or with a NUL in it
+        except (OSError, ValueError):  # the path is too long or contains NUL
             raise HTTPException(404) from None
         if found is None or not S_ISREG(found.st_mode):
             if ROUTE.fullmatch(path) or path in (".", "index.html"):
@@ -100,7 +100,7 @@ class Site(StaticFiles):
     async def _file(self, path: str, full: str, scope: Scope) -> Response:
         asked, suffix = Headers(scope=scope), os.path.splitext(full)[1]
         headers = {"Cache-Control": "no-cache"}
-        if path.startswith("assets/fonts/noto"):  # their names are hashes of what they are
+        if path.startswith("assets/fonts/noto"):  # their names are hashes of their contents
             headers["Cache-Control"] = "public, max-age=31536000, immutable"
         sent = full
         if suffix in PACKED:
@@ -116,7 +116,7 @@ class Site(StaticFiles):
         return response
 
     async def _pack(self, full: str) -> str:
-        """Return the path of the file packed, which is done once, while everybody waits for it."""
+        """Return the path of the compressed file, made once while all requests for it wait."""
         packing = self._packing.get(full)
         if packing is None:
             target = self._packed / f"{len(self._packing)}.gz"
@@ -126,7 +126,7 @@ class Site(StaticFiles):
 
 
 def _with_script(index: str) -> str:
-    """Return Flet's page with our script in it, which runs first: modules run in their order."""
+    """Return Flet's page with our script, which runs first: modules run in order."""
     engine = '<script src="flutter_bootstrap.js" async>'
     if "<head>" not in index or engine not in index:
         raise RuntimeError("Flet's index.html has another form, which site.py must learn")
@@ -146,14 +146,14 @@ def _with_script(index: str) -> str:
 
 
 def _in_html(value: object) -> str:
-    """Return JSON that ends no element of HTML."""
+    """Return JSON that cannot close an HTML element."""
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _gzip(source: str, target: str) -> str:
     with open(source, "rb") as content, gzip.open(target, "wb", compresslevel=6) as packed:
         shutil.copyfileobj(content, packed, 1 << 20)
-    # The tag is made from time and size, and shall be the same after a restart.
+    # The ETag depends on time and size, and must survive a restart.
     stat = os.stat(source)
     os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     return target

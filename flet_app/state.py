@@ -1,6 +1,6 @@
-"""What the app knows: who is signed in, the conversations, how it stands with the realm.
+"""What the app knows: the person signed in, the conversations, the connection to the realm.
 
-Pure: events and replies change it, and `changed` is called with what the screen has to show anew.
+Pure: events and replies change it, and `changed` is called with the part to redraw.
 """
 
 from __future__ import annotations
@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from flet_app.conversation import KEPT, KEPT_CLOSED, STORED, Conversation, Entry
+from flet_app.conversation import (
+    INVITED,
+    MAX_KEPT_CLOSED,
+    MAX_KEPT_MESSAGES,
+    STORED,
+    Conversation,
+    Entry,
+)
 from flet_app.order import in_order
 from shared.client import (
     Delivery,
@@ -38,13 +45,13 @@ class Part(StrEnum):
     """A part of the state that the screen shows."""
 
     SESSION = "session"
-    """Who is signed in."""
+    """The person signed in."""
     LINK = "link"
     """Whether there is a connection."""
     LIST = "list"
     """The conversations, their last lines and counts."""
     OPEN = "open"
-    """Which conversation is open, its name and people."""
+    """The open conversation: which one, its name and people."""
     MESSAGES = "messages"
     """The messages of the open conversation."""
     REALMS = "realms"
@@ -52,18 +59,18 @@ class Part(StrEnum):
 
 @dataclass(slots=True)
 class State:
-    """All of it, for one person in one window.
+    """The state of one person in one window.
 
     Args:
-        changed: Called after each change, with the part; cheap, for it may be called often.
-        people_changed: Called when somebody came to a group or went.
+        changed: Called with the part after each change; must be cheap.
+        people_changed: Called when somebody joined or left a group.
     """
 
     changed: Callable[[Part], None]
     people_changed: Callable[[Conversation, GroupChanged], None] = lambda c, change: None
     user: str = ""
     was: str = ""
-    """Who was signed in last."""
+    """The person signed in last."""
     realm: str = ""
     limits: Limits | None = None
     ended: str = ""
@@ -71,34 +78,34 @@ class State:
     online: bool = False
     offline_why: str = ""
     conversations: dict[str, Conversation] = field(default_factory=dict)
-    """By their address in lower case; the one in which something happened last is last."""
+    """By address in lower case; the one with the latest activity is last."""
     open: Conversation | None = None
     realms: list[Realm] = field(default_factory=list)
     listed: bool = False
-    """The conversations have been asked for."""
+    """The lists have been fetched."""
     received: dict[str, int] = field(default_factory=dict)
-    """What the realm is to be told: received up to this message, by private chat."""
+    """Received markers to send, by private chat."""
     stale: bool = False
-    """The lists are to be asked for again: more changed than events tell."""
+    """The lists have to be fetched again: events did not carry all changes."""
 
     # The session
 
     def signed_in(self, user: str, realm: str, limits: Limits | None) -> None:
-        """Begin anew as this person."""
+        """Start afresh as this person."""
         self.clear()
         self.user, self.realm, self.limits = user, realm, limits
         self.online, self.ended = True, ""
         self.changed(Part.SESSION)
 
     def signed_out(self, why: str = "") -> None:
-        """Forget everything of the person."""
+        """Drop everything of the person."""
         self.clear()
         self.was, self.user = self.user or self.was, ""
         self.ended = why
         self.changed(Part.SESSION)
 
     def clear(self) -> None:
-        """Forget conversations and realms."""
+        """Drop conversations and realms."""
         self.conversations.clear()
         self.received.clear()
         self.realms = []
@@ -108,7 +115,7 @@ class State:
     # Conversations
 
     def conversation(self, address: str) -> Conversation:
-        """Return a conversation, which appears in the list if it is new."""
+        """Return a conversation; a new one is added to the list."""
         key = fold(address)
         found = self.conversations.get(key)
         if found is None:
@@ -117,7 +124,7 @@ class State:
         return found
 
     def listing(self, wanted: str = "") -> list[Conversation]:
-        """Return those to show, newest first, or those whose name is nearest to `wanted`."""
+        """Return the conversations to show: by activity, or by how well they match the filter."""
         listed = list(reversed(self.conversations.values()))
         if not (wanted := fold_text(wanted).strip()):
             return listed
@@ -126,7 +133,7 @@ class State:
 
     @property
     def unread(self) -> int:
-        """All unread messages."""
+        """The number of unread messages."""
         return sum(c.unread for c in self.conversations.values())
 
     def lists(
@@ -136,11 +143,11 @@ class State:
         known: Mapping[str, int],
         now: int,
     ) -> None:
-        """Take the lists of all conversations; groups that are not named are no longer ours.
+        """Apply the lists of all conversations; missing groups have been left.
 
         Args:
-            known: The `last_seq` of each of `conversations` when they were asked for. A group that
-                is newer, or in which something happened since, may be missing and is not lost.
+            known: The `last_seq` of each conversation at the time of the request. A group that is
+            newer or has changed since may be missing from the lists, and stays.
             now: Unix milliseconds.
         """
         before = list(reversed(self.conversations.values()))
@@ -155,7 +162,7 @@ class State:
             c.other_received = max(c.other_received, chat.other_received_seq)
             c.other_read = max(c.other_read, chat.other_read_seq)
             if chat.unread:
-                # What came while one was away has been received by now.
+                # Messages sent while the person was away have arrived now.
                 self.received[c.address] = c.last_seq
         for group in groups:
             c = self.conversation(group.group)
@@ -175,11 +182,11 @@ class State:
         self.changed(Part.MESSAGES)
 
     def _arrange(self, before: list[Conversation], listed: list[Conversation]) -> None:
-        """Let the list have the realm's order; what it does not order stays where it stood.
+        """Sort the list as the realm does; conversations it does not list keep their position.
 
         Args:
-            before: All conversations until now.
-            listed: Those that the realm orders.
+            before: All conversations before this.
+            listed: The conversations that the realm lists.
         """
         ordered, kept = list(listed), set(listed)
         for place, c in enumerate(before):
@@ -188,13 +195,13 @@ class State:
         self.conversations = {fold(c.address): c for c in reversed(ordered)}
 
     def _happened(self, c: Conversation) -> None:
-        """Let a conversation be the first of the list."""
+        """Move a conversation to the top of the list."""
         key = fold(c.address)
         if self.conversations.pop(key, None) is not None:
             self.conversations[key] = c
 
     def opened(self, c: Conversation | None) -> None:
-        """Show a conversation, or none."""
+        """Set the open conversation, or none."""
         if self.open is not None and self.open is not c:
             self.open.unread_from = 0
         self.open = c
@@ -211,7 +218,7 @@ class State:
         self.changed(Part.LIST)
 
     def put(self, c: Conversation, entry: Entry) -> None:
-        """Show something of one's own in a conversation."""
+        """Add an own entry to a conversation."""
         c.put(entry)
         if not entry.note:
             c.last, c.unread_from = entry, 0
@@ -220,12 +227,12 @@ class State:
         self._show(c)
 
     def note(self, c: Conversation, lines: Iterable[str], now: int) -> None:
-        """Say something of the app's own in a conversation."""
+        """Add a note by the app to a conversation."""
         c.note(lines, now)
         self._show(c)
 
     def sent(self, c: Conversation, entry: Entry, reply: Sent | ChunkTaken) -> None:
-        """The realm has an own message."""
+        """The realm has accepted an own message."""
         entry.id, entry.state = reply.message_id or "", reply.state or STORED
         entry.time, entry.file, entry.done = reply.time or entry.time, reply.file, None
         c.settle(entry, reply.seq)
@@ -236,12 +243,12 @@ class State:
         self._show(c)
 
     def refused(self, c: Conversation, entry: Entry, why: str) -> None:
-        """The realm did not take an own message."""
+        """The realm has refused an own message."""
         c.refuse(entry, why)
         self._show(c)
 
     def withdrawn(self, c: Conversation, entry: Entry) -> None:
-        """An own message is not sent after all."""
+        """An own message was cancelled."""
         if entry in c.entries:
             c.entries.remove(entry)
         if c.last is entry:
@@ -250,14 +257,14 @@ class State:
         self._show(c)
 
     def left(self, address: str) -> None:
-        """One is no longer in a group."""
+        """The person is no longer in a group."""
         if (c := self.conversations.get(fold(address))) is not None:
             self._lose(c)
 
     # Events
 
     def take(self, event: Event | Notice) -> None:
-        """Apply what the realm, or the client, has said."""
+        """Apply an event of the realm or a notice of the client."""
         match event:
             case MessageArrived():
                 self._message(event)
@@ -268,11 +275,7 @@ class State:
             case GroupChanged():
                 self._group(event)
             case RealmLink():
-                for realm in self.realms:
-                    if realm.realm == event.realm:
-                        realm.link = event.link
-                self.changed(Part.REALMS)
-                self.changed(Part.OPEN)
+                self._realm_link(event)
             case Online():
                 self.online, self.offline_why, self.stale = True, "", True
                 self.changed(Part.LINK)
@@ -282,17 +285,27 @@ class State:
             case SignedOut():
                 self.signed_out(event.reason)
             case HistoryChanged():
-                self.received.clear()
-                for c in self.conversations.values():
-                    c.forget()
-                self.stale = True
-                self.changed(Part.LIST)
-                self.changed(Part.MESSAGES)
+                self._history_changed()
+
+    def _realm_link(self, told: RealmLink) -> None:
+        for realm in self.realms:
+            if realm.realm == told.realm:
+                realm.link = told.link
+        self.changed(Part.REALMS)
+        self.changed(Part.OPEN)
+
+    def _history_changed(self) -> None:
+        self.received.clear()
+        for c in self.conversations.values():
+            c.forget()
+        self.stale = True
+        self.changed(Part.LIST)
+        self.changed(Part.MESSAGES)
 
     def _message(self, message: MessageArrived) -> None:
         c = self.conversation(message.conversation)
         is_new = c.arrived(message)
-        most = KEPT if c is self.open else KEPT_CLOSED
+        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED
         if len(c.entries) > 2 * most:
             c.trim(most)
         if is_new:
@@ -330,11 +343,13 @@ class State:
         is_me = fold(change.user) == fold(self.user)
         c = self.conversation(change.group)
         self.people_changed(c, change)
-        if is_me and change.change != "joined":
+        if is_me and change.change not in ("joined", "invited"):
             self.left(change.group)
             return
+        if is_me:
+            c.role = "member" if change.change == "joined" else INVITED
         c.name = change.name
-        # How many members there are, and one's role, only the list tells.
+        # Only the list has the number of members and the person's role.
         self.stale = True
         self.changed(Part.LIST)
         if c is self.open:
@@ -351,6 +366,6 @@ class State:
             self.changed(Part.MESSAGES)
 
     def link_of(self, c: Conversation) -> str:
-        """Return up or down for a conversation with another realm; empty if that is not known."""
+        """Return up or down for a conversation with another realm; empty if unknown."""
         realm = fold(c.realm)
         return next((r.link for r in self.realms if fold(r.realm) == realm), "") if realm else ""

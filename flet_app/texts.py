@@ -1,4 +1,4 @@
-"""Every sentence of the app, in English and Indonesian."""
+"""All sentences of the app, in English and Indonesian."""
 
 from __future__ import annotations
 
@@ -16,21 +16,42 @@ TEXTS: dict[str, tuple[str, str]] = {
     "username_hint": ("1 to 32 of A-Z a-z 0-9 . _ -", "1 sampai 32 dari A-Z a-z 0-9 . _ -"),
     "password": ("Password", "Kata sandi"),
     "password_hint": ("6 to 128 characters", "6 sampai 128 karakter"),
-    "show_password": ("Show what is typed", "Tampilkan ketikan"),
-    "hide_password": ("Hide what is typed", "Sembunyikan ketikan"),
+    "admin_code": ("Admin code", "Kode admin"),
+    "admin_code_hint": (
+        "This realm has no admin yet. If you run it, enter the code that the server printed at "
+        "its start. Otherwise leave this empty.",
+        "Realm ini belum punya admin. Jika Anda yang menjalankannya, isi kode yang dicetak saat "
+        "mulai; jika bukan, kosongkan saja.",
+    ),
+    "wrong_code": (
+        "This is not the code that the server printed at its latest start.",
+        "Ini bukan kode yang dicetak saat mulai terakhir.",
+    ),
+    "invitation_code": ("Invitation", "Undangan"),
+    "invitation_code_hint": ("The code that an admin gave you", "Kode yang diberikan admin"),
+    "wrong_invitation": (
+        "This code is wrong, used up or expired. Ask for another one.",
+        "Salah, habis, atau kedaluwarsa. Mintalah lagi.",
+    ),
+    "registration_closed": (
+        "Registration is closed on this realm. Ask its admin for an account.",
+        "Pendaftaran di realm ini ditutup. Mintalah akun kepada adminnya.",
+    ),
+    "show_password": ("Show password", "Tampilkan ketikan"),
+    "hide_password": ("Hide password", "Sembunyikan ketikan"),
     "real_name": ("Real name", "Nama lengkap"),
     "country": ("Country", "Negara"),
     "sign_in": ("Sign in", "Masuk"),
     "create_account": ("Create account", "Buat akun"),
-    "have_account": ("I have an account already", "Saya sudah punya akun"),
+    "have_account": ("I already have an account", "Saya sudah punya akun"),
     "server": ("Server", "Server"),
     "server_hint": ("ws://host:port or wss://host", "ws://host:port atau wss://host"),
     "bad_server": (
-        "Write the server as ws://host:port or wss://host",
+        "Enter the server as ws://host:port or wss://host",
         "Tulis server sebagai ws://host:port atau wss://host",
     ),
     "connecting": ("Connecting ...", "Menghubungkan ..."),
-    "missing": ("Fill this in", "Harap diisi"),
+    "missing": ("This is required", "Harap diisi"),
     "session_ended": (
         "You were signed out: {why}. Sign in again.",
         "Anda dikeluarkan: {why}. Silakan masuk lagi.",
@@ -52,17 +73,17 @@ TEXTS: dict[str, tuple[str, str]] = {
     "language": ("Bahasa Indonesia", "English"),
     "signed_in_as": ("{user} on {realm}", "{user} di {realm}"),
     "nothing_yet": (
-        "No conversation yet. Begin one with New chat.",
+        "No conversations yet. Start one with New chat.",
         "Belum ada percakapan. Mulai dengan Obrolan baru.",
     ),
     "nothing_found": ("Nothing matches {wanted}", "Tidak ada yang cocok dengan {wanted}"),
     "unread": ("{count} unread", "{count} belum dibaca"),
     "you": ("You", "Anda"),
     "file_line": ("File: {name}", "Berkas: {name}"),
-    "no_messages": ("No message yet", "Belum ada pesan"),
+    "no_messages": ("No messages yet", "Belum ada pesan"),
     # Messages
     "choose": (
-        "Choose a conversation, or begin one with New chat",
+        "Choose a conversation, or start one with New chat",
         "Pilih percakapan, atau mulai dengan Obrolan baru",
     ),
     "back": ("Back to the list", "Kembali ke daftar"),
@@ -73,7 +94,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "today": ("Today", "Hari ini"),
     "yesterday": ("Yesterday", "Kemarin"),
     "unread_line": ("Unread from here", "Belum dibaca mulai dari sini"),
-    "say_hello": ("Nothing was written yet. Say hello!", "Belum ada tulisan. Sapalah!"),
+    "say_hello": ("No messages yet. Say hello!", "Belum ada tulisan. Sapalah!"),
     "newest": ("Jump to newest", "Ke yang terbaru"),
     "newest_count": ("Jump to newest ({count} new)", "Ke yang terbaru ({count} baru)"),
     "waiting": ("waiting", "menunggu"),
@@ -88,11 +109,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "members_count": ("{count} members", "{count} anggota"),
     "in_realm": ("in realm {realm}", "di realm {realm}"),
     "realm_away": (
-        "{realm} is away; messages wait for it",
+        "{realm} is not connected; messages wait until it is",
         "{realm} sedang tidak tersambung; pesan menunggunya",
     ),
     "too_long": (
-        "This is too long: a message has at most {most} bytes of UTF-8, and this has {size}. "
+        "Too long: a message may have {most} bytes of UTF-8, and this one has {size}. "
         "Shorten it, or attach it as a file.",
         "Terlalu panjang: satu pesan paling banyak {most} byte UTF-8, dan ini {size}. "
         "Persingkat, atau lampirkan sebagai berkas.",
@@ -100,14 +121,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     # Files
     "save": ("Save {name}", "Simpan {name}"),
     "cancel_file": ("Cancel {name}", "Batalkan {name}"),
-    "no_picture": ("Not a picture that can be shown", "Bukan gambar yang bisa ditampilkan"),
-    "large_picture": ("Too large to be shown", "Terlalu besar untuk ditampilkan"),
+    "no_picture": ("This picture cannot be shown", "Bukan gambar yang bisa ditampilkan"),
+    "large_picture": ("This picture is too large to be shown", "Terlalu besar untuk ditampilkan"),
     "many_pixels": (
         "{width} × {height} pixels, too many to be shown",
         "{width} × {height} piksel, terlalu banyak untuk ditampilkan",
     ),
     "long_animation": (
-        "An animation too large to be shown",
+        "This animation is too large to be shown",
         "Animasi yang terlalu besar untuk ditampilkan",
     ),
     "damaged_picture": (
@@ -118,44 +139,45 @@ TEXTS: dict[str, tuple[str, str]] = {
     "close": ("Close", "Tutup"),
     "file_failed": ("{name}: {why}", "{name}: {why}"),
     "upload_broke": (
-        "it did not arrive here whole; attach it again",
+        "the upload is incomplete; attach the file again",
         "tidak sampai utuh; lampirkan lagi",
     ),
     "too_many_files": (
-        "Only the first {most} files are sent; choose the others again.",
+        "Only the first {most} files are sent. Attach the others separately.",
         "Hanya {most} berkas pertama yang dikirim; pilih lagi yang lain.",
     ),
     "saved_at": ("Saved as {path}", "Disimpan sebagai {path}"),
     # The connection
     "offline": (
-        "No connection. What you write waits and is sent when it is back.",
+        "No connection. Your messages wait here and are sent once the connection is back.",
         "Tidak ada koneksi. Yang Anda tulis menunggu dan dikirim saat tersambung lagi.",
     ),
     "page_away": (
-        "The app cannot be reached. Write on: it is kept here and sent when the app is back.",
+        "The app cannot be reached. Keep writing: your messages wait here and are sent when the "
+        "app is back.",
         "Aplikasi tidak dapat dihubungi. Teruslah menulis: tulisan Anda disimpan di sini dan "
         "dikirim saat aplikasi tersambung lagi.",
     ),
     "page_waits": ("Waiting: {text}", "Menunggu: {text}"),
     "offline_why": ("Why: {why}", "Sebab: {why}"),
     "why_not_running": (
-        "the server is not running, or is just starting; it is tried again",
+        "the server is not running, or is just starting; trying again",
         "server tidak berjalan, atau baru mulai; dicoba lagi",
     ),
     "why_no_network": (
-        "there is no way to the server: look at the network of this device",
+        "there is no route to the server: check the network of this device",
         "tidak ada jalan ke server: periksa jaringan perangkat ini",
     ),
     "why_no_such_name": (
-        "no server of this name is found: look at its name, and at the network",
+        "no server with this name was found: check the name and the network",
         "server dengan nama ini tidak ditemukan: periksa namanya, dan jaringan",
     ),
     "why_silent": (
-        "the server does not answer; it is tried again",
+        "the server does not answer; trying again",
         "server tidak menjawab; dicoba lagi",
     ),
     "unreachable": (
-        "{server} cannot be reached ({why}). It is tried again.",
+        "{server} cannot be reached ({why}). Trying again.",
         "{server} tidak bisa dihubungi ({why}). Dicoba lagi.",
     ),
     "title_unread": ("({count}) {name}", "({count}) {name}"),
@@ -163,7 +185,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "cancel": ("Cancel", "Batal"),
     "person": ("Person", "Orang"),
     "person_hint": (
-        "bob, or bob@beta for somebody in realm beta",
+        "bob, or bob@beta for a person in realm beta",
         "bob, atau bob@beta untuk orang di realm beta",
     ),
     "open": ("Open", "Buka"),
@@ -172,40 +194,63 @@ TEXTS: dict[str, tuple[str, str]] = {
     "this_realm": ("this realm", "realm ini"),
     "create": ("Create", "Buat"),
     "realm_name": ("Name", "Nama"),
-    "realm_name_hint": ("what to call it here, such as beta", "sebutannya di sini, misalnya beta"),
+    "realm_name_hint": ("the name for it here, such as beta", "sebutannya di sini, misalnya beta"),
     "address": ("Address", "Alamat"),
     "address_hint": (
-        "its host; with wss:// before it for TLS",
+        "host name or IP address; with wss:// before it for TLS",
         "host-nya; dengan wss:// di depan untuk TLS",
     ),
     "port": ("Port", "Port"),
-    "bad_port": ("A port is a number from 1 to 65535", "Port adalah angka dari 1 sampai 65535"),
+    "bad_port": (
+        "The port must be a number from 1 to 65535",
+        "Port adalah angka dari 1 sampai 65535",
+    ),
     "fingerprint": ("Fingerprint of its key (optional)", "Sidik jari kuncinya (opsional)"),
     "fingerprint_hint": (
-        "what its people told you; the realm must then have this key",
+        "as its operator told you; the realm must then prove this key",
         "yang diberitahukan pemiliknya; realm itu harus punya kunci ini",
     ),
     "add": ("Add", "Tambah"),
     "realm_added": (
-        "{name} is added. Compare its fingerprint with what its people say: {fingerprint}",
+        "{name} was added. Compare this fingerprint with the one its operator gives: {fingerprint}",
         "{name} ditambahkan. Bandingkan sidik jarinya dengan kata pemiliknya: {fingerprint}",
     ),
     "no_realms": (
-        "No other realm is known here yet. Add one to write to its people.",
+        "No other realm has been added yet. Add one to write to its people.",
         "Belum ada realm lain. Tambahkan satu untuk menyurati orangnya.",
     ),
     "link_up": ("connected", "tersambung"),
     "link_down": ("not connected", "tidak tersambung"),
-    "realm_queue": ("{count} deliveries wait for it", "{count} kiriman menunggunya"),
+    "realm_queue": ("{count} deliveries are waiting", "{count} kiriman menunggunya"),
     "they_joined": ("{user} joined", "{user} bergabung"),
     "they_left": ("{user} left", "{user} keluar"),
     "they_removed": ("{user} was removed", "{user} dikeluarkan"),
     "you_joined": ("You were added to {name}", "Anda ditambahkan ke {name}"),
+    "you_invited": ("You are invited to {name}", "Anda diundang ke {name}"),
+    "invitation_hint": (
+        "A stranger of another realm invites you. The group stays hidden until you accept.",
+        "Oleh orang dari realm lain yang tidak Anda kenal. Isinya tampak setelah Anda terima.",
+    ),
+    "accept": ("Accept", "Terima"),
+    "decline": ("Decline", "Tolak"),
+    "block": ("Block", "Blokir"),
+    "unblock": ("Unblock", "Buka blokir"),
+    "block_person": ("Block or unblock", "Blokir atau buka blokir"),
+    "block_sure": (
+        "Block {user}? They can no longer send you messages or invitations. They are not notified.",
+        "Blokir {user}? Pesan dan undangannya tidak masuk lagi. Ia tidak diberi tahu.",
+    ),
+    "unblock_sure": (
+        "{user} is blocked. Unblock them? You then get their messages and invitations again.",
+        "{user} diblokir. Buka blokirnya? Pesan dan undangannya masuk lagi.",
+    ),
+    "blocked": ("{user} is blocked", "{user} diblokir"),
+    "unblocked": ("{user} is no longer blocked", "{user} tidak diblokir lagi"),
     "you_removed": ("You were removed from {name}", "Anda dikeluarkan dari {name}"),
     "draft": ("Draft: {text}", "Draf: {text}"),
     "remove_sure": (
-        "Remove {user} from {name}? A member can invite them again.",
-        "Keluarkan {user} dari {name}? Anggota lain bisa mengundangnya lagi.",
+        "Remove {user} from {name}? Only the owner can invite them again.",
+        "Keluarkan {user} dari {name}? Hanya pemilik yang bisa mengundangnya lagi.",
     ),
     "remove_person": ("Remove", "Keluarkan"),
     "members": ("Members", "Anggota"),
@@ -216,30 +261,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     "remove": ("Remove {user}", "Keluarkan {user}"),
     "leave_group": ("Leave group", "Tinggalkan grup"),
     "leave_sure": (
-        "Leave {name}? You see nothing of it any more until a member invites you again.",
+        "Leave {name}? You can no longer read it, unless a member invites you again.",
         "Tinggalkan {name}? Anda tidak melihat isinya lagi sampai diundang anggota lain.",
     ),
     # What went wrong
     "no_answer": (
-        "The server gave no answer. It may have been done or not; look before you try again.",
+        "The server did not answer. The action may have happened; check before trying again.",
         "Server tidak menjawab. Mungkin sudah terjadi, mungkin belum; periksa dulu.",
     ),
     "not_sent": (
-        "The server cannot be reached; nothing was done. Try again.",
+        "The server cannot be reached. Nothing was done; try again.",
         "Server tidak bisa dihubungi; tidak ada yang terjadi. Coba lagi.",
     ),
     "no_room": (
-        "There is no room for this file here now. Try a smaller one, or again later.",
+        "There is not enough room for this file now. Try a smaller file, or try again later.",
         "Tidak ada ruang untuk berkas ini sekarang. Coba yang lebih kecil, atau coba lagi nanti.",
     ),
     "no_room_for_page": (
-        "The server's disk has no room for another page now. This page goes on by itself when it "
-        "has; if that lasts, tell the people who run the server.",
+        "The server's disk has no room for another page now. This page continues by itself once "
+        "there is room. If this lasts, tell the people who run the server.",
         "Disk server tidak punya ruang untuk halaman lain saat ini. Halaman ini lanjut sendiri "
         "begitu ada ruang; jika ini berlangsung lama, beri tahu pengelola server.",
     ),
     "too_many_links": (
-        "Too many files were shown in this window. Load the page again, and go on.",
+        "Too many files were shown in this window. Reload the page, then continue.",
         "Terlalu banyak berkas di jendela ini. Muat ulang halaman, lalu lanjutkan.",
     ),
     "unexpected": (
@@ -259,7 +304,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Terlalu banyak percobaan. Coba lagi dalam {wait} detik.",
     ),
     "error_unknown_user": (
-        "Nobody has this name. Check how it is spelt.",
+        "There is no person with this name. Check the spelling.",
         "Tidak ada yang bernama ini. Periksa ejaannya.",
     ),
     "error_unknown_group": (
@@ -271,15 +316,15 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Realm ini belum dikenal di sini. Tambahkan dulu.",
     ),
     "error_realm_exists": (
-        "The name is used for another realm. Choose another name.",
+        "This name belongs to another realm. Choose another name.",
         "Nama itu sudah dipakai realm lain. Pilih nama lain.",
     ),
     "error_realm_unreachable": (
-        "The realm does not answer. Check its address and port, and that it is running.",
+        "The realm does not answer. Check its address and port, and whether it is running.",
         "Realm itu tidak menjawab. Periksa alamat dan port-nya, dan apakah ia berjalan.",
     ),
     "error_realm_refused": (
-        "That realm answered no: it does not take new realms, or has blocked this one.",
+        "That realm refused: it does not accept new realms, or has blocked this one.",
         "Realm itu menolak: tidak menerima realm baru, atau memblokir realm ini.",
     ),
 }
@@ -307,19 +352,19 @@ class Texts:
         "reset by peer": "why_silent",
         "broken pipe": "why_silent",
     }
-    """What systems say when there is no connection, in part and in lower case, and our sentence."""
+    """Fragments of the system's errors, in lower case, and the sentence for each."""
 
     def __init__(self, language: str) -> None:
         self.language = language if language in LANGUAGES else "en"
         self._column = LANGUAGES.index(self.language)
 
     def __call__(self, key: str, /, **values: object) -> str:
-        """Return a sentence with its values filled in."""
+        """Return a sentence with the values filled in."""
         text = TEXTS[key][self._column]
         return text.format(**values) if values else text
 
     def why(self, reason: str) -> str:
-        """Return why there is no connection, in words of people rather than of systems."""
+        """Return the reason for a lost connection, in plain words instead of the system's."""
         said = reason.lower()
         for words, sentence in self.WHY.items():
             if words in said:
@@ -327,9 +372,9 @@ class Texts:
         return reason
 
     def explain(self, error: Exception) -> str:
-        """Return what a person reads of an error.
+        """Return the sentence that a person reads for an error.
 
-        The realm's own sentence is more exact where there is none for its code here.
+        Codes without a sentence here show the realm's own, which is more exact.
         """
         match error:
             case ChatError(code=ErrorCode.RATE_LIMITED):

@@ -5,16 +5,16 @@ from __future__ import annotations
 import flet as ft
 
 NARROW = 720
-"""Pixels of width below which the list and the messages are shown in turn."""
+"""Pixels of width below which either the list or the messages are shown."""
 LIST_WIDTH = 340
 READABLE = 620
-"""Most pixels of width of a bubble, for long lines are hard to read."""
+"""Maximum pixels of width of a bubble: long lines are hard to read."""
 _SEED = "#2f6f62"
 _FACES = ["#2f6f62", "#8a4f7d", "#b0603a", "#3f6fa8", "#7a6a1f", "#9c3f4b", "#4f5fa0", "#4f7a3a"]
 
 
 def theme() -> ft.Theme:
-    """Return the colours of both modes; the client derives them from one."""
+    """Return the theme of both modes, which the client derives from one colour."""
     return ft.Theme(
         color_scheme_seed=_SEED,
         visual_density=ft.VisualDensity.COMFORTABLE,
@@ -25,5 +25,5 @@ def theme() -> ft.Theme:
 
 
 def face(name: str) -> str:
-    """Return the colour of somebody's avatar, always the same one."""
+    """Return the colour of a person's avatar, always the same one."""
     return _FACES[sum(name.lower().encode()) % len(_FACES)]

@@ -1,4 +1,4 @@
-"""The web app: one process that serves the page, its WebSockets and the files of its sessions."""
+"""The web app: one process that serves the page, its WebSockets and its sessions' files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -14,39 +15,49 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import uvicorn
 from flet_web.fastapi import app_manager
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
-from flet_app.frames import MAX_FRAME
-from flet_app.pages import Pages, RealmWay, Start
-from flet_app.patient import Patient
+from flet_app.browser_host import RealmWay
+from flet_app.browser_identity import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
+from flet_app.file_urls import Tickets
+from flet_app.http_timeouts import OF_ALL, TimeoutProtocol
+from flet_app.page_socket import PageSocket
+from flet_app.pages import STALE, Pages, Start
 from flet_app.settings import Settings
 from flet_app.site import Site
-from flet_app.tickets import Tickets
-from flet_app.visitors import Visitor, new_cookie, visitor_of
-from shared import certificates
-from shared.settings import SettingsRefused
+from shared.hosts import REFUSED, Names, parts
+from shared.settings import split, tls_context
 
 log = logging.getLogger(__name__)
 
-WIDOWED = 900.0
-"""Seconds that pages live on after the server that started this process was killed."""
+HEALTH = "/healthz"
+"""Paths that are answered under any Host."""
+HSTS = "max-age=31536000"
+"""Browsers that came over https use only https for a year (RFC 6797)."""
+ORPHANED_SECONDS = 900.0
+"""Seconds that open pages live on after the server that started this process was killed."""
 WRONG_PORT = 4510
-"""Closes the WebSocket of a program that takes this port for the realm's: it need not try again."""
+"""Close code for a program that mistakes this port for the realm's; it must not retry."""
 STOP_LIMIT = 2
-"""Seconds that requests under way have when the process is told to stop."""
+"""Seconds that running requests get when the process is told to stop."""
 
 
-class Door:
+def is_of(host: str, origin: str) -> bool:
+    """Tell whether an `Origin` matches a `Host`."""
+    page = parts(origin)
+    return page is not None and page.scheme in ("http", "https") and page.netloc == host
+
+
+class SecurityMiddleware:
     """What every request passes: who it is, what it may, and what its answer says to a browser."""
 
     def __init__(self, pages: Pages, routes: ASGIApp, policy: str, settings: Settings):
@@ -55,52 +66,82 @@ class Door:
         self._policy = policy
         self._trusted = settings.networks
         self._realm = settings.server
+        self._names = Names([*split(settings.hosts), settings.host])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if scope["type"] not in ("websocket", "http"):
+                return
+            visitor = visitor_of(scope, self._trusted)
+            scope = {**scope, VISITOR: visitor}
             if scope["type"] == "websocket":
-                await self._socket(scope, receive, send)
-            elif scope["type"] == "http":
-                await self._request(scope, receive, send)
+                await self._socket(visitor, scope, receive, send)
+            else:
+                await self._request(visitor, scope, receive, send)
         except asyncio.CancelledError:
-            pass  # the process ends, and uvicorn would call this an error of ours
+            pass  # the process is stopping; uvicorn would log this as an application error
 
-    async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visitor = visitor_of(scope, self._trusted)
+    async def _request(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._guard(MutableHeaders(scope=message), visitor)
             await send(message)
 
-        await self._routes(scope, receive, answer)
+        routes = self._routes
+        if (refusal := self._misled(headers)) is not None and scope["path"] != HEALTH:
+            routes = refusal
+        elif len(headers.getlist("range")) > 1 or "," in headers.get("range", ""):
+            # Thousands of ranges cost more than the whole file, which may be sent instead (RFC
+            # 9110, section 14.2).
+            scope["headers"] = [
+                (name, value) for name, value in scope["headers"] if name != b"range"
+            ]
+        await routes(scope, receive, answer)
+
+    def _misled(self, headers: Headers) -> PlainTextResponse | None:
+        """Return the refusal of a request whose Host is foreign or repeated."""
+        if len(headers.getlist("host")) != 1 or len(headers.getlist("origin")) > 1:
+            return PlainTextResponse("Host comes once, and Origin once at most.\n", 400)
+        if not self._names.allow(headers["host"]):
+            return PlainTextResponse(REFUSED, 403)
+        return None
 
     def _guard(self, headers: MutableHeaders, visitor: Visitor) -> None:
         headers.setdefault("Content-Security-Policy", self._policy)
         headers["X-Content-Type-Options"] = "nosniff"
         headers["X-Frame-Options"] = "DENY"
         headers["Referrer-Policy"] = "no-referrer"
-        # With these two the engine may use several threads.
+        # These two headers allow the engine to use several threads.
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         headers["Cross-Origin-Embedder-Policy"] = "require-corp"
         headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        if visitor.secure:
+            headers["Strict-Transport-Security"] = HSTS
         if not visitor.browser and headers.get("content-type", "").startswith("text/html"):
             headers.append("Set-Cookie", new_cookie(visitor.secure))
 
-    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _socket(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        visitor = visitor_of(scope, self._trusted)
-        refusal: PlainTextResponse | None = None
-        if "origin" not in headers and not visitor.browser:
+        refusal = self._misled(headers)
+        if refusal is None and "origin" not in headers and not visitor.browser:
             await self._guide(receive, send)
             return
-        if scope["path"] != "/ws":
+        if refusal is not None:
+            pass
+        elif scope["path"] != "/ws":
             refusal = PlainTextResponse("There is nothing here.\n", 404)
-        elif urlsplit(headers.get("origin", "")).netloc != headers.get("host"):
-            # Or a page of somebody else could use this one with the cookie of whoever opens it.
+        elif not is_of(headers["host"], headers.get("origin", "")):
+            # Otherwise a foreign page could use this server with the cookie of its visitor.
             refusal = PlainTextResponse(
                 "The Origin of the request is not its Host. A proxy must pass the Host on.\n", 403
             )
+        elif is_from_before(HTTPConnection(scope).cookies, visitor):
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": STALE, "reason": "load the page anew"})
+            return
         elif not visitor.browser:
             refusal = PlainTextResponse("Allow cookies for this page, and load it anew.\n", 403)
         elif self._pages.refuses(visitor):
@@ -111,12 +152,13 @@ class Door:
             )
         if refusal is not None:
             await refusal(scope, receive, send)
-            # Or uvicorn, which has sent it, would log that there was no answer.
+            # uvicorn has sent the answer itself, and would log that it is missing.
             raise ClientDisconnected
         await self._pages.serve(visitor, scope, receive, send)
 
     async def _guide(self, receive: Receive, send: Send) -> None:
-        """Tell a person at wscat, or a program, where the realm is: clients show no refusal."""
+        """Tell a person at wscat, or a program, where the realm is: clients do not show HTTP
+        refusals."""
         await receive()
         await send({"type": "websocket.accept"})
         where = f"This is the web app's port; the realm is at {self._realm}"
@@ -125,7 +167,7 @@ class Door:
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """Return the Content-Security-Policy: nothing comes from elsewhere, and nothing goes there."""
+    """Return the Content-Security-Policy: the page may contact only its own server."""
     return "; ".join(
         [
             "default-src 'none'",
@@ -144,11 +186,13 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path) -> Door:
+def application(
+    pages: Pages, tickets: Tickets, settings: Settings, folder: Path
+) -> SecurityMiddleware:
     """Return the ASGI app.
 
     Args:
-        folder: Of this process alone, for files on their way; the caller removes it.
+        folder: This process's own folder for files in transit; the caller removes it.
     """
     site = Site(folder)
 
@@ -157,16 +201,16 @@ def application(pages: Pages, tickets: Tickets, settings: Settings, folder: Path
 
     routes = Starlette(
         routes=[
-            Route("/healthz", health),
+            Route(HEALTH, health),
             Route("/files/{ticket}", tickets.serve, methods=["GET", "PUT"]),
             Mount("/", site),
         ]
     )
-    return Door(pages, routes, policy(site.inline_scripts), settings)
+    return SecurityMiddleware(pages, routes, policy(site.inline_scripts), settings)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, whose signals are ours: it ends with 0 when it was asked to."""
+    """uvicorn's server with our own signal handlers: it exits with 0 when asked to stop."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -174,26 +218,29 @@ class Server(uvicorn.Server):
 
 
 async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) -> None:
-    """Serve until SIGTERM or SIGINT, or until whoever gave the sockets is gone; then stop.
+    """Serve until SIGTERM or SIGINT, or until the program that gave the sockets has ended.
 
-    It stops within 3 s, open pages or not. But when the server that gave the sockets was killed,
-    those who have a page open keep it until they leave it, for WIDOWED seconds at most.
+    Stopping takes at most 3 s, even with open pages. But if the program that gave the sockets was
+    killed, open pages live on until they are closed, for at most ORPHANED_SECONDS.
     """
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
-        # A server that starts meanwhile empties what nobody holds.
+        # A server that starts meanwhile removes folders without a lock.
         held = hold(Path(folder))
         tempfile.tempdir = folder
         await app_manager.start()  # type: ignore[no-untyped-call]
         tickets = Tickets()
         way = RealmWay(settings.server, settings.socket)
         pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
-        Patient.trusted = settings.networks
+        TimeoutProtocol.trusted = settings.networks
+        TimeoutProtocol.tls = tls_context(settings)
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        TimeoutProtocol.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
         server = Server(
             uvicorn.Config(
                 application(pages, tickets, settings, Path(folder)),
-                http=Patient,
-                ws="websockets-sansio",
-                ws_max_size=MAX_FRAME,
+                http=TimeoutProtocol,
+                ws=PageSocket,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -201,9 +248,6 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
                 server_header=False,
                 timeout_keep_alive=20,
                 timeout_graceful_shutdown=STOP_LIMIT,
-                limit_concurrency=4 * settings.max_pages + 100,
-                ssl_certfile=settings.tls_cert,
-                ssl_keyfile=settings.tls_key,
             )
         )
         loop = asyncio.get_running_loop()
@@ -229,35 +273,20 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
 
 
 async def see_out(server: Server, pages: Pages, sockets: list[socket.socket]) -> None:
-    """Leave the port to the next server, and the pages to the people who write in them."""
+    """Release the port for the next server, and keep serving the open pages."""
     for accepting in server.servers:
         accepting.close()
     for listening in sockets:
         listening.close()
     log.warning("the server is gone", extra={"pages": pages.open})
-    ends = time.monotonic() + WIDOWED
+    ends = time.monotonic() + ORPHANED_SECONDS
     while pages.open and time.monotonic() < ends:  # noqa: ASYNC110 - asked once a second
         await asyncio.sleep(1)
     server.should_exit = True
 
 
 def hold(folder: Path) -> int:
-    """Lock a folder until the file descriptor that is returned is closed."""
+    """Lock a folder until the returned file descriptor is closed."""
     held = os.open(folder, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     return held
-
-
-def check_certificate(settings: Settings) -> None:
-    """Look whether the certificate can be used, before anybody comes.
-
-    Raises:
-        SettingsRefused: it cannot.
-    """
-    if settings.tls_cert is None:
-        return
-    assert settings.tls_key is not None
-    try:
-        certificates.tls_context(settings.tls_cert, settings.tls_key)
-    except certificates.BadCertificate as error:
-        raise SettingsRefused(str(error)) from error

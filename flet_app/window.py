@@ -1,4 +1,4 @@
-"""What all views of one window share, and how they are shown anew when the state changes."""
+"""What all views of one window share, and how they are redrawn when the state changes."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from flet_app.parts.notices import Notices
 from flet_app.state import Part, State
 from flet_app.texts import Texts
 from flet_app.theme import LIST_WIDTH, NARROW
+from shared.background_tasks import BackgroundTasks
 from shared.client import ChatError, GroupChanged, NoAnswer
 from shared.protocol.values import fold
 
 log = logging.getLogger(__name__)
 
 GATHERING = 0.02
-"""Seconds in which changes are gathered and then shown at once."""
+"""Seconds for which changes are gathered before they are drawn together."""
 OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
-ONESELF = {"joined": "you_joined", "removed": "you_removed"}
-"""How it is said that somebody came to a group or went."""
+ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
+"""The sentences for changes of a group's members, by action."""
 EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
-"""What an action may raise that is no bug."""
+"""The errors of actions that are not bugs."""
 
 
 class View(Protocol):
     """A part of the screen."""
 
     def show(self, parts: set[Part]) -> None:
-        """Show these parts of the state as they are now; others have not changed."""
+        """Redraw these parts of the state; the others have not changed."""
 
 
 class Window:
@@ -51,12 +52,14 @@ class Window:
         self.actions = Actions(self.state, host, self._remember)
         self.store = ft.SharedPreferences()
         self.view: View | None = None
-        """What is on the screen."""
+        """The view on the screen."""
         self.rebuild: Callable[[], None] = lambda: None
-        """Makes the screen anew, in another language or other colours."""
+        """Rebuilds the screen, in another language or other colours."""
         self.is_looked_at = True
-        """The person sees this window, rather than another tab before it."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        """Whether the window is visible, not hidden behind another tab."""
+        self._pushed: list[str] = []
+        """Places that the address bar was given, and of which it has not told yet."""
+        self._tasks = BackgroundTasks(self._broke)
         self._dialogs: list[ft.AlertDialog] = []
         self._notices = Notices()
         page.overlay.append(self._notices)
@@ -68,15 +71,15 @@ class Window:
         return (self.page.width or 1000) < NARROW
 
     def now(self) -> datetime:
-        """Return the time where the person is."""
+        """Return the time in the person's zone."""
         return datetime.now(self.host.zone)
 
     def handler(self, handle: Handler) -> Handler:
-        """Return a handler that tells the person what went wrong."""
+        """Return a handler that shows errors to the person."""
         return guarded(handle, self.failed)
 
     def failed(self, error: Exception) -> None:
-        """Tell what went wrong; what nobody expected goes into the log too."""
+        """Show an error to the person; log unexpected ones."""
         if not isinstance(error, EXPECTED):
             log.error("an action failed", exc_info=error)
         try:
@@ -85,7 +88,7 @@ class Window:
             log.exception("the screen could not be shown")
 
     def tell(self, sentence: str) -> None:
-        """Say something above the screen, for some seconds."""
+        """Show a notice for some seconds."""
         is_beside_list = self.state.user and not self.is_narrow
         self.run(self._notice(sentence, LIST_WIDTH + 16 if is_beside_list else 16))
 
@@ -93,16 +96,16 @@ class Window:
         try:
             await self._notices.show(sentence, left)
         except Exception:
-            # To tell of this too would end here again.
+            # Showing this error too would recurse.
             log.exception("the screen could not be shown")
 
     def open_dialog(self, dialog: ft.AlertDialog) -> None:
-        """Show a dialog above the others."""
+        """Open a dialog above the others."""
         self._dialogs.append(dialog)
         self.page.show_dialog(dialog)
 
     def close_dialog(self, dialog: ft.AlertDialog | None = None) -> bool:
-        """Close a dialog, or the topmost; False if it was closed already."""
+        """Close a dialog, by default the topmost; False if it is closed already."""
         while self._dialogs:
             top = dialog or self._dialogs[-1]
             if top not in self._dialogs:
@@ -117,28 +120,24 @@ class Window:
         return False
 
     def close_dialogs(self) -> None:
-        """Close all: they belonged to somebody who is no longer signed in."""
+        """Close all dialogs: they belonged to a person who has signed out."""
         while self._dialogs:
             self.close_dialog()
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Let something go on beside the handlers, as long as the window is open."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks.start(work)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
+    def _broke(self, error: BaseException) -> None:
+        self.failed(error if isinstance(error, Exception) else RuntimeError(str(error)))
 
     def end(self) -> None:
         """The window is gone."""
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
 
     def _people_changed(self, c: Conversation, change: GroupChanged) -> None:
-        """Say who came to a group or went, in its messages; of oneself, above the screen."""
+        """Show who joined or left a group in its messages; show the person's own changes as a
+        notice."""
         texts = self.texts
         if fold(change.user) != fold(self.state.user):
             if not c.loaded or change.change not in OTHERS:
@@ -155,7 +154,7 @@ class Window:
         self._woken.set()
 
     async def keep_shown(self) -> None:
-        """Show what has changed, again and again; at most some fifty times a second."""
+        """Redraw changed parts until the window is closed, at most about fifty times a second."""
         while True:
             await self._woken.wait()
             await asyncio.sleep(GATHERING)
@@ -168,11 +167,11 @@ class Window:
                 log.exception("the screen could not be shown")
 
     def update(self, *controls: Any) -> None:
-        """Send what has changed in some controls; those that are not on the screen are skipped."""
+        """Send the changes of some controls; controls that are not on the page are skipped."""
         self.page.update(*controls)
 
     def show_title(self) -> None:
-        """Tell in the title how much is unread."""
+        """Show the number of unread messages in the title."""
         name, unread = self.texts("app_name"), self.state.unread
         title = self.texts("title_unread", count=unread, name=name) if unread else name
         if self.page.title != title:
@@ -180,7 +179,7 @@ class Window:
             self.page.update()
 
     async def other_language(self) -> None:
-        """Go on in the other language."""
+        """Switch to the other language."""
         following = LANGUAGES.index(self.texts.language) + 1
         code = LANGUAGES[following % len(LANGUAGES)]
         self.texts = Texts(code)
@@ -188,7 +187,7 @@ class Window:
         await self.keep("language", code)
 
     async def other_colours(self) -> None:
-        """Change between light and dark."""
+        """Switch between light and dark colours."""
         self.page.theme_mode = ft.ThemeMode.LIGHT if self.is_dark else ft.ThemeMode.DARK
         self.rebuild()
         await self.keep("colours", self.page.theme_mode.value)
@@ -203,33 +202,40 @@ class Window:
 
     @property
     def place(self) -> str:
-        """The conversation that the address bar names; empty: none."""
-        kind, _, name = (self.page.route or "").removeprefix("/").partition("/")
-        sign = {"c": "", "g": "#"}.get(kind)
-        return "" if sign is None or not name else sign + unquote(name)
+        """The conversation named by the address bar; empty if none."""
+        return _place_of(self.page.route or "")
 
     async def remember_place(self) -> None:
-        """Let the address bar name the open conversation, so that a reload comes back to it."""
+        """Put the open conversation into the address bar, so that a reload reopens it."""
         c = self.state.open
-        if self.place == (c.address if c else ""):
-            return
         route = "/"
         if c is not None:
-            # A # would begin the fragment, even as %23: the client decodes what it is given.
+            # A # would begin the fragment, even as %23, because the client decodes the route.
             route = f"/{'g' if c.is_group else 'c'}/{quote(c.address.removeprefix('#'), safe='@')}"
-        await self.page.push_route(route)
+        place = c.address if c else ""
+        if (self._pushed or [self.place])[-1] == place:
+            return
+        self._pushed.append(place)
+        try:
+            await self.page.push_route(route)
+        finally:
+            self._pushed.remove(place)
+
+    def is_own(self, route: str) -> bool:
+        """Tell whether the browser reports a route only because the app has set it."""
+        return _place_of(route) in self._pushed
 
     # What is kept between starts
 
     async def recall(self, key: str) -> str:
-        """Return what was kept under a name; empty: nothing."""
+        """Return the value stored under a name; empty if there is none."""
         try:
             return str(await self.store.get(f"chat.{key}") or "")
         except (TimeoutError, RuntimeError):
             return ""
 
     async def keep(self, key: str, value: str) -> None:
-        """Keep something in the browser, or on the desktop with the person's own files."""
+        """Store a value in the browser, or on the desktop among the person's own files."""
         try:
             if value:
                 await self.store.set(f"chat.{key}", value)
@@ -238,7 +244,30 @@ class Window:
         except (TimeoutError, RuntimeError):
             log.warning("the browser did not keep %s", key)
 
-    async def _remember(self, token: str) -> None:
+    async def kept_token(self) -> str:
+        """Return the stored token of the present server; no other server may see it."""
+        server = self.actions.server
+        if token := await self.recall(_token_of(server)):
+            return token
+        if self.host.may_change_server or not (token := await self.recall("token")):
+            return ""
+        # Stored by an earlier version, in a browser, whose server is always the same.
+        await self._remember(server, token)
+        await self.keep("token", "")
+        return token
+
+    async def _remember(self, server: str, token: str) -> None:
         if not token and self.host.page_script is not None:
             self.host.page_script.signed_out()
-        await self.keep("token", token)
+        await self.keep(_token_of(server), token)
+
+
+def _place_of(route: str) -> str:
+    kind, _, name = route.removeprefix("/").partition("/")
+    sign = {"c": "", "g": "#"}.get(kind)
+    return "" if sign is None or not name else sign + unquote(name)
+
+
+def _token_of(server: str) -> str:
+    """Return the name under which the token of a server is stored."""
+    return f"token.{server.lower().rstrip('/')}"

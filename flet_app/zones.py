@@ -10,18 +10,19 @@ _NAME = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}")
 _OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):?([0-5]\d)")
 """A zone without a name (ECMA-262, "Time Zone Offset String Format")."""
 _NOT_MEANT = ("right/", "posix/", "posixrules", "localtime", "Factory")
-"""What lies beside the zones of a system: with leap seconds, or the machine's own."""
+"""Directories among the system's zones that are no zones: with leap seconds, or the machine's
+own."""
 
 
 def zone_of(name: str, minutes: str = "") -> tzinfo | None:
-    """Return the zone with a name, old names included; None if nothing is known of it.
+    """Return the zone with a name, including old names; None for an unknown one.
 
-    Zones that the system does not have are those of the package `tzdata`. Browsers may know newer
-    ones, or none at all; then it is the offset they have now.
+    Zones missing on the system come from the package `tzdata`. A browser may report a newer zone,
+    or none at all; then its present offset is used.
 
     Args:
-        name: Of the tz database, or an offset such as `+05:30`.
-        minutes: By which the clocks there are ahead of UTC; anything, as a browser says it.
+        name: A name of the tz database, or an offset such as `+05:30`.
+        minutes: The browser's offset from UTC in minutes; not validated, may be anything.
     """
     if found := _OFFSET.fullmatch(name):
         sign, hours, rest = found.groups()

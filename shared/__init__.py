@@ -1,1 +1,1 @@
-"""What the server and its clients have in common."""
+"""Code shared by the server and its clients."""

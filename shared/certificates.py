@@ -1,4 +1,4 @@
-"""A certificate and its key for TLS, or a sentence that says what is wrong with them."""
+"""Loading a TLS certificate and its key, with a clear sentence for each mistake."""
 
 from __future__ import annotations
 
@@ -24,23 +24,22 @@ BOTH = "Both must be PEM files, and the key must fit the certificate"
 
 
 class BadCertificate(Exception):
-    """They cannot be used; the text names the setting and says what to do."""
+    """The certificate or key cannot be used; the text names the setting and the remedy."""
 
 
 def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
-    """Return what serves TLS with a certificate chain (`--tls-cert`) and its key (`--tls-key`).
+    """Return the TLS context for a certificate chain (`--tls-cert`) and its key (`--tls-key`).
 
-    A certificate that has expired is served all the same, and warned of in the log: those who
-    connect decide whether they trust it.
+    An expired certificate is served with a warning in the log: clients decide whether to trust it.
 
     Raises:
-        BadCertificate: they cannot be read, or do not belong together.
+        BadCertificate: the files cannot be read, or do not belong together.
     """
     certificates, private = _content("--tls-cert", cert), _content("--tls-key", key)
     _check_kinds(certificates, private, cert, key)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # Without a password of its own, OpenSSL would ask for one at the terminal.
+        # Without this password, OpenSSL would ask for one at the terminal.
         context.load_cert_chain(cert, key, password="")
     except (OSError, ssl.SSLError, ValueError) as error:
         raise BadCertificate(_why(certificates, private, cert, key, error)) from error
@@ -73,10 +72,10 @@ def _converter(flag: str) -> str:
 
 
 def _check_kinds(certificates: bytes, private: bytes, cert: Path, key: Path) -> None:
-    """Refuse files that hold something else than they should.
+    """Refuse files with the wrong kind of content.
 
     Raises:
-        BadCertificate: that is so.
+        BadCertificate: a file has the wrong kind of content.
     """
     if any(mark in private for mark in _ENCRYPTED):
         raise BadCertificate(
@@ -104,7 +103,7 @@ def _check_kinds(certificates: bytes, private: bytes, cert: Path, key: Path) -> 
 
 
 def _why(certificates: bytes, private: bytes, cert: Path, key: Path, error: Exception) -> str:
-    """Return what is wrong with two files that OpenSSL does not take."""
+    """Return the reason why OpenSSL refuses the two files."""
     both = f"--tls-cert {cert} with --tls-key {key}"
     try:
         chain = x509.load_pem_x509_certificates(certificates)
@@ -126,13 +125,13 @@ def _why(certificates: bytes, private: bytes, cert: Path, key: Path, error: Exce
 
 
 def _spelt(public: object) -> bytes:
-    """Return a public key as bytes, to compare it."""
+    """Return a public key as bytes, for comparison."""
     form, encoding = serialization.PublicFormat, serialization.Encoding
     return public.public_bytes(encoding.DER, form.SubjectPublicKeyInfo)  # type: ignore[attr-defined, no-any-return]
 
 
 def _doubts(certificates: bytes) -> list[str]:
-    """Return why clients may not trust a chain, as far as it tells by itself."""
+    """Return reasons visible in the chain why clients may not trust it."""
     with suppress(ValueError):
         chain = x509.load_pem_x509_certificates(certificates)
         first, now = chain[0], datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Faults of the disk in words: which path it is, what went wrong, and what to do about it."""
+"""Disk errors in words: the path, the error, and the remedy."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ HINTS = {
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """Return a path as it fits into one line: what is not printable is escaped."""
+    """Return a path for a line of text, with unprintable characters escaped."""
     text = os.fspath(path)
     return text if text.isprintable() else repr(text)[1:-1]
 
 
 def explained(error: OSError, path: str | os.PathLike[str] | None = None) -> str:
-    """Return what the system said about a path, and what to do.
+    """Return the system's error about a path, and the remedy.
 
     Args:
-        path: Shown unless the error names its own; for errors that name none.
+        path: The path for errors that do not name one.
     """
     where = error.filename if isinstance(error.filename, str | os.PathLike) else path
     hint = HINTS.get(error.errno or 0, "")
@@ -48,7 +48,7 @@ def explained(error: OSError, path: str | os.PathLike[str] | None = None) -> str
 
 
 def _lacks_names(path: Path) -> bool:
-    """Tell whether the file system of a path takes no more files, whatever room is left."""
+    """Tell whether the file system of a path has no inodes left."""
     for folder in (path, *path.absolute().parents):
         try:
             found = os.statvfs(folder)

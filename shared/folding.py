@@ -1,7 +1,7 @@
-"""How texts are compared when somebody looks for them: without case, accents and look-alike forms.
+"""How texts are compared in searches: without case, accents and compatibility forms.
 
-One function for all: the app's filter, completion, and search fold what is wanted and what is
-there alike, so what a keyboard cannot type is found by what it can.
+The app's filter, completion and search all fold the query and the texts alike. So letters that a
+keyboard cannot type are found by letters that it can.
 """
 
 from __future__ import annotations
@@ -12,45 +12,46 @@ from collections.abc import Iterator
 _PLAIN = (
     "ıi øo łl đd ħh ŧt ƀb ɓb ȼc ƈc ɖd ɗd ɇe ǥg ɠg ɨi ɉj ƙk ƚl ɱm ɲn ŋn ƥp ɍr ȿs ʈt ƭt ʉu ʋv ƶz ȥz"
 )
-"""Letters with a stroke or hook, which Unicode does not take apart, and those without."""
+"""Letters with a stroke or hook, which Unicode does not decompose, and their plain letters."""
 _SPELT = str.maketrans(
     {
         **{pair[0]: pair[1] for pair in _PLAIN.split()},
         **{"æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ĳ": "ij", "ŉ": "n"},
-        # Arabic and Persian keyboards write the same letters differently.
+        # Arabic and Persian keyboards produce different code points for the same letters.
         **{"ك": "ک", "ي": "ی", "ى": "ی", "ة": "ه", "ـ": ""},
         **{"’": "'", "‘": "'", "ʼ": "'", "ʻ": "'", "`": "'", "´": "'"},
         **dict.fromkeys("‐‑‒–—−", "-"),
     }
 )
 _LETTERS_OF_THEIR_OWN = (8, 9, 103, 118, 129, 130, 132)
-"""Combining classes of marks that make another letter rather than an accent: the voicing of kana,
+"""Combining classes of marks that change the letter and are no accents: the voicing of kana,
 viramas, and the vowels of Thai, Lao and Tibetan."""
 _UNSPACED = (
     *("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN", "JAVANESE"),
     *("BALINESE", "TAI"),
 )
-"""Scripts without blanks between words, as the names of their letters begin."""
+"""Scripts without blanks between words, by the first word of their letters' Unicode names."""
 
 
 def fold_text(text: str) -> str:
     """Return the form in which texts are compared: `Straße`, `STRASSE` and `strasse` are one.
 
-    Compatibility forms are taken apart (NFKD, UAX #15), case is folded (Unicode 3.13, D145, for
-    no language in particular: I, İ and ı are one), accents and what is not seen go, and digits of
-    all scripts are ASCII. The result is for comparing only, and folding it again changes nothing.
+    Compatibility forms are decomposed (NFKD, UAX #15), case is folded (Unicode 3.13, D145,
+    independent of language: I, İ and ı are equal), accents and invisible characters are removed,
+    and digits of all scripts become ASCII. The result is for comparison only; folding is
+    idempotent.
     """
     if text.isascii():
         return text.lower().replace("`", "'")
-    # Folding the case may compose or bring marks anew (İ), and so may taking apart what it gave.
+    # Case folding may compose letters or add marks (İ), and so may decomposing the result.
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(map(_bare, apart)).translate(_SPELT)
 
 
 def begins(wanted: str, text: str) -> bool:
-    """Tell whether each word of `wanted` begins some word of a text; both are folded already.
+    """Tell whether each word of `wanted` begins a word of a text; both are folded.
 
-    Where a script has no blanks, any letter begins a word.
+    In a script without blanks, any letter may begin a word.
     """
     return all(any(_starts_word(text, at) for at in _places(word, text)) for word in wanted.split())
 

@@ -1,6 +1,6 @@
 """Logs: one line an event, `key=value`, to standard error.
 
-Passwords, tokens and message texts are never given to a logger; see docs/observability.md.
+Passwords, tokens and message texts are never logged; see docs/observability.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_VALUE = 4_096
 
 
 def cut(_: object, __: str, event: EventDict) -> EventDict:
-    """Shorten what is too long to be of use."""
+    """Shorten a value that is too long to be useful."""
     for name, value in event.items():
         if isinstance(value, str) and len(value) > MAX_VALUE:
             event[name] = f"{value[: MAX_VALUE // 2]} ... {value[-MAX_VALUE // 2 :]}"
@@ -23,7 +23,7 @@ def cut(_: object, __: str, event: EventDict) -> EventDict:
 
 
 class Seldom(logging.Filter):
-    """Lets only so many records of a library pass that logs whatever strangers send."""
+    """Limits the rate of records from libraries that log the input of strangers."""
 
     def __init__(self, most: int = 20, seconds: float = 60.0) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Seldom(logging.Filter):
 
 
 def configure(level: str) -> None:
-    """Send all logging, the libraries' too, through one formatter."""
+    """Send all logging, including that of libraries, through one formatter."""
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -58,10 +58,10 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # The libraries tell what every connection and every migration does, and warn of whatever
-    # strangers send.
+    # The libraries log each connection and migration, and warn about the input of strangers.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("flet_app.window").addFilter(Seldom())
     for name in ("flet", "flet_web", "uvicorn"):
         logging.getLogger(name).setLevel(logging.ERROR)
         logging.getLogger(name).addFilter(Seldom())

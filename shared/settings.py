@@ -14,12 +14,13 @@ import ipaddress
 import logging
 import os
 import re
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from shared.faults import shown
@@ -65,7 +66,22 @@ class CommonSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, InitSettingsSource(settings_cls, cls.from_environment())
+        environment = cls.from_environment()
+        file = cls.from_file({**environment, **init_settings()})
+        return (
+            init_settings,
+            InitSettingsSource(settings_cls, environment),
+            InitSettingsSource(settings_cls, file),
+        )
+
+    @classmethod
+    def from_file(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a file sets; a program without one has nothing here.
+
+        Args:
+            given: What the command line and the environment set, such as the file's path.
+        """
+        return {}
 
     @classmethod
     def from_environment(cls) -> dict[str, Any]:
@@ -113,8 +129,10 @@ class CommonSettings(BaseSettings):
             text = field.description or ""
             if shown not in (None, "", False):
                 text += f" (default: {shown})"
-            if get_origin(field.annotation) is Literal:
-                value = "|".join(get_args(field.annotation))
+            kinds = (field.annotation, *get_args(field.annotation))
+            choice = next((kind for kind in kinds if get_origin(kind) is Literal), None)
+            if choice is not None:
+                value = "|".join(get_args(choice))
             else:
                 value = name.rpartition("_")[2].upper()
             if field.annotation is bool:
@@ -159,6 +177,17 @@ class CommonSettings(BaseSettings):
         return f"; did you mean {close[0]}?" if close else ", and is passed over"
 
     @classmethod
+    def load(cls, arguments: Sequence[str], parser: argparse.ArgumentParser) -> Self:
+        """Read all sources; the parser gets an option for each setting.
+
+        Raises:
+            SettingsRefused: a setting is wrong.
+            SystemExit: --help was asked for, or an option is unknown.
+        """
+        cls.add_arguments(parser)
+        return cls.from_arguments(vars(parser.parse_args(arguments)))
+
+    @classmethod
     def from_arguments(cls, given: Mapping[str, Any]) -> Self:
         """Read the other sources for what the command line has not given.
 
@@ -186,6 +215,44 @@ class CommonSettings(BaseSettings):
         return f"--{name.replace('_', '-')} ({cls.variable(name)}): {why}"
 
 
+class TlsPair(Protocol):
+    """Settings that name a certificate."""
+
+    tls_cert: Path | None
+    tls_key: Path | None
+
+
+Pair = TypeVar("Pair", bound=TlsPair)
+
+
+def check_tls_pair(settings: Pair) -> Pair:
+    """Refuse a certificate without its key, and a key without its certificate.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ValueError("--tls-cert and --tls-key go together")
+    return settings
+
+
+def tls_context(settings: TlsPair) -> ssl.SSLContext | None:
+    """Return what serves TLS with the certificate of the settings; None if they name none.
+
+    Raises:
+        SettingsRefused: the certificate cannot be read, or the key does not fit.
+    """
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    # Only here, because it takes a while to load.
+    from shared import certificates
+
+    try:
+        return certificates.tls_context(settings.tls_cert, settings.tls_key)
+    except certificates.BadCertificate as error:
+        raise SettingsRefused(str(error)) from error
+
+
 def parser_of(module: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """Return a parser that names the program as it was called."""
     program = Path(sys.argv[0]).name
@@ -208,6 +275,15 @@ def networks(text: str) -> list[Network]:
         ValueError: one of them is none.
     """
     return [ipaddress.ip_network(part, strict=False) for part in split(text)]
+
+
+def _checked_networks(text: str) -> str:
+    networks(text)
+    return text
+
+
+NetworkList = Annotated[str, AfterValidator(_checked_networks)]
+"""Networks written with commas."""
 
 
 def hosts(host: str) -> list[str]:

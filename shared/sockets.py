@@ -1,4 +1,4 @@
-"""Sockets to listen on: Unix sockets whatever the length of their path, and the next free port."""
+"""Listening sockets: Unix sockets with paths of any length, and TCP on the next free port."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 BACKLOG = 1_024
 TRIES = 20
-"""Further ports that are tried if one is taken."""
+"""Further ports to try if one is taken."""
 LONGEST = 100
-"""Bytes that surely fit; the system has 108 for a path (man 7 unix), some others 104."""
+"""Bytes of a path that fit everywhere; Linux allows 108 (man 7 unix), some systems 104."""
 
 
 UNHEARD = {
@@ -24,11 +24,11 @@ UNHEARD = {
     "all IPv4 and :: for all IPv6 addresses",
     errno.EAFNOSUPPORT: "This machine has no IPv6: give an IPv4 address",
 }
-"""What to do when nothing can be listened on."""
+"""The remedies for errors of listening."""
 
 
 def not_listening(error: OSError) -> str:
-    """Return in words why an address cannot be listened on, and what to do."""
+    """Return why an address cannot be listened on, and the remedy."""
     if isinstance(error, socket.gaierror):
         return f"{error.strerror}. Give an address of this machine, such as 0.0.0.0 or localhost"
     text = os.strerror(error.errno) if error.errno else str(error)
@@ -38,7 +38,7 @@ def not_listening(error: OSError) -> str:
 
 @contextmanager
 def short(path: Path) -> Iterator[str]:
-    """Give a path to the same socket that fits."""
+    """Yield a short path to the same socket."""
     if len(os.fsencode(path)) < LONGEST:
         yield str(path)
         return
@@ -50,10 +50,10 @@ def short(path: Path) -> Iterator[str]:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """Return a socket bound to `path` that only this account may open; an old one is replaced.
+    """Return a socket bound to `path` that only this account may open; replaces an old one.
 
     Raises:
-        OSError: the folder takes no socket.
+        OSError: the folder cannot hold a socket.
     """
     path.unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX)
@@ -69,16 +69,16 @@ def bind_unix(path: Path) -> socket.socket:
 
 
 def listen(hosts: Sequence[str], port: int, tries: int = TRIES) -> list[socket.socket]:
-    """Return sockets that listen at all hosts on one port: `port`, or the next one that is free.
+    """Return sockets listening at all hosts on one port: `port`, or the next free one.
 
-    A host of localhost that the machine does not have, as ::1 without IPv6, is left out.
+    An address of localhost that the machine lacks, such as ::1 without IPv6, is left out.
 
     Args:
-        port: 0 takes any that is free.
-        tries: How many ports after it may be tried.
+        port: 0 takes any free port.
+        tries: How many further ports may be tried.
 
     Raises:
-        OSError: none is free, or a host is no address of this machine.
+        OSError: no port is free, or a host is not an address of this machine.
     """
     for number in range(port, min(port + tries, 65_535) + 1) if port else [0]:
         try:

@@ -1,4 +1,4 @@
-"""Text that comes from files and pipes of other systems: its encoding and its byte order mark."""
+"""Text from files and pipes of other systems: its encoding and its byte order mark."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def decoded(content: bytes | bytearray) -> str:
-    """Return UTF-8 text without the byte order mark that editors on Windows put before it.
+    """Decode UTF-8 text, without the byte order mark that Windows editors add.
 
     Raises:
-        ValueError: it is something else; the sentence says what.
+        ValueError: the bytes are not UTF-8; the sentence says what they are.
     """
     if is_utf_16(content):
         raise ValueError("is UTF-16, as Windows writes it; it must be UTF-8, so save it as that")
@@ -23,6 +23,6 @@ def decoded(content: bytes | bytearray) -> str:
 
 
 def is_utf_16(content: bytes | bytearray) -> bool:
-    """Whether text begins as UTF-16 does: with its mark, or an ASCII letter and NUL."""
+    """Whether bytes begin as UTF-16 does: with its mark, or an ASCII letter and NUL."""
     head = bytes(content[:2])
     return head in _UTF_16 or (len(head) == 2 and head.count(b"\0") == 1)

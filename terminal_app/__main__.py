@@ -1,4 +1,4 @@
-"""`python -m terminal_app`: talk to a realm in a terminal, or from a script."""
+"""`python -m terminal_app`: use a realm from a terminal or a script."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SERVER = "ws://localhost:8765"
 SAVE_UP_TO = 8
 """MiB."""
 PATIENCE = 600.0
-"""Seconds a command waits for its answer at the prompt: people can see that it waits."""
+"""Seconds a command waits for its answer at the prompt, where people can see it waiting."""
 SCRIPT_PATIENCE = 10.0
 """The same in a script."""
 
@@ -31,7 +31,7 @@ SCRIPT_PATIENCE = 10.0
 def main() -> int:
     """Return the exit code; see `Exit`."""
     for stream in (sys.stdout, sys.stderr):
-        # What a terminal or a pipe of another encoding cannot take is no reason to end.
+        # Characters that the terminal's or pipe's encoding lacks must not end the program.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     options = parse(sys.argv[1:])
     try:
@@ -59,7 +59,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("address", nargs="?", metavar="ws://...", help=f"the server ({SERVER})")
     parser.add_argument("--server", metavar="ws://...", help="the same")
-    parser.add_argument("--user", help="who to be (whoever signed in last)")
+    parser.add_argument("--user", help="the user to sign in (the one who signed in last)")
     parser.add_argument(
         "--execute",
         action="append",
@@ -77,7 +77,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=_mib,
         default=SAVE_UP_TO,
         metavar="MIB",
-        help=f"save files up to this size as they come, 0 for none ({SAVE_UP_TO})",
+        help=f"save arriving files up to this size, 0 for none ({SAVE_UP_TO})",
     )
     parser.add_argument(
         "--timeout",
@@ -103,7 +103,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _can_prompt() -> bool:
-    """Whether somebody sits at a terminal that can move its cursor."""
+    """Whether input and output are a terminal that can move its cursor."""
     able = os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
     return able and sys.stdin.isatty() and sys.stdout.isatty()
 
@@ -122,13 +122,13 @@ def _seconds(word: str) -> float:
 
 
 def default_downloads() -> Path:
-    """Return the person's folder for downloads, or one where the program was started."""
+    """Return the person's folder for downloads, or one in the current folder."""
     usual = Path.home() / "Downloads"
     return usual if usual.is_dir() else started_in() / "downloads"
 
 
 def started_in() -> Path:
-    """Return the folder the program was started in, or the root if that is gone."""
+    """Return the current folder, or the root if the current folder no longer exists."""
     try:
         return Path.cwd()
     except OSError:
@@ -136,7 +136,7 @@ def started_in() -> Path:
 
 
 async def run(options: argparse.Namespace) -> int:
-    """Run one client to its end, and return the exit code."""
+    """Run one client, and return the exit code."""
     asked_to_leave = _on_sigterm()
     state = state_folder()
     tokens = Tokens(state, options.server)
@@ -156,7 +156,7 @@ async def run(options: argparse.Namespace) -> int:
     try:
         async with client:
             if options.prompt:
-                # Loading it takes longer than a whole run without it.
+                # Imported here: loading it takes longer than a whole run without it.
                 from terminal_app.prompt import Prompt
 
                 if user and token:
@@ -174,7 +174,7 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def _on_sigterm() -> asyncio.Event:
-    """Cancel this task at SIGTERM, and return what tells that this was the reason."""
+    """Cancel this task at SIGTERM; return a function that tells whether that happened."""
     task, asked = asyncio.current_task(), asyncio.Event()
     assert task is not None
 

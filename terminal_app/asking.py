@@ -1,4 +1,4 @@
-"""Asking for what a line leaves out: `auth bob` asks for the password, which nobody then sees."""
+"""Asks for missing arguments: after `auth bob`, for the password, without showing it."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ class Question:
 
     @property
     def twice(self) -> bool:
-        """Whether it is asked again, as nobody sees a mistake in it."""
+        """Whether to ask twice, because a mistake is invisible."""
         return self.arg.kind is NEW_PASSWORD
 
     def read(self, answer: str) -> Any:
-        """Return the answer as the request takes it.
+        """Return the answer as the argument's value.
 
         Raises:
-            BadValue: it does not fit; its text says why.
+            BadValue: the answer is invalid; the text gives the reason.
         """
         return self.arg.kind.from_word(answer)
 
 
 class Form:
-    """A command with secrets of which some words are missing."""
+    """A command with secrets that lacks some arguments."""
 
     def __init__(self, spec: Spec, given: list[str]) -> None:
         self._spec = spec
@@ -59,24 +59,24 @@ class Form:
         return self._spec.name
 
     def answered(self, question: Question, answer: str) -> None:
-        """Take an answer.
+        """Store an answer.
 
         Raises:
-            BadValue: it does not fit; ask again.
+            BadValue: the answer is invalid; ask again.
         """
         self._values[question.arg.name] = question.read(answer)
 
     def request(self) -> Request[Any]:
-        """Return the whole command.
+        """Return the complete command.
 
         Raises:
-            ChatError: BAD_ARGUMENTS, the arguments do not fit together.
+            ChatError: BAD_ARGUMENTS, the arguments contradict each other.
         """
         return self._spec.build(self._spec.name, self._values, None)
 
 
 def form(line: str) -> Form | ChatError | None:
-    """Return what to ask before `line` is a command; None if nothing is to be asked."""
+    """Return the questions that complete `line`; None if it needs none."""
     name, rest = first_word(line)
     spec = TABLE.get(name.lower())
     if spec is None or not takes_secrets(spec) or spec.name != name.lower():

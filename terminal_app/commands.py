@@ -1,4 +1,4 @@
-"""What a typed line asks for: a command of the table, or one of the client's own."""
+"""Typed lines as commands: of the table, or of this client."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from shared.protocol.commands.files import Files, GetFile, SendFile, SendGroupFi
 from shared.protocol.commands.meta import CommandHelp, Help, HelpPage, SetFormat
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import IDENTIFIER
+from shared.protocol.nearest import unknown_command
 from shared.protocol.reference import help_page
-from shared.protocol.spec import TABLE, Request, Spec, unknown_command
-from shared.protocol.values import BadValue, Conversation
+from shared.protocol.spec import TABLE, Request, Spec
+from shared.protocol.values import BadValue, ConversationAddress
 from shared.protocol.words import BLANK, first_word, rest_or_quoted
 from terminal_app.paths import absolute, as_text, typed_path
 
 PATH = "</absolute/path>"
 CONTENT = "<name> <data>"
-"""What the table's usage of the commands for files ends in, where people type a path here."""
+"""The end of the table's usage of file commands, which this client replaces by a path."""
 
 
 SUMMARIES: dict[type[Request[Any]], str] = {
@@ -28,14 +29,14 @@ SUMMARIES: dict[type[Request[Any]], str] = {
     SendGroupFile: "Send a file on this disk to a group.",
     GetFile: "The same as save, into the downloads.",
 }
-"""What commands of the table do here, where it is not what they do at the server."""
+"""Descriptions of commands that this client performs differently from the server."""
 NEEDLESS = (SetFormat, Files)
-"""What this client settles with the server by itself, in words."""
+"""Refusals of commands that this client sends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A command that this client has and the server does not know."""
+    """A command of this client that the server does not have."""
 
     usage: str
     summary: str
@@ -50,15 +51,15 @@ OWN = {
 
 @dataclass(frozen=True, slots=True)
 class SendPath:
-    """Send the file that lies here under `path`."""
+    """Send the local file at `path`."""
 
-    to: Conversation
+    to: ConversationAddress
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class SaveFile:
-    """Save the file with this id, into `folder` or among the downloads."""
+    """Save the file with this id, into `folder` or the downloads."""
 
     file: str
     folder: Path | None
@@ -74,10 +75,10 @@ What = Request[Any] | SendPath | SaveFile | HelpPage | Leave | ChatError
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line, read: what it asks for, or why it cannot be done.
+    """One parsed line: the action, or the refusal.
 
-    `spelling` is the command as it was typed, None if there is no such command; `label` the `id`
-    of a JSON frame.
+    `spelling` is the command as typed, None for an unknown one; `label` is the `id` of a JSON
+    frame.
     """
 
     what: What
@@ -86,10 +87,10 @@ class Command:
 
 
 def read(line: str, here: Path) -> Command:
-    """Read one line of either dialect; never raises.
+    """Parse one line of either dialect; never raises.
 
     Args:
-        here: The folder that a relative path would be in; such paths are refused.
+        here: The folder to show for a relative path, which is refused.
     """
     if line.lstrip(BLANK).startswith("{"):
         call = json_dialect.parse(line)
@@ -123,7 +124,7 @@ def usage(spelling: str) -> str:
 
 
 def summary(spelling: str) -> str:
-    """Return what a command does, in a sentence."""
+    """Return the one-sentence description of a command."""
     own = OWN.get(spelling)
     if own is not None:
         return own.summary
@@ -139,7 +140,7 @@ def _asked(call: Call) -> What:
 
 
 def _in_words(call: Call) -> What:
-    """Return what a line of the text dialect asks for, where it is not the server that does it."""
+    """Return the action of a line of the text dialect, if this client performs it."""
     request = call.request
     if isinstance(request, Help):
         return _help(request.topic)
@@ -148,7 +149,7 @@ def _in_words(call: Call) -> What:
     if isinstance(request, SetFormat):
         raise _refused("Answers come in words here; start with --json to get JSON")
     if isinstance(request, Files):
-        raise _refused("Small files are saved by themselves here, and others with save <file>")
+        raise _refused("Small files are saved automatically here, and others with save <file>")
     return _asked(call)
 
 
@@ -172,13 +173,13 @@ def _help(topic: str | None) -> HelpPage:
 def _own(name: str, rest: str) -> What:
     if name != "save":
         if rest:
-            raise _refused(f"{name} takes no words. Usage: {OWN[name].usage}")
+            raise _refused(f"{name} takes no arguments. Usage: {OWN[name].usage}")
         return Leave()
     file, folder = first_word(rest)
     try:
         IDENTIFIER.from_word(file)
     except BadValue:
-        raise _refused(f"Which file? Its id stands behind its name. Usage: {usage(name)}") from None
+        raise _refused(f"Give the file's id, shown after its name. Usage: {usage(name)}") from None
     if not folder:
         return SaveFile(file, None)
     path = Path(_unquoted(folder)).expanduser()
@@ -189,10 +190,10 @@ def _own(name: str, rest: str) -> What:
 
 
 def _unquoted(folder: str) -> str:
-    """Return a folder, which may stand in quotes.
+    """Return a folder, without quotes around it.
 
     Raises:
-        ChatError: BAD_ARGUMENTS, they are not closed.
+        ChatError: BAD_ARGUMENTS, the quotes are not closed.
     """
     if folder[0] == folder[-1] == "'" != folder:
         return folder[1:-1]
@@ -204,7 +205,7 @@ def _unquoted(folder: str) -> str:
 
 
 def _send_path(spec: Spec, spelling: str, line: str, here: Path) -> What | None:
-    """Return what sends a file by its path; None if the content stands behind its name."""
+    """Return the action that sends a file by path; None if the line holds a name and content."""
     realm = None
     head = spelling
     rest = first_word(line.rstrip(BLANK))[1]
@@ -213,8 +214,8 @@ def _send_path(spec: Spec, spelling: str, line: str, here: Path) -> What | None:
         head += f" {realm}"
     address, words = first_word(rest)
     if not words:
-        missing = spec.words[0].name if not address else "the path"
-        raise _refused(f"{missing} is missing. Usage: {usage(spelling)}")
+        missing = spec.words[0].name if not address else "path"
+        raise _refused(f"<{missing}> is missing. Usage: {usage(spelling)}")
     to = spec.words[0]
     try:
         typed = typed_path(words, here, text_dialect.parse(line).error is None)
@@ -226,7 +227,7 @@ def _send_path(spec: Spec, spelling: str, line: str, here: Path) -> What | None:
         request: Any = spec.build(spelling, values, realm or None)
     except BadValue as why:
         raise _refused(str(why)) from None
-    except RuntimeError:  # of ~nobody
+    except RuntimeError:  # an unknown user, as in ~nobody
         raise _refused(f"Nobody here is called {as_text(words)}; write the whole path") from None
     return SendPath(getattr(request, to.name), path)
 

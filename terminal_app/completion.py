@@ -1,4 +1,4 @@
-"""What may stand where the cursor is: commands, names and paths, by the command table."""
+"""Completion of commands, names and paths, derived from the command table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prompt_toolkit.document import Document
 from shared.folding import begins, fold_text
 from shared.protocol.commands.files import GetFile, SendFile, SendGroupFile
 from shared.protocol.commands.meta import Help
-from shared.protocol.kinds import ConversationKind, Group, LocalName, User
+from shared.protocol.kinds import ConversationKind, Group, RealmName, User
 from shared.protocol.reference import for_people
 from shared.protocol.spec import TABLE, Arg, Spec
 from shared.protocol.values import in_words
@@ -21,12 +21,13 @@ from terminal_app.commands import NEEDLESS, OWN, summary
 from terminal_app.names import Names
 
 Candidate = tuple[str, str]
-"""What may be typed, and what it is."""
+"""A completion, and its description."""
 FOR_FILES = (SendFile, SendGroupFile)
 
 
 def spellings() -> list[str]:
-    """Return every command that people can type, realm spellings and this client's own too."""
+    """Return every command that people can type, including realm spellings and this client's
+    own."""
     typed = [
         spec
         for spec in for_people()
@@ -37,9 +38,9 @@ def spellings() -> list[str]:
 
 
 def candidates(line: str, names: Names) -> list[Candidate]:
-    """Return what the last word of `line` may become; the word is what follows the last blank.
+    """Return completions of the last word of `line`, the text after the last blank.
 
-    Groups and files are also found by what they are called, without regard to case and accents.
+    Groups and files are also found by name, ignoring case and accents.
     """
     start_at = line.rfind(" ") + 1
     before = [word.text for word in words_of(line[:start_at])]
@@ -60,7 +61,7 @@ def candidates(line: str, names: Names) -> list[Candidate]:
 
 
 def path_start(line: str) -> str | None:
-    """Return the path that is being typed at the end of `line`; None if no path is."""
+    """Return the path at the end of `line`; None if there is no path."""
     name, rest = first_word(line)
     spec = TABLE.get(name.lower())
     if name.lower() == "save":
@@ -75,7 +76,7 @@ def path_start(line: str) -> str | None:
 
 
 def _of_argument(name: str, before: list[str], names: Names) -> list[Candidate]:
-    """Return what the next argument of a command may be."""
+    """Return completions of the next argument of a command."""
     if name == "save":
         return names.files.latest_first() if not before else []
     spec = TABLE.get(name)
@@ -106,19 +107,19 @@ def _known(spec: Spec, arg: Arg, names: Names) -> list[Candidate]:
             return names.groups.latest_first()
         case ConversationKind():
             return names.people.latest_first() + names.groups.latest_first()
-        case LocalName() if arg.name == "realm":
+        case RealmName():
             return names.realms.latest_first()
     return []
 
 
 def _within(found: list[Candidate], realm: str) -> list[Candidate]:
-    """Return the names of one realm as its spelling takes them, without the realm."""
+    """Return the names of one realm without the realm, as a realm spelling needs them."""
     tail = f"@{realm.lower()}"
     return [(n[: -len(tail)], about) for n, about in found if n.lower().endswith(tail)]
 
 
 class LineCompleter(Completer):
-    """Offers candidates for the command being typed."""
+    """Completes the line being typed."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
@@ -135,7 +136,7 @@ class LineCompleter(Completer):
             yield Completion(name, -len(typed), display_meta=in_words(about))
 
     def _of_path(self, typed: str, event: CompleteEvent) -> Iterator[Completion]:
-        """Complete a path, which may have begun with a quote; in double ones it is escaped."""
+        """Complete a path, which may begin with a quote; in double quotes it is escaped."""
         quote = typed[:1] if typed[:1] in "'\"" else ""
         path = typed.removeprefix(quote)
         if quote == '"':

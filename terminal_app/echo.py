@@ -1,4 +1,4 @@
-"""Nothing that is typed is shown but by the prompt, which knows what is secret."""
+"""Turns the terminal's echo off: only the prompt shows input, because it masks secrets."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 def without_echo() -> Iterator[None]:
     """Keep the terminal from showing what is typed.
 
-    The prompt does so while it is up. But who types ahead, before the first prompt or between
-    two of them, may be typing a password.
+    The prompt does so while it is shown. But text typed ahead, before the first prompt or between
+    two prompts, may be a password.
     """
     if sys.platform == "win32" or not sys.stdin.isatty():
         yield

@@ -1,4 +1,4 @@
-"""Files sent from this disk and saved on it, with a bar for each that is under way."""
+"""Sends local files and saves received ones, with a progress bar for each."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from terminal_app.paths import as_text, check_sendable
 from terminal_app.progress import Bars
 
 MIB = 2**20
-MOST_BY_ITSELF = 1024 * MIB
-"""Bytes that are saved in one run without being asked for, so that nobody can fill the disk."""
-MOST_AT_ONCE = 50
-"""Files that are being saved without being asked for."""
+MAX_BYTES_UNASKED = 1024 * MIB
+"""Bytes saved automatically in one run, so that nobody can fill the disk."""
+MAX_FILES_AT_ONCE = 50
+"""Files saved automatically at a time."""
 
 
 @record
 class Saved(Reply):
-    """The file is here, whole, under a name that no file had."""
+    """The file was saved completely, under a new name."""
 
     path: str = result("where it is, as it can be shown")
 
@@ -30,11 +30,11 @@ class Saved(Reply):
 
 
 class Files:
-    """Sends and saves.
+    """Sends and saves files.
 
     Args:
-        downloads: Where files go that are saved; made when the first one comes.
-        save_up_to: Bytes up to which a file is saved as it arrives; 0 for none.
+        downloads: The folder for saved files; created with the first one.
+        save_up_to: Bytes up to which arriving files are saved automatically; 0 for none.
     """
 
     def __init__(self, client: ChatClient, bars: Bars, downloads: Path, save_up_to: int) -> None:
@@ -42,15 +42,15 @@ class Files:
         self._bars = bars
         self._downloads = downloads
         self._save_up_to = save_up_to
-        self._left = MOST_BY_ITSELF
+        self._left = MAX_BYTES_UNASKED
         self._coming = 0
 
     async def send(self, request: SendPath) -> Sent:
-        """Send a file and return what `sendfile` answers.
+        """Send a file; return the reply of `sendfile`.
 
         Raises:
-            ChatError: it cannot be sent, or the server refused.
-            NoAnswer: no connection in time; it may be sent again, and goes on where it was.
+            ChatError: the file cannot be sent, or the server refused.
+            NoAnswer: no connection in time; sent again, the file resumes where it was.
         """
         limits = self._client.limits
         size = check_sendable(request.path, limits.file if limits else None)
@@ -64,20 +64,20 @@ class Files:
         return _sent(taken)
 
     async def save(self, request: SaveFile) -> Saved:
-        """Fetch a file and return where it was put.
+        """Fetch a file and return its path.
 
         Raises:
-            ChatError: it cannot be written, or the server refused.
-            NoAnswer: no connection in time; nothing is left behind.
+            ChatError: the file cannot be written, or the server refused.
+            NoAnswer: no connection in time; no file is left behind.
         """
         return await self._save(request.file, request.file, 0, request.folder)
 
     def is_taken(self, file: FileInfo) -> bool:
-        """Whether a file that arrives is saved without being asked for."""
-        return file.size <= min(self._save_up_to, self._left) and self._coming < MOST_AT_ONCE
+        """Whether an arriving file is saved automatically."""
+        return file.size <= min(self._save_up_to, self._left) and self._coming < MAX_FILES_AT_ONCE
 
     async def take(self, file: FileInfo) -> Saved:
-        """Save a file that arrived; see `save`."""
+        """Save an arriving file; see `save`."""
         self._coming += 1
         self._left -= file.size
         try:
@@ -100,7 +100,7 @@ class Files:
 
 
 def _sent(taken: ChunkTaken) -> Sent:
-    """Return the answer to the last piece as that of `sendfile`."""
+    """Return the reply to the last chunk as one of `sendfile`."""
     assert taken.conversation is not None and taken.message_id is not None
     sent = Sent(
         conversation=taken.conversation,
@@ -116,7 +116,7 @@ def _sent(taken: ChunkTaken) -> Sent:
 
 
 def _failed(error: OSError) -> ChatError:
-    """Return the refusal of what this disk did not do."""
+    """Return the refusal for an error of the local disk."""
     what = error.strerror or str(error)
     where = f": {as_text(error.filename)}" if isinstance(error.filename, str | Path) else ""
     return ChatError(ErrorCode.UNAVAILABLE, f"{what}{where}")

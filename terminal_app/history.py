@@ -1,4 +1,4 @@
-"""Lines typed before: bounded, without secrets, readable by their owner only."""
+"""The history of typed lines: bounded, without secrets, readable only by its owner."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from shared.protocol.spec import TABLE
 from shared.protocol.words import BLANK, first_word
 from terminal_app.commands import OWN
 
-MOST = 1_000
-"""Lines kept from one run to the next."""
+MAX_LINES = 1_000
+"""Lines stored between runs."""
 
 
 def may_be_kept(line: str) -> bool:
-    """Whether a line may be kept in the history.
+    """Whether a line may be stored in the history.
 
-    Not if its command takes a secret, even where none is seen: words may be in the wrong places.
-    Nor if it is no command, for that may be a misspelt one.
+    A command that takes a secret is never stored, even without a visible one: words may be
+    misplaced. An unknown command is not stored either: it may be a misspelt one.
     """
     if line.lstrip(BLANK).startswith("{"):
         return NAMES.search(line) is None
@@ -32,10 +32,10 @@ def may_be_kept(line: str) -> bool:
 
 
 class LineHistory(History):
-    """One line of the file is one line that was typed, the latest at the end.
+    """Each line of the file is one typed line, the latest at the end.
 
-    Lines that may hold a secret are not kept, in memory neither. A file that cannot be read or
-    written is done without.
+    Lines that may hold a secret are not kept in memory either. Without a readable or writable file,
+    the history is kept in memory only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,12 +47,12 @@ class LineHistory(History):
             super().append_string(string)
 
     def load_history_strings(self) -> Iterable[str]:
-        """Return the latest lines, newest first, and drop those before them from the file."""
+        """Return the latest lines, newest first; remove older ones from the file."""
         try:
             with open(self._path, encoding="utf-8", errors="replace") as file:
-                kept = deque((line.rstrip("\n") for line in file), maxlen=2 * MOST)
-            if len(kept) > MOST:
-                kept = deque(kept, maxlen=MOST)
+                kept = deque((line.rstrip("\n") for line in file), maxlen=2 * MAX_LINES)
+            if len(kept) > MAX_LINES:
+                kept = deque(kept, maxlen=MAX_LINES)
                 self._replace(kept)
         except OSError:
             return []

@@ -1,4 +1,4 @@
-"""Lines of standard input, be it a pipe, a file or a terminal, read beside the event loop."""
+"""Lines of standard input (a pipe, a file or a terminal), read in a thread."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from terminal_app.commands import Command
 STEP = 64 * 1024
 """Bytes read at a time."""
 WAITING = 64
-"""Such pieces, and commands, that wait for what is before them."""
+"""Pieces and commands that may wait for earlier ones."""
 
 
 async def typed_lines(source: int = 0) -> AsyncIterator[str | Command]:
-    """Yield the lines of a file descriptor that hold something; for one that is none, its refusal.
+    """Yield the nonempty lines of a file descriptor; an invalid line yields its refusal.
 
     A line has at most MAX_FRAME bytes of UTF-8.
     """
@@ -69,7 +69,7 @@ def _refused(code: ErrorCode, why: str) -> Command:
 
 
 async def _pieces(source: int) -> AsyncIterator[bytes]:
-    """Yield what can be read, in pieces, until the end."""
+    """Yield the input in pieces, until its end."""
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[bytes] = asyncio.Queue()
     room = threading.Semaphore(WAITING)
@@ -82,11 +82,11 @@ async def _pieces(source: int) -> AsyncIterator[bytes]:
                 piece = os.read(source, STEP)
             except OSError:
                 piece = b""
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            with contextlib.suppress(RuntimeError):  # the event loop has been closed meanwhile
                 loop.call_soon_threadsafe(pieces.put_nowait, piece)
 
-    # Not a pipe of the loop, which cannot wait for an ordinary file; and not sys.stdin, whose lock
-    # a thread that waits for a line would hold when the process ends.
+    # The event loop's pipes do not support ordinary files. The lock of sys.stdin would be held at
+    # the end of the process by a thread that waits for a line.
     threading.Thread(target=take, daemon=True).start()
     while piece := await pieces.get():
         room.release()

@@ -1,9 +1,11 @@
-"""The people, groups, realms and files this client has heard of: for completion and in lines."""
+"""The people, groups, realms and files that this client has seen, for completion and printed
+lines."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from shared.bounded import BoundedDict
 from shared.protocol.commands.groups import (
     GroupChanged,
     GroupChats,
@@ -17,25 +19,22 @@ from shared.protocol.commands.private import PrivateChats
 from shared.protocol.commands.realms import RealmAdded, RealmLink, Realms
 from shared.protocol.values import fold
 
-MOST = 2_000
-"""Names kept of each sort; those heard of last stay."""
+MAX_NAMES = 2_000
+"""Names kept of each kind; the latest stay."""
 
 
 class Known:
-    """Names in the order in which they were last heard of; upper and lower case are one."""
+    """Names in the order of their last mention, ignoring case."""
 
     def __init__(self) -> None:
-        self._names: dict[str, tuple[str, str]] = {}
+        self._names: BoundedDict[str, tuple[str, str]] = BoundedDict(MAX_NAMES)
 
     def add(self, name: str, about: str = "") -> None:
         """Note a name, and what there is to say about it."""
-        self._names.pop(fold(name), None)
         self._names[fold(name)] = (name, about)
-        if len(self._names) > MOST:
-            del self._names[next(iter(self._names))]
 
     def about(self, name: str) -> str:
-        """Return what was said about a name; empty if it is not known."""
+        """Return the description of a name; empty if unknown."""
         return self._names.get(fold(name), ("", ""))[1]
 
     def latest_first(self) -> list[tuple[str, str]]:
@@ -43,13 +42,13 @@ class Known:
 
 
 class Names:
-    """All that is known."""
+    """All known names."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forget all: somebody else signed in."""
+        """Drop everything: another user has signed in."""
         self.people = Known()
         # Addresses such as `#12`, with the groups' names.
         self.groups = Known()
@@ -58,7 +57,7 @@ class Names:
         self.files = Known()
 
     def learn(self, said: Any) -> None:
-        """Take the names out of a reply or an event of the server."""
+        """Collect the names in a reply or an event."""
         match said:
             case Message():
                 self._message(said)
@@ -70,6 +69,16 @@ class Names:
             case PrivateChats():
                 for chat in reversed(said.conversations):
                     self._conversation(chat.conversation)
+            case Realms():
+                for realm in said.realms:
+                    self.realms.add(realm.realm, f"link {realm.link}")
+            case RealmAdded() | RealmLink():
+                self.realms.add(said.realm, f"link {said.link}")
+            case _:
+                self._learn_of_groups(said)
+
+    def _learn_of_groups(self, said: Any) -> None:
+        match said:
             case GroupChats():
                 for group in reversed(said.groups):
                     self.groups.add(group.group, group.name)
@@ -83,14 +92,9 @@ class Names:
                     self.people.add(member.user)
             case GroupPerson():
                 self.people.add(said.user)
-            case Realms():
-                for realm in said.realms:
-                    self.realms.add(realm.realm, f"link {realm.link}")
-            case RealmAdded() | RealmLink():
-                self.realms.add(said.realm, f"link {said.link}")
 
     def name_group(self, message: MessageArrived) -> None:
-        """Give a message in a group the group's name, which only events in words carry."""
+        """Add the group's name to a message of a group; JSON events do not carry it."""
         if message.conversation.startswith("#"):
             message.group_name = self.groups.about(message.conversation)
 

@@ -1,4 +1,4 @@
-"""Paths of files to send, as people type, drop and paste them."""
+"""Paths of files to send, as typed, dropped or pasted."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from shared.protocol.words import first_word, next_word, skip
 
 
 def typed_path(words: str, here: Path, is_content: bool) -> str | None:
-    """Return the path in what stands behind the recipient; None if it is a name and base64.
+    """Return the path after the recipient; None if it is a name and base64.
 
-    A path is in quotes, or the rest of the line. What begins as a path is one, even if it could
-    be a name and base64 too: the end of `/home/me/my file` could.
+    A path is in quotes, or is the rest of the line. Text that begins like a path is one, even if it
+    could also be a name and base64, as `/home/me/my file` could.
 
     Args:
-        is_content: The line as a whole says a name and base64.
+        is_content: The whole line can be parsed as a name and base64.
 
     Raises:
-        BadValue: its quotes are not closed.
+        BadValue: the quotes are not closed.
     """
     if words[0] == "'":
         return words[1:].partition("'")[0]
@@ -36,12 +36,12 @@ def typed_path(words: str, here: Path, is_content: bool) -> str | None:
     if words.startswith(("/", "~", "./", "../")) or " " not in words:
         return _unescaped(words)
     if os.path.lexists(here / words):
-        return words  # many words are base64 too
+        return words  # many words are also valid base64
     return words if not is_content and "/" in first_word(words)[0] else None
 
 
 def _unescaped(words: str) -> str:
-    r"""Return a path dropped into the terminal, where a blank may be written as `\ `."""
+    r"""Return a path dropped into the terminal, which may escape blanks as `\ `."""
     if "\\" in words and not os.path.lexists(os.path.expanduser(words)):
         return re.sub(r"\\(.)", r"\1", words)
     return words
@@ -51,15 +51,15 @@ def absolute(typed: str, here: Path, head: str) -> Path:
     """Return an absolute path.
 
     Args:
-        head: What stands before the path in the line, for the refusal.
+        head: The part of the line before the path, for the refusal.
 
     Raises:
-        BadValue: it is relative; the sentence shows the line with the absolute one.
-        RuntimeError: it begins with the name of nobody known here, as in `~nobody/file`.
+        BadValue: the path is relative; the sentence shows the line with the absolute one.
+        RuntimeError: the path begins with an unknown user, as in `~nobody/file`.
     """
     path = Path(typed).expanduser()
     if not typed or "\0" in typed:
-        raise BadValue("The path is empty, or no path")
+        raise BadValue("The path is empty or invalid")
     if not path.is_absolute():
         whole = os.path.normpath(here / path)
         raise BadValue(
@@ -69,13 +69,14 @@ def absolute(typed: str, here: Path, head: str) -> Path:
 
 
 def check_sendable(path: Path, limit: int | None) -> int:
-    """Return the size of a file in bytes, if it can be sent.
+    """Check that a file can be sent; return its size in bytes.
 
     Args:
-        limit: Most bytes the server takes; None if that is not known.
+        limit: Maximum bytes that the server accepts; None if unknown.
 
     Raises:
-        ChatError: BAD_ARGUMENTS or TOO_LARGE, it cannot; the sentence says what to do.
+        ChatError: BAD_ARGUMENTS or TOO_LARGE, the file cannot be sent; the sentence names the
+        remedy.
     """
     shown = as_text(path)
     try:
@@ -105,12 +106,12 @@ def check_sendable(path: Path, limit: int | None) -> int:
 
 
 def as_text(path: Path | str) -> str:
-    """Return a path safe for a terminal, bytes that are no UTF-8 among it too."""
+    """Return a path safe for a terminal, even with bytes that are not UTF-8."""
     return in_words(os.fsencode(path).decode("utf-8", "backslashreplace")).replace("\n", "\\x0a")
 
 
 def _near(path: Path) -> str:
-    """Return a hint: the file that was likely meant, or the folder that is missing."""
+    """Return a hint: the file that was probably meant, or the missing folder."""
     if not path.parent.is_dir():
         return f": there is no folder {as_text(path.parent)}"
     try:

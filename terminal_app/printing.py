@@ -1,4 +1,4 @@
-"""Replies, events and notices as lines for people, worded as the text dialect words them."""
+"""Replies, events and notices as lines for people, in the words of the text dialect."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from shared.protocol.spec import Event, Reply
 from shared.protocol.values import in_words
 
 Line = tuple[str, str]
-"""How a line is to look (`message`, `done`, `error`, `notice` or empty), and its text."""
+"""The style of a line (`message`, `done`, `error`, `notice` or empty), and its text."""
 
 
 def answer_lines(answer: Reply | ChatError | NoAnswer) -> list[Line]:
-    """Return what became of a command."""
+    """Return the lines of a command's outcome."""
     return _reply_lines(answer) if isinstance(answer, Reply) else _error_lines(answer)
 
 
 def _reply_lines(reply: Reply) -> list[Line]:
-    """Return `OK SENTENCE`, as the server worded it, and the result, one item a line."""
+    """Return `OK SENTENCE` in the server's words, and the result, one item in each line."""
     first, *rest = text_dialect.format_reply(reply).split("\n")
     if isinstance(reply, SignedIn):
-        del rest[-1]  # the token, which this client keeps itself
+        del rest[-1]  # the token, which this client stores itself
     return [("done", shown(first)), *(("", shown(line)) for line in rest)]
 
 
 def _error_lines(error: ChatError | NoAnswer) -> list[Line]:
-    """Return why a command was refused, or why it was not answered."""
+    """Return the lines of a refusal or a missing answer."""
     lines = text_dialect.format_error(as_refusal(error)).split("\n")
     return [("error", shown(line)) for line in lines]
 
 
 def as_refusal(error: ChatError | NoAnswer) -> ChatError:
-    """Return what a server would have said of a command that no server answered."""
+    """Return the missing answer of a server as a refusal."""
     if isinstance(error, ChatError):
         return error
     sentence = str(error)
@@ -51,7 +51,7 @@ def as_refusal(error: ChatError | NoAnswer) -> ChatError:
 
 
 def event_lines(event: Event | Notice) -> list[Line]:
-    """Return what is said of an event; nothing of those that people need not see."""
+    """Return the lines of an event; none for events that people need not see."""
     match event:
         case MessageArrived():
             return [
@@ -71,10 +71,10 @@ def event_lines(event: Event | Notice) -> list[Line]:
 
 
 def notice(text: str) -> Line:
-    """Return a line that the client itself says."""
+    """Return the line of one of the client's own notices."""
     return ("notice", shown(f"({text})"))
 
 
 def shown(line: str) -> str:
-    """Return one line safe for a terminal, whoever wrote it."""
+    """Return one line of any origin, safe for a terminal."""
     return in_words(line.replace("\n", " "))

@@ -1,4 +1,4 @@
-"""Bars of the files under way, drawn by rich: in the prompt's toolbar, or by themselves."""
+"""Progress bars of file transfers, drawn by rich: in the prompt's toolbar, or on their own."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 NAME = 24
-"""Columns for a file's name; longer ones are cut."""
+"""Columns for a file's name; longer names are cut."""
 
 
 class Bars:
-    """The files under way.
+    """The bars of the running transfers.
 
     Args:
-        live: Draw on standard error by themselves, for runs without a prompt.
+        live: Draw on standard error, for runs without a prompt.
     """
 
     def __init__(self, *, live: bool) -> None:
         self.on_change: Callable[[], None] = lambda: None
-        """Called when there is something new to draw."""
+        """Called when the bars have changed."""
         self._live = live
         self._progress: Progress | None = None
         self._count = 0
 
     def begin(self, doing: str, name: str, size: int) -> Bar:
-        """Add the bar of a file of `size` bytes; `doing` is what happens to it."""
-        # Loading rich takes longer than all else, and most runs have no use for it.
+        """Add the bar of a file of `size` bytes; `doing` names the transfer."""
+        # Imported here: loading rich takes longer than all else, and most runs do not need it.
         if self._progress is None:
             self._progress = _new_progress()
         if self._live and not self._count:
@@ -44,13 +44,13 @@ class Bars:
         return Bar(self, self._progress.add_task(f"{doing} {shown}", total=size))
 
     def move(self, task: TaskID, done: int, total: int) -> None:
-        """`done` of `total` bytes are there."""
+        """Show that `done` of `total` bytes are transferred."""
         assert self._progress is not None
         self._progress.update(task, completed=done, total=total)
         self.on_change()
 
     def end(self, task: TaskID) -> None:
-        """Take a bar away."""
+        """Remove a bar."""
         assert self._progress is not None
         self._count -= 1
         if self._live and not self._count:
@@ -62,7 +62,7 @@ class Bars:
         return self._count
 
     def draw(self, width: int) -> str:
-        """Return the bars, one a line, with escape sequences for colours."""
+        """Return the bars, one in each line, with escape sequences for colours."""
         if self._progress is None or not self._count:
             return ""
         page = io.StringIO()
@@ -96,7 +96,7 @@ def _new_progress() -> Progress:
     )
 
     return Progress(
-        # Without markup: a file may be called [red].
+        # Without markup: a file name may contain [red].
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         TaskProgressColumn(),

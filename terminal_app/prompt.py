@@ -1,4 +1,4 @@
-"""The prompt: lines in, answers and events above them as they come."""
+"""The prompt: reads lines, and shows answers and events above them."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ LAST_WAIT = 3.0
 
 
 class Prompt:
-    """One person at a terminal.
+    """The prompt of one person at a terminal.
 
     Args:
-        server: The address, as it is shown.
-        here: The folder that relative paths would be in.
-        history: The file of the lines typed before.
+        server: The server's address to show.
+        here: The folder to show for relative paths.
+        history: The file of the history.
     """
 
     def __init__(
@@ -72,29 +72,29 @@ class Prompt:
         )
         self._question: PromptSession[str] = PromptSession(
             style=STYLE,
-            # Or a password could be brought back where it would be seen.
+            # Otherwise a password could be recalled and shown.
             history=DummyHistory(),
             clipboard=DummyClipboard(),
         )
         self._calls: dict[asyncio.Task[None], str] = {}
-        """Commands without an answer, in the order in which they were typed."""
+        """Commands without an answer, in the order of typing."""
         self._transfers: dict[asyncio.Task[None], str] = {}
-        """Files under way, and what to say of each if it is cancelled."""
+        """Running transfers, and the line for each if it is cancelled."""
         self._read: dict[str, int] = {}
-        """How far others are known to have read, by conversation."""
+        """Read markers of others, by conversation."""
         self._connected = False
-        """There has been a connection."""
+        """Whether there has been a connection."""
         session.notice = lambda text: self._screen.write([notice(text)])
         bars.on_change = self._screen.redraw
 
     async def run(self, user: str | None, password: str) -> None:
-        """Talk until the person leaves.
+        """Run until the person leaves.
 
         Args:
-            user: Who to sign in, unless the session is resumed.
-            password: Theirs; if it is empty, it is asked for.
+            user: The user to sign in, unless the session is resumed.
+            password: The user's password; if empty, the prompt asks for it.
         """
-        # What the client library warns of is told as an event too, and would tear the prompt.
+        # The client library's warnings also come as events; in the log they would tear the prompt.
         logging.basicConfig(handlers=[logging.NullHandler()])
         async with asyncio.TaskGroup() as following:
             tasks = [
@@ -123,7 +123,7 @@ class Prompt:
         self._say("help lists all there is, exit leaves")
         self._screen.flush()
         if user is None:
-            # So that a wrong address or a server that is down shows at once.
+            # This reveals a wrong address or an unreachable server at once.
             self._start(Command(Ping()), "ping", quiet=True)
         elif password:
             try:
@@ -134,14 +134,14 @@ class Prompt:
             await self._typed(f"auth {user}")
 
     async def _line(self) -> str | None:
-        """Return the next line; None if there is none, because the person leaves."""
+        """Return the next line; None if the person leaves."""
         try:
             return await self._prompt.prompt_async()
         except EOFError:
             return None
 
     async def _typed(self, line: str) -> bool:
-        """Do what a line asks for; True if that is to leave."""
+        """Run a line; True if it leaves."""
         if not line.strip():
             return False
         asked = form(line)
@@ -169,7 +169,7 @@ class Prompt:
         return False
 
     async def _filled(self, asked: Form) -> Request[Reply] | None:
-        """Ask what is missing; None if the person would rather not say."""
+        """Ask for missing arguments; None if the person cancels."""
         for question in asked.questions:
             while True:
                 try:
@@ -190,10 +190,10 @@ class Prompt:
             f"{label}: ", is_password=question.secret, bottom_toolbar=question.arg.help
         )
 
-    # Commands under way
+    # Running commands
 
     def _start(self, command: Command, name: str, *, quiet: bool = False) -> None:
-        """Send a command; its answer is shown behind those of the ones before."""
+        """Send a command; its answer is shown after those of earlier commands."""
         if self._toolbar.offline:
             self._screen.write([notice(f"{name} waits for the connection")])
         previous = list(self._calls)[-1:]
@@ -213,7 +213,7 @@ class Prompt:
             self._show(answer)
 
     def _transfer(self, command: Command, cancelled: str) -> None:
-        """Send or save a file; it is shown when it is done, whatever was typed meanwhile."""
+        """Send or save a file; the outcome is shown at its end, independent of other commands."""
         task = asyncio.create_task(self._move(command))
         self._note(task, cancelled)
 
@@ -245,7 +245,7 @@ class Prompt:
         self._screen.write([("", text)])
 
     async def _leave(self) -> None:
-        """Wait a little for what is under way, and say what was not done."""
+        """Wait a little for running commands, and report unfinished ones."""
         for task in list(self._transfers):
             task.cancel()
         under_way = {*self._calls, *self._transfers}
@@ -255,7 +255,7 @@ class Prompt:
             names = ", ".join(self._calls.values())
             self._screen.write([notice(f"not answered, perhaps not done: {names}")])
 
-    # What happens meanwhile
+    # Events
 
     async def _follow(self) -> None:
         async for event in self._session.events():
@@ -282,17 +282,17 @@ class Prompt:
                 if isinstance(event, SignedOut):
                     self._toolbar.offline = False
                 self._screen.write(event_lines(event))
-        # What one sent oneself, from elsewhere, is there already.
+        # Files that the person sent from another session are not saved.
         if isinstance(event, MessageArrived) and event.file is not None and event.state is None:
             self._offered(event.file)
 
     def _offered(self, file: FileInfo) -> None:
-        """Save a file that arrived, or say how to."""
+        """Save an arriving file, or show how to."""
         if self._session.files.is_taken(file):
             self._note(asyncio.create_task(self._save(file)), f"{file.name} was not saved")
         else:
             size = size_in_words(file.size)
-            self._screen.write([notice(f"{size}, not saved by itself; type: save {file.id}")])
+            self._screen.write([notice(f"{size}, not saved automatically; type: save {file.id}")])
 
     async def _online(self) -> None:
         again, self._toolbar.offline = self._toolbar.offline, False

@@ -1,4 +1,4 @@
-"""The terminal: lines appear above the line being typed, which stays as it is."""
+"""The terminal: prints lines above the line being typed, which stays unchanged."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ STYLE = Style.from_dict(
 
 
 class Screen:
-    """Writes lines, those that came meanwhile together.
+    """Prints lines, several at once if they came together.
 
-    Not by prompt_toolkit's own `run_in_terminal`: that lets the terminal echo while it prints, so
-    that a password being typed would show.
+    prompt_toolkit's own `run_in_terminal` turns the echo on while printing, which would show a
+    password being typed.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Screen:
         self._writing: asyncio.Task[None] | None = None
 
     def write(self, lines: Iterable[Line]) -> None:
-        """Show lines as soon as the terminal is ready for them."""
+        """Print lines as soon as the terminal is ready."""
         self._waiting += lines
         if self._writing is None and self._waiting:
             self._writing = asyncio.create_task(self._write_out())
@@ -52,15 +52,15 @@ class Screen:
             while self._waiting:
                 app = get_app_or_none()
                 if app is not None and app.is_running and app.output.responds_to_cpr:
-                    # Where the cursor is must be known before it is moved by lines: the answer
-                    # would be wrong when it comes, and the toolbar be drawn below the screen.
+                    # Wait for the terminal's report of the cursor's position before printing moves
+                    # the cursor: an outdated report would put the toolbar below the screen.
                     await app.renderer.wait_for_cpr_responses()
                 self.flush()
         finally:
             self._writing = None
 
     def flush(self) -> None:
-        """Show what was written, at once."""
+        """Print waiting lines now."""
         lines, self._waiting = self._waiting, []
         if not lines:
             return
@@ -74,7 +74,7 @@ class Screen:
             app.invalidate()
 
     def redraw(self) -> None:
-        """Show anew what stands below the lines."""
+        """Redraw the prompt and the toolbar below the lines."""
         app = get_app_or_none()
         if app is not None:
             app.invalidate()
@@ -91,7 +91,7 @@ def _fragments(line: Line) -> StyleAndTextTuples:
 
 
 class Masking(Processor):
-    """Shows passwords and tokens as `*` while they are typed."""
+    """Shows passwords and tokens as `*` during input."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         document = transformation_input.document

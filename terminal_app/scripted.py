@@ -1,4 +1,4 @@
-"""Without a prompt: commands given with --execute, or lines of standard input."""
+"""Runs without a prompt: commands of --execute, or lines of standard input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from terminal_app.session import Answer, Session
 
 
 class Exit(IntEnum):
-    """Exit codes, the worse the higher."""
+    """Exit codes; higher is worse."""
 
     OK = 0
     REFUSED = 1
@@ -45,7 +45,7 @@ MEANING = {
 
 
 def judged(answer: Answer) -> Exit:
-    """Return the exit code of a command that ended so."""
+    """Return the exit code for the outcome of a command."""
     if isinstance(answer, NoAnswer):
         return Exit.NO_ANSWER
     return Exit.REFUSED if isinstance(answer, ChatError) else Exit.OK
@@ -83,8 +83,8 @@ class Script:
 
     Args:
         here: The folder that relative paths would be in.
-        user: Who to sign in, if the commands need it and do not do it themselves.
-        password: Theirs; if it is needed and empty, it is asked for at a terminal.
+        user: The user to sign in, if the commands need a session and do not sign in themselves.
+        password: The user's password; if empty and needed, asked for at a terminal.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Script:
         self._password = password
 
     async def run(self, lines: Sequence[str]) -> Exit:
-        """Run commands one after the other, up to the first that fails; return the exit code."""
+        """Run commands in order until one fails; return the exit code."""
         for line in lines:
             command = self._completed(line)
             if isinstance(command.what, Leave):
@@ -113,9 +113,9 @@ class Script:
         return Exit.OK
 
     async def run_input(self) -> Exit:
-        """Run the lines of standard input until its end, and return the worst exit code.
+        """Run the lines of standard input; return the worst exit code.
 
-        Answers come in the order of the lines; several are under way at once.
+        Several commands run at once; answers are printed in the order of the lines.
         """
         telling = asyncio.create_task(self._tell_events())
         try:
@@ -135,7 +135,7 @@ class Script:
             command = line if isinstance(line, Command) else read(line, self._here)
             if isinstance(command.what, Leave):
                 break
-            # A file takes several commands, which others may not part.
+            # A file takes several commands, which must not be interleaved with others.
             alone = isinstance(command.what, SendPath | SaveFile)
             if alone and previous is not None:
                 await asyncio.wait([previous])
@@ -154,7 +154,7 @@ class Script:
         return judged(answer)
 
     async def _sign_in(self, user: str) -> Exit:
-        """Sign somebody in; if that fails, show why."""
+        """Sign the user in; on failure, show the reason."""
         answer = await self._session.sign_in(
             user, lambda: self._password or _ask(f"Password of {user}")
         )
@@ -172,7 +172,7 @@ class Script:
             lost = isinstance(event, Offline)
 
     def _completed(self, line: str) -> Command:
-        """Read a line of --execute; what it leaves out is asked for, if there is a terminal."""
+        """Parse a line of --execute; ask for missing arguments, if there is a terminal."""
         asked = form(line) if sys.stdin.isatty() else None
         if isinstance(asked, Form):
             try:
@@ -204,7 +204,7 @@ def _filled(asked: Form) -> Request[Any]:
 
 
 def _ask(label: str, secret: bool = True) -> str:
-    """Ask at the terminal; without one there is no answer."""
+    """Ask at the terminal; None without one."""
     if not sys.stdin.isatty():
         raise ChatError(
             ErrorCode.NOT_AUTHENTICATED,
@@ -235,6 +235,6 @@ def _print(lines: Iterable[str]) -> None:
             print(line)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the answers wants no more; what is buffered has nowhere to go.
+        # The reader of the output has gone; buffered output cannot be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None

@@ -1,4 +1,4 @@
-"""One client of a realm with what it has learnt: runs commands and tells what happens."""
+"""One client of a realm with its known names: runs commands and yields events."""
 
 from __future__ import annotations
 
@@ -28,48 +28,48 @@ from terminal_app.names import Names
 from terminal_app.tokens import Tokens
 
 LOOKING = 5.0
-"""Seconds to look up names and counts; what is not there by then is done without."""
+"""Seconds to look up names and counts; later answers are ignored."""
 PAUSE = 1.0
-"""Seconds between two rounds of telling what was received, which costs commands of the user."""
+"""Seconds between rounds of received markers, which count against the user's limits."""
 ENDED = (ErrorCode.BAD_CREDENTIALS, ErrorCode.BAD_ARGUMENTS)
-"""What a server answers to a token that is good for nothing."""
+"""The refusals of an invalid token."""
 
 Answer = Reply | ChatError | NoAnswer
-"""What became of a command."""
+"""The outcome of a command."""
 
 
 class Session:
-    """Runs commands on a client, and keeps its token and the names it hears of."""
+    """Runs commands on a client; stores its token and the names it sees."""
 
     def __init__(self, client: ChatClient, files: Files, tokens: Tokens) -> None:
         self.client = client
         self.files = files
         self.names = Names()
         self.user = ""
-        """Whose session it is; empty if nobody is signed in."""
+        """The user of the session; empty if nobody is signed in."""
         self._tokens = tokens
         self._token = ""
         self._resuming = False
         self.notice: Callable[[str], None] = print
-        """Called with what the person has to know and no reply says."""
+        """Called with notices that no reply carries."""
         self._arrived: dict[str, int] = {}
-        """The newest message of others by conversation, until it was told that it is here."""
+        """The newest message of others by conversation, until its received marker is sent."""
         self._arrival = asyncio.Event()
 
     def resumes(self, user: str, token: str) -> None:
-        """The client was given this token, and resumes the session by itself."""
+        """Note that the client has this token and resumes the session by itself."""
         self.user, self._token = user, token
         self._resuming = True
 
     def take_resumed(self) -> bool:
-        """Whether a session of an earlier run has been resumed; that is true once."""
+        """Whether the session of an earlier run has been resumed; true only once."""
         resuming, self._resuming = self._resuming, False
         return resuming
 
     async def answer(self, command: Command) -> Answer:
-        """Do what a line asks for, and return what became of it.
+        """Run a line, and return its outcome.
 
-        Calls reach the server in the order in which this is first run.
+        Calls reach the server in the order in which these coroutines start.
         """
         try:
             return await self._do(command)
@@ -91,7 +91,7 @@ class Session:
             case Request():
                 reply = await self.client.call(what)
             case Leave():
-                raise AssertionError("whoever reads the lines leaves")
+                raise AssertionError("the reader of the lines handles Leave")
         if isinstance(reply, SignedIn):
             self._signed_in(reply)
         elif isinstance(what, Logout):
@@ -100,14 +100,14 @@ class Session:
         return reply
 
     def has_token(self, user: str) -> bool:
-        """Whether a session of `user` was kept."""
+        """Whether a token of `user` is stored."""
         return bool(self._tokens.of(user))
 
     async def sign_in(self, user: str, password: Callable[[], str]) -> Answer:
-        """Sign in with the token kept for `user`, else with the password.
+        """Sign in with the stored token of `user`, else with the password.
 
         Args:
-            password: Called if there is no token, or it has ended.
+            password: Called if there is no token, or the token has ended.
         """
         if token := self._tokens.of(user):
             answer = await self.answer(Command(Resume(token)))
@@ -120,13 +120,14 @@ class Session:
             return why
 
     async def look_up(self) -> dict[str, int]:
-        """Learn the names of one's conversations, and return what is unread in which."""
+        """Learn the names of the user's conversations; return the unread counts."""
         unread: dict[str, int] = {}
         with contextlib.suppress(ChatError, NoAnswer, TimeoutError):
             async with asyncio.timeout(LOOKING):
                 chats = [page async for page in self.client.pages(ListPc())]
                 groups = [page async for page in self.client.pages(ListGroup())]
-                # The newest conversations are in the first pages, and are to be known best.
+                # Learned in reverse: the first pages have the newest conversations, which should
+                # count as the latest.
                 for reply in (*reversed(chats), *reversed(groups), await self.client.listrealm()):
                     self.names.learn(reply)
                 unread = {c.conversation: c.unread for page in chats for c in page.conversations}
@@ -134,7 +135,7 @@ class Session:
         return {conversation: count for conversation, count in unread.items() if count}
 
     def signed_in(self, unread: dict[str, int]) -> SignedIn:
-        """Return what the server says to a session that the client has resumed by itself."""
+        """Return the reply to a session that the client has resumed by itself."""
         client = self.client
         assert client.limits is not None and client.epoch is not None
         return SignedIn(
@@ -142,7 +143,7 @@ class Session:
         )
 
     async def events(self) -> AsyncIterator[Told]:
-        """Yield what happens, after it was taken note of."""
+        """Yield events, after updating names and tokens."""
         async for event in self.client.events():
             self.names.learn(event)
             if isinstance(event, MessageArrived):
@@ -160,7 +161,7 @@ class Session:
             yield event
 
     async def confirm_received(self) -> None:
-        """Tell senders that their messages have been received here; runs until it is cancelled."""
+        """Send received markers; runs until cancelled."""
         while True:
             await self._arrival.wait()
             self._arrival.clear()

@@ -1,4 +1,5 @@
-"""What stands below the prompt: files under way, who one is, and the usage of what is typed."""
+"""The toolbar below the prompt: transfers, the signed-in user, and the usage of the typed
+command."""
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from terminal_app.session import Session
 
 
 class Toolbar:
-    """Draws itself for prompt_toolkit at each redraw."""
+    """The toolbar; prompt_toolkit draws it at each redraw."""
 
     def __init__(self, session: Session, bars: Bars) -> None:
         self._session = session
         self._bars = bars
         self.offline = False
-        """The connection was lost, or could not be made, and is not back yet."""
+        """Whether the connection was lost, or failed, and is not back yet."""
 
     def __call__(self) -> StyleAndTextTuples:
         app = get_app()
@@ -44,13 +45,13 @@ class Toolbar:
 
 
 def hint_of(line: str, *, transfers: bool) -> str:
-    """Return the usage of the command being typed, or what can be done now."""
+    """Return the usage of the command being typed, or a hint."""
     word, rest = first_word(line)
     name = word.lower()
     if name in TABLE or name in OWN:
         return f"{usage(name)}  {summary(name)}"
     if rest:
-        return "no command; Tab completes, help lists them"
+        return "not a command; Tab completes, help lists them"
     if transfers:
         return "Ctrl+C cancels"
     return "help lists the commands, Tab completes"

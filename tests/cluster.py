@@ -112,7 +112,8 @@ class Cluster:
             if self._process.poll() is not None:
                 # What is left of a cluster that was killed keeps a new one off for a moment.
                 time.sleep(0.1)
-                return self.start()
+                self.start()
+                return
         raise RuntimeError(f"PostgreSQL did not start:\n{(self._folder / 'log').read_text()}")
 
     def kill(self) -> None:

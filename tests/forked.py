@@ -73,6 +73,6 @@ def _main(words: list[str], environment: dict[str, str], streams: tuple[Path, ..
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
     sys.argv = [program.__file__, *words]
     sys.exit(program.main())

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import pytest
 
+from shared import token_buckets
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server import limits as limits_module
-from ws_server.limits import Buckets, Limits
+from shared.token_buckets import Buckets
+from ws_server.limits import Limits
 from ws_server.net import session as session_module
 from ws_server.net.session import Session
 
@@ -26,7 +27,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(limits_module, "time", made)
+    monkeypatch.setattr(token_buckets, "time", made)
     return made
 
 
@@ -82,7 +83,7 @@ def test_what_is_given_back_never_exceeds_the_burst(clock: Clock) -> None:
 
 
 def test_full_buckets_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits_module, "KEPT", 100)
+    monkeypatch.setattr(token_buckets, "MAX_IDLE_BUCKETS", 100)
     buckets = Buckets(rate=1, burst=5)
     for key in range(100):
         buckets.take(key)
@@ -100,7 +101,7 @@ def test_many_buckets_that_are_not_full_cost_no_more(monkeypatch: pytest.MonkeyP
         looked.append(len(self._levels))
         original(self, now)
 
-    monkeypatch.setattr(limits_module, "KEPT", 100)
+    monkeypatch.setattr(token_buckets, "MAX_IDLE_BUCKETS", 100)
     monkeypatch.setattr(Buckets, "_forget_full", counted)
     buckets = Buckets(rate=1e-9, burst=5)
     for key in range(1_000):
@@ -123,51 +124,45 @@ def allowed(limits: Limits, method: str, *arguments: object) -> int:
 def test_the_numbers_of_the_contract(clock: Clock) -> None:
     limits = Limits(on=True)
     assert allowed(limits, "command", 1) == 1_000
-    assert allowed(limits, "password", "192.0.2.1", "bob") == 5
     assert allowed(limits, "registration", "192.0.2.1") == 30
     clock.now += 10
     assert allowed(limits, "command", 1) == 500
-    assert allowed(limits, "password", "192.0.2.1", "bob") == 1
     assert allowed(limits, "registration", "192.0.2.1") == 0
     clock.now += 590
     assert allowed(limits, "registration", "192.0.2.1") == 30
     assert (limits.MAX_ERRORS, limits.ERROR_WINDOW) == (1_000, 60)
 
 
-def test_an_account_is_never_locked_for_other_addresses(clock: Clock) -> None:
+def test_registrations_of_a_64_count_together_and_a_48_has_twice_as_many(clock: Clock) -> None:
     limits = Limits(on=True)
-    allowed(limits, "password", "192.0.2.1", "bob")
-    assert allowed(limits, "password", "192.0.2.2", "bob") == 5
-    assert allowed(limits, "password", "192.0.2.1", "alice") == 5
-
-
-def test_right_passwords_cost_nothing(clock: Clock) -> None:
-    limits = Limits(on=True)
-    for _ in range(100):
-        limits.password("192.0.2.1", "bob")
-        limits.password_was_no_guess("192.0.2.1", "bob")
-    assert allowed(limits, "password", "192.0.2.1", "bob") == 5
+    assert allowed(limits, "registration", "2001:db8:0:1::1") == 30
+    assert allowed(limits, "registration", "2001:db8:0:1:ffff::2") == 0
+    assert allowed(limits, "registration", "2001:db8:0:2::1") == 30
+    assert allowed(limits, "registration", "2001:db8:0:3::1") == 0
+    assert allowed(limits, "registration", "2001:db8:1::1") == 30
+    assert allowed(limits, "registration", "::ffff:192.0.2.1") == 30
+    assert allowed(limits, "registration", "192.0.2.1") == 0
+    clock.now += 600
+    assert allowed(limits, "registration", "2001:db8:0:3::1") == 30
 
 
 def test_switched_off_they_allow_everything() -> None:
     limits = Limits(on=False)
     for method, arguments in {
         "command": (1,),
-        "chunk": (1, 2**30),
-        "password": ("192.0.2.1", "bob"),
+        "content": (1, 2**30, True),
         "registration": ("192.0.2.1",),
     }.items():
         assert allowed(limits, method, *arguments) == 2_000
-    limits.password_was_no_guess("192.0.2.1", "bob")
 
 
 def test_chunks_are_limited_by_their_bytes(clock: Clock) -> None:
     limits = Limits(on=True)
     began = time.monotonic()
-    count = allowed(limits, "chunk", 1, 2**20)
+    count = allowed(limits, "content", 1, 2**20, True)
     assert count == 64
     clock.now += 1
-    assert allowed(limits, "chunk", 1, 2**20) == 16
+    assert allowed(limits, "content", 1, 2**20, True) == 16
     assert time.monotonic() - began < 10
 
 

@@ -36,10 +36,31 @@ def refusal(*arguments: str) -> str:
 
 def test_the_defaults_of_the_contract() -> None:
     found = load([])
-    assert (found.hosts, found.port, found.web_port) == (["127.0.0.1", "::1"], 8765, 8550)
-    assert (found.registration, found.rate_limits, found.realms) == ("open", "on", "open")
+    assert (found.listen_on, found.port, found.web_port) == (["127.0.0.1", "::1"], 8765, 8550)
+    assert (found.registration, found.rate_limits, found.realms) == ("open", "on", None)
     assert (found.origins, found.networks, found.public) == ("", [], False)
     assert (found.tls_cert, found.tls_key, found.log_level) == (None, None, "info")
+
+
+@pytest.mark.parametrize(
+    "arguments, trial",
+    [
+        ((), True),
+        (("--host", "127.0.0.2"), True),
+        (("--host", "::1"), True),
+        (("--host", "0.0.0.0"), False),
+        (("--host", "::"), False),
+        (("--host", "192.0.2.1"), False),
+        (("--host", "chat.example.org"), False),
+        (("--public",), False),
+        (("--trusted-proxies", "127.0.0.1"), False),
+        (("--origins", "https://chat.example.org"), False),
+    ],
+)
+def test_a_trial_is_a_server_that_only_its_own_machine_reaches(
+    arguments: tuple[str, ...], trial: bool
+) -> None:
+    assert load(arguments).trial is trial
 
 
 def test_every_flag_of_the_contract_is_an_option_with_a_description() -> None:
@@ -70,7 +91,7 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_file(
     monkeypatch.setenv("CHAT_REALM", "from-env")
     found = load(["--port", "1003", "--config", str(file)])
     assert (found.port, found.realm, found.log_level) == (1003, "from-env", "debug")
-    assert found.hosts == ["0.0.0.0"]
+    assert found.listen_on == ["0.0.0.0"]
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])

@@ -29,7 +29,7 @@ from ws_server.gate import Gate
 from ws_server.net.session import Account, Session
 from ws_server.realm import Realm
 from ws_server.settings import Settings
-from ws_server.store import users
+from ws_server.store import tokens, users
 
 PASSWORD = "secret1"
 """Everybody's password."""
@@ -157,6 +157,9 @@ class Person:
     def finish(self) -> None:
         self._news.set()
 
+    def admit(self, known: bool) -> None:
+        """There are no strangers here."""
+
     def pause_reading(self) -> None:
         self._paused = True
 
@@ -245,7 +248,8 @@ class World:
         def create(tx: Connection, now: int) -> None:
             for name in names:
                 if users.find(tx, name) is None:
-                    users.create(tx, name, name.title(), "Indonesia", password, now)
+                    first = users.is_empty(tx)
+                    users.create(tx, name, name.title(), "Indonesia", password, now, admin=first)
 
         await self.realm.journal.write(create)
 
@@ -257,11 +261,11 @@ class World:
     async def _sign_in(self, name: str, dialect: Dialect) -> Person:
         person = self.connect(dialect=dialect)
         person.token = secrets.token_urlsafe(32)
-        hashed = users.hash_token(person.token)
+        hashed = tokens.hash_token(person.token)
 
         def keep(tx: Connection, now: int) -> users.User:
             user = users.existing(tx, name)
-            users.add_token(tx, user.id, hashed, now)
+            tokens.add_token(tx, user.id, hashed, now)
             return user
 
         user = await self.realm.journal.write(keep)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
-import resource
-import shutil
 import signal
-import ssl
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, update
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection
 
 from shared.faults import explained, shown
-from shared.settings import split
+from shared.settings import split, tls_context
 from shared.sockets import TRIES, not_listening
-from ws_server import __version__, web_app
+from ws_server import file_descriptors, session_expiry, threads, web_app
+from ws_server import handlers as handlers  # registers what answers the commands
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -34,50 +29,40 @@ from ws_server.data_folder import (
 from ws_server.data_folder import (
     Refused as Refused,
 )
-from ws_server.federation.contents import Contents
-from ws_server.federation.peer import Peer
-from ws_server.federation.peers import Peers
+from ws_server.federation.awaited_contents import Contents
+from ws_server.federation.peer_registry import PeerRegistry
+from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
+from ws_server.key import posts_secret
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
+from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
 from ws_server.net.listener import Listener
-from ws_server.opening import open_store, realm_name
+from ws_server.net.origin_policy import Browsers
+from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
+from ws_server.readiness import Readiness
 from ws_server.realm import Realm, Serving
+from ws_server.realm_metrics import measure
+from ws_server.registration import Registration
 from ws_server.settings import Settings
-from ws_server.store import fetches, files, naming, opening
+from ws_server.startup import open_store, realm_name
+from ws_server.store import content_fetches, files, own_name, recipients, registering, users
 from ws_server.store.cache import Cache
 from ws_server.store.journal import Journal
-from ws_server.store.schema import meta
 from ws_server.store.sqlite_file import file_of
 from ws_server.web_app import WebApp
 from ws_server.welcome import address, welcome
 
 log = logging.getLogger(__name__)
 
+DAY = 24 * 3600 * 1000
+"""Milliseconds."""
 HOUSEKEEPING = 3600.0
 """Seconds between two sweeps of what was abandoned."""
 JUMP = 60.0
 """Seconds by which the wall clock may be corrected in that time."""
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """Return the certificate to serve with, if one is set.
-
-    Raises:
-        Refused: it cannot be read, or the key does not fit.
-    """
-    if settings.tls_cert is None:
-        return None
-    assert settings.tls_key is not None
-    # Only here, because it takes a while to load.
-    from shared import certificates
-
-    try:
-        return certificates.tls_context(settings.tls_cert, settings.tls_key)
-    except certificates.BadCertificate as error:
-        raise Refused(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +102,17 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
             raise Refused(f"--data {explained(error, settings.data)}") from error
         raise
     cache = Cache()
-    journal = Journal(database, cache)
+    journal = Journal(database, cache, posts_secret(realm_key))
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
     realm = Realm(
         name=name,
         key=realm_key,
-        registration_open=settings.registration == "open",
+        registration=Registration(
+            await database.read(registering.holds, settings.registration),
+            settings.registration if serves else None,
+        ),
         database=database,
         cache=cache,
         journal=journal,
@@ -135,13 +123,27 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         max_file=settings.max_file * 2**20,
         max_user_files=settings.max_user_files * 2**20,
         max_realm_files=settings.max_realm_files * 2**20,
+        session_age=settings.session_days * DAY,
+        guesses=Guesses(settings.rate_limits == "on"),
+        first_admin=FirstAdmin(settings.trial),
+        invitations_wait=not settings.trial,
     )
+    stack.callback(realm.audit.summarise)
     realm.contents = Contents(realm)
-    realm.links = Peers(realm, policy=settings.realms, public=settings.public)
+    realm.links = PeerRegistry(
+        realm,
+        policy=settings.realms,
+        trial=settings.trial,
+        public=settings.public,
+        private=settings.private,
+    )
     await realm.links.load()
     if serves:
-        await journal.write(lambda tx, now: naming.keep(tx, name))
-    await journal.write(lambda tx, now: opening.get_ready(tx))
+        await journal.write(lambda tx, now: own_name.keep(tx, name))
+        await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
+        if not await database.read(users.has_admin):
+            realm.first_admin.wanted()
+    await journal.write(lambda tx, now: recipients.get_ready(tx))
     await sweep(realm, age=0)
     return realm
 
@@ -150,18 +152,23 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     """Start everything; `stack` stops it again, in reverse order.
 
     Raises:
-        Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left running.
+        SettingsRefused, Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left
+            running.
     """
     tls = tls_context(settings)
     realm = await open_realm(settings, stack, serves=True)
     gate = Gate(realm)
     stack.push_async_callback(gate.close)
     metrics = Metrics()
+    pages = Browsers([*split(settings.hosts), settings.host], split(settings.origins), ports=())
+    budgets = Budgets(realm.limits.on, file_descriptors.room_for_connections())
+    realm.hub.most_sessions = budgets.sessions_of_account
     listener = Listener(
         gate,
-        ready=lambda: is_ready(realm),
+        ready=Readiness(realm, written_in(settings)).why_not,
         metrics=metrics.text,
-        origins=split(settings.origins),
+        browsers=pages,
+        budgets=budgets,
         trusted_proxies=settings.networks,
     )
     browsers = WebApp(settings)
@@ -170,7 +177,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     stack.push_async_callback(listener.close)
     measure(metrics, settings, realm, gate, listener)
     try:
-        port = await listener.open(settings.hosts, settings.port, tls)
+        port = listener.open(settings.listen_on, settings.port, tls)
     except OSError as error:
         raise Refused(
             f"Cannot listen on --host {shown(settings.host)} --port {settings.port}: "
@@ -188,6 +195,8 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)
+    if web_port is not None:
+        pages.ports.add(web_port)
     return Server(realm, gate, listener, port, web_port)
 
 
@@ -206,7 +215,7 @@ async def open_web_app(
         return None
     path = settings.data / web_app.FILE
     try:
-        await listener.open_socket(path)
+        listener.open_socket(path)
         stack.callback(path.unlink, missing_ok=True)
         web_port = browsers.open(address(settings, "ws", port))
     except OSError as error:
@@ -220,18 +229,13 @@ async def open_web_app(
     return web_port
 
 
-async def is_ready(realm: Realm) -> bool:
-    """Tell whether the store takes writes, by one that goes to disk."""
-
-    def probe(tx: Connection, now: int) -> None:
-        tx.execute(update(meta).where(meta.c.key == "epoch").values(key="epoch"))
-
-    try:
-        async with asyncio.timeout(5):
-            await realm.journal.write(probe)
-    except Exception:
-        return False
-    return True
+def written_in(settings: Settings) -> list[Path]:
+    """Return the folders in which the realm keeps what it is told."""
+    folders = [settings.data]
+    file = file_of(database_url(settings))
+    if file is not None and file.parent.resolve() != settings.data.resolve():
+        folders.append(file.parent)
+    return folders
 
 
 async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
@@ -244,7 +248,7 @@ async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
 
     def forget(tx: Connection, now: int) -> set[str]:
         files.forget_abandoned(tx, now, jumped)
-        return files.open_uploads(tx) | fetches.open_parts(tx)
+        return files.open_uploads(tx) | content_fetches.open_parts(tx)
 
     parts = await realm.journal.write(forget)
     if jumped:
@@ -267,80 +271,27 @@ async def keep_house(realm: Realm) -> None:
         # A machine that slept counts as well: its monotonic clock stood still.
         jump = (time.time() - wall) - (time.monotonic() - steady)
         try:
-            await sweep(realm, age=HOUSEKEEPING, jumped=abs(jump) > JUMP)
+            jumped = abs(jump) > JUMP
+            await sweep(realm, age=HOUSEKEEPING, jumped=jumped)
+            if not jumped:
+                await session_expiry.end_unused(realm)
+                await realm.journal.write(registering.forget_expired)
         except Exception:
             log.exception("housekeeping failed; it is tried again in an hour")
-
-
-def measure(
-    metrics: Metrics, settings: Settings, realm: Realm, gate: Gate, listener: Listener
-) -> None:
-    """Say what /metrics shows; docs/observability.md explains it."""
-    metrics.info("this realm and its server", {"realm": realm.name, "version": __version__})
-    metrics.gauge("connections", "open WebSocket connections", lambda: listener.websockets)
-    metrics.gauge("users", "users with at least one session", lambda: realm.hub.users)
-    metrics.counter("commands", "frames received from clients", lambda: gate.commands)
-    metrics.counter_by("code", "errors", "commands that were refused", lambda: gate.refused)
-    metrics.counter("events", "events handed to sessions", lambda: realm.hub.events)
-    metrics.counter("commits", "transactions on disk", lambda: realm.journal.commits)
-    metrics.counter("entries", "changes in those transactions", lambda: realm.journal.entries)
-    metrics.gauge("journal_waiting", "changes not yet begun", lambda: realm.journal.waiting)
-    metrics.counter("failed_commits", "transactions lost", lambda: realm.journal.failed_commits)
-    metrics.histogram("commit_seconds", "from begin to disk", realm.journal.commit_seconds)
-    metrics.histogram("push_seconds", "from disk to the sockets", realm.journal.push_seconds)
-    metrics.gauge("reads_waiting", "questions without a reader", lambda: realm.database.waiting)
-    metrics.gauge("passwords_waiting", "passwords to be hashed", lambda: realm.passwords.waiting)
-    metrics.counter_by("by", "closed", "WebSockets that ended", lambda: listener.closed)
-    metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
-    metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
-    metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
-    measure_realms(metrics, realm.links)
-
-
-def size_of(url: URL) -> int:
-    """Return the bytes of a database and its write-ahead log; 0 if it is in no file."""
-    size = 0
-    if (path := file_of(url)) is not None:
-        for file in (path, path.with_name(f"{path.name}-wal")):
-            with suppress(OSError):
-                size += file.stat().st_size
-    return size
-
-
-def free_space(folder: Path) -> float:
-    """Return the bytes that may still be written there; NaN if the folder is gone."""
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return math.nan
-
-
-def measure_realms(metrics: Metrics, peers: Peers) -> None:
-    """Say what /metrics shows of each other realm."""
-
-    def each(read: Callable[[Peer], float]) -> Callable[[], dict[str, float]]:
-        return lambda: {peer.known.name: read(peer) for peer in peers.listed()}
-
-    gauge, counter = metrics.gauge_of_realms, metrics.counter_of_realms
-    gauge("link_up", "whether messages can flow, 0 or 1", each(lambda p: p.up))
-    gauge("queued", "messages waiting for the realm", each(lambda p: p.queued))
-    counter("sent", "messages that it has confirmed", each(lambda p: p.count.sent))
-    counter("received", "messages of it that are on disk here", each(lambda p: p.count.received))
-    counter("refused", "messages that it refused for ever", each(lambda p: p.count.refused))
-    counter("attempts", "times that it was dialled", each(lambda p: p.count.attempts))
 
 
 async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then stop within 5 seconds.
 
     Raises:
-        Refused, DatabaseRefused, KeyRefused: the server cannot start.
+        SettingsRefused, Refused, DatabaseRefused, KeyRefused: the server cannot start.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    raise_file_limit()
+    file_descriptors.raise_limit()
+    threads.switch_often()
     is_new = not holds_realm(settings.data)
     async with AsyncExitStack() as stack:
         server = await open_server(settings, stack)
@@ -353,17 +304,19 @@ async def run(settings: Settings) -> None:
                 "data": str(settings.data.resolve()),
             },
         )
-        welcome(server.realm.name, settings, server.port, server.web_port, is_new=is_new)
+        realm = server.realm
+        ports = server.port, server.web_port
+        welcome(
+            realm.name,
+            settings,
+            *ports,
+            is_new=is_new,
+            code=realm.first_admin.code,
+            registration=realm.registration,
+        )
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
-
-
-def raise_file_limit() -> None:
-    """Allow as many connections as the system does."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def set_umask() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.protocol.spec import Event, Reply, Request
 from ws_server.store.conversations import Conversation
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 
 if TYPE_CHECKING:
@@ -28,24 +28,27 @@ class Publication:
 
 @dataclass(slots=True)
 class Outcome:
-    """What follows from a change once it is on disk: the reply, then the events, in order."""
+    """What follows from a change once it is on disk; `publications.publish` carries it out."""
 
-    reply: Reply | None
+    reply: Any = None
+    """What the one who asked is answered: a Reply for a session, which is sent first."""
     publications: list[Publication] = field(default_factory=list)
     realms: Collection[int] = ()
     """Other realms for which something now waits."""
     changed: Conversation | None = None
-    """The conversation as it is now, for the cache."""
+    """The group as it is now, with all its members, for the cache."""
+    forgotten: str | None = None
+    """The address of a group that has to leave the cache."""
 
 
 @dataclass(frozen=True, slots=True)
-class Abroad:
+class RemoteReply:
     """A command that waits for another realm; those behind it need not wait for it."""
 
     reply: Coroutine[Any, Any, Reply]
 
 
-Answer = Reply | Draft | Write | Abroad
+Answer = Reply | Draft | Mutation | RemoteReply
 """A handler answers at once, with a message to write, or with a change that makes an Outcome."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
 
@@ -73,7 +76,7 @@ class Registration:
     """A handler; `journaled` ones answer with a Draft or a Write and may overlap."""
 
     handler: Handler
-    journaled: bool
+    pipelined: bool
 
 
 HANDLERS: dict[type[Request[Any]], Registration] = {}

@@ -35,7 +35,7 @@ def lock_folder(data: Path) -> IO[str]:
     """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = open(data / LOCK, "w")
+        lock = open(data / LOCK, "w")  # noqa: SIM115 - held until the server ends
     except OSError as error:
         raise Refused(f"--data {explained(error, data)}") from error
     if not _locked(lock):
@@ -60,7 +60,7 @@ def lock_database(url: URL) -> IO[str] | None:
         return None
     path = path.resolve()
     try:
-        lock = open(path.with_name(f"{path.name}.lock"), "w")
+        lock = open(path.with_name(f"{path.name}.lock"), "w")  # noqa: SIM115 - held likewise
     except OSError as error:
         raise Refused(f"--database {explained(error, path)}") from error
     if not _locked(lock):

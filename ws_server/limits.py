@@ -1,69 +1,64 @@
-"""Token buckets: how fast each person or address may ask."""
+"""How fast each person, address or realm may ask."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from shared.protocol.errors import ChatError, ErrorCode
+from shared.addresses import network, site
+from shared.protocol.errors import ChatError
+from shared.token_buckets import Buckets, rate_limited
 
-ROUNDING = 1e-6
-"""What adding up fractions may be off."""
-KEPT = 10_000
-"""Buckets in memory before the full ones, which say nothing, are forgotten."""
-
+if TYPE_CHECKING:
+    from ws_server.store.realms import KnownRealm
 
 REFUSED_UNIT = 16 * 1024
 """Bytes of a refused frame that count as one command more."""
 
 
-class Buckets:
-    """One bucket for each key: `burst` at once, then `rate` a second."""
+WRITTEN, WRITTEN_AT_ONCE = 16 * 2**10, 4 * 2**20
+"""Bytes of commands, files apart, of one user: a second, and at once."""
+
+
+class NetworkBuckets:
+    """A bucket for each network, and one of twice as much for the site around an IPv6 one.
+
+    They are asked by addresses of connections; see `shared.addresses`.
+    """
 
     def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._levels: dict[Hashable, tuple[float, float]] = {}
-        self._sweep_above = KEPT
+        self._networks = Buckets(rate, burst)
+        self._sites = Buckets(2 * rate, 2 * burst)
 
-    def take(self, key: Hashable, amount: float = 1.0) -> None:
-        """Take from the key's bucket.
+    def wait(self, address: str) -> float:
+        """Return the seconds until one may be taken; 0 if it may be now."""
+        around = site(address)
+        of_site = 0.0 if around is None else self._sites.wait(around)
+        return max(self._networks.wait(network(address)), of_site)
 
-        Raises:
-            ChatError: RATE_LIMITED, with the seconds until there is enough.
-        """
-        now = time.monotonic()
-        level, since = self._levels.get(key, (self._burst, now))
-        level = min(self._burst, level + (now - since) * self._rate)
-        if level + ROUNDING < amount:
-            raise rate_limited((amount - level) / self._rate)
-        self._levels[key] = (level - amount, now)
-        if len(self._levels) > self._sweep_above:
-            self._forget_full(now)
-            self._sweep_above = max(KEPT, 2 * len(self._levels))
+    def spend(self, address: str) -> None:
+        """Take one, also if there is none."""
+        self._networks.spend(network(address))
+        if (around := site(address)) is not None:
+            self._sites.spend(around)
 
-    def give_back(self, key: Hashable, amount: float = 1.0) -> None:
-        """Undo a `take` that turned out to cost nothing."""
-        if key in self._levels:
-            level, since = self._levels[key]
-            self._levels[key] = (min(self._burst, level + amount), since)
-
-    def _forget_full(self, now: float) -> None:
-        self._levels = {
-            key: (level, since)
-            for key, (level, since) in self._levels.items()
-            if level + (now - since) * self._rate < self._burst
-        }
+    def give_back(self, address: str) -> None:
+        """Undo a `spend`."""
+        self._networks.give_back(network(address))
+        if (around := site(address)) is not None:
+            self._sites.give_back(around)
 
 
-def rate_limited(wait: float) -> ChatError:
-    """Return the refusal that asks to wait `wait` seconds, rounded up to a tenth."""
-    return ChatError(
-        ErrorCode.RATE_LIMITED,
-        "That is too fast; wait a little",
-        retry_after=max(0.1, math.ceil(round(wait * 10, 6)) / 10),
-    )
+@dataclass(frozen=True, slots=True)
+class RealmBuckets:
+    """What each of some other realms may cost."""
+
+    work: Buckets
+    """Rows a second, or what is as dear."""
+    questions: Buckets
+    misses: Buckets
+    """Names they ask for that nobody has, so that no list of those here can be made."""
 
 
 class Limits:
@@ -75,58 +70,139 @@ class Limits:
     def __init__(self, on: bool) -> None:
         self.on = on
         self._commands = Buckets(rate=50, burst=1_000)
-        self._chunk_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
-        self._passwords = Buckets(rate=0.1, burst=5)
-        self._registrations = Buckets(rate=30 / 600, burst=30)
+        self._content_bytes = Buckets(rate=16 * 2**20, burst=64 * 2**20)
+        self._written = Buckets(rate=WRITTEN, burst=WRITTEN_AT_ONCE)
+        self._registrations = NetworkBuckets(rate=30 / 600, burst=30)
+        self._taken_names = NetworkBuckets(rate=30 / 600, burst=30)
         self._first_contacts = Buckets(rate=10 / 3600, burst=10)
-        self._rows = Buckets(rate=10_000, burst=50_000)
-        self._questions = Buckets(rate=50, burst=1_000)
+        self._links = Buckets(rate=0.2, burst=20)
+        self._realms = RealmBuckets(
+            work=Buckets(rate=10_000, burst=50_000),
+            questions=Buckets(rate=50, burst=1_000),
+            misses=Buckets(rate=1, burst=300),
+        )
+        self._strange_realms = RealmBuckets(
+            work=Buckets(rate=50, burst=10_000),
+            questions=Buckets(rate=5, burst=100),
+            misses=Buckets(rate=0.1, burst=30),
+        )
+        self._all_strange_work = Buckets(rate=200, burst=50_000)
+        self._strange_people = Buckets(rate=0.1, burst=200)
+        self._invitations = Buckets(rate=0.2, burst=100)
+        self._realm_invitations = Buckets(rate=2, burst=1_000)
+        self._waiting_invitations = Buckets(rate=0.1, burst=1_000)
 
-    def command(self, who: Hashable) -> None:
-        """Count one command of a user, or of an address that has not signed in."""
+    def command(self, who: Hashable, size: int = 0) -> None:
+        """Count one command, and its bytes, of a user or an address that has not signed in."""
         if self.on:
             self._commands.take(who)
+            try:
+                # Texts fill disks as well.
+                self._written.take(who, min(size, WRITTEN_AT_ONCE))
+            except ChatError as error:
+                error.message = "That is too much text; wait a little, or send it as a file"
+                raise
 
     def refused(self, who: Hashable, size: int) -> None:
         """Count a frame that could not be read; a large one as many commands."""
         if self.on:
             self._commands.take(who, 1 + size / REFUSED_UNIT)
 
-    def chunk(self, who: Hashable, size: int) -> None:
-        """Count the bytes of a chunk."""
+    def content(self, who: Hashable, size: int, is_chunk: bool) -> None:
+        """Count bytes of a file; what is no chunk of many is a command too."""
         if self.on:
-            self._chunk_bytes.take(who, size)
-
-    def password(self, address: str, account: str) -> None:
-        """Count a try before it is checked; the account itself is never locked."""
-        if self.on:
-            try:
-                self._passwords.take((address, account))
-            except ChatError as error:
-                error.message = "Too many wrong passwords for this account from your address"
-                raise
-
-    def password_was_no_guess(self, address: str, account: str) -> None:
-        """A right password, or one that could not be checked, costs nothing."""
-        if self.on:
-            self._passwords.give_back((address, account))
+            if not is_chunk:
+                self._commands.take(who)
+            self._content_bytes.take(who, size)
 
     def first_contact(self, who: Hashable) -> None:
         """Count a try to link to a realm that is not known."""
         if self.on:
             self._first_contacts.take(who)
 
-    def rows(self, realm_id: int, count: int, size: int) -> None:
-        """Count rows that came from another realm; 4 KiB of them as one more."""
+    def link(self, realm: KnownRealm) -> None:
+        """Count a link that a realm begins: each costs a few writes, and lines in the log."""
         if self.on:
-            self._rows.take(realm_id, count + size / 4096)
+            self._links.take(realm.id)
 
-    def question(self, realm_id: int) -> None:
+    def frame(self, realm: KnownRealm, rows: int) -> float:
+        """Count a frame of a link as so many rows; return how many seconds nothing is read."""
+        return self._work(realm, rows)
+
+    def rows(self, realm: KnownRealm, count: int, size: int) -> float:
+        """Count rows that came over a link; return how many seconds they should wait.
+
+        Of a realm that somebody here has confirmed 4 KiB count as one row more, of any other one
+        1 KiB, and a row as five.
+        """
+        if realm.vouched:
+            return self._work(realm, count + size / 4096)
+        return self._work(realm, 5 * count + size / 1024)
+
+    def _work(self, realm: KnownRealm, amount: float) -> float:
+        if not self.on:
+            return 0.0
+        if realm.vouched:
+            return self._realms.work.overdraw(realm.id, amount)
+        return max(
+            self._strange_realms.work.overdraw(realm.id, amount),
+            self._all_strange_work.overdraw(None, amount),
+        )
+
+    def question(self, realm: KnownRealm) -> None:
         """Count one question of another realm."""
         if self.on:
-            self._questions.take(realm_id)
+            self._of(realm).questions.take(realm.id)
+
+    def name(self, realm: KnownRealm) -> None:
+        """Count a name that another realm asks for, before it is looked up."""
+        if self.on:
+            self._of(realm).misses.take(realm.id)
+
+    def name_was_there(self, realm: KnownRealm) -> None:
+        """A name that somebody has costs nothing."""
+        if self.on:
+            self._of(realm).misses.give_back(realm.id)
+
+    def names_of_nobody(self, realm: KnownRealm, count: int) -> float:
+        """Count names that nobody has; return how many seconds the answer should wait."""
+        return self._of(realm).misses.overdraw(realm.id, count) if self.on and count else 0.0
+
+    def new_people(self, realm: KnownRealm, count: int) -> float:
+        """Count people of a realm nobody has confirmed; return how many seconds they should wait"""
+        return self._strange_people.overdraw(realm.id, count) if self.on and count else 0.0
+
+    def _of(self, realm: KnownRealm) -> RealmBuckets:
+        return self._realms if realm.vouched else self._strange_realms
+
+    def invitation(self, who: Hashable) -> None:
+        """Count one invitation by a person, of this realm or of another one."""
+        if self.on:
+            self._invitations.take(who)
+
+    def realm_invitation(self, realm_id: int) -> None:
+        """Count one invitation by anybody of another realm."""
+        if self.on:
+            self._realm_invitations.take(realm_id)
+
+    def waiting_invitation(self, realm_id: int) -> None:
+        """Count one invitation to a group of another realm that begins to wait here."""
+        if self.on:
+            self._waiting_invitations.take(realm_id)
 
     def registration(self, address: str) -> None:
-        """Count one new account."""
+        """Count a try to register, before anything is looked up for it.
+
+        Raises:
+            ChatError: RATE_LIMITED, too many accounts, or too many names that others have.
+        """
         if self.on:
-            self._registrations.take(address)
+            if wait := max(self._registrations.wait(address), self._taken_names.wait(address)):
+                raise rate_limited(wait)
+            self._registrations.spend(address)
+
+    def name_was_taken(self, address: str) -> None:
+        """No account came of a try, but it told that a name exists."""
+        if self.on:
+            self._registrations.give_back(address)
+            self._taken_names.spend(address)

@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from shared.protocol.values import fold
+from ws_server.store.steps import Steps, alone
 
 AT_ONCE = 500
 """Rows asked for at a time, until the page is full."""
@@ -50,15 +51,15 @@ class ListQuery(Generic[R, T]):
 
     Args:
         of: Whose list, and of what: a page goes on only where these are equal.
-        everything: Returns all rows in their present order.
-        some: Returns those rows that are still there of some ids, in any order.
+        everything: Finds all rows in their present order.
+        some: Finds those rows that are still there of some ids, in any order.
         shown: Returns what is told of rows, each with about how many bytes it takes.
         most_bytes: Of a page.
     """
 
     of: Hashable
-    everything: Callable[[Connection], list[R]]
-    some: Callable[[Connection, Sequence[int]], list[R]]
+    everything: Callable[[], Steps[list[R]]]
+    some: Callable[[Sequence[int]], Steps[list[R]]]
     shown: Callable[[Connection, list[R]], Iterable[tuple[T, int]]]
     most_bytes: int
 
@@ -80,8 +81,8 @@ class ListedPage(Generic[T]):
 
 
 def read_page(
-    tx: Connection, query: ListQuery[R, T], begun: Listing | None, after: str | None
-) -> ListedPage[T]:
+    query: ListQuery[R, T], begun: Listing | None, after: str | None
+) -> Steps[ListedPage[T]]:
     """Return a page of a list.
 
     Args:
@@ -96,7 +97,7 @@ def read_page(
         listing, known = begun, None
         begun_anew = ""
     else:
-        rows = query.everything(tx)
+        rows = yield from query.everything()
         at = 0
         if after is not None:
             folded = fold(after)
@@ -108,9 +109,11 @@ def read_page(
     size, end = 0, ""
     while at < len(listing.ids):
         ids = listing.ids[at : at + AT_ONCE]
-        there = known if known is not None else {row.id: row for row in query.some(tx, ids)}
+        there = known
+        if there is None:
+            there = {row.id: row for row in (yield from query.some(ids))}
         found = [there[id] for id in ids if id in there]
-        shown = dict(zip((row.id for row in found), query.shown(tx, found), strict=True))
+        shown: dict[int, tuple[T, int]] = yield from alone(_shown, query, found)
         for id in ids:
             if id in shown:
                 told, bytes_ = shown[id]
@@ -123,3 +126,7 @@ def read_page(
                 end = there[id].address
             at += 1
     return page
+
+
+def _shown(tx: Connection, query: ListQuery[R, T], rows: list[R]) -> dict[int, tuple[T, int]]:
+    return dict(zip((row.id for row in rows), query.shown(tx, rows), strict=True))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import secrets
-from base64 import b64encode
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
@@ -17,13 +16,13 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 
-from shared.protocol import precis
+from shared.protocol import base64, precis
 from shared.protocol.errors import ChatError
-from ws_server.threads import Turns, lower_priority
+from ws_server.threads import FairThreadPool, lower_priority
 
 THREADS = 2
-MAX_WAITING = 1_024
-MAX_WAITING_PER_ADDRESS = 256
+MAX_WAITING_HASHES = 1_024
+MAX_WAITING_HASHES_PER_ADDRESS = 256
 
 
 class Passwords:
@@ -32,12 +31,12 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         _return_large_blocks()
-        self._threads = Turns(
+        self._threads = FairThreadPool(
             "password",
             THREADS,
             each_at_once=THREADS,
-            most=MAX_WAITING,
-            most_each=MAX_WAITING_PER_ADDRESS,
+            most=MAX_WAITING_HASHES,
+            most_each=MAX_WAITING_HASHES_PER_ADDRESS,
             initializer=lower_priority,
         )
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -110,7 +109,7 @@ def _nobodys_hash(hasher: PasswordHasher) -> str:
     """Return a hash of the same cost that is of no password: to make a real one takes 40 ms."""
     cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     salt, digest = (
-        b64encode(secrets.token_bytes(size)).decode().rstrip("=")
+        base64.written(secrets.token_bytes(size)).rstrip("=")
         for size in (hasher.salt_len, hasher.hash_len)
     )
     return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${digest}"

@@ -9,43 +9,28 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
-from shared.protocol.commands.files import SendFile, SendGroupFile, Upload
-from shared.protocol.commands.groups import (
-    CreateGroup,
-    InboxGroup,
-    InviteGroup,
-    Kick,
-    LeaveGroup,
-    ListGroup,
-    Members,
-    SendGroup,
-)
-from shared.protocol.commands.history import History, Read, Received, Sync
-from shared.protocol.commands.private import Inbox, ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import Request
+from shared.protocol.spec import Remote, Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
+from ws_server.active_uploads import Uploading
+from ws_server.audit import Audit
+from ws_server.first_admin import FirstAdmin
 from ws_server.limits import Limits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
+from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
+from ws_server.registration import Registration
 from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
-from ws_server.store.outbox import MAX_WAITING
+from ws_server.store.outbox import MAX_WAITING_ROWS
 from ws_server.store.realms import check_writable, unknown_realm
-from ws_server.uploading import Uploading
 
 if TYPE_CHECKING:
-    from ws_server.federation.contents import Contents
-    from ws_server.federation.peers import Peers
-
-OVER_REALMS = frozenset(
-    (Send, Inbox, ListPc, History, Read, Received, Sync, SendFile, SendGroupFile, Upload)
-    + (CreateGroup, ListGroup, InviteGroup, SendGroup, InboxGroup, Members, LeaveGroup, Kick)
-)
-"""The commands that may name people and groups of other realms."""
+    from ws_server.federation.awaited_contents import Contents
+    from ws_server.federation.peer_registry import PeerRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +44,13 @@ class Serving:
     """On the monotonic clock, which counts what the wall clock may skip or repeat."""
 
 
-SENDING = frozenset((Send, SendGroup, SendFile, SendGroupFile, Upload))
-"""Those whose message waits if the other realm is away."""
-READING = frozenset(
-    (Inbox, InboxGroup, ListGroup, ListPc, History, Members, Read, Received, Sync) + (LeaveGroup,)
-)
-"""Those that may also name realms which are blocked or were removed: what was written stays, and
-whoever wants it no more can leave it."""
-
-
 @dataclass(slots=True)
 class Realm:
     """The services behind the gate."""
 
     name: str
     key: Ed25519PrivateKey
-    registration_open: bool
+    registration: Registration
     database: Database
     cache: Cache
     journal: Journal
@@ -85,9 +61,16 @@ class Realm:
     max_file: int
     max_user_files: int
     max_realm_files: int
+    session_age: int
+    """Milliseconds for which a token may be unused."""
+    guesses: Guesses
+    first_admin: FirstAdmin
+    audit: Audit = field(default_factory=Audit)
+    invitations_wait: bool = False
+    """Whether those by strangers of other realms do, until somebody accepts them."""
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
-    links: Peers = field(init=False)
+    links: PeerRegistry = field(init=False)
     """The other realms."""
     contents: Contents = field(init=False)
     """The contents of files that come from them."""
@@ -97,11 +80,11 @@ class Realm:
     """None while it has no port."""
     instance: str = field(default_factory=lambda: secrets.token_hex(8))
     """Names this start of the server, so that two that run at once can be told apart."""
-    home: str = ""
+    local_name: str = ""
     """The folded name, which addresses may carry."""
 
     def __post_init__(self) -> None:
-        self.home = fold(self.name)
+        self.local_name = fold(self.name)
 
     def local(self, request: Request[Any]) -> Request[Any]:
         """Return the request without this realm's own name in its addresses.
@@ -110,28 +93,32 @@ class Realm:
             ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
                 is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
         """
-        request = request.at_home(self.home)
+        request = request.without_local_realm(self.local_name)
         addresses = (getattr(request, name) for name in request.spec.addresses)
         named = {address.realm for address in addresses if address is not None}
         named.add(getattr(request, "realm", None) or "")
+        remote = request.spec.remote
+        renamed: dict[str, str] = {}
         for realm in named:
-            if realm and fold(realm) != self.home:
+            if realm and fold(realm) != self.local_name:
                 peer = self.links.find(realm)
                 if peer is None:
                     raise unknown_realm(realm)
-                if type(request) not in READING:
+                if fold(peer.known.name) != fold(realm):
+                    renamed[fold(realm)] = peer.known.name
+                if remote is not Remote.ANY:
                     check_writable(peer.known)
-                if type(request) in SENDING and peer.queued >= MAX_WAITING:
+                if remote is Remote.QUEUED and peer.queued >= MAX_WAITING_ROWS:
                     raise ChatError(
                         ErrorCode.UNAVAILABLE,
                         f"Too much waits for {peer.known.name} already; try again when it is back",
                     )
-                if type(request) not in OVER_REALMS:
+                if remote is Remote.NONE:
                     raise ChatError(
                         ErrorCode.REALM_UNREACHABLE,
                         f"This version cannot do {request.spec.name} with another realm yet",
                     )
-        return request
+        return request.with_realms(renamed) if renamed else request
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
         """Return what this realm takes, as told at sign-in."""

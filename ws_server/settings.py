@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from shared.faults import explained, shown
+from shared.hosts import checked
 from shared.protocol.values import NAME
 from shared.settings import (
     CommonSettings,
     Network,
+    NetworkList,
     SettingsRefused,
+    check_tls_pair,
     hosts,
     networks,
     parser_of,
@@ -30,6 +29,26 @@ from shared.settings import (
 )
 from shared.text_files import decoded
 from ws_server import __version__
+
+SHARED = ipaddress.ip_network("100.64.0.0/10")
+"""Addresses of providers' and overlay networks (RFC 6598)."""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address; of names, localhost alone is known."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_private(host: str) -> bool:
+    """Tell whether an address is one of a network's own; no name is, as it may mean any."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return (address.is_private and not address.is_unspecified) or address in SHARED
 
 
 def host_name() -> str:
@@ -66,19 +85,38 @@ class Settings(CommonSettings):
         "",
         description="sqlite:///PATH or postgresql+asyncpg://...; in the data folder if empty",
     )
-    registration: Literal["open", "closed"] = Field(
-        "open", description="whether people may register"
+    registration: Literal["open", "invite", "closed"] = Field(
+        "open", description="who may register: everybody, people with an invitation, or nobody"
     )
     rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
-    realms: Literal["open", "admin", "closed"] = Field("open", description="who may add realms")
+    realms: Literal["open", "admin", "closed"] | None = Field(
+        None, description="who may add realms; if not given admin, or everybody in a trial"
+    )
     public: bool = Field(False, description="refuse links to loopback and private addresses")
+    session_days: int = Field(
+        90, ge=1, le=36_500, description="days for which a session may be unused before it ends"
+    )
     max_file: int = Field(100, ge=1, description="MiB of content of one file")
     max_user_files: int = Field(1024, ge=1, description="MiB of all files of one user together")
     max_realm_files: int = Field(
         4096, ge=1, description="MiB of all files from one other realm together"
     )
-    origins: str = Field("", description="web origins that may connect, by comma; all if empty")
-    trusted_proxies: str = Field(
+    max_all_files: int | None = Field(
+        None, ge=1, description="MiB of all files together; as the disk has room if not given"
+    )
+    reserve: int | None = Field(
+        None,
+        ge=0,
+        description="MiB of the disk that files leave free; if not given a twentieth of it, 256 to "
+        "4096, at most a quarter",
+    )
+    hosts: Annotated[str, AfterValidator(checked)] = Field(
+        "", description="names, by comma, under which browsers may reach the ports"
+    )
+    origins: str = Field(
+        "", description="web origins that may connect, by comma; only its own pages if empty"
+    )
+    trusted_proxies: NetworkList = Field(
         "", description="networks, by comma, whose X-Forwarded-For is believed"
     )
     tls_cert: Path | None = Field(None, description="certificate chain (PEM), for wss://")
@@ -89,21 +127,8 @@ class Settings(CommonSettings):
     config: Path | None = Field(None, description="TOML file with any of these settings")
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        environment = cls.from_environment()
-        path = dict(init_settings()).get("config") or environment.get("config")
-        return (
-            init_settings,
-            InitSettingsSource(settings_cls, environment),
-            InitSettingsSource(settings_cls, _toml(path)),
-        )
+    def from_file(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        return _toml(given.get("config"))
 
     @field_validator("web_port", mode="before")
     @classmethod
@@ -132,27 +157,42 @@ class Settings(CommonSettings):
                 raise ValueError(f"{origin} is no origin such as https://chat.example.org")
         return text
 
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _proxies_are_networks(cls, text: str) -> str:
-        networks(text)
-        return text
-
-    @model_validator(mode="after")
-    def _tls_is_whole(self) -> Settings:
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("--tls-cert and --tls-key go together")
-        return self
+    _tls_is_whole = model_validator(mode="after")(check_tls_pair)
 
     @property
-    def hosts(self) -> list[str]:
+    def listen_on(self) -> list[str]:
         """The addresses to listen on."""
         return hosts(self.host)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return is_loopback(self.host)
+
+    @property
+    def is_reached_by_name(self) -> bool:
+        """Whether browsers may come under a name that is none of loopback's."""
+        return bool(split(self.hosts) or split(self.origins))
 
     @property
     def networks(self) -> list[Network]:
         """The trusted proxies."""
         return networks(self.trusted_proxies)
+
+    @property
+    def private(self) -> bool:
+        """Whether the server stands in a network of its own, where people may add realms."""
+        return not self.public and (is_loopback(self.host) or is_private(self.host))
+
+    @property
+    def trial(self) -> bool:
+        """Whether only this machine can reach the server, directly: somebody tries it out.
+
+        A proxy on this machine may bring strangers, so a setting that is made for one ends the
+        trial.
+        """
+        exposed = self.public or self.trusted_proxies or self.origins
+        return is_loopback(self.host) and not exposed
 
 
 def _toml(path: str | Path | None) -> dict[str, Any]:
@@ -183,6 +223,5 @@ def load(arguments: Sequence[str]) -> Settings:
         "Serve a chat realm.",
         "Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
     )
-    Settings.add_arguments(parser)
     parser.add_argument("--version", action="version", version=f"Simple Chatting {__version__}")
-    return Settings.from_arguments(vars(parser.parse_args(arguments)))
+    return Settings.load(arguments, parser)

@@ -4,31 +4,58 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from time import thread_time
 from typing import Any, TypeVar, cast
 
 from shared.protocol.errors import ChatError, ErrorCode
+from shared.token_buckets import Buckets
 
 try:
     from uvloop import new_event_loop
 except ImportError:  # not made for Windows
     from asyncio import new_event_loop  # type: ignore[assignment]
 
-__all__ = ["Turns", "lower_priority", "new_event_loop", "too_many"]
+__all__ = ["FairThreadPool", "lower_priority", "new_event_loop", "switch_often", "too_many"]
 
 T = TypeVar("T")
-_Job = tuple[Callable[[], object], "asyncio.Future[Any]"]
+A = TypeVar("A")
+Work = Callable[[Sequence[A]], Sequence[T | Exception]]
+"""Does what several asked, and returns for each the result, or what is raised to them."""
+TOGETHER = 16
+"""Jobs done at once, if they are of one work and wait at the same time."""
+SWITCH_SECONDS = 0.001
+"""After which a thread that runs Python lets another one run. With Python's own 5 ms, the event
+loop waited so long at each of the ten steps of a message while threads read much."""
+PAID_RATE, PAID_BURST = 0.5, 0.5
+"""Seconds of processor time that the jobs of one payer may take in each second, and at once."""
+REST_SECONDS = 0.02
+"""Until it is looked again whether those who have spent more may go on."""
 
 
-class Turns:
+@dataclass(slots=True)
+class _Job:
+    """What one asker waits for."""
+
+    work: Work[Any, Any]
+    argument: Any
+    future: asyncio.Future[Any]
+    payer: Hashable
+
+
+class FairThreadPool:
     """A few threads, and a queue for each who asks; the queues are served in turn.
 
-    So whoever asks for much waits for himself, not others for him.
+    So whoever asks for much waits for himself, not others for him. Threads share one interpreter
+    with the event loop, so jobs are also paid for, in time of the processor: whose payer has spent
+    too much wait until it is paid back.
     """
 
     def __init__(
@@ -56,14 +83,34 @@ class Turns:
         self._waiting: OrderedDict[Hashable, deque[_Job]] = OrderedDict()
         self._running: Counter[Hashable] = Counter()
         self._count = 0
+        self._paid = Buckets(PAID_RATE, PAID_BURST)
+        self._paying: Counter[Hashable] = Counter()
+        """Jobs that run, by payer."""
+        self._again: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
         """How many jobs wait for a thread."""
         return self._count
 
-    async def run(self, who: Hashable, job: Callable[[], T]) -> T:
+    async def run(self, who: Hashable, job: Callable[[], T], payer: Hashable = None) -> T:
         """Run a job in a thread when its turn has come.
+
+        Args:
+            payer: Who pays for its time; None if nobody does.
+
+        Raises:
+            ChatError: UNAVAILABLE, too many wait.
+        """
+        return await self.share(who, lambda _: [job()], None, payer)
+
+    async def share(
+        self, who: Hashable, work: Work[A, T], argument: A, payer: Hashable = None
+    ) -> T:
+        """Run `work([argument, ...])` in a thread when the turn of one of its askers has come.
+
+        Args:
+            payer: Who pays for its part of the time; None if nobody does.
 
         Raises:
             ChatError: UNAVAILABLE, too many wait.
@@ -72,7 +119,7 @@ class Turns:
         if queued >= self._most_each or not self._has_room(queued):
             raise too_many()
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(who, deque()).append((job, future))
+        self._waiting.setdefault(who, deque()).append(_Job(work, argument, future, payer))
         self._count += 1
         self._start()
         return cast(T, await future)
@@ -84,51 +131,126 @@ class Turns:
         longest = max(self._waiting.values(), key=len)
         if len(longest) <= queued + 1:
             return False
-        _, future = longest.pop()
+        future = longest.pop().future
         self._count -= 1
         if not future.done():
             future.set_exception(too_many())
         return True
 
     def _start(self) -> None:
-        """Give every free thread a job of the asker whose turn it is."""
-        while self._free:
-            free = (who for who in self._waiting if self._running[who] < self._each_at_once)
-            if (who := next(free, None)) is None:
-                return
-            queue = self._waiting.pop(who)
-            job, future = queue.popleft()
-            if queue:
-                self._waiting[who] = queue  # behind the others
-            self._count -= 1
+        """Give every free thread the job of the asker whose turn it is, and equal ones with it."""
+        while self._free and (askers := self._next()):
+            jobs = {who: self._take(who) for who in askers}
             self._free -= 1
-            self._running[who] += 1
-            running = asyncio.get_running_loop().run_in_executor(self._pool, job)
-            running.add_done_callback(partial(self._finish, who, future))
+            self._running.update(askers)
+            self._paying.update(job.payer for job in jobs.values())
+            job, *_ = jobs.values()
+            arguments = [job.argument for job in jobs.values()]
+            took: list[float] = []
+            timed = partial(_timed, job.work, arguments, took)
+            running = asyncio.get_running_loop().run_in_executor(self._pool, timed)
+            running.add_done_callback(partial(self._finish, jobs, took))
+
+    def _next(self) -> list[Hashable]:
+        """Return whose turn it is, and those next in turn whose job is of the same work.
+
+        Nobody, if all of them have to wait.
+        """
+        found: list[Hashable] = []
+        looked_at, owing = 0, False
+        for who, queue in self._waiting.items():
+            if self._running[who] >= self._each_at_once:
+                continue
+            if not self._affords(queue[0].payer):
+                owing = True
+                continue
+            looked_at += 1
+            if not found or queue[0].work == self._waiting[found[0]][0].work:
+                found.append(who)
+            if looked_at == TOGETHER:
+                break
+        if owing and not found and self._again is None:
+            loop = asyncio.get_running_loop()
+            self._again = loop.call_later(REST_SECONDS, self._start_again)
+        return found
+
+    def _affords(self, payer: Hashable) -> bool:
+        # Who has spent half has one job at a time: each slows the event loop down.
+        left = PAID_BURST / 2 if self._paying[payer] else 0.0
+        return payer is None or not self._paid.wait(payer, left)
+
+    def _start_again(self) -> None:
+        self._again = None
+        self._start()
+
+    def _take(self, who: Hashable) -> _Job:
+        queue = self._waiting.pop(who)
+        job = queue.popleft()
+        if queue:
+            self._waiting[who] = queue  # behind the others
+        self._count -= 1
+        return job
 
     def _finish(
-        self, who: Hashable, waiter: asyncio.Future[Any], done: asyncio.Future[object]
+        self,
+        jobs: Mapping[Hashable, _Job],
+        took: list[float],
+        done: asyncio.Future[Sequence[Any]],
     ) -> None:
+        for job in jobs.values():
+            self._paying[job.payer] -= 1
+            if not self._paying[job.payer]:
+                del self._paying[job.payer]
+            if job.payer is not None:
+                # Nobody knows what each took of it.
+                self._paid.spend(job.payer, sum(took) / len(jobs))
         self._free += 1
-        self._running[who] -= 1
-        if not self._running[who]:
-            del self._running[who]
+        self._running.subtract(jobs.keys())
+        for who in jobs:
+            if not self._running[who]:
+                del self._running[who]
         if done.cancelled():
-            waiter.cancel()
-        elif (error := done.exception()) is not None:
-            if not waiter.done():
-                waiter.set_exception(error)
-        elif not waiter.done():
-            waiter.set_result(done.result())
+            for job in jobs.values():
+                job.future.cancel()
+        else:
+            error = done.exception()
+            results = [error] * len(jobs) if error is not None else done.result()
+            for job, result in zip(jobs.values(), results, strict=True):
+                _settle(job.future, result)
         self._start()
 
     def close(self) -> None:
         """End the threads; what has not begun is given up."""
         for queue in self._waiting.values():
-            for _, future in queue:
-                future.cancel()
+            for job in queue:
+                job.future.cancel()
         self._waiting.clear()
+        if self._again is not None:
+            self._again.cancel()
         self._pool.shutdown(cancel_futures=True)
+
+
+def _timed(work: Work[Any, Any], arguments: Sequence[Any], took: list[float]) -> Sequence[Any]:
+    """Do a work, and note the seconds of the processor that it took."""
+    begun = thread_time()
+    try:
+        return work(arguments)
+    finally:
+        took.append(thread_time() - begun)
+
+
+def _settle(future: asyncio.Future[Any], result: Any) -> None:
+    if future.done():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
+def switch_often() -> None:
+    """Let the event loop wait less for threads that run Python."""
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def too_many() -> ChatError:

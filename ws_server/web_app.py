@@ -23,7 +23,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import ws_server
-from shared.settings import hosts
+from shared.hosts import Names
+from shared.settings import hosts, split
 from shared.sockets import listen
 from ws_server.settings import Settings
 
@@ -34,8 +35,8 @@ FILE = "web.sock"
 FOLDER = "web"
 """In the data folder: for files on their way between browsers and the realm; emptied at start."""
 SOURCES = Path(ws_server.__file__).parent.parent
-KEPT = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH")
-KEPT_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_MAX_")
+PASSED_VARIABLES = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH")
+PASSED_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_MAX_")
 """Of the environment, what the app gets: none of the server's secrets is among it."""
 STOP_LIMIT = 2.0
 """Seconds the app has to end after all connections of the realm are closed; then it is killed."""
@@ -87,7 +88,8 @@ class WebApp:
             try:
                 await asyncio.wait_for(process.wait(), STOP_LIMIT)
             except TimeoutError:
-                process.kill()
+                with suppress(ProcessLookupError):  # it ended in this moment
+                    process.kill()
                 await process.wait()
         if self._running is not None:
             self._running.cancel()
@@ -134,11 +136,14 @@ class WebApp:
     async def _start(self) -> Process:
         numbers = [listening.fileno() for listening in self._sockets]
         data = self._settings.data.resolve()
+        host, origins = self._settings.host, split(self._settings.origins)
+        names = Names([*split(self._settings.hosts), host], origins)
         options = {
             "--server": self._server,
             "--socket": data / FILE,
             "--sockets": ",".join(map(str, numbers)),
             "--trusted-proxies": self._settings.trusted_proxies,
+            "--hosts": ",".join(names),
         }
         if self._settings.tls_cert is not None and self._settings.tls_key is not None:
             options["--tls-cert"] = self._settings.tls_cert.resolve()
@@ -182,7 +187,7 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in KEPT or name.startswith(KEPT_PREFIXES)
+        if name in PASSED_VARIABLES or name.startswith(PASSED_PREFIXES)
     }
     path = [str(SOURCES), *kept.get("PYTHONPATH", "").split(os.pathsep)]
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path)), "TMPDIR": str(folder)}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from shared.faults import shown
+from ws_server.registration import Registration
 from ws_server.settings import Settings
 
 TRY = """\
@@ -16,8 +19,54 @@ that is a name, the real name in one word, a password and a country. In another 
     > register ana Ana secret2 Portugal
     > auth ana secret2
     > send bob hi
+"""
 
-Ctrl+C stops the server."""
+TRY_INVITED = """\
+    npx wscat -c {url}
+    > invitation CODE
+    > register bob Bob secret1 Indonesia
+    > auth bob secret1
+    > help
+
+that is a name, the real name in one word, a password and a country. Registration is by
+invitation{why}:
+./chat admin invitation create prints a CODE.
+"""
+
+TRY_CLOSED = """\
+    npx wscat -c {url}
+    > auth NAME PASSWORD
+    > help
+
+Registration is closed{why}:
+./chat admin user add makes accounts.
+"""
+
+TRY_IN = {"open": TRY, "invite": TRY_INVITED, "closed": TRY_CLOSED}
+"""What to try, by who may register."""
+
+STOP = "Ctrl+C stops the server."
+
+OPEN_NOW = """\
+Registration is open{why}."""
+
+UNLIMITED = """\
+Limits are off (--rate-limits off): anybody who reaches the port can guess passwords, and take all
+connections, memory and time. Leave them on, unless you measure."""
+
+NAMELESS = """\
+Browsers may come by an IP address of this machine. For a name, start it with --hosts NAME."""
+
+
+ADMIN = """\
+Nobody is an admin of this realm yet. To become it, give this one-time code when you create your
+account, in the web app or with `code {code}` before `register`; or use ./chat admin user add.
+Admin code: {code}"""
+
+
+OPEN = """\
+Realms are open (--realms open): everybody with an account may add others, and any server that dials
+here is linked at once. With --realms admin, admins decide."""
 
 
 def address(settings: Settings, scheme: str, port: int) -> str:
@@ -28,12 +77,21 @@ def address(settings: Settings, scheme: str, port: int) -> str:
 
 
 def welcome(
-    realm: str, settings: Settings, port: int, web_port: int | None, *, is_new: bool
+    realm: str,
+    settings: Settings,
+    port: int,
+    web_port: int | None,
+    *,
+    is_new: bool,
+    code: str | None,
+    registration: Registration,
 ) -> None:
     """Print where the realm and its data are, and what to try next, in a browser first.
 
     Args:
         is_new: It was just made, which is said, in case that the folder was mistyped.
+        code: What makes its bearer the realm's first admin; None if none is asked for.
+        registration: Who may register.
     """
     url = address(settings, "ws", port)
     lines = [f"Realm {realm} serves {url}, with its data in {shown(settings.data.resolve())}"]
@@ -49,4 +107,16 @@ def welcome(
             + ", or try in a terminal:",
             "",
         ]
-    print("\n".join(lines), TRY.format(url=url), sep="\n", flush=True)
+    if code is not None:
+        lines[1:1] = [ADMIN.format(code=code)]
+    tried = TRY_IN[registration.mode].format(url=url, why=registration.why)
+    print("\n".join(lines), tried, STOP, sep="\n")
+    if registration.mode == "open" and registration.why:
+        print(OPEN_NOW.format(why=registration.why))
+    if web_port is not None and not (settings.is_loopback or settings.is_reached_by_name):
+        print(NAMELESS)
+    if settings.rate_limits == "off":
+        print(UNLIMITED)
+    if settings.realms == "open":
+        print(OPEN)
+    sys.stdout.flush()

@@ -1,1 +1,1 @@
-"""Controls of which the views are made; they know nothing of the state around them."""
+"""Controls that the views are built of; they do not know the state."""

@@ -1,4 +1,4 @@
-"""One message of a conversation, with what stands above it: a day, or the unread line."""
+"""One message of a conversation, with the day or the unread line above it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FATES = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All that a bubble shows; two that are equal look the same."""
+    """Everything that a bubble shows; equal values look the same."""
 
     sender: str
     is_own: bool
@@ -37,23 +37,23 @@ class Look:
     fate: str = ""
     fate_words: str = ""
     day: str = ""
-    """Above it: the day begins with it; empty: it does not."""
+    """The day that begins with the message; empty if none does."""
     unread_line: str = ""
     file_name: str = ""
     file_size: int = 0
     file_about: str = ""
-    """Why it is not shown, if it says it is a picture."""
+    """Why a declared picture is not shown."""
     picture: str = ""
-    """What an image control takes as its source; empty: it is no picture, or not here."""
+    """The source for an image control; empty if there is no picture, or not yet."""
     done: float | None = None
     note: tuple[str, ...] = ()
     margin: int = 48
-    """Pixels left free at the other side."""
+    """Pixels left free at the opposite side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """What a bubble's buttons do."""
+    """The actions of a bubble's buttons."""
 
     save: Handler
     cancel: Handler
@@ -62,16 +62,17 @@ class Handlers:
 
 @ft.control(isolated=True)  # type: ignore[arg-type]
 class Bubble(ft.Column):
-    """A message's control. Isolated: an update of the list does not look into each bubble."""
+    """A message's control. Isolated: an update of the list does not compare each bubble's
+    contents."""
 
     look: Any = field(default=None, metadata={"skip": True})
     texts: Any = field(default=None, metadata={"skip": True})
     handlers: Any = field(default=None, metadata={"skip": True})
 
     def goes_on(self, look: Look) -> bool:
-        """Show how far its file is; False if something else is new, which wants a new bubble.
+        """Show the progress of the file; False if anything else changed and a new bubble is needed.
 
-        A new one takes the button from under a finger that is about to cancel.
+        A new bubble would remove the button just as somebody presses it to cancel.
         """
         if None in (self.look.done, look.done) or replace(self.look, done=look.done) != look:
             return False
@@ -129,12 +130,13 @@ class Bubble(ft.Column):
 
     @property
     def _is_active(self) -> bool:
-        """There are links or buttons in it, beside which its texts are nodes of their own."""
+        """Whether the bubble has links or buttons; its texts are then separate semantic nodes."""
         look: Look = self.look
         return bool(look.file_name or links(look.text))
 
     def _spoken(self, control: ft.Control, label: str = "") -> ft.Control:
-        """Let a screen reader find a text beside buttons; alone, all texts are read as one."""
+        """Make a text beside buttons reachable for a screen reader; otherwise all are read as
+        one."""
         if not self._is_active:
             return control
         return ft.Semantics(container=True, label=label, content=control)
@@ -221,7 +223,7 @@ class Bubble(ft.Column):
         return shown
 
     def _note(self) -> ft.Control:
-        """What the app itself says, such as the answer to a command."""
+        """Return the bubble of a note by the app, such as the answer to a command."""
         first, *rest = self.look.note
         lines: list[ft.Control] = [
             ft.Text(first, size=12, weight=ft.FontWeight.W_600),
@@ -252,7 +254,7 @@ def _separator(words: str, *, quiet: bool) -> ft.Control:
 
 
 def _corners(is_own: bool) -> ft.BorderRadius:
-    """Return corners of which the one at the speaker's side is sharp."""
+    """Return corners with a sharp one at the sender's side."""
     return ft.BorderRadius(
         top_left=16, top_right=16, bottom_left=16 if is_own else 4, bottom_right=4 if is_own else 16
     )
@@ -265,11 +267,11 @@ def _paper(look: Look) -> str:
 
 
 def _linked(text: str, ink: str) -> ft.Text:
-    """Return a text whose web addresses open."""
+    """Return a text whose web addresses are links."""
     spans, at = [], 0
     for link in links(text):
         style = ft.TextStyle(color=ft.Colors.PRIMARY, decoration=ft.TextDecoration.UNDERLINE)
-        # A mail program opens beside the page; an empty tab would stay.
+        # A mail program opens outside the browser; a new tab would stay empty.
         target = ft.UrlTarget.SELF if link.url.startswith("mailto:") else ft.UrlTarget.BLANK
         spans.append(ft.TextSpan(text[at : link.start]))
         spans.append(ft.TextSpan(text[link.start : link.end], style, url=ft.Url(link.url, target)))

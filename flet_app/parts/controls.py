@@ -1,4 +1,4 @@
-"""Controls that a screen reader finds by name, and handlers that never take the window down."""
+"""Controls that a screen reader finds by name, and handlers that report errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Handler = Callable[[Any], Awaitable[None]]
 
 
 def icon_button(label: str, icon: ft.IconData, handle: Any = None, **options: Any) -> ft.Control:
-    """Return a button of an icon, named for screen readers and shown by its tooltip."""
+    """Return an icon button, named by its tooltip, also for screen readers."""
     button = ft.IconButton(icon, on_click=handle, tooltip=_tooltip(label), **options)
     return ft.MergeSemantics(ft.Semantics(label=label, button=True, content=button))
 
@@ -26,18 +26,18 @@ def named(control: ft.Control, label: str) -> ft.Control:
 
 
 def decoration(control: ft.Control) -> ft.Control:
-    """Return a control that says nothing to screen readers."""
+    """Return a control hidden from screen readers."""
     return ft.Semantics(exclude_semantics=True, content=control)
 
 
 def is_rtl(text: str) -> bool:
-    """Whether a text is read from the right, as its first letter with a direction says (UAX #9)."""
+    """Whether a text is read from right to left, by its first letter with a direction (UAX #9)."""
     kinds = (unicodedata.bidirectional(letter) for letter in text)
     return next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") != "L"
 
 
-class Complaint(ft.Semantics):
-    """Says what went wrong in a form, also to a screen reader; empty, it takes no room."""
+class ErrorText(ft.Semantics):
+    """The error text of a form, announced by screen readers; takes no room while empty."""
 
     def init(self) -> None:
         self._words = ft.Text(color=ft.Colors.ERROR)
@@ -54,12 +54,12 @@ def text_field(label: str, **options: Any) -> ft.TextField:
 
 
 def guarded(handle: Handler, failed: Callable[[Exception], None]) -> Handler:
-    """Return a handler that tells what went wrong: what leaves a handler replaces the window."""
+    """Return a handler that reports errors: Flet replaces the window if an exception leaves one."""
 
     async def run(event: Any) -> None:
         try:
             await handle(event)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `failed` shows and logs it
             failed(error)
 
     return run

@@ -1,7 +1,7 @@
-"""Sentences that are shown for some seconds, where they cover neither what is written nor read.
+"""Notices that are shown for some seconds, without covering the box or the newest messages.
 
-Flet's own (`SnackBar`) lies on the newest message, and while it is there a pointer that follows
-what screen readers are told does not reach what is around it: the box for messages, for instance.
+Flet's `SnackBar` covers the newest message. While it is shown, assistive pointers cannot reach the
+controls around it, such as the box for messages.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 import flet as ft
 
 SECONDS = 6.0
-MOST = 3
-"""At a time; the oldest goes first."""
+MAX_NOTICES = 3
+"""Notices at a time; the oldest is removed first."""
 BELOW = 70
-"""Pixels from the top: under the head of a conversation."""
+"""Pixels from the top: just below the header of a conversation."""
 
 
 class Notices(ft.Column):
-    """Lies above the screen."""
+    """A layer above the screen."""
 
     def init(self) -> None:
         self.top, self.right = BELOW, 16
@@ -27,10 +27,10 @@ class Notices(ft.Column):
         self.horizontal_alignment = ft.CrossAxisAlignment.CENTER
 
     async def show(self, sentence: str, left: float) -> None:
-        """Show one and take it away again.
+        """Show a notice and remove it after some seconds.
 
         Args:
-            left: Pixels at the left that stay free.
+            left: Pixels to leave free at the left.
         """
         box = ft.Container(
             ft.Text(sentence, color=ft.Colors.ON_INVERSE_SURFACE),
@@ -43,7 +43,7 @@ class Notices(ft.Column):
             identifier="notice", container=True, live_region=True, content=box
         )
         self.left = left
-        self.controls = [*self.controls[1 - MOST :], notice]
+        self.controls = [*self.controls[1 - MAX_NOTICES :], notice]
         self.update()
         await asyncio.sleep(SECONDS)
         if notice in self.controls:

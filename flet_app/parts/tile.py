@@ -13,7 +13,7 @@ from flet_app.theme import face
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """All that a tile shows."""
+    """Everything that a tile shows."""
 
     address: str
     title: str
@@ -28,9 +28,10 @@ class Look:
 
 @ft.control(isolated=True)  # type: ignore[arg-type]
 class Tile(ft.Container):
-    """A conversation's control; it is a button named by all it shows.
+    """A conversation's control: a button named by everything that it shows.
 
-    It stays the same while what it shows changes: a click goes to what was there when it began.
+    The control stays the same while its contents change, so a click reaches the conversation that
+    was there when it began.
     """
 
     look: Any = field(default=None, metadata={"skip": True})
@@ -71,7 +72,7 @@ class Tile(ft.Container):
         self.show(look)
 
     def show(self, look: Look) -> None:
-        """Show something else of the same conversation; the caller updates."""
+        """Show new contents of the same conversation; the caller updates the control."""
         self.look = look
         self._title.value, self._clock.value, self._line.value = look.title, look.clock, look.line
         self._line.rtl = is_rtl(look.line)
@@ -83,7 +84,7 @@ class Tile(ft.Container):
 
 
 def avatar(title: str, address: str, is_group: bool, radius: int = 20) -> ft.Control:
-    """Return the picture of a conversation: a letter, or the sign of a group."""
+    """Return the avatar of a conversation: a letter, or the icon of a group."""
     inside: ft.Control = (
         ft.Icon(ft.Icons.GROUPS, size=radius, color=ft.Colors.WHITE)
         if is_group

@@ -1,1 +1,1 @@
-"""What is on the screen: each view shows a part of the state and calls actions."""
+"""The views: each shows a part of the state and calls actions."""

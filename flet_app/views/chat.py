@@ -1,4 +1,4 @@
-"""The main screen: the list at the left, the open conversation at the right; or one of both."""
+"""The main screen: the list and the open conversation, side by side or one at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import flet as ft
 
 from flet_app.attachments import Attachments
-from flet_app.conversation import Conversation
+from flet_app.conversation import INVITED, Conversation
 from flet_app.parts.controls import icon_button
 from flet_app.parts.tile import avatar
 from flet_app.script import Said
@@ -17,11 +17,13 @@ from flet_app.views.composer import Composer
 from flet_app.views.conversations import Conversations
 from flet_app.views.group import GroupDialog
 from flet_app.views.messages import Messages, back_button
+from flet_app.views.strangers import ask_to_block, invitation
 from flet_app.window import Window
+from shared.protocol.values import fold
 
 
 class Chat:
-    """Both panes and the notice of a lost connection."""
+    """Both panes, and the notice of a lost connection."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -86,6 +88,7 @@ class Chat:
             if state.open is None and self._messages is not None:
                 self._close()
             self._show_head()
+            self._show_role()
         if self._messages is not None and parts & {Part.MESSAGES, Part.OPEN}:
             self._messages.show()
             self._messages.seen()
@@ -106,6 +109,32 @@ class Chat:
             self._head.content = self._header(c)
             self._window.update(self._head)
 
+    def _show_role(self) -> None:
+        """Show the person's role in the open group, which another window may have changed."""
+        c = self._window.state.open
+        if c is not None and self._composer.control.visible == (c.role == INVITED):
+            self._show_place()
+            self._window.update(self._right)
+            self._window.run(self._window.actions.load(c))
+
+    def _show_place(self) -> None:
+        """Show the messages of the open conversation, or its invitation."""
+        c, messages = self._window.state.open, self._messages
+        if c is None or messages is None:
+            return
+        is_invited = c.role == INVITED
+        if is_invited:
+
+            async def joined() -> None:
+                self._show_place()
+                self._window.update(self._right)
+                await self._window.actions.load(c)
+
+            self._place.content = invitation(self._window, c, joined)
+        else:
+            self._place.content = messages.control
+        self._composer.control.visible = not is_invited
+
     def _header(self, c: Conversation) -> ft.Control:
         window, texts = self._window, self._window.texts
         row: list[ft.Control] = []
@@ -125,7 +154,7 @@ class Chat:
             max_lines=1,
             overflow=ft.TextOverflow.ELLIPSIS,
         )
-        # People who hear the screen go from heading to heading.
+        # People with a screen reader move from heading to heading.
         names: list[ft.Control] = [
             ft.Semantics(identifier="title", header=True, container=True, content=title)
         ]
@@ -140,9 +169,16 @@ class Chat:
             async def details(_: Any) -> None:
                 await GroupDialog(window, c).open()
 
-            row.append(
-                icon_button(texts("details"), ft.Icons.GROUP_OUTLINED, window.handler(details))
-            )
+            if c.role != INVITED:
+                row.append(
+                    icon_button(texts("details"), ft.Icons.GROUP_OUTLINED, window.handler(details))
+                )
+        elif fold(c.address) != fold(window.state.user):
+
+            async def block(_: Any) -> None:
+                await ask_to_block(window, c)
+
+            row.append(icon_button(texts("block_person"), ft.Icons.BLOCK, window.handler(block)))
         return ft.Container(
             ft.Row(row, spacing=12),
             padding=ft.Padding.symmetric(horizontal=12, vertical=8),
@@ -170,7 +206,7 @@ class Chat:
         )
 
     def _lay_out(self) -> None:
-        """Show both panes, or one of them."""
+        """Show one pane or both, depending on the width."""
         is_narrow, is_open = self._window.is_narrow, self._window.state.open is not None
         self._list.width = None if is_narrow else LIST_WIDTH
         self._list.expand = is_narrow
@@ -179,18 +215,18 @@ class Chat:
         self._pane.content = self._right if is_open else self._empty()
 
     def resized(self) -> None:
-        """The window has another size."""
+        """The window was resized."""
         self._lay_out()
         self._window.update(self.control)
         self.show({Part.OPEN, Part.MESSAGES})
 
     async def back(self) -> None:
-        """The browser was away and is back."""
+        """The browser has reconnected."""
         self._composer.declare()
         await self._attachments.give_up_stalled()
 
     async def heard(self, said: Said) -> None:
-        """Take what the page's script says."""
+        """Handle a message of the page's script."""
         await self._composer.heard(said)
 
     def restore(self, c: Conversation) -> None:
@@ -198,28 +234,28 @@ class Chat:
         self._composer.restore(c)
 
     def leave(self) -> None:
-        """The screen is made anew; what was begun to be written stays."""
+        """Keep the drafts: the screen is rebuilt."""
         self._composer.keep_draft()
 
-    # What the person does
+    # The person's actions
 
     async def open(self, address: str) -> None:
-        """Show a conversation, at once as far as it is here, then as the realm knows it."""
+        """Show a conversation: at once with the loaded messages, then as the realm knows it."""
         window = self._window
         c = window.state.conversation(address)
         if window.state.open is c and self._messages is not None:
-            await window.actions.load(c)  # which may have failed before
+            await window.actions.load(c)  # an earlier attempt may have failed
             return
         window.actions.switch(address)
         mine = self._messages = Messages(window, c, self._attachments)
-        self._place.content = mine.control
+        self._show_place()
         self._head.content = self._header(c)
         self._lay_out()
         mine.show()
         window.update(self.control)
         if not window.is_narrow:
             self._conversations.renew()
-        # Before anything is waited for: what is typed now is meant for this conversation.
+        # Before the first await: text typed from now on is meant for this conversation.
         self._composer.open(c, focus=not window.is_narrow)
         try:
             await window.actions.load(c)
@@ -234,7 +270,7 @@ class Chat:
         self._window.actions.close_conversation()
 
     def _close(self) -> None:
-        """The open conversation is left, or gone."""
+        """Close the open conversation."""
         self._messages = None
         self._composer.keep_draft()
         self._lay_out()
@@ -242,12 +278,13 @@ class Chat:
         self._window.run(self._window.remember_place())
 
     async def _wrote(self) -> None:
-        """Show what one has just written."""
+        """Scroll to the message that the person has just sent."""
         if self._messages is not None:
             await self._messages.to_end()
 
     async def key(self, event: Any) -> None:
-        """Handle a key that no control took: Ctrl+K looks for, Alt+arrows go to a neighbour."""
+        """Handle a key that no control took: Ctrl+K focuses the filter, Alt+arrows open a
+        neighbour."""
         if event.ctrl and event.key == "K":
             await self._conversations.focus_filter()
         elif event.alt and event.key in ("Arrow Up", "Arrow Down"):

@@ -1,7 +1,7 @@
-"""Where messages are written: texts, files, and commands with their completion.
+"""The box for messages: texts, files, and commands with their completion.
 
-In a window, Enter and the button send what the box's own events have told, and empty it. In a
-browser the page's script does both at once, and says each line here; see `script.py`.
+In a window, Enter and the button send the text known from the box's events, and empty the box. In a
+browser the page's script does both at once and reports each line; see `script.py`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from shared.protocol.values import MAX_TEXT, fold
 
 @ft.control("TextField")  # type: ignore[arg-type]
 class Box(ft.TextField):
-    """A box that can ask for the focus.
+    """A box that can request the focus.
 
-    `autofocus` leaves it to the button that was pressed, which in a browser has it when there is a
-    screen reader; and the method of this name does nothing to a box that sends with Enter.
+    `autofocus` does not take the focus from a pressed button, which has it in a browser with a
+    screen reader; and Flet's `focus()` has no effect on a box that sends with Enter.
     """
 
     focus: str | None = None  # type: ignore[assignment]
-    """Flet's client asks for the focus when this changes."""
+    """Flet's client requests the focus when this changes."""
 
 
 class Composer:
@@ -44,7 +44,7 @@ class Composer:
         self._sent = sent
         self.c: Conversation | None = None
         self._text = ""
-        """What the box holds, as its events tell: its `value` may be ahead of them."""
+        """The text of the box by its events; its `value` may be ahead of them."""
         self._box = self._make_box("", focus=False)
         self._send_button: ft.Ref[ft.IconButton] = ft.Ref()
         self._suggested = ft.Column(spacing=0, tight=True)
@@ -68,7 +68,7 @@ class Composer:
         )
 
     def _build_bar(self) -> None:
-        """Make the buttons: new ones do not hold the focus that the box shall have."""
+        """Build the buttons: new ones cannot hold the focus that the box needs."""
         texts, handler = self._window.texts, self._window.handler
         attach = icon_button(texts("attach"), ft.Icons.ATTACH_FILE, handler(self._attach))
         send = icon_button(
@@ -79,9 +79,9 @@ class Composer:
             ref=self._send_button,
         )
         if self._window.host.page_script is not None and self._send_button.current is not None:
-            # With a screen reader it would take the focus from the box, while one types on.
+            # With a screen reader the button would take the focus while the person types.
             self._send_button.current.tooltip = None
-        # Its hint is the name of the box only while it is empty.
+        # The hint names the box only while the box is empty.
         self._name = ft.Semantics(label="", content=self._box)
         self._bar.content = ft.Row(
             [attach, ft.MergeSemantics(self._name, expand=True), send],
@@ -90,7 +90,7 @@ class Composer:
         )
 
     def open(self, c: Conversation, *, focus: bool) -> None:
-        """Write to another conversation; what was begun in each is kept there."""
+        """Switch to another conversation; each keeps its draft."""
         self.keep_draft()
         self.c = c
         self._begin(c.draft, focus=focus)
@@ -115,12 +115,17 @@ class Composer:
             on_submit=window.handler(self._submit),
             on_change=window.handler(self._typed),
             on_paste_files=window.handler(self._pasted),
-            # With a handler it keeps the focus, so that what is typed after a click is not lost.
+            # With this handler the box keeps the focus, so that text typed after a click is not
+            # lost.
             on_tap_outside=None if window.host.page_script is None else _stay,
+            # With these handlers Flet's client reports the focused box, which the page's script
+            # reads.
+            on_focus=None if window.host.page_script is None else _stay,
+            on_blur=None if window.host.page_script is None else _stay,
         )
 
     def _begin(self, text: str, *, focus: bool) -> None:
-        """Go on in a new box: one that sends with Enter takes the focus only when it is new."""
+        """Replace the box: a box that sends with Enter takes the focus only when it is new."""
         self._text = text
         self._box = self._make_box(text, focus=focus)
         self._build_bar()
@@ -129,7 +134,7 @@ class Composer:
         self._window.update(self.control)
 
     def declare(self, *, focus: bool = False) -> None:
-        """Let the page's script know the box."""
+        """Announce the box to the page's script."""
         script = self._window.host.page_script
         if script is not None and self.c is not None:
             button = self._send_button.current
@@ -142,12 +147,12 @@ class Composer:
             )
 
     def keep_draft(self) -> None:
-        """Keep what was begun, for the composer goes."""
+        """Keep the draft: the composer is about to be removed."""
         if self.c is not None:
             self.c.draft = self._box.value if self._window.host.page_script is None else self._text
 
     def restore(self, c: Conversation) -> None:
-        """Show the draft of a conversation, which the browser knows better."""
+        """Show the draft of a conversation as the browser knows it; its copy is newer."""
         if c is self.c and c.draft != self._text:
             self._text = self._box.value = c.draft
             self._follow()
@@ -162,8 +167,8 @@ class Composer:
             self._window.update(self._panel, self._name)
 
     async def _submit(self, event: Any) -> None:
-        """Send what is in the box, by Enter or the button, where no script does."""
-        # At once: what is typed until the client has heard of it would be lost.
+        """Send the text of the box on Enter or the button, where no script does."""
+        # Before the first await: text typed until the client gets the update would be lost.
         text, self._text, self._box.value = self._box.value, "", ""
         self._box.update()
         c = self.c
@@ -179,7 +184,8 @@ class Composer:
             return
         if not commands.is_command(text.lstrip()) and (size := _size(text)) > MAX_TEXT:
             self._give_back(c, text)
-            return self._too_long(size)
+            self._too_long(size)
+            return
         try:
             await self._say(c, self._sending(), text)
         except EXPECTED:
@@ -208,7 +214,7 @@ class Composer:
             case Line():
                 await self._take(said)
             case Draft():
-                # A group that one has left is not to come back with it.
+                # Do not recreate a group that the person has left.
                 if c := self._window.state.conversations.get(fold(said.to)):
                     c.draft = said.text
                     self._window.state.changed(Part.LIST)
@@ -218,7 +224,7 @@ class Composer:
                 self._too_long(said.size)
 
     async def _take(self, line: Line) -> None:
-        """Send a line of the script's, once, however often it says it."""
+        """Send a line of the script's once, however often the script repeats it."""
         script = self._window.host.page_script
         assert script is not None
         try:
@@ -244,7 +250,7 @@ class Composer:
 
         if commands.is_command(text.lstrip()):
             if key:
-                # Most commands cannot be repeated, so it is not said again from now on.
+                # Most commands cannot be repeated, so stop the script from repeating this one.
                 sending.remember(key, answered=True)
                 answered()
             await self._run(c, text.strip(), key)
@@ -254,7 +260,7 @@ class Composer:
             await self._sent()
 
     async def _run(self, c: Conversation, line: str, key: str) -> None:
-        """Run a command and show its answer in the conversation."""
+        """Run a command; show its answer in the conversation."""
         said = commands.shown(line)
         actions = self._window.actions
         try:
@@ -268,7 +274,7 @@ class Composer:
             self._window.state.note(c, lines, int(time.time() * 1000))
 
     def _follow(self) -> None:
-        """Let the rest of the bar follow what is in the box."""
+        """Update the rest of the bar after the text has changed."""
         self._name.label = self._window.texts("write") if self._text else ""
         found = commands.suggestions(self._text)
         self._panel.visible = bool(found)
@@ -294,16 +300,17 @@ class Composer:
             await self._attachments.pick(self.c)
 
     async def _pasted(self, event: Any) -> None:
-        if self.c is not None:
-            await self._attachments.paste(self.c, event.files)
+        # The conversation of the paste: while the content is read, another one may open.
+        if (c := event.control.data) is not None:
+            await self._attachments.paste(c, event.files)
 
 
 async def _stay(_: Any) -> None:
-    """Nothing happens when something else is clicked."""
+    """Do nothing: registering the handler has the effect."""
 
 
 def _sent(text: str) -> str:
-    """Return what is sent of a text: two slashes at its beginning stand for one."""
+    """Return the text to send: two slashes at the beginning stand for one."""
     text = text.strip("\n")
     return text.removeprefix("/") if text.startswith("//") else text
 

@@ -1,4 +1,4 @@
-"""The list of conversations, with what begins new ones."""
+"""The list of conversations, with the buttons for new ones."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from flet_app.views.dialogs import add_realm, new_chat, new_group
 from flet_app.views.realms import show_realms
 from flet_app.window import Window
 
-MOST = 300
-"""Conversations that are drawn; the others are found by the filter."""
+MAX_SHOWN_CONVERSATIONS = 300
+"""Conversations that are drawn; the filter finds the others."""
 
 
 class Conversations:
@@ -69,7 +69,8 @@ class Conversations:
         )
 
     def renew(self) -> None:
-        """Make buttons and filter anew: what had the focus is gone, and a new box can take it."""
+        """Rebuild the buttons and the filter: the focused control is gone, and a new box can take
+        the focus."""
         self._filter = self._make_filter(self._filter.value)
         self._top.controls = [
             self._head(),
@@ -143,23 +144,23 @@ class Conversations:
         self.show({Part.LIST})
 
     async def _open_first(self, _: Any) -> None:
-        """Enter opens the first that matches."""
+        """Open the first conversation that matches, on Enter."""
         if found := self._window.state.listing(self._filter.value):
             await self.clear_filter()
             await self._opens(found[0].address)
 
     async def clear_filter(self) -> None:
-        """Show all again."""
+        """Clear the filter."""
         if self._filter.value:
             self._filter.value = ""
             self.show({Part.LIST})
 
     async def focus_filter(self) -> None:
-        """Let the person type what to look for."""
+        """Focus the filter."""
         await self._filter.focus()
 
     def neighbour(self, step: int) -> Conversation | None:
-        """Return the conversation so many below the open one in the list."""
+        """Return the conversation that many places below the open one in the list."""
         listed = self._window.state.listing(self._filter.value)
         if not listed:
             return None
@@ -174,7 +175,7 @@ class Conversations:
         self._who.value = texts("signed_in_as", user=state.user, realm=state.realm)
         wanted = self._filter.value.strip()
         found = state.listing(wanted)
-        listed = found[:MOST]
+        listed = found[:MAX_SHOWN_CONVERSATIONS]
         tiles, changed = {}, []
         for c in listed:
             look = self._look(c)
@@ -187,7 +188,10 @@ class Conversations:
             tiles[c.address] = tile
         self._tiles = tiles
         self._cut.value = texts("list_cut", shown=len(listed), count=f"{len(found):,}")
-        self._list.controls = [*tiles.values(), *([self._cut] if len(found) > MOST else [])]
+        self._list.controls = [
+            *tiles.values(),
+            *([self._cut] if len(found) > MAX_SHOWN_CONVERSATIONS else []),
+        ]
         self._hint.visible = not listed and state.listed
         self._hint_words.value = (
             texts("nothing_found", wanted=wanted) if wanted else texts("nothing_yet")

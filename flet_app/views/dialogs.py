@@ -1,4 +1,4 @@
-"""Forms that begin something: a chat, a group, another realm."""
+"""Dialogs that create something: a chat, a group, a link to another realm."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import Complaint, Handler, text_field
+from flet_app.parts.controls import ErrorText, Handler, text_field
 from flet_app.window import EXPECTED, Window
 
 Submit = Callable[[], Awaitable[str]]
-"""Does what the form is for, and returns the conversation to open then; empty: none."""
+"""Performs the action of the form, and returns the conversation to open; empty for none."""
 
 
 class Form:
-    """A dialog with some fields, which stays open, and says why, until it was done."""
+    """A dialog with some fields. On an error it stays open and shows the reason."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Form:
         self._window = window
         self._submit = submit
         self._opens = opens
-        self._error = Complaint()
+        self._error = ErrorText()
         self._busy = ft.ProgressBar(visible=False, border_radius=4)
         handle = window.handler(self._go)
         for field in fields:
@@ -60,7 +60,7 @@ class Form:
         window.open_dialog(self._dialog)
 
     def refuse(self, sentence: str) -> None:
-        """Say what is wrong."""
+        """Show an error."""
         self._error.say(sentence)
 
     async def _go(self, _: Any) -> None:
@@ -85,14 +85,14 @@ class Form:
 
 
 class Refused(Exception):
-    """What was filled in does not fit; the text says why."""
+    """An input is not valid; the text gives the reason."""
 
 
 def _filled(window: Window, *fields: ft.TextField) -> list[str]:
-    """Return what was typed.
+    """Return the contents of the fields.
 
     Raises:
-        Refused: something was not; the field says so.
+        Refused: a field is empty; the field shows it.
     """
     values = [(field.value or "").strip() for field in fields]
     for field, value in zip(fields, values, strict=True):
@@ -103,7 +103,7 @@ def _filled(window: Window, *fields: ft.TextField) -> list[str]:
 
 
 def new_chat(window: Window, opens: Handler) -> None:
-    """Ask with whom."""
+    """Open the dialog for a new private chat."""
     texts = window.texts
     person = text_field(texts("person"), helper=texts("person_hint"), autofocus=True)
 
@@ -115,7 +115,7 @@ def new_chat(window: Window, opens: Handler) -> None:
 
 
 def new_group(window: Window, opens: Handler) -> None:
-    """Ask for its name, and which realm hosts it."""
+    """Open the dialog for a new group: its name and its hosting realm."""
     texts = window.texts
     name = text_field(texts("group_name"), autofocus=True, max_length=128, counter="")
     realms = [realm.realm for realm in window.state.realms if realm.state == "active"]
@@ -138,7 +138,7 @@ def new_group(window: Window, opens: Handler) -> None:
 
 
 def add_realm(window: Window, opens: Handler) -> None:
-    """Ask where another realm is."""
+    """Open the dialog that adds another realm."""
     texts = window.texts
     name = text_field(texts("realm_name"), helper=texts("realm_name_hint"), autofocus=True)
     address = text_field(texts("address"), helper=texts("address_hint"))

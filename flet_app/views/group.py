@@ -1,38 +1,38 @@
-"""A group's people: who they are, inviting, removing, leaving."""
+"""The members of a group: listing, inviting and removing them, leaving."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import flet as ft
 
 from flet_app.conversation import Conversation
-from flet_app.parts.controls import Complaint, icon_button, text_field
+from flet_app.parts.controls import ErrorText, icon_button, text_field
 from flet_app.parts.tile import avatar
 from flet_app.session import whole
 from flet_app.state import Part
+from flet_app.views.asking import ask_before
 from flet_app.window import EXPECTED, Window
 from shared.folding import begins, fold_text
 from shared.protocol.commands.groups import GroupMember, Members
 from shared.protocol.values import GroupAddress, fold
 
-ROW, MOST = 42, 300
-"""Pixels of height of a person, and of their list."""
-DRAWN = 200
-"""People that are drawn; the others are found by typing."""
+ROW_HEIGHT, MAX_LIST_HEIGHT = 42, 300
+"""Pixels of height of a row, and of the list."""
+MAX_DRAWN = 200
+"""Members that are drawn; typing finds the others."""
 
 
 class GroupDialog:
-    """The dialog of one group; it asks the realm each time something was done."""
+    """The dialog of one group; it fetches the members again after each action."""
 
     def __init__(self, window: Window, c: Conversation) -> None:
         self._window = window
         self._c = c
         texts = window.texts
         self._people = ft.ListView(spacing=2)
-        self._error = Complaint()
+        self._error = ErrorText()
         invite = window.handler(self._invite)
         self._who = text_field(
             texts("person"),
@@ -82,7 +82,7 @@ class GroupDialog:
         )
 
     async def open(self) -> None:
-        """Ask who is in it and show them."""
+        """Fetch the members and show them."""
         await self._ask()
         self._window.open_dialog(self._dialog)
 
@@ -95,21 +95,21 @@ class GroupDialog:
         self._show()
 
     def _show(self) -> None:
-        """Show the people, or of very many those whose names begin with what is typed."""
+        """Show the members; in a large group, only those whose names begin with the typed text."""
         me, wanted = fold(self._window.state.user), fold_text((self._who.value or "").strip())
         is_owner = any(fold(m.user) == me and m.role == "owner" for m in self._members)
         found = self._members
-        if len(found) > DRAWN:
+        if len(found) > MAX_DRAWN:
             found = [m for m in found if begins(wanted, fold_text(m.user))]
-        shown = found[:DRAWN]
-        self._people.height = min(ROW * len(shown), MOST)
+        shown = found[:MAX_DRAWN]
+        self._people.height = min(ROW_HEIGHT * len(shown), MAX_LIST_HEIGHT)
         self._people.controls = [self._row(m, is_owner, me) for m in shown]
         self._cut.visible = len(shown) < len(self._members)
         count = f"{len(self._members):,}"
         self._cut.value = self._window.texts("list_cut", shown=len(shown), count=count)
 
     async def _typed(self, _: Any) -> None:
-        if len(self._members) > DRAWN:
+        if len(self._members) > MAX_DRAWN:
             self._show()
             self._window.update(self._dialog)
 
@@ -133,7 +133,7 @@ class GroupDialog:
                 async def go() -> None:
                     await self._did(kick())
 
-                _ask(self._window, sentence, texts("remove_person"), go)
+                ask_before(self._window, sentence, texts("remove_person"), go)
 
             words = texts("remove", user=member.user)
             row.append(
@@ -154,7 +154,7 @@ class GroupDialog:
             self._window.update(self._dialog)
 
     async def _did(self, doing: Any) -> bool:
-        """Wait for it, then show the people as they are now, or what went wrong."""
+        """Await an action, then show the present members or the error."""
         self._error.say("")
         try:
             await doing
@@ -172,29 +172,4 @@ class GroupDialog:
         async def go() -> None:
             await window.actions.leave_group(c.address)
 
-        _ask(window, sentence, window.texts("leave_group"), go)
-
-
-def _ask(window: Window, sentence: str, words: str, go: Callable[[], Awaitable[None]]) -> None:
-    """Ask before something that cannot be taken back."""
-
-    async def stay(_: Any) -> None:
-        window.close_dialog(dialog)
-
-    async def yes(_: Any) -> None:
-        window.close_dialog(dialog)
-        await go()
-
-    dialog = ft.AlertDialog(
-        content=ft.Container(ft.Text(sentence), width=360),
-        actions=[
-            ft.TextButton(window.texts("cancel"), on_click=window.handler(stay)),
-            ft.FilledButton(
-                words,
-                on_click=window.handler(yes),
-                bgcolor=ft.Colors.ERROR,
-                color=ft.Colors.ON_ERROR,
-            ),
-        ],
-    )
-    window.open_dialog(dialog)
+        ask_before(window, sentence, window.texts("leave_group"), go)

@@ -1,4 +1,4 @@
-"""The messages of the open conversation: a slice of them, which moves as the person scrolls."""
+"""The messages of the open conversation: a slice that moves as the person scrolls."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from flet_app.theme import READABLE
 from flet_app.window import Window
 
 SLICE = 150
-"""Bubbles at the newest end; more while the person scrolls back."""
-MOST = 500
-"""Bubbles at a time: each update compares them all, which takes some 9 ms of 500."""
+"""Bubbles shown at the newest end; more while the person scrolls back."""
+MAX_SHOWN_MESSAGES = 500
+"""Bubbles at a time: each update compares them all, about 9 ms for 500."""
 STEP = 50
 NEAR = 40
-"""Pixels from the end that count as being there."""
+"""Pixels from the end that count as the end."""
 AHEAD = 600
-"""Pixels before the beginning at which older messages are fetched."""
+"""Pixels from the beginning at which older messages are fetched."""
 
 
 class Messages:
-    """One opened conversation; a new one is made for each, so that it begins at the end."""
+    """One opened conversation; each gets a new object, so that it starts at the end."""
 
     def __init__(self, window: Window, c: Conversation, attachments: Attachments) -> None:
         self._window = window
@@ -39,15 +39,15 @@ class Messages:
         self.c = c
         self._bubbles: dict[str, Bubble] = {}
         self._first: Entry | None = None
-        """The oldest that is shown."""
+        """The oldest entry shown."""
         self._last: Entry | None = None
-        """The newest that is shown, while the person has scrolled back; None: all to the end."""
+        """The newest entry shown while the person has scrolled back; None for all to the end."""
         self._seen = 0
-        """The newest message when the person was at the end; later ones are new."""
+        """The newest message when the person was last at the end; later ones count as new."""
         self._older = False
         """Older messages are being fetched."""
         self._owed = False
-        """They could not be fetched, and the person still looks at where they belong."""
+        """The fetch failed, and the person still sees the place of these messages."""
         self.list = ft.ListView(
             expand=True,
             reverse=True,
@@ -73,7 +73,7 @@ class Messages:
         )
         self.control = ft.Stack(
             [
-                # Text that is selectable by itself is not in the semantics tree.
+                # A text that is selectable by itself is missing from the semantics tree.
                 ft.SelectionArea(self.list),
                 ft.Container(self._begins, alignment=ft.Alignment.CENTER, left=0, right=0, top=40),
                 self._jump,
@@ -83,19 +83,19 @@ class Messages:
 
     @property
     def is_at_end(self) -> bool:
-        """The person sees the newest message."""
+        """Whether the person sees the newest message."""
         return self._last is None
 
     async def to_end(self) -> None:
-        """Show the newest, whatever the person looks at."""
+        """Scroll to the newest message."""
         await self._to_newest(None)
 
     def show(self) -> None:
-        """Show the messages as they are now."""
+        """Show the present messages."""
         entries = self.c.entries
         first, last = self._bounds(entries)
         shown = entries[first:last]
-        # Until the history is here, what is sent or comes has others above it.
+        # Until the history is loaded, earlier messages are missing above new ones.
         self._first = shown[0] if shown and self.c.loaded else None
         bubbles, going_on = {}, []
         unread_from = self._unread_line(entries)
@@ -119,7 +119,7 @@ class Messages:
         self._window.update(self.control, *going_on)
 
     def _bounds(self, entries: list[Entry]) -> tuple[int, int]:
-        """Return the slice to show."""
+        """Return the bounds of the slice to show."""
         first = _index(entries, self._first)
         last = _index(entries, self._last)
         end = len(entries) if last is None else last + 1
@@ -151,7 +151,7 @@ class Messages:
         return Bubble(look=look, texts=self._window.texts, handlers=handlers)
 
     def _days(self, entries: list[Entry], first: int, last: int) -> Iterator[str]:
-        """Yield what is written above each entry of a slice; empty unless a day begins with it."""
+        """Yield the day above each entry of a slice; empty unless a day begins with the entry."""
         zone, now = self._window.host.zone, self._window.now().date()
         start = max(first - 1, 0)
         dates = [moment(entry.time, zone).toordinal() for entry in entries[start:last]]
@@ -198,7 +198,8 @@ class Messages:
         return texts(fate) if fate else ""
 
     def _margin(self) -> int:
-        """Leave lines that can be read, in steps, so that not each pixel makes new bubbles."""
+        """Limit the width of bubbles, in steps, so that not each pixel of resizing rebuilds
+        them."""
         if self._window.is_narrow:
             return 48
         width = (self._window.page.width or 1000) - 360
@@ -219,12 +220,12 @@ class Messages:
             await self._show_older()
 
     async def go_on(self) -> None:
-        """The connection is back: fetch what could not be fetched without it."""
+        """The connection is back: retry a failed fetch."""
         if self._owed:
             await self._show_older()
 
     async def _show_newer(self, entries: list[Entry], event: Any) -> None:
-        """The person is at the end of what is shown, which may not be the end of all."""
+        """Show newer messages: the person is at the end of the slice."""
         at = _index(entries, self._last)
         if at is None:
             self._last = None
@@ -234,14 +235,14 @@ class Messages:
             self.show()
             self.seen()
         else:
-            # Offsets count from the end, so stay where it was by about the height of what is added.
+            # Offsets count from the end, so scroll by about the height of the added messages.
             height = (event.max_scroll_extent + event.viewport_dimension) / len(self._bubbles)
             self._last = entries[at + STEP]
             self.show()
             await self.list.scroll_to(offset=event.pixels + height * STEP, duration=0)
 
     async def _show_older(self) -> None:
-        """Show a page more at the beginning, from memory or from the realm."""
+        """Show one more page at the beginning, from memory or from the realm."""
         if self._older or self._first is None:
             return
         self._older = True
@@ -254,7 +255,7 @@ class Messages:
                 at = _index(entries, self._first) or 0
             if at == 0:
                 return
-            if len(self._bubbles) >= MOST:
+            if len(self._bubbles) >= MAX_SHOWN_MESSAGES:
                 await self._leave_newest(entries, at)
             self._first = entries[max(0, at - STEP)]
             self.show()
@@ -265,7 +266,7 @@ class Messages:
             self._older = False
 
     async def _leave_newest(self, entries: list[Entry], at: int) -> None:
-        """Show no longer what is far below, and stay where the person reads: near the top."""
+        """Drop bubbles far below, and keep the position of the person near the top."""
         self._last = entries[at + SLICE]
         self.show()
         await self.list.scroll_to(offset=-1, duration=0)
@@ -277,20 +278,20 @@ class Messages:
         self.seen()
 
     def seen(self) -> None:
-        """Tell that the newest message is read, if the person looks at it."""
+        """Report the newest message as read, if the person sees it."""
         window = self._window
-        # A list that was just left may still tell how it was scrolled.
+        # A list that was just closed may still report scrolling.
         if self.c is window.state.open and self.c.loaded and self.is_at_end and window.is_looked_at:
             window.actions.saw(self.c)
 
 
 def _index(entries: list[Entry], wanted: Entry | None) -> int | None:
-    """Return where an entry is; None if it is not there any more."""
+    """Return the index of an entry; None if the entry is gone."""
     if wanted is None:
         return None
     return next((at for at, entry in enumerate(entries) if entry is wanted), None)
 
 
 def back_button(window: Window, handle: Any) -> ft.Control:
-    """Return what leads back to the list on a narrow screen."""
+    """Return the button that leads back to the list on a narrow screen."""
     return icon_button(window.texts("back"), ft.Icons.ARROW_BACK, handle)

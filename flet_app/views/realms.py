@@ -1,4 +1,4 @@
-"""The other realms: how the links stand, whose keys they have, what waits for them."""
+"""The other realms: states of the links, fingerprints of keys, waiting deliveries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.protocol.commands.realms import Realm
 
 
 async def show_realms(window: Window, opens: Handler) -> None:
-    """Ask how they are and show them."""
+    """Fetch the realms and show them in a dialog."""
     await window.actions.look_at_realms()
     texts = window.texts
 

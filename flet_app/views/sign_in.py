@@ -1,4 +1,4 @@
-"""Signing in, and creating an account."""
+"""The form for signing in and creating an account."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.parts.controls import Complaint, decoration, icon_button, text_field
+from flet_app.parts.controls import ErrorText, decoration, icon_button, text_field
 from flet_app.state import Part
 from flet_app.window import EXPECTED, Window
+from shared.client import ErrorCode
 from shared.client.connection import parse_url
 from shared.protocol.values import MAX_PASSWORD, MIN_PASSWORD, NAME
 
 
 class SignIn:
-    """The first screen: one form for both, which shows what it needs."""
+    """The first screen: one form for both, which shows the required fields."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -43,12 +44,36 @@ class SignIn:
             autofill_hints=ft.AutofillHint.PASSWORD,
             on_submit=submit,
         )
+        self._code = text_field(
+            texts("admin_code"),
+            helper=texts("admin_code_hint"),
+            helper_max_lines=4,
+            error_max_lines=2,
+            on_submit=submit,
+            max_length=64,
+        )
+        self._invitation = text_field(
+            texts("invitation_code"),
+            helper=texts("invitation_code_hint"),
+            on_submit=submit,
+            max_length=64,
+        )
+        self._code.counter = self._invitation.counter = ""
+        self._code.visible = self._invitation.visible = False
+        self._closed = ft.Text(texts("registration_closed"), text_align=ft.TextAlign.CENTER)
+        self._wanted = False
+        """Whether the realm waits for its first admin, who has a code."""
+        self._registration = "open"
+        """Who may register without that code: open, invite or closed."""
+        self._asked: str | None = None
+        """The server that gave both values."""
         self._reveal = ft.Container()
+        self._secret = ft.Row([self._password, self._reveal], spacing=4)
         self._server = text_field(
             texts("server"), helper=texts("server_hint"), value=window.actions.server
         )
         self._server.visible = window.host.may_change_server
-        self._error = Complaint()
+        self._error = ErrorText()
         self._sign_in = ft.FilledButton(texts("sign_in"), on_click=submit, height=48)
         self._create = ft.OutlinedButton(
             texts("create_account"), on_click=window.handler(self._begin_account), height=48
@@ -61,7 +86,7 @@ class SignIn:
         self.control = self._build()
         self._arrange()
         if window.state.ended:
-            # Without the number of its code, which says nothing to a person.
+            # Without the numeric close code, which does not help a person.
             why = re.sub(r" \(\d+\)$", "", window.state.ended)
             self._say(texts("session_ended", why=why))
         elif window.state.offline_why and not window.state.online:
@@ -82,16 +107,18 @@ class SignIn:
             horizontal_alignment=ft.CrossAxisAlignment.CENTER,
             spacing=4,
         )
-        secret = ft.Row([self._password, self._reveal], spacing=4)
         self._password.expand = True
         form = ft.AutofillGroup(
             ft.Column(
                 [
                     self._server,
+                    self._closed,
                     self._user,
                     self._real_name,
-                    secret,
+                    self._secret,
                     self._country,
+                    self._invitation,
+                    self._code,
                     self._error,
                     self._busy,
                     self._sign_in,
@@ -124,11 +151,18 @@ class SignIn:
         )
 
     def _arrange(self) -> None:
-        """Show what the form needs now."""
+        """Show the fields that the form requires."""
         creating = self._creating
         texts = self._window.texts
-        self._real_name.visible = self._country.visible = creating
-        self._submit_account.visible = self._have.visible = creating
+        by_invitation, closed = self._registration == "invite", self._registration == "closed"
+        self._closed.visible = creating and closed
+        nobody = creating and closed and not self._wanted
+        self._user.visible = self._secret.visible = not nobody
+        for control in (self._real_name, self._country, self._submit_account):
+            control.visible = creating and not nobody
+        self._invitation.visible = creating and by_invitation
+        self._code.visible = creating and self._wanted
+        self._have.visible = creating
         self._sign_in.visible = self._create.visible = not creating
         self._user.helper = texts("username_hint") if creating else None
         self._password.helper = texts("password_hint") if creating else None
@@ -147,6 +181,24 @@ class SignIn:
     async def _begin_account(self, _: Any) -> None:
         self._creating = True
         await self._again()
+        self._asked = None
+        if await self._choose_server():
+            await self._ask()
+
+    async def _ask(self) -> bool:
+        """Show what the realm requires for registering; return whether that has changed."""
+        actions, before = self._window.actions, (self._wanted, self._registration)
+        if self._asked == actions.server:
+            return False
+        self._asked = actions.server
+        try:
+            self._wanted, self._registration = await actions.asks_for()
+        except EXPECTED:
+            self._asked = None
+            return False
+        self._arrange()
+        self._window.update(self.control)
+        return (self._wanted, self._registration) not in (before, (False, "open"))
 
     async def _have_account(self, _: Any) -> None:
         self._creating = False
@@ -154,7 +206,8 @@ class SignIn:
 
     async def _again(self) -> None:
         self._error.say("")
-        for box in (self._user, self._real_name, self._password, self._country):
+        shown = self._user, self._real_name, self._password, self._country
+        for box in (*shown, self._invitation, self._code):
             box.error = None
         self._arrange()
         self._window.update(self.control)
@@ -171,6 +224,8 @@ class SignIn:
         wanted = [self._user, self._password]
         if self._creating:
             wanted = [self._user, self._real_name, self._password, self._country]
+            if self._invitation.visible and not self._shown(self._code):
+                wanted.append(self._invitation)
         empty = None
         for box in wanted:
             is_empty = not box.value or (box is not self._password and not box.value.strip())
@@ -185,10 +240,15 @@ class SignIn:
             return
         if not await self._choose_server():
             return
+        if self._creating and await self._ask():
+            box = self._invitation if self._invitation.visible else self._code
+            if box.visible:
+                await box.focus()
+            return
         await self._go()
 
     def _check(self) -> ft.TextField | None:
-        """Say at its field what the realm would not take; return the first such field."""
+        """Show at each field what the realm would refuse; return the first such field."""
         texts = self._window.texts
         if not NAME.fullmatch(self._user.value.strip()):
             self._user.error = texts("username_hint")
@@ -214,22 +274,44 @@ class SignIn:
     async def _go(self) -> None:
         actions = self._window.actions
         self._busy.visible = True
+        self._code.error = self._invitation.error = None
         self._window.update(self.control)
         user, password = self._user.value.strip(), self._password.value
         try:
             if self._creating:
                 real_name, country = self._real_name.value.strip(), self._country.value.strip()
-                await actions.register(user, real_name, password, country)
+                shown = self._shown(self._code), self._shown(self._invitation)
+                await actions.register(user, real_name, password, country, *shown)
             else:
                 await actions.sign_in(user, password)
         except EXPECTED as error:
-            self._say(self._window.texts.explain(error))
+            await self._refused(error)
         finally:
             self._busy.visible = False
             self._window.update(self.control)
 
+    async def _refused(self, error: Exception) -> None:
+        """Show the reason of a refusal, at the field if it concerns a code."""
+        texts, code = self._window.texts, getattr(error, "code", None)
+        if self._creating and code == ErrorCode.BAD_CREDENTIALS:
+            if self._shown(self._code):
+                self._code.error = texts("wrong_code")
+            else:
+                self._invitation.error = texts("wrong_invitation")
+            return
+        self._say(texts.explain(error))
+        if self._creating and code == ErrorCode.FORBIDDEN:
+            # The rules of registration may have changed meanwhile.
+            self._asked = None
+            await self._ask()
+
+    @staticmethod
+    def _shown(box: ft.TextField) -> str:
+        """Return the code in a box; empty if the box is hidden."""
+        return box.value.strip() if box.visible else ""
+
     def show(self, parts: set[Part]) -> None:
-        """Say why the server cannot be reached, while it is tried."""
+        """Show why the server cannot be reached, while the client retries."""
         state = self._window.state
         if Part.LINK in parts and self._busy.visible and not state.online and state.offline_why:
             self._say_offline()

@@ -1,4 +1,4 @@
-"""The client library: `ChatClient`, what it raises and what its events are. See docs/bots.md."""
+"""The client library: `ChatClient`, its errors and its events. See docs/bots.md."""
 
 from shared.client.backoff import Backoff as Backoff
 from shared.client.client import ChatClient as ChatClient

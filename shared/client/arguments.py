@@ -1,4 +1,4 @@
-"""Python values into requests: checked by the command table, as the server will check them."""
+"""Builds requests from Python values, checked by the command table as on the server."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Q = TypeVar("Q", bound=Request[Any])
 
 
 def filled(command: type[Q], **given: Any) -> Q:
-    """Return the request with these arguments; addresses may be given as they are written.
+    """Return the request with these arguments; addresses may be given as strings.
 
     Raises:
-        ChatError: BAD_ARGUMENTS, one does not fit; the sentence shows the usage.
+        ChatError: BAD_ARGUMENTS, an argument is invalid; the sentence shows the usage.
     """
     spec = command.spec
     values: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""How long to wait before connecting again."""
+"""Delays before reconnecting."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """Delays in seconds between attempts: doubling bounds, and a random part of each.
+    """Delays in seconds between attempts: random, below bounds that double.
 
     Source: "full jitter" of M. Brooker, Exponential Backoff and Jitter (AWS Architecture Blog,
-    2015): clients that lost one server do not come back all at once.
+    2015): clients that lost the same server do not all reconnect at once.
     """
 
     def __init__(
@@ -21,11 +21,12 @@ class Backoff:
         self._chance = chance
 
     def next(self, least: float = 0.0) -> float:
-        """Return the next delay: 0 to `first`, then to twice that, up to `most`; or `least`."""
+        """Return the next delay: 0 to `first`, then 0 to twice that, and so on up to `most`; at
+        least `least`."""
         delay = self._chance() * self._bound
         self._bound = min(2 * self._bound, self._most)
         return max(delay, least)
 
     def reset(self) -> None:
-        """The connection has proved itself."""
+        """Start again from `first`: the connection has proved stable."""
         self._bound = self._first

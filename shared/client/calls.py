@@ -1,4 +1,4 @@
-"""Commands on their way: sent in order, and again if the connection broke before the answer."""
+"""Commands without an answer: sent in order, and again if the connection breaks."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from shared.protocol.values import MAX_FRAME
 MAX_CALLS = 10_000
 """Commands without an answer."""
 MAX_BYTES = 32 * 2**20
-"""Bytes of their frames."""
+"""Bytes of the frames of these commands."""
 
 
 class Call:
-    """One command and who waits for its answer."""
+    """One command, and the future of its caller."""
 
     __slots__ = ("abandoned", "answer", "frame", "number", "place", "request", "sent", "timer")
 
@@ -31,20 +31,20 @@ class Call:
         self.frame = frame
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.sent = False
-        """It went out, at least once."""
+        """The command was sent at least once."""
         self.abandoned = False
-        """Nobody waits for its answer any more."""
+        """Nobody waits for the answer any more."""
         self.place = ""
-        """The conversation it posts a message to, once it went out; empty: none."""
+        """The conversation that the command posts to, once sent; empty for other commands."""
         self.timer: asyncio.TimerHandle | None = None
 
     def fail(self, error: Exception) -> None:
-        """Let the one who waits have an error."""
+        """Raise an error in the caller."""
         if not self.answer.done():
             self.answer.set_exception(error)
 
     def succeed(self, reply: Reply) -> bool:
-        """Hand over the reply; False if nobody waits for it."""
+        """Give the caller the reply; False if nobody waits for it."""
         if self.abandoned or self.answer.done():
             return False
         self.answer.set_result(reply)
@@ -52,18 +52,18 @@ class Call:
 
 
 class Calls:
-    """All commands without an answer, in the order they were called.
+    """All commands without an answer, in the order of the calls.
 
     Args:
-        on_dropped: Called with each call that had gone out and will have no answer.
+        on_dropped: Called with each call that was sent and will get no answer.
     """
 
     def __init__(self, on_dropped: Callable[[Call], None]) -> None:
         self._count = 0
         self._waiting: deque[Call] = deque()
-        """To be sent (again)."""
+        """Calls to be sent, or sent again."""
         self._sent: dict[str, Call] = {}
-        """Sent on the present connection, by label."""
+        """Calls sent on the present connection, by label."""
         self._bytes = 0
         self._chunks = 0
         self._on_dropped = on_dropped
@@ -72,14 +72,15 @@ class Calls:
         return len(self._waiting) + len(self._sent)
 
     def urgent(self, others: bool) -> bool:
-        """Whether an answer is due soon, to these or to others: behind chunks all may take long."""
+        """Whether an answer is due soon; behind the chunks of a file any answer may take long."""
         return (bool(self._sent) or others) and not self._chunks
 
     def add(self, request: Request[Any]) -> Call:
         """Queue a command.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait already; TOO_LARGE, it would not fit a frame.
+            ChatError: UNAVAILABLE, too many calls wait; TOO_LARGE, the command does not fit a
+            frame.
         """
         frame = json_dialect.format_request(request, str(self._count + 1))
         if len(frame) > MAX_FRAME:
@@ -97,7 +98,7 @@ class Calls:
         return call
 
     def next(self) -> Call | None:
-        """Take what is to be sent next; None if nothing waits."""
+        """Return the next call to send; None if nothing waits."""
         if not self._waiting:
             return None
         call = self._waiting.popleft()
@@ -105,28 +106,28 @@ class Calls:
         return call
 
     def number(self) -> int:
-        """Return a number that stands, among those of calls, for now."""
+        """Return a number that orders this moment among the calls."""
         self._count += 1
         return self._count
 
     def answered(self, label: object) -> Call | None:
-        """Take the call that a reply belongs to; None if there is none."""
+        """Remove and return the call that a reply belongs to; None if there is none."""
         call = self._sent.pop(label, None) if type(label) is str else None
         if call is not None:
             self._forget(call)
         return call
 
     def give_up(self, call: Call) -> None:
-        """Nobody waits for it: it is not sent if it has not been, nor repeated."""
+        """Abandon a call: it is not sent if it has not been, and not repeated."""
         call.abandoned = True
         if str(call.number) in self._sent:
-            return  # its late reply still says where its message went
+            return  # its late reply still tells the `seq` of its message
         if call in self._waiting:
             self._waiting.remove(call)
             self._end(call)
 
     def broken(self, reason: str) -> None:
-        """The connection is gone: what may be repeated waits again, in its place."""
+        """Handle a lost connection: repeatable calls are queued again in order."""
         sent, self._sent = self._sent, {}
         again = []
         for call in sent.values():
@@ -147,7 +148,7 @@ class Calls:
         *,
         only: Callable[[Call], bool] = lambda _: True,
     ) -> None:
-        """Let those who wait have an error, by whether their command went out."""
+        """Fail all calls; the error depends on whether the command was sent."""
         every = [call for call in (*self._sent.values(), *self._waiting) if only(call)]
         for call in every:
             if self._sent.pop(str(call.number), None) is None:
@@ -168,7 +169,7 @@ class Calls:
 
 
 def no_answer(call: Call, why: str) -> NoAnswer:
-    """Return what a call raises whose answer will not be waited for."""
+    """Return the error of a call whose answer is no longer awaited."""
     name = call.request.spec.name
     if call.sent:
         return OutcomeUnknown(f"{why}: {name} went out, and may have been done or not")

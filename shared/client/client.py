@@ -1,4 +1,5 @@
-"""`ChatClient`: commands as awaits, events as an iterator, over a connection that comes back."""
+"""`ChatClient`: commands as coroutines, events as an iterator, over a connection that
+reconnects."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from shared.protocol.spec import R, Request
 from shared.protocol.values import Address, GroupAddress, fold
 
 TIMEOUT = 30.0
-"""Seconds a call waits for its answer, broken connections included."""
+"""Seconds a call waits for its answer, including reconnects."""
 
 
 class ChatClient(Methods):
@@ -30,21 +31,23 @@ class ChatClient(Methods):
 
     Args:
         url: `ws://host:port` or `wss://host:port`.
-        token: Of an earlier session, instead of a password: the client resumes it by itself.
-        positions, epoch: What `positions` and `epoch` were when the app last ran; without them
-            events begin at the present.
+        token: Token of an earlier session, in place of a password: the client resumes the session
+        by itself.
+        positions, epoch: The values of `positions` and `epoch` when the app last ran; without them
+        events begin at the present.
         timeout: Seconds each call waits for its answer, reconnecting included.
-        files: `offer`, or `push` to get the contents of files up to 8 MiB as `FileChunk` events.
+        files: `offer`, or `push` to receive the contents of files up to 8 MiB as `FileChunk`
+        events.
         events: False for an app that only sends and never takes events.
-        bot: True for a program: all it sends is marked, so that other programs do not answer it.
-        tls: What to trust for `wss://`; by default what the system trusts.
+        bot: True for a program: its messages are marked, so that other programs do not answer them.
+        tls: The TLS context for `wss://`; by default the system's trusted certificates.
         unix: The realm's socket on this machine, instead of the host and port of `url`.
-        forwarded_for: Address of the person this client works for, whom the realm's limits then
-            count; believed through `unix`, or from the realm's `--trusted-proxies`.
+        forwarded_for: Address of the person this client acts for; the realm's limits then count
+        that address. Accepted through `unix`, or from the realm's `--trusted-proxies`.
         backoff: Delays between attempts to connect.
 
     Raises:
-        ValueError: `url` is no such address, or `forwarded_for` is none.
+        ValueError: `url` is not such an address, or `forwarded_for` is not an IP address.
     """
 
     def __init__(
@@ -82,12 +85,12 @@ class ChatClient(Methods):
 
     @property
     def token(self) -> str:
-        """The session's secret, to be kept for the next start; empty if there is none."""
+        """The session's secret, to store for the next start; empty without a session."""
         return self._session.token
 
     @property
     def user(self) -> str:
-        """Who is signed in, as registered; empty before."""
+        """The user signed in, spelt as registered; empty before."""
         return self._session.user
 
     @property
@@ -97,25 +100,26 @@ class ChatClient(Methods):
 
     @property
     def limits(self) -> Limits | None:
-        """What the server takes; None before signing in."""
+        """The server's limits; None before signing in."""
         return self._session.limits
 
     @property
     def online(self) -> bool:
-        """Whether there is a connection now, with its session if there is one to keep."""
+        """Whether the client is connected, and has resumed its session if it has one."""
         return self._exchange.ready
 
     @property
     def positions(self) -> dict[str, int]:
-        """The last `seq` of each conversation that was told: taken from `events()`, or replied.
+        """The last `seq` of each conversation that was delivered: taken from `events()`, or
+        replied.
 
-        Together with `epoch` an app may keep it, and go on from there after a restart.
+        An app may store it together with `epoch`, and continue from there after a restart.
         """
         return self._exchange.queue.positions
 
     @property
     def epoch(self) -> str | None:
-        """The history that `positions` belong to."""
+        """The id of the history that `positions` belong to."""
         return self._exchange.queue.epoch
 
     async def __aenter__(self) -> ChatClient:
@@ -126,36 +130,36 @@ class ChatClient(Methods):
         await self.close()
 
     async def close(self) -> None:
-        """End the connection, within seconds; calls that wait raise `NoAnswer`."""
+        """Close the connection, within seconds; waiting calls raise `NoAnswer`."""
         await self._exchange.close()
 
     def events(self) -> AsyncIterator[Told]:
         """Return the events of the server and the client's notices, in order; for one task.
 
         Each message comes once, in the order of `seq` in its conversation, over any number of
-        breaks, but for those this client sent itself: they are told by the reply to the call. It
-        ends when the client is closed. Waiting for the next event may be cancelled.
+        reconnects. Messages that this client sent are delivered by the reply to the call instead.
+        The iterator ends when the client is closed. Waiting for the next event may be cancelled.
         """
         return self._exchange.queue
 
     async def call(self, request: Request[R]) -> R:
         """Send one command and return its reply.
 
-        A sending command without an idempotency key gets one. If the connection breaks before
-        the answer, commands that are harmless to repeat are sent again, in their order.
+        A sending command without an idempotency key gets one. If the connection breaks before the
+        answer, commands that are safe to repeat are sent again, in order.
 
         Raises:
-            ChatError: the server refused, or too many calls wait already (`unavailable`).
+            ChatError: the server refused, or too many calls wait (`unavailable`).
             NotSent: no connection within `timeout`, or the client was closed: nothing was done.
-            OutcomeUnknown: it went out, but no answer came, and it must not be repeated blindly.
+            OutcomeUnknown: the command was sent, but no answer came, and a repeat may not be safe.
         """
         return await self._exchange.call(request, self._timeout)
 
     def pages(self, request: Request[L]) -> AsyncIterator[L]:
-        """Yield a list page by page, to its end: `async for page in client.pages(ListPc())`.
+        """Yield a list page by page: `async for page in client.pages(ListPc())`.
 
-        The pages hold together while the connection lasts, whatever is written meanwhile; after
-        a break a conversation may come twice.
+        The pages are consistent while the connection lasts, even if messages arrive; after a
+        reconnect a conversation may come twice.
 
         Raises:
             ChatError, NotSent: see `call`.
@@ -165,11 +169,11 @@ class ChatClient(Methods):
     async def answer(
         self, message: Message, text: str, *, idempotency_key: str | None = None
     ) -> Sent | None:
-        """Answer a person's message by a program: where it was written, and marked as `bot`.
+        """Answer a person's message, for programs: in the same conversation, and marked as `bot`.
 
         Returns:
-            None, and nothing is sent, if a program wrote the message, or one's own user: two
-            programs that answer each other, or one that answers itself, would never end.
+            None, and sends nothing, if a program or this client's own user wrote the message.
+            Otherwise programs would answer each other, or themselves, for ever.
         """
         own = message.state is not None or fold(message.sender) == fold(self.user)
         if message.bot or own:
@@ -196,5 +200,5 @@ class ChatClient(Methods):
         *,
         progress: Progress | None = None,
     ) -> Path:
-        """Fetch a file and return where it was put; see `Transfers.save`."""
+        """Fetch a file and return its path; see `Transfers.save`."""
         return await self._exchange.transfers.save(file, path, progress)

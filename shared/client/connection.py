@@ -1,7 +1,7 @@
-"""One WebSocket to a realm: whole frames in and out, and an end that is noticed.
+"""One WebSocket to a realm: whole frames in and out, with detection of a dead connection.
 
-Frames go straight from the library's parser to the client, and what is written in one pass of the
-event loop leaves in one write, as in the server.
+Frames go straight from the library's parser to the client. All frames written in one pass of the
+event loop leave in one write, as in the server.
 """
 
 from __future__ import annotations
@@ -30,46 +30,46 @@ OPEN_LIMIT = 10.0
 CLOSE_LIMIT = 1.0
 """Seconds for the closing handshake; then the connection is cut."""
 SILENCE = 45.0
-"""Seconds without a byte after which the server is gone: it pings every 20."""
+"""Seconds without a byte after which the server counts as gone: it pings every 20."""
 PATIENCE = 10.0
-"""The same while a short command waits for its answer; a ping of ours asks in between."""
+"""The same while a short command waits for its answer; the client pings in between."""
 TICK = 2.5
-"""Seconds between looks at how long it has been silent."""
+"""Seconds between checks for silence."""
 
 
 _LIBRARY_LOG = logging.getLogger(f"{__name__}.websocket")
-# At a finer level the library logs every frame, passwords and tokens included.
+# At lower levels the library logs every frame, including passwords and tokens.
 _LIBRARY_LOG.setLevel(logging.INFO)
 
 
 class Unreachable(Exception):
-    """No connection could be made; the text says why."""
+    """The connection failed; the text gives the reason."""
 
 
 def parse_url(url: str) -> WebSocketURI:
     """Return the parts of a `ws://` or `wss://` address.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not such an address.
     """
     try:
         return parse_uri(url)
     except InvalidURI as error:
-        raise ValueError(f"{url!r} is no ws:// or wss:// address") from error
+        raise ValueError(f"{url!r} is not a ws:// or wss:// address") from error
 
 
 class Connection(ClientConnection):
-    """A WebSocket that hands over each text frame and, once, its end.
+    """A WebSocket that reports each text frame and, once, its end.
 
-    `on_frame` gets the frame's bytes; `on_end` the close code (1006 for none) and a reason;
-    `on_room` is called when more can be written after `paused` was true.
+    `on_frame` gets the frame's bytes; `on_end` gets the close code (1006 for none) and a reason;
+    `on_room` is called when writing is possible again after `paused` was true.
     """
 
     on_frame: Callable[[bytes], None]
     on_end: Callable[[int, str], None]
     on_room: Callable[[], None]
     urgent: Callable[[], bool]
-    """Whether a short command waits, so that silence is looked at sooner."""
+    """Whether a short command waits; the limit for silence is then shorter."""
 
     def __init__(self, protocol: ClientProtocol) -> None:
         super().__init__(protocol, ping_interval=None)
@@ -77,14 +77,14 @@ class Connection(ClientConnection):
         self._to_flush = False
         self._ended = False
         self._early: list[bytes] | None = []
-        """Frames that came before anybody listened."""
+        """Frames received before `start`."""
         self.reading = True
-        """Whether what comes is taken from the socket."""
+        """Whether the socket is being read."""
         self._heard_at = self._asked_at = self.loop.time()
         self._watch: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to hand over frames; the callbacks are set."""
+        """Start reporting frames; the callbacks are set."""
         early, self._early = self._early, None
         for frame in early or ():
             self.on_frame(frame)
@@ -95,14 +95,14 @@ class Connection(ClientConnection):
         return not self._ended and self.protocol.state is State.OPEN
 
     def write(self, frame: bytes) -> None:
-        """Send a text frame; it leaves at the end of this pass of the loop."""
+        """Send a text frame at the end of this pass of the event loop."""
         self.protocol.send_text(frame)
         if not self._to_flush:
             self._to_flush = True
             self.loop.call_soon(self._write_out)
 
     def read_on(self, on: bool) -> None:
-        """Read from the socket, or leave what comes to the system's buffers."""
+        """Resume or pause reading from the socket."""
         if on == self.reading or self._ended:
             return
         self.reading = on
@@ -113,7 +113,7 @@ class Connection(ClientConnection):
             self.transport.pause_reading()
 
     def end(self, code: int, reason: str) -> None:
-        """Stop handing over frames, say that it ended, and close."""
+        """Stop reporting frames, report the end, and close."""
         if self._ended:
             return
         self.read_on(True)
@@ -130,7 +130,7 @@ class Connection(ClientConnection):
             self.on_end(code, reason)
 
     async def gone(self) -> None:
-        """Wait until the socket is closed, which is soon after `end`."""
+        """Wait until the socket is closed, soon after `end`."""
         await asyncio.wait([self.connection_lost_waiter])
 
     # Called by the library
@@ -164,7 +164,7 @@ class Connection(ClientConnection):
         self.on_room()
 
     def _gather(self, event: Frame) -> None:
-        """Join the fragments of a message; the library bounds them together."""
+        """Join the fragments of a message; the library bounds their total size."""
         if self._fragments is None:
             self._fragments = []
         self._fragments.append(bytes(event.data))
@@ -183,7 +183,7 @@ class Connection(ClientConnection):
         self.send_data()
 
     def send_data(self) -> None:
-        # The library's own does a write for each frame, at each read too.
+        # The library's own method writes once for each frame, also at each read.
         parts = self.protocol.data_to_send()
         if parts and not self.transport.is_closing():
             self.transport.write(b"".join(parts))
@@ -191,7 +191,7 @@ class Connection(ClientConnection):
                 self.transport.write_eof()
 
     def _look(self) -> None:
-        """End a connection that says nothing: half-open, or a server that hangs."""
+        """End a silent connection: it is half-open, or the server hangs."""
         self._watch = self.loop.call_later(TICK, self._look)
         now = self.loop.time()
         if self.protocol.state is not State.OPEN:
@@ -209,19 +209,19 @@ class Connection(ClientConnection):
                 self.end(1006, f"the server has not answered for {PATIENCE:.0f} s")
 
     def _failed(self) -> None:
-        """The library ended it, because the server broke the WebSocket protocol."""
+        """End the connection: the server violated the WebSocket protocol."""
         close = self.protocol.close_sent or Close(1006, "")
         self.end(1006, f"the server's frames were not right: {close.code} {close.reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to get to a realm.
+    """How to reach a realm.
 
     Args:
-        tls: What to trust, for `wss://`.
-        unix: Its socket on this machine, which is then taken instead of host, port and TLS.
-        forwarded_for: Address of the person this connection is for.
+        tls: The TLS context, for `wss://`.
+        unix: The realm's socket on this machine, used in place of host, port and TLS.
+        forwarded_for: Address of the person that this connection serves.
     """
 
     uri: WebSocketURI
@@ -231,15 +231,15 @@ class Way:
 
 
 async def open_connection(way: Way) -> Connection:
-    """Connect, within OPEN_LIMIT, without a proxy, and without following redirects.
+    """Connect within OPEN_LIMIT, without a proxy and without following redirects.
 
     Raises:
-        Unreachable: it failed.
+        Unreachable: the connection failed.
     """
     uri = way.uri
     headers = Headers({"X-Forwarded-For": way.forwarded_for} if way.forwarded_for else {})
 
-    # Not the library's connect(), which follows redirects and asks the system for a proxy.
+    # The library's connect() follows redirects and uses the system's proxy, so it is not used.
     def create() -> Connection:
         return Connection(ClientProtocol(uri, max_size=MAX_FRAME, logger=_LIBRARY_LOG))
 
@@ -268,9 +268,9 @@ async def open_connection(way: Way) -> Connection:
             raise Unreachable(f"no answer within {OPEN_LIMIT:.0f} s") from None
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
-            raise Unreachable(f"the server answered HTTP {status}, which is no chat") from None
+            raise Unreachable(f"HTTP {status}: this is not a chat server") from None
         if isinstance(error, InvalidHandshake | OSError | EOFError):
-            # Without its number, which says nothing to most people.
+            # Without the error number, which does not help most people.
             why = re.sub(r"\[Errno -?\d+\] ", "", str(error))
             raise Unreachable(why or type(error).__name__) from None
         raise

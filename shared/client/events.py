@@ -1,4 +1,4 @@
-"""Events on their way to the app: in order, bounded, and with what was taken of them."""
+"""Events waiting for the app: in order, bounded, with the positions that the app has taken."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
+from shared.bounded import BoundedDict
 from shared.client.notices import HistoryChanged, Notice, Offline, Online
 from shared.client.positions import Passed
 from shared.protocol.commands.messages import MessageArrived
@@ -15,7 +16,7 @@ from shared.protocol.values import MAX_POSITIONS, fold
 
 MAX_EVENTS = 1_000
 MAX_BYTES = 8 * 2**20
-"""Events, and bytes of them, that may wait for the app; then the client reads no further."""
+"""Events, and their bytes, that may wait for the app; then the client stops reading."""
 
 Told = Event | Notice
 
@@ -25,11 +26,11 @@ class _Entry:
     event: Told
     size: int
     passed: dict[str, Passed] = field(default_factory=dict)
-    """Positions that moved without an event, behind this one."""
+    """Positions that moved without an event after this one."""
 
 
 class EventQueue:
-    """What waits for the app. `positions` and `epoch` are those of what the app has taken."""
+    """The queue of events for the app. `positions` and `epoch` cover the events taken so far."""
 
     def __init__(self, on_taken: Callable[[], None]) -> None:
         self._entries: deque[_Entry] = deque()
@@ -37,7 +38,7 @@ class EventQueue:
         self._on_taken = on_taken
         self._taker: asyncio.Future[None] | None = None
         self._closed = False
-        self._positions: dict[str, tuple[str, int]] = {}
+        self._positions: BoundedDict[str, tuple[str, int]] = BoundedDict(MAX_POSITIONS)
         self.epoch: str | None = None
 
     @property
@@ -50,19 +51,19 @@ class EventQueue:
 
     @property
     def overfull(self) -> bool:
-        """Nothing more is taken at all, though reading goes on for whoever waits.
+        """Whether new events are dropped, although reading continues for waiting calls.
 
-        Well above `full`, because what was read at once still has to go somewhere.
+        Well above `full`, because frames of one read still need room.
         """
         return len(self._entries) >= 4 * MAX_EVENTS or self._size >= 2 * MAX_BYTES
 
     @property
     def roomy(self) -> bool:
-        """Half of it is free, so that a page of `sync` has room."""
+        """Whether half of the queue is free, enough for a page of `sync`."""
         return len(self._entries) <= MAX_EVENTS // 2 and self._size <= MAX_BYTES // 2
 
     def put(self, event: Told, size: int = 0) -> None:
-        """Add an event; `size` is about its bytes."""
+        """Add an event; `size` is its approximate number of bytes."""
         if isinstance(event, Offline):
             self._drop_older_notices()
         self._entries.append(_Entry(event, size))
@@ -70,7 +71,7 @@ class EventQueue:
         self._wake()
 
     def passed(self, moved: Passed) -> None:
-        """Move a position once the app has taken what is in the queue now."""
+        """Move a position once the app has taken the events now in the queue."""
         if self._entries:
             self._entries[-1].passed[fold(moved.conversation)] = moved
         else:
@@ -78,11 +79,12 @@ class EventQueue:
 
     def restore(self, positions: dict[str, int], epoch: str | None) -> None:
         """Set the positions an app has kept."""
-        self._positions = {fold(name): (name, seq) for name, seq in positions.items()}
+        self._positions.clear()
+        self._positions.update((fold(name), (name, seq)) for name, seq in positions.items())
         self.epoch = epoch
 
     def close(self) -> None:
-        """End the iterators once they have taken what is here."""
+        """End the iterators once they have taken the remaining events."""
         self._closed = True
         self._wake()
 
@@ -122,11 +124,9 @@ class EventQueue:
             self._positions.pop(key, None)
         else:
             self._positions[key] = (moved.conversation, moved.seq)
-            if len(self._positions) > MAX_POSITIONS:
-                del self._positions[next(iter(self._positions))]
 
     def _drop_older_notices(self) -> None:
-        """Only the latest of several breaks says anything, and they must not pile up."""
+        """Keep only the latest of several breaks, so that notices do not pile up."""
         while self._entries and isinstance(self._entries[-1].event, Offline | Online):
             last = self._entries.pop()
             if last.passed and self._entries:

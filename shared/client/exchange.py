@@ -1,4 +1,4 @@
-"""Commands out, replies and events in: what goes on between the app and the connection."""
+"""The exchange between app and connection: commands out, replies and events in."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from shared.protocol.spec import Access, R, Reply, Request
 log = logging.getLogger(__name__)
 
 ASK_LIMIT = 120.0
-"""Seconds for the answer to one of the client's own questions; chunks may be on their way first."""
+"""Seconds for the answer to one of the client's own questions, which may wait behind chunks."""
 MAX_STRANGE = 100
-"""Frames of one connection that could not be understood; then it is given up."""
+"""Invalid frames on one connection after which it is closed."""
 
 
 class Exchange:
-    """Owns the connection of one client, and everything that waits on either side of it.
+    """Owns the connection of one client, and the queues on both sides of it.
 
     Args:
-        positions, epoch: What an app has kept, or None to begin at the present.
+        positions, epoch: The values stored by the app, or None to begin at the present.
         events: Whether the app takes events.
-        bot: Whether it is a program that writes, so that its messages say so.
-        timeout: Seconds that a step of a file transfer waits for its answer.
+        bot: Whether messages carry the mark of a program.
+        timeout: Seconds that each step of a file transfer waits for its answer.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Exchange:
         self.session = Session(self.queue, positions, events)
         self._bot = bot
         self.ready = False
-        """What waits may go out: there is a connection, and no session to resume first."""
+        """Whether calls may be sent: there is a connection, and no session to resume first."""
         self._calls = Calls(self.session.dropped)
         self.transfers = Transfers(
             self.call, self.session, self._calls, self._update_reading, timeout
@@ -68,19 +68,20 @@ class Exchange:
         self._keys = secrets.token_hex(8)
         self._strange = 0
         self._why_not = ""
-        """Why the last attempt to connect failed, behind a colon; empty before one did."""
+        """The reason why the last attempt to connect failed, after a colon; empty before a
+        failure."""
         self._link = Link(way, backoff, self)
         self._open = False
         self._running: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Connect as soon as it is needed."""
+        """Start; the connection is made once it is needed."""
         self._open = True
         self._running = asyncio.create_task(self._link.run())
 
     async def close(self) -> None:
-        """End everything, within seconds."""
+        """Close everything, within seconds."""
         if not self._open:
             return
         self._open = False
@@ -141,11 +142,11 @@ class Exchange:
         self._calls.give_up(call)
 
     def pump(self) -> None:
-        """Send what waits, as far as the connection takes it."""
+        """Send waiting calls, as far as the connection accepts them."""
         connection = self._link.connection
         while self.ready and connection is not None and not connection.paused:
             if not connection.is_open:
-                return  # it has ended, and is about to say so; all goes out on the next one
+                return  # the connection has ended; the calls go out on the next one
             call = self._calls.next()
             if call is None:
                 return
@@ -155,7 +156,7 @@ class Exchange:
             connection.write(call.frame)
 
     async def _ask(self, request: Request[R]) -> R:
-        """Ask something on this connection only.
+        """Send the client's own question, on this connection only.
 
         Raises:
             ChatError: the server refused.
@@ -208,7 +209,7 @@ class Exchange:
             self.session.dropped(call)
 
     def _succeeded(self, call: Call, reply: Reply, from_the_app: bool) -> None:
-        # At once: events may follow in the same read.
+        # Before the next frame: events may follow in the same read.
         if isinstance(reply, SignedIn):
             self._signed_in(reply)
         elif isinstance(call.request, Logout):
@@ -219,13 +220,13 @@ class Exchange:
             self.session.replied(call, reply, waited_for)
 
     def _taken(self) -> None:
-        """The app took an event."""
+        """Handle an event being taken by the app."""
         if self.queue.roomy:
             self.session.news.set()
             self._update_reading()
 
     def _update_reading(self) -> None:
-        """Read no further while the app takes nothing, unless somebody waits for an answer."""
+        """Pause reading while the app takes no events, unless a call waits for its answer."""
         connection = self._link.connection
         if connection is not None:
             behind = self.queue.full or not (connection.reading or self.queue.roomy)
@@ -245,7 +246,7 @@ class Exchange:
             await self.session.follow(self._ask)
         except OutcomeUnknown:
             pass  # the connection has ended, and with it what follows it
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a new connection follows them again
             log.warning("following the conversations failed: %s", error)
             if connection is not None:
                 connection.end(1006, f"following the conversations failed: {error}")
@@ -256,7 +257,7 @@ class Exchange:
             self._following = None
 
     def _signed_out(self, reason: str, *, token_ended: bool, closed: bool) -> None:
-        """The server ended the session, and the calls that need one; with it all, if it closed."""
+        """End the session as the server did, and fail its calls; if the server closed, fail all."""
         token = self.session.token
         self.session.signed_out()
         if not token_ended:
@@ -269,7 +270,7 @@ class Exchange:
             only=lambda call: closed or call.request.spec.access is Access.USER,
         )
 
-    # What the link asks of its owner
+    # The link's owner
 
     @property
     def needs_link(self) -> bool:
@@ -280,7 +281,7 @@ class Exchange:
         return self._calls.urgent(bool(self._inner))
 
     def receive(self, frame: bytes) -> None:
-        """Take one frame of the server; what cannot be understood is skipped."""
+        """Handle one frame of the server; an invalid frame is skipped."""
         try:
             body = json_dialect.parse_frame(frame)
             if "event" in body:
@@ -297,7 +298,7 @@ class Exchange:
             self._update_reading()
 
     async def opened(self, connection: Connection) -> float:
-        """Resume, then let the calls go out that wait."""
+        """Resume the session, then send the waiting calls."""
         self._strange = 0
         if self.session.kept:
             try:
@@ -314,7 +315,7 @@ class Exchange:
         return 0.0
 
     def broken(self, reason: str) -> None:
-        """Let those know who wait for something of this connection."""
+        """Fail everything that waits on this connection."""
         self.ready = False
         self._stop_following()
         for call in self._inner.values():
@@ -323,7 +324,7 @@ class Exchange:
         self.transfers.broken()
 
     def is_over(self, code: int, reason: str) -> bool:
-        """Codes from 4500 on end the session; 4500 itself only says that there is none."""
+        """Codes from 4500 end the session; 4500 itself means only that there is none."""
         if not 4500 <= code < 5000 or (code == 4500 and not self.session.kept):
             return False
         self._signed_out(f"{reason} ({code})", token_ended=code == 4501, closed=True)

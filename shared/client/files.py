@@ -1,4 +1,4 @@
-"""Files on this disk: read in pieces off the event loop, written aside until they are whole."""
+"""Local files: read in pieces in a thread, written under a temporary name until complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ T = TypeVar("T")
 
 _STEP = 1 << 20
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
-"""What Windows forbids in names; `C:x` would even leave the folder there."""
+"""Characters that Windows forbids in names; there `C:x` would even leave the folder."""
+_DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
+"""Names of devices on Windows, with any extension."""
 
 
 def hash_file(path: Path) -> tuple[int, str]:
@@ -33,10 +35,10 @@ def hash_file(path: Path) -> tuple[int, str]:
 
 
 def read_piece(path: Path, offset: int, size: int) -> bytes:
-    """Return `size` bytes of a file; it is opened each time, so that none stays open.
+    """Return `size` bytes of a file, opened anew each time so that no file stays open.
 
     Raises:
-        OSError: it cannot be read, or has become shorter.
+        OSError: the file cannot be read, or has become shorter.
     """
     with open(path, "rb") as file:
         file.seek(offset)
@@ -47,12 +49,18 @@ def read_piece(path: Path, offset: int, size: int) -> bytes:
 
 
 def local_name(name: str) -> str:
-    """Return the name a file gets on this disk, whatever its sender called it."""
+    """Return a safe local name for a file, whatever its sender called it.
+
+    The name is not hidden and configures nothing (`.bashrc`, `.htaccess`), and a program that gets
+    all names of the folder cannot take it for an option (`-rf`).
+    """
     try:
-        clean = _FORBIDDEN.sub("_", clean_file_name(name)).rstrip(". ")
+        clean = _FORBIDDEN.sub("_", clean_file_name(name)).strip(". ")
     except BadValue:
         clean = ""
-    return clean or "file"
+    if clean.startswith(("-", "~")) or _DEVICE.match(clean):
+        clean = f"_{clean}"
+    return clean.encode()[:MAX_FILE_NAME].decode(errors="ignore") or "file"
 
 
 def numbered(name: str, number: int) -> str:
@@ -68,7 +76,7 @@ def numbered(name: str, number: int) -> str:
 
 
 class Incoming:
-    """A file that is being saved: pieces in, and at the end a whole file of its own name.
+    """A file that is being saved: collects pieces, and gives the complete file its name.
 
     Args:
         target: A folder, or the path of a file that does not exist.
@@ -84,20 +92,20 @@ class Incoming:
         self._interrupted = False
         self._working: asyncio.Future[Any] | None = None
         self.buffered = 0
-        """Bytes that wait to be written."""
+        """Bytes waiting to be written."""
         self.offset = 0
-        """Bytes that have come, without a gap."""
+        """Bytes received without a gap."""
 
     @property
     def complete(self) -> bool:
         return self._info is not None and self.offset >= self._info.size and not self.buffered
 
     async def begin(self, info: FileInfo) -> None:
-        """Make the temporary file, the first time.
+        """Create the temporary file, the first time.
 
         Raises:
             FileExistsError: the target is a file that exists.
-            OSError: it cannot be made, or the server now speaks of another content.
+            OSError: the file cannot be created, or the server now announces another content.
         """
         if self._info is None:
             self._info = info
@@ -106,14 +114,14 @@ class Incoming:
             raise OSError("the file changed on the server while it was being saved")
 
     def resume(self) -> None:
-        """Pieces are asked for again."""
+        """Note that pieces have been requested again."""
         self._interrupted = False
         self._news.clear()
 
     def take(self, offset: int, piece: bytes) -> None:
-        """Take a piece that follows; others still come for somebody who gave up this file before.
+        """Add the next piece; other pieces belong to an earlier, cancelled save of this file.
 
-        A connection loses none, and to ask again at each of those would be to ask in vain.
+        A connection loses no pieces, so these are no reason to request again.
         """
         if self._info is not None and offset + len(piece) > self._info.size:
             self.interrupt()
@@ -124,12 +132,12 @@ class Incoming:
             self._news.set()
 
     def interrupt(self) -> None:
-        """No more pieces will come by themselves."""
+        """Note that no more pieces will come without a request."""
         self._interrupted = True
         self._news.set()
 
     async def more(self, limit: float) -> bool:
-        """Wait for pieces, up to `limit` seconds, and write them; False if no more will come."""
+        """Wait up to `limit` seconds for pieces and write them; False if no more will come."""
         try:
             async with asyncio.timeout(limit):
                 await self._news.wait()
@@ -143,23 +151,23 @@ class Incoming:
         return not self.complete and not self._interrupted
 
     async def finish(self) -> Path:
-        """Check the content, give it its name, and return that.
+        """Check the content, give the file its name, and return the path.
 
         Raises:
-            FileExistsError: the target has come to exist.
+            FileExistsError: the target exists by now.
             OSError: the content does not have its sha256.
         """
         return await self._off_the_loop(self._place)
 
     async def close(self) -> None:
-        """Remove the temporary file, if there still is one."""
+        """Remove the temporary file, if there is one."""
         if self._working is not None and not self._working.done():
             await asyncio.wait([self._working])
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
     async def _off_the_loop(self, work: Callable[[], T]) -> T:
-        """Work in a thread; a cancelled wait leaves it to `close` to await the end."""
+        """Run in a thread; after a cancelled wait, `close` awaits the end."""
         working = asyncio.ensure_future(asyncio.to_thread(work))
         self._working = working
         return await asyncio.shield(working)
@@ -188,7 +196,7 @@ class Incoming:
         return path
 
     def _reserve(self, info: FileInfo) -> Path:
-        """Make an empty file of the final name, which cannot exist then, and return its path."""
+        """Create an empty file of the final name exclusively, and return its path."""
         if not self._target.is_dir():
             open(self._target, "xb").close()
             return self._target

@@ -1,4 +1,4 @@
-"""The connection that comes back: made when it is needed, and again when it breaks."""
+"""The reconnecting connection: made when it is needed, and again when it breaks."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from shared.client.backoff import Backoff
 from shared.client.connection import Connection, Unreachable, Way, open_connection
 
 PROVED = 5.0
-"""Seconds after which a connection has proved itself, so that the next break waits little."""
+"""Seconds after which a connection counts as stable, and the backoff is reset."""
 
 
 class Owner(Protocol):
-    """Whose connection it is."""
+    """The owner of the connection."""
 
     @property
     def needs_link(self) -> bool:
@@ -24,22 +24,22 @@ class Owner(Protocol):
         """Whether a short command waits for its answer."""
 
     def receive(self, frame: bytes) -> None:
-        """Take a frame."""
+        """Handle a frame."""
 
     def pump(self) -> None:
-        """Send what waits; there is room again."""
+        """Send waiting calls; there is room again."""
 
     async def opened(self, connection: Connection) -> float:
-        """Sign in again; returns the seconds the server asks to wait, if it refused for now."""
+        """Sign in again; return the seconds to wait if the server refused temporarily."""
 
     def broken(self, reason: str) -> None:
-        """The connection has ended; at once, before anything else happens."""
+        """Handle the end of the connection, before anything else happens."""
 
     def is_over(self, code: int, reason: str) -> bool:
-        """Whether the server does not want the client to come back."""
+        """Whether this close code forbids the client to reconnect."""
 
     def resting(self, reason: str, delay: float) -> None:
-        """There is no connection; the next attempt is in `delay` seconds."""
+        """Note that there is no connection; the next attempt is in `delay` seconds."""
 
 
 class Link:
@@ -53,7 +53,7 @@ class Link:
         self.connection: Connection | None = None
 
     def want(self) -> None:
-        """The owner needs a connection."""
+        """Request a connection for the owner."""
         self._wanted.set()
 
     async def run(self) -> None:
@@ -82,7 +82,8 @@ class Link:
         await asyncio.sleep(delay)
 
     async def _serve(self, connection: Connection) -> tuple[int, str, float]:
-        """Use a connection until it ends; return its code, the reason and seconds to wait."""
+        """Use a connection until it ends; return the close code, the reason and the seconds to
+        wait."""
         ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
 
         def end(code: int, reason: str) -> None:

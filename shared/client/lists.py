@@ -1,4 +1,4 @@
-"""Whole lists: page after page, until the server says that there is no more."""
+"""Complete lists: page after page, until the server reports no more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ L = TypeVar("L", bound=ListPage)
 async def every_page(
     ask: Callable[[Request[L]], Awaitable[L]], request: Request[L]
 ) -> AsyncIterator[L]:
-    """Yield the pages of a list, from that of `request` on.
+    """Yield the pages of a list, beginning with the page of `request`.
 
     Args:
         ask: Sends a request and returns its reply.

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 
 from shared.client.arguments import filled
 from shared.protocol.commands.accounts import (
+    Admission,
     Auth,
+    Code,
+    CodeWanted,
+    Invitation,
     Logout,
     Me,
     Passwd,
@@ -18,6 +22,7 @@ from shared.protocol.commands.accounts import (
     SignedOut,
     Whoami,
 )
+from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Unblock
 from shared.protocol.commands.files import (
     Chunk,
     ChunkTaken,
@@ -31,19 +36,25 @@ from shared.protocol.commands.files import (
     UploadOpened,
 )
 from shared.protocol.commands.groups import (
+    Accept,
+    Ban,
     CreateGroup,
+    Decline,
     GroupChats,
     GroupCreated,
     GroupLeft,
     GroupMembers,
     GroupPerson,
     InboxGroup,
+    InvitationAccepted,
+    InvitationDeclined,
     InviteGroup,
     Kick,
     LeaveGroup,
     ListGroup,
     Members,
     SendGroup,
+    Unban,
 )
 from shared.protocol.commands.history import (
     History,
@@ -76,10 +87,34 @@ class Methods:
         """Send one request and return its reply."""
         raise NotImplementedError
 
-    async def register(self, user: str, real_name: str, password: str, country: str) -> Registered:
-        """Create an account. The first one on a realm is its admin."""
+    async def code(self, code: str | None = None) -> CodeWanted:
+        """Show the code for the first admin before `register`; without it, ask if one is wanted."""
+        return await self.call(filled(Code, code=code))
+
+    async def invitation(self, code: str | None = None) -> Admission:
+        """Show an invitation before `register`; without a code, ask who may register."""
+        return await self.call(filled(Invitation, code=code))
+
+    async def register(
+        self,
+        user: str,
+        real_name: str,
+        password: str,
+        country: str,
+        code: str | None = None,
+        invitation: str | None = None,
+    ) -> Registered:
+        """Create an account. In a trial on one machine the first one is the realm's admin."""
         return await self.call(
-            filled(Register, user=user, real_name=real_name, password=password, country=country)
+            filled(
+                Register,
+                user=user,
+                real_name=real_name,
+                password=password,
+                country=country,
+                code=code,
+                invitation=invitation,
+            )
         )
 
     async def auth(self, user: str, password: str) -> SignedIn:
@@ -95,11 +130,11 @@ class Methods:
         return await self.call(filled(Logout))
 
     async def passwd(self, old_password: str, new_password: str) -> PasswordChanged:
-        """Change the password and end one's other sessions."""
+        """Change your password and end your other sessions."""
         return await self.call(filled(Passwd, old_password=old_password, new_password=new_password))
 
     async def whoami(self) -> Me:
-        """Tell who is signed in."""
+        """Show who is signed in."""
         return await self.call(filled(Whoami))
 
     async def send(
@@ -123,8 +158,20 @@ class Methods:
         realm: str | None = None,
         after: Address | str | None = None,
     ) -> PrivateChats:
-        """List one's private chats."""
+        """List your private chats."""
         return await self.call(filled(ListPc, realm=realm, after=after))
+
+    async def block(self, user: Address | str) -> BlockedUsers:
+        """Refuse private messages and invitations from a person, who is not notified."""
+        return await self.call(filled(Block, user=user))
+
+    async def unblock(self, user: Address | str) -> BlockedUsers:
+        """Accept private messages and invitations from a person again."""
+        return await self.call(filled(Unblock, user=user))
+
+    async def blocked(self) -> BlockedUsers:
+        """List the people you block."""
+        return await self.call(filled(ListBlocked))
 
     async def creategroup(self, name: str, realm: str | None = None) -> GroupCreated:
         """Create a group and own it."""
@@ -135,7 +182,7 @@ class Methods:
         realm: str | None = None,
         after: GroupAddress | str | int | None = None,
     ) -> GroupChats:
-        """List one's groups."""
+        """List your groups."""
         return await self.call(filled(ListGroup, realm=realm, after=after))
 
     async def invitegroup(
@@ -143,7 +190,7 @@ class Methods:
         group: GroupAddress | str | int,
         user: Address | str,
     ) -> GroupPerson:
-        """Add a person to a group; any member may, and repeating it changes nothing."""
+        """Add a person to a group; any member may, but after a kick only its owner."""
         return await self.call(filled(InviteGroup, group=group, user=user))
 
     async def sendg(
@@ -180,8 +227,24 @@ class Methods:
         return await self.call(filled(LeaveGroup, group=group))
 
     async def kick(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
-        """Remove a person from a group one owns."""
+        """Remove a person from a group you own."""
         return await self.call(filled(Kick, group=group, user=user))
+
+    async def ban(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
+        """Remove a person from a group you own, if they are in it, and forbid inviting them."""
+        return await self.call(filled(Ban, group=group, user=user))
+
+    async def unban(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
+        """Allow inviting a person who was banned or kicked from a group you own."""
+        return await self.call(filled(Unban, group=group, user=user))
+
+    async def accept(self, group: GroupAddress | str | int) -> InvitationAccepted:
+        """Join a group to which a stranger of another realm invited you."""
+        return await self.call(filled(Accept, group=group))
+
+    async def decline(self, group: GroupAddress | str | int) -> InvitationDeclined:
+        """Decline an invitation to a group."""
+        return await self.call(filled(Decline, group=group))
 
     async def history(
         self,
@@ -200,7 +263,7 @@ class Methods:
         return await self.call(filled(Read, conversation=conversation, seq=seq))
 
     async def received(self, conversation: Address | GroupAddress | str, seq: int) -> ReceivedUpTo:
-        """Say up to which message one has received; apps do this by themselves."""
+        """Report the last message you have received; apps do this by themselves."""
         return await self.call(filled(Received, conversation=conversation, seq=seq))
 
     async def sync(
@@ -254,7 +317,7 @@ class Methods:
         idempotency_key: str | None = None,
         bot: bool | None = None,
     ) -> UploadOpened:
-        """Begin or resume sending a larger file; the message appears after the last chunk."""
+        """Start or resume sending a larger file; the message appears after the last chunk."""
         return await self.call(
             filled(
                 Upload,
@@ -272,7 +335,7 @@ class Methods:
         return await self.call(filled(Chunk, upload=upload, offset=offset, data=data))
 
     async def getfile(self, file: str, offset: int = 0) -> FileOffered:
-        """Have a file's content sent as `file` events."""
+        """Fetch a file's content as `file` events."""
         return await self.call(filled(GetFile, file=file, offset=offset))
 
     async def files(self, mode: str) -> FilesMode:
@@ -286,7 +349,7 @@ class Methods:
         port: int,
         fingerprint: str | None = None,
     ) -> RealmAdded:
-        """Make another server known under a name, after it proved its key."""
+        """Add another server under a name, once it has proved its key."""
         return await self.call(
             filled(AddRealm, name=name, address=address, port=port, fingerprint=fingerprint)
         )
@@ -296,11 +359,11 @@ class Methods:
         return await self.call(filled(ListRealm))
 
     async def outbox(self) -> Outbox:
-        """List one's messages that wait for other realms."""
+        """List your messages that wait for other realms."""
         return await self.call(filled(ShowOutbox))
 
     async def format(self, dialect: str) -> Format:
-        """Pin replies and events of this connection to one dialect."""
+        """Set the dialect of replies and events on this connection."""
         return await self.call(filled(SetFormat, dialect=dialect))
 
     async def help(self, topic: str | None = None) -> HelpPage:
@@ -308,5 +371,5 @@ class Methods:
         return await self.call(filled(Help, topic=topic))
 
     async def ping(self) -> Pong:
-        """Ask whether the server answers."""
+        """Check that the server answers."""
         return await self.call(filled(Ping))

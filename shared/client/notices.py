@@ -1,4 +1,4 @@
-"""What the client itself says among the events: how it stands with the server."""
+"""The client's own notices among the events: the state of the connection and session."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """Signed in as `user`, at first or again; messages that were missed follow.
+    """Signed in as `user`, for the first time or again; missed messages follow.
 
-    What is not a message is not repeated: markers, memberships and deliveries may have changed.
+    Only messages are caught up: markers, memberships and deliveries may have changed.
     """
 
     user: str
@@ -17,7 +17,7 @@ class Online:
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """The connection is gone or could not be made; the next attempt is in `retry_in` seconds."""
+    """The connection broke or failed; the next attempt is in `retry_in` seconds."""
 
     reason: str
     retry_in: float
@@ -25,9 +25,10 @@ class Offline:
 
 @dataclass(frozen=True, slots=True)
 class SignedOut:
-    """The server ended the session, or will not have this client; sign in with `auth`.
+    """The server ended the session, or refuses this client; sign in with `auth`.
 
-    The client does not reconnect by itself. A service should end here and let somebody look.
+    The client does not reconnect by itself. A service should end here, so that its operator
+    notices.
     """
 
     reason: str
@@ -35,9 +36,9 @@ class SignedOut:
 
 @dataclass(frozen=True, slots=True)
 class HistoryChanged:
-    """The history is another one (a backup was restored, another user): drop what was cached.
+    """The history was replaced (a restored backup, another user): drop cached messages.
 
-    `client.positions` begin anew at the present; read what came before with `history`.
+    `client.positions` start again at the present; read earlier messages with `history`.
     """
 
     epoch: str

@@ -1,8 +1,8 @@
-"""Which messages were told, so that each is told once and in order: neither holes nor doubles.
+"""Decides which messages to deliver to the app: each once, in order, without gaps.
 
-Pure: it sees pushes, pages of `sync` and replies to one's own sends in whatever order they come,
-and says what to tell the app next. A message is told either as an event or, if this client sent
-it, by the reply to its call.
+Pure. Pushes, pages of `sync` and replies to own sends may come in any order; the methods return the
+messages to deliver next. A message is delivered either as an event or, if this client sent it, by
+the reply to its call.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from shared.bounded import BoundedDict
 from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 from shared.protocol.values import MAX_NUMBER, MAX_POSITIONS, fold
 
 MAX_ADDRESS = 65
-"""Characters of a conversation's address: two names and what is between them."""
+"""Characters of a conversation's address: two names and a separator."""
 MAX_HELD = 1_000
-"""Messages that wait for earlier ones; what is over is dropped and fetched again."""
+"""Held messages of a conversation; messages beyond that are dropped and fetched again."""
 MAX_AHEAD = 20_000
-"""Replies of one conversation that are ahead of its events; the oldest of more is forgotten."""
+"""Replies of one conversation ahead of its events; beyond that the oldest is dropped."""
 MAX_UNPLACED = 1_000
-"""Own messages without a `seq` yet, which a remote host gives later."""
+"""Own messages without a `seq` yet, which a remote host assigns later."""
 
 Matches = Callable[[Message], bool]
-"""Whether a message of one's own could be the one a send without an answer has posted."""
+"""Whether an own message may be the result of an unanswered send."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A conversation's position moved without an event; None: it is no longer followed."""
+    """A conversation's position moved without an event; None if it is no longer followed."""
 
     conversation: str
     seq: int | None
@@ -44,47 +45,49 @@ class _Place:
 
     name: str
     key: str
-    """The name as it is looked up."""
+    """The folded address of the conversation."""
     seq: int | None = None
-    """Told up to here without a gap; None while it is not known where to begin."""
+    """Delivered up to here without a gap; None while the beginning is unknown."""
     begun: bool = False
-    """`seq` is from a list; pushes of this connection may begin below it."""
+    """Whether `seq` came from a list; pushes on this connection may begin below it."""
     held: dict[int, tuple[MessageArrived, int]] = field(default_factory=dict)
-    """Messages that cannot be told yet; each waits for the sends up to a number to be answered."""
+    """Messages that cannot be delivered yet, each with the number of the latest send to await."""
     own: dict[int, None] = field(default_factory=dict)
-    """Above `seq`: told by the replies to one's own sends."""
+    """Numbers above `seq` that replies to own sends have delivered."""
     sends: dict[int, Matches] = field(default_factory=dict)
-    """Sends without an answer, by their rising number."""
+    """Unanswered sends, by rising number."""
     asked: int = 0
     """The lowest held message when the latest sync was asked for."""
 
     def unsure(self, number: int) -> bool:
-        """Whether a message may turn out to be one of the sends up to this number."""
+        """Whether a message may be the result of one of the sends up to this number."""
         return bool(number and self.sends) and next(iter(self.sends)) <= number
 
 
 class Positions:
-    """The last message told of each conversation, and what waits to be told.
+    """The last delivered message of each conversation, and the held messages.
 
-    `incomplete` is true when something was missed: a `sync` from `have()` is due, and its pages
-    go to `page`. `started` is false until it is known where to begin, by `begin`.
+    `incomplete` is true when messages were missed: call `sync` from `have()` and give its pages to
+    `page`. `started` is false until `begin` has set where to begin.
     """
 
     def __init__(self, known: Mapping[str, int] | None = None) -> None:
-        self._places: dict[str, _Place] = {}
-        for name, seq in (known or {}).items():
-            self._place(name).seq = seq
-        self._unplaced: dict[str, None] = {}
+        self._places: BoundedDict[str, _Place] = BoundedDict(
+            MAX_POSITIONS, lambda _, place: self._release(place)
+        )
+        self._unplaced: BoundedDict[str, None] = BoundedDict(MAX_UNPLACED)
         self._waiting: dict[str, None] = {}
-        """Conversations that hold something."""
+        """Conversations with held messages."""
         self._held = 0
         self.started = known is not None
         self.incomplete = self.started
         self._again = False
         """Something was missed since the latest sync was asked for."""
+        for name, seq in (known or {}).items():
+            self._place(name).seq = seq
 
     def have(self) -> dict[str, int]:
-        """Return the positions to sync from; a sync that begins later sees what is missing now."""
+        """Return the positions to sync from; a later sync includes everything missing now."""
         found = {}
         self._again = False
         for key in self._waiting:
@@ -99,25 +102,24 @@ class Positions:
         return found
 
     def connected(self) -> None:
-        """A new connection: what was pushed meanwhile was missed."""
+        """Start a new connection: pushes were missed in between."""
         self.incomplete = True
         for place in self._places.values():
             place.begun = False
 
     def clear(self) -> None:
-        """Forget everything but the sends without an answer: the history is another one."""
+        """Drop everything but the unanswered sends: the history was replaced."""
         self.started = self._again = False
         self._waiting.clear()
         self._held = 0
         self._unplaced.clear()
-        self._places = {
-            key: _Place(place.name, key, sends=place.sends)
-            for key, place in self._places.items()
-            if place.sends
-        }
+        sending = [place for place in self._places.values() if place.sends]
+        self._places.clear()
+        for place in sending:
+            self._places[place.key] = _Place(place.name, place.key, sends=place.sends)
 
     def begin(self, standings: Iterable[tuple[str, int]]) -> list[Told]:
-        """Begin at the present: behind these last messages, or where pushes have begun already."""
+        """Begin at the present: after these last messages, or where pushes have already begun."""
         self.started, self.incomplete = True, self._again
         told: list[Told] = []
         for name, last in standings:
@@ -132,7 +134,7 @@ class Positions:
         return told
 
     def push(self, message: MessageArrived) -> list[Told]:
-        """Take a pushed message; return what can be told now."""
+        """Add a pushed message; return the deliverable messages."""
         place = self._places.get(fold(message.conversation))
         if place is None:
             place = self._place(message.conversation)
@@ -151,16 +153,16 @@ class Positions:
         return told
 
     def drop(self) -> None:
-        """A message was not taken; it is fetched later."""
+        """Note a dropped message; a sync fetches it later."""
         self.incomplete = self._again = True
 
     def page(
         self, standings: Iterable[Position], messages: Iterable[Message], more: bool
     ) -> list[Told]:
-        """Take a page of `sync`; return what can be told now.
+        """Add a page of `sync`; return the deliverable messages.
 
-        A private chat that was not known begins with its first message, a group behind one's own
-        read marker there, which is where one joined unless one has read on since.
+        An unknown private chat begins with its first message. An unknown group begins after the
+        user's read marker, which is the point of joining unless more was read since.
         """
         told: list[Told] = []
         for standing in standings:
@@ -179,17 +181,18 @@ class Positions:
             for key in list(self._waiting):
                 place = self._places[key]
                 if not self._next_is_here(place) and place.asked == min(place.held):
-                    # Asked for after it was missed, and still not there: it is not ours to see.
+                    # Missing even from a sync requested afterwards, so it is not visible to this
+                    # user.
                     place.seq = place.asked - 1
                     self._advance(place, told)
         return told
 
     def sent(self, number: int, conversation: str, matches: Matches) -> None:
-        """A send goes out; numbers rise."""
+        """Note a send; numbers rise."""
         self._place(conversation).sends[number] = matches
 
     def settled(self, number: int, conversation: str) -> list[Told]:
-        """A send has its answer, or will have none; return what can be told now."""
+        """Note that a send is answered, or will not be; return the deliverable messages."""
         told: list[Told] = []
         place = self._places.get(fold(conversation))
         if place is not None:
@@ -198,10 +201,9 @@ class Positions:
         return told
 
     def own(self, conversation: str, seq: int | None, id: str) -> list[Told]:
-        """The reply to a send told its message; return what can be told now."""
+        """Note a message delivered by the reply to its send; return the deliverable messages."""
         if seq is None:
             self._unplaced[id] = None
-            _limit(self._unplaced, MAX_UNPLACED)
             return []
         place = self._place(conversation)
         told: list[Told] = []
@@ -211,7 +213,7 @@ class Positions:
         return told
 
     def late(self, message: MessageArrived) -> list[Told]:
-        """A reply came that nobody waits for: its message is told as an event."""
+        """Note a reply without a waiting caller: its message is delivered as an event."""
         told: list[Told] = []
         place = self._place(message.conversation)
         self._meet(place, message.seq)
@@ -219,14 +221,14 @@ class Positions:
         return told
 
     def placed(self, conversation: str, seq: int | None, id: str) -> list[Told]:
-        """A `delivery` event told the `seq` of an own message."""
+        """Note the `seq` of an own message from a `delivery` event."""
         if id not in self._unplaced or seq is None:
             return []
         del self._unplaced[id]
         return self.own(conversation, seq, id)
 
     def forget(self, conversation: str) -> list[Told]:
-        """One left the group; if one comes back, it begins anew."""
+        """Drop a group that was left; after a return it begins afresh."""
         place = self._places.pop(fold(conversation), None)
         if place is None:
             return []
@@ -240,12 +242,10 @@ class Positions:
         place = self._places.get(key)
         if place is None:
             place = self._places[key] = _Place(name, key)
-            if len(self._places) > MAX_POSITIONS:
-                self._release(self._places.pop(next(iter(self._places))))
         return place
 
     def _meet(self, place: _Place, seq: int) -> None:
-        """Begin a conversation with its first message of this connection."""
+        """Begin a conversation at its first message on this connection."""
         if place.seq is None:
             if self.started and not self.incomplete:
                 place.seq = seq - 1
@@ -255,7 +255,7 @@ class Positions:
     def _accept(
         self, place: _Place, message: MessageArrived, told: list[Told], sure: bool = False
     ) -> None:
-        """Hold a message, then tell what can be told."""
+        """Hold a message; return the deliverable messages."""
         seq = message.seq
         if message.id in self._unplaced:
             del self._unplaced[message.id]
@@ -279,10 +279,11 @@ class Positions:
             self._drained(place)
         if place.seq is None or seq > place.seq:
             place.own[seq] = None
-            _limit(place.own, MAX_AHEAD)
+            if len(place.own) > MAX_AHEAD:
+                del place.own[next(iter(place.own))]
 
     def _advance(self, place: _Place, told: list[Told]) -> None:
-        """Tell what follows without a gap."""
+        """Return the held messages that follow without a gap."""
         if not place.own and not place.held:
             return
         while place.seq is not None:
@@ -302,16 +303,16 @@ class Positions:
         self._use(place)
 
     def _use(self, place: _Place) -> None:
-        """Forget the others first."""
+        """Mark as used last: others are dropped first."""
         if len(self._places) > MAX_POSITIONS // 2 and place.key in self._places:
-            self._places[place.key] = self._places.pop(place.key)
+            self._places.move_to_end(place.key)
 
     def _next_is_here(self, place: _Place) -> bool:
-        """Whether what comes next is held only because it may be the message of a send."""
+        """Whether the next message is held only because it may belong to an unanswered send."""
         return place.seq is not None and place.seq + 1 in place.held
 
     def _begin_rest(self, told: list[Told]) -> None:
-        """What no list has named begins with what came of it."""
+        """Begin conversations that no list named with their first held message."""
         for key in list(self._waiting):
             place = self._places[key]
             if place.seq is None:
@@ -340,9 +341,3 @@ def _as_event(message: Message) -> MessageArrived:
         message.state,
         message.bot,
     )
-
-
-def _limit(some: dict[str, None] | dict[int, None], most: int) -> None:
-    """Forget the oldest of more than `most`."""
-    if len(some) > most:
-        del some[next(iter(some))]  # type: ignore[arg-type]

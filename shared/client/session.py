@@ -1,4 +1,4 @@
-"""What a client knows of its session, and how it follows the conversations of its user."""
+"""The client's session, and catching up with the conversations of its user."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
 
+from shared.bounded import BoundedDict
 from shared.client.calls import Call
 from shared.client.events import EventQueue
 from shared.client.lists import every_page
 from shared.client.notices import HistoryChanged, Online
+from shared.client.patience import patiently
 from shared.client.positions import Matches, Passed, Positions, Told
 from shared.protocol.commands.accounts import Limits, SignedIn
 from shared.protocol.commands.files import (
@@ -26,16 +28,15 @@ from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup,
 from shared.protocol.commands.history import Sync
 from shared.protocol.commands.messages import Delivery, Message, MessageArrived, Sent
 from shared.protocol.commands.private import ListPc, Send
-from shared.protocol.errors import TEMPORARY, ChatError
 from shared.protocol.spec import Event, R, Reply, Request
-from shared.protocol.values import MAX_POSITIONS, Conversation, fold
+from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 128 * 1024
-"""Bytes of the frame of a message: its text, each byte escaped, and the rest."""
+"""Bytes of the frame of a message: its text with each byte escaped, and the rest."""
 MAX_UPLOADS = 200
-"""Uploads remembered, for what their last chunk posts."""
+"""Uploads remembered, to recognise the message of their last chunk."""
 PAUSE = 1.0
 """Seconds between attempts to sync when the last one brought nothing."""
 
@@ -44,7 +45,7 @@ T = TypeVar("T")
 
 
 class Session:
-    """Who the client acts for; every message on its way to the app passes here."""
+    """The session of the client; every message for the app passes through it."""
 
     def __init__(self, queue: EventQueue, positions: dict[str, int] | None, events: bool) -> None:
         self.user = ""
@@ -52,20 +53,20 @@ class Session:
         self.token = ""
         self.limits: Limits | None = None
         self.kept = False
-        """To be resumed when the connection breaks."""
+        """The token to resume with when the connection breaks."""
         self.files = "offer"
         self.begun = asyncio.Event()
-        """It is known where events begin."""
+        """Whether the beginning of the events is known."""
         self.news = asyncio.Event()
-        """Look whether there is something to sync, and room for it."""
+        """Set to check whether a sync is due and there is room for it."""
         self._queue = queue
         self._events = events
         self._epoch = queue.epoch
         self._positions = Positions(positions)
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: BoundedDict[str, Upload] = BoundedDict(MAX_UPLOADS)
 
     def signed_in(self, reply: SignedIn) -> None:
-        """A sign-in succeeded; what was missed has to be fetched."""
+        """Note a sign-in; missed messages have to be fetched."""
         another = self.user and fold(self.user) != fold(reply.user)
         self.user, self.realm, self.token = reply.user, reply.realm, reply.token
         self.limits = reply.limits
@@ -82,20 +83,20 @@ class Session:
         self.put(Online(reply.user))
 
     def signed_out(self) -> None:
-        """The session has ended; whoever signs in next begins anew, unless it is the same user."""
+        """Note the end of the session; another user who signs in next starts afresh."""
         self.kept = False
         self.token = ""
 
     def put(self, event: Any, size: int = 0) -> None:
-        """Hand an event or a notice to the app."""
+        """Queue an event or a notice for the app."""
         if self._events:
             self._queue.put(event, size)
 
     def event(self, event: Event, size: int) -> None:
-        """Take what the server pushed.
+        """Handle an event pushed by the server.
 
         Raises:
-            ValueError: no right server would push that.
+            ValueError: the event violates the protocol.
         """
         if not self._events:
             return
@@ -119,12 +120,12 @@ class Session:
     # Sends
 
     def sending(self, call: Call) -> None:
-        """A command goes out for the first time."""
+        """Note a command that is sent for the first time."""
         posts = self._posts(call.request) if self._events else None
         if posts is not None:
             call.place = self.expect(call.number, *posts)
 
-    def expect(self, number: int, to: Conversation, matches: Matches) -> str:
+    def expect(self, number: int, to: ConversationAddress, matches: Matches) -> str:
         """From now on, a message of one's own may be what this send has posted; return where."""
         place = self._named(to)
         if self._events:
@@ -132,24 +133,22 @@ class Session:
         return place
 
     def settled(self, number: int, place: str) -> None:
-        """It has been told where that message went, or nobody will be told."""
+        """Stop expecting a message: its reply was delivered, or never will be."""
         if self._events:
             self._tell(self._positions.settled(number, place))
 
     def dropped(self, call: Call) -> None:
-        """There will be no answer: if it posted something, that comes as an event."""
+        """Note a send that will get no answer: its message, if any, comes as an event."""
         if call.place:
             self.settled(call.number, call.place)
 
     def replied(self, call: Call, reply: Reply, waited_for: bool) -> None:
-        """A command was answered."""
+        """Note the reply to a command."""
         request = call.request
         if isinstance(reply, Sent) or (isinstance(reply, ChunkTaken) and reply.message_id):
             self._posted(request, reply, waited_for)
         elif isinstance(request, Upload):
             self._uploads[cast(UploadOpened, reply).upload] = request
-            if len(self._uploads) > MAX_UPLOADS:
-                del self._uploads[next(iter(self._uploads))]
         elif isinstance(request, Files):
             self.files = request.mode
         elif isinstance(request, LeaveGroup):
@@ -170,11 +169,11 @@ class Session:
             )
             self._tell(self._positions.late(late))
 
-    def _named(self, address: Conversation) -> str:
+    def _named(self, address: ConversationAddress) -> str:
         """Return a conversation as the server names it, but for upper and lower case."""
-        return str(address.at_home(fold(self.realm)) if address.realm else address)
+        return str(address.without_local_realm(fold(self.realm)) if address.realm else address)
 
-    def _posts(self, request: Request[Any]) -> tuple[Conversation, Matches] | None:
+    def _posts(self, request: Request[Any]) -> tuple[ConversationAddress, Matches] | None:
         """Return where a command posts a message, and how to recognise that."""
         if isinstance(request, Send):
             return request.to, _is_text(request.text)
@@ -184,20 +183,23 @@ class Session:
             return request.to, is_file(len(request.data))
         if isinstance(request, SendGroupFile):
             return request.group, is_file(len(request.data))
-        if isinstance(request, Chunk) and (upload := self._uploads.get(request.upload)):
-            if request.offset + len(request.data) >= upload.size:
-                return upload.to, is_file(upload.size)
-        return None
+        if not isinstance(request, Chunk):
+            return None
+        upload = self._uploads.get(request.upload)
+        if upload is None or request.offset + len(request.data) < upload.size:
+            return None
+        return upload.to, is_file(upload.size)
 
     # Catching up
 
     async def follow(self, ask: Ask[Any]) -> None:
-        """Follow the conversations until the connection ends.
+        """Keep the conversations in sync until the connection ends.
 
         Raises:
-            ChatError: the server refused for good what a session needs.
+            ChatError: the server permanently refused a command that a session needs.
         """
-        await _patiently(ask, Files(self.files))
+        files = Files(self.files)
+        await patiently(lambda: ask(files), PAUSE)
         if not self._events:
             self.begun.set()
             return
@@ -212,17 +214,17 @@ class Session:
                 await asyncio.sleep(PAUSE)
 
     async def _begin(self, ask: Ask[Any]) -> None:
-        """Begin with what comes from now on, instead of reading the whole history."""
+        """Begin at the present instead of reading the whole history."""
         standings: list[tuple[str, int]] = []
 
-        async def patiently(request: Request[R]) -> R:
-            return await _patiently(ask, request)
+        async def asked(request: Request[R]) -> R:
+            return await patiently(lambda: ask(request), PAUSE)
 
-        async for chats in every_page(patiently, ListPc()):
+        async for chats in every_page(asked, ListPc()):
             standings += [(chat.conversation, chat.last_seq) for chat in chats.conversations]
             if len(standings) > MAX_POSITIONS:
                 break
-        async for groups in every_page(patiently, ListGroup()):
+        async for groups in every_page(asked, ListGroup()):
             standings += [(group.group, group.last_seq) for group in groups.groups]
             if len(standings) > 2 * MAX_POSITIONS:
                 break
@@ -230,8 +232,9 @@ class Session:
 
     async def _sync(self, ask: Ask[Any]) -> bool:
         """Fetch one page of what was missed; False if it brought nothing."""
-        have = cast("dict[Conversation, int]", self._positions.have())
-        page = await _patiently(ask, Sync(have, self._epoch))
+        have = cast("dict[ConversationAddress, int]", self._positions.have())
+        missed = Sync(have, self._epoch)
+        page = await patiently(lambda: ask(missed), PAUSE)
         if not page.recovered:
             self._history_changed(page.epoch)
             await self._begin(ask)
@@ -253,23 +256,12 @@ class Session:
                 self._queue.put(one, size or len(one.text) + 500)
 
 
-async def _patiently(ask: Ask[R], request: Request[R]) -> R:
-    """Ask again after a refusal that is temporary."""
-    while True:
-        try:
-            return await ask(request)
-        except ChatError as error:
-            if error.code not in TEMPORARY:
-                raise
-            await asyncio.sleep(error.retry_after or PAUSE)
-
-
 def _is_text(text: str) -> Matches:
     return lambda message: message.file is None and message.text == text
 
 
 def is_file(size: int) -> Matches:
-    """Return what recognises a message with a file of this size."""
+    """Return a predicate for a message with a file of this size."""
 
     def matches(message: Message) -> bool:
         return message.file is not None and message.file.size == size

@@ -1,4 +1,5 @@
-"""Files: sent in chunks with several under way, saved piece by piece; both go on after a break."""
+"""File transfers: sent in several chunks at a time, saved piece by piece; both resume after a
+break."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
+from shared.bounded import BoundedDict
 from shared.client.arguments import filled
 from shared.client.calls import Calls
 from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
@@ -29,38 +31,38 @@ from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
 from shared.protocol.spec import R, Request
 from shared.protocol.values import Address, GroupAddress, fold
 
-MOST_UNDER_WAY = 8
-"""Chunks without an answer, once they are answered quickly."""
+MAX_CHUNKS_UNDER_WAY = 8
+"""Maximum chunks without an answer, reached while answers are quick."""
 QUICK = 1.0
-"""Seconds for an answer that allow one more chunk under way; a slower one takes one away."""
+"""Seconds: a faster answer allows one more chunk under way, a slower one takes one away."""
 CHUNK_LIMIT = 120.0
 """Seconds for the answer to a chunk: 128 KiB at 2 KiB/s."""
 MAX_ATTEMPTS = 5
-"""Attempts that bring a transfer no further."""
+"""Attempts without progress before a transfer fails."""
 STALLED = 30.0
-"""Seconds without a piece of a file; then it is asked for again."""
+"""Seconds without a piece of a file before it is requested again."""
 GO_ON = frozenset((ErrorCode.CONFLICT, ErrorCode.UNKNOWN_FILE))
-"""Refusals of a chunk after which `upload` says where to go on: another session has sent some of
-it, or all, so that its end is the first message once more."""
+"""Refusals of a chunk after which `upload` gives the offset to resume at: another session has sent
+a part of the file, or all of it, and the first message is then the result again."""
 MAX_GIVEN_UP = 100
-"""Files not sent to their end whose keys are kept."""
+"""Keys kept of files that were not sent completely."""
 MAX_SAVED = 8
-"""Files saved at a time; more wait for their turn."""
+"""Files saved at a time; others wait."""
 MAX_BUFFERED = 4 * 2**20
-"""Bytes of pieces that wait to be written; then the client reads no further."""
+"""Bytes of pieces waiting to be written, after which the client stops reading."""
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes done and all bytes, in the event loop."""
+"""Called in the event loop with the bytes done and the total."""
 
 
 class Caller(Protocol):
-    """How commands are called, with seconds to wait."""
+    """Calls a command, with seconds to wait."""
 
     def __call__(self, request: Request[R], seconds: float) -> Awaitable[R]: ...
 
 
 class Transfers:
-    """The files under way of one client.
+    """The file transfers of one client.
 
     Args:
         on_room: Called when `full` may have become false.
@@ -80,18 +82,18 @@ class Transfers:
         self._calls = calls
         self._timeout = timeout
         self._incoming: dict[str, Incoming] = {}
-        self._given_up: dict[tuple[str, str, int, str], str] = {}
+        self._given_up: BoundedDict[tuple[str, str, int, str], str] = BoundedDict(MAX_GIVEN_UP)
         """The keys of files that were not sent to their end, by recipient, name, size and hash."""
         self._turns = asyncio.Semaphore(MAX_SAVED)
         self._closed = False
 
     @property
     def full(self) -> bool:
-        """Whether the disk is behind."""
+        """Whether too many bytes wait to be written."""
         return any(file.buffered > MAX_BUFFERED for file in self._incoming.values())
 
     def take(self, piece: FileChunk) -> bool:
-        """Take a piece; False if nobody saves this file."""
+        """Add a piece; False if this file is not being saved."""
         file = self._incoming.get(piece.file)
         if file is None:
             return False
@@ -99,12 +101,12 @@ class Transfers:
         return True
 
     def broken(self) -> None:
-        """The connection is gone, and with it the pieces that were to come."""
+        """Note that the connection broke: no more pieces come without a request."""
         for file in self._incoming.values():
             file.interrupt()
 
     def close(self) -> None:
-        """The client is closed; what is being saved ends with `NotSent`."""
+        """Close; files being saved raise `NotSent`."""
         self._closed = True
         self.broken()
 
@@ -116,20 +118,20 @@ class Transfers:
         progress: Progress | None,
         idempotency_key: str | None,
     ) -> ChunkTaken:
-        """Send a file of any size the server takes, and return what `sendfile` would.
+        """Send a file of any size that the server accepts; return the reply of `sendfile`.
 
-        It goes on where the server stands after a break, also when it is called again with the
-        same file, recipient and key; without a key, when it is called again with the same file,
-        recipient and name after a call that did not end well.
+        After a break the transfer resumes at the server's offset. It also resumes when `send` is
+        called again with the same file, recipient and key; or without a key, with the same file,
+        recipient and name, after a call that failed.
 
         Args:
-            name: How it is called there; by default as here.
+            name: The name for the recipient; by default the local one.
             progress: Called with (bytes the server has, all bytes).
 
         Raises:
-            OSError: the file cannot be read, or it is empty.
-            ChatError: the server refused, for instance `too_large`; or the file changed meanwhile.
-            NoAnswer: no connection for `timeout` seconds, or no progress; it may be called again.
+            OSError: the file cannot be read, or is empty.
+            ChatError: the server refused, for example `too_large`; or the file changed meanwhile.
+            NoAnswer: no connection for `timeout` seconds, or no progress; call again to resume.
         """
         file = Path(path)
         size, sha256 = await asyncio.to_thread(hash_file, file)
@@ -139,7 +141,7 @@ class Transfers:
         key = idempotency_key or self._given_up.pop(what, "") or secrets.token_hex(16)
         upload = filled(Upload, to=to, name=what[1], size=size, sha256=sha256, idempotency_key=key)
         furthest, idle = -1, 0
-        # What the last chunk posts may show before its answer does.
+        # The message of the last chunk may arrive before the answer.
         number = self._calls.number()
         place = self._session.expect(number, upload.to, is_file(size))
         try:
@@ -151,7 +153,7 @@ class Transfers:
                 try:
                     return await sending.run()
                 except OutcomeUnknown:
-                    pass  # the connection broke; the server knows how far it came
+                    pass  # the connection broke; the server knows the offset
                 except ChatError as error:
                     if error.code in TEMPORARY:
                         await asyncio.sleep(max(error.retry_after or 0, PAUSE))
@@ -162,8 +164,6 @@ class Transfers:
         except BaseException:
             if idempotency_key is None:
                 self._given_up[what] = key
-                if len(self._given_up) > MAX_GIVEN_UP:
-                    del self._given_up[next(iter(self._given_up))]
             raise
         finally:
             self._session.settled(number, place)
@@ -171,21 +171,21 @@ class Transfers:
     async def save(
         self, file: FileInfo | str, path: str | os.PathLike[str], progress: Progress | None
     ) -> Path:
-        """Fetch a file, and return where it was put.
+        """Fetch a file and return its path.
 
-        It is written under a temporary name, goes on after a break where it stands, and gets its
-        own name only once the sha256 is right. No file that exists is overwritten.
+        The file is written under a temporary name, resumes after a break, and gets its final name
+        only once the sha256 is right. Existing files are never overwritten.
 
         Args:
-            file: What a message carries, or its id.
-            path: A folder, where the file gets the name its sender gave it, cleaned, with a
-                number if that is taken; or the path of a file that does not exist.
+            file: The file of a message, or its id.
+            path: A folder, where the file gets its sender's name, cleaned, and a number if the name
+            is taken; or the path of a file that does not exist.
 
         Raises:
             FileExistsError: `path` names a file that exists.
-            OSError: it cannot be written, or what came does not have its sha256.
-            ChatError: the server refused, for instance `unknown_file`.
-            NoAnswer: no connection for `timeout` seconds, or no progress; nothing is left behind.
+            OSError: the file cannot be written, or its sha256 is wrong.
+            ChatError: the server refused, for example `unknown_file`.
+            NoAnswer: no connection for `timeout` seconds, or no progress; no file is left behind.
         """
         id = file if isinstance(file, str) else file.id
         async with self._turns:
@@ -201,7 +201,7 @@ class Transfers:
                 await incoming.close()
 
     async def _fetch(self, id: str, incoming: Incoming, progress: Progress | None) -> None:
-        """Ask for a file until all of it has come."""
+        """Request a file until all of it has arrived."""
         idle = 0
         while not incoming.complete:
             before = incoming.offset
@@ -222,7 +222,7 @@ class Transfers:
 
 
 class _Sending:
-    """One attempt to send a file's chunks, from where the server stands."""
+    """One attempt to send a file's chunks, from the server's offset."""
 
     def __init__(
         self,
@@ -239,10 +239,10 @@ class _Sending:
         self._progress = progress
         self._most = 2
         """Chunks that may be under way: more while answers are quick, so that a text of the same
-        client never waits behind much more than QUICK seconds of chunks."""
+        client waits behind at most about QUICK seconds of chunks."""
 
     async def run(self) -> ChunkTaken:
-        """Send them and return the reply to the last."""
+        """Send the chunks; return the reply to the last one."""
         under_way: deque[asyncio.Task[ChunkTaken]] = deque()
         offset = self._opened.offset
         try:
@@ -267,5 +267,5 @@ class _Sending:
         begun = loop.time()
         taken = await self._call(Chunk(self._opened.upload, offset, piece), CHUNK_LIMIT)
         step = 1 if loop.time() - begun < QUICK else -1
-        self._most = min(max(self._most + step, 1), MOST_UNDER_WAY)
+        self._most = min(max(self._most + step, 1), MAX_CHUNKS_UNDER_WAY)
         return taken

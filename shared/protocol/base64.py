@@ -1,4 +1,4 @@
-"""Base64 (RFC 4648): one way to write it, and a reader of what people and programs paste."""
+"""Base64 (RFC 4648): a strict writer, and a lenient reader for pasted content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_strict(text: str | bytes) -> bytes:
         BadValue: it is not.
     """
     try:
-        if len(text) % 4:  # which the library overlooks in `aGVs=`
+        if len(text) % 4:  # the library accepts `aGVs=`
             raise ValueError
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
@@ -34,11 +34,12 @@ def read_strict(text: str | bytes) -> bytes:
 def read(text: str) -> bytes:
     """Return the content of base64 in any usual form.
 
-    It may be broken into lines (RFC 2045), use the alphabet for URLs (RFC 4648, section 5), lack
-    its padding, and stand in a `data:...;base64,` URL (RFC 2397).
+    The text may be broken into lines (RFC 2045), use the alphabet for URLs (RFC 4648, section 5),
+    lack padding, or be a `data:...;base64,` URL (RFC 2397).
 
     Raises:
-        BadValue: it is none, or of no byte; the sentence says what is wrong, and where.
+        BadValue: the text is not base64, or has no bytes; the sentence names the error and its
+        place.
     """
     try:
         content = read_strict(text)
@@ -69,7 +70,7 @@ def _read_leniently(text: str) -> bytes:
 
 
 def _wrong_character(text: str, begin: int) -> BadValue:
-    """Return the refusal that names the first character that cannot stand where it does."""
+    """Return the refusal that names the first invalid character."""
     for at in range(begin, len(text)):
         letter = text[at]
         if letter == "=":

@@ -1,4 +1,4 @@
-"""What any frame from a client becomes: a request, or a refusal, with its label."""
+"""A decoded frame of a client: a request or a refusal, with its label."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.protocol.spec import Request
 
 
 class Dialect(Enum):
-    """How a frame is written."""
+    """The dialect of a frame."""
 
     TEXT = "text"
     JSON = "json"
@@ -19,10 +19,10 @@ class Dialect(Enum):
 
 @dataclass(slots=True)
 class Call:
-    """One frame of a client, read.
+    """One decoded frame of a client.
 
-    Exactly one of `request` and `error` is set. `command` is the spelling the client used, if it
-    is one; `label` is the `id` to echo, in the JSON dialect.
+    Exactly one of `request` and `error` is set. `command` is the spelling that the client used, if
+    it is a known one; `label` is the `id` to echo in the JSON dialect.
     """
 
     dialect: Dialect
@@ -31,4 +31,4 @@ class Call:
     command: str | None = None
     label: str | None = None
     size: int = 0
-    """Bytes of the frame."""
+    """Size of the frame in bytes."""

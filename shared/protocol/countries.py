@@ -1,4 +1,4 @@
-"""Names of countries of several words, to tell them from a password with a country behind it."""
+"""Country names of several words, to distinguish them from a password followed by a country."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ _WORDS: Final = frozenset(
     """.split()
 )
 _PLAIN: Final = re.compile(r"[^\W\d_]+(?:[-.'’][^\W\d_]+)*[.,]?")
-"""A word as names of people and countries have it: letters, with marks between them."""
+"""A word of a personal or country name: letters, with marks between them."""
 
 
 def is_plain(word: str) -> bool:
-    """Whether a word could be a part of a person's or a country's name."""
+    """Whether a word may be part of a person's or a country's name."""
     return _PLAIN.fullmatch(word.strip("()")) is not None
 
 
 def could_hold_a_password(country: str) -> bool:
-    """Whether one of the words typed for a country may be meant as a password.
+    """Whether one of the words typed as a country may be a misplaced password.
 
-    A password has MIN_PASSWORD characters, and the country comes behind it: so a long word that
-    begins no country's name, or one that is no name at all. `Ontario,` with its comma is one.
+    A password has at least MIN_PASSWORD characters and comes before the country. So it is a long
+    word that begins no country's name, or that is not a name at all. `Ontario,` with its comma is a
+    name.
     """
     *heads, last = country.split() or [""]
     return any(

@@ -1,4 +1,4 @@
-"""Every refusal a peer can see: one code, one sentence, one place."""
+"""All refusals that a peer can see, with their codes and sentences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ErrorCode(StrEnum):
-    """The codes of the wire contract; each value's comment is its entry in docs/commands.md."""
+    """The error codes of the protocol; the texts are their entries in docs/commands.md."""
 
     BAD_COMMAND = "bad_command"
     BAD_ARGUMENTS = "bad_arguments"
@@ -55,11 +55,11 @@ TEMPORARY = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE, ErrorCode.
 
 
 class ChatError(Exception):
-    """A refusal the caller can read and act on; every other exception is a bug.
+    """A refusal that the caller can read and act on; every other exception is a bug.
 
     Args:
-        code: One of the contract's codes.
-        message: A sentence for people that says what to do next.
+        code: One of the protocol's codes.
+        message: A sentence for people with the next step.
         retry_after: Seconds to wait, for `rate_limited`.
         values: Further fields of the reply, such as the right `offset` of a `conflict`.
     """

@@ -1,4 +1,4 @@
-"""Names of files as people send them."""
+"""Names of sent files."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from shared.protocol.values import MAX_FILE_NAME, BadValue
 
 
 def clean_file_name(name: str) -> str:
-    """Return the last part of `name` in NFC, without what nobody sees or what turns the line.
+    """Return the last part of `name` in NFC, without invisible and directional characters.
 
     Raises:
-        BadValue: nothing usable is left, or it is over MAX_FILE_NAME bytes.
+        BadValue: nothing usable is left, or the name has more than MAX_FILE_NAME bytes.
     """
     bare = name[max(name.rfind("/"), name.rfind("\\")) + 1 :]
     if len(bare) <= MOST_RAW * MAX_FILE_NAME:

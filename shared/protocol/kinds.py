@@ -1,4 +1,4 @@
-"""Kinds of argument: how a word or a JSON value becomes a checked Python value, and back."""
+"""Kinds of arguments: conversion of words and JSON values into checked Python values, and back."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shared.protocol.values import Address, BadValue, GroupAddress
 
 _WHOLE: Final = re.compile(r"-?[0-9]+")
 _MAX_DIGITS: Final = 16
-"""As many as the largest number has; of longer words no number is made."""
+"""Digits of the largest number; longer words are not converted."""
 
 
 class Kind(Protocol):
-    """One kind of argument. Both readers raise `BadValue` with a sentence."""
+    """One kind of argument. Both parsing methods raise `BadValue` with a sentence."""
 
     def from_word(self, word: str) -> Any: ...
     def from_json(self, value: object) -> Any: ...
@@ -30,7 +30,7 @@ def _string(value: object) -> str:
 
 
 def check_characters(text: str) -> None:
-    """Refuse NUL, which PostgreSQL text cannot hold, and lone surrogates, which have no UTF-8."""
+    """Refuse NUL, which PostgreSQL cannot store, and lone surrogates, which UTF-8 cannot encode."""
     if "\0" in text:
         raise BadValue("NUL is not allowed")
     try:
@@ -40,7 +40,7 @@ def check_characters(text: str) -> None:
 
 
 class Word:
-    """A kind whose word and JSON string are the same text."""
+    """A kind whose word and JSON string have the same form."""
 
     def from_word(self, word: str) -> Any:
         raise NotImplementedError
@@ -56,16 +56,17 @@ class Word:
 class Text(Word):
     """Text of `least` to `most` characters (or bytes of UTF-8).
 
-    What is counted is the value, which for names and passwords is not always what was typed.
+    The length is that of the prepared value, which for names and passwords may differ from the
+    input.
     """
 
     most: int
     least: int = 1
     in_bytes: bool = False
     one_line: bool = False
-    """It names something: the value is what `precis.clean_name` leaves of it."""
+    """Whether the text is a name: the value is then the result of `precis.clean_name`."""
     seen: bool = False
-    """It has to show something; it is verbatim all the same."""
+    """Whether the text must have a visible character; it stays verbatim."""
 
     def from_word(self, word: str) -> str:
         if (self.one_line or isinstance(self, Secret)) and len(word) <= precis.MOST_RAW * self.most:
@@ -84,10 +85,10 @@ class Text(Word):
         return word
 
     def prepared(self, word: str) -> str:
-        """Return a name as it is kept.
+        """Return a name in its stored form.
 
         Raises:
-            BadValue: nothing of it can be seen, or it is no line.
+            BadValue: the name has no visible character, or is not one line.
         """
         name = precis.clean_name(word)
         if word and not name:
@@ -97,16 +98,16 @@ class Text(Word):
 
 @dataclass(frozen=True)
 class Secret(Text):
-    """Text that apps mask while it is typed, and keep out of every history."""
+    """Text that apps mask during input and never store in a history."""
 
     def prepared(self, word: str) -> str:
-        """Return it as it is: only the server knows how old passwords were spelt."""
+        """Return the text unchanged: only the server knows the form of old passwords."""
         return word
 
 
 @dataclass(frozen=True)
 class NewPassword(Secret):
-    """A password to come, as OpaqueString has it (RFC 8265), without controls."""
+    """A new password, prepared as OpaqueString (RFC 8265), without control characters."""
 
     def prepared(self, word: str) -> str:
         if values.CONTROLS.search(word):
@@ -175,6 +176,15 @@ class LocalName(Word):
         return word
 
 
+class RealmName(Word):
+    """The local name of another realm."""
+
+    def from_word(self, word: str) -> str:
+        if not values.REALM_NAME.fullmatch(word):
+            raise BadValue("must be a realm's name, such as beta or beta~K3F9; see listrealm")
+        return word
+
+
 class Group(Word):
     """A group's address; in JSON a bare number is accepted too."""
 
@@ -188,12 +198,12 @@ class Group(Word):
 class ConversationKind(Word):
     """A person's or a group's address."""
 
-    def from_word(self, word: str) -> values.Conversation:
+    def from_word(self, word: str) -> values.ConversationAddress:
         return values.parse_conversation(word)
 
 
 class FileName(Word):
-    """A file's name; paths and deceiving characters are taken off."""
+    """A file's name; paths and deceptive characters are removed."""
 
     def from_word(self, word: str) -> str:
         check_characters(word)
@@ -202,13 +212,13 @@ class FileName(Word):
 
 @dataclass(frozen=True)
 class Base64:
-    """Content in base64, as `base64.read` takes it; of a fixed size only in its one spelling.
+    """Content in base64, as `base64.read` accepts it; content of a fixed size must be canonical.
 
-    Sizes are judged by the handler, which can answer `too_large`, but for those that are fixed.
+    The handler checks other sizes, because it can answer `too_large`.
     """
 
     size: int | None = None
-    """Bytes of content, if that is fixed: of keys and signatures, which programs write."""
+    """Bytes of content, if fixed: of keys and signatures, which programs write."""
 
     def from_word(self, word: str) -> bytes:
         content = base64.read(word) if self.size is None else base64.read_strict(word)
@@ -237,12 +247,12 @@ class Pattern(Word):
 
 
 class Positions:
-    """`{conversation: last seq}`, the reader's last known position in each; JSON only."""
+    """`{conversation: last seq}`, the client's last known position in each; JSON only."""
 
-    def from_word(self, word: str) -> dict[values.Conversation, int]:
+    def from_word(self, word: str) -> dict[values.ConversationAddress, int]:
         raise BadValue("can be given in JSON only")
 
-    def from_json(self, value: object) -> dict[values.Conversation, int]:
+    def from_json(self, value: object) -> dict[values.ConversationAddress, int]:
         if not isinstance(value, dict):
             raise BadValue("must be an object of conversation and last seq")
         if len(value) > values.MAX_POSITIONS:
@@ -252,13 +262,14 @@ class Positions:
             for conversation, seq in value.items()
         }
 
-    def to_json(self, value: dict[values.Conversation, int]) -> dict[str, int]:
+    def to_json(self, value: dict[values.ConversationAddress, int]) -> dict[str, int]:
         return {str(conversation): seq for conversation, seq in value.items()}
 
 
 FLAG: Final = Flag()
 USER: Final = User()
 LOCAL_NAME: Final = LocalName()
+REALM_NAME: Final = RealmName()
 GROUP: Final = Group()
 CONVERSATION: Final = ConversationKind()
 FILE_NAME: Final = FileName()
@@ -271,6 +282,8 @@ IDENTIFIER: Final = Text(128)
 NEW_PASSWORD: Final = NewPassword(values.MAX_PASSWORD, values.MIN_PASSWORD)
 PASSWORD: Final = Secret(1024)
 TOKEN: Final = Secret(128)
+ADMIN_CODE: Final = Secret(64)
+INVITATION_CODE: Final = Secret(64)
 SEQ: Final = Number()
 _RFC_6838 = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 MEDIA_TYPE: Final = Pattern(re.compile(f"{_RFC_6838}/{_RFC_6838}"), "a media type")

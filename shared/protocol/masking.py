@@ -1,6 +1,6 @@
-"""Passwords and tokens in a line in words: where they are.
+"""Finds passwords and tokens in lines of the text dialect.
 
-Which words are secret follows from the kinds of argument in the command table.
+The kinds of arguments in the command table determine which words are secret.
 """
 
 from __future__ import annotations
@@ -8,25 +8,26 @@ from __future__ import annotations
 import re
 
 from shared.protocol.kinds import Secret
-from shared.protocol.spec import TABLE, Spec, nearest_command
+from shared.protocol.nearest import nearest_command
+from shared.protocol.spec import TABLE, Spec
 from shared.protocol.words import first_word, skip, words_of
 
 NAMES = re.compile(
     "|".join(sorted({a.name for s in TABLE.values() for a in s.args if isinstance(a.kind, Secret)}))
 )
-"""The arguments that are secret, as JSON names them."""
+"""The secret arguments, by their names in JSON."""
 
 Span = tuple[int, int]
-"""Where a secret begins, and where it has ended."""
+"""The start and the end of a secret."""
 
 
 def takes_secrets(spec: Spec) -> bool:
-    """Whether a command has an argument that nobody may see."""
+    """Whether a command has a secret argument."""
     return any(isinstance(a.kind, Secret) for a in spec.words)
 
 
 def secret_spans(line: str) -> list[Span]:
-    """Return where secrets are in a line, which may be unfinished or misspelt."""
+    """Return the spans of secrets in a line, which may be unfinished or misspelt."""
     if line.startswith("{", skip(line)):
         named = NAMES.search(line)
         return [(named.end(), len(line))] if named else []
@@ -40,7 +41,7 @@ def secret_spans(line: str) -> list[Span]:
         if not word.quoted:
             bare[arg.name] = line[word.begin :] if arg.rest else word.text
         if isinstance(arg.kind, Secret):
-            # Whoever types a blank into a password shall not see the rest of it.
+            # A password typed with a blank must not show its rest.
             open_end = arg is spec.words[-1] or (word.text.startswith('"') and not word.quoted)
             spans.append((word.begin, len(line) if open_end else word.end))
     if spans and spec.request.doubt(bare) is not None:
@@ -49,6 +50,6 @@ def secret_spans(line: str) -> list[Span]:
 
 
 def _spec(line: str) -> Spec | None:
-    """Return the command of a line, or the one that is likely meant."""
+    """Return the command of a line, or the one that was probably meant."""
     name = first_word(line)[0].lower()
     return TABLE.get(name) or TABLE.get(nearest_command(name) or "")

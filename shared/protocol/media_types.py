@@ -1,4 +1,4 @@
-"""The media type that a file name suggests: one table, as those of Python and of machines differ.
+"""The media type of a file name. One table, because those of Python and of machines differ.
 
 Sources: https://www.iana.org/assignments/media-types; where it has none, Debian's mime.types.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 UNKNOWN: Final = "application/octet-stream"
 IMAGES: Final = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
-"""The types that apps show: every browser draws them, and runs nothing that is in them."""
+"""The types that apps show: every browser draws them and runs no code in them."""
 
 _TABLE: Final = """
 image/apng apng
@@ -134,10 +134,10 @@ _TYPES: Final = {
 
 
 def media_type(name: str) -> str:
-    """Return the media type that a file name suggests, by what stands behind its last dot.
+    """Return the media type of a file name, by its last extension.
 
-    So `photo.jpg.gz` is an archive and no picture. Case does not count, nor do dots and blanks at
-    the end, which Windows takes away; `.png` alone is a name without an extension.
+    So `photo.jpg.gz` is an archive, not a picture. Case is ignored, and so are dots and blanks at
+    the end, which Windows removes; `.png` alone is a name without an extension.
     """
     stem, _, extension = name.rstrip(". ").rpartition(".")
     return _TYPES.get(extension.lower(), UNKNOWN) if stem.strip(". ") else UNKNOWN

@@ -1,7 +1,7 @@
-"""What people write, prepared for comparing and showing: names, texts, passwords.
+"""Preparation of names, texts and passwords for comparison and display.
 
-The ideas are those of PRECIS (RFC 8264 to 8266), less strict where people would not understand a
-refusal: an emoji is a fine name.
+Follows PRECIS (RFC 8264 to 8266), but is more lenient where people would not understand a refusal:
+emoji are allowed in names.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _IGNORABLE = (
 )
 """Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt), and U+FFF9 to U+FFFB."""
 _EMPTY = "\u2800\ufffc\U00016fe4\U0001d159"
-"""Letters and symbols that have no ink: the blank Braille pattern, fillers, a note without a
-head, the place of an object that is not there."""
+"""Letters and symbols without ink: the blank Braille pattern, fillers, a note without a head, the
+replacement for a missing object."""
 _BLANKS = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
-"""The blanks of category Zs but U+0020."""
+"""The blanks of category Zs except U+0020."""
 _UNSEEN = f" \t-\r{_BLANKS}{_IGNORABLE}{_EMPTY}"
 
 _AROUND: Final = " \t\r\n\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-"""What is taken off both ends of a name: blanks, and the end of the line that terminals send."""
+"""Characters stripped from both ends of a name: blanks, and the line end that terminals send."""
 _PERHAPS_SEEN: Final = re.compile(f"[^{_UNSEEN}]")
 _OTHER_BLANK: Final = re.compile(f"[{_BLANKS}]")
 _DROPPED: Final = re.compile(
@@ -34,31 +34,34 @@ _DROPPED: Final = re.compile(
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff"
     "\U000e01f0-\U000e0fff]"
 )
-"""What a name loses: it shows nothing, and no script or emoji needs it. Joiners, fillers of Hangul,
-selectors of variants and the tags of flags stay."""
+"""Characters removed from names: invisible, and needed by no script or emoji. Joiners, Hangul
+fillers, variation selectors and flag tags stay."""
 _JOINERS: Final = re.compile("[\u200c\u200d]+")
 MAX_MARKS: Final = 6
-"""Combining marks on one letter of a name; Hebrew, Tibetan and Vietnamese need up to five."""
+"""Combining marks on one letter of a name; Hebrew, Tibetan and Vietnamese need at most five."""
 MOST_RAW: Final = 8
-"""Characters that may become one by NFC and cleaning, beyond which nothing is even looked at."""
+"""Factor by which NFC and cleaning may shorten a name; longer input is refused unseen."""
 
 
 def shows_something(text: str) -> bool:
-    """Whether a text has a character that can be seen.
+    """Whether a text has a visible character.
 
-    Marks without a letter do not count. Controls do: words show them as `\\x01`.
+    Marks without a letter do not count. Control characters do: the text dialect shows them as
+    `\\x01`.
     """
+    if "!" <= text[:1] <= "~":  # the common case, checked first because each message passes here
+        return True
     return any(category(found[0])[0] != "M" for found in _PERHAPS_SEEN.finditer(text))
 
 
 def clean_name(name: str) -> str:
-    """Return a name of a person, group, country or host as it is kept and shown.
+    """Return the name of a person, group, country or host in its stored form.
 
-    It is in NFC (RFC 8266, section 2.1), without blanks around it, without characters that nobody
-    sees, and with at most MAX_MARKS marks a letter. May be empty.
+    The result is in NFC (RFC 8266, section 2.1), without surrounding blanks and invisible
+    characters, and with at most MAX_MARKS marks on a letter. It may be empty.
 
     Raises:
-        BadValue: it has line breaks or other controls, or turns the direction of the line.
+        BadValue: the name has line breaks or other controls, or changes the direction of the line.
     """
     if name.isascii() and name.isprintable():
         return name.strip()
@@ -71,16 +74,16 @@ def clean_name(name: str) -> str:
 
 
 def tamed_name(name: str, otherwise: str) -> str:
-    """Return a name that somebody else has accepted, cleaned by force; it refuses nothing.
+    """Return a cleaned form of a name that another realm has accepted; never refuses.
 
     Args:
-        otherwise: What stands for a name of which nothing is left.
+        otherwise: The replacement for a name of which nothing is left.
     """
     return clean_name(BIDIRECTIONAL.sub("", CONTROLS.sub("", name))) or otherwise
 
 
 def _bounded_marks(name: str) -> str:
-    """Return a name without the marks that pile up beyond MAX_MARKS."""
+    """Return a name with at most MAX_MARKS marks on a letter."""
     kept, marks = [], 0
     for letter in name:
         if (sort := category(letter)) in ("Mn", "Me"):
@@ -93,20 +96,21 @@ def _bounded_marks(name: str) -> str:
 
 
 def _without_stray_joiners(name: str) -> str:
-    """Return a name in which joiners stand only where they may do something (RFC 5892, A.1)."""
+    """Return a name with joiners only where they have an effect (RFC 5892, A.1)."""
 
     def judged(found: re.Match[str]) -> str:
-        before, after = name[: found.start()][-1:], name[found.end() :][:1]
-        return found[0] if before > "\x7f" and after > "\x7f" else ""
+        beside = (name[: found.start()][-1:], name[found.end() :][:1])
+        return found[0] if all(one > "\x7f" and not one.isspace() for one in beside) else ""
 
     return _JOINERS.sub(judged, name)
 
 
 def password(typed: str) -> str:
-    """Return a password as OpaqueString has it (RFC 8265, section 4.2.1).
+    """Return a password prepared as OpaqueString (RFC 8265, section 4.2.1).
 
-    Blanks of all sorts are U+0020, and it is in NFC; nothing is taken away. So the same keys are
-    one password on every keyboard. Controls are for the caller to refuse: old passwords have some.
+    All blanks become U+0020, and the result is in NFC; nothing is removed. So the same keys give
+    the same password on every keyboard. The caller has to refuse control characters, which some old
+    passwords contain.
     """
     if typed.isascii():
         return typed

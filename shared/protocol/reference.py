@@ -1,4 +1,4 @@
-"""What derives from the command table: `help`, docs/commands.md and the client's methods."""
+"""Output generated from the command table: `help`, docs/commands.md and the client's methods."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from shared.protocol.commands.meta import CommandHelp, HelpPage
 from shared.protocol.errors import MEANING, ChatError, ErrorCode
-from shared.protocol.spec import EVENTS, TABLE, Access, Arg, Record, Spec, specs, unknown_command
+from shared.protocol.nearest import unknown_command
+from shared.protocol.spec import EVENTS, TABLE, Access, Arg, Record, Spec, specs
 from shared.protocol.values import Address, GroupAddress
 
 
 def help_page(topic: str | None) -> HelpPage:
-    """Return the list of commands, or what there is to say of one.
+    """Return the list of commands, or the description of one.
 
     Raises:
-        ChatError: BAD_ARGUMENTS, there is no such command; it names the nearest.
+        ChatError: BAD_ARGUMENTS, there is no such command; the sentence names the nearest.
     """
     if topic is None:
         return HelpPage([_command(spec, spec.name) for spec in for_people()])
@@ -34,7 +35,7 @@ def help_page(topic: str | None) -> HelpPage:
 
 
 def for_people() -> list[Spec]:
-    """Return the commands that are not for realms alone."""
+    """Return the commands for people, without those between realms."""
     return [spec for spec in specs() if spec.access is not Access.REALM]
 
 
@@ -53,7 +54,7 @@ def markdown() -> str:
         "## Events",
         *(_event_section(name) for name in EVENTS),
         "## Records",
-        "What fields of replies and events hold.",
+        "Records inside replies and events.",
         *(_record_section(kind) for kind in Record.__subclasses__() if _is_nested(kind)),
         "## Errors",
         "\n".join(f"- `{code}`: {meaning}" for code, meaning in MEANING.items()),
@@ -108,7 +109,7 @@ def _fields(kind: type[Record]) -> list[str]:
 
 
 def _type(hint: Any) -> str:
-    """Return what a field is in JSON."""
+    """Return the JSON type of a field."""
     if get_origin(hint) in (Union, types.UnionType):
         parts = [_type(part) for part in get_args(hint) if part is not type(None)]
         return " or ".join(dict.fromkeys(parts))
@@ -138,7 +139,7 @@ class Methods:
         raise NotImplementedError
 '''
 LINE = 100
-"""Columns that a line of a source file may have."""
+"""Maximum columns of a source line."""
 
 
 def methods() -> str:
@@ -156,7 +157,7 @@ def methods() -> str:
 
 
 def _import(module: str, names: Iterable[str]) -> str:
-    # Constants before classes before functions, as isort has it.
+    # isort's order: constants, classes, functions.
     ordered = sorted(names, key=lambda n: (not n.isupper(), n[0].islower(), n))
     line = f"from {module} import {', '.join(ordered)}"
     if len(line) <= LINE:
@@ -165,7 +166,7 @@ def _import(module: str, names: Iterable[str]) -> str:
 
 
 def _broken(head: str, parts: Iterable[str], tail: str, indent: str = "") -> str:
-    """Return a list too long for a line, one part a line."""
+    """Return a list that is too long for one line, one item in each line."""
     return "\n".join([indent + head, *(f"{indent}    {part}," for part in parts), indent + tail])
 
 
@@ -195,7 +196,7 @@ def _method(spec: Spec) -> str:
 
 
 def _parameter(arg: Arg, hint: Any) -> str:
-    """Return the type of a method's parameter: addresses may be given as they are written."""
+    """Return the type of a method's parameter: addresses may also be strings."""
     parts = set(get_args(hint)) or {hint}
     if get_origin(hint) is dict:
         return "Mapping[Address | GroupAddress | str, int]"
@@ -207,4 +208,4 @@ def _parameter(arg: Arg, hint: Any) -> str:
 
 
 WRITTEN = {"docs/commands.md": markdown, "shared/client/methods.py": methods}
-"""The generated files, and what returns their text."""
+"""The generated files, and the functions that return their texts."""

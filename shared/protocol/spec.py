@@ -1,21 +1,20 @@
-"""The command table: what `@command` declares and everything else reads.
+"""The command table, declared with `@command`.
 
 Parsing, realm spellings, access, usage errors, `help`, docs/commands.md and the client's methods
-all derive from `TABLE`. A declaration that is wrong fails at import.
+all derive from `TABLE`. An invalid declaration fails at import.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, get_args
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import Kind
-from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
+from shared.protocol.values import REALM_NAME, Address, BadValue, GroupAddress, fold
 
 R = TypeVar("R", bound="Reply")
 T = TypeVar("T")
@@ -29,16 +28,29 @@ class Access(StrEnum):
     REALM = "another realm"
 
 
+class Remote(StrEnum):
+    """Of which other realms a command may name people and groups."""
+
+    NONE = "none"
+    ACTIVE = "active"
+    """Those that are neither blocked nor removed."""
+    QUEUED = "queued"
+    """The active ones; what is sent waits in the outbox while the other realm is away."""
+    ANY = "any"
+    """Blocked and removed ones too: what was written stays, and everybody may read it, leave it and
+    hear no more of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arg:
-    """One argument: its place in the line, its kind and what it means."""
+    """One argument: its place in the line, its kind and its meaning."""
 
     name: str
     kind: Kind
     help: str
     rest: bool
     quotable: bool
-    """As the rest of the line it may also be one quoted word, which other rests are not."""
+    """Whether the rest of the line may also be one quoted word."""
     json_only: bool
     required: bool
     missing: str
@@ -55,12 +67,14 @@ class Spec:
     reply: type[Reply]
     args: tuple[Arg, ...]
     words: tuple[Arg, ...]
-    """The arguments that can be typed, in their order."""
+    """The arguments that can be typed, in order."""
     by_name: Mapping[str, Arg]
     addresses: tuple[str, ...]
-    """Names of the arguments that hold a person's or a group's address."""
+    """Names of the arguments that are addresses of people or groups."""
     repeatable: bool
-    """Whether a client may send it again when no answer came: it changes nothing a second time."""
+    """Whether a client may send the command again after no answer: a second time changes
+    nothing."""
+    remote: Remote
 
     @property
     def summary(self) -> str:
@@ -82,23 +96,23 @@ class Spec:
         return " ".join(words)
 
     def refusal(self, spelling: str, arg: Arg | None, why: str) -> ChatError:
-        """Return the `bad_arguments` of this command, which shows its usage."""
+        """Return the `bad_arguments` error of this command, with its usage."""
         what = f"{arg.name}: {why}" if arg else why
         usage = self.usage(spelling)
         return ChatError(ErrorCode.BAD_ARGUMENTS, f"{what}. Usage: {usage}")
 
     def build(self, spelling: str, values: dict[str, Any], realm: str | None) -> Request[Any]:
-        """Make the request; a realm spelling qualifies its unqualified addresses.
+        """Build the request; a realm spelling qualifies unqualified addresses.
 
         Raises:
-            ChatError: BAD_ARGUMENTS, one is missing, they do not fit together, or the realm's
-                name is malformed.
+            ChatError: BAD_ARGUMENTS, an argument is missing, arguments contradict each other, or
+            the realm's name is malformed.
         """
         for a in self.args:
             if a.required and a.name not in values:
-                raise self.refusal(spelling, None, a.missing or f"{a.name} is missing")
+                raise self.refusal(spelling, None, a.missing or f"<{a.name}> is missing")
         if realm is not None:
-            if not NAME.fullmatch(realm):
+            if not REALM_NAME.fullmatch(realm):
                 raise self.refusal(spelling, None, "realm must be a realm's name")
             if "realm" in self.by_name:
                 values["realm"] = realm
@@ -117,31 +131,44 @@ class Request(Generic[R]):
     spec: ClassVar[Spec]
 
     def wrong(self) -> str | None:
-        """Return what is wrong with the arguments together, or None."""
+        """Return the error in the combination of arguments, or None."""
         return None
 
     @staticmethod
     def doubt(bare: Mapping[str, str]) -> str | None:
-        """Return why a typed line may have been meant otherwise, or None.
+        """Return why a typed line is ambiguous, or None.
 
         Args:
-            bare: The words that were typed without quotes, by their arguments.
+            bare: The words typed without quotes, by argument.
         """
         return None
 
-    def at_home(self, home: str) -> Request[R]:
-        """Return the same request with this realm's own (folded) name taken off its addresses."""
+    def without_local_realm(self, home: str) -> Request[R]:
+        """Return the same request with this realm's own (folded) name removed from its
+        addresses."""
         changes: dict[str, Any] = {}
         for name in self.spec.addresses:
             address: Address | GroupAddress | None = getattr(self, name)
             if address is not None and address.realm and fold(address.realm) == home:
-                changes[name] = address.at_home(home)
+                changes[name] = address.without_local_realm(home)
         return cast("Request[R]", replace(cast(Any, self), **changes)) if changes else self
+
+    def with_realms(self, names: Mapping[str, str]) -> Request[R]:
+        """Return the same request with realms renamed; the keys of `names` are folded."""
+        changes: dict[str, Any] = {}
+        for name in self.spec.addresses:
+            address: Address | GroupAddress | None = getattr(self, name)
+            if address is not None and fold(address.realm) in names:
+                changes[name] = replace(address, realm=names[fold(address.realm)])
+        realm: str | None = getattr(self, "realm", None)
+        if realm is not None and fold(realm) in names:
+            changes["realm"] = names[fold(realm)]
+        return cast("Request[R]", replace(cast(Any, self), **changes))
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One field of a reply, an event or a record inside one, as it appears in JSON."""
+    """One field of a reply, an event or a nested record, as it appears in JSON."""
 
     name: str
     wire: str
@@ -150,13 +177,13 @@ class Wire:
 
 
 class Record:
-    """What travels from the server: fields declared with `result()`, in wire order."""
+    """Data sent by the server: fields declared with `result()`, in wire order."""
 
     __slots__ = ()
     wires: ClassVar[tuple[Wire, ...]] = ()
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the JSON fields in their order; optional ones only if they hold something."""
+        """Return the JSON fields in order; optional ones only if set."""
         out: dict[str, Any] = {}
         for w in self.wires:
             value = getattr(self, w.name)
@@ -166,53 +193,40 @@ class Record:
 
 
 class Reply(Record):
-    """The answer to one command that succeeded."""
+    """The reply to a command that succeeded."""
 
     __slots__ = ("said",)
     said: str
-    """The sentence as the server worded it; set on replies that were read from a frame."""
+    """The server's own sentence; set on replies that were decoded from a frame."""
 
     def sentence(self) -> str:
         """Return the sentence for people, one line."""
         raise NotImplementedError
 
     def worded(self) -> str:
-        """Return the sentence as it was received, if it was: it may tell what no field holds."""
+        """Return the sentence as received, if it was: it may hold more than the fields."""
         return getattr(self, "said", None) or self.sentence()
 
     def lines(self) -> list[str]:
-        """Return what the text dialect shows below the sentence, one item a line."""
+        """Return the lines below the sentence in the text dialect, one for each item."""
         return []
 
 
 class Event(Record):
-    """Something the server says by itself."""
+    """A message that the server pushes."""
 
     __slots__ = ()
     event: ClassVar[str]
 
     def line(self) -> str:
-        """Return the event in words."""
+        """Return the line of the event in the text dialect."""
         raise NotImplementedError
 
 
 ENVELOPE = frozenset({"status", "command", "id", "message"})
 """The fields of every reply."""
-MEANT = {
-    "exit": "logout",
-    "groups": "listgroup",
-    "login": "auth",
-    "message": "send",
-    "msg": "send",
-    "quit": "logout",
-    "rooms": "listgroup",
-    "signin": "auth",
-    "signup": "register",
-    "users": "listpc",
-}
-"""What people type who know other systems, and the command they mean."""
-FEATURES = ("accounts", "private", "groups", "history", "files", "realms", "links", "meta")
-"""The order in which help and the reference show the commands' modules."""
+FEATURES = tuple("accounts private blocks groups history files realms links meta".split())
+"""The order of the commands' modules in help and in the reference."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""
 EVENTS: dict[str, type[Event]] = {}
@@ -232,10 +246,10 @@ def arg(
     """Declare an argument.
 
     Args:
-        rest: It is the rest of the typed line, verbatim.
-        quotable: If all of that rest is one quoted word, it is that word.
-        json_only: It cannot be typed in the text dialect.
-        missing: What to say when it is not given; by default that it is missing.
+        rest: The argument is the rest of the typed line, verbatim.
+        quotable: If the whole rest is one quoted word, the value is that word.
+        json_only: The argument cannot be typed in the text dialect.
+        missing: The sentence for a missing argument; by default that it is missing.
         default: Makes the argument optional.
     """
     meta = {"help": help, "kind": kind, "rest": rest, "quotable": quotable}
@@ -247,8 +261,8 @@ def result(help: str, *, wire: str = "", default: Any = MISSING) -> Any:
     """Declare a field of a reply, an event or a record.
 
     Args:
-        wire: Its key in JSON, if that is no Python name.
-        default: None makes it optional: left out of JSON while it is None.
+        wire: The key in JSON, if it is not a Python name.
+        default: None makes the field optional: it is left out of JSON while it is None.
     """
     assert default is None or default is MISSING
     meta = {"help": help, "wire": wire, "optional": default is None}
@@ -256,13 +270,13 @@ def result(help: str, *, wire: str = "", default: Any = MISSING) -> Any:
 
 
 def unsent(*, default: Any = MISSING, default_factory: Any = MISSING) -> Any:
-    """Declare a field that only the text dialect shows, such as a group's name in an event."""
+    """Declare a field for the text dialect only, such as a group's name in an event."""
     return field(default=default, default_factory=default_factory, metadata={"unsent": True})
 
 
 @dataclass_transform(field_specifiers=(result, unsent))
 def record(cls: type[T]) -> type[T]:
-    """Declare a reply or a record inside one; it becomes a dataclass."""
+    """Declare a reply or a nested record; the class becomes a dataclass."""
     assert cls.__doc__, f"{cls.__name__}: a docstring is missing"
     made = cast(Any, dataclass(slots=True)(cls))
     made.wires = tuple(
@@ -278,7 +292,7 @@ def record(cls: type[T]) -> type[T]:
 
 @dataclass_transform(field_specifiers=(result, unsent))
 def event(name: str) -> Callable[[type[T]], type[T]]:
-    """Declare an event; it becomes a dataclass and a row of `EVENTS`."""
+    """Declare an event; the class becomes a dataclass and a row of `EVENTS`."""
 
     def declare(cls: type[T]) -> type[T]:
         made = cast(Any, record(cls))
@@ -297,11 +311,13 @@ def command(
     realm_name: str | None = None,
     access: Access = Access.USER,
     repeatable: bool = False,
+    remote: Remote = Remote.NONE,
 ) -> Callable[[type[T]], type[T]]:
-    """Declare a command; its class becomes a frozen dataclass and a row of `TABLE`.
+    """Declare a command; the class becomes a frozen dataclass and a row of `TABLE`.
 
     Args:
-        repeatable: See `Spec`. With an idempotency key every command is, under the same key.
+        repeatable: See `Spec`. A command with an idempotency key always is, under the same key.
+        remote: See `Remote`; a command that names no realm has NONE.
     """
 
     def declare(cls: type[T]) -> type[T]:
@@ -319,9 +335,11 @@ def command(
             assert f.default in (MISSING, None) or _takes(f.metadata["kind"], f.default), (
                 f"{name}: {f.name} does not take its own default"
             )
-        assert realm_name is None or addresses or any(a.name == "realm" for a in args), (
+        names_realms = bool(addresses) or any(a.name == "realm" for a in args)
+        assert realm_name is None or names_realms, (
             f"{name}: a realm spelling needs an address or a realm to qualify"
         )
+        assert remote is Remote.NONE or names_realms, f"{name}: it can name no realm"
         (reply,) = get_args(getattr(made, "__orig_bases__", (Request,))[0]) or (None,)
         assert isinstance(reply, type) and issubclass(reply, Reply), f"{name}: which reply?"
         made.spec = Spec(
@@ -335,6 +353,7 @@ def command(
             by_name={a.name: a for a in args},
             addresses=addresses,
             repeatable=repeatable or "idempotency_key" in {a.name for a in args},
+            remote=remote,
         )
         for spelling in filter(None, (name, realm_name)):
             assert re.fullmatch("[a-z]+", spelling), f"{spelling}: a command is a-z"
@@ -363,25 +382,6 @@ def _is_address(kind: Kind) -> bool:
 
 
 def specs() -> list[Spec]:
-    """Return every command once, feature by feature in the order of declaration."""
+    """Return every command once, by feature in the order of declaration."""
     every = {id(spec): spec for spec in TABLE.values()}.values()
     return sorted(every, key=lambda spec: FEATURES.index(spec.request.__module__.split(".")[-1]))
-
-
-def nearest_command(name: str, more: Iterable[str] = ()) -> str | None:
-    """Return the command that `name` may stand for, out of the table and `more`; None if none."""
-    word = name[:64].lower()
-    if word in MEANT:
-        return MEANT[word]
-    near = difflib.get_close_matches(word, [*TABLE, *more], 1, 0.4)
-    return near[0] if near else None
-
-
-def unknown_command(name: str, more: Iterable[str] = ()) -> ChatError:
-    """Return the `bad_command` that names the nearest command, out of the table and `more`."""
-    near = nearest_command(name, more)
-    hint = f"; did you mean {near}?" if near else "."
-    shown = name if NAME.fullmatch(name) else "This"
-    return ChatError(
-        ErrorCode.BAD_COMMAND, f"{shown} is not a command{hint} Type help for the list"
-    )

@@ -1,4 +1,4 @@
-"""`send bob hi` and its answers in words; see "Two dialects" in docs/protocol.md."""
+"""The text dialect, such as `send bob hi`; see "Two dialects" in docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from shared.protocol.call import Call, Dialect
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import Base64
-from shared.protocol.spec import TABLE, Arg, Event, Reply, Request, Spec, unknown_command
+from shared.protocol.nearest import unknown_command
+from shared.protocol.spec import TABLE, Arg, Event, Reply, Request, Spec
 from shared.protocol.values import BadValue, in_words
 from shared.protocol.words import (
     BLANK,
@@ -23,12 +24,12 @@ from shared.protocol.words import (
 )
 
 _OPTION = re.compile(r"[ \t\r\n]*+([A-Za-z_]++)=(?=\")")
-"""What stands before a quoted value."""
-QUOTE_IT = "what has blanks goes into double quotes"
+"""The part before a quoted value."""
+QUOTE_IT = "put values with blanks into double quotes"
 
 
 def parse(line: str) -> Call:
-    """Read one typed line; never raises."""
+    """Parse one typed line; never raises."""
     word = bare_word(line)
     name = word.text.lower() if word else ""
     spec = TABLE.get(name)
@@ -40,7 +41,7 @@ def parse(line: str) -> Call:
             raise unknown_command(word.text)
         call.request = _request(spec, name, line, word.end)
     except ChatError as error:
-        # Without its traceback, which would keep the whole frame in a cycle with the call.
+        # Drop the traceback, which would keep the whole frame alive in a cycle with the call.
         call.error = error.with_traceback(None)
     return call
 
@@ -48,7 +49,7 @@ def parse(line: str) -> Call:
 def _request(spec: Spec, spelling: str, line: str, at: int) -> Request[Any]:
     try:
         return _read(spec, spelling, line, at)
-    except BadValue as why:  # of quotes, wherever they are
+    except BadValue as why:  # quotes are wrong anywhere in the line
         raise spec.refusal(spelling, None, str(why)) from None
 
 
@@ -58,7 +59,7 @@ def _read(spec: Spec, spelling: str, line: str, at: int) -> Request[Any]:
     if spelling == spec.realm_name:
         realm = next_word(line, at)
         if realm is None:
-            raise spec.refusal(spelling, None, "realm is missing")
+            raise spec.refusal(spelling, None, "<realm> is missing")
         at = realm.end
         left = [a for a in left if a.name != "realm"]
     if any(a.required and a.json_only for a in spec.args):
@@ -78,8 +79,8 @@ def _read(spec: Spec, spelling: str, line: str, at: int) -> Request[Any]:
             bare[found.name] = text
         at = word.end
     if skip(line, at) < len(line) and not left:
-        raise spec.refusal(spelling, None, f"there are too many words; {QUOTE_IT}")
-    # Before the values: which word is which decides what is wrong with them.
+        raise spec.refusal(spelling, None, f"there are too many arguments; {QUOTE_IT}")
+    # Before the values are checked: the assignment of words decides the error.
     if (doubt := spec.request.doubt(bare)) is not None:
         raise spec.refusal(spelling, None, doubt)
     values = {a.name: _value(spec, spelling, a, word) for a, word in words.items()}
@@ -87,8 +88,8 @@ def _read(spec: Spec, spelling: str, line: str, at: int) -> Request[Any]:
 
 
 def _next(expected: Arg, line: str, at: int) -> tuple[str, Word | None]:
-    """Return the next word of a line, and the option that it is the value of, if it is quoted."""
-    if expected.quotable or isinstance(expected.kind, Base64):  # which may come in several lines
+    """Return the next word of a line; for a quoted `option="..."`, also the option."""
+    if expected.quotable or isinstance(expected.kind, Base64):  # base64 may come in several lines
         return "", rest_or_quoted(line, at)
     if expected.rest:
         return "", rest_of(line, at)
@@ -98,7 +99,7 @@ def _next(expected: Arg, line: str, at: int) -> tuple[str, Word | None]:
 
 
 def _named(spec: Spec, spelling: str, expected: Arg, name: str, word: Word) -> tuple[Arg, str]:
-    """Read `name=value` where an optional argument may stand."""
+    """Parse `name=value` in place of an optional argument."""
     value = word.text
     if not name and not word.quoted and not expected.required:
         before, equals, after = word.text.partition("=")
@@ -124,7 +125,7 @@ def format_request(request: Request[Any]) -> str:
     """Return the line that spells `request`.
 
     Raises:
-        BadValue: it holds an argument that only JSON can carry.
+        BadValue: an argument can be sent in JSON only.
     """
     spec = request.spec
     words = [spec.name]
@@ -146,7 +147,7 @@ def format_request(request: Request[Any]) -> str:
 
 
 def format_reply(reply: Reply) -> str:
-    """Return `OK SENTENCE` and the result, one item a line."""
+    """Return `OK SENTENCE` and the result, one item in each line."""
     return "\n".join([f"OK {reply.worded()}", *reply.lines()])
 
 
@@ -157,5 +158,5 @@ def format_error(error: ChatError) -> str:
 
 
 def format_event(event: Event) -> str:
-    """Return the event as a person reads it."""
+    """Return the event in words."""
     return event.line()

@@ -1,4 +1,4 @@
-"""Values that appear in frames, know their own spelling and their limits."""
+"""Values in frames, with their spelling and limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 MAX_FRAME: Final = 1 << 20
-"""Bytes of one WebSocket message, both ways (section 1 of the contract)."""
+"""Bytes of one WebSocket message in either direction (docs/protocol.md)."""
 MAX_TEXT: Final = 16_384
 """Bytes of UTF-8 in one text message."""
 MAX_FILE_NAME: Final = 255
@@ -26,6 +26,11 @@ MIN_PASSWORD, MAX_PASSWORD = 6, 128
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,32}", re.ASCII)
+REALM_NAME = re.compile(
+    r"(?=.{1,32}\Z)[A-Za-z0-9._-]+(~[A-Za-z0-9]{4}(-[0-9]+)?)?", re.ASCII | re.DOTALL
+)
+"""The local name of another realm: `beta`, or `beta~K3F9` for a realm that named itself beta and
+that nobody here has confirmed. A realm's own name never has a tilde."""
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """C0 and C1 controls, DEL, and the two Unicode line breaks."""
 BIDIRECTIONAL = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -33,17 +38,17 @@ BIDIRECTIONAL = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class BadValue(ValueError):
-    """A word or JSON value that does not spell what was asked for; its text says why."""
+    """A word or JSON value is invalid; the text gives the reason."""
 
 
 def fold(name: str) -> str:
-    """Return the form in which names are compared: names are ASCII and ignore case."""
+    """Return the form in which names are compared: names are ASCII and case is ignored."""
     return name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One person: `bob` here, `bob@beta` in the realm known here as beta."""
+    """One person: `bob` of this realm, or `bob@beta` of the realm known here as beta."""
 
     user: str
     realm: str = ""
@@ -53,7 +58,7 @@ class Address:
         if NAME.fullmatch(word):
             return cls(word)
         user, at, realm = word.partition("@")
-        if not NAME.fullmatch(user) or (at and not NAME.fullmatch(realm)):
+        if not NAME.fullmatch(user) or (at and not REALM_NAME.fullmatch(realm)):
             raise BadValue(
                 "a name is 1 to 32 of A-Z a-z 0-9 . _ -, with @realm behind it for another realm"
             )
@@ -63,7 +68,7 @@ class Address:
         """Qualify an unqualified address; a qualified one stays as it is."""
         return self if self.realm else replace(self, realm=realm)
 
-    def at_home(self, home: str) -> Address:
+    def without_local_realm(self, home: str) -> Address:
         """Drop the realm if it is this realm's own (folded) name."""
         return replace(self, realm="") if fold(self.realm) == home else self
 
@@ -73,7 +78,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class GroupAddress:
-    """One group: `#12` hosted here, `#12@beta` hosted by the realm known here as beta."""
+    """One group: `#12` hosted by this realm, or `#12@beta` by the realm known here as beta."""
 
     number: int
     realm: str = ""
@@ -83,7 +88,7 @@ class GroupAddress:
         digits, at, realm = word.removeprefix("#").partition("@")
         if not (digits.isascii() and digits.isdecimal() and len(digits) <= 15):
             raise BadValue("a group is written #12 or 12; listgroup shows yours")
-        if int(digits) == 0 or (at and not NAME.fullmatch(realm)):
+        if int(digits) == 0 or (at and not REALM_NAME.fullmatch(realm)):
             raise BadValue("a group is written #12 or 12; listgroup shows yours")
         return cls(int(digits), realm)
 
@@ -91,7 +96,7 @@ class GroupAddress:
         """Qualify an unqualified address; a qualified one stays as it is."""
         return self if self.realm else replace(self, realm=realm)
 
-    def at_home(self, home: str) -> GroupAddress:
+    def without_local_realm(self, home: str) -> GroupAddress:
         """Drop the realm if it is this realm's own (folded) name."""
         return replace(self, realm="") if fold(self.realm) == home else self
 
@@ -99,20 +104,20 @@ class GroupAddress:
         return f"#{self.number}@{self.realm}" if self.realm else f"#{self.number}"
 
 
-Conversation = Address | GroupAddress
+ConversationAddress = Address | GroupAddress
 """A conversation as its reader sees it: the other person's address, or the group's."""
 
 
-def parse_conversation(word: str) -> Conversation:
+def parse_conversation(word: str) -> ConversationAddress:
     """`#12` is a group; everything else, `12` included, is a person's name."""
     return GroupAddress.parse(word) if word.startswith("#") else Address.parse(word)
 
 
 def in_words(text: str) -> str:
-    r"""Make what somebody wrote safe to show in a terminal.
+    r"""Make a text of any origin safe to show in a terminal.
 
-    Line breaks are followed by two spaces, so that nobody can forge a line; tabs stay. Other
-    control characters, and those that reorder a line, are shown as `\x1b` or `\u202e`.
+    Two spaces follow each line break, so that a text cannot forge a line; tabs stay. Other control
+    characters, and those that reorder a line, are shown as `\x1b` or `\u202e`.
     """
     if text.isprintable():
         return text
@@ -128,4 +133,4 @@ SHOWN = {
     0x09: "\t",
     0x0A: "\n  ",
 }
-"""How characters that could forge a line, reorder it or steer a terminal are shown."""
+"""Replacements for characters that could forge a line, reorder it or control a terminal."""

@@ -1,7 +1,7 @@
-r"""The words of a typed line: blanks part them, and double quotes make one word of several.
+r"""The words of a typed line: separated by blanks, or enclosed in double quotes.
 
-Inside quotes `\"` is a quote and `\\` a backslash; any other backslash is one, as in `"C:\new"`.
-A quote within a word is part of it: only at the beginning of a word does it open anything.
+Inside quotes `\"` is a quote and `\\` a backslash; any other backslash is literal, as in
+`"C:\new"`. Only a quote at the beginning of a word opens a quoted word; elsewhere it is literal.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from shared.protocol.values import BadValue
 
 BLANK = " \t\r\n"
 CURLED = "“”„‟＂"
-"""What telephones and word processors write where a double quote was typed."""
+"""Typographic quotes that phones and word processors insert for a typed double quote."""
 SINGLE = "'‘’‚"
-"""What people use as quotes who know shells; here they quote nothing."""
+"""Quotes of shells; here they are literal."""
 
 _GAP = re.compile(r"[ \t\r\n]*+")
 _BARE = re.compile(r"[ \t\r\n]*+([^ \t\r\n]++)")
@@ -25,7 +25,7 @@ _ESCAPED = re.compile(r'\\(["\\])')
 
 
 class Word(NamedTuple):
-    """One word: its text without quotes, and where it stands in the line, quotes included."""
+    """One word: its text without quotes, and its span in the line including quotes."""
 
     text: str
     begin: int
@@ -34,7 +34,7 @@ class Word(NamedTuple):
 
 
 def skip(line: str, at: int = 0) -> int:
-    """Return where the next word begins; the length of the line if there is none."""
+    """Return the start of the next word; the length of the line if there is none."""
     found = _GAP.match(line, at)
     assert found is not None
     return found.end()
@@ -44,7 +44,7 @@ def next_word(line: str, at: int = 0) -> Word | None:
     """Return the next word; None at the end of the line.
 
     Raises:
-        BadValue: its quotes are not closed, or are no straight ones.
+        BadValue: quotes are not closed, or are not straight ones.
     """
     found = _BARE.match(line, at)
     if found is None:
@@ -63,19 +63,19 @@ def next_word(line: str, at: int = 0) -> Word | None:
 
 
 def bare_word(line: str, at: int = 0) -> Word | None:
-    """Return the next word as it stands, whatever quotes it has; None at the end of the line."""
+    """Return the next word verbatim, including quotes; None at the end of the line."""
     found = _BARE.match(line, at)
     return Word(found[1], found.start(1), found.end()) if found else None
 
 
 def rest_of(line: str, at: int) -> Word | None:
-    """Return what is left of a line, verbatim from its first non-blank character."""
+    """Return the rest of a line, verbatim from its first non-blank character."""
     begin = skip(line, at)
     return Word(line[begin:], begin, len(line)) if begin < len(line) else None
 
 
 def rest_or_quoted(line: str, at: int) -> Word | None:
-    """Return what is left of a line; if that is one quoted word, without its quotes."""
+    """Return the rest of a line; without its quotes if it is one quoted word."""
     rest = rest_of(line, at)
     if rest is None or not rest.text.startswith('"'):
         return rest
@@ -87,13 +87,13 @@ def rest_or_quoted(line: str, at: int) -> Word | None:
 
 
 def first_word(line: str) -> tuple[str, str]:
-    """Return the first word as it stands and what follows the blanks behind it."""
+    """Return the first word verbatim, and the text after the blanks that follow it."""
     word = bare_word(line)
     return (word.text, line[skip(line, word.end) :]) if word else ("", "")
 
 
 def words_of(line: str) -> list[Word]:
-    """Return all words of a line that may be unfinished: quotes that fit nothing are letters."""
+    """Return all words of a possibly unfinished line: unmatched quotes are literal."""
     words: list[Word] = []
     at = 0
     while (word := bare_word(line, at)) is not None:
@@ -105,7 +105,7 @@ def words_of(line: str) -> list[Word]:
 
 
 def quoted(text: str) -> str:
-    """Return a text as one word, in quotes only where it needs them."""
+    """Return a text as one word, quoted only if necessary."""
     if text and text[0] not in f'"{CURLED}{SINGLE}' and not any(c in text for c in BLANK):
         return text
     return in_quotes(text)

@@ -145,6 +145,27 @@ def test_a_server_open_to_others_without_tls_is_warned_of(tmp_path: Path) -> Non
         server.kill()
 
 
+def test_what_other_realms_may_do_is_named(tmp_path: Path) -> None:
+    """Behind a proxy on one machine, and where a choice lets everybody in."""
+    options = ("--rate-limits", "on", "--realms", "open", "--origins", "https://chat.example.org")
+    server = RealServer(tmp_path, *options)
+    server.start()
+    try:
+        _, found = checked(data=server.data)
+        assert_told(found["settings"], "warn", "realms are open", "--realms admin")
+        assert_told(found["settings"], "warn", "look what listens here", "--public")
+        assert "Realms are open (--realms open)" in server.log
+    finally:
+        server.kill()
+    server = RealServer(tmp_path, "--rate-limits", "on")
+    server.start()
+    try:
+        _, found = checked(data=server.data)
+        assert_told(found["settings"], "ok", "realms trial", "public off")
+    finally:
+        server.kill()
+
+
 def test_a_server_with_tls_is_asked_by_tls(tmp_path: Path) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     subprocess.run(

@@ -35,6 +35,9 @@ async def test_a_person_gets_all_conversations_as_they_are_seen(
     await live(real_server.url)
     dave, erin = await people(real_server.url, "dave", "erin", register=True)
     await dave.ask("send", to="erin", text="a secret of dave's")
+    blocker = await RawClient.signed_in(real_server.url, "bob", register=False)
+    await blocker.ask("block", user="erin")
+    await blocker.close()
     said = done("export", "BOB", tmp_path / "bob.zip", data=real_server.data)
     found = unzipped(tmp_path / "bob.zip")
     bob = await RawClient.signed_in(real_server.url, "bob", register=False)
@@ -43,7 +46,7 @@ async def test_a_person_gets_all_conversations_as_they_are_seen(
     assert {name: me[name] for name in ("user", "real_name", "country", "admin")}.items() <= (
         profile.items()
     )
-    assert profile["disabled"] is False
+    assert (profile["disabled"], profile["blocked"]) == (False, ["erin"])
     assert profile["created"] > 1_700_000_000_000
     chats = {row["conversation"]: row for row in records(found.pop("conversations.jsonl"))}
     assert chats.keys() == {"alice", "bob", "carol", "#1"}

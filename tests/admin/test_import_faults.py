@@ -74,7 +74,7 @@ async def test_killed_at_any_moment_it_leaves_all_or_nothing(tmp_path: Path, vic
     server = RealServer(tmp_path)
     try:
         server.start()
-        await (await RawClient.signed_in(server.url, "root")).close()
+        await (await RawClient.signed_in(server.url, "rosa")).close()
         if victim == "closed realm":
             server.stop()
         begun = time.monotonic()
@@ -152,7 +152,7 @@ async def test_a_command_cut_off_at_any_byte_changes_nothing(real_server: RealSe
 async def test_a_command_that_dies_once_all_is_said_imports_all(real_server: RealServer) -> None:
     """What the server had to say to nobody once became a traceback in its log."""
     await speak(real_server, spoken(6))
-    wait_for_line(real_server, "admin command")
+    wait_for_line(real_server, "act=admin ")
     assert len(done("user", "list", data=real_server.data).splitlines()) == 6
     assert "Traceback" not in real_server.log
 
@@ -166,8 +166,8 @@ async def test_interrupted_it_says_so_and_leaves_all_or_nothing(tmp_path: Path) 
         said, why = running.communicate(timeout=60)
         if running.returncode != 0:
             assert running.returncode in (130, -signal.SIGINT), why
-    root = ("user", "add", "root", "--real-name", "Root", "--country", "Peru", "--create")
-    done(*root, data=tmp_path / "data", input="secret")
+    root = ("user", "add", "rosa", "--real-name", "Rosa", "--country", "Peru", "--create")
+    done(*root, data=tmp_path / "data", input="secret-rosa")
     assert people(tmp_path / "data") in (0, PEOPLE)
     done("import-json", "--create", old.path, data=tmp_path / "data")
     assert people(tmp_path / "data") == PEOPLE
@@ -178,7 +178,7 @@ async def test_a_server_that_stops_gives_the_import_up(tmp_path: Path) -> None:
     server = RealServer(tmp_path)
     try:
         server.start()
-        await (await RawClient.signed_in(server.url, "root")).close()
+        await (await RawClient.signed_in(server.url, "rosa")).close()
         running = begin(old, server.data)
         await asyncio.sleep(1)
         assert server.stop() == 0
@@ -208,12 +208,12 @@ async def test_on_a_full_disk_nothing_comes_in_and_all_of_it_later(
     with mounted(tmp_path / "data", "-t", "tmpfs", "-o", "size=6m", "none"):
         try:
             server.start()
-            root = await RawClient.signed_in(server.url, "root")
+            root = await RawClient.signed_in(server.url, "rosa")
             ended = admin("import-json", "--create", old.path, data=server.data)
             assert ended.returncode == 1
             assert "run this again" in ended.stderr
             assert people(server.data) == 0
-            await root.ask("send", to="root", text="people go on")
+            await root.ask("send", to="rosa", text="people go on")
             enlarge(server.data)
             said = done("import-json", "--create", old.path, data=server.data)
             assert counts(said)[2] == (40_005 if what == "messages" else 2)

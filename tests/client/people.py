@@ -1,4 +1,4 @@
-"""Clients of a real server that are signed in, and what they were told."""
+"""Signed-in clients of a real server, and the messages that they received."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def new_name(stem: str = "person") -> str:
 
 
 class Told:
-    """What one client was told: its events, and the messages it sent itself by their replies."""
+    """Everything delivered to one client: its events, and its own messages by their replies."""
 
     def __init__(self, client: ChatClient) -> None:
         self.client = client
@@ -52,14 +52,14 @@ class Told:
         return [event for event in self.events if isinstance(event, kind)]
 
     async def send(self, to: str, text: str) -> None:
-        """Send a text and note where it went."""
+        """Send a text and record its place."""
         method = self.client.sendg if to.startswith("#") else self.client.send
         reply = await method(to, text)
         assert reply.seq is not None
         self.sent.append((reply.conversation, reply.seq, reply.message_id))
 
     async def until(self, holds: Callable[[], object], limit: float = LIMIT) -> None:
-        """Wait until something holds of the events."""
+        """Wait until the events satisfy a condition."""
         try:
             async with asyncio.timeout(limit):
                 while not holds():
@@ -69,12 +69,12 @@ class Told:
             raise AssertionError(f"not so after {limit} s: {self.events[-20:]}") from None
 
     async def all_told(self) -> None:
-        """Wait until everything in the server's history was told, and check it came once.
+        """Wait until the whole history was delivered, and check that each message came once.
 
-        Within each conversation, events come in the order of `seq`; together with one's own
-        replies they are the history from the first message on, without a hole or a double.
+        Within each conversation, events come in the order of `seq`. Together with the replies to
+        own sends they are the complete history, without gaps and duplicates.
         """
-        for conversation in (await self.conversations()).keys():
+        for conversation in await self.conversations():
             history = await self.history(conversation)
             await self.until(lambda: len(self.known(conversation)) >= len(history))  # noqa: B023
             seqs = [m.seq for m in self.messages if m.conversation == conversation]
@@ -82,7 +82,7 @@ class Told:
             assert sorted(self.known(conversation)) == [(m.seq, m.id) for m in history]
 
     def known(self, conversation: str) -> list[tuple[int, str]]:
-        """Return seq and id of what was told of a conversation, in any order."""
+        """Return seq and id of the delivered messages of a conversation, in any order."""
         events = [(m.seq, m.id) for m in self.messages if m.conversation == conversation]
         return events + [(seq, id) for place, seq, id in self.sent if place == conversation]
 
@@ -122,12 +122,12 @@ class People:
         await self._stack.aclose()
 
     async def open(self, url: str = "", **options: Any) -> ChatClient:
-        """Return a client that has not signed in and comes back quickly after a break."""
+        """Return a client that is not signed in and reconnects quickly."""
         options.setdefault("backoff", Backoff(0.05, 0.4))
         return await self._stack.enter_async_context(ChatClient(url or self.url, **options))
 
     async def sign_in(self, name: str, url: str = "", **options: Any) -> ChatClient:
-        """Return a client of an account, which is made if need be."""
+        """Return a client of an account, which is registered if necessary."""
         client = await self.open(url, **options)
         try:
             await client.register(name, name, f"secret-{name}", "Peru")

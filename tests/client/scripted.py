@@ -1,4 +1,4 @@
-"""A server that says what a test wants said; for what a real one cannot be made to do."""
+"""A scripted server, for behaviour that a real one does not show."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ RESULTS: dict[str, dict[str, Any]] = {
 
 
 class Scripted:
-    """Answers like a realm in which nothing happens; `script` may answer some commands itself.
+    """Answers like an idle realm; `script` may answer some commands itself.
 
-    `script` returns True for a command it has dealt with.
+    `script` returns True for a command that it has answered.
     """
 
     def __init__(

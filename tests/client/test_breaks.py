@@ -1,4 +1,4 @@
-"""Whatever breaks between client and server: no hole, no double, nothing answered is lost."""
+"""Lost connections: no gaps, no duplicates, and no loss of answered messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = ("alice", "bob", "carol")
 
 
 async def a_group(everybody: list[Told]) -> str:
-    """Make a group of all of them and wait until all know."""
+    """Create a group of all clients and wait until all know it."""
     owner, *others = everybody
     group = (await owner.client.creategroup("team")).group
     for other in others:
@@ -31,7 +31,7 @@ async def a_group(everybody: list[Told]) -> str:
 
 
 async def chatter(person: Told, places: list[str], chance: random.Random, until: float) -> None:
-    """Send texts to random places; what has no certain outcome fails the test."""
+    """Send texts to random conversations; an uncertain outcome fails the test."""
     count = 0
     while time.monotonic() < until:
         sends = []
@@ -84,7 +84,8 @@ async def test_any_number_of_cuts_leaves_neither_holes_nor_doubles(tmp_path: Pat
 async def test_a_call_on_a_connection_that_has_just_ended_goes_out_on_the_next(
     people: People,
 ) -> None:
-    """The library knew it before the client was told, and the call failed with its error."""
+    """The library knew of the end before the client, and the call failed with the library's
+    error."""
     name = new_name()
     client = await people.sign_in(name)
     ending = client._exchange._link.connection
@@ -97,7 +98,7 @@ async def test_a_call_on_a_connection_that_has_just_ended_goes_out_on_the_next(
 
 
 async def disturb(proxy: Proxy, chance: random.Random) -> None:
-    """Do one of the things that networks do."""
+    """Disturb the network in one way."""
     what = chance.choice(["cut", "up", "down", "refuse", "slow"])
     if what == "cut":
         proxy.cut()
@@ -174,7 +175,7 @@ def test_the_bounds_of_silence_are_above_the_servers_pings() -> None:
 
 
 async def test_sends_are_repeated_in_order_under_their_keys(people: People, proxy: Proxy) -> None:
-    """Those that were out, then those called meanwhile; each is there once."""
+    """First the sent ones, then those called meanwhile; each is stored once."""
     bob = await people.join(new_name())
     alice = await people.join(new_name(), proxy.url)
     to = bob.client.user

@@ -95,7 +95,8 @@ async def test_the_echo_bot_answers_people_and_groups_but_not_itself(
 async def test_two_bots_in_one_group_answer_a_person_and_not_each_other(
     people: People, server: RealServer, tmp_path: Path, program: str
 ) -> None:
-    """Each takes events in order, so what it would answer to the other comes before its next."""
+    """Each bot takes events in order, so an answer to the other bot would come before its next
+    one."""
     carl = await people.join(new_name("carl"))
     group = (await carl.client.creategroup("robots")).group
     async with contextlib.AsyncExitStack() as stack:

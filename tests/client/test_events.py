@@ -1,4 +1,4 @@
-"""What events() gives: everything once, in order, from where one stands; and bounded."""
+"""events() yields everything once, in order, from the client's position, within bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of any size, over any number of breaks, and nothing on the disk that nobody wanted."""
+"""Files of any size, over any number of breaks, without leftovers on the disk."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def test_one_file_sent_three_times_at_once_arrives_three_times(
 async def test_two_clients_that_send_under_one_key_send_it_once(
     people: People, tmp_path: Path
 ) -> None:
-    """Whoever comes second is answered with the first message, and no error."""
+    """The second client gets the first message as its result, not an error."""
     alice = await people.join(new_name())
     again = await people.join(alice.client.user)
     bob = await people.join(new_name())
@@ -256,7 +256,7 @@ async def test_a_cancelled_transfer_leaves_nothing_open_or_behind(
 
 
 async def test_pieces_for_who_gave_up_a_file_interrupted_who_asked_again(tmp_path: Path) -> None:
-    """They were taken for a gap, and after five of them the file was said not to come."""
+    """The pieces were mistaken for a gap, and after five of them the save failed."""
     content = bytes(range(200))
     info = FileInfo("f1", "a.bin", len(content), "", hashlib.sha256(content).hexdigest())
     incoming = Incoming(tmp_path / "a.bin")
@@ -334,6 +334,18 @@ async def test_several_files_at_once_and_texts_between(people: People, tmp_path:
         ("trailing. .", "trailing"),
         ("ä" * 127, "ä" * 127),
         ("ä" * 200, "file"),
+        (".bashrc", "bashrc"),
+        ("..hidden", "hidden"),
+        (". .ssh", "ssh"),
+        (".", "file"),
+        ("...", "file"),
+        ("-rf", "_-rf"),
+        ("~root", "_~root"),
+        ("CON", "_CON"),
+        ("nul.txt", "_nul.txt"),
+        ("com1 .log", "_com1 .log"),
+        ("console.txt", "console.txt"),
+        ("-" + "ä" * 127, "_-" + "ä" * 126),
     ],
 )
 def test_a_name_never_leaves_the_folder(name: str, local: str) -> None:

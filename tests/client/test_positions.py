@@ -1,4 +1,4 @@
-"""Neither holes nor doubles, without sockets: what is told, whatever comes in whatever order."""
+"""No gaps and no duplicates, without sockets: deliveries for input in any order."""
 
 from __future__ import annotations
 
@@ -163,6 +163,14 @@ def test_conversations_are_bounded_and_the_one_used_last_stays(
     assert len(positions.have()) == 10
 
 
+def test_more_positions_than_are_kept_failed_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_POSITIONS", 10)
+    positions = Positions({f"p{number}": 1 for number in range(12)})
+    assert list(positions.have()) == [f"p{number}" for number in range(2, 12)]
+
+
 class Simulation:
     """A server with one conversation, and a client whose connection breaks at any time."""
 
@@ -196,7 +204,7 @@ class Simulation:
         self.on_its_way.append(self.count)
 
     def process(self) -> None:
-        """The server comes to the next command."""
+        """Let the server handle the next command."""
         if not self.on_its_way:
             return
         number = self.on_its_way.popleft()

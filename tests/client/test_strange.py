@@ -1,4 +1,4 @@
-"""What no right server does: garbage, silence, and every way to close a connection."""
+"""Faulty servers: garbage, silence, and every way to close a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The realm's own socket in its data folder: for the web app, which speaks for others."""
+"""The realm's socket in its data folder, for the web app, which acts for many people."""
 
 from __future__ import annotations
 
@@ -46,6 +46,22 @@ async def test_the_limits_count_whom_the_app_speaks_for(limited: RealServer) -> 
         assert await guess(other, "eve", 1) == ["bad_credentials"]
     async with through_socket(limited, "203.0.113.7") as again:
         assert await guess(again, "eve", 1) == ["rate_limited"]
+
+
+async def test_wrong_invitations_count_for_the_browser_and_not_for_the_app(
+    limited: RealServer,
+) -> None:
+    codes = []
+    async with through_socket(limited, "203.0.113.90") as guesser:
+        for number in range(60):
+            with pytest.raises(ChatError) as refused:
+                await guesser.invitation(f"GUESS-{number}")
+            codes.append(refused.value.code.value)
+    assert codes[0] == "bad_credentials" and codes[-1] == "rate_limited"
+    async with through_socket(limited, "203.0.113.91") as other:
+        with pytest.raises(ChatError) as refused:
+            await other.invitation("GUESS")
+        assert refused.value.code.value == "bad_credentials"
 
 
 async def test_over_the_port_nobody_speaks_for_others(limited: RealServer) -> None:

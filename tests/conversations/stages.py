@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -55,10 +57,8 @@ class SocketDoor:
         self._socket = socket
 
     async def send(self, frame: str) -> None:
-        try:
+        with suppress(ConnectionClosed):  # `receive` tells
             await self._socket.send(frame)
-        except ConnectionClosed:
-            pass  # `receive` tells
 
     async def receive(self) -> str:
         try:

@@ -14,6 +14,7 @@ from tests.rawclient import RawClient
 from tests.realserver import RealServer
 
 Start = Callable[..., Awaitable[RealServer]]
+Started = Callable[..., RealServer]
 
 
 @pytest.fixture
@@ -86,3 +87,23 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     yield made
     await made.leave()
     server.kill()
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Started]:
+    """Return a function that starts a realm with limits, in public unless told otherwise."""
+    running: list[RealServer] = []
+
+    def start(*options: str, trial: bool = False) -> RealServer:
+        folder = tmp_path / f"{len(running)}"
+        folder.mkdir()
+        stand = () if trial else ("--origins", "https://chat.example.org")
+        server = RealServer(folder, "--rate-limits", "on", *stand, *options)
+        running.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in running:
+        server.kill()
+        assert "Traceback" not in server.log

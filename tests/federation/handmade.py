@@ -44,6 +44,8 @@ class HandmadeRealm:
         self.log = f"log-{next(_NUMBERS)}"
         self.number = 0
         """Of the last row it sent."""
+        self.their_key = ""
+        """The other realm's."""
         self._socket: ClientConnection
         self._seal: Seal
         self.kept: list[dict[str, Any]] = []
@@ -63,6 +65,7 @@ class HandmadeRealm:
             port=0,
             scheme="ws",
         )
+        self.their_key = offered["key"]
         theirs = Hello(
             offered["name"], base64.b64decode(offered["key"]), base64.b64decode(offered["nonce"])
         )
@@ -119,6 +122,26 @@ class HandmadeRealm:
         item = {"number": self.number, "kind": "message", "id": id, "from": sender, "to": to}
         body = {"seq": self.number, "time": 1, "text": "", **row}
         await self.say(kind="batch", items=[item | body])
+        while (ack := await self.hear("ack"))["up_to"] < self.number:
+            pass
+        refused = ack["refused"].get(str(self.number))
+        return None if refused is None else str(refused)
+
+    async def change(
+        self, group: int, version: int, members: list[dict[str, Any]], **more: Any
+    ) -> None:
+        """Tell who is in a group that it hosts."""
+        body = {"group": group, "name": "offers", "version": version, "last_seq": 0}
+        await self._row("change", body | {"members": members, "change": "joined"} | more)
+
+    async def relay(self, group: int, seq: int, sender: dict[str, Any], text: str) -> str | None:
+        """Relay a message of a group that it hosts; return the code it is refused with."""
+        body = {"group": group, "seq": seq, "from": sender, "text": text, "time": 1}
+        return await self._row("group", body | {"id": f"m_{self.log}{self.number}g"})
+
+    async def _row(self, kind: str, body: dict[str, Any]) -> str | None:
+        self.number += 1
+        await self.say(kind="batch", items=[{"number": self.number, "kind": kind, **body}])
         while (ack := await self.hear("ack"))["up_to"] < self.number:
             pass
         refused = ack["refused"].get(str(self.number))

@@ -101,7 +101,7 @@ async def test_a_copy_that_takes_the_link_of_one_that_cannot_dial_is_seen(
 
 async def test_a_realm_that_restarts_or_dials_anew_is_no_copy(realms: TwoRealms) -> None:
     async with Proxy(realms.beta.port) as to_beta:
-        admin_of_alpha = await realms.sign_in(realms.alpha, "admin")
+        admin_of_alpha = await realms.sign_in(realms.alpha, "ada")
         await admin_of_alpha.ask("addrealm", name="beta", address="127.0.0.1", port=to_beta.port)
         bea = await realms.sign_in(realms.beta, "bea")
 

@@ -5,27 +5,28 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from shared.protocol.errors import ChatError
 from tests.federation.conftest import Enter, Start
 from tests.federation.handmade import HandmadeRealm
 from tests.federation.people import eventually, idle, link_is, operate, share_group, texts
 from tests.world import World
 from ws_server import realm
-from ws_server.federation.wire import Dialled
+from ws_server.federation.dialled_connection import Dialled
 from ws_server.limits import Limits
 from ws_server.store import outbox, realms
+from ws_server.store.realms import KnownRealm
 
 
 async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realm, "MAX_WAITING", 3)
-    monkeypatch.setattr(outbox, "MAX_WAITING", 3)
+    monkeypatch.setattr(realm, "MAX_WAITING_ROWS", 3)
+    monkeypatch.setattr(outbox, "MAX_WAITING_ROWS", 3)
     async with World(tmp_path) as world:
         await world.add_users("ana", "ben")
         known = await world.realm.journal.write(
@@ -41,7 +42,7 @@ async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
                 now=now,
             )
         )
-        world.realm.links.know(known)
+        world.realm.links.upsert(known)
         ana, ben = await world.log_in("ana", "ben")
         for number in range(3):
             sent = await ana.ask(
@@ -70,7 +71,7 @@ async def test_groups_are_compared_when_more_was_written_than_may_wait(
         database.execute(
             "INSERT INTO outbox (realm_id, number, kind, body, since)"
             " SELECT id, confirmed + ?, 'probe', '{\"token\":\"x\"}', 1 FROM realms",
-            (outbox.MAX_WAITING,),
+            (outbox.MAX_WAITING_ROWS,),
         )
         database.commit()
     alpha.start()
@@ -107,31 +108,57 @@ async def test_a_blocked_realm_gets_what_it_missed_in_groups_once_it_may_link_ag
 
 
 async def test_a_realm_that_asks_too_much_is_told_to_wait(start: Start, enter: Enter) -> None:
+    """One that nobody here has confirmed sooner; names that are there cost it nothing else."""
     beta = await start("beta", "--rate-limits", "on")
+    bob = await enter(beta, "bob")
     mallory = HandmadeRealm()
     await mallory.dial(beta)
-    codes = []
-    for _ in range(8):
-        # Fewer than may be open at once.
-        for number in range(200):
-            await mallory.say(kind="ask", id=number, what="user", name="nobody")
-        codes += [(await mallory.hear("answer"))["code"] for _ in range(200)]
-    assert codes[:1_000] == ["unknown_user"] * 1_000
-    assert set(codes) == {"unknown_user", "rate_limited"}
+
+    async def asked() -> list[str | None]:
+        codes = []
+        for _ in range(8):
+            # Fewer than may be open at once.
+            for number in range(200):
+                await mallory.say(kind="ask", id=number, what="user", name="bob")
+            codes += [(await mallory.hear("answer")).get("code") for _ in range(200)]
+        return codes
+
+    codes = await asked()
+    assert 100 <= codes.count(None) < 300
+    await bob.ask("send", to="eve@mallory", text="who are you?")
+    codes = await asked()
+    assert codes.count(None) >= 1_000
+    assert set(codes) == {None, "rate_limited"}
     await mallory.hang_up()
 
 
 def test_rows_of_a_realm_are_counted_by_number_and_size() -> None:
     limits = Limits(on=True)
-    for _ in range(90):
-        limits.rows(1, 512, 60_000)
-    with pytest.raises(ChatError) as refused:
-        for _ in range(20):
-            limits.rows(1, 512, 60_000)
-    assert 0 < (refused.value.retry_after or 0) < 1
-    limits.rows(2, 512, 60_000)
-    with pytest.raises(ChatError):
-        limits.rows(3, 1, 300 * 2**20)
+    one, two, three = [known_realm(number) for number in (1, 2, 3)]
+    assert all(limits.rows(one, 512, 60_000) == 0 for _ in range(90))
+    waits = [limits.rows(one, 512, 60_000) for _ in range(20)]
+    assert 0 < max(waits) < 2
+    assert limits.rows(two, 512, 60_000) == 0
+    assert limits.rows(three, 1, 300 * 2**20) > 1
+    assert Limits(on=False).rows(three, 1, 300 * 2**20) == 0
+
+
+def test_strangers_have_a_budget_together_too() -> None:
+    """Keys cost nothing, so many strangers have little more than one."""
+    limits = Limits(on=True)
+    waits = [
+        limits.rows(replace(known_realm(number), vouched=False), 500, 500_000)
+        for number in range(100)
+    ]
+    assert waits[:10] == [0] * 10 and waits[-1] > 60
+
+
+def known_realm(number: int) -> KnownRealm:
+    """Return a realm that somebody here has confirmed."""
+    return KnownRealm(
+        *(number, f"r{number}", bytes(32), f"r{number}", None, None),
+        *(False, "active", 0, "", "{}", 0, True),
+    )
 
 
 async def test_a_dialled_link_is_read_no_further_while_it_is_paused() -> None:

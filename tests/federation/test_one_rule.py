@@ -163,7 +163,40 @@ async def a_stranger_does_anything(s: Stage) -> Any:
         await s.ask("invitegroup", user=s.ana_name),
         await s.ask("invitegroup", user="nobody"),
         await s.ask("leavegroup"),
+        await s.ask("ban", user=s.bea_here),
+        await s.ask("unban", user=s.bea_here),
     ]
+
+
+async def a_member_bans_the_owner(s: Stage) -> Any:
+    await s.hand_over()
+    return await s.ask("ban", user=s.bea_here)
+
+
+async def the_owner_bans_herself(s: Stage) -> Any:
+    return await s.ask("ban", user=s.ana_name)
+
+
+async def the_owner_bans_nobody(s: Stage) -> Any:
+    return [await s.ask("ban", user="nobody"), await s.ask("unban", user="nobody")]
+
+
+async def somebody_banned_is_not_invited_until_unbanned(s: Stage) -> Any:
+    await s.invite_bea()
+    answers = [await s.ask("ban", user=s.bea_here), await s.ask("ban", user=s.bea_here)]
+    assert (await s.bea.event("group"))["change"] == "removed"
+    answers += [
+        await s.ask("invitegroup", user=s.bea_here),
+        await s.ask("unban", user=s.bea_here.upper()),
+        await s.ask("unban", user=s.bea_here),
+        await s.ask("invitegroup", user=s.bea_here),
+    ]
+    return answers
+
+
+async def somebody_is_banned_who_was_never_in_it(s: Stage) -> Any:
+    answers = [await s.ask("ban", user=s.bea_here)]
+    return [*answers, await s.ask("invitegroup", user=s.bea_here)]
 
 
 async def the_last_member_leaves(s: Stage) -> Any:
@@ -195,7 +228,15 @@ CASES: list[tuple[Case, Any]] = [
     (one_invites_a_disabled_account, "forbidden"),
     (one_invites_a_disabled_account_of_ones_own_realm, "forbidden"),
     (one_invites_a_member_whose_account_is_disabled, "OK"),
-    (a_stranger_does_anything, ["unknown_group"] * 5),
+    (a_member_bans_the_owner, "forbidden"),
+    (the_owner_bans_herself, "forbidden"),
+    (the_owner_bans_nobody, ["unknown_user"] * 2),
+    (
+        somebody_banned_is_not_invited_until_unbanned,
+        ["OK", "OK", "forbidden", "OK", "OK", "OK"],
+    ),
+    (somebody_is_banned_who_was_never_in_it, ["OK", "forbidden"]),
+    (a_stranger_does_anything, ["unknown_group"] * 7),
     (the_last_member_leaves, ["OK", "unknown_group", "unknown_group"]),
     (the_owner_leaves_and_comes_back_as_a_member, ["owner", "member"]),
 ]
@@ -231,7 +272,8 @@ async def test_what_is_sent_to_a_disabled_account_of_another_realm_is_refused_th
     await operate(linked.beta, "user disable", name=bea_name)
     for command, more in (("send", {"text": "hi"}), ("sendfile", {"name": "a", "data": "aGk="})):
         reply = await ana.say(command, to=to, **more)
-        assert (reply.get("code"), "disabled" in reply["message"]) == ("forbidden", True)
+        # What the other realm's answer says is the same if one is blocked by the person.
+        assert (reply.get("code"), to in reply["message"]) == ("forbidden", True)
     page = await ana.ask("history", conversation=to)
     assert [m["state"] for m in page["messages"]] == ["delivered", "refused", "refused"]
     await operate(linked.beta, "user enable", name=bea_name)

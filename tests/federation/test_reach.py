@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws_server.federation import reach
-from ws_server.federation.reach import (
+from ws_server.federation import dial_policy
+from ws_server.federation.dial_policy import (
     NEVER,
     PRIVATE,
     Ip,
@@ -81,7 +81,7 @@ def test_a_spelling_is_never_dialled_where_its_meaning_is_not(address: Ip) -> No
 
 @given(st.sampled_from(NEVER + PRIVATE), st.data())
 def test_no_address_of_a_listed_range_is_dialled_by_a_public_realm(
-    network: reach.Network, data: st.DataObject
+    network: dial_policy.Network, data: st.DataObject
 ) -> None:
     offset = data.draw(st.integers(0, network.num_addresses - 1))
     assert not may_dial(network[offset], public=True)
@@ -210,7 +210,7 @@ def test_this_machines_own_addresses_are_known_as_such() -> None:
 async def test_a_public_realm_does_not_dial_its_own_machine_by_its_outer_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reach, "is_own", lambda address: str(address) == "1.1.1.1")
+    monkeypatch.setattr(dial_policy, "is_own", lambda address: str(address) == "1.1.1.1")
     with pytest.raises(Unreachable):
         await resolve("1.1.1.1", 80, public=True)
     assert await resolve("1.0.0.1", 80, public=True)

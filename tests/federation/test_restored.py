@@ -54,6 +54,12 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
         assert (await bob.event("delivery"))["state"] == "delivered"
     # What the backup lacks.
     await alice.ask("send", to="bob@beta", text="lost there")
+    await bob.ask("sendg", group=f"{first}@alpha", text="written since")
+
+    async def has_its_place() -> bool:
+        return (await texts(alice, first))[-1] == (await texts(bob, f"{first}@alpha"))[-1]
+
+    await eventually(has_its_place)
     for number in range(250):
         await alice.send("sendg", group=first, text=f"{number}")
     for _ in range(250):
@@ -64,7 +70,7 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
     await alice.ask("kick", group=left, user="bob@beta")
     while (await berta.event("group"))["user"] != "berta":
         pass
-    wanted = ["before", "posted", *(f"{number}" for number in range(250))]
+    wanted = ["before", "posted", "written since", *(f"{number}" for number in range(250))]
 
     await restore(beta, tmp_path / "beta.tar")
     bob = await enter(beta, "bob", register=False)
@@ -88,6 +94,8 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
 
     await eventually(whole)
     await eventually(lambda: idle(bob))
+    page = (await bob.ask("history", conversation=f"{first}@alpha", after=0, limit=4))["messages"]
+    assert [m["from"] for m in page] == ["alice@alpha", "bob", "bob", "alice@alpha"]
     assert await texts(alice, "bob@beta") == ["before", "waits", "lost there"]
     assert await texts(bob, "alice@alpha") == ["before", "waits"]
     await alice.ask("send", to="bob@beta", text="after")

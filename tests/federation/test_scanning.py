@@ -64,7 +64,7 @@ UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnectio
 async def test_whatever_is_no_realm_is_refused_in_the_same_words(
     real_server: RealServer, enter: Enter
 ) -> None:
-    emil, fay = await enter(real_server, "emil"), await enter(real_server, "fay")
+    people = [await enter(real_server, f"p{number}") for number in range(13)]
     files = len(os.listdir(f"/proc/{real_server.pid}/fd"))
     async with (
         web(HTTP) as site,
@@ -73,28 +73,26 @@ async def test_whatever_is_no_realm_is_refused_in_the_same_words(
         web() as closing,
         web(hold=True) as silent,
     ):
-        told = [
-            await refusal(emil, address, port)
-            for address, port in (
-                ("127.0.0.1", 1),
-                ("no-such-host.invalid", 8765),
-                ("169.254.169.254", 80),
-                ("0.0.0.0", real_server.port),
-                ("ws://user@localhost/", 8765),
-                ("127.1", 8765),
-                ("127.0.0.1", site.port),
-                ("wss://127.0.0.1", site.port),
-                ("127.0.0.1", liar.port),
-                ("127.0.0.1", noise.port),
-                ("127.0.0.1", closing.port),
-            )
-        ]
-        # Each of these takes all the time there is.
-        told += await asyncio.gather(
-            refusal(emil, "127.0.0.1", silent.port), refusal(fay, "wss://127.0.0.1", silent.port)
+        places = (
+            ("127.0.0.1", 1),
+            ("no-such-host.invalid", 8765),
+            ("169.254.169.254", 80),
+            ("0.0.0.0", real_server.port),
+            ("ws://user@localhost/", 8765),
+            ("127.1", 8765),
+            ("127.0.0.1", site.port),
+            ("wss://127.0.0.1", site.port),
+            ("127.0.0.1", liar.port),
+            ("127.0.0.1", noise.port),
+            ("127.0.0.1", closing.port),
+            ("127.0.0.1", silent.port),
+            ("wss://127.0.0.1", silent.port),
+        )
+        told = await asyncio.gather(
+            *(refusal(one, *place) for one, place in zip(people, places, strict=True))
         )
     assert len(set(told)) == 1, told
-    assert (await emil.ask("listrealm"))["realms"] == []
+    assert (await people[0].ask("listrealm"))["realms"] == []
     assert "Traceback" not in real_server.log
 
     async def all_closed() -> bool:
@@ -127,7 +125,7 @@ GARBAGE: list[str | bytes] = [
 async def test_whatever_a_websocket_says_that_is_no_realm_is_refused_in_the_same_words(
     real_server: RealServer, enter: Enter
 ) -> None:
-    emil = await enter(real_server, "emil")
+    people = [await enter(real_server, f"p{number}") for number, _ in enumerate(GARBAGE)]
     said = iter(GARBAGE)
 
     async def connected(socket: ServerConnection) -> None:
@@ -137,7 +135,7 @@ async def test_whatever_a_websocket_says_that_is_no_realm_is_refused_in_the_same
 
     async with serve(connected, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
-        told = {await refusal(emil, "127.0.0.1", port) for _ in GARBAGE}
+        told = set(await asyncio.gather(*(refusal(one, "127.0.0.1", port) for one in people)))
     assert len(told) == 1 and next(said, None) is None
     assert "Traceback" not in real_server.log and "\x1b[2J" not in real_server.log
 
@@ -172,7 +170,7 @@ async def test_a_public_realm_dials_nothing_of_its_own_network(
 @pytest.fixture(scope="module")
 def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """A realm that faces the internet."""
-    server = RealServer(tmp_path_factory.mktemp("public"), "--public")
+    server = RealServer(tmp_path_factory.mktemp("public"), "--public", "--realms", "open")
     server.start()
     yield server
     server.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class TwoRealms:
         """Let alpha add beta, once."""
         if not self._linked:
             self._linked = True
-            admin = await self.sign_in(self.alpha, "admin")
+            admin = await self.sign_in(self.alpha, "ada")
             added = await admin.ask(
                 "addrealm", name="beta", address="127.0.0.1", port=self.beta.port
             )
@@ -93,10 +93,8 @@ def parts(server: RealServer) -> dict[str, int]:
     """Return what lies beside the blobs: the names of parts and uploads, and their sizes."""
     found: dict[str, int] = {}
     for part in (server.data / "uploads").iterdir():
-        try:
+        with suppress(FileNotFoundError):  # complete by now
             found[part.name] = part.stat().st_size
-        except FileNotFoundError:
-            pass  # complete by now
     return found
 
 

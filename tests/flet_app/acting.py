@@ -17,7 +17,7 @@ LIMIT = 5.0
 
 
 class Window:
-    """The state and actions of one window, and what they did."""
+    """The state and actions of one window, and a record of their effects."""
 
     def __init__(self, folder: Path, script: dict[type, Answer]) -> None:
         self.changed: list[Part] = []
@@ -25,7 +25,7 @@ class Window:
         self.host = ScriptedHost(folder, script)
         self.state = State(self.changed.append)
 
-        async def remember(token: str) -> None:
+        async def remember(server: str, token: str) -> None:
             self.tokens.append(token)
 
         self.actions = Actions(self.state, self.host, remember)
@@ -36,7 +36,7 @@ class Window:
         return c
 
     async def until(self, fact: Callable[[], bool]) -> None:
-        """Let everything else run until something holds."""
+        """Run the event loop until a condition holds."""
         async with asyncio.timeout(LIMIT):
             while not fact():  # noqa: ASYNC110 - facts of many kinds, without an event
                 await asyncio.sleep(0.001)

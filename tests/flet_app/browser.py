@@ -23,7 +23,7 @@ NUMBERS = count()
 
 @dataclass
 class Answer:
-    """What came of a request."""
+    """The response to a request."""
 
     status: int
     headers: dict[str, str]
@@ -105,7 +105,7 @@ class Browser:
 
 
 class Page:
-    """An open page: what Flet's client would say, and what it is shown."""
+    """An open page: sends frames as Flet's client does, and records what it is shown."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket

@@ -1,4 +1,4 @@
-"""A window that somebody looks at: the real screens over a scripted client."""
+"""A visible window: the real screens over a scripted client."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flet as ft
+from flet.controls.base_control import BaseControl
 
 from flet_app.parts.bubble import Bubble
 from flet_app.parts.tile import Tile
@@ -13,7 +14,7 @@ from shared.protocol.commands.history import History
 from shared.protocol.commands.messages import Page
 from tests.flet_app.people import message
 from tests.flet_app.scripted import Answer, ScriptedHost
-from tests.flet_app.unseen import Unseen
+from tests.flet_app.unseen import Unseen, controls_of
 
 Open = Callable[..., Any]
 
@@ -30,7 +31,7 @@ def history(last: int) -> Answer:
 
 
 class Window:
-    """An app that somebody looks at."""
+    """A visible window of the app."""
 
     def __init__(self, unseen: Unseen, host: ScriptedHost) -> None:
         self.unseen = unseen
@@ -44,7 +45,14 @@ class Window:
 
     async def press(self, words: str) -> None:
         """Press the button with these words, or this label."""
-        for c in self.unseen.shown():
+        await self._press(self.unseen.shown(), words)
+
+    async def answer(self, words: str) -> None:
+        """Press a button in the topmost open dialog."""
+        await self._press(self.dialog(), words)
+
+    async def _press(self, controls: list[BaseControl], words: str) -> None:
+        for c in controls:
             if isinstance(c, ft.Semantics) and c.label == words and c.content is not None:
                 await self.unseen.fire(c.content, "click")
                 return
@@ -52,6 +60,23 @@ class Window:
                 await self.unseen.fire(c, "click")
                 return
         raise AssertionError(f"there is no button {words}")
+
+    def dialog(self) -> list[BaseControl]:
+        """Return the visible controls of the topmost open dialog; empty without a dialog."""
+        dialogs = [c for c in self.unseen.page._dialogs.controls if getattr(c, "open", False)]
+        alerts = [c for c in dialogs if isinstance(c, ft.AlertDialog)]
+        return controls_of(alerts[-1]) if alerts else []
+
+    def dialog_texts(self) -> list[str]:
+        return [c.value for c in self.dialog() if isinstance(c, ft.Text) and c.value]
+
+    def entry(self, label: str) -> ft.TextField:
+        """Return a box of the topmost open dialog."""
+        fields = [c for c in self.dialog() if isinstance(c, ft.TextField) and c.label == label]
+        return fields[0]
+
+    async def sees_in_dialog(self, text: str) -> None:
+        await self.unseen.until(lambda: text in self.dialog_texts())
 
     async def sees(self, text: str) -> None:
         await self.unseen.until(lambda: text in self.unseen.texts())

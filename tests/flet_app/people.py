@@ -1,4 +1,4 @@
-"""Messages as a realm tells them, for tests of what the app makes of them."""
+"""Messages in the form of a realm, for tests of the app."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def group(address: str, name: str, last: int = 0, read: int = 0, unread: int = 0
 
 
 def known(state: State) -> dict[str, int]:
-    """What the app knows when it asks for the lists."""
+    """The app's `last_seq` of each conversation when it fetches the lists."""
     return {key: c.last_seq for key, c in state.conversations.items()}

@@ -40,6 +40,9 @@ async def do(host: Host, action: str, query: dict[str, str]) -> dict[str, Any]:
         case "withdraw":
             host.withdraw(query["url"])
             return {}
+        case "sign_out":
+            host.admit(False)
+            return {}
         case "close":
             host.close()
             host.close()
@@ -79,6 +82,7 @@ async def start(page: ft.Page, host: Host) -> None:
     async def routed(event: ft.RouteChangeEvent) -> None:
         await obey(event.route)
 
+    host.admit(True)
     page.on_route_change = routed
     page.on_close = lambda _: host.close()
     page.add(ft.Text("ready"))

@@ -1,4 +1,4 @@
-"""A client that says what a test wants said, and the place where the app then runs."""
+"""A scripted client, and a host for the app that uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.client import ChatClient
 from shared.client.events import Told
 from shared.client.lists import L, every_page
 from shared.client.methods import Methods
-from shared.protocol.commands.accounts import SignedIn
+from shared.protocol.commands.accounts import Admission, Code, CodeWanted, Invitation, SignedIn
 from shared.protocol.commands.files import GetFile
 from shared.protocol.commands.groups import GroupChats, ListGroup
 from shared.protocol.commands.history import History, Read, ReadUpTo, Received, ReceivedUpTo
@@ -29,9 +29,9 @@ Answer = Callable[[Any], Any]
 
 
 class ScriptedClient(Methods):
-    """Answers like a realm in which nothing happens, but for what `script` answers.
+    """Answers like an idle realm, except where `script` has an answer.
 
-    An exception that an answer is or raises is raised; a future is waited for.
+    An answer may be or raise an exception, which is raised; a future is awaited.
     """
 
     def __init__(self, script: dict[type, Answer], token: str) -> None:
@@ -94,6 +94,10 @@ class ScriptedClient(Methods):
                 return PrivateChats([])
             case ListGroup():
                 return GroupChats([])
+            case Code():
+                return CodeWanted(wanted=False, accepted=False)
+            case Invitation():
+                return Admission("open", accepted=False)
             case ListRealm():
                 return Realms([])
             case History():
@@ -110,14 +114,14 @@ class ScriptedClient(Methods):
 
 
 class Upload(Request[Any]):
-    """What `send_file` is heard as."""
+    """The record of a call of `send_file`."""
 
     def __init__(self, to: str, name: str) -> None:
         self.to, self.name = to, name
 
 
 class ScriptedHost:
-    """A window's place without a window."""
+    """A host without a window."""
 
     server = "ws://localhost:1"
     may_change_server = False
@@ -125,6 +129,7 @@ class ScriptedHost:
     page_script: PageScript | None = None
     language = "en"
     zone: tzinfo = UTC
+    known = False
 
     def __init__(self, folder: Path, script: dict[type, Answer] | None = None) -> None:
         self.folder = folder
@@ -136,6 +141,9 @@ class ScriptedHost:
     def last(self) -> ScriptedClient:
         """The client that was made last."""
         return self.clients[-1]
+
+    def admit(self, known: bool) -> None:
+        self.known = known
 
     def client(self, server: str, token: str = "", **options: Any) -> ChatClient:
         self.clients.append(ScriptedClient(self.script, token))

@@ -1,4 +1,4 @@
-"""What a person does in the app's window, found as a screen reader finds it."""
+"""Actions of a person in the app's window, with controls found as by a screen reader."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Person:
         return self.page.get_by_test_id("message").filter(has_text=text)
 
     def title(self, text: str) -> Locator:
-        """The head of the open conversation."""
+        """The header of the open conversation."""
         return self.page.get_by_test_id("title").filter(has_text=text)
 
     def complaint(self, sentence: str) -> Locator:
-        """What a form says is wrong."""
+        """The error shown by a form."""
         return self.page.get_by_test_id("error").filter(has_text=sentence)
 
     async def load(self, url: str) -> None:

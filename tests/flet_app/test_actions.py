@@ -1,4 +1,4 @@
-"""What becomes of what a person does, by the answers of the realm and when there are none."""
+"""The effects of a person's actions, with each answer of the realm and without one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flet_app import actions
+from flet_app import session
 from flet_app.conversation import STORED
 from shared.client import ChatError, ErrorCode, NoAnswer, NotSent, SignedOut
 from shared.client.notices import Online
@@ -126,7 +126,7 @@ async def test_older_messages_are_read_page_by_page(tmp_path: Path) -> None:
 async def test_only_some_conversations_keep_their_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actions, "LOADED", 2)
+    monkeypatch.setattr(session, "LOADED_CONVERSATIONS", 2)
     pages = lambda r: Page(str(r.conversation), [message(1)], False)  # noqa: E731
     async with window(tmp_path, {History: pages}) as w:
         kept = [await w.open(name) for name in ("a", "b", "c")]
@@ -188,7 +188,7 @@ async def test_a_typed_auth_that_is_refused_changes_nothing(tmp_path: Path) -> N
 
 
 async def test_a_marker_that_is_refused_holds_up_no_other(tmp_path: Path) -> None:
-    """Of a group, for instance, that one was removed from before it was told."""
+    """For example, the marker of a group from which the person was just removed."""
 
     def read(request: Read) -> Any:
         if str(request.conversation) == "#7":

@@ -1,4 +1,4 @@
-"""What the page's script says to the app, and what becomes of it; see script.py."""
+"""Messages of the page's script, and their effects in the app; see script.py."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_a_line_that_is_said_twice_is_sent_once(window: Open) -> None:
 async def test_a_line_that_cannot_wait_is_given_back(
     window: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "MAX_WAITING", 1)
+    monkeypatch.setattr(sending, "MAX_WAITING_LINES", 1)
     never = asyncio.get_running_loop().create_future()
     w = await in_browser(window, {Send: lambda _: never})
     say(w, Line("one", "bob", "first"))
@@ -76,7 +76,7 @@ async def test_a_command_is_done_before_it_runs_and_runs_once(window: Open) -> N
 async def test_a_text_that_is_too_long_is_said_to_be(window: Open) -> None:
     w = await in_browser(window)
     say(w, TooLong(20_000))
-    await w.unseen.until(lambda: any("this has 20,000" in text for text in w.unseen.texts()))
+    await w.unseen.until(lambda: any("this one has 20,000" in text for text in w.unseen.texts()))
 
 
 async def test_the_last_letters_of_a_box_that_is_gone_are_in_its_draft(window: Open) -> None:

@@ -1,4 +1,4 @@
-"""A conversation holds each message once and in its order, whatever comes when."""
+"""A conversation holds each message once and in order, for input in any order."""
 
 from __future__ import annotations
 

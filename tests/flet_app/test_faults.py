@@ -1,4 +1,4 @@
-"""What goes wrong in a window ends, and is said; nothing waits for ever."""
+"""Errors in a window end the action and are shown; nothing waits for ever."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_files_that_a_browser_cannot_send_waited_for_ever(window: Open) ->
     w.tell(arrived(1))
     await w.open("bob")
     await w.press("Attach file")
-    why = "refused: it did not arrive here whole; attach it again"
+    why = "refused: the upload is incomplete; attach the file again"
     await w.sees(why)
     assert [look.done for look in w.looks() if look.file_name] == [None]
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from flet_app import tickets
+from flet_app import file_urls
 from tests.flet_app.apps import App
 from tests.flet_app.browser import LIMIT, Answer, Browser, Page
 
@@ -193,13 +193,13 @@ def until(holds: Callable[[], bool]) -> None:
 
 async def test_files_and_their_bytes_are_limited_for_each_session(new_browser: NewBrowser) -> None:
     page, other = await opened(new_browser()), await opened(new_browser())
-    half = tickets.MAX_EXPECTED_BYTES // 2
+    half = file_urls.MAX_EXPECTED_BYTES // 2
     first = await do(page, "expect", name="a", size=half)
     await do(page, "expect", name="a", size=half)
     assert await do(page, "expect", name="a", size=1) == {"error": "NoRoom"}
     assert "url" in await do(other, "expect", name="a", size=1)
     await do(page, "withdraw", url=first["url"])
-    for _ in range(tickets.MAX_EXPECTED - 1):
+    for _ in range(file_urls.MAX_EXPECTED - 1):
         assert "url" in await do(page, "expect", name="a", size=1)
     assert await do(page, "expect", name="a", size=1) == {"error": "TooManyFiles"}
 

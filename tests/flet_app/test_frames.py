@@ -1,4 +1,4 @@
-"""What a hostile browser says does not reach Flet."""
+"""Frames of a hostile browser do not reach Flet."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import msgpack  # type: ignore[import-untyped]
 import orjson
 import pytest
 
-from flet_app import frames
-from flet_app.frames import BURST, MAX_OTHER, Frames, Nonsense
+from flet_app import frame_filter
+from flet_app.frame_filter import BURST, MAX_OTHER, Frames, InvalidFrame
 from flet_app.script import HEAD, MAX_ITEMS, MAX_SAID, Draft, Hello, Line, Ping, TooLong
 
 REGISTER, EVENT, PROPS, RESULT = 1, 3, 4, 5
@@ -21,14 +21,23 @@ def frame(action: Any, body: Any) -> bytes:
     return b"\0" + bytes(msgpack.packb([action, body]))
 
 
+async def begun(known: bool = False) -> Frames:
+    """A page that has said what it is."""
+    found = Frames()
+    await found.checked(frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE}))
+    found.known = known
+    return found
+
+
 def body(packed: Any) -> Any:
     return msgpack.unpackb(packed[1:])[1]
 
 
 async def test_what_a_browser_says_passes_as_it_is() -> None:
-    found = Frames()
+    registered = frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE})
+    assert await Frames().checked(registered) == registered
+    found = await begun(known=True)
     for said in (
-        frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE}),
         frame(EVENT, {"target": 7, "name": "click", "data": None}),
         frame(EVENT, {"target": 7, "name": "paste_files", "data": {"files": [b"x" * (1 << 20)]}}),
         frame(PROPS, {"id": 7, "props": {"value": "text"}}),
@@ -51,9 +60,11 @@ async def test_what_a_browser_says_passes_as_it_is() -> None:
     ],
 )
 async def test_no_other_property_can_be_set(name: str, value: Any) -> None:
-    found = Frames()
+    found = await begun(known=True)
     said = frame(PROPS, {"id": 1, "props": {"route": "/c/bob", name: value}})
     assert body(await found.checked(said))["props"] == {"route": "/c/bob"}
+    found = Frames()
+    found.known = True
     said = frame(REGISTER, {"session_id": "", "page_name": "", "page": {**PAGE, name: value}})
     assert set(body(await found.checked(said))["page"]) <= set(PAGE)
 
@@ -77,15 +88,16 @@ async def test_no_other_property_can_be_set(name: str, value: Any) -> None:
     ids=lambda said: said[:8].hex(),
 )
 async def test_nonsense_is_refused(said: bytes) -> None:
-    with pytest.raises(Nonsense):
-        await Frames().checked(said)
+    for found in (Frames(), await begun(), await begun(known=True)):
+        with pytest.raises(InvalidFrame):
+            await found.checked(said)
 
 
 async def test_a_page_is_registered_once() -> None:
     found = Frames()
     said = frame(REGISTER, {"session_id": "", "page_name": "", "page": PAGE})
     await found.checked(said)
-    with pytest.raises(Nonsense):
+    with pytest.raises(InvalidFrame):
         await found.checked(said)
 
 
@@ -95,10 +107,10 @@ async def test_who_is_too_fast_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(frames.asyncio, "sleep", sleep)
-    found = Frames()
+    monkeypatch.setattr(frame_filter.asyncio, "sleep", sleep)
+    found = await begun()
     said = frame(EVENT, {"target": 7, "name": "click", "data": None})
-    for _ in range(int(BURST) + 50):
+    for _ in range(int(BURST) + 49):
         await found.checked(said)
     assert 40 <= len(slept) <= 50 and slept == sorted(slept)
     assert asyncio.get_running_loop().time() > 0
@@ -146,7 +158,7 @@ async def test_what_our_script_says_is_read(said: Any, read: Any) -> None:
     ],
 )
 async def test_what_no_script_of_ours_says_ends_the_connection(said: bytes) -> None:
-    with pytest.raises(Nonsense):
+    with pytest.raises(InvalidFrame):
         await Frames().checked(HEAD + said)
 
 

@@ -1,4 +1,4 @@
-"""What only a real browser shows: that the page draws itself, and asks for nothing elsewhere."""
+"""Properties that only a real browser shows: the page is drawn, and contacts no other host."""
 
 from __future__ import annotations
 

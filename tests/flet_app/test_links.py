@@ -1,4 +1,4 @@
-"""Which addresses of a message open, and where they lead."""
+"""The links of a message, and their targets."""
 
 from __future__ import annotations
 
@@ -107,15 +107,15 @@ HOSTILE = (
 
 @pytest.mark.parametrize("length", [MAX_TEXT, 2_047, 999], ids=["whole", "long", "short"])
 def test_no_text_takes_long_or_makes_many_links(length: int) -> None:
-    """Beside what it costs to go through the same texts letter by letter."""
+    """In processor time, beside what it costs to go through the same texts letter by letter."""
     texts = []
     for part in HOSTILE:
         word = (part * (length // len(part) + 1))[:length]
         texts.append(((word + " ") * (MAX_TEXT // len(word)))[:MAX_TEXT])
-    begin = time.perf_counter()
+    begin = time.thread_time()
     for text in texts:
         assert sum(letter.isalnum() for letter in text) < MAX_TEXT
-    plain = time.perf_counter() - begin
-    begin = time.perf_counter()
+    plain = time.thread_time() - begin
+    begin = time.thread_time()
     assert all(len(links(text)) <= MAX_LINKS for text in texts)
-    assert time.perf_counter() - begin < 30 * plain
+    assert time.thread_time() - begin < 30 * plain

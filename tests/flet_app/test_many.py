@@ -13,7 +13,7 @@ import pytest
 from flet_app.actions import Actions
 from flet_app.parts.tile import Tile
 from flet_app.state import State
-from flet_app.views.group import DRAWN
+from flet_app.views.group import MAX_DRAWN
 from shared.client import ChatClient
 from shared.protocol.commands.groups import (
     GroupChats,
@@ -65,7 +65,7 @@ async def test_the_groups_behind_the_first_frame_of_the_list_were_never_found(
         listed = asyncio.Event()
         state = State(lambda _: listed.set() if state.listed else None)
 
-        async def forget(token: str) -> None:
+        async def forget(server: str, token: str) -> None:
             pass
 
         actions = Actions(state, host, forget)
@@ -97,7 +97,7 @@ async def test_of_very_many_conversations_it_is_said_how_many_are_shown(window: 
     w.field("Filter conversations").value = "2699"
     await w.unseen.fire(w.field("Filter conversations"), "change")
     await w.unseen.until(
-        lambda: ["team 2699"] == [c.look.title for c in w.unseen.shown() if isinstance(c, Tile)]
+        lambda: [c.look.title for c in w.unseen.shown() if isinstance(c, Tile)] == ["team 2699"]
     )
     assert not [text for text in w.unseen.texts() if text.startswith("Showing")]
 
@@ -117,7 +117,7 @@ async def test_of_very_many_members_those_that_are_typed_are_shown(window: Open)
     w = await window(script)
     await w.open("cake")
     await w.press("About this conversation")
-    await w.sees(f"Showing {DRAWN} of 2,000; type to narrow")
+    await w.sees(f"Showing {MAX_DRAWN} of 2,000; type to narrow")
     await w.sees("2000 members")
     box = w.field("Person")
     box.value = "p1999"

@@ -51,7 +51,7 @@ async def test_older_messages_never_came_again_after_loading_them_had_failed_onc
     away = True
     for _ in range(2):
         await w.scroll(4900.0)
-        await w.sees("The server cannot be reached; nothing was done. Try again.")
+        await w.sees("The server cannot be reached. Nothing was done; try again.")
     assert len(w.looks()) == 50
     away = False
     await w.scroll(4900.0)

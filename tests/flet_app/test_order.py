@@ -1,4 +1,4 @@
-"""Lists and days follow what happened, whatever the clocks showed meanwhile."""
+"""Lists and days follow the order of events, even if clocks were wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds connections and takes nothing is cut off, and nobody else."""
+"""Clients that hold connections without reading are disconnected; others are not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flet_app import patient
-from flet_app.patient import Patient
+from flet_app import http_timeouts
+from flet_app.http_timeouts import TimeoutProtocol
 
 CONTENT = bytes(24 << 20)
 """More than the buffers of both systems take."""
@@ -29,12 +29,13 @@ async def answer(request: Request) -> Response:
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    """A server that is patient for half a second, and with few connections."""
-    monkeypatch.setattr(patient, "STALL_LIMIT", 0.5)
-    monkeypatch.setattr(patient, "OF_ONE", FEW)
+    """A server that takes few connections of one address."""
+    monkeypatch.setattr(http_timeouts, "OF_ONE", FEW)
     listening = socket.create_server(("127.0.0.1", 0))
     app = Starlette(routes=[Route("/", answer)])
-    server = uvicorn.Server(uvicorn.Config(app, http=Patient, lifespan="off", log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, http=TimeoutProtocol, lifespan="off", log_level="error")
+    )
     serving = asyncio.create_task(server.serve([listening]))
     yield listening.getsockname()[1]
     server.should_exit = server.force_exit = True
@@ -67,7 +68,10 @@ async def read(one: socket.socket, pause: float = 0) -> int:
     return got
 
 
-async def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_is_slow_is_not(port: int) -> None:
+async def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_is_slow_is_not(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_timeouts, "STALL_LIMIT", 0.5)
     stalled, slow = await asked(port), await asked(port)
     slowly = asyncio.create_task(read(slow, pause=0.02))
     await asyncio.sleep(1.5)

@@ -1,4 +1,4 @@
-"""Files that say they are pictures: looked at before anything that draws gets a byte of them."""
+"""Declared pictures are examined before any program that draws them gets a byte."""
 
 from __future__ import annotations
 
@@ -172,8 +172,8 @@ async def test_a_small_file_of_400_million_pixels_was_drawn_by_everybody(window:
     contents["long.png"] = TOO_MUCH["frames of a png"]
     w = await opened(window, contents)
     await w.sees("20,000 × 20,000 pixels, too many to be shown")
-    await w.sees("Not a picture that can be shown")
-    await w.sees("An animation too large to be shown")
+    await w.sees("This picture cannot be shown")
+    await w.sees("This animation is too large to be shown")
     await w.unseen.until(lambda: pictures(w) == ["shown:lies.png image/jpeg"])
     for name in contents:
         await w.press(f"Save {name}")

@@ -1,4 +1,4 @@
-"""Messages on their way: each once and in its order, whatever the realm answers."""
+"""Outgoing messages: each is sent once and in order, with any answer of the realm."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_a_refused_text_says_why_and_lets_the_next_pass(tmp_path: Path) ->
 async def test_too_many_waiting_messages_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "MAX_WAITING", 3)
+    monkeypatch.setattr(sending, "MAX_WAITING_LINES", 3)
     never = asyncio.get_running_loop().create_future()
     async with window(tmp_path, {Send: lambda _: never}) as w:
         c = await w.open("bob")

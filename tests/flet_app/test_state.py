@@ -1,8 +1,8 @@
-"""What the app makes of events and lists; nothing here knows of a screen."""
+"""The app's state after events and lists, without a screen."""
 
 from __future__ import annotations
 
-from flet_app.conversation import KEPT_CLOSED, QUEUED, REFUSED, STORED, WAITING, Entry
+from flet_app.conversation import MAX_KEPT_CLOSED, QUEUED, REFUSED, STORED, WAITING, Entry
 from flet_app.state import Part, State
 from shared.client import (
     Delivery,
@@ -240,7 +240,7 @@ def test_a_closed_conversation_does_not_grow_for_ever() -> None:
     state, _ = signed_in()
     c = state.conversation("bob")
     c.newest([message(n) for n in (1, 2, 3)], more=False)
-    for n in range(4, 5 * KEPT_CLOSED):
+    for n in range(4, 5 * MAX_KEPT_CLOSED):
         state.take(arrived(n))
-    assert len(c.entries) <= 2 * KEPT_CLOSED
-    assert c.entries[-1].seq == 5 * KEPT_CLOSED - 1
+    assert len(c.entries) <= 2 * MAX_KEPT_CLOSED
+    assert c.entries[-1].seq == 5 * MAX_KEPT_CLOSED - 1

@@ -135,7 +135,7 @@ async def test_people_of_another_realm_are_written_to_from_the_window(tmp_path: 
             silent = a.complaint("The realm does not answer.")
             await a.submit("Add", silent, Name="beta", Address="localhost", Port="1")
             await a.picture("add-realm")
-            added = a.page.get_by_text("beta is added.").first
+            added = a.page.get_by_text("beta was added.").first
             await a.submit("Add", added, Port=str(there.port))
             await a.chat("zed@beta")
             await a.say("Hello over there")
@@ -151,7 +151,9 @@ async def test_people_of_another_realm_are_written_to_from_the_window(tmp_path: 
             await a.picture("realms")
             await a.button("Close").click()
             await asyncio.to_thread(there.kill)
-            await a.page.get_by_text("beta is away; messages wait for it").first.wait_for()
+            await a.page.get_by_text(
+                "beta is not connected; messages wait until it is"
+            ).first.wait_for()
             await a.say("For when you are back")
             await a.sees("For when you are back", "queued for beta")
             await a.picture("realm-away")

@@ -1,4 +1,4 @@
-"""Every sentence is there in both languages, and every one that is asked for is there."""
+"""Every sentence exists in both languages, and every used key exists."""
 
 from __future__ import annotations
 

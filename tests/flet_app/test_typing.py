@@ -1,4 +1,4 @@
-"""What is typed arrives, whole and once, however far away the app is; see docs/app.md, Writing."""
+"""Typed text arrives completely and once, however distant the app is; see docs/app.md, Writing."""
 
 from __future__ import annotations
 

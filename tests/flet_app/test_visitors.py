@@ -1,4 +1,4 @@
-"""What a request tells of whoever sends it."""
+"""The identity of a browser, as its request shows it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from flet_app.browser_identity import Visitor, mark, visitor_of
 from flet_app.host import language_of, local_zone
-from flet_app.visitors import Visitor, mark, visitor_of
 from shared.settings import networks
 
 TRUSTED = networks("10.0.0.0/8")

@@ -15,8 +15,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from flet_app.http_timeouts import HEAD_LIMIT, MAX_HEAD
 from flet_app.pages import FIRST_FRAME
-from flet_app.patient import HEAD_LIMIT, MAX_HEAD
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import LIMIT, REGISTER, Browser
 from tests.flet_app.conftest import PER_ADDRESS

@@ -1,4 +1,4 @@
-"""What a window costs the app's one event loop, and its memory."""
+"""The cost of a window in time of the app's event loop, and in memory."""
 
 from __future__ import annotations
 

@@ -105,9 +105,12 @@ class Typist:
 
 
 async def middle(found: Locator) -> Spot:
-    """Where something is on the screen."""
-    box = await found.bounding_box(timeout=LIMIT)
-    assert box is not None
+    """Where something is on the screen, once it stands still there: what moves is drawn anew."""
+    box, before = await found.bounding_box(timeout=LIMIT), None
+    async with asyncio.timeout(LIMIT / 1000):
+        while box is None or box != before:
+            await asyncio.sleep(0.1)
+            before, box = box, await found.bounding_box(timeout=LIMIT)
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 

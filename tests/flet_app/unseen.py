@@ -106,6 +106,11 @@ class Unseen(Connection):
                 await asyncio.sleep(0.005)
 
 
+def controls_of(found: BaseControl) -> list[BaseControl]:
+    """Return a control and all visible controls in it."""
+    return list(_walk(found))
+
+
 def _walk(found: Any) -> Iterator[BaseControl]:
     if isinstance(found, list | tuple):
         for one in found:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from tests.conversations.stages import Seat
 from tests.world import PASSWORD, Closed, Person, World
 from ws_server.store import users
-from ws_server.store.database import ASKER
+from ws_server.store.database import current_requester
 
 NEW = {"real_name": "Somebody", "password": "secret1", "country": "Costa Rica"}
 
@@ -237,7 +237,7 @@ async def test_events_are_held_back_until_the_sign_in_is_answered(world: World) 
 
     # All readers are kept busy, so that the unread count must wait.
     async def keep_busy(who: int) -> None:
-        ASKER.set(f"asker {who}")
+        current_requester.set(f"asker {who}")
         await world.realm.database.read(wait)
 
     busy = [asyncio.create_task(keep_busy(who)) for who in range(4)]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from tests.handlers.test_crowds import add_conversations, add_people
 from tests.world import Person, World
-from ws_server.store import users
+from ws_server.store import tokens
 
 MANY_AT_ONCE = 2_500
 SIGN_IN_SECONDS = 0.5
@@ -77,7 +77,7 @@ async def test_two_thousand_from_one_address_came_back_at_once_and_were_refused(
     def add(tx: Connection, now: int) -> None:
         add_people(tx, everybody.start, MANY_AT_ONCE)
         for id in everybody:
-            users.add_token(tx, id, users.hash_token(f"token {id}"), now)
+            tokens.add_token(tx, id, tokens.hash_token(f"token {id}"), now)
 
     await world.realm.journal.write(add)
     frames = [orjson.dumps({"command": "resume", "token": f"token {id}"}) for id in everybody]

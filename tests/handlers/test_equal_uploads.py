@@ -12,7 +12,7 @@ import pytest
 
 from tests.handlers.test_files import begin, content, encoded, push_rest, sha256, some, take_chunk
 from tests.world import Person, World
-from ws_server import uploading
+from ws_server import active_uploads
 from ws_server.app import sweep
 
 WHOLE = some(1_000)
@@ -105,7 +105,7 @@ async def test_a_broken_upload_goes_on_under_another_name_and_key(
     if how == "connection lost":
         alice.leave()
     elif how == "silent":
-        monkeypatch.setattr(uploading, "PATIENCE", 0.0)
+        monkeypatch.setattr(active_uploads, "PATIENCE", 0.0)
     else:
         await world.__aexit__()
         world = await World(tmp_path).__aenter__()

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from shared.protocol.spec import EVENTS, TABLE
+from tests.strangers import invite_by_stranger
 from tests.world import Person, World
 
 MESSAGE = "id conversation seq from time text"
@@ -22,6 +23,8 @@ SENT = "conversation seq message_id time state"
 PAGE = "conversation messages more"
 
 REPLIES = {
+    "code": "wanted accepted",
+    "invitation": "registration accepted",
     "register": "user",
     "auth": SIGNED_IN,
     "resume": SIGNED_IN,
@@ -41,6 +44,13 @@ REPLIES = {
     "members": "members",
     "leavegroup": "group",
     "kick": "group user",
+    "ban": "group user",
+    "unban": "group user",
+    "accept": "group",
+    "decline": "group",
+    "block": "users",
+    "unblock": "users",
+    "blocked": "users",
     "history": PAGE,
     "read": "conversation read_seq",
     "received": "conversation received_seq",
@@ -69,6 +79,12 @@ SPELLINGS = {
     "sendg": "sendgrouprealm",
     "sendgroupfile": "sendgroupfilerealm",
     "inboxgroup": "inboxgrouprealm",
+    "ban": "banrealm",
+    "unban": "unbanrealm",
+    "accept": "acceptrealm",
+    "decline": "declinerealm",
+    "block": "blockrealm",
+    "unblock": "unblockrealm",
 }
 EVENT = {
     "message": MESSAGE,
@@ -77,8 +93,9 @@ EVENT = {
     "delivery": "conversation message_id seq state",
     "group": "group name user change",
     "realm": "realm link",
+    "preference": "conversation blocked",
 }
-WITHOUT_SESSION = {"register", "auth", "resume", "help", "format", "ping"}
+WITHOUT_SESSION = {"code", "invitation", "register", "auth", "resume", "help", "format", "ping"}
 CONTENT = b"hello"
 NEEDS: dict[str, dict[str, Any]] = {
     "register": {"user": "dave", "real_name": "Dave", "password": "secret1", "country": "Peru"},
@@ -95,6 +112,12 @@ NEEDS: dict[str, dict[str, Any]] = {
     "members": {"group": "#1"},
     "leavegroup": {"group": "#1"},
     "kick": {"group": "#1", "user": "bob"},
+    "ban": {"group": "#1", "user": "bob"},
+    "unban": {"group": "#1", "user": "carol"},
+    "accept": {"group": "#1"},
+    "decline": {"group": "#2"},
+    "block": {"user": "bob"},
+    "unblock": {"user": "bob"},
     "history": {"conversation": "bob"},
     "read": {"conversation": "bob", "seq": 1},
     "received": {"conversation": "bob", "seq": 1},
@@ -135,6 +158,8 @@ async def arguments(alice: Person, command: str) -> dict[str, Any]:
         needs["token"] = alice.token
     elif command == "chunk":
         needs["upload"] = (await alice.ask("upload", **NEEDS["upload"]))["upload"]
+    elif command == "decline":
+        await invite_by_stranger(alice.world, "alice")
     elif command == "getfile":
         needs["file"] = (await alice.ask("sendfile", **NEEDS["sendfile"]))["file"]["id"]
     return needs

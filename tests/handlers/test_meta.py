@@ -151,6 +151,12 @@ THERE = [
     "members #1@beta",
     "leavegroup #1@beta",
     "kick #1@beta bob",
+    "ban #1@beta bob",
+    "unban #1@beta bob",
+    "accept #1@beta",
+    "declinerealm beta 1",
+    "blockrealm beta bob",
+    "unblock bob@beta",
     "read bob@beta 1",
     "received #1@beta 1",
 ]

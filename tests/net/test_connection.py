@@ -14,7 +14,9 @@ import pytest
 from tests.rawclient import RawClient
 from tests.system.wire import PING, PONG, TEXT, Wire, frame, say
 from tests.world import World
-from ws_server.net.connection import MAX_FRAMES, MAX_SMALL, MAX_WAITING, STEP, Connection
+from ws_server.net import fair_turns
+from ws_server.net.connection import MAX_SMALL, Connection
+from ws_server.net.reader import MAX_FRAMES, MAX_UNSENT_BYTES, STEP
 from ws_server.net.session import Session
 
 SMALLEST = 10
@@ -61,8 +63,9 @@ def watch_writes(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> lis
 async def test_a_flood_of_frames_takes_turns_with_everybody_else(
     world: World, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One pass of the loop parses at most MAX_FRAMES and what the last STEP holds."""
+    """One turn of a connection parses at most MAX_FRAMES and what the last STEP holds."""
     await settled(wire)
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0)  # one turn a pass
     passes = 0
     running = True
 
@@ -224,7 +227,7 @@ async def test_who_stays_behind_is_closed_with_4000_and_the_rest_is_dropped(
     connection = server_side(world)
     await clog(connection, wire)
     written = 0
-    while written <= MAX_WAITING:
+    while written <= MAX_UNSENT_BYTES:
         connection.write(b"y" * 60_000)
         written += 60_000
         await asyncio.sleep(0)
@@ -242,8 +245,24 @@ async def test_commands_of_who_is_behind_wait_and_are_answered_once_he_reads(
     clogs = await clog(connection, wire)
     pings = b"".join(say("ping", id=str(number)) for number in range(10))
     connection.data_received(pings)
-    assert connection.session is not None and len(connection.session.queue or ()) == 10
+    assert connection.session is not None and len(connection.session.pipeline.queue or ()) == 10
     for _ in range(clogs):
         await wire.next()
     for number in range(10):
         assert (await wire.reply())["id"] == str(number)
+
+
+async def test_what_waits_behind_an_end_is_no_fault(
+    world: World, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A turn that came after the end had the library parse more, which raised."""
+    await settled(wire)
+    connection = server_side(world)
+    assert connection.session is not None
+    connection.data_received(frame(TEXT, b"ping") * 2_000)
+    connection.eof_received()
+    world.gate.end(connection.session)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert not connection._backlog

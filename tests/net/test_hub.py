@@ -23,8 +23,11 @@ class Line:
         if self.slow:
             self.close_with(4000, "too slow")
 
+    def admit(self, known: bool) -> None:
+        pass
+
     def close_with(self, code: int, reason: str) -> None:
-        self.session.open = False
+        self.session.pipeline.ended()
         self.hub.sign_out(self.session)
 
     def pause_reading(self) -> None: ...

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.protocol.commands.accounts import Auth, Logout, Passwd, Register, Resume, Whoami
+from shared.protocol.commands.accounts import (
+    Auth,
+    Code,
+    Invitation,
+    Logout,
+    Passwd,
+    Register,
+    Resume,
+    Whoami,
+)
+from shared.protocol.commands.blocks import Block, ListBlocked, Unblock
 from shared.protocol.commands.files import (
     Chunk,
     Files,
@@ -14,7 +24,10 @@ from shared.protocol.commands.files import (
     Upload,
 )
 from shared.protocol.commands.groups import (
+    Accept,
+    Ban,
     CreateGroup,
+    Decline,
     InboxGroup,
     InviteGroup,
     Kick,
@@ -22,6 +35,7 @@ from shared.protocol.commands.groups import (
     ListGroup,
     Members,
     SendGroup,
+    Unban,
 )
 from shared.protocol.commands.history import History, Read, Received
 from shared.protocol.commands.links import OpenLink, ProveLink
@@ -43,6 +57,16 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
             '{"command":"register","user":"bob","real_name":"Bob","password":"secret1",'
             '"country":"Costa Rica"}',
         ],
+    ),
+    (Code(), ["code", '{"command":"code"}']),
+    (
+        Code("ABCD-EFGH"),
+        ["code ABCD-EFGH", 'code "ABCD-EFGH"', '{"command":"code","code":"ABCD-EFGH"}'],
+    ),
+    (Invitation(), ["invitation", '{"command":"invitation"}']),
+    (
+        Invitation("K3F9-7QWX"),
+        ["invitation K3F9-7QWX", '{"command":"invitation","code":"K3F9-7QWX"}'],
     ),
     (
         Auth("bob", "secret1"),
@@ -216,6 +240,61 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
         ["members 12 bob@beta", "members #12 after=bob@beta"],
     ),
     (LeaveGroup(TEAM), ["leavegroup 12", '{"command":"leavegroup","group":"#12"}']),
+    (Block(BOB), ["block bob", '{"command":"block","user":"bob"}']),
+    (
+        Block(BOB_THERE),
+        [
+            "block bob@beta",
+            "blockrealm beta bob",
+            '{"command":"blockrealm","realm":"beta","user":"bob"}',
+        ],
+    ),
+    (
+        Unblock(BOB_THERE),
+        [
+            "unblock bob@beta",
+            "unblockrealm beta bob",
+            '{"command":"unblock","user":"bob@beta"}',
+            '{"command":"unblockrealm","realm":"beta","user":"bob"}',
+        ],
+    ),
+    (ListBlocked(), ["blocked", '{"command":"blocked"}']),
+    (Ban(TEAM, BOB), ["ban 12 bob", '{"command":"ban","group":"#12","user":"bob"}']),
+    (
+        Ban(TEAM_THERE, BOB_THERE),
+        [
+            "ban #12@beta bob@beta",
+            "banrealm beta 12 bob",
+            '{"command":"banrealm","realm":"beta","group":12,"user":"bob"}',
+        ],
+    ),
+    (
+        Unban(TEAM_THERE, BOB_THERE),
+        [
+            "unban 12@beta bob@beta",
+            "unbanrealm beta #12 bob",
+            '{"command":"unban","group":"12@beta","user":"bob@beta"}',
+            '{"command":"unbanrealm","realm":"beta","group":12,"user":"bob"}',
+        ],
+    ),
+    (Accept(TEAM), ["accept 12", '{"command":"accept","group":12}']),
+    (
+        Accept(TEAM_THERE),
+        [
+            "accept #12@beta",
+            "acceptrealm beta 12",
+            '{"command":"acceptrealm","realm":"beta","group":"#12"}',
+        ],
+    ),
+    (
+        Decline(TEAM_THERE),
+        [
+            "decline 12@beta",
+            "declinerealm beta 12",
+            '{"command":"decline","group":"#12@beta"}',
+            '{"command":"declinerealm","realm":"beta","group":12}',
+        ],
+    ),
     (Kick(TEAM, BOB), ["kick #12 bob", '{"command":"kick","group":12,"user":"bob"}']),
     (
         History(TEAM, after=5, limit=20),

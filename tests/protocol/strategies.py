@@ -16,7 +16,10 @@ from shared.protocol.values import MAX_NUMBER, Address, BadValue, GroupAddress
 from shared.protocol.words import BLANK
 
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,32}", fullmatch=True)
-REALMS = st.just("") | NAMES
+REALM_NAMES = NAMES | st.from_regex(
+    r"[A-Za-z0-9._-]{1,23}~[A-Za-z0-9]{4}(-[0-9]{1,3})?", fullmatch=True
+)
+REALMS = st.just("") | REALM_NAMES
 PEOPLE = st.builds(Address, NAMES, REALMS)
 GROUPS = st.builds(GroupAddress, st.integers(1, 10**15 - 1), REALMS)
 CONVERSATIONS = PEOPLE | GROUPS
@@ -60,6 +63,8 @@ def values_of(kind: kinds.Kind) -> SearchStrategy[Any]:
             return PEOPLE
         case kinds.LocalName():
             return NAMES
+        case kinds.RealmName():
+            return REALM_NAMES
         case kinds.Group():
             return GROUPS
         case kinds.ConversationKind():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.protocol import kinds, precis
@@ -88,8 +88,10 @@ def test_a_name_that_turns_or_breaks_its_line_is_refused(name: str) -> None:
 
 
 @given(
-    st.text(st.characters(exclude_categories=["Cs"])) | st.text("aé\u0301\u200d\u200b\u3000\u212a")
+    st.text(st.characters(exclude_categories=["Cs"]))
+    | st.text("aé\u0301\u200c\u200d\u200b\u3000\u00a0\u212a")
 )
+@example("\u200c\u3000\u200c\u00a1")  # a joiner behind a blank was at the beginning afterwards
 def test_a_cleaned_name_stays_as_it_is(written: str) -> None:
     try:
         name = precis.clean_name(written)

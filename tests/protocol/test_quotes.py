@@ -112,7 +112,7 @@ def test_an_argument_in_quotes_is_one_word_and_a_rest_is_verbatim(
         (r'auth bob "my pass\"', 'a double quote (") is not closed'),
         ('auth bob "my"pass', 'a blank is missing behind a double quote (")'),
         ("auth bob “my pass”", 'quotes are typed straight ("), not as “'),
-        ("auth bob my pass word", "what has blanks goes into double quotes"),
+        ("auth bob my pass word", "put values with blanks into double quotes"),
         ('history bob before="5', 'a double quote (") is not closed'),
         ('history bob befor="5"', "befor is not an option"),
         ('sendfilerealm "beta bob', 'a double quote (") is not closed'),

@@ -10,10 +10,12 @@ import pytest
 
 from shared.protocol import spec as spec_module
 from shared.protocol.kinds import LOCAL_NAME, USER, Number, Text
+from shared.protocol.nearest import unknown_command
 from shared.protocol.spec import (
     EVENTS,
     TABLE,
     Event,
+    Remote,
     Reply,
     Request,
     arg,
@@ -22,7 +24,6 @@ from shared.protocol.spec import (
     record,
     result,
     specs,
-    unknown_command,
 )
 from shared.protocol.values import Address
 
@@ -62,6 +63,19 @@ inboxgrouprealm <realm> <group> [before] [limit]
 members <group> [after]
 leavegroup <group>
 kick <group> <user>
+ban <group> <user>
+banrealm <realm> <group> <user>
+unban <group> <user>
+unbanrealm <realm> <group> <user>
+accept <group>
+acceptrealm <realm> <group>
+decline <group>
+declinerealm <realm> <group>
+block <user>
+blockrealm <realm> <user>
+unblock <user>
+unblockrealm <realm> <user>
+blocked
 history <conversation> [before] [after] [limit]
 read <conversation> <seq>
 received <conversation> <seq>
@@ -94,6 +108,13 @@ RESULTS = {
     "sendgroupfile": f"{_SENT} file",
     "inboxgroup": "conversation messages more",
     "members": "members",
+    "ban": "group user",
+    "unban": "group user",
+    "accept": "group",
+    "decline": "group",
+    "block": "users",
+    "unblock": "users",
+    "blocked": "users",
     "history": "conversation messages more",
     "read": "conversation read_seq",
     "received": "conversation received_seq",
@@ -113,10 +134,11 @@ EVENT_FIELDS = {
     "receipt": "conversation user received_seq read_seq",
     "delivery": "conversation message_id seq state code",
     "group": "group name user change",
-    "realm": "realm link",
+    "realm": "realm link was",
+    "preference": "conversation blocked",
 }
 SENDING = ["send", "sendg", "sendfile", "sendgroupfile", "upload"]
-WITHOUT_SESSION = {"register", "auth", "resume", "help", "format", "ping"}
+WITHOUT_SESSION = {"code", "invitation", "register", "auth", "resume", "help", "format", "ping"}
 
 
 @pytest.mark.parametrize("name", OLD_COMMANDS)
@@ -162,7 +184,8 @@ def test_every_command_and_argument_is_explained_in_one_line(spec: spec_module.S
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("snd", "send"), ("SEND", "send"), ("lispc", "listpc"), ("sendpcrelm", "sendpcrealm")],
+    [("snd", "send"), ("SEND", "send"), ("lispc", "listpc"), ("sendpcrelm", "sendpcrealm")]
+    + [("inbocks", "inbox"), ("uath", "auth"), ("atuh", "auth"), ("regsiter", "register")],
 )
 def test_an_unknown_command_names_the_nearest_one(typed: str, meant: str) -> None:
     assert f"did you mean {meant}?" in unknown_command(typed).message
@@ -193,6 +216,7 @@ def _declared(
     *,
     name: str = "try",
     realm_name: str | None = None,
+    remote: Remote = Remote.NONE,
     doc: str | None = "Try it.",
     **fields: tuple[Any, Any],
 ) -> Callable[[], object]:
@@ -205,7 +229,7 @@ def _declared(
             if doc is not None:
                 space["__doc__"] = doc
 
-        return command(name, realm_name=realm_name)(_new_class("Try", bases, body))
+        return command(name, realm_name=realm_name, remote=remote)(_new_class("Try", bases, body))
 
     return declare
 
@@ -227,6 +251,7 @@ WRONG = {
     "an empty docstring": _declared(doc=""),
     "the rest before another word": _declared(text=TEXT, to=TO),
     "a realm spelling with nothing to qualify": _declared(realm_name="tryrealm", text=TEXT),
+    "other realms that no argument can name": _declared(remote=Remote.ACTIVE, text=TEXT),
     "both spellings the same": _declared(realm_name="try", to=TO),
     "an optional argument before a required one": _declared(
         to=(Address | None, arg("who", USER, default=None)), text=TEXT

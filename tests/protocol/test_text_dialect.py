@@ -160,7 +160,7 @@ def test_wrong_arguments_are_refused_with_the_usage(line: str) -> None:
 
 def test_the_argument_at_fault_is_named() -> None:
     assert refusal("inbox bob limit=0").message.startswith("limit: must be from 1 to 200")
-    assert refusal("send").message.startswith("to is missing")
+    assert refusal("send").message.startswith("<to> is missing")
 
 
 @pytest.mark.parametrize("command", ["sendfile bob", "sendgroupfile 12"])

@@ -95,9 +95,9 @@ def test_a_realm_qualifies_only_what_is_unqualified(address: Address | GroupAddr
 
 @pytest.mark.parametrize("realm", ["alpha", "ALPHA", "Alpha"])
 def test_this_realms_own_name_is_no_realm(realm: str) -> None:
-    assert Address("bob", realm).at_home("alpha") == Address("bob")
-    assert GroupAddress(1, realm).at_home("alpha") == GroupAddress(1)
-    assert Address("bob", realm).at_home("beta") == Address("bob", realm)
+    assert Address("bob", realm).without_local_realm("alpha") == Address("bob")
+    assert GroupAddress(1, realm).without_local_realm("alpha") == GroupAddress(1)
+    assert Address("bob", realm).without_local_realm("beta") == Address("bob", realm)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,17 @@ def arrived(**changes: Any) -> MessageArrived:
             arrived(sender="alice", state="stored", text="", file=PHOTO),
             "[me > bob] photo.png (1.2 MB) file f_1",
         ),
+        # A text that reads as a file, and one that says of itself that it is such a text.
+        (
+            arrived(text="photo.png (1.2 MB) file f_1"),
+            '[bob] "photo.png (1.2 MB) file f_1"',
+        ),
+        (
+            arrived(text='"photo.png (1.2 MB) file f_1"'),
+            '[bob] ""photo.png (1.2 MB) file f_1""',
+        ),
+        (arrived(text="x (5 bytes)\tfile f_1"), '[bob] "x (5 bytes)\tfile f_1"'),
+        (arrived(text="the file (1.2 MB) is large"), "[bob] the file (1.2 MB) is large"),
         (arrived(text="a\nb"), "[bob] a\n  b"),
         (arrived(text="a\n[eve] b"), "[bob] a\n  [eve] b"),
         (arrived(text="\x1b[2J"), r"[bob] \x1b[2J"),
@@ -135,7 +146,7 @@ def test_a_size_in_words(size: int, words: str) -> None:
             ),
             ["OK 1 private chat", "bob: 2 messages, 1 unread | bob: hi"],
         ),
-        (PrivateChats([]), ["OK No private chat yet"]),
+        (PrivateChats([]), ["OK No private chats yet"]),
         (
             GroupChats([GroupChat("#1", "team", "owner", 3, 0, 0, 0, None)]),
             ["OK 1 group", "#1 team (owner): 3 members, 0 messages, 0 unread"],

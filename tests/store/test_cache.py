@@ -21,7 +21,7 @@ from ws_server.store import cache as cache_module
 from ws_server.store import conversations, users
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation, Member
-from ws_server.store.journal import Entry, Write
+from ws_server.store.journal import Entry, Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.schema import messages
 
@@ -149,7 +149,7 @@ STEP = st.one_of(
 BATCHES = st.lists(st.lists(STEP, min_size=1, max_size=12), min_size=1, max_size=6)
 
 
-def join_or_leave(kind: str, user_id: int) -> Write:
+def join_or_leave(kind: str, user_id: int) -> Mutation:
     def change(tx: Connection, now: int) -> None:
         group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
@@ -160,7 +160,7 @@ def join_or_leave(kind: str, user_id: int) -> Write:
             name = {2: "bob", 3: "carol"}[user_id]
             conversations.join(tx, group, users.existing(tx, name))
 
-    return Write(change)
+    return Mutation(change)
 
 
 def refuse_all(tx: Connection, now: int) -> None:
@@ -215,7 +215,7 @@ async def _one_batch(world: World, model: Model, copies: dict[Any, Any], batch: 
                     model.keys[sender, key] = (place, len(posts))
                 expected.append((draft, (False, (place, len(posts)))))
         elif step[0] == "refuse":
-            entries.append(Write(refuse_all))
+            entries.append(Mutation(refuse_all))
         else:
             entries.append(join_or_leave(*step))
             (model.members.add if step[0] == "join" else model.members.discard)(step[1])

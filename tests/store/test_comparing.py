@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from ws_server.store import comparing, realms
+from ws_server.store import realms, replica_repair
 from ws_server.store.schema import conversations
 
 HIGHEST = 10**15 - 1
@@ -23,7 +23,7 @@ def test_groups_with_the_highest_numbers_change_hosts_too(tx: Any) -> None:
                     realm_id=realm_id, number=number, name=name, last_seq=0, version=3, created=1
                 )
             )
-    comparing.change_hosts(tx, *ids)
+    replica_repair.change_hosts(tx, *ids)
     c = conversations.c
     found = tx.execute(select(c.realm_id, c.name, c.number, c.version)).all()
     assert sorted(map(tuple, found)) == sorted(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, GroupAddress
-from ws_server.store import conversations, opening, users
+from ws_server.store import conversations, recipients, users
 from ws_server.store.conversations import Conversation
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -32,7 +32,7 @@ def group(tx: Connection) -> Conversation:
 def open_private(tx: Any, user_id: int, name: str) -> Conversation:
     """Return the chat that somebody has with a person of this realm."""
     place = (user_id, Address(name))
-    found = tx.run(lambda tx: opening.open_all(tx, [place], 1))[place]
+    found = tx.run(lambda tx: recipients.open_all(tx, [place], 1))[place]
     assert isinstance(found, Conversation)
     return found
 

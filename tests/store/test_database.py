@@ -82,7 +82,7 @@ def test_the_epoch_is_kept_over_restarts_and_differs_between_databases(
     epochs = []
     for url in (empty_urls[0], *empty_urls):
         database = Database.open(url)
-        epochs.append(database.epoch)
+        epochs.append(database.history_id)
         database.close()
     assert epochs[0] == epochs[1] != epochs[2]
     assert len(epochs[0]) == 16

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Connection, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store import conversations, fetches, files, opening, realms, users
+from ws_server.store import content_fetches, conversations, files, realms, recipients, users
+from ws_server.store.content_fetches import Away, Fetch, Offered
 from ws_server.store.database import Database
-from ws_server.store.fetches import Away, Fetch, Offered
 from ws_server.store.files import StoredFile
 from ws_server.store.schema import conversations as conversation_table
 
@@ -55,7 +55,7 @@ class Store:
             users.of_realm(tx, self.realm, name, NOW).id for name in ("eve", "mia")
         )
         pair = (min(self.bob, self.eve), max(self.bob, self.eve))
-        chats = opening.open_private(tx, [pair, (self.bob, self.bob)], NOW)
+        chats = recipients.open_private(tx, [pair, (self.bob, self.bob)], NOW)
         self.private, self.notes = chats[pair].id, chats[self.bob, self.bob].id
         group = conversations.create_group(tx, self.bob, "group", NOW)
         conversations.join(tx, group, users.of_realm(tx, self.realm, "eve", NOW))
@@ -84,19 +84,20 @@ class Store:
         who = self.eve if sender is None else sender
         source = self.realm if realm is None else realm
         file = self.file(sha256, size)
-        return self.do(lambda tx: fetches.keep(tx, file, where, who, source, QUOTA, NOW))
+        return self.do(lambda tx: content_fetches.keep(tx, file, where, who, source, QUOTA, NOW))
 
     def offered(self, sha256: str, realm: int | None = None) -> Offered | None:
         wanted = self.realm if realm is None else realm
-        return self.do(lambda tx: fetches.offered(tx, wanted, sha256))
+        return self.do(lambda tx: content_fetches.offered(tx, wanted, sha256))
 
     def chosen(self, *but: str, limit: int = 10) -> list[str]:
         return [
-            fetch.sha256 for fetch in self.do(lambda tx: fetches.chosen(tx, self.realm, but, limit))
+            fetch.sha256
+            for fetch in self.do(lambda tx: content_fetches.chosen(tx, self.realm, but, limit))
         ]
 
     def done(self, sha256: str) -> None:
-        self.do(lambda tx: fetches.done(tx, self.realm, sha256))
+        self.do(lambda tx: content_fetches.done(tx, self.realm, sha256))
 
 
 @pytest.fixture
@@ -192,8 +193,8 @@ def test_the_smallest_of_each_sender_goes_first(store: Store) -> None:
 
 def test_what_nobody_here_is_in_is_neither_fetched_nor_kept(store: Store) -> None:
     store.comes(HASHES[0], conversation=store.group)
-    part = fetches.part_name(store.realm, HASHES[0])
-    assert store.chosen() == [HASHES[0]] and store.do(fetches.open_parts) == {part}
+    part = content_fetches.part_name(store.realm, HASHES[0])
+    assert store.chosen() == [HASHES[0]] and store.do(content_fetches.open_parts) == {part}
 
     def leave(tx: Connection) -> None:
         group = conversations.load(tx, id=store.group)
@@ -201,23 +202,23 @@ def test_what_nobody_here_is_in_is_neither_fetched_nor_kept(store: Store) -> Non
         conversations.leave(tx, group, store.bob)
 
     store.do(leave)
-    assert store.chosen() == [] and store.do(fetches.open_parts) == set()
+    assert store.chosen() == [] and store.do(content_fetches.open_parts) == set()
 
 
 def test_a_fetch_is_given_up_after_some_attempts_until_it_is_sent_again(store: Store) -> None:
     store.comes(HASHES[0])
     file_id = "f_1"
     fail = [
-        store.do(lambda tx: fetches.failed(tx, store.realm, HASHES[0], 1))
-        for _ in range(fetches.MAX_ATTEMPTS)
+        store.do(lambda tx: content_fetches.failed(tx, store.realm, HASHES[0], 1))
+        for _ in range(content_fetches.MAX_ATTEMPTS)
     ]
-    assert fail == [False] * (fetches.MAX_ATTEMPTS - 1) + [True]
-    assert store.chosen() == [] and store.do(fetches.open_parts) == set()
-    assert store.do(lambda tx: fetches.away(tx, file_id)) == Away("mallory", True)
+    assert fail == [False] * (content_fetches.MAX_ATTEMPTS - 1) + [True]
+    assert store.chosen() == [] and store.do(content_fetches.open_parts) == set()
+    assert store.do(lambda tx: content_fetches.away(tx, file_id)) == Away("mallory", True)
     assert store.comes(HASHES[0])
-    assert store.do(lambda tx: fetches.away(tx, file_id)) == Away("mallory", False)
+    assert store.do(lambda tx: content_fetches.away(tx, file_id)) == Away("mallory", False)
     store.done(HASHES[0])
-    assert store.do(lambda tx: fetches.away(tx, file_id)) is None
+    assert store.do(lambda tx: content_fetches.away(tx, file_id)) is None
 
 
 def test_each_realm_has_a_part_of_its_own(store: Store) -> None:

@@ -15,7 +15,7 @@ from tests.world import World
 from ws_server import app
 from ws_server.store import files
 from ws_server.store.files import UPLOAD_LIFE, OpenUpload
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.schema import uploads
 
 NOW = 1_800_000_000_000
@@ -24,7 +24,7 @@ YEAR = 365 * 24 * 3600
 
 async def begin(world: World, id: str, now: int) -> None:
     wanted = OpenUpload(id, 1, "bob", "a.txt", 3, id * 32, None, False, now)
-    write = Write(lambda tx, _: files.open_upload(tx, wanted, now, 9, lambda id: False))
+    write = Mutation(lambda tx, _: files.open_upload(tx, wanted, now, 9, lambda id: False))
     await commit(world.realm.journal, write)
 
 

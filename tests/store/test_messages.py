@@ -15,7 +15,7 @@ from ws_server.store import conversations, files, users
 from ws_server.store import messages as message_store
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import OpenUpload, StoredFile
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import members, messages, uploads
@@ -25,25 +25,25 @@ QUOTA = 2**30
 """Bytes of files that a sender may have where this is not what is tested."""
 
 
-def kick(user_id: int) -> Write:
+def kick(user_id: int) -> Mutation:
     def change(tx: Connection, now: int) -> Conversation:
         group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
         return conversations.leave(tx, group, user_id)
 
-    return Write(change)
+    return Mutation(change)
 
 
-def invite(name: str) -> Write:
+def invite(name: str) -> Mutation:
     def change(tx: Connection, now: int) -> Conversation:
         group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
         return conversations.join(tx, group, users.existing(tx, name))
 
-    return Write(change)
+    return Mutation(change)
 
 
-def post_elsewhere(conversation_id: int, sender: int) -> Write:
+def post_elsewhere(conversation_id: int, sender: int) -> Mutation:
     """Post a message past the copies, as another process would."""
 
     def change(tx: Connection, now: int) -> None:
@@ -61,7 +61,7 @@ def post_elsewhere(conversation_id: int, sender: int) -> Write:
             )
         )
 
-    return Write(change)
+    return Mutation(change)
 
 
 def code(draft: Draft) -> ErrorCode | None:
@@ -167,7 +167,7 @@ async def test_a_stale_batch_gives_each_message_once(world: World) -> None:
         say(ALICE, Address("bob"), "stale", cached=copy, key="k"),
         say(ALICE, Address("bob"), "repeated", cached=copy, key="k"),
     ]
-    change = Write(lambda tx, now: ran.append("x"))
+    change = Mutation(lambda tx, now: ran.append("x"))
     await commit(world.realm.journal, drafts[0], change, *drafts[1:])
     assert [(draft.seq, draft.duplicate) for draft in drafts] == [
         (1, False),
@@ -311,9 +311,9 @@ async def test_a_repeated_file_is_the_first_one(world: World) -> None:
     assert await world.realm.database.read(files.get, "f_2") is None
 
 
-async def _upload(world: World, id: str, size: int = 3) -> Write:
+async def _upload(world: World, id: str, size: int = 3) -> Mutation:
     wanted = OpenUpload(id, ALICE, "bob", "a.txt", size, "0" * 64, None, False, 0)
-    write = Write(lambda tx, now: files.open_upload(tx, wanted, now, QUOTA, lambda id: False))
+    write = Mutation(lambda tx, now: files.open_upload(tx, wanted, now, QUOTA, lambda id: False))
     await commit(world.realm.journal, write)
     return write
 

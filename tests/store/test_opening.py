@@ -15,7 +15,7 @@ from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address, GroupAddress
 from tests.store.test_journal import GROUP, commit, held, make_group, say
 from tests.world import World
-from ws_server.store import bulk, opening, postgresql_bulk, realms, sqlite, users
+from ws_server.store import bulk, postgresql_bulk, realms, recipients, sqlite, users
 from ws_server.store.adapter import Statement
 from ws_server.store.database import Database
 from ws_server.store.messages import Draft
@@ -24,7 +24,7 @@ from ws_server.store.schema import conversations
 ALICE, BOB, CAROL = 1, 2, 3
 STATEMENTS = {
     name: value
-    for module in (bulk, opening)
+    for module in (bulk, recipients)
     for name, value in vars(module).items()
     if isinstance(value, Statement)
 }
@@ -213,9 +213,9 @@ async def test_people_of_other_realms_keep_their_addresses(world: World) -> None
 
     bob, carol = await world.realm.journal.write(meet)
     pairs = [(ALICE, bob), (ALICE, carol), (ALICE, ALICE)]
-    found = await world.realm.journal.write(lambda tx, now: opening.open_private(tx, pairs, now))
+    found = await world.realm.journal.write(lambda tx, now: recipients.open_private(tx, pairs, now))
     shown = [found[pair].address(ALICE) for pair in pairs]
     assert shown == ["bob@Beta", "carol@gamma", "alice"]
     assert found == await world.realm.journal.write(
-        lambda tx, now: opening.open_private(tx, pairs, now)
+        lambda tx, now: recipients.open_private(tx, pairs, now)
     )

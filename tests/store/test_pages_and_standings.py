@@ -14,8 +14,16 @@ from shared.protocol.commands.messages import Message, Page
 from shared.protocol.values import Address, GroupAddress
 from tests.store.test_journal import GROUP, commit, make_group, say
 from tests.world import World
-from ws_server.store import catching_up, conversations, markers, pages, standings, users
+from ws_server.store import (
+    conversation_summaries,
+    conversations,
+    markers,
+    message_pages,
+    sync_query,
+    users,
+)
 from ws_server.store.conversations import Conversation
+from ws_server.store.steps import answer
 
 ALICE, BOB, CAROL = 1, 2, 3
 
@@ -29,7 +37,7 @@ async def talk(world: World, *wanted: str) -> Conversation:
 
 
 async def page(world: World, chat: Conversation, **asked: Any) -> tuple[list[int], bool]:
-    found = await world.realm.database.read(pages.page, BOB, chat, **asked)
+    found = await world.realm.database.read(message_pages.page, BOB, chat, **asked)
     return [message.seq for message in found.messages], found.more
 
 
@@ -65,7 +73,7 @@ async def test_pages_are_exclusive_oldest_first_and_say_if_there_is_more(
 @pytest.mark.parametrize("text", ["x" * 16_384, "\x1b" * 16_384, '"' * 16_384, "\u202e" * 5_461])
 async def test_a_page_fits_a_frame_in_both_dialects(world: World, text: str) -> None:
     chat = await talk(world, *[text] * 120)
-    found = await world.realm.database.read(pages.page, BOB, chat, limit=200)
+    found = await world.realm.database.read(message_pages.page, BOB, chat, limit=200)
     assert found.more and found.messages[-1].seq == 120
     reply = Page("alice", found.messages, found.more)
     assert len(json_dialect.format_reply(reply, "history", "x" * 64)) < 2**20
@@ -80,7 +88,7 @@ def test_the_size_on_the_wire_is_not_guessed_too_low(text: str, name: str) -> No
     in_json = len(json_dialect.format_reply(one, "history", None))
     in_json -= len(json_dialect.format_reply(none, "history", None))
     in_words = len(message.row().encode()) + 1
-    assert max(in_json, in_words) <= pages.size_on_wire(message) + 60
+    assert max(in_json, in_words) <= message_pages.size_on_wire(message) + 60
 
 
 async def test_markers_never_go_back_nor_beyond_the_last_message(world: World) -> None:
@@ -106,13 +114,13 @@ async def test_who_left_has_no_markers(world: World) -> None:
 async def test_unread_counts_what_others_wrote_behind_the_marker(world: World) -> None:
     chat = await talk(world, "1", "2")
     await commit(world.realm.journal, say(BOB, Address("alice")), say(ALICE, Address("bob")))
-    unread = world.realm.database.read
-    assert await unread(standings.unread, BOB) == {"alice": 3}
-    assert await unread(standings.unread, ALICE) == {"bob": 1}
+    unread = world.realm.database.look_up
+    assert await unread(conversation_summaries.unread, BOB) == {"alice": 3}
+    assert await unread(conversation_summaries.unread, ALICE) == {"bob": 1}
     await mark(world, BOB, chat, read=2)
-    assert await unread(standings.unread, BOB) == {"alice": 1}
+    assert await unread(conversation_summaries.unread, BOB) == {"alice": 1}
     await mark(world, BOB, chat, read=4)
-    assert await unread(standings.unread, BOB) == {}
+    assert await unread(conversation_summaries.unread, BOB) == {}
 
 
 async def test_who_joins_has_read_what_was_before_and_sees_it(world: World) -> None:
@@ -125,8 +133,8 @@ async def test_who_joins_has_read_what_was_before_and_sees_it(world: World) -> N
 
     group = await world.realm.journal.write(invite)
     await commit(world.realm.journal, say(ALICE, GROUP))
-    assert await world.realm.database.read(standings.unread, CAROL) == {"#1": 1}
-    found = await world.realm.database.read(pages.page, CAROL, group, limit=50)
+    assert await world.realm.database.look_up(conversation_summaries.unread, CAROL) == {"#1": 1}
+    found = await world.realm.database.read(message_pages.page, CAROL, group, limit=50)
     assert [message.seq for message in found.messages] == [1, 2, 3, 4]
 
 
@@ -137,15 +145,19 @@ async def test_the_list_is_newest_first_and_shows_where_both_stand(world: World)
     later = say(CAROL, Address("alice"), "latest")
     await commit(world.realm.journal, later)
     await mark(world, BOB, chat, received=1)
-    found = await world.realm.database.read(standings.standings, ALICE)
+    found = await world.realm.database.look_up(conversation_summaries.standings, ALICE)
     # The empty group counts from when it was made.
     assert [s.address for s in found] == ["carol", "alice", "bob", "#1"]
     bob, note = found[2], found[1]
     assert (bob.other_received_seq, bob.other_read_seq, bob.unread) == (1, 0, 0)
     assert (note.other_read_seq, note.unread) == (0, 0)
-    groups = await world.realm.database.read(standings.standings, ALICE, groups=True)
+    groups = await world.realm.database.look_up(
+        conversation_summaries.standings, ALICE, groups=True
+    )
     assert [(s.address, s.owner) for s in groups] == [("#1", True)]
-    private = await world.realm.database.read(standings.standings, ALICE, groups=False)
+    private = await world.realm.database.look_up(
+        conversation_summaries.standings, ALICE, groups=False
+    )
     assert [s.address for s in private] == ["carol", "alice", "bob"]
 
 
@@ -153,15 +165,23 @@ async def test_the_newest_message_is_cut_to_a_preview(world: World) -> None:
     await talk(world, "old", "x" * 1_000)
 
     def ask(tx: Connection) -> list[Message]:
-        return list(standings.newest(tx, BOB, standings.standings(tx, BOB)).values())
+        return list(
+            conversation_summaries.newest(
+                tx, BOB, answer(tx, conversation_summaries.standings(BOB))
+            ).values()
+        )
 
     (last,) = await world.realm.database.read(ask)
-    assert (last.seq, last.conversation, len(last.text)) == (2, "alice", standings.PREVIEW)
+    assert (last.seq, last.conversation, len(last.text)) == (
+        2,
+        "alice",
+        conversation_summaries.PREVIEW,
+    )
     assert last.text.endswith("…")
 
 
-async def missed(world: World, reader: int, have: dict[Any, int]) -> catching_up.Missed:
-    return await world.realm.database.read(catching_up.missed, reader, have)
+async def missed(world: World, reader: int, have: dict[Any, int]) -> sync_query.Missed:
+    return await world.realm.database.look_up(sync_query.missed, reader, have)
 
 
 async def test_sync_gives_what_came_after_and_counts_what_is_not_named_as_0(world: World) -> None:

@@ -12,7 +12,7 @@ from shared.protocol.values import Address, GroupAddress
 from tests.cluster import Cluster
 from tests.store.test_journal import commit, make_group, say
 from tests.world import World
-from ws_server.store import standings, timeline
+from ws_server.store import conversation_summaries, timeline
 from ws_server.store.database import adapter_for
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import conversations
@@ -55,7 +55,10 @@ async def sent(world: World, sender: int, to: str) -> int:
 
 
 async def listed(world: World, reader: int) -> list[str]:
-    return [s.address for s in await world.realm.database.read(standings.standings, reader)]
+    return [
+        s.address
+        for s in await world.realm.database.look_up(conversation_summaries.standings, reader)
+    ]
 
 
 def test_messages_have_the_time_of_the_wall_clock_while_that_goes_on(clocks: Clocks) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, inspect
 
 from tests.handlers.test_files import begin, push_rest
 from tests.world import World
+from ws_server.store import realms, registering, users
 from ws_server.store.database import Database
 from ws_server.store.migrating import KNOWN, migrate
 from ws_server.store.schema import metadata
@@ -58,7 +59,7 @@ def test_a_database_of_the_first_schema_is_upgraded_with_nothing_changed(tmp_pat
     before = rows(path, known)
     assert all(before.values()), "a table of the first schema has no row here"
     database = Database.open(f"sqlite:///{path}")
-    assert database.epoch == "0123456789abcdef"
+    assert database.history_id == "0123456789abcdef"
 
     def look(tx: Connection) -> list[Any]:
         options = {"compare_type": True, "compare_server_default": True}
@@ -102,6 +103,23 @@ def test_names_nobody_could_see_and_types_of_before_are_mended(tmp_path: Path) -
     assert files == [*MENDED.values(), *KEPT]
 
 
+def test_realms_of_before_are_no_strangers_but_for_those_that_waited(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
+    with engine.begin() as tx:
+        migrate(tx, "0006")
+        for number, state in enumerate(("active", "pending", "blocked", "removed")):
+            tx.exec_driver_sql(
+                "INSERT INTO realms (name, key, public_key, own_name, tls, state, created,"
+                " received, received_log, refusals, confirmed)"
+                " VALUES (?, ?, ?, ?, 0, ?, 0, 0, '', '{}', 0)",
+                (state, state, bytes([number]) * 32, state, state),
+            )
+        migrate(tx)
+        found = {realm.name: realm.vouched for realm in realms.everybody(tx)}
+    engine.dispose()
+    assert found == {"active": True, "pending": False, "blocked": True, "removed": True}
+
+
 def test_the_first_schema_is_kept_as_it_was() -> None:
     """What is compared with here must not move along with the migrations."""
     assert "INSERT INTO \"alembic_version\" VALUES('0001');" in FIRST.read_text(encoding="utf-8")
@@ -136,3 +154,50 @@ async def test_an_upload_that_an_older_version_began_goes_on(tmp_path: Path) -> 
         other = await begin(alice, whole, name="b.bin", idempotency_key="l")
         sent = [await push_rest(alice, o, whole) for o in (opened, other)]
         assert [s["file"]["name"] for s in sent] == ["a.bin", "b.bin"]
+
+
+async def test_a_session_of_an_older_version_goes_on(tmp_path: Path) -> None:
+    """Made by schema 0006, which did not keep from where a token was used."""
+    now = time.time_ns() // 1_000_000
+    engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
+    with engine.begin() as tx:
+        migrate(tx, KNOWN[0])
+        migrate(tx, "0006")
+        tx.exec_driver_sql(
+            "INSERT INTO users (name, key, real_name, country, password, admin, created) "
+            "VALUES ('bob', 'bob', '', '', '', 0, 1)"
+        )
+        for key in ("epoch", "log"):
+            tx.exec_driver_sql("INSERT OR IGNORE INTO meta VALUES (?, 'x')", (key,))
+        tx.exec_driver_sql(
+            "INSERT INTO tokens VALUES (?, 1, 1, ?)", (hashlib.sha256(b"kept").digest(), now)
+        )
+    engine.dispose()
+    async with World(tmp_path) as world:
+        person = world.connect("192.0.2.7")
+        assert (await person.ask("resume", token="kept"))["user"] == "bob"
+        ask = users.signing_in, "bob", "192.0.2.7"
+        assert (await world.realm.database.read(*ask))[1]
+
+
+async def test_a_realm_of_before_invitations_gets_them(tmp_path: Path) -> None:
+    """Made by schema 0009; who may register is as its server is started."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
+    with engine.begin() as tx:
+        migrate(tx, KNOWN[0])
+        migrate(tx, "0009")
+        tx.exec_driver_sql(
+            "INSERT INTO users (name, key, real_name, country, password, admin, created) "
+            "VALUES ('bob', 'bob', '', '', '', 0, 1)"
+        )
+        for key in ("epoch", "log"):
+            tx.exec_driver_sql("INSERT OR IGNORE INTO meta VALUES (?, 'x')", (key,))
+        assert not inspect(tx).has_table("invitation_codes")
+    engine.dispose()
+    async with World(tmp_path, registration="invite") as world:
+        assert world.realm.registration.mode == "invite"
+        expires = time.time_ns() // 1_000_000 + 60_000
+        made = await world.realm.journal.write(
+            lambda tx, now: registering.add(tx, "ABC", b"h" * 32, 1, now, expires)
+        )
+        assert made and await world.realm.database.read(users.find, "bob") is not None

@@ -108,7 +108,7 @@ async def test_an_account_without_a_name_and_a_home_can_serve(tmp_path: Path) ->
 
 def test_ctrl_c_while_it_loads_ends_it_without_a_traceback(tmp_path: Path) -> None:
     words = [*EXECUTED, "--port", "0", "--web-port", "off", "--data", str(tmp_path / "data")]
-    for wait in (0.2, 0.5):
+    for wait in (0.1, 0.2, 0.3, 0.5):
         process = subprocess.Popen(
             words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -116,5 +116,6 @@ def test_ctrl_c_while_it_loads_ends_it_without_a_traceback(tmp_path: Path) -> No
         time.sleep(wait)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
-        if process.returncode != -signal.SIGINT:
-            assert process.returncode in (0, 130) and "Traceback" not in errors, errors
+        # Python itself shows one if it has not come to the program yet.
+        assert "command_line.py" not in errors, errors
+        assert process.returncode in (0, -signal.SIGINT) or "frozen" in errors, errors

@@ -187,13 +187,17 @@ async def test_nginx_sends_browsers_to_https(proxy: Proxy, name: str) -> None:
 
 
 async def test_browsers_get_the_app_at_the_same_name(name: str, tmp_path: Path) -> None:
-    server = RealServer(tmp_path, "--web-port", "0", environment=settings("CHAT_TRUSTED_PROXIES"))
+    wanted = settings("CHAT_TRUSTED_PROXIES", "CHAT_ORIGINS")
+    server = RealServer(tmp_path, "--web-port", "0", environment=wanted)
     server.start()
     proxy = Proxy(tmp_path / name, server.port, name, web_port=server.web_port)
     try:
         status, answer = await get(proxy, "/")
         assert status == 200 and "<title>Simple Chatting</title>" in answer
-        cookie = re.findall(r"(?mi)^set-cookie: (chat_browser=[\w-]+);.*; Secure\r?$", answer)
+        cookie = re.findall(
+            r"(?mi)^set-cookie: (__Host-chat_browser=[\w-]+);.*; Secure\r?$", answer
+        )
+        assert "strict-transport-security: max-age=31536000" in answer.lower()
         page = await through(
             proxy,
             "127.0.0.2",

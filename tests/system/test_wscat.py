@@ -130,7 +130,7 @@ def test_every_script_and_emoji_arrives_as_typed(terminal: Terminals) -> None:
 
 def test_inbox_marks_messages_read_and_history_does_not(terminal: Terminals) -> None:
     alice, bob = terminal("alice"), terminal("bob")
-    assert bob.say("listpc") == "OK No private chat yet"
+    assert bob.say("listpc") == "OK No private chats yet"
     assert bob.say("inbox alice") == "OK No message"
     assert bob.say("inbox carol").startswith("ERROR unknown_user ")
     for text in ("one", "two", "three"):
@@ -206,7 +206,7 @@ def test_the_server_opens_no_path(terminal: Terminals) -> None:
 
 def test_a_group_from_its_creation_to_its_end(terminal: Terminals) -> None:
     alice, bob, carol = terminal("alice"), terminal("bob"), terminal("carol")
-    assert alice.say("listgroup") == "OK No group yet"
+    assert alice.say("listgroup") == "OK No groups yet"
     assert alice.say("creategroup Keluarga besar 👪") == "OK Created #1 Keluarga besar 👪"
     assert alice.say("invitegroup 1 bob") == "OK bob is now in #1"
     assert bob.hear() == "(bob joined: #1 Keluarga besar 👪)"

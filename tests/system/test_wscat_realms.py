@@ -119,7 +119,7 @@ def test_everything_is_typed_at_one_realm_and_seen_at_the_other(town: Town) -> N
     assert type("listrealm") == (
         f"OK 1 realm\nbeta localhost:{town.beta.port} active, link up, 0 queued, F"
     )
-    assert type("outbox") == "OK Nothing waits"
+    assert type("outbox") == "OK No messages are waiting"
     told = {spec.name for spec in for_people() if "realm" in spec.name}
     assert told <= used, "a realm command is typed by no test"
 

@@ -105,18 +105,21 @@ def test_a_folder_to_save_into_may_stand_in_quotes(here: Path) -> None:
 @pytest.mark.parametrize(
     "line, why",
     [
-        ("sendfile", "to is missing. Usage: sendfile <to> </absolute/path>"),
-        ("sendfile bob", "the path is missing. Usage: sendfile <to> </absolute/path>"),
-        ("sendfilerealm beta", "to is missing. Usage: sendfilerealm <realm> <to> </absolute/path>"),
+        ("sendfile", "<to> is missing. Usage: sendfile <to> </absolute/path>"),
+        ("sendfile bob", "<path> is missing. Usage: sendfile <to> </absolute/path>"),
+        (
+            "sendfilerealm beta",
+            "<to> is missing. Usage: sendfilerealm <realm> <to> </absolute/path>",
+        ),
         ("sendfile #1 /x", "this is a group"),
-        ("sendfile bob ''", "The path is empty, or no path"),
-        ("save", "Which file? Its id stands behind its name. Usage: save <file> [folder]"),
-        ("exit now", "exit takes no words. Usage: exit"),
+        ("sendfile bob ''", "The path is empty or invalid"),
+        ("save", "Give the file's id, shown after its name. Usage: save <file> [folder]"),
+        ("exit now", "exit takes no arguments. Usage: exit"),
         ('sendfile bob "/x', 'a double quote (") is not closed'),
         ('save f_1 "/x', "There is no folder"),
         ("sav f_1", "did you mean save?"),
         ("format text", "start with --json to get JSON"),
-        ("files push", "Small files are saved by themselves here"),
+        ("files push", "Small files are saved automatically here"),
         ("", "The line is empty"),
     ],
 )

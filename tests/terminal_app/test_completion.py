@@ -15,7 +15,7 @@ from shared.protocol.commands.private import PrivateChat, PrivateChats
 from shared.protocol.commands.realms import Realm, Realms
 from shared.protocol.spec import TABLE
 from terminal_app.completion import LineCompleter, candidates, spellings
-from terminal_app.names import MOST, Known, Names
+from terminal_app.names import MAX_NAMES, Known, Names
 from terminal_app.toolbar import hint_of
 
 
@@ -111,10 +111,10 @@ def test_a_message_in_a_group_gets_the_name_of_the_group(names: Names) -> None:
 
 def test_no_more_names_are_kept_than_are_needed() -> None:
     known = Known()
-    for number in range(MOST + 10):
+    for number in range(MAX_NAMES + 10):
         known.add(f"person{number}")
     latest = known.latest_first()
-    assert (len(latest), latest[0][0]) == (MOST, f"person{MOST + 9}")
+    assert (len(latest), latest[0][0]) == (MAX_NAMES, f"person{MAX_NAMES + 9}")
 
 
 def test_the_hint_is_the_usage_of_what_is_being_typed() -> None:
@@ -122,4 +122,4 @@ def test_the_hint_is_the_usage_of_what_is_being_typed() -> None:
         "sendgrouprealm <realm> <group> <text...>  Send a text to a group."
     )
     assert hint_of("", transfers=True) == "Ctrl+C cancels"
-    assert hint_of("nothing x", transfers=False) == "no command; Tab completes, help lists them"
+    assert hint_of("nothing x", transfers=False) == "not a command; Tab completes, help lists them"

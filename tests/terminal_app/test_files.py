@@ -97,10 +97,10 @@ async def test_a_file_that_arrives_is_saved_under_a_safe_name_and_overwrites_not
         await terminal.shows(f"[me > {ana.client.user}] own.txt (5 bytes) file f_")
         for name in ("../../.profile", "x\x1b[2J.txt", "x\x1b[2J.txt"):
             await ana.client.send_file(bob, content, name=name)
-        await terminal.shows(f"(.profile: saved as {downloads}/.profile)")
+        await terminal.shows(f"(.profile: saved as {downloads}/profile)")
         await terminal.shows(f"saved as {downloads}/x[2J (2).txt)")
         assert sorted(path.name for path in downloads.iterdir()) == [
-            *(".profile", "x[2J (2).txt", "x[2J.txt")
+            *("profile", "x[2J (2).txt", "x[2J.txt")
         ]
         assert all(path.read_bytes() == b"hallo" for path in downloads.iterdir())
 
@@ -113,7 +113,7 @@ async def test_a_larger_file_is_saved_when_asked_for(
         await ana.client.send_file(bob, file_at(home / "film.mp4"))
         file = (await ana.client.history(bob)).messages[-1].file
         assert file is not None
-        await terminal.shows(f"(3.0 MB, not saved by itself; type: save {file.id})")
+        await terminal.shows(f"(3.0 MB, not saved automatically; type: save {file.id})")
         terminal.enter(f"save {file.id} /nowhere")
         await terminal.shows("There is no folder /nowhere. Make it first, or leave the folder out")
         terminal.enter(f"save {file.id}")

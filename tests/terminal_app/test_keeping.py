@@ -42,6 +42,16 @@ def test_a_token_belongs_to_one_server_and_user_and_is_read_by_its_user_alone(
     assert here.of("bob") == ""
 
 
+@pytest.mark.parametrize("token", ["tökén", "two\nlines\r\n", " blank ", "\u202e\x1b[2J"])
+def test_a_token_that_is_no_ascii_is_kept_as_it_is(tmp_path: Path, token: str) -> None:
+    """The client once ended with a traceback when a server gave it one."""
+    tokens = Tokens(tmp_path, "ws://a:1")
+    tokens.keep("bob", token)
+    assert tokens.of("bob") == token
+    tokens.forget("bob", token)
+    assert tokens.of("bob") == ""
+
+
 def test_the_document_has_every_option_variable_and_exit_code() -> None:
     document = (ROOT / "docs" / "terminal.md").read_text()
     with pytest.raises(SystemExit), contextlib.redirect_stdout(io.StringIO()) as shown:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.protocol.masking import secret_spans
-from terminal_app.history import MOST, LineHistory, may_be_kept
+from terminal_app.history import MAX_LINES, LineHistory, may_be_kept
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,9 @@ from terminal_app.history import MOST, LineHistory, may_be_kept
         ('register rob "Rob Downey', 'register rob "Rob ******'),
         ("passwd old new", "passwd *** ***"),
         ("resume abc", "resume ***"),
+        ("invitation K3F9-7QWX", "invitation *********"),
+        ("invitatoin K3F9-7QWX", "invitatoin *********"),
+        ('{"command":"register","invitation":"x"}', '{"command":"register","invitation******'),
         ("auht bob secret1", "auht bob *******"),
         ("login bob secret1", "login bob *******"),
         ("send bob auth bob secret1", "send bob auth bob secret1"),
@@ -69,8 +72,8 @@ def test_the_history_keeps_the_latest_lines_for_its_user_alone(tmp_path: Path) -
     assert history.get_strings() == ["send bob 1", "send bob 2"]
     assert list(LineHistory(path).load_history_strings()) == ["send bob 2", "send bob 1"]
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-    path.write_text("".join(f"send bob {n}\n" for n in range(MOST + 5)))
-    assert len(list(LineHistory(path).load_history_strings())) == MOST
+    path.write_text("".join(f"send bob {n}\n" for n in range(MAX_LINES + 5)))
+    assert len(list(LineHistory(path).load_history_strings())) == MAX_LINES
     assert path.read_text().splitlines()[0] == "send bob 5"
 
 

@@ -163,7 +163,11 @@ async def test_without_a_server_the_exit_code_says_so(home: Path, unused_tcp_por
 @pytest.mark.parametrize(
     "arguments, changes, why",
     [
-        (["http://localhost"], {}, "is no ws:// or wss:// address; it looks like ws://localhost"),
+        (
+            ["http://localhost"],
+            {},
+            "is not a ws:// or wss:// address; it looks like ws://localhost",
+        ),
         (["--save-up-to", "-1"], {}, "must be a whole number of MiB, 0 for none"),
         (["--timeout", "nan"], {}, "must be a number of seconds above 0"),
         ([], {"CHAT_TERMINAL_PASSWORD": "x"}, "needs CHAT_TERMINAL_USER or --user: whose is it?"),

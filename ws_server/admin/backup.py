@@ -27,13 +27,13 @@ from sqlalchemy import Connection
 from shared.faults import shown
 from ws_server import data_folder, key
 from ws_server.admin.archive import Entry, Writer
+from ws_server.admin.atomic_files import whole_file
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
-from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
-from ws_server.store import dump, fetches, naming, snapshot
+from ws_server.store import content_fetches, dump, own_name, snapshot
 from ws_server.store.blobs import Blobs, Damaged
-from ws_server.store.database import epoch
+from ws_server.store.database import history_id
 
 FORMAT = 1
 """Rises with every change that an older version could not read."""
@@ -133,8 +133,8 @@ class _Backup:
         about = About(
             format=FORMAT,
             schema=snapshot.revision(tx),
-            realm=naming.kept(tx) or given,
-            epoch=epoch(tx),
+            realm=own_name.kept(tx) or given,
+            epoch=history_id(tx),
             time=self._now,
             tables={name: dump.columns(table) for name, table in tables.items()},
         )
@@ -145,7 +145,7 @@ class _Backup:
             self.manifest.rows[name] = 0
             for number, part in enumerate(self._parts(name, dump.lines(tx, table)), 1):
                 self._add(part_name(name, number), part)
-        self._blobs = [(sha256, size) for sha256, size in tx.execute(fetches.stored(tx))]
+        self._blobs = [(sha256, size) for sha256, size in tx.execute(content_fetches.stored(tx))]
 
     def _parts(self, table: str, lines: Iterator[bytes]) -> Iterator[bytes]:
         part = bytearray()

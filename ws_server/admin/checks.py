@@ -4,47 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import hashlib
 import http.client
-import os
-import shutil
 import socket
 import ssl
-import stat
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL
 
-from ws_server import key as realm_key
 from ws_server.admin import control
-from ws_server.admin.backup import LAST_BACKUP
 from ws_server.admin.commands import AdminRefused
-from ws_server.settings import Settings
-from ws_server.store import blobs as blob_store
-from ws_server.store import inspection
+from ws_server.registration import told
+from ws_server.settings import Settings, is_loopback
+from ws_server.store import inspection, registering
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.sqlite_file import file_of
 
 LEVELS = ("ok", "warn", "fail")
 RELEASED = 1_735_689_600
 """1 January 2025: this version is younger, so no clock that is right shows an earlier time."""
-WEEK = 7 * 24 * 3600
 SLOW = 1.0
 """Seconds after which an answer is called slow."""
 LOOK = 3.0
 """Seconds that a look at much takes at most; what is left then is not looked at."""
 LIMIT_OF_REALMS = 14.0
 """Seconds for rows to and from all other realms."""
-BLOBS = 20_000
-"""Contents looked for, unless all are."""
-GIB = 2**30
 
 
 class Finding(NamedTuple):
@@ -102,7 +91,7 @@ async def server(case: Case) -> list[Finding]:
 async def port(case: Case) -> list[Finding]:
     """Does the server answer at its port; is the port free if none runs?"""
     if not case.running:
-        hosts, number = case.settings.hosts, case.settings.port
+        hosts, number = case.settings.listen_on, case.settings.port
         taken = [host for host in hosts if not _is_free(host, number)]
         if taken:
             return [
@@ -175,7 +164,7 @@ async def settings(case: Case) -> list[Finding]:
                 "Start it without --rate-limits off, unless for a test",
             )
         )
-    if tls == "off" and not _is_loopback(host):
+    if tls == "off" and not is_loopback(host):
         found.append(
             Finding(
                 "warn",
@@ -183,15 +172,47 @@ async def settings(case: Case) -> list[Finding]:
                 "Give --tls-cert and --tls-key, or a reverse proxy that ends TLS",
             )
         )
+    if given.trusted_proxies and given.web_port is not None and not given.is_reached_by_name:
+        found.append(
+            Finding(
+                "warn",
+                "browsers come through a proxy, and no name is theirs to use, so they get 403",
+                "Give --hosts NAME, or --origins",
+            )
+        )
+    trial = case.running.get("trial", "on" if given.trial else "off") == "on"
+    realms = case.running.get("realms", given.realms or ("trial" if trial else "admin"))
+    public = case.running.get("public", "on" if given.public else "off")
+    if realms == "open":
+        found.append(
+            Finding(
+                "warn",
+                "realms are open, so everybody with an account has the server dial others, and "
+                "any server that dials in is linked at once",
+                "Start it with --realms admin, unless you want just that",
+            )
+        )
+    if public == "off" and is_loopback(host) and not trial and realms != "closed":
+        text = "realms on this machine may be added, so people can have it look what listens here"
+        found.append(Finding("warn", f"{host} is served to others: {text}", "Give --public"))
     where = f"{host}, {'with' if tls == 'on' else 'without'} TLS"
-    return found or [Finding("ok", f"nothing dangerous ({where}, rate limits {limits})")]
+    how = f"rate limits {limits}, registration {await _registration(case)}"
+    how += f", realms {realms}, public {public}"
+    return found or [Finding("ok", f"nothing dangerous ({where}, {how})")]
 
 
-def _is_loopback(host: str) -> bool:
+async def _registration(case: Case) -> str:
+    """Return who may register, or may once the server is started."""
+    if "registration" in case.running:
+        return case.running["registration"]
+    start = case.settings.registration
     try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+        mode = await asyncio.to_thread(
+            inspection.read, case.database, lambda tx: registering.holds(tx, start)
+        )
+    except DatabaseRefused:
+        return start  # as the check of the database says
+    return told(mode, start)
 
 
 async def database(case: Case) -> list[Finding]:
@@ -224,22 +245,6 @@ async def database(case: Case) -> list[Finding]:
     except DatabaseRefused as refusal:
         hint = "Run this as the account of the server; if it is damaged, restore a backup"
         return [Finding("fail", str(refusal), hint)]
-
-
-async def disk(case: Case) -> list[Finding]:
-    """Is there room where data and database are?"""
-    folders = {case.data.resolve()}
-    if (file := file_of(case.database)) is not None:
-        folders.add(file.resolve().parent)
-    devices = {folder.stat().st_dev: folder for folder in sorted(folders) if folder.is_dir()}
-    found = []
-    for folder in devices.values():
-        free = shutil.disk_usage(folder).free
-        text = f"{free / GIB:.1f} GiB free in {folder}"
-        level = "fail" if free < GIB / 10 else "warn" if free < GIB else "ok"
-        hint = "Make room: a full disk refuses every message" if level != "ok" else ""
-        found.append(Finding(level, text, hint))
-    return found
 
 
 async def clock(case: Case) -> list[Finding]:
@@ -275,81 +280,6 @@ def _is_synchronised() -> bool | None:
     return None if state < 0 else state != 5  # TIME_ERROR
 
 
-async def permissions(case: Case) -> list[Finding]:
-    """Is anything readable by others than the server's account?"""
-    private = [case.data / name for name in ("blobs", realm_key.FILE, control.FILE)]
-    if (file := file_of(case.database)) is not None:
-        private += [file.with_name(file.name + end) for end in ("", "-wal", "-shm")]
-    found = []
-    for level, path in [("warn", case.data), *(("fail", path) for path in private)]:
-        if path.exists() and path.stat().st_mode & 0o077:
-            mode = "700" if path.is_dir() else "600"
-            shown = stat.filemode(path.stat().st_mode)
-            text = f"{path} can be opened by other accounts ({shown})"
-            found.append(Finding(level, text, f"chmod {mode} {path}"))
-        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-            if os.statvfs(path).f_flag & os.ST_RDONLY:
-                hint = "Mount its file system for writing"
-            else:
-                hint = "Run this as the server's account, or chown it"
-            text = f"{path} cannot be read and written by this account"
-            found.append(Finding("fail", text, hint))
-    return found or [Finding("ok", "nobody but the owner can read the data")]
-
-
-async def key(case: Case) -> list[Finding]:
-    """Is the realm's key there?"""
-    hint = f"Put back the {realm_key.FILE} of a backup; other realms know this one by its key"
-    try:
-        found = await asyncio.to_thread(realm_key.read, case.data)
-    except realm_key.KeyRefused as refusal:
-        return [Finding("fail", str(refusal), hint)]
-    if found is None:
-        return [Finding("fail", f"{realm_key.FILE} is missing", hint)]
-    return [
-        Finding("ok", f"fingerprint {realm_key.fingerprint(found.public_key().public_bytes_raw())}")
-    ]
-
-
-async def backup(case: Case) -> list[Finding]:
-    """Was a backup made lately?"""
-    hint = "Make one with: admin backup"
-    path = case.data / LAST_BACKUP
-    try:
-        made = float(path.read_text())
-        age = time.time() - made
-        days = f"{age / 86400:.1f} days ago"
-    except FileNotFoundError:
-        return [Finding("warn", "none was ever made", hint)]
-    except (ValueError, OverflowError):
-        return [Finding("warn", f"{path} does not hold a time", hint)]
-    if age < -3600:
-        text = f"the last one is dated {-age / 86400:.1f} days ahead of this machine's clock"
-        return [Finding("warn", text, "See the check of the clock; then make one: admin backup")]
-    if not age <= WEEK:
-        return [Finding("warn", f"the last one was made {days}", hint)]
-    return [Finding("ok", f"the last one was made {days}")]
-
-
-async def blobs(case: Case) -> list[Finding]:
-    """Are the contents there that messages refer to?"""
-
-    def ask(tx: Connection) -> tuple[int, list[tuple[str, int]]]:
-        return inspection.contents(tx, None if case.deep else BLOBS)
-
-    try:
-        count, some = await asyncio.to_thread(inspection.read, case.database, ask)
-    except DatabaseRefused as refusal:
-        hint = "See the check of the database"
-        return [Finding("fail", f"the database does not say which there are: {refusal}", hint)]
-    looked, wrong = await asyncio.to_thread(_look_for, case, some)
-    how = "read and right" if case.deep else "there"
-    if not wrong:
-        return [Finding("ok", f"{looked:,} of {count:,} contents looked for, all {how}")]
-    text = f"{len(wrong):,} of {looked:,} contents are missing or damaged, such as {wrong[0]}"
-    return [Finding("fail", text, "Put them back from a backup of the data folder's blobs")]
-
-
 async def realms(case: Case) -> list[Finding]:
     """Does each linked realm store what this one writes, and this one what it writes?"""
     if not case.running:
@@ -365,23 +295,3 @@ async def realms(case: Case) -> list[Finding]:
         return [Finding("fail", str(refusal))]
     found = [Finding(level, text) for level, _, text in (line.partition(" ") for line in lines)]
     return found or [Finding("ok", "no other realm is known")]
-
-
-def _look_for(case: Case, some: list[tuple[str, int]]) -> tuple[int, list[Path]]:
-    """Return how many contents were looked for, and which are not as they should be."""
-    end = time.monotonic() + LOOK
-    wrong: list[Path] = []
-    for looked, (sha256, size) in enumerate(some):
-        if not case.deep and time.monotonic() > end:
-            return looked, wrong
-        path = blob_store.place(case.data, sha256)
-        try:
-            right = path.stat().st_size == size
-            if right and case.deep:
-                with open(path, "rb") as content:
-                    right = hashlib.file_digest(content, "sha256").hexdigest() == sha256
-        except OSError:
-            right = False
-        if not right:
-            wrong.append(path)
-    return len(some), wrong

@@ -22,8 +22,9 @@ from shared.faults import shown
 from shared.protocol.errors import ChatError
 from ws_server.admin import folder
 from ws_server.admin.commands import TABLE, AdminRefused, Given, Part, Parts, Say
+from ws_server.audit import Act, Result
 from ws_server.realm import Realm
-from ws_server.store.database import ASKER
+from ws_server.store.database import current_requester
 
 log = logging.getLogger(__name__)
 
@@ -102,21 +103,27 @@ class ControlSocket:
             return
         try:
             await run(self._realm, name, given, say, folder.receive(reader, writer))
-            log.info("admin command", extra={"command": name})
+            self._note(name, given, Result.DONE)
             tell(done=True)
         except AdminRefused as refusal:
+            self._note(name, given, Result.REFUSED)
             tell(refused=str(refusal))
         except ConnectionError:
             log.info("admin command given up", extra={"command": name})
             raise
         except Exception:
             log.exception("admin command failed", extra={"command": name})
+            self._note(name, given, Result.FAILED)
             tell(refused="The server failed; its log says why")
         await writer.drain()
         # What still comes of a folder is read, or the refusal might not arrive.
         async with asyncio.timeout(READ_TIMEOUT):
             while await reader.read(MAX_REQUEST):
                 pass
+
+    def _note(self, name: str, given: Given, outcome: Result) -> None:
+        about = [str(given[key]) for key in ("name", "mode", "id") if key in given]
+        self._realm.audit.note(Act.ADMIN, outcome, detail=" ".join([name, *about]))
 
 
 async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> None:
@@ -131,7 +138,7 @@ async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> 
     command = TABLE.get(name)
     if command is None or command.beside is not None:
         raise AdminRefused(f"The server does not know {name}; it may be of another version")
-    ASKER.set("admin")
+    current_requester.set("admin")
     try:
         if command.in_realm is not None:
             await command.in_realm(realm, given, say)

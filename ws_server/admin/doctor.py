@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ws_server import data_folder
-from ws_server.admin import checks
+from ws_server.admin import checks, data_checks, disk
 from ws_server.admin.checks import LEVELS, Case, Check, Finding
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.settings import Settings
@@ -15,12 +15,12 @@ CHECKS: dict[str, Check] = {
     "port": checks.port,
     "settings": checks.settings,
     "database": checks.database,
-    "disk": checks.disk,
+    "disk": disk.disk,
     "clock": checks.clock,
-    "permissions": checks.permissions,
-    "key": checks.key,
-    "backup": checks.backup,
-    "blobs": checks.blobs,
+    "permissions": data_checks.permissions,
+    "key": data_checks.key,
+    "backup": data_checks.backup,
+    "blobs": data_checks.blobs,
     "realms": checks.realms,
 }
 """Every check by its name, in their order; the first learns from the server what others need."""

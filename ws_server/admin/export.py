@@ -16,15 +16,23 @@ from shared.faults import shown
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.errors import ChatError
 from ws_server import data_folder
+from ws_server.admin.atomic_files import whole_file
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
-from ws_server.admin.whole import whole_file
 from ws_server.settings import Settings
-from ws_server.store import conversations, fetches, pages, snapshot, standings
+from ws_server.store import (
+    blocks,
+    content_fetches,
+    conversation_summaries,
+    conversations,
+    message_pages,
+    snapshot,
+    steps,
+)
 from ws_server.store import users as accounts
 from ws_server.store.blobs import Blobs, Damaged
+from ws_server.store.conversation_summaries import Standing
 from ws_server.store.schema import users
-from ws_server.store.standings import Standing
 from ws_server.store.users import User
 
 PAGE = 250
@@ -98,7 +106,7 @@ class _Export:
         """
         snapshot.expect_newest(tx)
         user = accounts.existing(tx, name)
-        found = standings.standings(tx, user.id)
+        found = steps.answer(tx, conversation_summaries.standings(user.id))
         self.conversations = len(found)
         created = tx.scalar(select(users.c.created).where(users.c.id == user.id))
         profile = {
@@ -108,6 +116,7 @@ class _Export:
             "admin": user.admin,
             "disabled": user.disabled,
             "created": created,
+            "blocked": blocks.blocked_by(tx, user.id),
         }
         self._archive.writestr("profile.json", orjson.dumps(profile, option=INDENTED))
         with self._open("conversations.jsonl") as out:
@@ -125,10 +134,10 @@ class _Export:
         """Yield all messages of a conversation as its reader sees them, oldest first."""
         found = conversations.load(tx, id=standing.id, only=(user.id,))
         assert found is not None
-        absent = set(tx.scalars(fetches.absent(tx)))
+        absent = set(tx.scalars(content_fetches.absent(tx)))
         last, more = 0, True
         while more:
-            page = pages.page(tx, user.id, found, after=last, limit=PAGE)
+            page = message_pages.page(tx, user.id, found, after=last, limit=PAGE)
             for message in page.messages:
                 wire = message.to_wire()
                 if message.file is not None and message.file.id not in absent:

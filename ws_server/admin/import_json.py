@@ -17,9 +17,9 @@ from shared.protocol.media_types import media_type
 from shared.protocol.values import BadValue
 from ws_server.admin import folder, old_data
 from ws_server.admin.commands import AdminRefused, Argument, Given, Part, Parts, Say, from_folder
+from ws_server.admin.import_stage import Stage
 from ws_server.admin.old_data import OldMessage, OldUser
-from ws_server.admin.people import People
-from ws_server.admin.stage import Stage
+from ws_server.admin.user_mapping import People
 from ws_server.passwords import THREADS
 from ws_server.realm import Realm
 from ws_server.store import bulk, imports, users

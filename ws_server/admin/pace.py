@@ -30,7 +30,7 @@ class Pace:
         # Linux; elsewhere, and where it is forbidden, there are still the rests.
         with suppress(OSError, AttributeError):
             os.nice(LOWEST)
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         self._since = time.monotonic()
 
     def rest(self) -> None:

@@ -10,12 +10,12 @@ from shared.protocol.errors import ChatError
 from shared.protocol.values import NAME as NAME_OF_REALM
 from shared.protocol.values import BadValue
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
-from ws_server.federation import trust
+from ws_server.federation import peer_admin
+from ws_server.federation.link_check import probe
 from ws_server.federation.peer import Peer
-from ws_server.federation.probing import probe
 from ws_server.key import fingerprint
 from ws_server.realm import Realm
-from ws_server.store import naming
+from ws_server.store import own_name
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
 
 NAME = Argument("name", "what the realm is called here")
@@ -61,9 +61,9 @@ async def rename(realm: Realm, given: Given, say: Say) -> None:
         raise AdminRefused("A realm's name has 1 to 32 of A-Z a-z 0-9 . _ -")
 
     def change(tx: Connection, now: int) -> bool:
-        is_free = not naming.is_taken(tx, new)
+        is_free = not own_name.is_taken(tx, new)
         if is_free:
-            naming.keep(tx, new)
+            own_name.keep(tx, new)
         return is_free
 
     if not await realm.journal.write(change):
@@ -122,29 +122,29 @@ async def _checked(realm: Realm, peer: Peer) -> str:
 
 @in_realm("realm approve", NAME)
 async def approve(realm: Realm, given: Given, say: Say) -> None:
-    """Let a pending realm link to this one."""
-    known = await trust.change_state(realm.links, given["name"], (PENDING,), ACTIVE)
+    """Let a pending realm link to this one; confirm one that is linked as a stranger's."""
+    known = await peer_admin.change_state(realm.links, given["name"], (PENDING, ACTIVE), ACTIVE)
     say(f"{known.name} may link; its fingerprint is {fingerprint(known.public_key)}")
 
 
 @in_realm("realm block", NAME)
 async def block(realm: Realm, given: Given, say: Say) -> None:
     """Cut a realm off and keep its key out, wherever it comes from; what waits for it stays."""
-    known = await trust.change_state(realm.links, given["name"], (ACTIVE, PENDING), BLOCKED)
+    known = await peer_admin.change_state(realm.links, given["name"], (ACTIVE, PENDING), BLOCKED)
     say(f"{known.name} is blocked; realm unblock {known.name} undoes it")
 
 
 @in_realm("realm unblock", NAME)
 async def unblock(realm: Realm, given: Given, say: Say) -> None:
     """Let a blocked realm link again; what waits for it flows."""
-    known = await trust.change_state(realm.links, given["name"], (BLOCKED,), ACTIVE)
+    known = await peer_admin.change_state(realm.links, given["name"], (BLOCKED,), ACTIVE)
     say(f"{known.name} may link again")
 
 
 @in_realm("realm remove", NAME)
 async def remove(realm: Realm, given: Given, say: Say) -> None:
     """Forget a realm but for its key and its conversations; what waits for it is refused."""
-    known, waiting = await trust.remove(realm.links, given["name"])
+    known, waiting = await peer_admin.remove(realm.links, given["name"])
     say(f"{known.name} is removed; addrealm {known.name} adds it again, with the same key only")
     if waiting:
         say(f"{waiting} messages that waited for it are refused")
@@ -153,6 +153,6 @@ async def remove(realm: Realm, given: Given, say: Say) -> None:
 @in_realm("realm retrust", NAME, FINGERPRINT)
 async def retrust(realm: Realm, given: Given, say: Say) -> None:
     """Trust the key that a realm has now instead of the one known; compare it with its operator."""
-    known, old = await trust.retrust(realm.links, given["name"], given.get("fingerprint"))
+    known, old = await peer_admin.retrust(realm.links, given["name"], given.get("fingerprint"))
     say(f"{known.name} now has the fingerprint {fingerprint(known.public_key)}")
     say(f"The key it had is refused; it is kept as {old}")

@@ -17,6 +17,7 @@ from shared.protocol.commands.messages import clock_in_words
 from shared.protocol.values import NAME
 from ws_server import data_folder, key
 from ws_server.admin.archive import ArchiveRefused, Entry, read_end, read_entry
+from ws_server.admin.atomic_files import part_folder, place
 from ws_server.admin.backup import (
     ABOUT,
     FORMAT,
@@ -28,24 +29,24 @@ from ws_server.admin.backup import (
     part_name,
 )
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
-from ws_server.admin.whole import part_folder, place
 from ws_server.settings import Settings
-from ws_server.store import dump, fetches, naming, snapshot
+from ws_server.store import content_fetches, dump, own_name, snapshot
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.blobs import Blobs
 from ws_server.store.migrating import check_known
-from ws_server.store.schema import tokens
 
 MAX_PART = 4 * PART
 MAX_TEXT = 1 << 24
 """Bytes of the first and of the last entry."""
+SECRETS = frozenset({"tokens", "invitation_codes"})
+"""Tables of what may be in other hands since; archives of earlier versions have fewer."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @beside(
     "restore",
     Argument("file", "an archive that backup wrote"),
-    Argument("--end-sessions", "let everybody sign in again", flag=True),
+    Argument("--end-sessions", "let everybody sign in again, and take invitations back", flag=True),
 )
 async def restore(settings: Settings, given: Given, say: Say) -> None:
     """Make a realm from an archive, in a folder that is new or empty."""
@@ -214,12 +215,13 @@ class _Restore:
         self._compare(entry)
         self._check_references(tx)
         # Archives of earlier versions say the name, if at all, beside the tables.
-        self.name = naming.kept(tx)
+        self.name = own_name.kept(tx)
         if self.name is None and self.about.realm is not None:
             self.name = self.about.realm
-            naming.keep(tx, self.name)
+            own_name.keep(tx, self.name)
         if self._end_sessions:
-            tx.execute(delete(tokens))
+            for name in tables.keys() & SECRETS:
+                tx.execute(delete(tables[name]))
 
     def _take_blobs(self, entry: Entry) -> Entry:
         """Write the blobs, each once, and return the first entry that is none."""
@@ -258,7 +260,7 @@ class _Restore:
     def _check_references(self, tx: Connection) -> None:
         """Compare the blobs with the files that name them."""
         blobs = Blobs(self.part)
-        wanted = fetches.stored(tx)
+        wanted = content_fetches.stored(tx)
         for sha256, size in tx.execute(wanted, execution_options={"yield_per": dump.AT_ONCE}):
             try:
                 right = blobs.path(sha256).stat().st_size == size

@@ -8,6 +8,8 @@ from ws_server import __version__
 from ws_server.admin.commands import Given, Say, in_realm
 from ws_server.realm import Realm
 
+MIB = 2**20
+
 
 @in_realm("status", running=True)
 async def status(realm: Realm, given: Given, say: Say) -> None:
@@ -20,6 +22,16 @@ async def status(realm: Realm, given: Given, say: Say) -> None:
     say(f"port: {serving.port}")
     say(f"tls: {'on' if serving.tls else 'off'}")
     say(f"rate limits: {'on' if realm.limits.on else 'off'}")
+    say(f"registration: {realm.registration.told}")
+    say(f"realms: {realm.links.policy}")
+    say(f"public: {'on' if realm.links.public else 'off'}")
+    say(f"trial: {'on' if realm.links.trial else 'off'}")
     say(f"up: {time.monotonic() - serving.since:.0f} s")
     say(f"users: {realm.hub.users}")
     say(f"sessions: {realm.hub.sessions}")
+    blobs = realm.blobs
+    quota = "" if blobs.room.quota is None else f" of {blobs.room.quota / MIB:,.0f} MiB"
+    say(f"files: {blobs.taken / MIB:,.1f} MiB{quota}")
+    left, reserve = await blobs.run(lambda: (blobs.room_left(), blobs.room.reserve))
+    taken = f"{left / MIB:,.0f} MiB of room" if left > 0 else "refused, as there is no room"
+    say(f"new files: {taken}; the last {reserve / MIB:,.0f} MiB of the disk are not for files")

@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 from shared.protocol.commands.accounts import Register
 from shared.protocol.kinds import NEW_PASSWORD
 from shared.protocol.values import BadValue, in_words
+from ws_server import account_rules
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.realm import Realm
-from ws_server.store import disabling, users
+from ws_server.store import disabled_accounts, tokens, users
 from ws_server.store.users import User
 
 NAME = Argument("name", "the account's name")
@@ -36,24 +37,29 @@ async def list_(realm: Realm, given: Given, say: Say) -> None:
 async def add(realm: Realm, given: Given, say: Say) -> None:
     """Add an account; its password is read from standard input."""
     request = registration(given)
+    account_rules.check_password(request.password, request.user, request.real_name, realm.name)
     password = await realm.passwords.hash(request.password, "admin")
 
     def create(tx: Connection, now: int) -> User:
-        return users.create(tx, request.user, request.real_name, request.country, password, now)
+        about = request.real_name, request.country
+        admin = not users.has_admin(tx)
+        return users.create(tx, request.user, *about, password, now, admin=admin)
 
     user: User = await realm.journal.write(create)
+    if user.admin:
+        realm.first_admin.used()
     say(f"Added {user.name}{', who is the admin of this realm' * user.admin}")
 
 
 def registration(given: Given) -> Register:
-    """Return the account wanted, held to the same rules as `register`.
+    """Return the account wanted, held to the same rules as `register`, but for reserved names.
 
     Raises:
         AdminRefused: an argument breaks one.
         ChatError: BAD_ARGUMENTS, the name is reserved.
     """
     values = {}
-    for argument in Register.spec.args:
+    for argument in Register.spec.words:
         name = "name" if argument.name == "user" else argument.name
         try:
             values[argument.name] = argument.kind.from_word(given[name])
@@ -82,7 +88,7 @@ async def _change(
         user = users.existing(tx, given["name"])
         change(tx, user)
         if ends_sessions:
-            users.end_tokens(tx, user.id)
+            tokens.end_tokens(tx, user.id)
         return user
 
     user: User = await realm.journal.write(run)
@@ -98,6 +104,7 @@ async def set_password(realm: Realm, given: Given, say: Say) -> None:
         password = NEW_PASSWORD.from_word(given["password"])
     except BadValue as why:
         raise AdminRefused(f"password: {why}") from None
+    account_rules.check_password(password, given["name"], realm.name)
     hashed = await realm.passwords.hash(password, "admin")
 
     user = await _change(
@@ -112,7 +119,7 @@ async def disable(realm: Realm, given: Given, say: Say) -> None:
     user = await _change(
         realm,
         given,
-        lambda tx, user: disabling.set_disabled(tx, user.id, True),
+        lambda tx, user: disabled_accounts.set_disabled(tx, user.id, True),
         ends_sessions=True,
     )
     say(f"{user.name} is disabled; user enable {user.name} undoes it")
@@ -121,7 +128,9 @@ async def disable(realm: Realm, given: Given, say: Say) -> None:
 @in_realm("user enable", NAME)
 async def enable(realm: Realm, given: Given, say: Say) -> None:
     """Let a disabled account sign in again."""
-    user = await _change(realm, given, lambda tx, user: disabling.set_disabled(tx, user.id, False))
+    user = await _change(
+        realm, given, lambda tx, user: disabled_accounts.set_disabled(tx, user.id, False)
+    )
     say(f"{user.name} can sign in")
 
 
@@ -130,4 +139,6 @@ async def grant_admin(realm: Realm, given: Given, say: Say) -> None:
     """Make an account an admin of this realm, or no longer one."""
     admin = "revoke" not in given
     user = await _change(realm, given, lambda tx, user: users.set_admin(tx, user.id, admin))
+    if admin:
+        realm.first_admin.used()
     say(f"{user.name} is {'now' if admin else 'no longer'} an admin of this realm")

@@ -9,17 +9,17 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ws_server.federation.dial_policy import Unreachable
+from ws_server.federation.dialled_connection import Dialled
 from ws_server.federation.handshake import NotProven, OtherKey, Role, Seal
-from ws_server.federation.introduce import Place, Proven, dial_realm
+from ws_server.federation.handshake_client import Place, Proven, dial_realm
 from ws_server.federation.link import Link
-from ws_server.federation.reach import Unreachable
-from ws_server.federation.wire import Dialled
 from ws_server.key import fingerprint
 from ws_server.store.realms import ACTIVE
 
 if TYPE_CHECKING:
     from ws_server.federation.peer import Peer
-    from ws_server.federation.peers import Peers
+    from ws_server.federation.peer_registry import PeerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ NOT_APPROVED = "its admin has not approved this realm yet"
 OUTAGE = 600.0
 
 
-async def keep(peers: Peers, peer: Peer, first: tuple[Dialled, Link] | None = None) -> None:
+async def keep(peers: PeerRegistry, peer: Peer, first: tuple[Dialled, Link] | None = None) -> None:
     """Dial a realm whenever its link is down.
 
     Args:
@@ -69,7 +69,7 @@ async def keep(peers: Peers, peer: Peer, first: tuple[Dialled, Link] | None = No
                 await peer.wake.wait()
 
 
-def adopt(peers: Peers, peer: Peer, proven: Proven) -> Link | None:
+def adopt(peers: PeerRegistry, peer: Peer, proven: Proven) -> Link | None:
     """Make a connection that this realm dialled its link, or close it and return None."""
     link = None
     if proven.transcript.listener.key == peer.known.public_key and peer.known.state == ACTIVE:
@@ -80,7 +80,7 @@ def adopt(peers: Peers, peer: Peer, proven: Proven) -> Link | None:
     return link
 
 
-async def _live(peers: Peers, peer: Peer) -> bool:
+async def _live(peers: PeerRegistry, peer: Peer) -> bool:
     """Dial, and read until the link ends; return whether messages could flow.
 
     Raises:

@@ -17,18 +17,18 @@ from typing import Any, Protocol
 
 import orjson
 
-from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.errors import ErrorCode
 from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
-from ws_server.federation.answers import answer
-from ws_server.federation.asks import Asks
-from ws_server.federation.giving import GONE, LATER, PIECE_OF, WANT, Giving
+from ws_server.federation.content_server import GONE, LATER, PIECE_OF, WANT, Giving
 from ws_server.federation.handshake import NotProven, Seal
-from ws_server.federation.incoming import Incoming, Overrun
-from ws_server.federation.outgoing import Outgoing
-from ws_server.net.session import Outlet
+from ws_server.federation.inbound import Incoming, Overrun
+from ws_server.federation.outbound import Outgoing
+from ws_server.federation.question_handlers import answer
+from ws_server.federation.questions import Asks
+from ws_server.net.session import BROKEN, Outlet
 from ws_server.realm import Realm
-from ws_server.store.items import Item
+from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import MAX_ROWS, KnownRealm
 
 log = logging.getLogger(__name__)
@@ -39,12 +39,12 @@ MAX_PAUSE = 5.0
 """Seconds that a link is not read at most; its pings have to be answered in time."""
 STILL, HERE, COPIES = "still", "here", "copies"
 """Asks whether a server is still there whose link was replaced; its answer; and what follows."""
-BROKEN = 4400
-"""Closes a link whose other side broke the protocol; it is dialled anew like any other."""
+FRAME_COST, UNKNOWN_COST = 5, 100
+"""Rows as which each frame counts, for its signature is checked; and one that nobody here knows."""
 
 
 class Owner(Protocol):
-    """Whoever keeps the link: `peers.Peer`."""
+    """Whoever keeps the link: `peer.Peer`."""
 
     def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
         """The other side has everything up to `confirmed`, or refused it; messages may flow."""
@@ -90,6 +90,8 @@ class Link:
         self.asks = Asks(known.name, self._say, partial(answer, realm, known))
         self._unstored: deque[tuple[int, int]] = deque()
         """The batches that wait to be stored: bytes and rows."""
+        self._pause: asyncio.TimerHandle | None = None
+        """Until when it is not read."""
         self.outgoing = Outgoing(realm, known.id, self._send)
         self._still: asyncio.Future[None] | None = None
         """Done when the other side answers, although this link was replaced."""
@@ -106,7 +108,7 @@ class Link:
         So one that comes with a new key, and is another realm here, does not pass for having what
         it got under the old one.
         """
-        return f"{self._realm.database.epoch}.{self._known.id}"
+        return f"{self._realm.database.history_id}.{self._known.id}"
 
     def begin(self) -> None:
         """Say which history our numbers count, and how far we have that of the other side."""
@@ -123,6 +125,8 @@ class Link:
         if self._ended and self._still is None:
             return
         try:
+            if not self._ended:
+                self._slow_down(FRAME_COST)
             body = orjson.loads(self._seal.open(frame))
             if not isinstance(body, dict):
                 raise Overrun("a frame is an object")
@@ -177,13 +181,7 @@ class Link:
                 raise Overrun("a link begins with open")
             self._open(body)
         elif kind == "batch":
-            count = self._incoming.take(body.get("items"))
-            self._unstored.append((size, count))
-            if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
-                raise Overrun("more is sent than the window allows")
-            if sum(count for _, count in self._unstored) > MAX_ROWS:
-                raise Overrun("more rows are sent than the window allows")
-            self._slow_down(count, size)
+            self._take_rows(self._incoming, body, size)
         elif kind == "ack":
             self._acked(body)
         elif kind == WANT:
@@ -198,16 +196,28 @@ class Link:
             self._say(kind=HERE)
         elif kind == COPIES:
             self._owner.link_copied()
-        # What a newer version says besides is not for this one.
+        else:
+            # What a newer version says besides is not for this one, and should be little.
+            self._slow_down(UNKNOWN_COST)
 
-    def _slow_down(self, rows: int, size: int) -> None:
-        """Read no further for a while if this realm sends more than its share."""
-        try:
-            self._realm.limits.rows(self._known.id, rows, size)
-        except ChatError as error:
+    def _take_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
+        count = incoming.take(body.get("items"), size)
+        self._unstored.append((size, count))
+        if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
+            raise Overrun("more is sent than the window allows")
+        if sum(count for _, count in self._unstored) > MAX_ROWS:
+            raise Overrun("more rows are sent than the window allows")
+
+    def _slow_down(self, rows: int) -> None:
+        """Read no further for a while if this realm sends more than its share, of any kind."""
+        known = self._realm.links.by_id(self._known.id).known
+        wait = self._realm.limits.frame(known, rows)
+        if wait > 0:
             self._outlet.pause_reading()
-            wait = min(error.retry_after or 0, MAX_PAUSE)
-            asyncio.get_running_loop().call_later(wait, self._read_again)
+            if self._pause is not None:
+                self._pause.cancel()
+            wait = min(wait, MAX_PAUSE)
+            self._pause = asyncio.get_running_loop().call_later(wait, self._read_again)
 
     def _read_again(self) -> None:
         if not self._ended:

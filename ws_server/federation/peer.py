@@ -5,29 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from shared.bounded import BoundedDict
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.federation.copies import Seen, part
+from ws_server.federation.cloned_realms import Seen, part
+from ws_server.federation.group_replication import GroupReplication
 from ws_server.federation.handshake import Seal
-from ws_server.federation.introduce import HANDSHAKE
-from ws_server.federation.link import BROKEN, Confirmed, Link
-from ws_server.federation.replicating import Replicating
-from ws_server.net.session import Outlet, Session
-from ws_server.store import outbox, waiting
-from ws_server.store.items import Item
-from ws_server.store.items import read as read_items
+from ws_server.federation.handshake_client import HANDSHAKE
+from ws_server.federation.link import Confirmed, Link
+from ws_server.net.session import BROKEN, Outlet, Session
+from ws_server.store import outbox, outbox_queries
+from ws_server.store.group_admission import Expected
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import Cleared
+from ws_server.store.outbox_rows import Item
+from ws_server.store.outbox_rows import read as read_items
 from ws_server.store.realms import ACTIVE, MAX_ROWS, KnownRealm
 
 if TYPE_CHECKING:
-    from ws_server.federation.peers import Peers
+    from ws_server.federation.peer_registry import PeerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,7 @@ class Count:
 class Peer:
     """One other realm: what is known of it, its link if it is up, and the tries to dial it."""
 
-    def __init__(self, peers: Peers, known: KnownRealm, queued: int) -> None:
+    def __init__(self, peers: PeerRegistry, known: KnownRealm, queued: int) -> None:
         self._peers = peers
         self._realm = peers.realm
         self.known = known
@@ -90,7 +94,7 @@ class Peer:
         self.down = asyncio.Event()
         self.down.set()
         self._waiting: dict[str, Confirmed] = {}
-        self._echoes: dict[str, Session | None] = {}
+        self._echoes: BoundedDict[str, Session | None] = BoundedDict(MAX_ECHOES)
         self._probes: dict[str, asyncio.Future[None]] = {}
         self._unkept: list[Item] = []
         """What was confirmed, and is not noted yet."""
@@ -106,6 +110,19 @@ class Peer:
         """Something for it was not even noted; the next link finds it by comparing groups."""
         self.keeping: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
+        self.expected: Counter[Expected] = Counter()
+        """Whom it was asked to take into its groups, by questions that are open."""
+
+    @contextmanager
+    def expecting(self, who: Expected) -> Iterator[None]:
+        """Ask it inside to take somebody of this realm into a group, for a person of this realm."""
+        self.expected[who] += 1
+        try:
+            yield
+        finally:
+            self.expected[who] -= 1
+            if not self.expected[who]:
+                del self.expected[who]
 
     def offer(self, item: Item) -> None:
         """A message for this realm was committed."""
@@ -135,18 +152,21 @@ class Peer:
         moved = (known.public_key, known.address, known.port)
         if moved != (self.known.public_key, self.known.address, self.known.port):
             self.trouble, self.other_key = "", None
-        self.known = known
+        renamed, self.known = self.known.name, known
+        if renamed != known.name:
+            self._realm.cache.drop_realm(renamed)
+            self._peers.announce_name(self, renamed)
         if known.state != ACTIVE:
             if self.link is not None:
                 self.link.end(SHUT, f"this realm is {known.state}")
             self.keep_by(None)
         self.wake.set()
 
-    def nudge(self) -> None:
+    def notify_outbox(self) -> None:
         """Something else for this realm was committed."""
         self.queued += 1
         if self.link is not None and self.up:
-            self.link.outgoing.nudge()
+            self.link.outgoing.notify_outbox()
 
     def wait_for(self, message_id: str, told: Confirmed) -> None:
         """Tell how a message fared, at the latest after ANSWER seconds, as `queued`."""
@@ -179,8 +199,6 @@ class Peer:
     def expect_echo(self, message_id: str, session: Session | None) -> None:
         """Remember who posted a message to a group that this realm hosts."""
         self._echoes[message_id] = session
-        if len(self._echoes) > MAX_ECHOES:
-            del self._echoes[next(iter(self._echoes))]
 
     def echoed(self, draft: Draft) -> Session | None:
         """The host has given a message its place; tell who posted it.
@@ -256,8 +274,8 @@ class Peer:
         self.trouble, self.other_key = "", None
         self._peers.start(self._confirm(confirmed, refused))
         renewed = link.their_log != self.known.received_log
-        replicating = Replicating(self._realm, self.known)
-        self._peers.start(replicating.catch_up(renewed=renewed, restored=link.restored))
+        replication = GroupReplication(self._realm, self.known)
+        self._peers.start(replication.catch_up(renewed=renewed, restored=link.restored))
         log.info("link up", extra={"realm": self.known.name})
         self._tell_link("up")
 
@@ -329,7 +347,7 @@ class Peer:
                 found = read_items(tx, realm_id, self._told, MAX_ROWS)
                 items = [item for item in found if item.number <= up_to]
             cleared = outbox.confirm(tx, realm_id, up_to, refused)
-            return cleared, items, waiting.count(tx, realm_id)
+            return cleared, items, outbox_queries.count(tx, realm_id)
 
         try:
             cleared, items, self.queued = await self._realm.journal.write(forget)

@@ -1,12 +1,13 @@
-"""How far somebody of another realm has read: both realms number a chat for themselves.
+"""Receipts from another realm: how far its people have read.
 
-A receipt names the sender's own seq of his last message that was received or read, which the
-reader's realm keeps with each message.
+Each realm numbers a chat for itself. A receipt names the seq that the message has in its sender's
+realm; the reader's realm keeps it with each message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,14 +16,14 @@ from shared.protocol.kinds import LOCAL_NAME, SEQ
 from shared.protocol.values import Address
 from ws_server.context import Outcome
 from ws_server.net.session import Account
-from ws_server.publications import receipts
+from ws_server.publications import published, receipts
 from ws_server.realm import Realm
 from ws_server.store import conversations, markers
-from ws_server.store.journal import Write
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Chain
 
 
-def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Write:
+def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Mutation:
     """Return the change that a receipt makes here.
 
     Args:
@@ -35,21 +36,15 @@ def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Wr
     received = SEQ.from_json(row.get("received"))
     read = SEQ.from_json(row.get("read"))
 
-    def move(tx: Connection, now: int) -> Outcome | None:
+    def move(tx: Connection, now: int) -> Outcome:
         chain.check()
         chat = conversations.find(tx, reader, to)
-        if chat is None:
-            return None
+        if chat is None or chat.blockers:
+            return Outcome()
         marks = markers.mark(tx, reader, chat, read=read, received=received)
         account = Account(reader, chat.members[reader].name, b"")
-        return Outcome(None, receipts(account, chat, marks))
+        return Outcome(publications=receipts(account, chat, marks))
 
-    def moved(entry: Write) -> None:
-        outcome: Outcome | None = entry.result
-        if entry.error is None and outcome is not None:
-            for publication in outcome.publications:
-                realm.hub.publish(publication.event, publication.users)
-
-    write = Write(move, chain)
-    write.done = moved
+    write = Mutation(move, chain)
+    write.done = partial(published, realm)
     return write

@@ -1,6 +1,7 @@
 """What each command does: one module a feature, named as the commands are."""
 
 from ws_server.handlers import accounts as accounts
+from ws_server.handlers import blocks as blocks
 from ws_server.handlers import files as files
 from ws_server.handlers import groups as groups
 from ws_server.handlers import history as history

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 
 from sqlalchemy import Connection
 
 from shared.protocol.commands.accounts import (
+    Admission,
     Auth,
+    Code,
+    CodeWanted,
+    Invitation,
     Logout,
     Me,
     Passwd,
@@ -22,13 +25,16 @@ from shared.protocol.commands.accounts import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
-from ws_server.context import Context, Outcome, handles
-from ws_server.net.session import Account
-from ws_server.store import standings, users
-from ws_server.store.database import ASKER
-from ws_server.store.journal import Write
-
-log = logging.getLogger(__name__)
+from ws_server import account_rules, admission
+from ws_server.audit import Act, Result
+from ws_server.codes import hash_code
+from ws_server.context import Context, handles
+from ws_server.net.session import Account, Session
+from ws_server.registration import closed
+from ws_server.store import conversation_summaries, tokens, users
+from ws_server.store.database import current_requester
+from ws_server.store.journal import Together
+from ws_server.store.steps import Steps
 
 PROTOCOL = 1
 
@@ -46,27 +52,75 @@ class PasswordReplaced(ChatError):
         super().__init__(error.code, error.message)
 
 
+@handles(Code)
+async def code(ctx: Context, request: Code) -> CodeWanted:
+    if request.code is not None:
+        admission.check_code(ctx.realm, ctx.session.address, request.code)
+        ctx.session.code = request.code
+    return CodeWanted(
+        wanted=ctx.realm.first_admin.code is not None, accepted=ctx.session.code is not None
+    )
+
+
+@handles(Invitation)
+async def invitation(ctx: Context, request: Invitation) -> Admission:
+    registration, session = ctx.realm.registration, ctx.session
+    if request.code is not None:
+        if registration.mode == "closed":
+            raise closed()
+        hashed = hash_code(request.code)
+        await admission.check_invitation(ctx.realm, session.address, hashed)
+        session.invitation = hashed
+    accepted = session.invitation is not None and registration.mode != "closed"
+    return Admission(registration=registration.mode, accepted=accepted)
+
+
 @handles(Register)
-async def register(ctx: Context, request: Register) -> Write:
-    if not ctx.realm.registration_open:
-        raise ChatError(ErrorCode.FORBIDDEN, "Registration is closed on this realm")
-    address = ctx.session.address
-    if await ctx.realm.database.read(users.find, request.user) is not None:
-        raise ChatError(ErrorCode.USER_EXISTS, f"{request.user} is taken; choose another name")
-    ctx.realm.limits.registration(address)
-    password = await ctx.realm.passwords.hash(request.password, address)
+async def register(ctx: Context, request: Register) -> Registered:
+    realm, session, address = ctx.realm, ctx.session, ctx.session.address
+    shown = request.code if request.code is not None else session.code
+    invited = session.invitation
+    if request.invitation is not None:
+        invited = hash_code(request.invitation)
+    if shown is None:
+        realm.registration.check(is_invited=invited is not None)
+    account_rules.check_name(request.user, realm.name)
+    account_rules.check_password(request.password, request.user, request.real_name, realm.name)
+    try:
+        # Before anything is looked up, or names could be tried for nothing.
+        realm.limits.registration(address)
+    except ChatError:
+        realm.audit.note(Act.REGISTER, Result.LIMITED, address=address)
+        raise
+    if shown is not None:
+        admission.check_code(realm, address, shown)
+    elif realm.registration.by_invitation and invited is not None:
+        await admission.check_invitation(realm, address, invited)
+    if await realm.database.read(users.find, request.user) is not None:
+        realm.limits.name_was_taken(address)
+        realm.audit.note(Act.REGISTER, Result.REFUSED, address=address)
+        raise users.taken(request.user)
+    password = await realm.passwords.hash(request.password, session.network)
 
-    def create(tx: Connection, now: int) -> Outcome:
-        user = users.create(tx, request.user, request.real_name, request.country, password, now)
-        return Outcome(Registered(user.name))
+    def create(tx: Connection, now: int) -> tuple[users.User, str | None]:
+        used = None if shown is not None else admission.admit(realm, tx, invited, now)
+        admin = realm.first_admin.may_be(tx, shown is not None)
+        about = request.real_name, request.country
+        return users.create(tx, request.user, *about, password, now, admin=admin), used
 
-    return Write(create)
+    user, used = await realm.journal.write(create)
+    if user.admin:
+        realm.first_admin.used()
+    session.code = session.invitation = None
+    detail = ", ".join(["admin"] * user.admin + [f"invitation {used}"] * (used is not None))
+    realm.audit.note(Act.REGISTER, Result.DONE, address=address, user=user.name, detail=detail)
+    return Registered(user.name)
 
 
 @handles(Auth)
 async def auth(ctx: Context, request: Auth) -> SignedIn:
     name, at, realm = request.user.partition("@")
-    name = name if at and fold(realm) == ctx.realm.home else request.user
+    name = name if at and fold(realm) == ctx.realm.local_name else request.user
     try:
         return await _sign_in(ctx, name, request.password)
     except PasswordReplaced:
@@ -75,47 +129,77 @@ async def auth(ctx: Context, request: Auth) -> SignedIn:
 
 
 async def _sign_in(ctx: Context, name: str, password: str) -> SignedIn:
-    user = await ctx.realm.database.read(users.find, name)
-    await check_password(ctx, name, user, password)
+    realm, session = ctx.realm, ctx.session
+    user, at_home = await realm.database.read(users.signing_in, name, session.address)
+    at_home = at_home or _is_of(session, user)
+    await check_password(ctx, name, user, password, Act.SIGN_IN, at_home)
     assert user is not None
-    renewed = await ctx.realm.passwords.renewed(user.password, password, ctx.session.address)
+    renewed = await realm.passwords.renewed(user.password, password, session.network)
     token = secrets.token_urlsafe(32)
-    hashed = users.hash_token(token)
+    hashed = tokens.hash_token(token)
 
     def keep(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)
-        users.add_token(tx, user.id, hashed, now)
+        tokens.add_token(tx, user.id, hashed, now, session.address)
         if renewed is not None:
             users.set_password(tx, user.id, renewed)
 
-    await ctx.realm.journal.write(keep)
-    return await _signed_in(ctx, user, token)
+    try:
+        await realm.journal.write(keep)
+    except ChatError as error:
+        if error.code is ErrorCode.FORBIDDEN:
+            _note(ctx, Act.SIGN_IN, Result.REFUSED, user.name, "disabled")
+        raise
+    signed_in = await _signed_in(ctx, user, token)
+    _note(ctx, Act.SIGN_IN, Result.DONE, user.name)
+    return signed_in
+
+
+def _is_of(session: Session, user: users.User | None) -> bool:
+    account = session.account
+    return user is not None and account is not None and account.id == user.id
+
+
+def _note(ctx: Context, act: Act, outcome: Result, user: str, detail: str = "") -> None:
+    ctx.realm.audit.note(act, outcome, address=ctx.session.address, user=user, detail=detail)
 
 
 async def check_password(
-    ctx: Context, account: str, user: users.User | None, password: str
+    ctx: Context, account: str, user: users.User | None, password: str, act: Act, at_home: bool
 ) -> None:
     """Check a password, at the pace allowed for this address and account.
+
+    Args:
+        account: The name that was given, which perhaps nobody has.
+        act: What it is checked for.
+        at_home: The account has a session in the network of this address.
 
     Raises:
         ChatError: BAD_CREDENTIALS, RATE_LIMITED or UNAVAILABLE.
     """
-    realm, address = ctx.realm, ctx.session.address
+    realm, session = ctx.realm, ctx.session
     stored = user.password if user else None
+    # The name only if it is one: people type passwords into the wrong place.
+    known = user.name if user else ""
+    guess = session.address, fold(account), at_home
     # One at a time, so that many at once are no more guesses than one after the other.
-    async with realm.passwords.turn(address, fold(account)):
-        realm.limits.password(address, fold(account))
+    async with realm.passwords.turn(session.network, fold(account)):
         try:
-            fits = await realm.passwords.verify(stored, password, address)
+            realm.guesses.begin(*guess)
         except ChatError:
-            realm.limits.password_was_no_guess(address, fold(account))
+            _note(ctx, act, Result.LIMITED, known)
+            raise
+        try:
+            fits = await realm.passwords.verify(stored, password, session.network)
+        except ChatError:
+            realm.guesses.forgive(*guess)
             raise
         if fits:
-            realm.limits.password_was_no_guess(address, fold(account))
+            realm.guesses.forgive(*guess)
+        else:
+            realm.guesses.wrong(session.address, at_home)
     if not fits:
-        # The name only if it is one: people type passwords into the wrong place.
-        known = {"user": user.name} if user else {}
-        log.info("wrong password", extra={"address": address, **known})
+        _note(ctx, act, Result.REFUSED, known)
         raise wrong_password()
 
 
@@ -134,13 +218,17 @@ def check_unchanged(tx: Connection, user: users.User) -> None:
 
 @handles(Resume)
 async def resume(ctx: Context, request: Resume) -> SignedIn:
-    hashed = users.hash_token(request.token)
+    hashed = tokens.hash_token(request.token)
 
-    def use(tx: Connection, now: int) -> users.User | None:
-        return users.use_token(tx, hashed, now)
+    realm, address = ctx.realm, ctx.session.address
 
-    user = await ctx.realm.journal.write(use)
+    def use(now: int) -> Steps[users.User | None]:
+        return tokens.use_token(hashed, now, now - realm.session_age, address)
+
+    # Everybody comes back at once after a restart, and others wait for them to be written.
+    user = await realm.journal.write(Together(use))
     if user is None:
+        _note(ctx, Act.RESUME, Result.REFUSED, "")
         raise ChatError(
             ErrorCode.BAD_CREDENTIALS,
             "This token is unknown or has ended; sign in with auth <user> <password>",
@@ -151,12 +239,12 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
 async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     realm = ctx.realm
     # Many may come back from one address at once; from here on each waits for themselves.
-    ASKER.set(user.id)
+    current_requester.set(user.id)
     # First listen, then count: a message in between is pushed, and none is missed.
     before = ctx.session.account
-    realm.hub.sign_in(ctx.session, Account(user.id, user.name, users.hash_token(token)))
+    realm.hub.sign_in(ctx.session, Account(user.id, user.name, tokens.hash_token(token)))
     try:
-        unread = await realm.database.look_up(standings.unread, user.id)
+        unread = await realm.database.look_up(conversation_summaries.unread, user.id)
     except BaseException:
         realm.hub.sign_out(ctx.session)
         if before is not None:
@@ -167,7 +255,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
         realm=realm.name,
         token=token,
         unread=unread,
-        epoch=realm.database.epoch,
+        epoch=realm.database.history_id,
         protocol=PROTOCOL,
         limits=realm.limits_on_the_wire(),
     )
@@ -178,11 +266,12 @@ async def logout(ctx: Context, request: Logout) -> SignedOut:
     account = ctx.user
 
     def end(tx: Connection, now: int) -> None:
-        users.end_token(tx, account.token)
+        tokens.end_token(tx, account.token)
 
     await ctx.realm.journal.write(end)
     ctx.realm.hub.sign_out(ctx.session)
     ctx.realm.hub.end_sessions(account.id, lambda other: other.token == account.token)
+    _note(ctx, Act.SIGN_OUT, Result.DONE, account.name)
     return SignedOut()
 
 
@@ -191,21 +280,25 @@ async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
     account, realm = ctx.user, ctx.realm
     user = await realm.database.read(users.find, account.name)
     assert user is not None
+    account_rules.check_password(request.new_password, user.name, user.real_name, realm.name)
     try:
-        await check_password(ctx, account.name, user, request.old_password)
+        await check_password(
+            ctx, account.name, user, request.old_password, Act.PASSWORD, at_home=True
+        )
     except ChatError as error:
         if error.code is not ErrorCode.BAD_CREDENTIALS:
             raise
         raise ChatError(ErrorCode.BAD_CREDENTIALS, "The old password is wrong") from None
-    password = await realm.passwords.hash(request.new_password, ctx.session.address)
+    password = await realm.passwords.hash(request.new_password, ctx.session.network)
 
     def change(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)
         users.set_password(tx, user.id, password)
-        users.end_other_tokens(tx, user.id, account.token)
+        tokens.end_other_tokens(tx, user.id, account.token)
 
     await realm.journal.write(change)
     realm.hub.end_sessions(account.id, lambda other: other.token != account.token)
+    _note(ctx, Act.PASSWORD, Result.DONE, account.name)
     return PasswordChanged()
 
 

@@ -20,12 +20,12 @@ from shared.protocol.commands.files import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.media_types import media_type
-from shared.protocol.values import MAX_WHOLE_FILE, Conversation, fold, parse_conversation
+from shared.protocol.values import MAX_WHOLE_FILE, ConversationAddress, fold, parse_conversation
 from ws_server.context import Context, handles
 from ws_server.publications import lane_of
-from ws_server.store import bulk, disabling, fetches, files
+from ws_server.store import bulk, content_fetches, disabled_accounts, files
 from ws_server.store.blobs import Blobs
-from ws_server.store.fetches import Away
+from ws_server.store.content_fetches import Away
 from ws_server.store.files import Opened, OpenUpload, StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.messages import Draft
@@ -49,7 +49,7 @@ async def sendgroupfile(ctx: Context, request: SendGroupFile) -> Draft:
 
 
 async def _whole_file(
-    ctx: Context, target: Conversation, request: SendFile | SendGroupFile
+    ctx: Context, target: ConversationAddress, request: SendFile | SendGroupFile
 ) -> Draft:
     name, content, key = request.name, request.data, request.idempotency_key
     if len(content) > MAX_WHOLE_FILE:
@@ -64,9 +64,10 @@ async def _whole_file(
         """Find out before anything is stored what would refuse the message, or repeat it."""
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
-        disabling.check_target(tx, account.id, target)
+        disabled_accounts.check_target(tx, account.id, target)
         stray = realm.stray_bytes.get(account.id, 0)
         files.check_quota(tx, account.id, len(content) + stray, realm.max_user_files)
+        realm.blobs.check_room(len(content))
         return True
 
     if await realm.database.read(check):
@@ -98,7 +99,8 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             # Its end will be the first message once more; what broke is left to who needs it.
             return files.open_upload(tx, wanted, now, realm.max_user_files, lambda id: True)
-        disabling.check_target(tx, account.id, request.to)
+        disabled_accounts.check_target(tx, account.id, request.to)
+        realm.blobs.check_room(request.size)
         return files.open_upload(tx, wanted, now, realm.max_user_files, realm.uploading.is_sent)
 
     async with realm.uploading.turn(account.id):
@@ -164,7 +166,7 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
     user_id = ctx.user.id
 
     def ask(tx: Connection) -> tuple[StoredFile, Away | None]:
-        return files.readable(tx, user_id, request.file), fetches.away(tx, request.file)
+        return files.readable(tx, user_id, request.file), content_fetches.away(tx, request.file)
 
     file, away = await ctx.realm.database.read(ask)
     if away is not None:

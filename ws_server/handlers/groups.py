@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import (
+    Accept,
+    Ban,
     CreateGroup,
+    Decline,
     GroupChat,
     GroupChats,
     GroupCreated,
     GroupLeft,
     GroupMember,
     GroupMembers,
-    GroupPerson,
     InboxGroup,
+    InvitationAccepted,
+    InvitationDeclined,
     InviteGroup,
     Kick,
     LeaveGroup,
     ListGroup,
     Members,
     SendGroup,
+    Unban,
 )
 from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
 from shared.protocol.values import fold
-from ws_server.context import Abroad, Context, Outcome, handles
-from ws_server.federation import elsewhere
-from ws_server.federation.hosting import group_person
+from ws_server import hosted_groups
+from ws_server.context import Context, RemoteReply, handles
+from ws_server.federation import remote_group_commands
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
-from ws_server.publications import group_changed
-from ws_server.store import conversations, markers, membership, standings, users
-from ws_server.store.journal import Write
-from ws_server.store.membership import GroupChange
+from ws_server.store import conversation_summaries, conversations, markers
+from ws_server.store.conversation_summaries import Standing
+from ws_server.store.group_changes import GroupChange
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
-from ws_server.store.standings import Standing
+from ws_server.store.steps import alone
 
 
 def role(owner: bool) -> str:
@@ -46,32 +51,19 @@ def role(owner: bool) -> str:
     return "owner" if owner else "member"
 
 
-def _write(
-    change: Callable[[Connection, int], GroupChange], reply: Callable[[GroupChange], Reply]
-) -> Write:
-    """Return the change of a group hosted here, and all that follows from it."""
-
-    def run(tx: Connection, now: int) -> Outcome:
-        made = change(tx, now)
-        if made.person is None or not made.change:
-            return Outcome(reply(made))
-        told = membership.tell(tx, made, now)
-        event = group_changed(made.group, made.person.name, made.change, made.user_id)
-        return Outcome(reply(made), [event], told, made.group)
-
-    return Write(run)
-
-
 @handles(CreateGroup)
-def creategroup(ctx: Context, request: CreateGroup) -> Write | Abroad:
+def creategroup(ctx: Context, request: CreateGroup) -> Mutation | RemoteReply:
     account = ctx.user
-    if request.realm is not None and fold(request.realm) != ctx.realm.home:
-        return Abroad(elsewhere.create(ctx.realm, account, request.realm, request.name))
+    if request.realm is not None and fold(request.realm) != ctx.realm.local_name:
+        return RemoteReply(
+            remote_group_commands.create(ctx.realm, account, request.realm, request.name)
+        )
 
-    def create(tx: Connection, now: int) -> GroupChange:
-        return membership.create(tx, account.id, request.name, now)
+    def reply(tx: Connection, made: GroupChange) -> Reply:
+        return GroupCreated(made.group.address(0), made.group.name)
 
-    return _write(create, lambda made: GroupCreated(made.group.address(0), made.group.name))
+    rule = hosted_groups.create(account.id, request.name)
+    return Mutation(hosted_groups.change(rule, reply))
 
 
 @handles(ListGroup)
@@ -79,16 +71,16 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
     reader = ctx.user.id
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[GroupChat, int]]:
-        last = standings.newest(tx, reader, found)
-        sizes = standings.sizes(tx, found)
+        last = conversation_summaries.newest(tx, reader, found)
+        sizes = conversation_summaries.sizes(tx, found)
         for s in found:
             newest = last.get(s.id)
             yield (
                 GroupChat(
                     group=s.address,
                     name=s.name or "",
-                    role=role(s.owner),
-                    members=sizes[s.id],
+                    role="invited" if s.invited else role(s.owner),
+                    members=sizes.get(s.id, 0),
                     last_seq=s.last_seq,
                     read_seq=s.read_seq,
                     unread=s.unread,
@@ -103,23 +95,17 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
 
 
 @handles(InviteGroup)
-def invitegroup(ctx: Context, request: InviteGroup) -> Write | Abroad:
-    account = ctx.user
+def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
+    account, waits = ctx.user, ctx.realm.invitations_wait
+    ctx.realm.limits.invitation(account.id)
     if request.group.realm or request.user.realm:
-        return Abroad(elsewhere.invite(ctx.realm, account, request.group, request.user))
+        return RemoteReply(
+            remote_group_commands.invite(ctx.realm, account, request.group, request.user)
+        )
 
-    name = request.user.user
-
-    def invite(tx: Connection, now: int) -> GroupChange:
-        person = users.find(tx, name)
-        return membership.invite(tx, account.id, request.group, name, person)
-
-    return _write(invite, _of_person)
-
-
-def _of_person(made: GroupChange) -> GroupPerson:
-    assert made.person is not None
-    return group_person(made.group.address(0), made.person.name, made.change)
+    person = hosted_groups.Addressed(request.user)
+    rule = hosted_groups.invite(account.id, request.group, person, waits=waits)
+    return Mutation(hosted_groups.change(rule, hosted_groups.invited))
 
 
 @handles(SendGroup, journaled=True)
@@ -129,7 +115,7 @@ def sendg(ctx: Context, request: SendGroup) -> Draft:
 
 
 @handles(InboxGroup)
-async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Write:
+async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Mutation:
     return await inbox_page(ctx, request.group, request.before, request.limit)
 
 
@@ -143,15 +129,18 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
             for user_id, member in group.members.items()
         ]
 
-    def some(tx: Connection, ids: Sequence[int]) -> list[_Person]:
-        return everybody(tx)
-
     def shown(tx: Connection, found: list[_Person]) -> Iterator[tuple[GroupMember, int]]:
         for person in found:
             row = GroupMember(person.address, person.role, person.read_seq)
             yield row, 80 + len(person.address)
 
-    query = ListQuery(request.group, everybody, some, shown, lists.LIST_BYTES)
+    query = ListQuery(
+        request.group,
+        lambda: alone(everybody),
+        lambda ids: alone(everybody),
+        shown,
+        lists.LIST_BYTES,
+    )
     page = await lists.read(ctx, request, query, request.after)
     return GroupMembers(page.rows, page.more, page.begun_anew)
 
@@ -167,25 +156,57 @@ class _Person:
 
 
 @handles(LeaveGroup)
-def leavegroup(ctx: Context, request: LeaveGroup) -> Write | Abroad:
+def leavegroup(ctx: Context, request: LeaveGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.group.realm:
-        return Abroad(elsewhere.leave(ctx.realm, account, request.group))
+        return RemoteReply(remote_group_commands.leave(ctx.realm, account, request.group))
 
-    def leave(tx: Connection, now: int) -> GroupChange:
-        return membership.leave(tx, account.id, request.group)
-
-    return _write(leave, lambda made: GroupLeft(made.group.address(0)))
+    return _change(hosted_groups.leave(account.id, request.group), GroupLeft)
 
 
 @handles(Kick)
-def kick(ctx: Context, request: Kick) -> Write | Abroad:
-    account = ctx.user
-    if request.group.realm:
-        return Abroad(elsewhere.kick(ctx.realm, account, request.group, request.user))
+def kick(ctx: Context, request: Kick) -> Mutation | RemoteReply:
+    return _govern(ctx, request)
 
-    def remove(tx: Connection, now: int) -> GroupChange:
-        person = users.find_at(tx, request.user)
-        return membership.kick(tx, account.id, request.group, str(request.user), person)
 
-    return _write(remove, _of_person)
+@handles(Ban)
+def ban(ctx: Context, request: Ban) -> Mutation | RemoteReply:
+    return _govern(ctx, request)
+
+
+@handles(Unban)
+def unban(ctx: Context, request: Unban) -> Mutation | RemoteReply:
+    return _govern(ctx, request)
+
+
+def _govern(ctx: Context, request: Kick | Ban | Unban) -> Mutation | RemoteReply:
+    """Return what an owner's command does, in a group hosted here or elsewhere."""
+    account, group, command = ctx.user, request.group, request.spec.name
+    if group.realm:
+        return RemoteReply(remote_group_commands.govern(ctx.realm, account, request))
+    person = hosted_groups.Addressed(request.user)
+    rule = hosted_groups.govern(command, account.id, group, person)
+    return Mutation(hosted_groups.change(rule, hosted_groups.governed(command)))
+
+
+@handles(Accept)
+def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
+    account, group = ctx.user, request.group
+    if group.realm:
+        return RemoteReply(remote_group_commands.accept(ctx.realm, account, group))
+
+    return _change(hosted_groups.accept(account.name, group), InvitationAccepted)
+
+
+@handles(Decline)
+def decline(ctx: Context, request: Decline) -> Mutation | RemoteReply:
+    account, group = ctx.user, request.group
+    if group.realm:
+        return RemoteReply(remote_group_commands.decline(ctx.realm, account, group))
+
+    return _change(hosted_groups.decline(account.id, group), InvitationDeclined)
+
+
+def _change(rule: hosted_groups.Rule, reply: Callable[[str], Reply]) -> Mutation:
+    """Return a change that is answered with the address of its group."""
+    return Mutation(hosted_groups.change(rule, lambda tx, made: reply(made.group.address(0))))

@@ -19,17 +19,25 @@ from shared.protocol.commands.history import (
 )
 from shared.protocol.commands.messages import Page
 from shared.protocol.spec import Reply
-from shared.protocol.values import Conversation as ConversationAddress
+from shared.protocol.values import ConversationAddress
 from ws_server.context import Context, Outcome, handles
 from ws_server.handlers import lists
 from ws_server.listing import ListQuery
 from ws_server.net.session import Account
 from ws_server.publications import receipts
-from ws_server.store import catching_up, conversations, markers, outbox, pages, standings
-from ws_server.store.catching_up import Missed
+from ws_server.store import (
+    conversation_summaries,
+    conversations,
+    markers,
+    message_pages,
+    outbox,
+    sync_query,
+)
+from ws_server.store.conversation_summaries import Standing
 from ws_server.store.conversations import Conversation
-from ws_server.store.journal import Write
-from ws_server.store.standings import Standing
+from ws_server.store.journal import Mutation
+from ws_server.store.steps import Steps
+from ws_server.store.sync_query import Missed
 
 POSITION_BYTES = 384 * 1024
 """Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
@@ -40,6 +48,8 @@ def tell_realm(
 ) -> Collection[int]:
     """Let the other person's realm know of moved markers, and return which realm will be told."""
     if not marks.changed or conversation.number is not None or not conversation.realms:
+        return ()
+    if conversation.blockers:
         return ()
     (realm_id,) = conversation.realms
     other_id, other = next((i, m) for i, m in conversation.members.items() if m.realm_id)
@@ -52,13 +62,13 @@ def tell_realm(
         "received": received,
         "read": read,
     }
-    told = outbox.say(tx, realm_id, outbox.RECEIPT, conversation.id, said, now)
+    told = outbox.enqueue(tx, realm_id, outbox.RECEIPT, conversation.id, said, now)
     return (realm_id,) if told else ()
 
 
 async def inbox_page(
     ctx: Context, target: ConversationAddress, before: int | None, limit: int
-) -> Page | Write:
+) -> Page | Mutation:
     """Read a page and mark it read; nothing is written if it was read before."""
     account = ctx.user
 
@@ -66,7 +76,7 @@ async def inbox_page(
         found = conversations.find(tx, account.id, target, (account.id,))
         if found is None:
             return None, Page(conversations.known_as(tx, target), [], False), 0
-        page = pages.page(tx, account.id, found, before=before, limit=limit)
+        page = message_pages.page(tx, account.id, found, before=before, limit=limit)
         read_seq = markers.read_seq(tx, account.id, found)
         return found, Page(found.address(account.id), page.messages, page.more), read_seq
 
@@ -80,7 +90,7 @@ async def inbox_page(
         told = tell_realm(tx, account, found, marks, now)
         return Outcome(page, receipts(account, found, marks), told)
 
-    return Write(move)
+    return Mutation(move)
 
 
 @handles(History)
@@ -91,7 +101,7 @@ async def history(ctx: Context, request: History) -> Page:
         found = conversations.find(tx, reader, request.conversation, (reader,))
         if found is None:
             return Page(conversations.known_as(tx, request.conversation), [], False)
-        page = pages.page(
+        page = message_pages.page(
             tx, reader, found, before=request.before, after=request.after, limit=request.limit
         )
         return Page(found.address(reader), page.messages, page.more)
@@ -100,7 +110,7 @@ async def history(ctx: Context, request: History) -> Page:
 
 
 @handles(Read, journaled=True)
-def read(ctx: Context, request: Read) -> Write:
+def read(ctx: Context, request: Read) -> Mutation:
     def answer(address: str, marks: markers.Markers) -> Reply:
         return ReadUpTo(address, marks.read_seq)
 
@@ -108,7 +118,7 @@ def read(ctx: Context, request: Read) -> Write:
 
 
 @handles(Received, journaled=True)
-def received(ctx: Context, request: Received) -> Write:
+def received(ctx: Context, request: Received) -> Mutation:
     def answer(address: str, marks: markers.Markers) -> Reply:
         return ReceivedUpTo(address, marks.received_seq)
 
@@ -120,7 +130,7 @@ def _move_marker(
     target: ConversationAddress,
     answer: Callable[[str, markers.Markers], Reply],
     **moved: int,
-) -> Write:
+) -> Mutation:
     """Move the markers given as those of `markers.mark`, and answer where they stand then."""
     account = ctx.user
 
@@ -133,22 +143,26 @@ def _move_marker(
         told = tell_realm(tx, account, found, marks, now)
         return Outcome(reply, receipts(account, found, marks), told)
 
-    return Write(move)
+    return Mutation(move)
 
 
 @handles(Sync)
 async def sync(ctx: Context, request: Sync) -> Synced:
-    reader, epoch = ctx.user.id, ctx.realm.database.epoch
-    have = {address.at_home(ctx.realm.home): seq for address, seq in request.have.items()}
+    reader, epoch = ctx.user.id, ctx.realm.database.history_id
     missed = Missed([], [], False, True)
 
-    def everything(tx: Connection) -> list[Standing]:
+    def everything() -> Steps[list[Standing]]:
         nonlocal missed
-        missed = catching_up.missed(tx, reader, have)
+        # Here, as that takes milliseconds for thousands of names.
+        have = {
+            address.without_local_realm(ctx.realm.local_name): seq
+            for address, seq in request.have.items()
+        }
+        missed = yield from sync_query.missed(reader, have)
         return missed.standings
 
-    def some(tx: Connection, ids: Sequence[int]) -> list[Standing]:
-        return standings.standings(tx, reader, only=ids)
+    def some(ids: Sequence[int]) -> Steps[list[Standing]]:
+        return conversation_summaries.standings(reader, only=ids)
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[Position, int]]:
         for s in found:

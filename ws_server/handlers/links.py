@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import logging
+from functools import partial
 
 from sqlalchemy import Connection
 
 from shared.protocol import base64
 from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, ProveLink
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
 from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
-from ws_server.federation.introduce import HANDSHAKE
-from ws_server.net.session import Session
-from ws_server.store import realms
+from ws_server.federation.handshake_client import HANDSHAKE
+from ws_server.net.session import LinkHandshake, Session
+from ws_server.settings import is_loopback
+from ws_server.store import realm_trust, realms
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
-
-log = logging.getLogger(__name__)
 
 
 def refused(why: str) -> ChatError:
@@ -31,10 +30,10 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
     session, realm, peers = ctx.session, ctx.realm, ctx.realm.links
     if session.account is not None:
         raise refused("This connection is a person's")
-    if session.dialled is not None:
+    if session.handshake is not None:
         raise refused("A connection says link once")
     loop = asyncio.get_running_loop()
-    session.dialled = loop.time()
+    handshake = session.handshake = LinkHandshake(loop.time())
     loop.call_later(HANDSHAKE, _end_unproven, session)
     if request.version != VERSION:
         raise refused(f"Links here are of version {VERSION}")
@@ -48,7 +47,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
         request.port,
         request.scheme == "wss",
     )
-    session.offered = transcript
+    handshake.offered = transcript
     signature = transcript.sign(realm.key, Role.LISTENER)
     key, nonce, signed = map(base64.written, (own.key, own.nonce, signature))
     return LinkOffered(VERSION, own.realm, key, nonce, signed)
@@ -63,9 +62,10 @@ def _end_unproven(session: Session) -> None:
 @handles(ProveLink)
 async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     session, peers = ctx.session, ctx.realm.links
-    transcript, session.offered = session.offered, None
-    if transcript is None:
+    handshake = session.handshake
+    if handshake is None or handshake.offered is None:
         raise refused("Say link first")
+    transcript, handshake.offered = handshake.offered, None
     try:
         transcript.check(request.signature, Role.DIALLER)
     except NotProven as why:
@@ -78,9 +78,12 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
         raise refused("Your realm was removed here; somebody here has to add it again")
     if known.state == PENDING:
         return LinkOpened(PENDING)
+    ctx.realm.limits.link(known)
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
-    session.linking = (known.id, transcript)
+    handshake.accept = partial(
+        peers.accepted, known.id, session.outlet, transcript, handshake.dialled_at
+    )
     return LinkOpened(ACTIVE)
 
 
@@ -89,11 +92,14 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     realm, peers = ctx.realm, ctx.realm.links
     if peers.policy == "closed":
         raise refused("This realm links to no others")
-    realm.limits.first_contact(network(ctx.session.address))
-    state = ACTIVE if peers.policy == "open" else PENDING
+    realm.limits.first_contact(ctx.session.network)
+    # A realm on the same desk, and nobody whom something else brings here from elsewhere.
+    beside = peers.trial and is_loopback(ctx.session.address) and not ctx.session.forwarded
+    is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
+    state = ACTIVE if is_let_in else PENDING
 
     def meet(tx: Connection, now: int) -> KnownRealm:
-        return realms.meet(
+        return realm_trust.add_from_handshake(
             tx,
             public_key=transcript.dialler.key,
             own_name=transcript.dialler.realm,
@@ -101,13 +107,19 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             port=transcript.port or None,
             tls=transcript.tls,
             state=state,
-            home=realm.home,
+            home=realm.local_name,
+            trial=beside,
             now=now,
         )
 
     known: KnownRealm = await realm.journal.write(meet)
-    log.info("realm added", extra={"realm": known.name, "state": known.state})
-    return peers.know(known).known
+    realm.audit.note(
+        Act.REALM_CAME,
+        Result.DONE,
+        address=ctx.session.address,
+        detail=f"{known.name} {known.state}",
+    )
+    return peers.upsert(known).known
 
 
 async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript) -> KnownRealm:
@@ -120,18 +132,4 @@ async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript)
         )
 
     changed: KnownRealm = await ctx.realm.journal.write(change)
-    return ctx.realm.links.know(changed).known
-
-
-def network(address: str) -> str:
-    """Return whom first contacts from an address are counted for: of IPv6, the /64 around it.
-
-    One customer of a provider has at least so many addresses.
-    """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is None:
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return address
+    return ctx.realm.links.upsert(changed).known

@@ -12,8 +12,9 @@ from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress, fold
 from ws_server.context import Context
 from ws_server.listing import ListedPage, ListQuery, Row, read_page
-from ws_server.store import pages, standings
-from ws_server.store.standings import Standing
+from ws_server.store import conversation_summaries, invitations, message_pages
+from ws_server.store.conversation_summaries import Standing
+from ws_server.store.steps import Steps, alone
 
 LIST_BYTES = 768 * 1024
 """A page ends at this many bytes, so that it fits a frame."""
@@ -55,24 +56,28 @@ def conversations(
     Args:
         realm: Only those of this realm.
     """
-    reader, home = ctx.user.id, ctx.realm.home
-    if realm is None:
-        wanted = None
-    else:
-        wanted = "" if fold(realm) == home else fold(realm)
+    reader, home = ctx.user.id, ctx.realm.local_name
+    wanted = None if realm is None else fold(realm)
+    if wanted == home:
+        wanted = ""
 
-    def everything(tx: Connection) -> list[Standing]:
-        found = standings.standings(tx, reader, groups=groups)
+    def everything() -> Steps[list[Standing]]:
+        found = yield from conversation_summaries.standings(reader, groups=groups)
+        if groups:
+            found = (yield from alone(invitations.waiting, reader)) + found
         if wanted is None:
             return found
         return [s for s in found if fold(s.address.partition("@")[2]) == wanted]
 
-    def some(tx: Connection, ids: Sequence[int]) -> list[Standing]:
-        return standings.standings(tx, reader, groups=groups, only=ids)
+    def some(ids: Sequence[int]) -> Steps[list[Standing]]:
+        found = yield from conversation_summaries.standings(reader, groups=groups, only=ids)
+        if groups:
+            found += yield from alone(invitations.waiting, reader, ids)
+        return found
 
     return ListQuery(wanted, everything, some, shown, LIST_BYTES)
 
 
 def size_of_chat(last: Message | None) -> int:
     """Return about how many bytes a conversation takes in a list, with its newest message."""
-    return 400 + (pages.size_on_wire(last) if last else 0)
+    return 400 + (message_pages.size_on_wire(last) if last else 0)

@@ -11,10 +11,10 @@ from shared.protocol.commands.private import Inbox, ListPc, PrivateChat, Private
 from ws_server.context import Context, handles
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
-from ws_server.store import standings
-from ws_server.store.journal import Write
+from ws_server.store import conversation_summaries
+from ws_server.store.conversation_summaries import Standing
+from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
-from ws_server.store.standings import Standing
 
 
 @handles(Send, journaled=True)
@@ -24,7 +24,7 @@ def send(ctx: Context, request: Send) -> Draft:
 
 
 @handles(Inbox)
-async def inbox(ctx: Context, request: Inbox) -> Page | Write:
+async def inbox(ctx: Context, request: Inbox) -> Page | Mutation:
     return await inbox_page(ctx, request.user, request.before, request.limit)
 
 
@@ -33,7 +33,7 @@ async def listpc(ctx: Context, request: ListPc) -> PrivateChats:
     reader = ctx.user.id
 
     def shown(tx: Connection, found: list[Standing]) -> Iterator[tuple[PrivateChat, int]]:
-        last = standings.newest(tx, reader, found)
+        last = conversation_summaries.newest(tx, reader, found)
         for s in found:
             newest = last.get(s.id)
             yield (

@@ -16,15 +16,16 @@ from shared.protocol.commands.realms import (
 )
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
-from ws_server.context import Abroad, Context, handles
-from ws_server.federation import trust
+from ws_server.audit import Act, Result
+from ws_server.context import Context, RemoteReply, handles
+from ws_server.federation import peer_admin
 from ws_server.key import fingerprint
-from ws_server.store import users, waiting
+from ws_server.store import outbox_queries, users
 
 
 @handles(AddRealm)
-def addrealm(ctx: Context, request: AddRealm) -> Abroad:
-    return Abroad(_add(ctx, request))
+def addrealm(ctx: Context, request: AddRealm) -> RemoteReply:
+    return RemoteReply(_add(ctx, request))
 
 
 async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
@@ -35,10 +36,19 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
         account = await realm.database.read(users.existing, ctx.user.name)
         if not account.admin:
             raise ChatError(ErrorCode.FORBIDDEN, "Only an admin may add realms here")
-    if fold(request.name) == realm.home:
+    if fold(request.name) == realm.local_name:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
     realm.limits.first_contact(ctx.user.id)
-    peer = await trust.add(peers, request.name, request.address, request.port, request.fingerprint)
+    realm.limits.first_contact(("addrealm", ctx.session.network))
+    who = {"address": ctx.session.address, "user": ctx.user.name, "detail": request.name}
+    try:
+        peer = await peer_admin.add(
+            peers, request.name, request.address, request.port, request.fingerprint
+        )
+    except ChatError:
+        realm.audit.note(Act.ADD_REALM, Result.REFUSED, **who)
+        raise
+    realm.audit.note(Act.ADD_REALM, Result.DONE, **who)
     return RealmAdded(
         peer.known.name,
         fingerprint(peer.known.public_key),
@@ -67,8 +77,8 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
 
 @handles(ShowOutbox)
 async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
-    def ask(tx: Connection) -> tuple[list[waiting.Waiting], bool]:
-        return waiting.of_sender(tx, ctx.user.id)
+    def ask(tx: Connection) -> tuple[list[outbox_queries.Waiting], bool]:
+        return outbox_queries.of_sender(tx, ctx.user.id)
 
     links = ctx.realm.links
     rows, more = await ctx.realm.database.read(ask)

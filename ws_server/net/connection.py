@@ -8,224 +8,53 @@ written in one pass of the event loop leaves in one `write` (measured in docs/be
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from websockets.asyncio.server import Server, ServerConnection
-from websockets.frames import DATA_OPCODES, Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from ws_server.net.session import Session
-from ws_server.net.writing import HEADERS, header
+from ws_server.net.budgets import STRANGER_FRAME, Budget
+from ws_server.net.reader import MAX_UNSENT_BYTES, Reader
+from ws_server.net.writer import HEADERS, header
 
 if TYPE_CHECKING:
     from ws_server.net.listener import Listener
 
-log = logging.getLogger(__name__)
-
-MAX_WAITING = 4 * 2**20
-"""Bytes that may wait for a connection; a slower reader is cut off with 4000."""
 FLUSH_AT = 1 << 20
 """Bytes to write at once even within one pass of the loop."""
 MAX_SMALL = 512
 """Frames that may wait one by one for a slow reader before they are joined."""
-STEP = 4 * 1024
-"""Bytes parsed at a time; the smallest frames take 10 of them."""
-MAX_FRAMES = 64
-"""Frames of one connection in one pass of the loop, but for what the last STEP holds."""
-CLOSE_TIMEOUT = 2.0
-"""Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
-LAST_REPLIES = 5.0
-"""Seconds in which a peer that is going gets replies to what it sent; then it is cut off."""
 MAX_RESCUED = 256 * 1024
 """Bytes taken from the kernel of a peer that is gone; as many as one read brings."""
 
 
-class Connection(ServerConnection):
+class Connection(Reader):
     """A client's WebSocket; it is the `Outlet` of its session."""
 
     def __init__(
-        self, protocol: ServerProtocol, server: Server, listener: Listener, **options: Any
+        self, protocol: ServerProtocol, listener: Listener, budget: Budget, **options: Any
     ) -> None:
-        super().__init__(protocol, server, **options)
-        self._listener = listener
-        self.session: Session | None = None
-        self.heard = True
-        """Whether anything came since the last ping."""
+        super().__init__(protocol, listener, budget, **options)
         self._out: list[bytes] = []
         self._out_size = 0
         self._queued = False
         self._joined = 0
         """How many of `_out` are frames joined already."""
-        self._early: list[Frame] = []
-        self._backlog = bytearray()
-        """What came and is not parsed yet, because others had their turn."""
-        self._reading_on = False
-        self._stopped = False
-        """The gate takes no more for now."""
-        self._frames = 0
-        self._cutting: asyncio.TimerHandle | None = None
-        self._over = False
-        """No more bytes are taken from the peer."""
-        self._eof = False
-        """It has ended its side of the TCP connection."""
-        self._lost = False
-        """None can be written to it either."""
-        self._why_lost: Exception | None = None
-        self._finished = False
-        """The session has ended."""
-        self._fragments: bytearray | None = None
-
-    # From the peer
-
-    def data_received(self, data: bytes) -> None:
-        if self._over or self.transport.is_closing():
-            return
-        if self._backlog or self._stopped or len(data) > STEP:
-            self._backlog += data
-            if not self._reading_on and not self._stopped:
-                self.transport.pause_reading()
-                self._read_on()
-        else:
-            self._parse(data)
-
-    def _read_on(self) -> None:
-        """Parse what waits, at most about MAX_FRAMES in one pass, so that nobody starves others."""
-        self._reading_on = False
-        self._frames = 0
-        while self._backlog and not self._stopped and self._frames < MAX_FRAMES:
-            piece = bytes(self._backlog[:STEP])
-            del self._backlog[:STEP]
-            self._parse(piece)
-        if self._backlog:
-            self._read_on_later()
-        elif self._over:
-            self._heard_all()
-        elif not self._stopped and not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def _read_on_later(self) -> None:
-        if not self._reading_on and not self._stopped:
-            self._reading_on = True
-            self.loop.call_soon(self._read_on)
-
-    def _parse(self, data: bytes) -> None:
-        super().data_received(data)
-        if self._lost:
-            return
-        if self.transport.get_write_buffer_size() > MAX_WAITING:
-            # Only pongs come here, which the library writes past us.
-            self.transport.abort()
-        elif self._answering:
-            self._cut_off_later(LAST_REPLIES)
-        elif self.protocol.state is State.CLOSING:
-            self._cut_off_later()
-
-    def eof_received(self) -> bool | None:  # type: ignore[override]
-        if self.session is None or self._finished:
-            super().eof_received()
-            return None
-        # Not the library's yet, which lets the peer go before it is answered.
-        self._eof = True
-        self._cut_off_later(LAST_REPLIES)
-        self.hear_no_more()
-        return True
-
-    def hear_no_more(self) -> None:
-        """Take what has come, and nothing that comes from now on."""
-        assert self.session is not None
-        self._over = True
-        self._listener.gate.depart(self.session)
-        if self._backlog:
-            self._read_on_later()
-        else:
-            self._heard_all()
-
-    def _heard_all(self) -> None:
-        if self.session is not None:
-            self._listener.gate.leave(self.session)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something that came is not carried out yet."""
-        session = self.session
-        return session is not None and (bool(self._backlog) or self._listener.gate.is_busy(session))
-
-    @property
-    def _answering(self) -> bool:
-        """The peer has said Close; ours follows once what came before is answered."""
-        return (
-            self.session is not None
-            and not self._finished
-            and self.protocol.state is State.CLOSING
-            and self.protocol.close_rcvd_then_sent is True
-        )
-
-    def send_data(self) -> None:
-        if self._lost or self.transport.is_closing():
-            self.protocol.data_to_send()
-        elif not self._answering:
-            super().send_data()
-
-    def process_event(self, event: Event) -> None:
-        self._frames += 1
-        if not isinstance(event, Frame):
-            super().process_event(event)
-            return
-        self.heard = True
-        session = self.session
-        if session is None:
-            self._early.append(event)
-        elif event.opcode is Opcode.CLOSE:
-            self._heard_all()
-        elif event.opcode not in DATA_OPCODES or session.heard_all:
-            return  # the protocol has answered pings; pongs only say that the peer lives
-        elif event.opcode is Opcode.TEXT and event.fin:
-            self._deliver(session, event.data)
-        else:
-            self._collect(session, event)
-
-    def begin(self, session: Session) -> None:
-        """The handshake is done; take what came since, then everything as it comes."""
-        self.session = session
-        early, self._early = self._early, []
-        for frame in early:
-            self.process_event(frame)
-
-    def _collect(self, session: Session, frame: Frame) -> None:
-        """Join fragments; the protocol has checked their order and their size together."""
-        if frame.opcode is Opcode.BINARY:
-            self._fragments = None
-        elif frame.opcode is Opcode.TEXT:
-            self._fragments = bytearray(frame.data)
-        elif self._fragments is not None:
-            self._fragments += frame.data
-        if frame.fin:
-            whole, self._fragments = self._fragments, None
-            if whole is not None:
-                self._deliver(session, bytes(whole))
-            elif session.open:
-                self._listener.gate.receive_binary(session)
-
-    def _deliver(self, session: Session, payload: bytes | bytearray | memoryview) -> None:
-        if not session.open:
-            return
-        try:
-            self._listener.gate.receive(session, bytes(payload))
-        except UnicodeDecodeError:
-            self.protocol.fail(1007, "not UTF-8")
-            self.send_data()
-            self._heard_all()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._listener.connections.add(self)
+        arrival, self.arrival = self.arrival, None
+        assert arrival is not None
+        if arrival.hand_over(self):
+            self._left = False
+        else:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost, self._why_lost = True, exc
+        self.leave()
         self._drop_out()
         if self.session is None or self._finished:
             self._go()
@@ -239,9 +68,10 @@ class Connection(ServerConnection):
         """Take what is still in the kernel: after a write that failed, asyncio reads no more."""
         if self.transport.get_extra_info("sslcontext") is not None:
             return
+        most = STRANGER_FRAME if self.careful else MAX_RESCUED
         with suppress(OSError), self.transport.get_extra_info("socket").dup() as socket:
             socket.setblocking(False)
-            while len(self._backlog) < MAX_RESCUED and (data := socket.recv(MAX_RESCUED)):
+            while len(self._backlog) < most and (data := socket.recv(most)):
                 self._backlog += data
 
     def finish(self) -> None:
@@ -261,7 +91,7 @@ class Connection(ServerConnection):
             self.send_data()
             if self._eof:
                 self.transport.close()
-            self._cut_off_later()
+            self.cut_off_later()
 
     def _go(self) -> None:
         """Let the library know that the connection is gone."""
@@ -304,7 +134,7 @@ class Connection(ServerConnection):
             self._drop_out()
         elif not self.paused:
             self._write_out()
-        elif self._out_size + self.transport.get_write_buffer_size() > MAX_WAITING:
+        elif self._out_size + self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self._drop_out()
             if self.session is not None and self.session.leaving:
                 self.transport.abort()
@@ -339,18 +169,6 @@ class Connection(ServerConnection):
         while self.paused:
             await self.drain()
 
-    def pause_reading(self) -> None:
-        self._stopped = True
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        self._stopped = False
-        if self._backlog:
-            self._read_on_later()
-        elif not self._over and not self.transport.is_closing():
-            self.transport.resume_reading()
-
     def close_with(self, code: int, reason: str) -> None:
         """Begin the closing handshake; a peer that does not answer is cut off."""
         if self.session is not None:
@@ -361,15 +179,7 @@ class Connection(ServerConnection):
             self._write_out()
             self.protocol.send_close(code, reason)
             self.send_data()
-            self._cut_off_later()
-
-    def _cut_off_later(self, seconds: float = CLOSE_TIMEOUT) -> None:
-        """A peer that does not answer a close frame, or read its last replies, is cut off."""
-        due = self.loop.time() + seconds
-        if self._cutting is None or self._cutting.when() > due:
-            if self._cutting is not None:
-                self._cutting.cancel()
-            self._cutting = self.loop.call_at(due, self.transport.abort)
+            self.cut_off_later()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         # Not the library's, which waits for a reader that may never read.
@@ -383,18 +193,9 @@ class Connection(ServerConnection):
         if self.protocol.state is not State.OPEN:
             # The closing handshake is over or overdue, but the peer keeps the TCP connection.
             self.transport.abort()
-        elif self.heard or self._stopped:
+        elif self.heard or self._stopped or self._waiting:
             self.heard = False
             self.protocol.send_ping(b"")
             self.send_data()
         else:
             self.close_with(1011, "no answer to a ping")
-
-
-def connection_factory(listener: Listener) -> Callable[..., ServerConnection]:
-    """Return what the library calls for every new connection."""
-
-    def create(protocol: ServerProtocol, server: Server, **options: Any) -> Connection:
-        return Connection(protocol, server, listener, **options)
-
-    return create

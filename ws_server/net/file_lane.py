@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
+from shared.bounded import BoundedDict
 from shared.protocol import base64, json_dialect, text_dialect
 from shared.protocol.call import Dialect
 from shared.protocol.commands.files import FileChunk
@@ -25,7 +26,7 @@ PIECE = 48 * 1024
 """Raw bytes in one `file` event: 64 KiB of base64."""
 RATE = 24 * 2**20
 """Bytes a second that one connection is sent at most, so that texts get their turn."""
-KEPT = 64
+MAX_KEPT_PIECES = 64
 """Frames kept for the other recipients of a file: 4 MiB."""
 
 
@@ -34,7 +35,9 @@ class Pieces:
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._kept: dict[tuple[str, int, Dialect], asyncio.Task[bytes]] = {}
+        self._kept: BoundedDict[tuple[str, int, Dialect], asyncio.Task[bytes]] = BoundedDict(
+            MAX_KEPT_PIECES
+        )
 
     async def frame(self, file: StoredFile, offset: int, dialect: Dialect) -> bytes:
         """Return the `file` event that begins at an offset.
@@ -46,8 +49,6 @@ class Pieces:
         if key not in self._kept:
             make = self._make(file, offset, dialect)
             self._kept[key] = asyncio.get_running_loop().create_task(make)
-            if len(self._kept) > KEPT:
-                del self._kept[next(iter(self._kept))]
         try:
             return await asyncio.shield(self._kept[key])
         except ChatError:

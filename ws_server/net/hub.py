@@ -15,6 +15,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._sessions: dict[int, list[Session]] = {}
+        self.most_sessions: int | None = None
+        """Of one user at a time; None for any number."""
         self._leaving: set[Session] = set()
         """Those whose peers are gone, but whose commands are still carried out for their users."""
         self.events = 0
@@ -26,9 +28,14 @@ class Hub:
         session.account = account
         if session.leaving:
             self._leaving.add(session)
+            session.outlet.admit(known=True)
         elif session.open:
             session.hold()
-            self._sessions.setdefault(account.id, []).append(session)
+            session.outlet.admit(known=True)
+            sessions = self._sessions.setdefault(account.id, [])
+            sessions.append(session)
+            if self.most_sessions is not None and len(sessions) > self.most_sessions:
+                sessions[0].outlet.close_with(4504, "too many sessions; this was the oldest")
 
     def sign_out(self, session: Session) -> None:
         """Let a session act for nobody."""
@@ -36,6 +43,7 @@ class Hub:
             self._forget(session, session.account)
             self._leaving.discard(session)
             session.account = None
+            session.outlet.admit(known=False)
 
     def part(self, session: Session) -> None:
         """Push nothing more to a session; what it still does, it does for its user."""
@@ -90,6 +98,17 @@ class Hub:
                     as_text = text_dialect.format_event(event).encode()
                 session.push(as_text)
             self.events += 1
+
+    @property
+    def tokens(self) -> list[bytes]:
+        """The hashes of the tokens in use."""
+        found = {
+            session.account.token
+            for sessions in self._sessions.values()
+            for session in sessions
+            if session.account is not None
+        }
+        return list(found)
 
     @property
     def users(self) -> int:

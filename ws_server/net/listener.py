@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import re
 import ssl
@@ -13,32 +12,42 @@ from http import HTTPStatus
 from itertools import count, cycle, takewhile
 from pathlib import Path
 from socket import AF_UNIX
-from typing import Any
 
-from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
+from websockets.exceptions import WebSocketException
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from shared.protocol.values import MAX_FRAME
 from shared.settings import Network, client_address, is_address
-from shared.sockets import BACKLOG, bind_unix
+from shared.sockets import BACKLOG, bind_unix, listen
 from ws_server.gate import Gate
-from ws_server.net.connection import CLOSE_TIMEOUT, Connection, connection_factory
+from ws_server.net.acceptor import HANDSHAKE_SECONDS, Acceptor
+from ws_server.net.budgets import Budgets
+from ws_server.net.connection import Connection
+from ws_server.net.fair_turns import Rounds
+from ws_server.net.origin_policy import Browsers
 from ws_server.net.session import Session
-from ws_server.net.writing import Writer
+from ws_server.net.writer import Writer
 
 log = logging.getLogger(__name__)
 
 SIGN_IN_TIMEOUT = 120.0
 """Seconds in which a connection must sign in (4500)."""
-HANDSHAKE_TIMEOUT = 10.0
 LAST_COMMANDS = 1.0
 """Seconds in which commands that have come are carried out when the server stops."""
 PING_INTERVAL = 20.0
 """Seconds between two pings of a connection; proxies cut idle ones after 30 or more."""
+SPARE_SECONDS = 1.0
+"""After which one of the last places is given back, answered or not."""
+HSTS = "max-age=31536000"
 HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 """A Host header that can be said again: a name or an address, and a port."""
+FORWARDING = re.compile(
+    "x-forwarded-.*|forwarded|via|x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip",
+    re.IGNORECASE,
+)
+"""Headers of those who speak for somebody else: proxies, and tunnels from elsewhere."""
 SLOTS = 20
 """Parts of a PING_INTERVAL; each connection keeps its own, so they are not all pinged at once."""
 
@@ -50,18 +59,24 @@ class Listener:
         self,
         gate: Gate,
         *,
-        ready: Callable[[], Awaitable[bool]],
+        ready: Callable[[], Awaitable[str]],
         metrics: Callable[[], bytes],
-        origins: Sequence[str],
+        browsers: Browsers,
+        budgets: Budgets,
         trusted_proxies: Sequence[Network],
     ) -> None:
+        loop = asyncio.get_running_loop()
         self.gate = gate
-        self.writer = Writer(asyncio.get_running_loop())
+        self.writer = Writer(loop)
+        self.budgets = budgets
+        self.rounds = Rounds(loop, budgets.on)
+        self.trusted = trusted_proxies
         self._ready = ready
         self._metrics = metrics
-        self._origins = [origin.rstrip("/") for origin in origins]
-        self._trusted = trusted_proxies
-        self._servers: list[Server] = []
+        self._browsers = browsers
+        self._acceptor = Acceptor(self)
+        self.handler_tasks: set[asyncio.Task[None]] = set()
+        """One for each TCP connection, until it ends."""
         self.connections: set[Connection] = set()
         """Every TCP connection, those still in their handshake included."""
         self.web_port: int | None = None
@@ -80,68 +95,73 @@ class Listener:
         """How many WebSockets are open."""
         return sum(connection.session is not None for connection in self.connections)
 
-    async def open(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None) -> int:
+    def open(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None) -> int:
         """Listen on all hosts and return the port (the one chosen, if `port` is 0).
 
         Raises:
             OSError: no host could be bound, or the port is taken.
         """
-        bound, self._has_tls = port, tls is not None
-        for host in hosts:
-            try:
-                server = await serve(self._serve, host, bound, ssl=tls, **self._options())
-            except OSError as error:
-                # A machine without IPv6 has no ::1; one address is enough to serve localhost.
-                if self._servers and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                    continue
-                await self.close()
-                raise
-            self._servers.append(server)
-            bound = server.sockets[0].getsockname()[1]
+        sockets = listen(hosts, port, tries=0)
+        self._has_tls = tls is not None
+        for listening in sockets:
+            self._acceptor.open(listening, tls)
         self._ticking = asyncio.create_task(self._tick())
-        return bound
+        return int(sockets[0].getsockname()[1])
 
-    async def open_socket(self, path: Path) -> None:
+    def open_socket(self, path: Path) -> None:
         """Listen on a Unix socket too, for programs of this account that speak for others.
 
         Raises:
             OSError: the folder takes no socket.
         """
-        self._servers.append(await unix_serve(self._serve, sock=bind_unix(path), **self._options()))
+        listening = bind_unix(path)
+        listening.listen(BACKLOG)
+        self._acceptor.open(listening)
 
-    def _options(self) -> dict[str, Any]:
-        return {
-            "compression": None,
-            "process_request": self._http,
-            "server_header": None,
-            "open_timeout": HANDSHAKE_TIMEOUT,
-            "ping_interval": None,
-            "close_timeout": CLOSE_TIMEOUT,
-            "max_size": MAX_FRAME,
-            "create_connection": connection_factory(self),
-            "backlog": BACKLOG,
-        }
+    def is_serving(self) -> bool:
+        """Tell whether connections are accepted, as the library asks."""
+        return self._acceptor.is_open
 
     async def close(self) -> None:
         """Carry out what has come, then close all connections with 1001 or cut them off."""
         if self._ticking is not None:
             self._ticking.cancel()
+        self._acceptor.close()
         for connection in [c for c in self.connections if c.is_busy]:
             connection.hear_no_more()
         await self.gate.settled(LAST_COMMANDS)
-        for server in self._servers:
-            server.close(code=1001, reason="the server goes away")
         for connection in list(self.connections):
             if connection.protocol.state is State.CONNECTING:
                 connection.transport.abort()
-        for server in self._servers:
-            await server.wait_closed()
+            else:
+                connection.close_with(1001, "the server goes away")
+        if self.handler_tasks:
+            await asyncio.wait(self.handler_tasks)
 
-    async def _serve(self, connection: ServerConnection) -> None:
-        """Live as long as the connection; its frames go to the gate by themselves."""
+    async def handler(self, connection: ServerConnection) -> None:
+        """Live as long as a TCP connection, whatever becomes of it."""
         assert isinstance(connection, Connection)
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await connection.handshake(self._http, self._secure, None)
+            if connection.protocol.state is State.OPEN:
+                await self._serve(connection)
+        except (TimeoutError, WebSocketException, OSError):
+            pass  # it was no WebSocket, or took too long, or is gone
+        except Exception:
+            log.exception("a connection failed")
+        finally:
+            connection.transport.abort()
+            task = asyncio.current_task()
+            assert task is not None
+            self.handler_tasks.discard(task)
+
+    async def _serve(self, connection: Connection) -> None:
+        """Live as long as a WebSocket; its frames go to the gate by themselves."""
         assert connection.request is not None
-        connection.begin(Session(connection, self._address(connection)))
+        session = Session(connection, self._address(connection))
+        session.forwarded = any(map(FORWARDING.fullmatch, connection.request.headers))
+        connection.begin(session)
         self._strangers[connection] = connection.loop.time() + SIGN_IN_TIMEOUT
         # Half an interval away at least, and those who come together apart from each other.
         away = SLOTS // 2 + next(self._arrivals) % (SLOTS // 2)
@@ -162,24 +182,29 @@ class Listener:
             # Only the realm's own account can open it, so what it says of others is believed.
             return forwarded[0] if len(forwarded) == 1 and is_address(forwarded[0]) else ""
         peer = str((connection.remote_address or ("",))[0])
-        return client_address(peer, forwarded, self._trusted)
+        return client_address(peer, forwarded, self.trusted)
 
     async def _http(self, connection: ServerConnection, request: Request) -> Response | None:
+        assert isinstance(connection, Connection)
+        if not connection.move(self.budgets.of(self._address(connection))):
+            return self._too_many(connection)
+        if connection.spare:
+            connection.loop.call_later(SPARE_SECONDS, connection.transport.abort)
         # Not parsed as a URL: a proxy that keeps /metrics from the public sees another path in
         # //x/metrics, so it is another one here too.
         path = request.path.partition("?")[0]
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            if not self._origin_allowed(request.headers):
-                return connection.respond(
-                    HTTPStatus.FORBIDDEN, "This origin is not in --origins.\n"
-                )
-            return None
+        refusal = self._browsers.refusal(path, request.headers)
+        if refusal is not None:
+            self.budgets.refused["page"] += 1
+            return connection.respond(*refusal)
+        if "websocket" in (name.lower() for name in request.headers.get_all("Upgrade")):
+            return self._too_many(connection) if connection.spare else None
         if path == "/healthz":
             return connection.respond(HTTPStatus.OK, "ok\n")
         if path == "/readyz":
-            if await self._ready():
-                return connection.respond(HTTPStatus.OK, "ready\n")
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "the store does not answer\n")
+            if why := await self._ready():
+                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {why}\n")
+            return connection.respond(HTTPStatus.OK, "ready\n")
         if path == "/metrics":
             response = connection.respond(HTTPStatus.OK, self._metrics().decode())
             # Setting a header adds one more of its name.
@@ -199,10 +224,18 @@ class Listener:
         scheme = "https" if self._has_tls else "http"
         return f"{sentence}, or open {scheme}://{host}:{self.web_port}/ in a browser.\n"
 
-    def _origin_allowed(self, headers: Headers) -> bool:
-        """Judge a browser's Origin; programs send none."""
-        origin = headers.get("Origin")
-        return origin is None or not self._origins or origin.rstrip("/") in self._origins
+    def _too_many(self, connection: Connection) -> Response:
+        response = connection.respond(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "Too many connections, from your address or in all; close some, or wait.\n",
+        )
+        response.headers["Retry-After"] = "10"
+        return response
+
+    def _secure(self, connection: ServerConnection, request: Request, response: Response) -> None:
+        """Tell browsers to come with TLS only (RFC 6797), if that is how they came."""
+        if self._has_tls and connection.transport.get_extra_info("ssl_object") is not None:
+            response.headers["Strict-Transport-Security"] = HSTS
 
     async def _tick(self) -> None:
         """Ping everybody once a PING_INTERVAL, spread evenly; close who did not sign in."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shared.addresses import network
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
 from shared.protocol.commands.meta import SetFormat
@@ -14,12 +15,17 @@ from shared.protocol.errors import ChatError
 from shared.protocol.spec import Reply, Request
 from ws_server.listing import Listing
 from ws_server.net.file_lane import FileLane
+from ws_server.pipeline import DRAINING, ENDED, LEAVING, Pipeline
 
 if TYPE_CHECKING:
     from ws_server.federation.handshake import Transcript
 
 MAX_HELD = 4 * 2**20
 """Bytes of events that wait for the reply to a sign-in; more closes the connection."""
+MAX_HANDSHAKE_FRAME = 8 * 1024
+"""Bytes of one frame of the handshake of a link."""
+BROKEN = 4400
+"""Closes a link whose other side broke the protocol; it is dialled anew like any other."""
 
 
 class Outlet(Protocol):
@@ -30,6 +36,9 @@ class Outlet(Protocol):
 
     def close_with(self, code: int, reason: str) -> None:
         """Begin closing; what was queued goes out before."""
+
+    def admit(self, known: bool) -> None:
+        """Count the peer among those who are known, or among strangers again."""
 
     def pause_reading(self) -> None:
         """Take no more from the peer until `resume_reading`."""
@@ -71,81 +80,97 @@ class Account:
     token: bytes
 
 
+@dataclass(slots=True)
+class LinkHandshake:
+    """How far a realm that dials has come; docs/federation.md describes the steps."""
+
+    dialled_at: float
+    """By the loop's clock."""
+    offered: Transcript | None = None
+    """What the dialling realm claims; not verified yet."""
+    accept: Callable[[], FrameTaker | None] | None = None
+    """Makes the link of a realm that has proven itself; called after the reply."""
+
+
+@dataclass(slots=True)
+class HeldEvents:
+    """Events that wait until a reply has gone."""
+
+    frames: list[bytes] = field(default_factory=list)
+    size: int = 0
+    """Bytes of all frames."""
+
+
 class Session:
-    """One connection. Only the gate and the hub change it."""
+    """One connection, above its socket."""
 
     __slots__ = (
-        "abroad",
+        "_errors",
         "account",
         "address",
-        "busy",
+        "code",
         "dialect",
-        "dialled",
-        "error_count",
-        "error_since",
         "files_pushed",
-        "heard_all",
+        "forwarded",
+        "handshake",
         "held",
-        "held_bytes",
+        "invitation",
         "lane",
-        "leaving",
         "link",
-        "linking",
         "lists",
-        "offered",
-        "open",
+        "network",
         "outlet",
-        "penalised",
         "pinned",
-        "queue",
-        "queued_bytes",
-        "reading_paused",
-        "unanswered",
+        "pipeline",
     )
 
     def __init__(self, outlet: SessionOutlet, address: str) -> None:
         self.outlet = outlet
         self.address = address
+        self.network = network(address)
+        """Whom limits count for it."""
+        self.forwarded = False
+        """Something between says that it speaks for somebody else."""
+        self.pipeline = Pipeline()
+        """Its commands under way, and how long they are carried out."""
         self.account: Account | None = None
+        self.code: str | None = None
+        """The right code for the realm's first admin, who may now be registered."""
+        self.invitation: bytes | None = None
+        """The hash of an invitation that was good when it was shown."""
         self.dialect = Dialect.TEXT
         self.pinned = False
         self.files_pushed: bool | None = None
-        self.open = True
-        """Its commands are carried out and answered."""
-        self.leaving = False
-        """The peer has gone or is going: it is told of nothing but what it asked."""
-        self.heard_all = False
-        """Nothing more comes from it."""
-        self.abroad = 0
-        """Commands that wait for another realm."""
-        self.queue: deque[Call] | None = None
-        self.queued_bytes = 0
-        self.reading_paused = False
-        self.penalised = False
-        self.unanswered = 0
-        """Journaled commands whose commit has not come back."""
-        self.busy = False
-        """A command that is no journaled one runs."""
-        self.held: list[bytes] | None = None
+        self.held: HeldEvents | None = None
         """Events that wait for the reply to a sign-in; None when nothing is held."""
-        self.held_bytes = 0
         self.lists: dict[type[Request[Any]], Listing] | None = None
         """Lists that were not read to their end, by the command that reads them."""
-        self.error_count = 0
-        self.error_since: float | None = None
         self.lane: FileLane | None = None
-        self.offered: Transcript | None = None
-        """What a realm that dials has said of itself, and not proven yet."""
-        self.dialled: float | None = None
-        """When it said `link`, by the loop's clock; then it is no person's connection any more."""
-        self.linking: tuple[int, Transcript] | None = None
-        """The id of the realm that has proven itself; after the reply this is its link."""
+        self.handshake: LinkHandshake | None = None
+        """Since the peer said `link`; then it is no person's connection any more."""
         self.link: FrameTaker | None = None
+        self._errors: tuple[float, int] | None = None
+        """When the window began in which errors are counted, and how many there were."""
+
+    @property
+    def open(self) -> bool:
+        """Whether its commands are carried out and answered."""
+        return self.pipeline.life is not ENDED
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the peer has gone or is going: it is sent nothing but replies."""
+        return self.pipeline.life in (LEAVING, DRAINING)
 
     @property
     def known(self) -> bool:
         """Whether somebody has signed in, or another realm has proven itself."""
         return self.account is not None or self.link is not None
+
+    @property
+    def asker(self) -> int | str:
+        """Whose commands are counted: the user, or the network of somebody not signed in."""
+        return self.account.id if self.account else self.network
 
     @property
     def takes_files(self) -> bool:
@@ -156,24 +181,25 @@ class Session:
 
     def push(self, payload: bytes) -> None:
         """Send an event; it waits if the reply to a sign-in has to go first."""
-        if self.held is None:
+        held = self.held
+        if held is None:
             self.outlet.write(payload)
-        elif self.held_bytes < MAX_HELD:
-            self.held.append(payload)
-            self.held_bytes += len(payload)
+        elif held.size < MAX_HELD:
+            held.frames.append(payload)
+            held.size += len(payload)
         else:
             self.outlet.close_with(4000, "too slow; resume and sync")
 
     def hold(self) -> None:
         """Let events wait until `release`; what was held for somebody else is dropped."""
-        self.held = []
-        self.held_bytes = 0
+        self.held = HeldEvents()
 
     def release(self) -> None:
         """Send what was held."""
         held, self.held = self.held, None
-        for payload in held or ():
-            self.outlet.write(payload)
+        if held is not None:
+            for payload in held.frames:
+                self.outlet.write(payload)
 
     def reply(self, call: Call, reply: Reply) -> None:
         """Answer a command that succeeded."""
@@ -199,8 +225,8 @@ class Session:
     def errors_within(self, window: float) -> int:
         """Count one more error and return how many there were in this window of seconds."""
         now = time.monotonic()
-        if self.error_since is None or now - self.error_since > window:
-            self.error_since = now
-            self.error_count = 0
-        self.error_count += 1
-        return self.error_count
+        began, count = self._errors or (now, 0)
+        if now - began > window:
+            began, count = now, 0
+        self._errors = (began, count + 1)
+        return count + 1

@@ -54,7 +54,7 @@ class Adapter(Protocol):
     def is_fault(self, error: Exception) -> bool:
         """Tell a fault of the database, which may pass, from a bug of ours."""
 
-    def hush(self, error: Exception) -> None:
+    def redact(self, error: Exception) -> None:
         """Take out of an exception, which is to be logged, what people wrote."""
 
     def explain(self, error: Exception) -> str | None:
@@ -72,6 +72,8 @@ class Statement:
     """Names and types of the columns of those rows."""
     about: Callable[[FromClause], ClauseElement]
     """Returns the statement about them; it has no other parameters."""
+    each: bool = False
+    """It finds many rows for each of few, which are looked up one after the other."""
 
 
 class Bulk(Protocol):

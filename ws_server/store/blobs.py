@@ -20,6 +20,7 @@ from typing import IO, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store.file_space import Room
 from ws_server.threads import lower_priority
 
 P = ParamSpec("P")
@@ -46,9 +47,13 @@ def sizes_in(folder: Path) -> dict[str, int]:
 
 
 class Blobs:
-    """The folders `blobs` and `uploads` in the data folder."""
+    """The folders `blobs` and `uploads` in the data folder.
 
-    def __init__(self, data: Path) -> None:
+    Args:
+        reserve, quota: See `Room`.
+    """
+
+    def __init__(self, data: Path, reserve: int | None = 0, quota: int | None = None) -> None:
         self._blobs = data / "blobs"
         self._uploads = data / "uploads"
         for folder in (self._blobs, self._uploads):
@@ -57,6 +62,9 @@ class Blobs:
         self._sweeping = threading.Lock()
         self.bytes = 0
         """What all blobs take, right after each sweep and about right between two."""
+        self._coming = 0
+        """The same of uploads, and of contents coming from other realms."""
+        self.room = Room(self._blobs, reserve, quota)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, upload: str) -> asyncio.Lock:
@@ -78,6 +86,28 @@ class Blobs:
                 ErrorCode.UNAVAILABLE, "The server cannot store or read files now; try again later"
             ) from error
 
+    def check_room(self, size: int) -> None:
+        """Refuse what there is no room for.
+
+        Raises:
+            ChatError: UNAVAILABLE, the disk is too full; TOO_LARGE, the realm's quota is used up.
+            OSError: the disk is gone.
+        """
+        self.room.check(size, self.taken)
+
+    def room_left(self) -> int:
+        """Return the bytes that files may still take, which may be negative.
+
+        Raises:
+            OSError: the disk is gone.
+        """
+        return self.room.left(self.taken)
+
+    @property
+    def taken(self) -> int:
+        """What all contents take, those that are not whole yet included."""
+        return self.bytes + self._coming
+
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown(cancel_futures=True)
@@ -91,10 +121,12 @@ class Blobs:
 
         Raises:
             OSError: nothing was stored.
+            ChatError: see `check_room`.
         """
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
         if not self.renew(sha256):
+            self.check_room(len(content))
             part = self._uploads / f"{sha256}.{os.urandom(4).hex()}.new"
             try:
                 with open(part, "xb") as file:
@@ -185,7 +217,9 @@ class Blobs:
 
         Raises:
             OSError: the disk refused; what was written of the chunk is taken off again.
+            ChatError: see `check_room`.
         """
+        self.check_room(len(content))
         with open(self._part(upload), "ab", buffering=0) as file:
             try:
                 left = memoryview(content)
@@ -197,6 +231,8 @@ class Blobs:
             except OSError:
                 file.truncate(offset)
                 raise
+        with self._sweeping:
+            self._coming += len(content)
 
     def finish(self, upload: str, sha256: str) -> bool:
         """Make a complete upload a blob, durably; False (and nothing kept) if its hash differs."""
@@ -206,6 +242,8 @@ class Blobs:
             while piece := file.read(_STEP):
                 digest.update(piece)
             os.fsync(file.fileno())
+        with self._sweeping:
+            self._coming -= part.stat().st_size
         if digest.hexdigest() != sha256:
             part.unlink()
             return False
@@ -242,10 +280,12 @@ class Blobs:
                     return True
             return False
 
-        removed = kept = 0
-        for part in self._uploads.iterdir():
-            if part.name not in parts:
-                removed += discard_old(part)
+        removed = kept = coming = 0
+        for name, size in sizes_in(self._uploads).items():
+            if name not in parts and discard_old(self._part(name)):
+                removed += 1
+            else:
+                coming += size
         for folder in self._blobs.iterdir():
             sizes = sizes_in(folder)
             for sha256 in unreferenced(list(sizes)):
@@ -254,5 +294,6 @@ class Blobs:
                         del sizes[sha256]
                         removed += 1
             kept += sum(sizes.values())
-        self.bytes = kept
+        with self._sweeping:
+            self.bytes, self._coming = kept, coming
         return removed

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, String, and_, column, select, update
 
 from ws_server.store.adapter import Columns, Rows, Statement, bulk_of
-from ws_server.store.schema import conversations, messages, outbox
+from ws_server.store.schema import conversations, messages, outbox, posts
 
 MESSAGE = (
     messages.c.conversation_id,
@@ -56,6 +56,27 @@ KEYED = Statement(
     ),
 )
 """What a repeated message needs of the first."""
+POSTED = Statement(
+    KEYED.given,
+    lambda given: (
+        select(
+            posts.c.sender_id,
+            posts.c.idempotency_key,
+            posts.c.conversation_id,
+            posts.c.id,
+            posts.c.time,
+            posts.c.refused,
+            posts.c.file_id,
+        )
+        .select_from(given)
+        .join(
+            posts,
+            and_(posts.c.sender_id == given.c.sender, posts.c.idempotency_key == given.c.key),
+        )
+        .where(posts.c.idempotency_key.is_not(None))
+    ),
+)
+"""What a repeated message needs of the first, if that waits for the host of its group."""
 Move = tuple[int, int, int, int, int, int]
 """A conversation's id, version and last_seq, then its new last_seq, last_time and activity."""
 MOVE = Statement(
@@ -82,6 +103,11 @@ def find_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> Sequence[Any]:
     return ask(tx, KEYED, keys)
 
 
+def find_posts(tx: Connection, keys: Sequence[tuple[int, str]]) -> Sequence[Any]:
+    """Return what `POSTED` tells of the posts written under these (sender, key)."""
+    return ask(tx, POSTED, keys)
+
+
 def used_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
     """Return those of these (sender, key) under which a message was written."""
     return {(sender, key) for sender, key, *_ in find_keys(tx, keys)}
@@ -104,4 +130,4 @@ def move_conversations(tx: Connection, moved: Sequence[Move]) -> bool:
 
 def get_ready(tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]) -> None:
     """Compile these statements, insertions into these tables, and those of this module."""
-    bulk_of(tx).get_ready(tx, (KEYED, MOVE, *statements), (MESSAGE, *tables))
+    bulk_of(tx).get_ready(tx, (KEYED, POSTED, MOVE, *statements), (MESSAGE, *tables))

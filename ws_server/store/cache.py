@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from shared.protocol.values import Address, GroupAddress, fold
-from shared.protocol.values import Conversation as ConversationAddress
+from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
 from ws_server.store.conversations import Conversation
 
 MAX_PRIVATE = 50_000
@@ -42,7 +41,7 @@ class Cache:
 
     def _put_private(self, chat: Conversation) -> None:
         people = min(chat.members), max(chat.members)
-        if any(member.disabled for member in chat.members.values()):
+        if chat.blockers or any(member.disabled for member in chat.members.values()):
             # What is refused is checked by no commit, so it must not rest on a copy.
             self._chats.pop(people, None)
             return
@@ -58,6 +57,12 @@ class Cache:
         """Forget a group, of which an older version counts again."""
         if dropped := self._groups.pop(fold(address), None):
             self._group_members -= len(dropped.members)
+
+    def drop_realm(self, realm: str) -> None:
+        """Forget what is known by a name that another realm has no more."""
+        self.drop_groups_of(realm)
+        for address in [a for a in self._people if a.endswith(f"@{fold(realm)}")]:
+            del self._people[address]
 
     def drop_groups_of(self, realm: str) -> None:
         """Forget all groups of a host."""

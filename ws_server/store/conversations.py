@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address, GroupAddress, fold
-from shared.protocol.values import Conversation as ConversationAddress
+from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
 from ws_server.store import users
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
@@ -55,6 +54,8 @@ class Conversation:
     """The other realms that have members in it."""
     last_time: int = 0
     """When the newest message was sent, Unix milliseconds; 0 if there is none."""
+    blockers: frozenset[int] = frozenset()
+    """Those in a private chat who block the other one."""
 
     def __post_init__(self) -> None:
         self.realms = frozenset(m.realm_id for m in self.members.values() if m.realm_id is not None)
@@ -67,6 +68,13 @@ class Conversation:
             if user_id != reader:
                 return member.name
         return self.members[reader].name
+
+
+def blockers(low: int, high: int, low_blocks: Any, high_blocks: Any) -> frozenset[int]:
+    """Return who of a private chat blocks the other one."""
+    if not (low_blocks or high_blocks):
+        return frozenset()
+    return frozenset(id for id, blocks in ((low, low_blocks), (high, high_blocks)) if blocks)
 
 
 def load(
@@ -90,7 +98,8 @@ def load(
         where = and_(c.number == group.number, c.realm_id.is_(None))
     row = tx.execute(
         select(
-            c.id, c.number, c.name, c.version, c.last_seq, c.last_time, c.realm_id, realms.c.name
+            *(c.id, c.number, c.name, c.version, c.last_seq, c.last_time, c.realm_id),
+            *(c.low_user, c.high_user, c.low_blocks, c.high_blocks, realms.c.name),
         )
         .select_from(conversations.outerjoin(realms, realms.c.id == c.realm_id))
         .where(where)
@@ -118,6 +127,7 @@ def load(
         row.realm_id,
         row[-1] or "",
         last_time=row.last_time,
+        blockers=blockers(row.low_user, row.high_user, row.low_blocks, row.high_blocks),
     )
 
 
@@ -156,7 +166,7 @@ def find(
     if isinstance(target, GroupAddress):
         return group(tx, user_id, target, only)
     other = users.known(tx, target)
-    found = None if other is None else _between(tx, user_id, other.id)
+    found = None if other is None else between(tx, user_id, other.id)
     return None if found is None else load(tx, id=found)
 
 
@@ -200,7 +210,8 @@ def not_owner(group: Conversation) -> ChatError:
     return ChatError(ErrorCode.FORBIDDEN, f"Only the owner of {group.address(0)} may do this")
 
 
-def _between(tx: Connection, one: int, other: int) -> int | None:
+def between(tx: Connection, one: int, other: int) -> int | None:
+    """Return the id of two people's private chat; None if none was begun."""
     return tx.scalar(
         select(conversations.c.id).where(
             conversations.c.low_user == min(one, other),

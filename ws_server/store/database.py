@@ -1,15 +1,17 @@
 """One SQL database: opening, migrating, reading in threads, writing.
 
 Questions to the store are functions `question(tx, ...)` on a SQLAlchemy connection; they run in a
-reader thread (`Database.read`) or inside the journal's transaction, never on the event loop. Which
-database it is shows in `sqlite` and `postgresql` alone.
+reader thread (`Database.read`) or inside the journal's transaction, never on the event loop. Those
+that many may ask at once are generators; see `steps`. Which database it is shows in `sqlite` and
+`postgresql` alone.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, insert, select, update
@@ -21,14 +23,17 @@ from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
+from ws_server.store.steps import Steps, answer_all
 from ws_server.store.timeline import timeline
-from ws_server.threads import Turns
+from ws_server.threads import FairThreadPool
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ASKER: ContextVar[Hashable] = ContextVar("ASKER", default="")
+current_requester: ContextVar[Hashable] = ContextVar("current_requester", default="")
 """Whose command is being run: a user's id, or the address of somebody not signed in."""
+current_payer: ContextVar[str | None] = ContextVar("current_payer", default=None)
+"""The network that pays for the time of its questions; None if nobody does."""
 MAX_WAITING_READS = 10_000
 MAX_WAITING_READS_EACH = 1_000
 
@@ -73,10 +78,10 @@ def adapter_for(url: URL | str) -> Adapter:
 class Database:
     """A database that is open and has the newest schema."""
 
-    def __init__(self, adapter: Adapter, epoch: str) -> None:
+    def __init__(self, adapter: Adapter, history: str) -> None:
         self._adapter = adapter
-        self.epoch = epoch
-        self._threads = Turns(
+        self.history_id = history
+        self._threads = FairThreadPool(
             "read",
             READERS,
             each_at_once=READERS // 2,
@@ -118,28 +123,58 @@ class Database:
     ) -> T:
         """Run `question(tx, ...)` in a reader thread, on one snapshot of the database.
 
-        Those who ask (`ASKER`) take turns.
+        Requesters (`current_requester`) take turns; networks (`current_payer`) pay for what takes
+        long.
 
         Raises:
             ChatError: UNAVAILABLE, the store does not answer or too many questions wait.
         """
-        return await self._read(lambda tx: question(tx, *args, **kwargs), True)
+
+        def ask() -> T:
+            return self._adapter.read(lambda tx: question(tx, *args, **kwargs))
+
+        return await self._asked(
+            self._threads.run(current_requester.get(), ask, current_payer.get())
+        )
 
     async def look_up(
-        self, question: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, question: Callable[P, Steps[T]], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Do as `read`, for a question of one statement, or whose later ones need not see the
-        same state as the first; it costs a third on PostgreSQL."""
-        return await self._read(lambda tx: question(tx, *args, **kwargs), False)
+        """Answer a question in steps, which need not see the same state of the database.
 
-    async def _read(self, question: Callable[[Connection], T], snapshot: bool) -> T:
-        def ask() -> T:
-            return self._adapter.read(question, snapshot)
+        Those who ask at the same time are answered together.
 
+        Raises:
+            ChatError: as `read`, or what the question refuses.
+        """
+        return await self._asked(
+            self._threads.share(
+                current_requester.get(),
+                self._answer,
+                partial(question, *args, **kwargs),
+                current_payer.get(),
+            )
+        )
+
+    async def _asked(self, answer: Awaitable[T]) -> T:
         try:
-            return await self._threads.run(ASKER.get(), ask)
+            return await answer
         except Exception as error:
             raise self.unavailable(error) or error from error
+
+    def _answer(self, questions: Sequence[Callable[[], Steps[T]]]) -> list[T | Exception]:
+        """Answer those who ask at the same time; in a reader thread."""
+        try:
+            return list(
+                self._adapter.read(
+                    lambda tx: answer_all(tx, [question() for question in questions]), False
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - each who asked is given it
+            if len(questions) == 1 or self.unavailable(error) is not None:
+                return [error] * len(questions)
+        # A bug in one is no reason to refuse the others.
+        return [found for question in questions for found in self._answer([question])]
 
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change(tx)` in a transaction that is on disk on return; for the journal's thread."""
@@ -159,9 +194,9 @@ class Database:
             return ChatError(ErrorCode.UNAVAILABLE, "The disk refused; nothing was done")
         return None
 
-    def hush(self, error: Exception) -> None:
+    def redact(self, error: Exception) -> None:
         """Take out of an exception, which is to be logged, what people wrote."""
-        self._adapter.hush(error)
+        self._adapter.redact(error)
 
     def close(self) -> None:
         """Close all connections; blocks until running questions have ended."""
@@ -172,13 +207,13 @@ class Database:
 def _prepare(tx: Connection) -> str:
     migrate(tx)
     timeline(tx).go_on(tx)
-    name = epoch(tx)
+    name = history_id(tx)
     # A database that takes no writes shows it now, not to the first person who says something.
     tx.execute(update(meta).where(meta.c.key == "epoch").values(value=name))
     return name
 
 
-def epoch(tx: Connection) -> str:
+def history_id(tx: Connection) -> str:
     """Return the name of this history; made once, and anew when a backup is restored."""
     found = tx.scalar(select(meta.c.value).where(meta.c.key == "epoch"))
     if found is not None:

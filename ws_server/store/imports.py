@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import MAX_NUMBER, Address, GroupAddress, fold
-from ws_server.store import conversations, messages, opening
+from ws_server.store import conversations, messages, recipients
 from ws_server.store import users as accounts
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
@@ -156,7 +156,7 @@ class _Writing:
         self._now = now
         self._new = _add_users(tx, people, now)
         self._ids = {key: id for key, (id, _) in everybody(tx).items()}
-        self._chats = opening.open_private(tx, {self._pair(chat) for chat in chats}, now)
+        self._chats = recipients.open_private(tx, {self._pair(chat) for chat in chats}, now)
         self._last_number = max(reserved, conversations.last_number(tx))
         self._progress = Progress()
         self._before: dict[int, int] = {}

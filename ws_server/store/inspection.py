@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from shared.faults import shown
-from ws_server.store import fetches, snapshot, sqlite_file
+from ws_server.store import content_fetches, snapshot, sqlite_file
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
 from ws_server.store.migrating import KNOWN, NEWEST, current
 from ws_server.store.schema import conversations, messages
@@ -137,7 +137,7 @@ def contents(tx: Connection, most: int | None) -> tuple[int, list[tuple[str, int
     Args:
         most: How many to return, chosen at random; None for all.
     """
-    chosen = fetches.stored(tx).subquery()
+    chosen = content_fetches.stored(tx).subquery()
     count = tx.scalar(select(func.count()).select_from(chosen)) or 0
     some = select(chosen.c.sha256, chosen.c.size)
     if most is not None:

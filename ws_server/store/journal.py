@@ -27,6 +27,7 @@ from ws_server.store import messages
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.messages import Draft, Progress
+from ws_server.store.steps import Steps, answer, answer_all
 from ws_server.store.timeline import wall_ms
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,11 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 512
 """Entries in one transaction; bounds how long one commit takes."""
 FAILED = "The server failed; nothing was done"
-MAX_WAITING = 50_000
+MAX_WAITING_ENTRIES = 50_000
 """Entries that may wait; more are refused as `unavailable`."""
 
 
-class Write:
+class Mutation:
     """Any change that is no message: `change(tx, now)` runs inside the transaction.
 
     A `ChatError` undoes this change alone. The function may run twice, the first time rolled back,
@@ -58,14 +59,30 @@ class Write:
         self.error: ChatError | None = None
 
 
-Entry = Draft | Write
+class Together(Mutation):
+    """A change in steps, `change(now)`; those next to each other take them at the same time."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, change: Callable[[int], Steps[Any]]) -> None:
+        super().__init__(lambda tx, now: answer(tx, change(now)))
+        self.steps = change
+
+
+Entry = Draft | Mutation
 
 
 class Journal:
     """The queue in front of the writer thread; its methods belong to the event loop."""
 
-    def __init__(self, database: Database, cache: Cache) -> None:
+    def __init__(self, database: Database, cache: Cache, secret: bytes = b"") -> None:
+        """Begin to write.
+
+        Args:
+            secret: Marks the ids of posts for other realms' groups; see `ids.Post`.
+        """
         self._database = database
+        self._secret = secret
         self._cache = cache
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Entry] = deque()
@@ -95,7 +112,7 @@ class Journal:
         Raises:
             ChatError: UNAVAILABLE, too many wait or the server stops.
         """
-        if self._closed or len(self._waiting) >= MAX_WAITING:
+        if self._closed or len(self._waiting) >= MAX_WAITING_ENTRIES:
             raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits to be written; try again soon")
         self._waiting.append(entry)
         self._idle.clear()
@@ -106,7 +123,7 @@ class Journal:
 
     async def write(
         self,
-        change: Callable[[Connection, int], Any],
+        change: Callable[[Connection, int], Any] | Mutation,
         then: Callable[[Any], None] | None = None,
     ) -> Any:
         """Run `change(tx, now)` in the next transaction and return its result once on disk.
@@ -120,7 +137,7 @@ class Journal:
         """
         future: asyncio.Future[Any] = self._loop.create_future()
 
-        def done(entry: Write) -> None:
+        def done(entry: Mutation) -> None:
             if entry.error is None and then is not None:
                 then(entry.result)
             if future.cancelled():
@@ -130,7 +147,7 @@ class Journal:
             else:
                 future.set_result(entry.result)
 
-        entry = Write(change)
+        entry = change if isinstance(change, Mutation) else Mutation(change)
         entry.done = done
         self.post(entry)
         return await future
@@ -235,13 +252,22 @@ class Journal:
                 drafts = cast("list[Draft]", list(run))
                 if again:
                     messages.reload(tx, drafts, progress)
-                messages.write(tx, drafts, now, progress, again)
+                messages.write(tx, drafts, now, progress, again, self._secret)
+            elif kind is Together and not again:
+                self._apply_all(tx, cast("list[Together]", list(run)), now)
             else:
-                for entry in cast("Iterable[Write]", run):
+                for entry in cast("Iterable[Mutation]", run):
                     self._apply(tx, entry, now, again)
         return progress
 
-    def _apply(self, tx: Connection, entry: Write, now: int, again: bool) -> None:
+    def _apply_all(self, tx: Connection, entries: list[Together], now: int) -> None:
+        results = answer_all(tx, [entry.steps(now) for entry in entries])
+        for entry, result in zip(entries, results, strict=True):
+            if isinstance(result, ChatError):
+                raise _Refused
+            entry.error, entry.result = None, result
+
+    def _apply(self, tx: Connection, entry: Mutation, now: int, again: bool) -> None:
         entry.error = None
         if not again:
             # Few changes are refused, and a savepoint for each costs two round trips.
@@ -259,7 +285,7 @@ class Journal:
             elif self._database.unavailable(error) is not None:
                 raise
             else:
-                self._database.hush(error)
+                self._database.redact(error)
                 log.exception("a change was refused")
                 entry.error = ChatError(ErrorCode.INTERNAL, FAILED)
                 if entry.chain is not None:

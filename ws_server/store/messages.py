@@ -6,19 +6,24 @@ from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address
-from shared.protocol.values import Conversation as ConversationAddress
-from ws_server.store import conversations, fetches, files, outbox, waiting
-from ws_server.store.bulk import MESSAGE, Move, find_keys, insert, move_conversations
+from shared.protocol.values import Address, ConversationAddress
+from ws_server.store import content_fetches, conversations, files, outbox, outbox_queries
+from ws_server.store.bulk import (
+    MESSAGE,
+    Move,
+    find_keys,
+    find_posts,
+    insert,
+    move_conversations,
+)
 from ws_server.store.conversations import Conversation
-from ws_server.store.disabling import check_reader
+from ws_server.store.disabled_accounts import check_sender
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
-from ws_server.store.opening import Place, open_all
-from ws_server.store.schema import posts
+from ws_server.store.recipients import Place, open_all
 from ws_server.store.timeline import timeline
 
 
@@ -101,7 +106,12 @@ class Progress:
 
 
 def write(
-    tx: Connection, drafts: list[Draft], now: int, progress: Progress, reloaded: bool = False
+    tx: Connection,
+    drafts: list[Draft],
+    now: int,
+    progress: Progress,
+    reloaded: bool = False,
+    secret: bytes = b"",
 ) -> None:
     """Write the drafts in their order and give each its seq; refusals go to `draft.error`.
 
@@ -109,6 +119,7 @@ def write(
         now: What the wall clock shows, Unix milliseconds.
         progress: Of this transaction; brought up to date.
         reloaded: The copies of the drafts are what this transaction sees.
+        secret: Marks the ids of posts for other realms' groups.
 
     Raises:
         Stale: a conversation changed since it was cached.
@@ -126,54 +137,42 @@ def write(
         draft.error = None
         draft.duplicate = False
         draft.outgoing = []
-        if draft.key is not None:
-            first = first_of.setdefault((draft.sender, draft.key), draft)
-            if first is not draft:
-                repeats.append((draft, first))
-                if draft.upload is not None:
-                    files.end_upload(tx, draft.upload)
-                continue
+        if (
+            draft.key is not None
+            and (first := first_of.setdefault((draft.sender, draft.key), draft)) is not draft
+        ):
+            _set_aside(tx, draft, first, repeats)
+            continue
         try:
             if draft.chain is not None:
                 draft.chain.check()
-            conversation = draft.cached
-            if conversation is None:
-                conversation = _meant(tx, draft, opened, now)
-            if draft.sender not in conversation.members:
-                raise conversations.unknown_group(draft.target)
-            check_reader(conversation, draft.sender)
+            conversation = draft.cached or _meant(tx, draft, opened, now)
+            check_sender(conversation, draft.sender, draft.target)
             if draft.cached is None:
                 # No refusal comes from the cache: no commit would prove that it still holds.
                 found[conversation.id] = conversation
-            if conversation.realm_id is not None:
-                if draft.file is not None:
-                    _keep_file(tx, draft, draft.file, conversation.id, now)
-                draft.conversation = conversation
-                draft.id = new_id("m")
-                draft.time = now
-                posted.append(draft)
-                continue
-            if id_step := steps.get(conversation.id):
-                # The commit checks one version a conversation, so all copies must be of that one.
-                if id_step[1] != conversation.version:
-                    raise Stale
             if draft.file is not None:
                 _keep_file(tx, draft, draft.file, conversation.id, now)
         except ChatError as error:
-            draft.error = error.with_traceback(None)
-            if draft.key is not None:
-                del first_of[draft.sender, draft.key]
+            _refuse(draft, error, first_of)
+            continue
+        draft.conversation = conversation
+        if conversation.realm_id is not None:
+            draft.time = now
+            posted.append(draft)
             continue
         id = conversation.id
-        if id in steps:
-            _, _, old, last, last_time, _ = steps[id]
+        if (step := steps.get(id)) is not None:
+            _, version, old, last, last_time, _ = step
+            # The commit checks one version a conversation, so all copies must be of that one.
+            if version != conversation.version:
+                raise Stale
         elif id in moved and draft.cached is not None and not reloaded:
             _, last, last_time = moved[id]  # by an earlier run of this batch; the copy is behind
             old = last
         else:
             old = last = conversation.last_seq
             last_time = conversation.last_time
-        draft.conversation = conversation
         draft.id = draft.id or new_id("m")
         draft.seq = last + 1
         draft.time = line.time_after(id, last_time, now)
@@ -191,15 +190,40 @@ def write(
         )
         if conversation.realms:
             remote.append(draft)
-    if not move_conversations(tx, list(steps.values())):
+    _store(tx, list(steps.values()), rows)
+    _queue(tx, remote, posted, now, secret)
+    _answer_repeats(repeats)
+
+
+def _store(tx: Connection, steps: list[Move], rows: list[tuple[object, ...]]) -> None:
+    if not move_conversations(tx, steps):
         raise Stale
     insert(tx, MESSAGE, rows)
+
+
+def _queue(
+    tx: Connection, remote: list[Draft], posted: list[Draft], now: int, secret: bytes
+) -> None:
+    """Let messages wait for the other realms that are to have them."""
     if remote:
         outbox.add_messages(tx, remote, now)
     if posted:
-        outbox.add_posts(tx, posted, now)
-    for draft, first in repeats:
-        _repeat(draft, first)
+        outbox.add_posts(tx, posted, now, secret)
+
+
+def _refuse(draft: Draft, error: ChatError, first_of: dict[tuple[int, str], Draft]) -> None:
+    draft.error = error.with_traceback(None)
+    if draft.key is not None:
+        del first_of[draft.sender, draft.key]
+
+
+def _set_aside(
+    tx: Connection, draft: Draft, first: Draft, repeats: list[tuple[Draft, Draft]]
+) -> None:
+    """Note a repeated draft, whose result is known when that of the first is."""
+    repeats.append((draft, first))
+    if draft.upload is not None:
+        files.end_upload(tx, draft.upload)
 
 
 def _keep_file(
@@ -209,7 +233,9 @@ def _keep_file(
     if draft.source is None:
         files.add(tx, file, conversation_id, sender, draft.upload, quota)
     else:
-        draft.awaited = fetches.keep(tx, file, conversation_id, sender, draft.source, quota, now)
+        draft.awaited = content_fetches.keep(
+            tx, file, conversation_id, sender, draft.source, quota, now
+        )
 
 
 def reload(tx: Connection, drafts: list[Draft], progress: Progress) -> None:
@@ -257,7 +283,7 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
     for sender, key, conversation_id, id, seq, time_, file_id in find_keys(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
-        state = waiting.state_of(tx, conversation, seq)
+        state = outbox_queries.state_of(tx, conversation, seq)
         file = files.get(tx, file_id) if file_id else None
         first[sender, key] = _done_before(sender, conversation, file, id, time_, state, seq)
     # Those of other realms' people never wait for a host: their own realm keeps them.
@@ -267,17 +293,8 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
 
 def _repeated_posts(tx: Connection, keys: list[tuple[int, str]]) -> dict[tuple[int, str], Draft]:
     """Return what waits for the host of its group, and so has no place yet."""
-    p = posts.c
-    found = tx.execute(
-        select(
-            *(p.sender_id, p.idempotency_key, p.conversation_id, p.id, p.time, p.refused),
-            p.file_id,
-        )
-        .where(p.idempotency_key.is_not(None))
-        .where(tuple_(p.sender_id, p.idempotency_key).in_(keys))
-    ).all()
     first: dict[tuple[int, str], Draft] = {}
-    for sender, key, conversation_id, id, time_, refused, file_id in found:
+    for sender, key, conversation_id, id, time_, refused, file_id in find_posts(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
         assert conversation is not None
         state = outbox.QUEUED if refused is None else outbox.REFUSED
@@ -301,12 +318,13 @@ def _done_before(
     return draft
 
 
-def _repeat(draft: Draft, first: Draft) -> None:
-    """Give a repeated draft the result of the first."""
-    draft.duplicate = True
-    if draft.file and first.file and draft.file.sha256 == first.file.sha256:
-        draft.stored = 0  # for the first one already
-    draft.conversation = first.conversation
-    draft.file = first.file
-    draft.state = first.state
-    draft.id, draft.seq, draft.time = first.id, first.seq, first.time
+def _answer_repeats(repeats: list[tuple[Draft, Draft]]) -> None:
+    """Give each repeated draft the result of the first."""
+    for draft, first in repeats:
+        draft.duplicate = True
+        if draft.file and first.file and draft.file.sha256 == first.file.sha256:
+            draft.stored = 0  # for the first one already
+        draft.conversation = first.conversation
+        draft.file = first.file
+        draft.state = first.state
+        draft.id, draft.seq, draft.time = first.id, first.seq, first.time

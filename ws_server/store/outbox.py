@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from ws_server.store import bulk
+from ws_server.store.authorship import Post
 from ws_server.store.realms import ACTIVE
 from ws_server.store.schema import outbox, posts, realms
 
@@ -37,7 +38,7 @@ has read; a change of a group hosted here."""
 PROBE = "probe"
 """Nothing but a row, by which operators see that both sides can store one."""
 STORED, QUEUED, DELIVERED, REFUSED = "stored", "queued", "delivered", "refused"
-MAX_WAITING = 100_000
+MAX_WAITING_ROWS = 100_000
 """Rows that may wait for a realm; then nobody can send there until it has taken some. With texts
 of at most 16 KiB that is 1.6 GB of messages at the very worst."""
 
@@ -48,6 +49,8 @@ class Tail:
 
     last: int
     """The highest number that was ever given to one."""
+    key: bytes
+    """The public key of the realm."""
     is_open: bool
     """Whether it takes rows that it would also find by itself when it links again: not if it is
     blocked or removed, or half as many wait as may. The other half is for private messages, so
@@ -86,13 +89,25 @@ def _is_private(draft: Draft) -> bool:
     return draft.conversation is not None and draft.conversation.number is None
 
 
-def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
-    """Keep messages for groups hosted elsewhere, and let them wait for the hosts."""
+def add_posts(tx: Connection, drafts: Sequence[Draft], now: int, secret: bytes) -> None:
+    """Keep messages for groups hosted elsewhere, and let them wait for the hosts.
+
+    Args:
+        secret: Marks their ids, by which they are known again when the hosts relay them.
+    """
     of_realm: dict[int, list[Draft]] = defaultdict(list)
     for draft in drafts:
         assert draft.conversation is not None and draft.conversation.realm_id is not None
         of_realm[draft.conversation.realm_id].append(draft)
         draft.state = QUEUED
+    tails = _tails(tx, of_realm)
+    for draft in drafts:
+        group = draft.conversation
+        assert group is not None and group.realm_id is not None and group.number is not None
+        content = draft.file.sha256 if draft.file else draft.text
+        sender = group.members[draft.sender].name
+        post = Post(tails[group.realm_id].key, group.number, sender, content)
+        draft.id = post.new_id(secret)
     kept = [
         {
             "id": draft.id,
@@ -108,7 +123,6 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
     ]
     tx.execute(insert(posts), kept)
     rows: list[tuple[object, ...]] = []
-    tails = _tails(tx, of_realm)
     for realm_id, going in of_realm.items():
         for number, draft in enumerate(going, tails[realm_id].last + 1):
             assert draft.conversation is not None
@@ -117,7 +131,7 @@ def add_posts(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
     bulk.insert(tx, bulk.OUTBOX, rows)
 
 
-def say(
+def enqueue(
     tx: Connection,
     realm_id: int,
     kind: str,
@@ -163,6 +177,7 @@ _TAILS = select(
     realms.c.id,
     realms.c.state,
     realms.c.confirmed,
+    realms.c.public_key,
     select(func.max(outbox.c.number)).where(outbox.c.realm_id == realms.c.id).scalar_subquery(),
 ).where(realms.c.id.in_(bindparam("realm_ids", expanding=True)))
 
@@ -172,10 +187,14 @@ def _tails(tx: Connection, realm_ids: Collection[int]) -> dict[int, Tail]:
     tails: dict[int, Tail] = {}
     if not realm_ids:
         return tails
-    for realm_id, state, confirmed, number in tx.execute(_TAILS, {"realm_ids": list(realm_ids)}):
+    for realm_id, state, confirmed, key, number in tx.execute(
+        _TAILS, {"realm_ids": list(realm_ids)}
+    ):
         last = max(number or 0, confirmed)
         # Numbers are not used again, so this counts what waits, or more.
-        tails[realm_id] = Tail(last, state == ACTIVE and last - confirmed < MAX_WAITING // 2)
+        tails[realm_id] = Tail(
+            last, key, state == ACTIVE and last - confirmed < MAX_WAITING_ROWS // 2
+        )
     return tails
 
 

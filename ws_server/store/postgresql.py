@@ -38,8 +38,8 @@ from ws_server.store.postgresql_driver import (
     WRITE,
     engine_for,
     explain,
-    hush,
     is_fault,
+    redact,
     said,
 )
 from ws_server.store.timeline import Timeline
@@ -96,8 +96,8 @@ class PostgreSQL:
     def is_fault(self, error: Exception) -> bool:
         return is_fault(error)
 
-    def hush(self, error: Exception) -> None:
-        hush(error)
+    def redact(self, error: Exception) -> None:
+        redact(error)
 
     def explain(self, error: Exception) -> str | None:
         return explain(self._url, error)
@@ -156,7 +156,7 @@ class _Line:
         try:
             return await self._connection.run_sync(_within, question)
         except Exception as error:
-            hush(error)
+            redact(error)
             broken = isinstance(said(error), asyncpg.InternalClientError)  # it went within a call
             if broken or self.driver.is_closed() or self._connection.invalidated:
                 await self.drop()
@@ -273,7 +273,7 @@ async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
     except Exception as error:
         # An ERROR means that nothing was committed; after anything else it is not known.
         if getattr(error, "severity_en", "") == "ERROR":
-            hush(error)
+            redact(error)
             await line.roll_back()
             raise
         await line.drop()

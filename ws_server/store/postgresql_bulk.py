@@ -6,7 +6,18 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import ARRAY, Connection, Dialect, bindparam, func
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Dialect,
+    FromClause,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -54,10 +65,23 @@ def _about(dialect: Dialect, statement: Statement) -> str:
     arrays = [bindparam(c.name, type_=ARRAY(c.type)) for c in statement.given]
     given = func.unnest(*arrays).table_valued(*statement.given)
     given = given.render_derived(name="given")
-    compiled = cast(SQLCompiler, statement.about(given).compile(dialect=dialect))
+    about = _one_by_one(statement, given) if statement.each else statement.about(given)
+    compiled = cast(SQLCompiler, about.compile(dialect=dialect))
     # The arrays are the only parameters, in the order of the columns.
     assert compiled.positiontup == [c.name for c in statement.given], str(compiled)
     return str(compiled)
+
+
+def _one_by_one(statement: Statement, given: FromClause) -> Select[Any]:
+    """Return a statement that is planned for one of the rows, and run for each.
+
+    Where nothing is known of a table yet, as after a restore, PostgreSQL takes the rows to be found
+    for a hundredth of it, and reads the whole of it for all of them at once.
+    """
+    names = [literal_column(f"given.{c.name}", c.type).label(c.name) for c in statement.given]
+    one = select(*names).subquery("one")
+    found = cast("Select[Any]", statement.about(one)).offset(literal_column("0")).lateral("found")
+    return select(*found.c).select_from(given.join(found, true()))
 
 
 def _on_driver(tx: Connection, run: Callable[[Any], Awaitable[T]]) -> T:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
@@ -18,12 +17,6 @@ from ws_server.store.schema import realms
 ACTIVE, PENDING, BLOCKED, REMOVED = "active", "pending", "blocked", "removed"
 MAX_ROWS = 512
 """Rows for one realm that may be on their way and unconfirmed."""
-MAX_PENDING = 50
-"""Realms that may wait for approval; then no further unknown one is noted."""
-MAX_MET = 1_000
-"""Realms known here, the removed ones too, above which no unknown one is noted that dials."""
-MAX_KNOWN = 1_500
-"""Realms known here, above which nobody can add one; a list of them fits one frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,13 @@ class KnownRealm:
     received_log: str
     refusals: str
     confirmed: int
+    vouched: bool
+    """Somebody here added it, wrote to its people, or let it in."""
+
+    @property
+    def tag(self) -> str:
+        """The name that it has until somebody vouches for it: its own, with a piece of its key."""
+        return tagged(self.own_name, self.public_key)
 
     @property
     def shown_address(self) -> str:
@@ -62,7 +62,13 @@ _COLUMNS = (
     realms.c.received_log,
     realms.c.refusals,
     realms.c.confirmed,
+    realms.c.vouched,
 )
+
+
+def tagged(own_name: str, public_key: bytes) -> str:
+    """Return what a realm is called that nobody here has confirmed, such as `beta~K3F9`."""
+    return f"{own_name[:27]}~{fingerprint(public_key)[:4]}"
 
 
 def _realm(row: Sequence[Any] | None) -> KnownRealm | None:
@@ -130,21 +136,6 @@ def forbidden(why: str) -> ChatError:
     return ChatError(ErrorCode.FORBIDDEN, why)
 
 
-def free_name(tx: Connection, wanted: str, home: str) -> str:
-    """Return a name for a realm that dialled here: its own, or with a number if that is taken.
-
-    Args:
-        home: This realm's own (folded) name, which is taken too.
-    """
-    taken = {home, *tx.scalars(select(realms.c.key))}
-    name, number = wanted, 1
-    while fold(name) in taken:
-        number += 1
-        suffix = f"-{number}"
-        name = wanted[: 32 - len(suffix)] + suffix
-    return name
-
-
 def add(
     tx: Connection,
     *,
@@ -155,6 +146,7 @@ def add(
     port: int | None,
     tls: bool,
     state: str,
+    vouched: bool = True,
     now: int,
 ) -> KnownRealm:
     """Keep a realm whose key was proven.
@@ -174,6 +166,7 @@ def add(
             port=port,
             tls=tls,
             state=state,
+            vouched=vouched,
             created=now,
             received=0,
             received_log="",
@@ -184,105 +177,6 @@ def add(
     made = by_key(tx, public_key)
     assert made is not None
     return made
-
-
-def meet(
-    tx: Connection,
-    *,
-    public_key: bytes,
-    own_name: str,
-    address: str | None,
-    port: int | None,
-    tls: bool,
-    state: str,
-    home: str,
-    now: int,
-) -> KnownRealm:
-    """Note a realm that dialled here and is not known, under a name that is free.
-
-    Raises:
-        ChatError: REALM_REFUSED, too many are known, or wait for approval.
-    """
-    if (known := by_key(tx, public_key)) is not None:
-        return known  # it dialled twice at once
-    waiting = tx.scalar(select(func.count()).where(realms.c.state == PENDING)) or 0
-    if _total(tx) >= MAX_MET or (state == PENDING and waiting >= MAX_PENDING):
-        raise ChatError(
-            ErrorCode.REALM_REFUSED, "Too many realms are known here; ask its admin to add yours"
-        )
-    return add(
-        tx,
-        name=free_name(tx, own_name, home),
-        public_key=public_key,
-        own_name=own_name,
-        address=address,
-        port=port,
-        tls=tls,
-        state=state,
-        now=now,
-    )
-
-
-def _total(tx: Connection) -> int:
-    return tx.scalar(select(func.count()).select_from(realms)) or 0
-
-
-def keep(
-    tx: Connection,
-    *,
-    name: str,
-    public_key: bytes,
-    own_name: str,
-    address: str,
-    port: int,
-    tls: bool,
-    now: int,
-) -> KnownRealm:
-    """Keep a realm that somebody added, or its new address if it was known under this name.
-
-    Raises:
-        ChatError: see `check_addable`.
-    """
-    known = by_key(tx, public_key)
-    check_addable(name, find(tx, name), known)
-    if known is None and _total(tx) >= MAX_KNOWN:
-        raise forbidden("Too many realms are known here")
-    if known is None:
-        return add(
-            tx,
-            name=name,
-            public_key=public_key,
-            own_name=own_name,
-            address=address,
-            port=port,
-            tls=tls,
-            state=ACTIVE,
-            now=now,
-        )
-    return change(tx, known.id, address=address, port=port, tls=tls, state=ACTIVE)
-
-
-def check_addable(name: str, named: KnownRealm | None, known: KnownRealm | None) -> None:
-    """Refuse to add a realm that is blocked, or by a name that means another one.
-
-    Args:
-        named: Which realm the name means here.
-        known: Which realm has the key here.
-
-    Raises:
-        ChatError: REALM_EXISTS, FORBIDDEN.
-    """
-    if known is not None and fold(known.name) != fold(name):
-        raise ChatError(ErrorCode.REALM_EXISTS, f"This realm is known here as {known.name}")
-    if known is None and named is not None:
-        raise ChatError(
-            ErrorCode.REALM_EXISTS,
-            f"{named.name} is known here with another key, {fingerprint(named.public_key)}. "
-            "Choose another name; if its operator confirms that the key is new, an admin here "
-            f"runs: ./chat admin realm retrust {named.name}",
-        )
-    if known is not None and known.state == BLOCKED:
-        raise forbidden(f"{known.name} is blocked here by an admin")
 
 
 # Made once, as links run it many times a second.
@@ -327,42 +221,3 @@ def change(tx: Connection, realm_id: int, **values: Any) -> KnownRealm:
     """Change columns of a realm, such as its address or its state, and return it."""
     tx.execute(update(realms).where(realms.c.id == realm_id).values(**values))
     return get(tx, realm_id)
-
-
-def retrust(
-    tx: Connection, realm_id: int, public_key: bytes, home: str, now: int
-) -> tuple[KnownRealm, KnownRealm]:
-    """Pin another key under a realm's name; its old key is kept as that of a removed realm.
-
-    If the other key is known under a name of its own, that realm is removed, and both change keys,
-    with what was received from each. The caller numbers what waits anew (`outbox.renumber`).
-
-    Returns:
-        The realm, and the removed one that now has the old key.
-    """
-    known, other = get(tx, realm_id), by_key(tx, public_key)
-    if other is None:
-        other = add(
-            tx,
-            name=free_name(tx, f"{known.name[:28]}.old", home),
-            public_key=os.urandom(32),
-            own_name=known.own_name,
-            address=None,
-            port=None,
-            tls=False,
-            state=REMOVED,
-            now=now,
-        )
-    # A key belongs to one realm at any time, so one of both has none for a moment.
-    change(tx, other.id, public_key=os.urandom(32))
-    for realm, had, state in ((known, other, known.state), (other, known, REMOVED)):
-        change(
-            tx,
-            realm.id,
-            public_key=public_key if realm is known else known.public_key,
-            own_name=had.own_name,
-            received=had.received,
-            received_log=had.received_log,
-            state=state,
-        )
-    return get(tx, known.id), get(tx, other.id)

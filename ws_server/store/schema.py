@@ -52,6 +52,8 @@ realms = Table(
     Column("port", Integer),
     Column("tls", Boolean, nullable=False),
     Column("state", String(16), nullable=False),  # active, pending, blocked, removed
+    # Somebody here added it, wrote to its people, or let it in; until then it is a stranger.
+    Column("vouched", Boolean, nullable=False, server_default=false()),
     Column("created", BigInteger, nullable=False),
     # The highest number of its outbox that is durable here, and of which history of its.
     Column("received", BigInteger, nullable=False),
@@ -95,6 +97,19 @@ tokens = Table(
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
     Column("created", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=False),
+    Column("address", String(64)),  # from where it was used last; null before that was kept
+)
+
+# Codes with which people may register although registration is by invitation.
+invitation_codes = Table(
+    "invitation_codes",
+    metadata,
+    Column("id", String(8), primary_key=True),  # what admins call it; it is no part of the code
+    Column("hash", LargeBinary(32), nullable=False, unique=True),
+    Column("uses", Integer, nullable=False),  # accounts it was made for
+    Column("uses_left", Integer, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
 )
 
 conversations = Table(
@@ -115,7 +130,10 @@ conversations = Table(
     Column("last_time", BigInteger, nullable=False, server_default=text("0")),
     # Rises with every message of the realm; lists of conversations are ordered by it.
     Column("activity", BigInteger, nullable=False, server_default=text("0")),
-    # Rises with every change of membership; proves that a cached copy is fresh.
+    # Private chats: whether the low, or the high, user blocks the other one.
+    Column("low_blocks", Boolean, nullable=False, server_default=false()),
+    Column("high_blocks", Boolean, nullable=False, server_default=false()),
+    # Rises with every change of membership or blocking; proves that a cached copy is fresh.
     Column("version", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
     UniqueConstraint("low_user", "high_user"),
@@ -140,6 +158,33 @@ members = Table(
     Column("joined_seq", BigInteger, nullable=False),
     Column("read_seq", BigInteger, nullable=False),
     Column("received_seq", BigInteger, nullable=False),
+    Index(None, "user_id"),
+)
+
+# People who may not simply be invited again to a group hosted here.
+kept_out = Table(
+    "kept_out",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("banned", Boolean, nullable=False),  # not even by the owner; else they were kicked
+)
+
+# People of this realm who were invited to a group by strangers of other realms, and are not in it.
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    # Of the inviter, or of the group's host.
+    Column("realm_id", ForeignKey("realms.id"), nullable=False, index=True),
+    # What they are in it once they accept, of a group that another realm hosts.
+    Column("owner", Boolean, nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Column("joined_seq", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    # Not any more, but the host has not heard of it yet.
+    Column("declined", Boolean, nullable=False),
     Index(None, "user_id"),
 )
 

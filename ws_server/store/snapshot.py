@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 from shared.faults import shown
 from ws_server.store import sqlite_file
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
-from ws_server.store.database import epoch
+from ws_server.store.database import history_id
 from ws_server.store.migrating import NEWEST, check_known, current, migrate
 from ws_server.store.schema import meta, metadata
 from ws_server.store.sqlite import Values
@@ -61,7 +61,7 @@ async def create(
         migrate(tx)
         _set_sequences(tx)
         tx.execute(delete(meta).where(meta.c.key == "epoch"))
-        epoch(tx)
+        history_id(tx)
         if place is not None:
             place()
         return done

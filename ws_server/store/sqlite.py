@@ -84,7 +84,7 @@ class SQLite:
         fault = _said(error)
         return isinstance(fault, sqlite3.Error) and not isinstance(fault, _BUGS)
 
-    def hush(self, error: Exception) -> None:
+    def redact(self, error: Exception) -> None:
         """SQLite names columns, never values."""
 
     def explain(self, error: Exception) -> str | None:

@@ -1,21 +1,16 @@
-"""Accounts and the tokens of their sessions."""
+"""Accounts."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
-    LargeBinary,
     and_,
-    bindparam,
     case,
-    delete,
     func,
     insert,
     literal_column,
@@ -24,14 +19,12 @@ from sqlalchemy import (
     update,
 )
 
+from shared.addresses import network
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, fold
 from ws_server.store import realms as known_realms
-from ws_server.store.compiled import Compiled
 from ws_server.store.schema import realms, tokens, users
 
-TOKENS_KEPT = 100
-"""Tokens a user; a new sign-in ends the one that was not used for the longest time."""
 MAX_KEYS = 500
 """Names looked up in one statement."""
 
@@ -64,7 +57,7 @@ def address_of() -> ColumnElement[str]:
 
 
 WITH_REALMS = users.outerjoin(realms, realms.c.id == users.c.realm_id)
-_COLUMNS = (
+COLUMNS = (
     users.c.id,
     address_of().label("name"),
     users.c.real_name,
@@ -74,30 +67,7 @@ _COLUMNS = (
     users.c.disabled,
     users.c.realm_id,
 )
-_USER = select(*_COLUMNS).select_from(WITH_REALMS)
-_IS_TOKEN = tokens.c.hash == bindparam("token", type_=LargeBinary)
-_BY_TOKEN = Compiled(
-    select(*_COLUMNS)
-    .select_from(WITH_REALMS.join(tokens, tokens.c.user_id == users.c.id))
-    .where(_IS_TOKEN)
-)
-
-
-def _used(user_id: Any, now: Any) -> ColumnElement[int]:
-    """Return, as SQL, when a token is used: after all of the user's, were the clock ever ahead.
-
-    Otherwise those used while it was would outlive the ones in use.
-    """
-    of_user = tokens.alias()
-    last = select(func.max(of_user.c.used)).where(of_user.c.user_id == user_id).scalar_subquery()
-    return case((last >= now, last + 1), else_=now)
-
-
-_TOKEN_USED = Compiled(
-    update(tokens)
-    .where(_IS_TOKEN)
-    .values(used=_used(bindparam("user_id", type_=BigInteger), bindparam("now", type_=BigInteger)))
-)
+_USER = select(*COLUMNS).select_from(WITH_REALMS)
 
 
 def _user(row: Sequence[Any] | None) -> User | None:
@@ -130,6 +100,17 @@ def find_at(tx: Connection, address: Address) -> User | None:
     return find_of(tx, known_realms.existing(tx, address.realm).id, address.user)
 
 
+def note_at(tx: Connection, address: Address, now: int) -> User | None:
+    """Return whom an address means; a person of another realm is noted if need be.
+
+    Raises:
+        ChatError: UNKNOWN_REALM.
+    """
+    if not address.realm:
+        return find(tx, address.user)
+    return of_realm(tx, known_realms.existing(tx, address.realm).id, address.user, now)
+
+
 def find_of(tx: Connection, realm_id: int, name: str) -> User | None:
     """Return a person of another realm; None if they have not been mentioned yet."""
     there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
@@ -157,6 +138,11 @@ def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
     return found
 
 
+def name_of(tx: Connection, user_id: int) -> str:
+    """Return a person's name in their own realm."""
+    return str(tx.scalar(select(users.c.name).where(users.c.id == user_id)))
+
+
 def ids_of_realm(
     tx: Connection, realm_id: int | None, names: Collection[str], now: int
 ) -> dict[str, int]:
@@ -177,6 +163,20 @@ def ids_of_realm(
         [{"realm_id": realm_id, "name": wanted[key], "key": key, **blank} for key in missing],
     )
     return found | _ids(tx, realm_id, missing)
+
+
+def known_of_realm(tx: Connection, realm_id: int | None, names: Collection[str]) -> dict[str, int]:
+    """Return the ids of those people of a realm that are known here, by their folded names.
+
+    Args:
+        realm_id: Another realm; None for this one.
+    """
+    return _ids(tx, realm_id, [fold(name) for name in names])
+
+
+def count_of_realm(tx: Connection, realm_id: int) -> int:
+    """Return how many people of another realm are known here."""
+    return tx.scalar(select(func.count()).where(users.c.realm_id == realm_id)) or 0
 
 
 def _ids(tx: Connection, realm_id: int | None, keys: Sequence[str]) -> dict[str, int]:
@@ -232,22 +232,51 @@ def is_disabled(name: str) -> ChatError:
     )
 
 
+def signing_in(tx: Connection, name: str, address: str) -> tuple[User | None, bool]:
+    """Return the account of a name, and whether it has a session in the network of an address.
+
+    It asks the same of names that nobody has, so that the time does not tell them apart.
+    """
+    user = find(tx, name)
+    of_user = tokens.c.user_id == (user.id if user else 0)
+    used = tx.scalars(select(tokens.c.address).where(of_user, tokens.c.address.is_not(None)))
+    here = network(address)
+    return user, any(network(other) == here for other in used)
+
+
+def has_admin(tx: Connection) -> bool:
+    """Tell whether this realm has an admin."""
+    admins = select(users.c.id).where(users.c.realm_id.is_(None), users.c.admin)
+    return tx.execute(admins.limit(1)).first() is not None
+
+
+def is_empty(tx: Connection) -> bool:
+    """Tell whether nobody has an account here yet."""
+    return tx.execute(select(users.c.id).where(users.c.realm_id.is_(None)).limit(1)).first() is None
+
+
 def create(
-    tx: Connection, name: str, real_name: str, country: str, password: str, now: int
+    tx: Connection,
+    name: str,
+    real_name: str,
+    country: str,
+    password: str,
+    now: int,
+    *,
+    admin: bool = False,
 ) -> User:
-    """Add an account; the first one is the realm's admin.
+    """Add an account.
 
     Args:
         password: argon2id hash.
         now: Unix milliseconds.
+        admin: It may administer the realm.
 
     Raises:
         ChatError: USER_EXISTS.
     """
     if find(tx, name) is not None:
-        raise ChatError(ErrorCode.USER_EXISTS, f"{name} is taken; choose another name")
-    here = select(func.count()).select_from(users).where(users.c.realm_id.is_(None))
-    admin = tx.scalar(here) == 0
+        raise taken(name)
     made = tx.execute(
         insert(users).values(
             name=name,
@@ -263,6 +292,11 @@ def create(
     return User(made.inserted_primary_key[0], name, real_name, country, password, admin)
 
 
+def taken(name: str) -> ChatError:
+    """Return the refusal of a name that somebody has."""
+    return ChatError(ErrorCode.USER_EXISTS, f"{name} is taken; choose another name")
+
+
 def set_password(tx: Connection, user_id: int, password: str) -> None:
     """Keep another argon2id hash."""
     tx.execute(update(users).where(users.c.id == user_id).values(password=password))
@@ -276,47 +310,3 @@ def set_admin(tx: Connection, user_id: int, admin: bool) -> None:
 def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
     """Keep an account from signing in, or let it."""
     tx.execute(update(users).where(users.c.id == user_id).values(disabled=disabled))
-
-
-def hash_token(token: str) -> bytes:
-    """Return what is stored of a token: 256 random bits need no slow hash."""
-    return hashlib.sha256(token.encode()).digest()
-
-
-def add_token(tx: Connection, user_id: int, token: bytes, now: int) -> None:
-    """Keep the hash of a new token and end the least recently used ones above TOKENS_KEPT."""
-    used = _used(user_id, now)
-    tx.execute(insert(tokens).values(hash=token, user_id=user_id, created=now, used=used))
-    kept = (
-        select(tokens.c.hash)
-        .where(tokens.c.user_id == user_id)
-        .order_by(tokens.c.used.desc(), tokens.c.created.desc())
-        .limit(TOKENS_KEPT)
-    )
-    tx.execute(delete(tokens).where(tokens.c.user_id == user_id, tokens.c.hash.not_in(kept)))
-
-
-def use_token(tx: Connection, token: bytes, now: int) -> User | None:
-    """Return whose token this is, and note that it was used; None if it has ended."""
-    found = _BY_TOKEN.rows(tx, token=token)
-    if not found:
-        return None
-    user = _user(found[0])
-    assert user is not None
-    _TOKEN_USED.run(tx, token=token, user_id=user.id, now=now)
-    return user
-
-
-def end_token(tx: Connection, token: bytes) -> None:
-    """Forget a token."""
-    tx.execute(delete(tokens).where(tokens.c.hash == token))
-
-
-def end_tokens(tx: Connection, user_id: int) -> None:
-    """Forget all tokens of a user."""
-    tx.execute(delete(tokens).where(tokens.c.user_id == user_id))
-
-
-def end_other_tokens(tx: Connection, user_id: int, kept: bytes) -> None:
-    """Forget all tokens of a user but one."""
-    tx.execute(delete(tokens).where(tokens.c.user_id == user_id, tokens.c.hash != kept))

@@ -1,12 +1,13 @@
-// Says that the app is away, over what the page still shows, in the person's language and colours.
+// The notice that the app cannot be reached, shown above the page in the person's language and
+// colours.
 
-/** Milliseconds without the app before it is said: most breaks are shorter. */
+/** Milliseconds without the app before the notice is shown: most breaks are shorter. */
 const PATIENCE = 1000;
 
-/** Lines that are shown. */
+/** Waiting lines that are shown. */
 const SHOWN = 5;
 
-/** Under the head of a conversation, where nothing that one needs is; theme.py has the measures. */
+/** Below a conversation's header, where no control is covered; theme.py has the measures. */
 const STYLE = `
   #away { position: fixed; top: 70px; left: 356px; right: 16px; z-index: 2147483647;
     box-sizing: border-box; padding: 10px 16px; border-radius: 12px; pointer-events: none;
@@ -20,7 +21,7 @@ const STYLE = `
   @media (max-width: 719px) { #away { left: 16px; } }
 `;
 
-/** Sentences by language, which the page brings (site.py). */
+/** Sentences by language, embedded in the page (site.py). */
 const WORDS = JSON.parse(document.getElementById("away-words").textContent);
 
 export class Banner {
@@ -82,7 +83,7 @@ export class Banner {
     const isDark = this.colours === "system" ? this.dark.matches : this.colours === "dark";
     element.className = isDark ? "dark" : "";
     element.lang = this.language;
-    // Screen readers announce what comes into an element that has this role.
+    // Screen readers announce changes in an element with this role.
     element.role = "alert";
     const lines = this.link.kept.lines;
     const sentence = document.createElement("p");

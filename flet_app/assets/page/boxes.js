@@ -1,30 +1,38 @@
-// The boxes for messages: what stands in each, and what becomes of it.
+// The boxes for messages: their texts, and how these are sent.
 //
-// The app declares a box before Flet's client shows it. From then on Enter and the button that
-// sends are handled here, at once, and the app is told a line instead; so nothing that is typed next
-// can be mixed up with what was sent, however far away the app is.
+// The app declares a box before Flet's client shows it. From then on this script handles Enter and
+// the send button at once, and reports a line to the app. So the text typed next cannot mix with
+// the sent text, however distant the app is.
 
 import { isCommand, joined } from "./kept.js";
 
-/** Boxes of conversations left that are remembered: Flet's client may still speak of them. */
+/** Boxes of closed conversations that are remembered: Flet's client may still send their events. */
 const MOST = 20;
 
 export const isTextarea = (element) => element?.tagName === "TEXTAREA";
+export const isField = (element) => element?.tagName === "INPUT";
 
-/** Gives a box another text, as if somebody had typed it, so that Flet's client takes it. */
-export function put(element, text, at = text.length) {
+/** Sets the text of a box as if it was typed, so that Flet's client notices the change. */
+export function put(element, text, from = text.length, to = from) {
   element.value = text;
-  element.setSelectionRange(at, at);
+  element.setSelectionRange(from, to);
   element.dispatchEvent(new InputEvent("input", { bubbles: true, composed: true }));
 }
 
-/** It dispatches `declared` when there will be another box, and `waiting` when lines come or go. */
+/**
+ * Dispatches `declared` before another box appears, `waiting` when the waiting lines change, and
+ * `button` when the send button is pressed; cancelling `button` prevents sending.
+ */
 export class Boxes extends EventTarget {
   #known = new Map();
 
   constructor(link) {
     super();
-    /** The box that is shown: {id, to, text, button, most, focus}; or null. */
+    /**
+     * The shown box, or null: {id, to, text, told, button, most, focus, hasFocus, before}. `focus`:
+     * the box must get the focus. `hasFocus`: the box has the focus, according to Flet's client.
+     * `before`: the element that had the focus before.
+     */
     this.current = null;
     this.link = link;
     this.kept = link.kept;
@@ -32,12 +40,49 @@ export class Boxes extends EventTarget {
     link.addEventListener("told", (event) => this.#told(event.detail));
   }
 
-  /** Puts back what was written while the app showed the box as it knew it. */
-  repair() {
+  /** Returns the element of a box; null if the box is hidden or lacks the focus. */
+  element(box) {
     const element = document.activeElement;
-    if (this.current && isTextarea(element) && element.value !== this.current.text) {
-      put(element, this.current.text);
+    // Flet's client reports the focus shortly before the element of the previous box is removed.
+    const isThere = box === this.current && box?.hasFocus && element !== box.before;
+    return isThere && isTextarea(element) ? element : null;
+  }
+
+  /** Restores text that was typed while the app redrew the box with an older text. */
+  repair() {
+    const element = this.element(this.current);
+    if (element && element.value !== this.current.text) put(element, this.current.text);
+  }
+
+  /** Changes the text of a box that is no longer shown: the draft of its conversation. */
+  keep(box, text) {
+    box.text = text;
+    this.kept.draft(box.to, text);
+    this.link.say("draft", { to: box.to, text });
+  }
+
+  /** Sends the text of a box. */
+  send(box) {
+    const { text } = box;
+    const isLine = text.trim() !== "";
+    if (isLine) {
+      const size = new TextEncoder().encode(text.replace(/^\n+|\n+$/g, "")).length;
+      if (!isCommand(text) && size > box.most) {
+        this.link.say("long", { size });
+        return;
+      }
+      // Commands never wait for the app: without a connection they stay in the box.
+      if (isCommand(text) && !this.link.takesLines) return;
+      const line = this.kept.line(box.to, text);
+      if (line === null) return;
+      this.link.sendLines([line]);
+      this.dispatchEvent(new Event("waiting"));
     }
+    // Update the text now: the next Enter may come before Flet's client reports the change.
+    box.text = "";
+    this.kept.draft(box.to, "");
+    // Run after Flet's client has handled the key, but before the next key.
+    queueMicrotask(() => this.#empty(box, text));
   }
 
   #told(told) {
@@ -55,10 +100,11 @@ export class Boxes extends EventTarget {
   #declare(told) {
     const left = this.current;
     if (left?.id === told.box) return;
-    // The app may not know the last letters: those events of a box that is gone are lost.
+    // The app may lack the last letters: events of a removed box are lost.
     if (left && left.text !== left.told) this.link.say("draft", { to: left.to, text: left.text });
     const { box: id, to, text, button, most, focus } = told;
-    this.current = { id, to, text, told: text, button, most, focus };
+    const before = document.activeElement;
+    this.current = { id, to, text, told: text, button, most, focus, hasFocus: false, before };
     this.#known.set(id, this.current);
     if (this.#known.size > MOST) this.#known.delete(this.#known.keys().next().value);
     this.dispatchEvent(new Event("declared"));
@@ -66,51 +112,33 @@ export class Boxes extends EventTarget {
 
   #flet(event) {
     const { name, target, data } = event.detail;
-    if (name === "change") {
-      const box = this.#known.get(target);
-      if (!box) return;
+    const box = this.#known.get(target);
+    if (name === "click" && this.current?.button === target) {
+      event.preventDefault();
+      if (this.dispatchEvent(new Event("button", { cancelable: true }))) this.send(this.current);
+    } else if (box && name === "change") {
       box.text = data ?? "";
       this.kept.draft(box.to, box.text);
-    } else if (name === "submit" && this.#known.has(target)) {
+    } else if (box && name === "submit") {
       event.preventDefault();
-      this.#send(this.#known.get(target));
-    } else if (name === "click" && this.current?.button === target) {
+      this.send(box);
+    } else if (box && (name === "focus" || name === "blur")) {
       event.preventDefault();
-      this.#send(this.current);
-    } else if (name === "tap_outside" && this.#known.has(target)) {
+      box.hasFocus = name === "focus";
+    } else if (box && name === "tap_outside") {
       event.preventDefault();
     }
-  }
-
-  #send(box) {
-    const { text } = box;
-    const isLine = text.trim() !== "";
-    if (isLine) {
-      const size = new TextEncoder().encode(text.replace(/^\n+|\n+$/g, "")).length;
-      if (!isCommand(text) && size > box.most) {
-        this.link.say("long", { size });
-        return;
-      }
-      // Commands are run here and now or not at all, so they stay in the box.
-      if (isCommand(text) && !this.link.takesLines) return;
-      const line = this.kept.line(box.to, text);
-      if (line === null) return;
-      this.link.sendLines([line]);
-      this.dispatchEvent(new Event("waiting"));
-    }
-    // Flet's client is at work on the key; behind it, but before the next key.
-    queueMicrotask(() => this.#empty(box, text));
   }
 
   #empty(box, text) {
-    const element = document.activeElement;
-    if (isTextarea(element) && element.value.startsWith(text)) {
+    const element = this.element(box);
+    if (element?.value.startsWith(text)) {
       put(element, element.value.slice(text.length));
-    } else if (text) {
-      // It has not the focus, so that only the app can.
-      box.text = "";
-      this.kept.draft(box.to, "");
+    } else if (text && box === this.current) {
+      // The box lacks the focus, so only the app can empty it.
       this.link.say("emptied", { box: box.id });
+    } else if (text) {
+      this.keep(box, box.text);
     }
   }
 
@@ -122,8 +150,8 @@ export class Boxes extends EventTarget {
   #giveBack(key) {
     const line = this.kept.take(key);
     if (!line) return;
-    const element = document.activeElement;
-    if (this.current?.to === line.to && isTextarea(element) && element.value === this.current.text) {
+    const element = this.element(this.current);
+    if (element && this.current.to === line.to && element.value === this.current.text) {
       put(element, joined(line.text, element.value));
     } else {
       const text = joined(line.text, this.kept.drafts.get(line.to) ?? "");

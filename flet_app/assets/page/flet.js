@@ -1,12 +1,12 @@
-// What Flet's client says to the app: read, never written. The names are those of its protocol.
+// Reads the frames of Flet's client, without changing them. The names are those of its protocol.
 
-/** Numbers of Flet's actions. */
+/** Numbers of the actions in Flet's protocol. */
 export const REGISTER = 1, EVENT = 3;
 
-/** The number that begins a frame of Flet's, and one of ours (script.py: HEAD). */
+/** The first byte of a frame of Flet's, and of ours (script.py: HEAD). */
 const FLET = 0, HEAD = [1, 0xff, 0xff, 0xff, 0xff];
 
-/** Returns [action, body] of a frame of Flet's; null for any other. */
+/** Returns [action, body] of a frame of Flet's; null for other frames. */
 export function read(packet) {
   const bytes = new Uint8Array(packet);
   if (bytes[0] !== FLET) return null;
@@ -14,7 +14,7 @@ export function read(packet) {
   return [action, body];
 }
 
-/** Returns what the app says in a frame of ours; null for any other. */
+/** Returns the app's message in a frame of ours; null for other frames. */
 export function heard(packet) {
   const bytes = new Uint8Array(packet);
   if (!HEAD.every((byte, at) => bytes[at] === byte)) return null;
@@ -23,7 +23,7 @@ export function heard(packet) {
 
 /** Returns a frame of ours. */
 export function say(said) {
-  // Half of a pair of surrogates, as half an emoji that was cut through, is no text.
+  // A lone surrogate, as of an emoji that was cut in half, is not valid text.
   const whole = (_, value) =>
     typeof value === "string" ? value.replace(/\p{Surrogate}/gu, "\ufffd") : value;
   const words = new TextEncoder().encode(JSON.stringify(said, whole));

@@ -1,23 +1,24 @@
-// What a person has written and the realm does not have: drafts, and lines that were sent.
+// Stores text that the realm does not have yet: drafts, and sent lines.
 //
-// It is kept for this tab alone, over a reload and a restart of the app, until the person signs out.
-// A command that carries a password, or a misspelt one that might, stays in memory.
+// The store belongs to this tab and survives a reload and a restart of the app, until the person
+// signs out. A command with a password, or a misspelt one that may have one, is kept only in
+// memory.
 
 const KEY = "chat.kept";
 
-/** Bounds of what is kept: conversations, lines, and characters of all of it. */
+/** Bounds of the store: conversations, lines, and characters in all. */
 const MOST_DRAFTS = 50, MOST_LINES = 200, MOST_CHARACTERS = 400_000;
 
-/** Whether a text is a command of the app: two slashes begin a message. */
+/** Whether a text is a command: two slashes begin a message. */
 export const isCommand = (text) => /^\s*\/(?!\/)/.test(text);
 
 export class Kept {
   constructor() {
-    /** Whose it is; empty: nobody has signed in here. */
+    /** The owner; empty if nobody has signed in here. */
     this.user = "";
-    /** Addresses and texts, the one written last at the end. */
+    /** Drafts by address, the one changed last at the end. */
     this.drafts = new Map();
-    /** What was sent and is not done: {key, to, text}, in its order. */
+    /** Lines that are sent and not done: {key, to, text}, in order. */
     this.lines = [];
     this.plain = new Set();
     try {
@@ -29,7 +30,7 @@ export class Kept {
     } catch (_) { /* then nothing was kept */ }
   }
 
-  /** Somebody is signed in, with the names of the commands that carry no secret. */
+  /** Notes who is signed in, and the names of the commands without secrets. */
   belongsTo(user, plain) {
     if (this.user && this.user !== user) this.forget();
     this.user = user;
@@ -37,7 +38,7 @@ export class Kept {
     this.save();
   }
 
-  /** Nobody is signed in any more. */
+  /** Deletes everything: nobody is signed in. */
   forget() {
     this.user = "";
     this.drafts.clear();
@@ -45,7 +46,7 @@ export class Kept {
     this.save();
   }
 
-  /** This stands in the box of a conversation. */
+  /** Stores the draft of a conversation. */
   draft(to, text) {
     this.drafts.delete(to);
     this.drafts.set(to, text);
@@ -53,7 +54,19 @@ export class Kept {
     this.save();
   }
 
-  /** Keeps a line that is sent; returns it, or null if there is no room for more. */
+  /** Returns the latest drafts by address, within that many bytes of JSON. */
+  newest(most) {
+    const found = {};
+    const encoder = new TextEncoder();
+    for (const [to, text] of [...this.drafts].reverse()) {
+      most -= encoder.encode(JSON.stringify([to, text])).length;
+      if (most < 0) break;
+      found[to] = text;
+    }
+    return found;
+  }
+
+  /** Stores a sent line; returns the line, or null if the store is full. */
   line(to, text) {
     const size = this.lines.reduce((sum, line) => sum + line.text.length, text.length);
     if (this.lines.length >= MOST_LINES || size > MOST_CHARACTERS / 2) return null;
@@ -65,7 +78,7 @@ export class Kept {
     return line;
   }
 
-  /** The app needs a line no more, or gives it back; returns it. */
+  /** Removes a line that the app has finished with or returns; returns the line. */
   take(key) {
     const line = this.lines.find((one) => one.key === key);
     this.lines = this.lines.filter((one) => one !== line);
@@ -73,7 +86,7 @@ export class Kept {
     return line;
   }
 
-  /** Puts commands of which nobody knows whether they ran back to their drafts. */
+  /** Returns commands with an unknown outcome to their drafts. */
   giveUpCommands() {
     for (const { key, to, text } of this.lines.filter((line) => isCommand(line.text))) {
       this.take(key);
@@ -104,5 +117,5 @@ export class Kept {
   }
 }
 
-/** Returns what comes of a text that goes before another one. */
+/** Returns two texts joined. */
 export const joined = (text, rest) => (text && rest ? `${text}\n${rest}` : text || rest);

@@ -1,33 +1,37 @@
-// The WebSocket that Flet's client is given. It outlives the one it stands for.
+// The WebSocket for Flet's client, which survives reconnects of the real one.
 //
-// When that breaks, Flet's client is not told, for it would show nothing but "Working...". What was
-// shown stays, and the link connects again. An app that still has the session shows it anew; one
-// that was started since knows nothing of it, and then the page is loaded anew.
+// Flet's client does not learn of a lost connection, because it would show only "Working...". The
+// screen stays, and the link reconnects. An app that still has the session redraws it. An app that
+// was restarted does not know the session, and the page is reloaded.
 
 import { EVENT, REGISTER, heard, read, say } from "./flet.js";
 import { reload } from "./reload.js";
 
 const Real = window.WebSocket;
 
-/** Closes a page whose session is gone (pages.py: STALE). */
+/** Close code for a page whose session is gone (pages.py: STALE). */
 const STALE = 4404;
 
-/** Where Flet's client keeps its session. */
+/** The key under which Flet's client stores its session. */
 const SESSION = "_flet_session_id";
 
-/** Milliseconds: between attempts, and until silence is taken for the end. */
+/** Milliseconds between attempts, and of silence before the connection counts as lost. */
 const FIRST_PAUSE = 300, LAST_PAUSE = 2000, ASKS_AFTER = 10_000, ENDS_AFTER = 20_000;
 
-/** Bytes of a frame that the app takes (frames.py: MAX_OTHER, MAX_FRAME). */
+/** Bytes of a frame that the app accepts (frame_filter.py: MAX_OTHER, MAX_FRAME). */
 const MOST = 128 << 10, MOST_PASTED = 8 << 20;
 
+/** Bytes of drafts in the first frame, before the app knows the person (MAX_STRANGER). */
+const MOST_DRAFTED = 40_000;
+
 /**
- * The one link of a page. It tells others by its events:
+ * The link of a page. Its events:
  * - `begun`: Flet's client is loaded
- * - `up`, `down`: the app is there, or not
- * - `resumed`: it is there again, and about to show anew what it knows
- * - `told`: the app says something (detail)
- * - `event`: Flet's client says something (detail: {name, target, data}); cancelled, it is kept back
+ * - `up`, `down`: the app is connected and has the session, or not
+ * - `resumed`: the app has reconnected and is about to redraw the session
+ * - `told`: a message of the app (detail)
+ * - `event`: an event of Flet's client (detail: {name, target, data, packet}); cancelling it holds
+ *   it back, and `packet` can be sent later
  */
 export class Link extends EventTarget {
   constructor(kept) {
@@ -38,7 +42,7 @@ export class Link extends EventTarget {
     this.#watch();
   }
 
-  /** Has Flet's client use this link. */
+  /** Makes Flet's client use this link. */
   install() {
     const link = this;
     window.WebSocket = class extends EventTarget {
@@ -65,30 +69,37 @@ export class Link extends EventTarget {
     };
   }
 
-  /** Says something to the app; false if it is not there. */
+  /** Sends a message to the app; false without a connection. */
   say(kind, said) {
     if (!this.isUp) return false;
     this.#real.send(say({ kind, ...said }));
     return true;
   }
 
-  /** Resolves when the app has done the first step of all it was told until now, or is away. */
+  /** Resolves to true once the app has begun handling all earlier frames; to false without a
+   * connection. */
   answer() {
     const ping = ++this.#pings;
-    if (!this.say("ping", { ping })) return Promise.resolve();
+    if (!this.say("ping", { ping })) return Promise.resolve(false);
     return new Promise((resolve) => this.#waiting.set(ping, resolve));
   }
 
-  /** Sends the lines that are kept, again if need be: the app knows them by their keys. */
+  /** Sends a frame of Flet's client; without a connection the frame is lost. */
+  send(packet, most = MOST) {
+    if (this.isUp && packet.byteLength <= most) this.#real.send(packet);
+  }
+
+  /** Sends the stored lines, possibly again: the app recognises them by their keys. */
   sendLines(lines = this.kept.lines) {
     if (this.takesLines) for (const line of lines) this.say("line", line);
   }
 
-  #stand = null; // what Flet's client has
+  #stand = null; // the object that Flet's client uses
   #real = null;
   #url = "";
   #register = null;
   #opened = false;
+  #isHeard = false;
   #pause = FIRST_PAUSE;
   #retry = 0;
   #heardAt = 0;
@@ -132,9 +143,10 @@ export class Link extends EventTarget {
     this.#pause = FIRST_PAUSE;
     this.#heardAt = performance.now();
     this.isUp = true;
-    const { user, drafts } = this.kept;
+    this.#isHeard = false;
+    const user = this.kept.user;
     const session = this.#register ? sessionStorage.getItem(SESSION) ?? "" : "";
-    this.say("hello", { session, user, drafts: Object.fromEntries(drafts) });
+    this.say("hello", { session, user, drafts: this.kept.newest(MOST_DRAFTED) });
     if (this.#register) {
       this.#real.send(this.#register);
       this.dispatchEvent(new Event("resumed"));
@@ -142,16 +154,21 @@ export class Link extends EventTarget {
       this.#opened = true;
       this.#stand.dispatchEvent(new Event("open"));
     }
-    this.dispatchEvent(new Event("up"));
   }
 
   #message(packet) {
     this.#heardAt = performance.now();
+    if (!this.#isHeard) {
+      // Only now: a restarted app would close the connection at once, and the page would be
+      // reloaded.
+      this.#isHeard = true;
+      this.dispatchEvent(new Event("up"));
+    }
     const told = heard(packet);
     if (told === null) {
       this.#stand.dispatchEvent(new MessageEvent("message", { data: packet }));
     } else if (told.kind === "pong") {
-      this.#waiting.get(told.ping)?.();
+      this.#waiting.get(told.ping)?.(true);
       this.#waiting.delete(told.ping);
     } else {
       if (told.kind === "user") {
@@ -165,20 +182,20 @@ export class Link extends EventTarget {
 
   #lost(code) {
     this.#real = null;
+    const wasUp = this.isUp;
+    this.isUp = this.takesLines = false;
+    for (const resolve of this.#waiting.values()) resolve(false);
+    this.#waiting.clear();
     if (code === STALE) {
       this.#reload();
       return;
     }
-    const wasUp = this.isUp;
-    this.isUp = this.takesLines = false;
-    for (const resolve of this.#waiting.values()) resolve();
-    this.#waiting.clear();
     if (wasUp || !this.#opened) this.dispatchEvent(new Event("down"));
     this.#retry = setTimeout(() => this.#connect(), this.#pause * (0.75 + Math.random() / 2));
     this.#pause = Math.min(2 * this.#pause, LAST_PAUSE);
   }
 
-  /** Takes a frame of Flet's client. */
+  /** Handles a frame of Flet's client. */
   #flet(packet) {
     let found = null;
     try {
@@ -189,17 +206,16 @@ export class Link extends EventTarget {
     const [action, body] = found ?? [0, {}];
     if (action === REGISTER) this.#register = packet;
     if (action === EVENT) {
-      const event = new CustomEvent("event", { detail: body, cancelable: true });
+      const detail = { ...body, packet };
+      const event = new CustomEvent("event", { detail, cancelable: true });
       if (!this.dispatchEvent(event)) return;
     }
-    // A larger one would end the connection; what somebody pasted is not worth that.
-    const most = action === EVENT && body.name === "paste_files" ? MOST_PASTED : MOST;
-    if (this.isUp && packet.byteLength <= most) this.#real.send(packet);
+    // A larger frame would end the connection, so a large paste is dropped.
+    this.send(packet, action === EVENT && body.name === "paste_files" ? MOST_PASTED : MOST);
   }
 
-  /** Loads the page anew, when the person pauses: it takes a moment, in which keys would be lost. */
+  /** Reloads the page when the person pauses: keys would be lost during a reload. */
   #reload() {
-    this.isUp = this.takesLines = false;
     this.dispatchEvent(new Event("down"));
     const begun = performance.now();
     const look = () => {
@@ -209,13 +225,13 @@ export class Link extends EventTarget {
         return;
       }
       this.kept.giveUpCommands();
-      sessionStorage.removeItem(SESSION); // or the page would ask for the same session again
+      sessionStorage.removeItem(SESSION); // otherwise the page would request the same session again
       reload();
     };
     look();
   }
 
-  /** Sees what no close event tells: that the app is silent, or the network is back. */
+  /** Detects what no close event reports: a silent app, or the network being back. */
   #watch() {
     addEventListener("keydown", () => { this.#typedAt = performance.now(); }, true);
     addEventListener("online", () => { if (this.#stand && !this.#real) this.#connect(); });

@@ -1,13 +1,13 @@
-// The focus stays in the box while Flet's client rearranges the page.
+// Keeps the focus in the box while Flet's client rearranges the page.
 //
-// With a screen reader the boxes are real elements, among those of the messages. When a message
-// comes, or goes another step, some of them are moved. An element that is moved loses the focus, and
-// the client takes that for the end of the writing: what is typed next goes nowhere.
+// With a screen reader the boxes are real elements among those of the messages. When a message
+// arrives or changes, some elements are moved. A moved element loses the focus, and the client then
+// stops accepting text: the following keys would be lost.
 
 const { insertBefore } = Node.prototype;
 const FOCUS = ["blur", "focusout", "focus", "focusin"];
 
-/** Has the elements that are moved keep the focus. */
+/** Makes moved elements keep the focus. */
 export function keepFocus() {
   Node.prototype.insertBefore = function (node, next) {
     return move(this, node, next);
@@ -31,7 +31,7 @@ function move(parent, node, next) {
     parent.moveBefore(node, next);
     return node;
   }
-  // Older browsers take the focus away, and tell of it; so it is given back, and nobody is told.
+  // Older browsers remove the focus and fire events; restore the focus and suppress the events.
   const stop = (event) => event.stopImmediatePropagation();
   const { selectionStart, selectionEnd } = focused;
   for (const name of FOCUS) addEventListener(name, stop, true);

@@ -1,18 +1,18 @@
-// Loads the page anew, when there is an app to load it from.
+// Reloads the page once the app answers.
 
-/** Where this tab counts how often it was loaded anew without coming to anything. */
+/** The key of this tab's counter of failed reloads. */
 const COUNT = "chat.reloaded";
 
-/** Times after which a page that cannot begin is left as it is. */
+/** Failed reloads after which the page is left as it is. */
 const MOST = 20;
 
-/** Milliseconds between questions whether the app is there. */
+/** Milliseconds between checks for the app. */
 const PAUSE = 1000;
 
-/** Whether the page was loaded anew by itself. */
+/** Whether the page has reloaded itself. */
 export const isReloaded = () => sessionStorage.getItem(COUNT) !== null;
 
-/** Loads the page anew as soon as the app answers: it may have gone away again. */
+/** Reloads the page as soon as the app answers: it may have stopped again. */
 export async function reload() {
   while (!(await isThere())) await new Promise((resolve) => setTimeout(resolve, PAUSE));
   sessionStorage.setItem(COUNT, Number(sessionStorage.getItem(COUNT)) + 1);
@@ -20,10 +20,10 @@ export async function reload() {
 }
 
 /**
- * Loads the page anew if a part of it cannot be loaded, until Flet's client begins.
+ * Reloads the page if a part of it fails to load, until Flet's client starts.
  *
- * The engine comes in several files, and the app may go away between them. That would leave a page
- * that stays empty for ever.
+ * The engine consists of several files, and the app may stop between them. The page would then stay
+ * empty for ever.
  */
 export function watchLoading(link) {
   const stop = new AbortController(), { signal } = stop;
@@ -33,7 +33,8 @@ export function watchLoading(link) {
   }, { signal });
   const failed = (event) => {
     const { type, target } = event;
-    // Flet's client asks for a file of somebody else's, which the page refuses, and goes without.
+    // Flet's client requests a file from another host. The policy refuses it, and the client works
+    // without.
     if (type === "error" && !(target.src ?? target.href ?? "").startsWith(location.origin)) return;
     event.preventDefault();
     stop.abort();

@@ -1,4 +1,4 @@
-// The page's own script. It runs before Flet's client, which it gives its WebSocket.
+// The page's own script. It runs before Flet's client and provides its WebSocket.
 
 import { Banner } from "./banner.js";
 import { Boxes } from "./boxes.js";
@@ -8,7 +8,7 @@ import { Link } from "./link.js";
 import { keepFocus } from "./moves.js";
 import { isReloaded, watchLoading } from "./reload.js";
 
-// Tells the server in which time zone the person is.
+// Tells the server the person's time zone.
 try {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   document.cookie = `chat_zone=${encodeURIComponent(zone)}; Path=/; SameSite=Strict`;

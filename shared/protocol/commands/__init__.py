@@ -1,6 +1,7 @@
-"""One module a feature; importing them fills the command table."""
+"""One module for each feature; importing them fills the command table."""
 
 from shared.protocol.commands import accounts as accounts
+from shared.protocol.commands import blocks as blocks
 from shared.protocol.commands import files as files
 from shared.protocol.commands import groups as groups
 from shared.protocol.commands import history as history

@@ -1,11 +1,20 @@
-"""Accounts and sessions: who one is."""
+"""Accounts and sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from shared.protocol.countries import could_hold_a_password, is_plain
-from shared.protocol.kinds import IDENTIFIER, LOCAL_NAME, NEW_PASSWORD, PASSWORD, TOKEN, Text
+from shared.protocol.kinds import (
+    ADMIN_CODE,
+    IDENTIFIER,
+    INVITATION_CODE,
+    LOCAL_NAME,
+    NEW_PASSWORD,
+    PASSWORD,
+    TOKEN,
+    Text,
+)
 from shared.protocol.spec import (
     Access,
     Record,
@@ -20,6 +29,8 @@ from shared.protocol.values import MAX_REAL_NAME, fold, in_words
 from shared.protocol.words import CURLED, SINGLE
 
 QUOTES = ('"', *CURLED, *SINGLE)
+DOUBTED = 1_024
+"""Characters of an argument that are checked for misplaced quotes and passwords."""
 UNCLEAR = (
     "it is not clear which word is the password. Put what has several words into double quotes, as "
     'in: register rob "Robert Downey" "<password>" "United Kingdom"'
@@ -28,7 +39,7 @@ UNCLEAR = (
 
 @record
 class Limits(Record):
-    """What this server takes; bytes unless said otherwise."""
+    """The limits of this server; in bytes unless stated otherwise."""
 
     frame: int = result("one frame, both ways")
     text: int = result("UTF-8 of a text message")
@@ -40,13 +51,45 @@ class Limits(Record):
 
 @record
 class Registered(Reply):
-    """The account exists; nobody is signed in by this."""
+    """The account was created; registering does not sign in."""
 
     user: str = result("the name as registered")
 
     def sentence(self) -> str:
-        # Nothing else is shown: a password may stand where the real name or the country should.
+        # Only the name is shown: the other fields may hold a misplaced password.
         return f"Welcome {self.user}. Sign in with: auth {self.user} <password>"
+
+
+@record
+class CodeWanted(Reply):
+    """Whether this realm is waiting for its first admin."""
+
+    wanted: bool = result("whether an account registered with the right code would be the admin")
+    accepted: bool = result("whether this connection has shown the right one")
+
+    def sentence(self) -> str:
+        if self.accepted:
+            return "The account that you register now will be the admin of this realm"
+        if self.wanted:
+            return "This realm has no admin yet; its operator has the code that makes you one"
+        return "This realm asks for no code"
+
+
+@record
+class Admission(Reply):
+    """Who may register in this realm."""
+
+    registration: str = result("open, invite (with an invitation) or closed")
+    accepted: bool = result("whether this connection has shown a good invitation")
+
+    def sentence(self) -> str:
+        if self.accepted:
+            return "The invitation is good; register now"
+        if self.registration == "invite":
+            return "Registration is by invitation; ask an admin of this realm for a code"
+        if self.registration == "closed":
+            return "Registration is closed; ask an admin of this realm for an account"
+        return "Everybody may register; no invitation is asked for"
 
 
 @record
@@ -74,7 +117,7 @@ class SignedIn(Reply):
 
 @record
 class SignedOut(Reply):
-    """The token has ended."""
+    """The session and its token have ended."""
 
     def sentence(self) -> str:
         return "Signed out"
@@ -82,7 +125,7 @@ class SignedOut(Reply):
 
 @record
 class PasswordChanged(Reply):
-    """The new password holds; the user's other sessions have ended."""
+    """The new password is valid; the user's other sessions have ended."""
 
     def sentence(self) -> str:
         return "The password is changed; your other sessions have ended"
@@ -90,7 +133,7 @@ class PasswordChanged(Reply):
 
 @record
 class Me(Reply):
-    """Who this connection acts for."""
+    """The user that this connection acts for."""
 
     user: str = result("the name as registered")
     realm: str = result("this realm's own name")
@@ -103,9 +146,23 @@ class Me(Reply):
         return f"{self.user} on {self.realm}: {real_name}, {country}{', admin' * self.admin}"
 
 
+@command("code", access=Access.ANYONE, repeatable=True)
+class Code(Request[CodeWanted]):
+    """Show the code for the first admin before `register`; without it, ask if one is wanted."""
+
+    code: str | None = arg("the one-time code that the start printed", ADMIN_CODE, default=None)
+
+
+@command("invitation", access=Access.ANYONE, repeatable=True)
+class Invitation(Request[Admission]):
+    """Show an invitation before `register`; without a code, ask who may register."""
+
+    code: str | None = arg("the code that an admin gave", INVITATION_CODE, default=None)
+
+
 @command("register", access=Access.ANYONE)
 class Register(Request[Registered]):
-    """Create an account. The first one on a realm is its admin."""
+    """Create an account. In a trial on one machine the first one is the realm's admin."""
 
     user: str = arg("the name, 1 to 32 of A-Z a-z 0-9 . _ -, but not me", LOCAL_NAME)
     real_name: str = arg(
@@ -116,15 +173,25 @@ class Register(Request[Registered]):
     country: str = arg(
         "the person's country", Text(MAX_REAL_NAME, one_line=True), rest=True, quotable=True
     )
+    code: str | None = arg(
+        "the code that makes it the first admin; see code", ADMIN_CODE, json_only=True, default=None
+    )
+    invitation: str | None = arg(
+        "the code of an invitation, where one is asked for; see invitation",
+        INVITATION_CODE,
+        json_only=True,
+        default=None,
+    )
 
     def wrong(self) -> str | None:
-        # Lines such as `[me > bob] hi` mean the reader himself.
+        # In lines such as `[me > bob] hi`, `me` means the reader.
         return "nobody can be called me" if fold(self.user) == "me" else None
 
     @staticmethod
     def doubt(bare: Mapping[str, str]) -> str | None:
-        # In `rob Robert Downey hunter22 USA` the account would get a password nobody meant.
-        password, country = bare.get("password", ""), bare.get("country", "")
+        # In `rob Robert Downey hunter22 USA` the account would get an unintended password.
+        # A line that is too long is refused anyway, so its words need no check.
+        password, country = (bare.get(name, "")[:DOUBTED] for name in ("password", "country"))
         words = f"{password} {country}".split()
         opened = any(word.startswith(QUOTES) for word in [bare.get("real_name", ""), *words])
         if (opened and any(word.endswith(QUOTES) for word in words)) or (
@@ -156,7 +223,7 @@ class Logout(Request[SignedOut]):
 
 @command("passwd")
 class Passwd(Request[PasswordChanged]):
-    """Change the password and end one's other sessions."""
+    """Change your password and end your other sessions."""
 
     old_password: str = arg("the password until now", PASSWORD)
     new_password: str = arg("6 to 128 characters", NEW_PASSWORD)
@@ -164,4 +231,4 @@ class Passwd(Request[PasswordChanged]):
 
 @command("whoami", repeatable=True)
 class Whoami(Request[Me]):
-    """Tell who is signed in."""
+    """Show who is signed in."""

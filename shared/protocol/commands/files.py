@@ -25,20 +25,31 @@ from shared.protocol.kinds import (
     Number,
     Pattern,
 )
-from shared.protocol.spec import Event, Reply, Request, arg, command, event, record, result, unsent
-from shared.protocol.values import Address, Conversation, GroupAddress
+from shared.protocol.spec import (
+    Event,
+    Remote,
+    Reply,
+    Request,
+    arg,
+    command,
+    event,
+    record,
+    result,
+    unsent,
+)
+from shared.protocol.values import Address, ConversationAddress, GroupAddress
 
 NO_PATHS = (
-    "data is missing: the server opens no files, so put the content as base64 behind the name"
+    "<data> is missing: the server opens no files, so put the content as base64 after the name"
 )
 WRAPPED = 16
-"""Letters from which on a word is a line of base64, and no word of a file's name."""
+"""Letters from which a word counts as a line of base64 rather than a part of a file name."""
 
 
 def unlike_a_file(bare: Mapping[str, str]) -> str | None:
-    """Return why what was typed may not be a name and base64, or None.
+    """Return why typed words may not be a name and base64, or None.
 
-    `my note aGk=` reads as a file `my` with the content `noteaGk=`, if blanks may part base64.
+    With blanks allowed in base64, `my note aGk=` would be a file `my` with the content `noteaGk=`.
     """
     data = bare.get("data", "").strip()
     *lines, last = data.split() or [""]
@@ -59,7 +70,7 @@ FILES_MODE = Pattern(re.compile("push|offer"), "push or offer")
 
 @record
 class UploadOpened(Reply):
-    """The upload may go on from `offset`."""
+    """The upload may continue at `offset`."""
 
     upload: str = result("its name for chunk")
     offset: int = result("bytes already here")
@@ -75,7 +86,7 @@ class UploadOpened(Reply):
 
 @record
 class ChunkTaken(Reply):
-    """The chunk is here; with the last one come the fields of sendfile."""
+    """The chunk is stored; the reply to the last one has the fields of sendfile."""
 
     offset: int = result("bytes now here")
     conversation: str | None = result("where the file went", default=None)
@@ -107,7 +118,7 @@ class FileOffered(Reply):
 
 @record
 class FilesMode(Reply):
-    """This session takes files so from now on."""
+    """The mode of file transfer of this session from now on."""
 
     mode: str = unsent(default="")
 
@@ -117,7 +128,7 @@ class FilesMode(Reply):
 
 @event("file")
 class FileChunk(Event):
-    """A piece of a file's content, behind its message (up to 8 MiB) or after getfile."""
+    """A piece of a file's content, after its message (up to 8 MiB) or after getfile."""
 
     file: str = result("the file's id")
     offset: int = result("where the piece begins, in bytes")
@@ -128,7 +139,7 @@ class FileChunk(Event):
         return f"FILE {self.file} {self.offset} {self.data}"
 
 
-@command("sendfile", realm_name="sendfilerealm")
+@command("sendfile", realm_name="sendfilerealm", remote=Remote.QUEUED)
 class SendFile(Request[Sent]):
     """Send a file of up to 512 KiB to one person."""
 
@@ -143,7 +154,7 @@ class SendFile(Request[Sent]):
         return unlike_a_file(bare)
 
 
-@command("sendgroupfile", realm_name="sendgroupfilerealm")
+@command("sendgroupfile", realm_name="sendgroupfilerealm", remote=Remote.QUEUED)
 class SendGroupFile(Request[Sent]):
     """Send a file of up to 512 KiB to a group."""
 
@@ -158,11 +169,11 @@ class SendGroupFile(Request[Sent]):
         return unlike_a_file(bare)
 
 
-@command("upload")
+@command("upload", remote=Remote.QUEUED)
 class Upload(Request[UploadOpened]):
-    """Begin or resume sending a larger file; the message appears after the last chunk."""
+    """Start or resume sending a larger file; the message appears after the last chunk."""
 
-    to: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    to: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
     name: str = arg("the file's name", FILE_NAME)
     size: int = arg("bytes", Number(1))
     sha256: str = arg("of the whole content", SHA256)
@@ -181,7 +192,7 @@ class Chunk(Request[ChunkTaken]):
 
 @command("getfile", repeatable=True)
 class GetFile(Request[FileOffered]):
-    """Have a file's content sent as `file` events."""
+    """Fetch a file's content as `file` events."""
 
     file: str = arg("the file's id", IDENTIFIER)
     offset: int = arg("where to begin, in bytes", Number(), default=0)

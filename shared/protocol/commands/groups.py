@@ -1,4 +1,4 @@
-"""Groups: talks of several people."""
+"""Groups: conversations of several people."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from shared.protocol.commands.messages import (
     summary,
 )
 from shared.protocol.commands.private import BEFORE, LIMIT
-from shared.protocol.kinds import GROUP, LOCAL_NAME, MESSAGE_TEXT, USER, Text
+from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Text
 from shared.protocol.spec import (
     Event,
     Record,
+    Remote,
     Reply,
     Request,
     arg,
@@ -46,17 +47,17 @@ class GroupChat(Record):
 
     group: str = result("its address")
     name: str = result("its name")
-    role: str = result("one's own: owner or member")
+    role: str = result("the reader's: owner or member; invited: it waits for `accept` or `decline`")
     members: int = result("how many people are in it")
     last_seq: int = result("of the newest message")
-    read_seq: int = result("read up to here by oneself")
-    unread: int = result("messages of others above read_seq, since one joined")
+    read_seq: int = result("read up to here by the reader")
+    unread: int = result("messages of others above read_seq, since the reader joined")
     last: Message | None = result("the newest message; a long text is cut to 256 characters")
 
 
 @record
 class GroupChats(ListPage):
-    """One's groups, newest first."""
+    """The caller's groups, newest first."""
 
     groups: list[GroupChat] = result("newest first")
     more: bool | None = more()
@@ -64,7 +65,7 @@ class GroupChats(ListPage):
 
     def sentence(self) -> str:
         count = len(self.groups)
-        return self.in_page(counted(count, "group") if count else "No group yet")
+        return self.in_page(counted(count, "group") if count else "No groups yet")
 
     def end(self) -> str:
         return self.groups[-1].group if self.groups else ""
@@ -79,7 +80,7 @@ class GroupChats(ListPage):
 
 @record
 class GroupPerson(Reply):
-    """The person is now in the group, or out of it."""
+    """The person has joined the group or left it."""
 
     group: str = result("the group's address")
     user: str = result("the person")
@@ -87,6 +88,26 @@ class GroupPerson(Reply):
 
     def sentence(self) -> str:
         return f"{self.user} {self.done} {self.group}"
+
+
+@record
+class InvitationAccepted(Reply):
+    """The caller is now a member."""
+
+    group: str = result("the group's address")
+
+    def sentence(self) -> str:
+        return f"You are now in {self.group}"
+
+
+@record
+class InvitationDeclined(Reply):
+    """The invitation was removed."""
+
+    group: str = result("the group's address")
+
+    def sentence(self) -> str:
+        return f"You declined {self.group}"
 
 
 @record
@@ -110,7 +131,7 @@ class GroupMember(Record):
 
 @record
 class GroupMembers(ListPage):
-    """Who is in the group, the oldest member first."""
+    """The members of the group, the oldest first."""
 
     members: list[GroupMember] = result("the oldest member first")
     more: bool | None = more()
@@ -128,45 +149,45 @@ class GroupMembers(ListPage):
 
 @event("group")
 class GroupChanged(Event):
-    """Somebody joined, left or was removed; to the members and the person concerned."""
+    """A person joined, left or was removed; sent to the members and the person. A pending or
+    withdrawn invitation is sent only to the invited person."""
 
     group: str = result("the group's address")
     name: str = result("its name")
-    user: str = result("who joined or went")
-    change: str = result("joined, left or removed")
+    user: str = result("the person who joined, left or is invited")
+    change: str = result("joined, left, removed or invited")
 
     def line(self) -> str:
-        done = "was removed" if self.change == "removed" else self.change
-        return f"({self.user} {done}: {self.group} {in_words(self.name)})"
+        done = self.change if self.change in ("joined", "left") else f"was {self.change}"
+        hint = f"; accept {self.group} or decline it" if self.change == "invited" else ""
+        return f"({self.user} {done}: {self.group} {in_words(self.name)}{hint})"
 
 
-@command("creategroup", realm_name="creategrouprealm")
+@command("creategroup", realm_name="creategrouprealm", remote=Remote.ACTIVE)
 class CreateGroup(Request[GroupCreated]):
     """Create a group and own it."""
 
     name: str = arg("its name; names may repeat", Text(MAX_GROUP_NAME, one_line=True), rest=True)
-    realm: str | None = arg(
-        "the realm that shall host it", LOCAL_NAME, json_only=True, default=None
-    )
+    realm: str | None = arg("the realm that hosts it", REALM_NAME, json_only=True, default=None)
 
 
-@command("listgroup", realm_name="listgrouprealm", repeatable=True)
+@command("listgroup", realm_name="listgrouprealm", repeatable=True, remote=Remote.ANY)
 class ListGroup(Request[GroupChats]):
-    """List one's groups."""
+    """List your groups."""
 
-    realm: str | None = arg("only those hosted by this realm", LOCAL_NAME, default=None)
+    realm: str | None = arg("only those hosted by this realm", REALM_NAME, default=None)
     after: GroupAddress | None = after("group", GROUP)
 
 
-@command("invitegroup", realm_name="invitegrouprealm", repeatable=True)
+@command("invitegroup", realm_name="invitegrouprealm", repeatable=True, remote=Remote.ACTIVE)
 class InviteGroup(Request[GroupPerson]):
-    """Add a person to a group; any member may, and repeating it changes nothing."""
+    """Add a person to a group; any member may, but after a kick only its owner."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who to add", USER)
 
 
-@command("sendg", realm_name="sendgrouprealm")
+@command("sendg", realm_name="sendgrouprealm", remote=Remote.QUEUED)
 class SendGroup(Request[Sent]):
     """Send a text to a group."""
 
@@ -176,7 +197,7 @@ class SendGroup(Request[Sent]):
     bot: bool | None = bot_mark()
 
 
-@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True)
+@command("inboxgroup", realm_name="inboxgrouprealm", repeatable=True, remote=Remote.ANY)
 class InboxGroup(Request[Page]):
     """Read the messages of a group, newest page first, and mark them read."""
 
@@ -185,7 +206,7 @@ class InboxGroup(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("members", repeatable=True)
+@command("members", repeatable=True, remote=Remote.ANY)
 class Members(Request[GroupMembers]):
     """List who is in a group."""
 
@@ -193,16 +214,46 @@ class Members(Request[GroupMembers]):
     after: Address | None = after("member", USER)
 
 
-@command("leavegroup")
+@command("leavegroup", remote=Remote.ANY)
 class LeaveGroup(Request[GroupLeft]):
     """Leave a group; an owner hands it to its oldest member."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
 
 
-@command("kick")
+@command("kick", remote=Remote.ACTIVE)
 class Kick(Request[GroupPerson]):
-    """Remove a person from a group one owns."""
+    """Remove a person from a group you own."""
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who to remove", USER)
+
+
+@command("ban", realm_name="banrealm", repeatable=True, remote=Remote.ACTIVE)
+class Ban(Request[GroupPerson]):
+    """Remove a person from a group you own, if they are in it, and forbid inviting them."""
+
+    group: GroupAddress = arg("the group, #12 or 12", GROUP)
+    user: Address = arg("who to ban", USER)
+
+
+@command("unban", realm_name="unbanrealm", repeatable=True, remote=Remote.ACTIVE)
+class Unban(Request[GroupPerson]):
+    """Allow inviting a person who was banned or kicked from a group you own."""
+
+    group: GroupAddress = arg("the group, #12 or 12", GROUP)
+    user: Address = arg("who may be invited again", USER)
+
+
+@command("accept", realm_name="acceptrealm", repeatable=True, remote=Remote.ACTIVE)
+class Accept(Request[InvitationAccepted]):
+    """Join a group to which a stranger of another realm invited you."""
+
+    group: GroupAddress = arg("the group, #12 or 12", GROUP)
+
+
+@command("decline", realm_name="declinerealm", remote=Remote.ANY)
+class Decline(Request[InvitationDeclined]):
+    """Decline an invitation to a group."""
+
+    group: GroupAddress = arg("the group, #12 or 12", GROUP)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from shared.protocol.commands.messages import Message, Page, counted
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import CONVERSATION, IDENTIFIER, POSITIONS, SEQ
-from shared.protocol.spec import Record, Reply, Request, arg, command, record, result
-from shared.protocol.values import DEFAULT_PAGE, Conversation
+from shared.protocol.spec import Record, Remote, Reply, Request, arg, command, record, result
+from shared.protocol.values import DEFAULT_PAGE, ConversationAddress
 
 
 @record
 class ReadUpTo(Reply):
-    """One's read marker, which never goes back."""
+    """The caller's read marker, which never goes back."""
 
     conversation: str = result("the conversation")
     read_seq: int = result("where the marker stands now")
@@ -22,7 +22,7 @@ class ReadUpTo(Reply):
 
 @record
 class ReceivedUpTo(Reply):
-    """One's received marker, which never goes back."""
+    """The caller's received marker, which never goes back."""
 
     conversation: str = result("the conversation")
     received_seq: int = result("where the marker stands now")
@@ -33,11 +33,11 @@ class ReceivedUpTo(Reply):
 
 @record
 class Position(Record):
-    """Where one stands in one conversation."""
+    """The caller's markers and counts in one conversation."""
 
     conversation: str = result("the other person's address, or the group's")
     last_seq: int = result("of the newest message")
-    read_seq: int = result("read up to here by oneself")
+    read_seq: int = result("read up to here by the reader")
     unread: int = result("messages of others above read_seq")
     name: str | None = result("the group's name", default=None)
     other_received_seq: int | None = result("private: received by the other", default=None)
@@ -46,19 +46,19 @@ class Position(Record):
 
 @record
 class Synced(Reply):
-    """What was missed."""
+    """The missed messages."""
 
     conversations: list[Position] = result(
-        "one's conversations: first those in which something is new, each time the newest ones"
+        "the reader's conversations: those with something new first, the newest of these first"
     )
     messages: list[Message] = result("the missed ones, oldest first")
     more: bool = result("more were missed: sync again from the newest of these")
-    epoch: str = result("of the history as it is now")
+    epoch: str = result("of the present history")
     recovered: bool = result(
-        "all that was missed is in messages, or follows; false: drop the cache and read anew"
+        "true: all missed messages are here or follow; false: drop the cache and read again"
     )
     more_conversations: bool | None = result(
-        "true: conversations go on; sync again with `after`, the last one named here",
+        "true: there are more conversations; sync again with `after`, the last one named here",
         default=None,
     )
 
@@ -72,11 +72,11 @@ class Synced(Reply):
         return [f"{m.conversation} {m.row()}" for m in self.messages]
 
 
-@command("history", repeatable=True)
+@command("history", repeatable=True, remote=Remote.ANY)
 class History(Request[Page]):
     """Read the messages of a conversation without marking them read."""
 
-    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
     before: int | None = arg("only messages below this seq", BEFORE, default=None)
     after: int | None = arg("only messages above this seq, oldest first", SEQ, default=None)
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
@@ -87,33 +87,33 @@ class History(Request[Page]):
         return None
 
 
-@command("read", repeatable=True)
+@command("read", repeatable=True, remote=Remote.ANY)
 class Read(Request[ReadUpTo]):
     """Mark a conversation read up to a message."""
 
-    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
     seq: int = arg("up to and with this message", SEQ)
 
 
-@command("received", repeatable=True)
+@command("received", repeatable=True, remote=Remote.ANY)
 class Received(Request[ReceivedUpTo]):
-    """Say up to which message one has received; apps do this by themselves."""
+    """Report the last message you have received; apps do this by themselves."""
 
-    conversation: Conversation = arg("a person, or a group as #12", CONVERSATION)
+    conversation: ConversationAddress = arg("a person, or a group as #12", CONVERSATION)
     seq: int = arg("up to and with this message", SEQ)
 
 
-@command("sync", repeatable=True)
+@command("sync", repeatable=True, remote=Remote.ANY)
 class Sync(Request[Synced]):
     """Catch up after an absence."""
 
-    have: dict[Conversation, int] = arg(
+    have: dict[ConversationAddress, int] = arg(
         "the last seq one has, by conversation; what is not named counts as 0",
         POSITIONS,
         json_only=True,
     )
     epoch: str | None = arg("of the history one has", IDENTIFIER, json_only=True, default=None)
-    after: Conversation | None = arg(
+    after: ConversationAddress | None = arg(
         "go on with conversations behind this one, without messages",
         CONVERSATION,
         json_only=True,

@@ -1,6 +1,6 @@
-"""What realms say to each other before a link is up; people do not use these.
+"""The handshake of two realms before a link is up; people do not use these commands.
 
-Afterwards the connection carries signed frames of its own; see docs/federation.md.
+Afterwards the connection carries signed frames in a format of its own; see docs/federation.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SCHEME = Pattern(re.compile("wss?"), "ws or wss")
 
 @record
 class LinkOffered(Reply):
-    """Who listens, with its proof."""
+    """The listener's name, key and proof."""
 
     version: int = result("of the link, 1")
     name: str = result("what the listener calls itself")
@@ -32,7 +32,7 @@ class LinkOffered(Reply):
 
 @record
 class LinkOpened(Reply):
-    """The dialler has proven its key; unless `pending`, what follows are frames of the link."""
+    """The dialler has proven its key; unless `pending`, frames of the link follow."""
 
     state: str = result("active, or pending until an admin approves")
 
@@ -42,7 +42,7 @@ class LinkOpened(Reply):
 
 @command("link", access=Access.REALM)
 class OpenLink(Request[LinkOffered]):
-    """Say which realm dials."""
+    """Name the realm that dials."""
 
     version: int = arg("of the link, 1", Number(1), json_only=True)
     name: str = arg("what the dialler calls itself", LOCAL_NAME, json_only=True)

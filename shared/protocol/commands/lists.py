@@ -1,4 +1,4 @@
-"""What the lists that come in pages have in common."""
+"""Common parts of paged lists."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from shared.protocol.spec import Reply, arg, result, unsent
 
 
 def after(of: str, kind: Kind) -> Any:
-    """Declare the argument that asks for the next page of a list.
+    """Declare the argument that requests the next page of a list.
 
     Args:
-        of: What the list holds, such as `member`.
+        of: The kind of the list's items, such as `member`.
     """
     return arg(
         f"the last {of} of the page before; one that is not in the list begins it anew",
@@ -22,7 +22,7 @@ def after(of: str, kind: Kind) -> Any:
 
 
 def more() -> bool | None:
-    """Declare the field that tells of a next page."""
+    """Declare the field that announces a next page."""
     found: bool | None = result(
         "true: the list goes on; ask again with `after`, the last address of this page",
         default=None,
@@ -31,7 +31,7 @@ def more() -> bool | None:
 
 
 def begun_anew() -> str:
-    """Declare what the reply tells of an `after` that was not in the list."""
+    """Declare the field for an `after` that is not in the list."""
     found: str = unsent(default="")
     return found
 
@@ -42,14 +42,14 @@ class ListPage(Reply):
     __slots__ = ()
     more: bool | None
     begun_anew: str
-    """What `after` named, if that is not in the list; this page is then the first one."""
+    """The value of `after`, if it is not in the list; this page is then the first one."""
 
     def end(self) -> str:
-        """Return the last address of this page, for `after`; empty if the page is."""
+        """Return the last address of this page, for `after`; empty for an empty page."""
         raise NotImplementedError
 
     def in_page(self, sentence: str) -> str:
-        """Return the sentence, with how to go on."""
+        """Return the sentence, with how to continue."""
         if self.begun_anew:
             sentence = f"{self.begun_anew} is not in this list; from its beginning: {sentence}"
         if self.more:

@@ -1,7 +1,8 @@
-"""What a message is, and what is answered and pushed when one is sent; shared by all features."""
+"""Messages, and the replies and events of sending one; shared by all features."""
 
 from __future__ import annotations
 
+import re
 import time as clock
 
 from shared.protocol.kinds import FLAG, KEY
@@ -10,7 +11,7 @@ from shared.protocol.values import in_words
 
 
 def idempotency_key() -> str | None:
-    """Declare the key that makes repeating a sending command harmless."""
+    """Declare the key that makes it safe to repeat a sending command."""
     key: str | None = arg(
         "up to 64 bytes, kept for good: a repeat by the same user sends nothing and returns "
         "the first result with `duplicate`",
@@ -43,8 +44,11 @@ def size_in_words(size: int) -> str:
     raise AssertionError
 
 
+READS_AS_FILE = re.compile(r"\(\s*[\d.,]+\s*(?:bytes?|[kMG]i?B)\s*\)\s+file\s", re.IGNORECASE)
+"""A form that only the line of a file has: `(1.2 MB) file f_...`."""
+
 FRAME = str.maketrans("[]|", "()/")
-"""What frames a line: in a group's name it could forge a sender."""
+"""Characters that structure a line: in a group's name they could forge a sender."""
 
 
 def counted(count: int, thing: str) -> str:
@@ -70,7 +74,7 @@ class FileInfo(Record):
 
 @record
 class Message(Record):
-    """One message as its reader sees it."""
+    """One message from its reader's point of view."""
 
     id: str = result("unique over all realms")
     conversation: str = result("the other person's address, or the group's")
@@ -80,31 +84,36 @@ class Message(Record):
     text: str = result("what was written; empty when it carries a file")
     file: FileInfo | None = result("the file it carries", default=None)
     state: str | None = result(
-        "on one's own: stored, queued (waits for another realm), delivered, refused", default=None
+        "of an own message: stored, queued (waits for another realm), delivered, refused",
+        default=None,
     )
     bot: bool | None = result("true: a program wrote it", default=None)
 
     def content(self) -> str:
-        """Return the text, or the file's name and size, safe for a terminal."""
+        """Return the text, or the file's name and size, safe for a terminal.
+
+        A text that looks like a file is quoted; the line of a file never ends with a quote.
+        """
         if self.file is None:
-            return in_words(self.text)
+            text = in_words(self.text)
+            return f'"{text}"' if READS_AS_FILE.search(text) else text
         size = size_in_words(self.file.size)
         return f"{in_words(self.file.name)} ({size}) file {self.file.id}"
 
     def row(self) -> str:
-        """Return the line that lists this message in a history."""
+        """Return the line of this message in a history."""
         fate = f" ({self.state})" if self.state in ("queued", "refused") else ""
         return f"{self.seq}. {clock_in_words(self.time)} [{self.sender}] {self.content()}{fate}"
 
 
 def summary(last: Message | None) -> str:
-    """Return the newest message as it ends a line of a list."""
+    """Return the newest message for the end of a line of a list."""
     return f" | {last.sender}: {last.content()}" if last else ""
 
 
 @event("message")
 class MessageArrived(Message, Event):
-    """A message, right after it is durable, to its recipients and the sender's other sessions."""
+    """A message, sent to its recipients and the sender's other sessions once it is durable."""
 
     group_name: str | None = unsent(default=None)
 
@@ -121,7 +130,7 @@ class MessageArrived(Message, Event):
 def sent_in_words(
     conversation: str | None, seq: int | None, state: str | None, duplicate: bool | None
 ) -> str:
-    """Return what happened to a message that was sent."""
+    """Return the outcome of sending a message."""
     done = "Queued for" if state == "queued" else "Sent before to" if duplicate else "Sent to"
     return f"{done} {conversation}" + (f" as message {seq}" if seq is not None else "")
 
@@ -168,9 +177,10 @@ class Page(Reply):
 
 @event("receipt")
 class Receipt(Event):
-    """Somebody received or read; private: to the other person and one's own other sessions.
+    """A person has received or read messages; in private chats sent to the other person and to the
+    person's own other sessions.
 
-    In groups it goes to one's own other sessions only.
+    In groups the event goes only to the person's own other sessions.
     """
 
     conversation: str = result("the conversation, as the reader of this event sees it")
@@ -179,7 +189,7 @@ class Receipt(Event):
     read_seq: int = result("read up to here")
 
     def line(self) -> str:
-        # Of groups, and of what others wrote to one, only one's own markers are told.
+        # In groups, and for messages of others, only the reader's own markers are sent.
         if self.conversation == self.user:
             who, what = f"{self.user} has", ""
         else:
@@ -192,7 +202,7 @@ class Receipt(Event):
 
 @event("delivery")
 class Delivery(Event):
-    """A message that was queued reached the other realm, or was refused there."""
+    """A queued message has reached the other realm, or was refused there."""
 
     conversation: str = result("where it was sent")
     message_id: str = result("its id")

@@ -1,4 +1,4 @@
-"""Commands about the conversation with the server itself."""
+"""Commands about the connection to the server itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CommandHelp(Record):
 
 @record
 class HelpPage(Reply):
-    """The commands, or the one asked for."""
+    """The commands, or the requested one."""
 
     commands: list[CommandHelp] = result("all commands, or the one asked for")
     details: list[str] = unsent(default_factory=list)
@@ -47,7 +47,7 @@ class HelpPage(Reply):
 
 @record
 class Format(Reply):
-    """Replies and events of this connection are now in this dialect."""
+    """The dialect of replies and events on this connection."""
 
     dialect: str = unsent(default="")
 
@@ -67,7 +67,7 @@ class Pong(Reply):
 
 @command("format", access=Access.ANYONE, repeatable=True)
 class SetFormat(Request[Format]):
-    """Pin replies and events of this connection to one dialect."""
+    """Set the dialect of replies and events on this connection."""
 
     dialect: str = arg("json or text", Pattern(re.compile("json|text"), "json or text"))
 
@@ -81,4 +81,4 @@ class Help(Request[HelpPage]):
 
 @command("ping", access=Access.ANYONE, repeatable=True)
 class Ping(Request[Pong]):
-    """Ask whether the server answers."""
+    """Check that the server answers."""

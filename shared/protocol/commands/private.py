@@ -12,8 +12,8 @@ from shared.protocol.commands.messages import (
     idempotency_key,
     summary,
 )
-from shared.protocol.kinds import LOCAL_NAME, MESSAGE_TEXT, USER, Number
-from shared.protocol.spec import Record, Request, arg, command, record, result
+from shared.protocol.kinds import MESSAGE_TEXT, REALM_NAME, USER, Number
+from shared.protocol.spec import Record, Remote, Request, arg, command, record, result
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
 
 LIMIT = Number(1, MAX_PAGE)
@@ -26,7 +26,7 @@ class PrivateChat(Record):
 
     conversation: str = result("the other person's address")
     last_seq: int = result("of the newest message")
-    read_seq: int = result("read up to here by oneself")
+    read_seq: int = result("read up to here by the reader")
     unread: int = result("messages of the other person above read_seq")
     other_received_seq: int = result("received up to here by the other person")
     other_read_seq: int = result("read up to here by the other person")
@@ -35,7 +35,7 @@ class PrivateChat(Record):
 
 @record
 class PrivateChats(ListPage):
-    """One's private chats, newest first."""
+    """The caller's private chats, newest first."""
 
     conversations: list[PrivateChat] = result("newest first")
     more: bool | None = more()
@@ -43,7 +43,7 @@ class PrivateChats(ListPage):
 
     def sentence(self) -> str:
         count = len(self.conversations)
-        return self.in_page(counted(count, "private chat") if count else "No private chat yet")
+        return self.in_page(counted(count, "private chat") if count else "No private chats yet")
 
     def end(self) -> str:
         return self.conversations[-1].conversation if self.conversations else ""
@@ -56,7 +56,7 @@ class PrivateChats(ListPage):
         ]
 
 
-@command("send", realm_name="sendpcrealm")
+@command("send", realm_name="sendpcrealm", remote=Remote.QUEUED)
 class Send(Request[Sent]):
     """Send a text to one person."""
 
@@ -66,7 +66,7 @@ class Send(Request[Sent]):
     bot: bool | None = bot_mark()
 
 
-@command("inbox", realm_name="inboxrealm", repeatable=True)
+@command("inbox", realm_name="inboxrealm", repeatable=True, remote=Remote.ANY)
 class Inbox(Request[Page]):
     """Read the messages with one person, newest page first, and mark them read."""
 
@@ -75,9 +75,9 @@ class Inbox(Request[Page]):
     limit: int = arg("most messages, 1 to 200", LIMIT, default=DEFAULT_PAGE)
 
 
-@command("listpc", realm_name="listpcrealm", repeatable=True)
+@command("listpc", realm_name="listpcrealm", repeatable=True, remote=Remote.ANY)
 class ListPc(Request[PrivateChats]):
-    """List one's private chats."""
+    """List your private chats."""
 
-    realm: str | None = arg("only those with people of this realm", LOCAL_NAME, default=None)
+    realm: str | None = arg("only those with people of this realm", REALM_NAME, default=None)
     after: Address | None = after("conversation", USER)

@@ -1,4 +1,4 @@
-"""Realms: other servers whose people one can talk to."""
+"""Realms: other servers, whose people can be reached from here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.protocol.values import in_words
 
 @record
 class RealmAdded(Reply):
-    """The realm answered and is known under the name."""
+    """The realm has answered and was added under the name."""
 
     realm: str = result("its name here")
     fingerprint: str = result("of its key")
@@ -67,28 +67,28 @@ class Realms(Reply):
 
 @record
 class Queued(Record):
-    """One of one's messages that waits for another realm."""
+    """One of the caller's messages that wait for another realm."""
 
-    conversation: str = result("where it goes")
+    conversation: str = result("the recipient")
     realm: str = result("the realm it waits for")
     message_id: str = result("its id")
     since: int = result("Unix milliseconds")
-    attempts: int = result("how often the realm was tried since")
+    attempts: int = result("attempts to reach the realm since")
     next_try: int | None = result("Unix milliseconds")
 
 
 @record
 class Outbox(Reply):
-    """One's messages that wait for other realms."""
+    """The caller's messages that wait for other realms."""
 
     queued: list[Queued] = result("oldest first")
     more: bool | None = result(
-        "true: younger ones wait too, and are named when these have gone", default=None
+        "true: later ones wait too, and are listed once these have gone", default=None
     )
 
     def sentence(self) -> str:
         more = " (and more behind them)" * bool(self.more)
-        return f"{len(self.queued)} waiting{more}" if self.queued else "Nothing waits"
+        return f"{len(self.queued)} waiting{more}" if self.queued else "No messages are waiting"
 
     def lines(self) -> list[str]:
         return [
@@ -100,20 +100,27 @@ class Outbox(Reply):
 
 @event("realm")
 class RealmLink(Event):
-    """The link to a realm came up or went down; to admins and those with messages waiting."""
+    """The link to a realm came up or went down; sent to admins and to people with waiting messages.
+
+    With `was`, the realm now has another name: somebody here has confirmed it, or an added realm
+    has taken the name. The event then also goes to people who have conversations with its people.
+    """
 
     realm: str = result("its name here")
     link: str = result("up or down")
+    was: str | None = result("the name it had until now", default=None)
 
     def line(self) -> str:
+        if self.was is not None:
+            return f"(realm {self.was} is {self.realm} from now on, its link is {self.link})"
         return f"(realm {self.realm} is {self.link})"
 
 
 @command("addrealm")
 class AddRealm(Request[RealmAdded]):
-    """Make another server known under a name, after it proved its key."""
+    """Add another server under a name, once it has proved its key."""
 
-    name: str = arg("what to call it here", LOCAL_NAME)
+    name: str = arg("the name for it here", LOCAL_NAME)
     address: str = arg("its host, with wss:// before it for TLS", Text(255, one_line=True))
     port: int = arg("its port", Number(1, 65535))
     fingerprint: str | None = arg("the key it must have", Text(128, one_line=True), default=None)
@@ -126,4 +133,4 @@ class ListRealm(Request[Realms]):
 
 @command("outbox", repeatable=True)
 class ShowOutbox(Request[Outbox]):
-    """List one's messages that wait for other realms."""
+    """List your messages that wait for other realms."""

@@ -1,0 +1,119 @@
+"""Who may register, and invitations, as the operator sees them."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import Connection
+
+from shared.protocol.kinds import Number
+from shared.protocol.values import BadValue
+from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
+from ws_server.audit import Act, Result
+from ws_server.codes import hash_code, letters, new_code
+from ws_server.realm import Realm
+from ws_server.store import registering
+from ws_server.store.registering import MAX_CODES, MODES, Code
+
+DAY = 24 * 3600 * 1000
+"""Milliseconds."""
+MAX_USES, MAX_DAYS = 10_000, 366
+DEFAULT_DAYS = 7
+ID_LETTERS = 6
+WHAT = {
+    "open": "Everybody may register",
+    "invite": "People register with an invitation; invitation create makes one",
+    "closed": "Nobody may register; user add makes accounts",
+}
+
+
+@in_realm("registration", Argument("mode", "open, invite or closed", required=False))
+async def registration(realm: Realm, given: Given, say: Say) -> None:
+    """Say who may register from now on: everybody, people with an invitation, or nobody."""
+    held = realm.registration
+    if (mode := given.get("mode")) is not None:
+        if mode not in MODES:
+            raise AdminRefused(f"Registration can be {', '.join(MODES[:-1])} or {MODES[-1]}")
+        await realm.journal.write(lambda tx, now: registering.keep(tx, mode, held.start))
+        held.mode = mode
+    say(f"{WHAT[held.mode]} ({held.told})")
+    if mode is not None:
+        say("It stays so until it is set again, or the server starts with another --registration")
+
+
+@in_realm(
+    "invitation create",
+    Argument("--uses", "how many accounts it is good for, 1 if not given", required=False),
+    Argument("--days", f"how long it is good, {DEFAULT_DAYS} if not given", required=False),
+)
+async def create(realm: Realm, given: Given, say: Say) -> None:
+    """Make an invitation and print its code, which is not kept and cannot be shown again."""
+    uses = _number(given, "uses", 1, MAX_USES)
+    days = _number(given, "days", DEFAULT_DAYS, MAX_DAYS)
+    code, id = new_code(), letters(ID_LETTERS)
+
+    def add(tx: Connection, now: int) -> bool:
+        registering.forget_expired(tx, now)
+        return registering.add(tx, id, hash_code(code), uses, now, now + days * DAY)
+
+    if not await realm.journal.write(add):
+        raise AdminRefused(
+            f"There are {MAX_CODES:,} invitations that can be used; remove some, or make one with "
+            "more --uses"
+        )
+    realm.audit.note(Act.INVITATION, Result.DONE, detail=id)
+    say(f"Invitation: {code}")
+    say(f"It is good for {_accounts(uses)} and {days} day{'s' * (days != 1)}; its id is {id}")
+    if not realm.registration.by_invitation:
+        say(f"No invitation is asked for now, as registration is {realm.registration.mode}")
+
+
+def _number(given: Given, name: str, default: int, most: int) -> int:
+    """Return a whole number that was given.
+
+    Raises:
+        AdminRefused: it is none, or out of bounds.
+    """
+    if name not in given:
+        return default
+    try:
+        number: int = Number(1, most).from_word(given[name])
+    except BadValue as why:
+        raise AdminRefused(f"--{name} {why}") from None
+    return number
+
+
+def _accounts(count: int) -> str:
+    return f"{count:,} account{'s' * (count != 1)}"
+
+
+@in_realm("invitation list")
+async def list_(realm: Realm, given: Given, say: Say) -> None:
+    """List all invitations by their ids, with what is left of each; codes are not kept."""
+    now = time.time_ns() // 1_000_000
+    found = await realm.database.read(registering.everything)
+    for invitation in found:
+        say(_line(invitation, now))
+    if not found:
+        say("There are no invitations; invitation create makes one")
+
+
+def _line(invitation: Code, now: int) -> str:
+    left = f"{invitation.uses_left:,} of {_accounts(invitation.uses)} left"
+    until = "expired" if invitation.expires <= now else f"good until {_day(invitation.expires)}"
+    if invitation.uses_left == 0:
+        until = "used up"
+    return f"{invitation.id}: {left}, made {_day(invitation.created)}, {until}"
+
+
+def _day(moment: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment // 1000))
+
+
+@in_realm("invitation remove", Argument("id", "what invitation list calls it"))
+async def remove(realm: Realm, given: Given, say: Say) -> None:
+    """Take an invitation back; accounts that were made with it stay."""
+    id = given["id"].upper()
+    if not await realm.journal.write(lambda tx, now: registering.remove(tx, id)):
+        raise AdminRefused("There is no such invitation; invitation list names them")
+    say(f"Invitation {id} is taken back")

@@ -1,0 +1,233 @@
+"""Runs commands: admitted ones in their order; once durable, it replies, then publishes.
+
+Commands of one connection take effect in the order sent. `pipeline.py` says which one may begin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, cast
+
+from shared.protocol.call import Call
+from shared.protocol.errors import ChatError, ErrorCode
+from shared.protocol.spec import TABLE, Access, Reply, Spec
+from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
+from ws_server.message_replies import answer, refused_there
+from ws_server.net.session import FrameTaker, Session
+from ws_server.pipeline import DRAINING, ENDED
+from ws_server.publications import announce, publish
+from ws_server.realm import Realm
+from ws_server.store.database import current_payer, current_requester
+from ws_server.store.journal import Mutation
+from ws_server.store.messages import Draft
+from ws_server.store.outbox import QUEUED
+
+log = logging.getLogger(__name__)
+
+
+class CommandRunner:
+    """The one way from a command to its handler, the journal and the reply."""
+
+    def __init__(self, realm: Realm, end: Callable[[Session], None]) -> None:
+        """Args: `end` ends a session."""
+        missing = {spec.request for spec in TABLE.values()} - HANDLERS.keys()
+        assert not missing, f"no handler for {missing}"
+        self._realm = realm
+        self._end = end
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
+        """How many commands were refused, by code."""
+
+    async def close(self) -> None:
+        """Wait for the commands that run, at most a second."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+
+    def settle(self, session: Session) -> None:
+        """End a session of which nothing will come, once all that came is answered."""
+        if session.pipeline.is_done:
+            self._end(session)
+
+    def advance(self, session: Session) -> None:
+        """Go on with what waits; end the session if nothing does and nothing will come."""
+        pipeline = session.pipeline
+        while pipeline.queue and self.run(session, pipeline.queue[0]):
+            pipeline.dequeued()
+        if pipeline.relieved():
+            session.outlet.resume_reading()
+        if pipeline.life is DRAINING:
+            self.settle(session)
+
+    def run(self, session: Session, call: Call) -> bool:
+        """Run a command if its turn has come; False if those before it must end first."""
+        request, pipeline = call.request, session.pipeline
+        if call.error is None and request is not None:
+            registration = HANDLERS[type(request)]
+            pipelined = registration.pipelined
+            if not pipeline.admits(pipelined) or (not pipelined and session.outlet.congested):
+                return False
+            call.error = _forbidden(session, request.spec)
+        if call.error is not None and not pipeline.is_idle:
+            return False
+        if not session.pinned:
+            session.dialect = call.dialect
+        if call.error is not None:
+            self._refuse(session, call, call.error)
+            return True
+        assert request is not None
+        try:
+            if request.spec.addresses or "realm" in request.spec.by_name:
+                request = self._realm.local(request)
+            result = registration.handler(Context(self._realm, session), request)
+            # Awaitable is an abstract class: asking for it first takes three times as long.
+            if isinstance(result, (Draft, Mutation, Reply, RemoteReply)):
+                self._answer(session, call, result, pipelined)
+            else:
+                pipeline.started()
+                self._start(self._wait_for(session, call, result))
+        except ChatError as error:
+            if pipeline.unanswered:
+                # Its reply must not pass those of the commands before it.
+                call.error = error.with_traceback(None)
+                return False
+            self._refuse(session, call, error)
+        except Exception:
+            self._refuse(session, call, self._bug(call))
+        return True
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
+        """Reply when another realm has answered; later replies may pass this one."""
+        current_requester.set(session.asker)
+        try:
+            self._reply(session, call, await answering)
+        except ChatError as error:
+            self._refuse(session, call, error)
+        except Exception:
+            self._refuse(session, call, self._bug(call))
+        finally:
+            session.pipeline.remote_replied()
+            self.settle(session)
+
+    async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
+        posted = False
+        current_requester.set(session.asker)
+        current_payer.set(session.network if self._realm.limits.on else None)
+        try:
+            posted = self._answer(session, call, await answering, False)
+        except ChatError as error:
+            self._refuse(session, call, error)
+        except Exception:
+            self._refuse(session, call, self._bug(call))
+        finally:
+            if not posted:
+                session.pipeline.replied()
+                if session.held is not None:
+                    session.release()
+                self.advance(session)
+
+    def _answer(self, session: Session, call: Call, result: Answer, pipelined: bool) -> bool:
+        """Reply, or hand what is to be written to the journal; True if the reply comes later."""
+        if isinstance(result, Reply):
+            self._reply(session, call, result)
+            return False
+        if isinstance(result, RemoteReply):
+            session.pipeline.asked()
+            self._start(self._ask_abroad(session, call, result.reply))
+            return False
+        result.origin = (session, call)
+        result.done = self._durable
+        self._realm.journal.post(result)
+        session.pipeline.posted(pipelined)
+        return True
+
+    def _durable(self, entry: Draft | Mutation) -> None:
+        """An entry is on disk, or was refused: reply, then publish."""
+        session, call = entry.origin
+        pipeline = session.pipeline
+        pipeline.committed()
+        if type(entry) is Draft and entry.stored and (entry.error or entry.duplicate):
+            stray = self._realm.stray_bytes
+            stray[entry.sender] = stray.get(entry.sender, 0) + entry.stored
+        if entry.error is not None:
+            self._refuse(session, call, entry.error)
+        elif type(entry) is Draft:
+            if entry.duplicate or entry.state != QUEUED:
+                self._reply(session, call, answer(entry, call.request))
+            if not entry.duplicate:
+                if entry.seq:
+                    announce(self._realm, entry, session)
+                if entry.outgoing:
+                    # Later replies may pass this one, which waits for another realm's answer.
+                    told = partial(self._delivered, session, call, entry)
+                    if entry.state == QUEUED:
+                        pipeline.asked()
+                    self._realm.links.deliver(entry, session, told)
+        else:
+            outcome = cast(Outcome, cast(Mutation, entry).result)
+            assert outcome.reply is not None
+            self._reply(session, call, outcome.reply)
+            publish(self._realm, outcome, session)
+        if session.held is not None:
+            session.release()
+        if pipeline.queue or pipeline.life is DRAINING:
+            self.advance(session)
+
+    def _delivered(
+        self, session: Session, call: Call, draft: Draft, state: str, code: str | None, seq: int
+    ) -> None:
+        """Another realm has a message, refused it, or has not answered in time."""
+        if code is None:
+            draft.state = state
+            draft.seq = seq or draft.seq
+            self._reply(session, call, answer(draft, call.request))
+        else:
+            self._refuse(session, call, refused_there(draft, code))
+        session.pipeline.remote_replied()
+        self.settle(session)
+
+    def _reply(self, session: Session, call: Call, reply: Reply) -> None:
+        if session.pipeline.life is not ENDED:
+            session.reply(call, reply)
+        if session.handshake is not None and session.handshake.accept is not None:
+            self._link(session, session.handshake.accept)
+
+    def _link(self, session: Session, accept: Callable[[], FrameTaker | None]) -> None:
+        """Hand the connection of a realm that has proven itself over to its link."""
+        assert session.handshake is not None
+        session.handshake.accept = None
+        if session.open:
+            session.outlet.admit(known=True)
+            # What came before the link is no frame of it.
+            session.pipeline.dropped()
+            session.link = accept()
+
+    def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
+        self.refused[error.code] += 1
+        if not session.open:
+            return
+        session.refuse(call, error)
+        limits = self._realm.limits
+        if limits.on and session.errors_within(limits.ERROR_WINDOW) > limits.MAX_ERRORS:
+            session.outlet.close_with(4502, "too many errors")
+
+    def _bug(self, call: Call) -> ChatError:
+        """Log the exception being handled, once, without what the command carried."""
+        log.exception("command %s failed", call.command)
+        return ChatError(ErrorCode.INTERNAL, "The server failed; this is its bug, not yours")
+
+
+def _forbidden(session: Session, spec: Spec) -> ChatError | None:
+    """Return why this connection may not use a command; None if it may."""
+    if session.handshake is not None and spec.access is not Access.REALM:
+        return ChatError(ErrorCode.FORBIDDEN, "This connection is a realm's")
+    if spec.access is Access.USER and session.account is None:
+        return ChatError(ErrorCode.NOT_AUTHENTICATED, "Sign in first: auth <user> <password>")
+    return None

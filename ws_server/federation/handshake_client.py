@@ -1,0 +1,158 @@
+"""The opening of a link as the dialler does it; `handlers.links` is the other side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.protocol.commands.links import (
+    KEY,
+    SIGNATURE,
+    LinkOffered,
+    LinkOpened,
+    OpenLink,
+    ProveLink,
+)
+from shared.protocol.errors import ChatError
+from shared.protocol.json_dialect import format_request, parse_reply
+from shared.protocol.kinds import LOCAL_NAME
+from shared.protocol.spec import Reply, Request
+from shared.protocol.values import BadValue, in_words
+from ws_server.federation.dial_policy import Unreachable
+from ws_server.federation.dialled_connection import Dialled
+from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
+from ws_server.net.session import MAX_HANDSHAKE_FRAME
+
+if TYPE_CHECKING:
+    from ws_server.federation.peer_registry import PeerRegistry
+
+HANDSHAKE = 10.0
+"""Seconds from `link` to the proof, as the listener grants them."""
+DIAL = 9.0
+"""Seconds for everything up to the proof, names included."""
+
+
+class Declined(Unreachable):
+    """The realm there has proven its key, and answered no."""
+
+
+Judge = Callable[[bytes], None]
+"""Looks at the key that the listener has proven, and raises to leave before it learns ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a realm is dialled."""
+
+    host: str
+    """As `dial_policy.read_host` returns it."""
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A connection on which both sides have proven who they are."""
+
+    wire: Dialled
+    transcript: Transcript
+    state: str
+    """What the other side lets this one do: active, or pending until its admin approves."""
+    begun: float
+    """When it was dialled, by the loop's clock."""
+
+
+async def dial_realm(
+    peers: PeerRegistry,
+    place: Place,
+    *,
+    expected: bytes | None = None,
+    judge: Judge | None = None,
+    turns: asyncio.Semaphore | None = None,
+    public: bool | None = None,
+    limit: float = DIAL,
+) -> Proven:
+    """Dial a realm and do the handshake; the caller owns the connection.
+
+    Args:
+        expected: The key it must have; None at the first contact.
+        turns: How many may dial at once, if the wait for that is part of the time.
+        public: No private address is dialled; as the operator wants it if None.
+        limit: Seconds for everything.
+
+    Raises:
+        Unreachable: nobody there speaks this protocol.
+        Declined: a realm does, and refused.
+        OtherKey: it has proven another key than the one expected.
+        NotProven: it has proven nothing, or is this realm.
+    """
+    begun = asyncio.get_running_loop().time()
+    shut = peers.public if public is None else public
+    try:
+        async with asyncio.timeout(limit), turns or nullcontext():
+            wire = await Dialled.open(place.host, place.port, place.tls, shut)
+            try:
+                transcript = await _ask_who(peers, wire, expected)
+                if judge is not None:
+                    judge(transcript.listener.key)
+                proof = ProveLink(transcript.sign(peers.realm.key, Role.DIALLER))
+                try:
+                    opened: LinkOpened = await _ask(wire, proof, LinkOpened)
+                except ChatError as refusal:
+                    raise Declined(_said(refusal)) from None
+            except BaseException:
+                peers.start(wire.closed())
+                raise
+    except TimeoutError:
+        raise Unreachable("no answer in time") from None
+    return Proven(wire, transcript, opened.state, begun)
+
+
+async def _ask_who(peers: PeerRegistry, wire: Dialled, expected: bytes | None) -> Transcript:
+    """Say `link`, and return the transcript that the listener has signed."""
+    own = Hello(peers.realm.name, peers.public_key)
+    scheme = "wss" if peers.tls else "ws"
+    hello = OpenLink(VERSION, own.realm, own.key, own.nonce, peers.port, scheme, expected)
+    try:
+        offered: LinkOffered = await _ask(wire, hello, LinkOffered)
+    except ChatError as refusal:
+        raise Unreachable(_said(refusal)) from None
+    if offered.version != VERSION:
+        raise Unreachable("another version")
+    try:
+        theirs = Hello(
+            LOCAL_NAME.from_json(offered.name),
+            KEY.from_json(offered.key),
+            KEY.from_json(offered.nonce),
+        )
+        signature = SIGNATURE.from_json(offered.signature)
+    except BadValue as error:
+        raise NotProven("the handshake is malformed") from error
+    transcript = Transcript(own, theirs, expected, peers.port, peers.tls)
+    transcript.check(signature, Role.LISTENER)
+    return transcript
+
+
+def _said(refusal: ChatError) -> str:
+    """Return why the other side refused, in one line that steers no terminal."""
+    return "refused there: " + in_words(" ".join(str(refusal.message)[:200].split()))
+
+
+async def _ask(wire: Dialled, request: Request[Any], kind: type[Reply]) -> Any:
+    """Send a command of the handshake and return its reply.
+
+    Raises:
+        ChatError: what the other side refused, whose text may be no text.
+        Unreachable: it answers like no realm.
+    """
+    wire.write(format_request(request))
+    frame = await wire.read()
+    if len(frame) > MAX_HANDSHAKE_FRAME:
+        raise Unreachable("too much said")
+    try:
+        return parse_reply(frame, kind)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Unreachable("no realm") from error

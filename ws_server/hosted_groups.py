@@ -1,0 +1,199 @@
+"""Changing groups hosted here: the one road, whoever asks, from wherever.
+
+`store.membership` has the rules. The commands of this realm's people and the questions of other
+realms differ in how they name people, and in what they are answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from shared.protocol.commands.groups import GroupPerson
+from shared.protocol.values import Address, GroupAddress
+from ws_server.context import Outcome
+from ws_server.publications import group_outcome
+from ws_server.store import membership, roster_sync, users
+from ws_server.store.group_changes import INVITED, JOINED, REMOVED, GroupChange
+from ws_server.store.users import User
+
+BANNED, UNBANNED = "banned", "unbanned"
+
+_GOVERNING = {
+    "kick": (membership.kick, REMOVED),
+    "ban": (membership.ban, BANNED),
+    "unban": (membership.unban, UNBANNED),
+}
+"""The rules of an owner's commands, and what the owner is answered."""
+_DONE = {
+    "": "is already in",
+    JOINED: "is now in",
+    INVITED: "is invited to",
+    REMOVED: "is no longer in",
+    BANNED: "is banned from",
+    UNBANNED: "may be invited again to",
+}
+
+
+class Named(Protocol):
+    """Whom a change is about; they are looked up inside its transaction."""
+
+    @property
+    def name(self) -> str:
+        """What a refusal calls them."""
+
+    def find(self, tx: Connection) -> User | None:
+        """Return who that is; None if nobody known here.
+
+        Raises:
+            ChatError: UNKNOWN_REALM.
+        """
+
+    def note(self, tx: Connection, now: int) -> User | None:
+        """Return who that is; a person of another realm is noted if need be.
+
+        Raises:
+            ChatError: UNKNOWN_REALM.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Somebody as people of this realm address them."""
+
+    address: Address
+
+    @property
+    def name(self) -> str:
+        return str(self.address)
+
+    def find(self, tx: Connection) -> User | None:
+        return users.find_at(tx, self.address)
+
+    def note(self, tx: Connection, now: int) -> User | None:
+        return users.note_at(tx, self.address, now)
+
+
+@dataclass(frozen=True, slots=True)
+class OfRealm:
+    """Somebody for whom their own realm vouches."""
+
+    realm_id: int
+    name: str
+
+    def find(self, tx: Connection) -> User | None:
+        return users.find_of(tx, self.realm_id, self.name)
+
+    def note(self, tx: Connection, now: int) -> User:
+        return users.of_realm(tx, self.realm_id, self.name, now)
+
+
+Caller = int | OfRealm
+"""Who asks: somebody of this realm by their id, or of another one."""
+Rule = Callable[[Connection, int], GroupChange]
+"""Runs inside the transaction, with the time in Unix milliseconds."""
+
+
+def create(caller: Caller, name: str, request: str | None = None) -> Rule:
+    """Make a group that the caller owns, as `membership.create`."""
+    return lambda tx, now: membership.create(tx, _id(tx, caller, now), name, now, request)
+
+
+def invite(caller: Caller, group: GroupAddress, named: Named, *, waits: bool) -> Rule:
+    """Add somebody to a group, as `membership.invite`."""
+
+    def run(tx: Connection, now: int) -> GroupChange:
+        caller_id = _id(tx, caller, now)
+        person = named.note(tx, now)
+        return membership.invite(tx, caller_id, group, named.name, person, now, waits=waits)
+
+    return run
+
+
+def govern(command: str, caller: Caller, group: GroupAddress, named: Named) -> Rule:
+    """Do what a group's owner wishes of a person, as the rule of `membership` does.
+
+    Args:
+        command: kick, ban or unban.
+    """
+    rule, _ = _GOVERNING[command]
+
+    def run(tx: Connection, now: int) -> GroupChange:
+        caller_id = _id(tx, caller, now)
+        # A person of another realm may be banned before anybody here heard of them.
+        person = named.note(tx, now) if command == "ban" else named.find(tx)
+        return rule(tx, caller_id, group, named.name, person)
+
+    return run
+
+
+def leave(caller: Caller, group: GroupAddress) -> Rule:
+    """Let a member go, as `membership.leave`."""
+    return lambda tx, now: membership.leave(tx, _id(tx, caller, now), group)
+
+
+def accept(name: str, group: GroupAddress) -> Rule:
+    """Let somebody of this realm in who was invited, as `membership.accept`."""
+    return lambda tx, now: membership.accept(tx, users.existing(tx, name), group)
+
+
+def decline(user_id: int, group: GroupAddress) -> Rule:
+    """Turn down an invitation of somebody of this realm, as `membership.decline`."""
+    return lambda tx, now: membership.decline(tx, user_id, group)
+
+
+def _id(tx: Connection, caller: Caller, now: int) -> int:
+    return caller if isinstance(caller, int) else caller.note(tx, now).id
+
+
+def change(
+    rule: Rule, answer: Callable[[Connection, GroupChange], Any]
+) -> Callable[[Connection, int], Outcome]:
+    """Return the change of a group, and all that follows from it, for the journal.
+
+    Args:
+        answer: Returns what the caller is answered; it runs inside the transaction.
+    """
+
+    def run(tx: Connection, now: int) -> Outcome:
+        made = rule(tx, now)
+        person, realms = made.person, frozenset[int]()
+        if made.members_changed:
+            gone = (person.realm_id,)
+            realms = roster_sync.tell(tx, made.group, person.change, now, gone, person.by)
+        return group_outcome(made, answer(tx, made), realms)
+
+    return run
+
+
+def roster(tx: Connection, made: GroupChange) -> dict[str, Any]:
+    """Return what another realm is answered that has asked for a change."""
+    return roster_sync.roster(tx, made.group, made.person.change)
+
+
+def invited(tx: Connection, made: GroupChange) -> GroupPerson:
+    """Return what somebody of this realm is answered who has invited a person."""
+    return invitation_answer(made.group.address(0), made.person.name, made.person.change)
+
+
+def governed(command: str) -> Callable[[Connection, GroupChange], GroupPerson]:
+    """Return what makes the answer to kick, ban or unban."""
+    return lambda tx, made: governing_answer(command, made.group.address(0), made.person.name)
+
+
+def invitation_answer(group: str, person: str, change: str) -> GroupPerson:
+    """Return what somebody is answered who has invited a person.
+
+    Args:
+        change: JOINED, INVITED, or empty if the person was a member before.
+    """
+    return GroupPerson(group, person, _DONE[change])
+
+
+def governing_answer(command: str, group: str, person: str) -> GroupPerson:
+    """Return what the owner of a group is answered to kick, ban or unban."""
+    _, done = _GOVERNING[command]
+    return GroupPerson(group, person, _DONE[done])

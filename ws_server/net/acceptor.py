@@ -1,0 +1,191 @@
+"""Accepting connections: counted at once, refused while that costs little, begun in turn.
+
+The library accepts and begins whatever comes; here somebody who connects a thousand times has most
+of it closed unread, and the rest begins when it is the turn of the address. TLS handshakes count,
+too, which the library does not show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from contextlib import suppress
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from websockets.server import ServerProtocol
+
+from shared.protocol.values import MAX_FRAME
+from shared.settings import is_trusted
+from ws_server.net.budgets import Budget, Place, Visitor
+from ws_server.net.closing import CLOSE_TIMEOUT
+from ws_server.net.connection import Connection
+
+if TYPE_CHECKING:
+    from ws_server.net.listener import Listener
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 32
+"""Connections accepted in one pass of the event loop."""
+HANDSHAKE_SECONDS = 10.0
+"""For TLS, and for the request behind it."""
+BEGIN_COST, TLS_COST = 0.0005, 0.002
+"""Seconds of the event loop that it takes to begin a connection, and TLS on it; neither is measured
+where it happens, so both are charged before."""
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE_SECONDS = 1.0
+"""Without accepting, after the system had nothing left to accept with."""
+BUSY = (
+    b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 10\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 62\r\n\r\n"
+    b"Too many connections from your address; close some, or wait.\r\n"
+)
+
+
+class Arrival:
+    """A connection that was accepted, until its turn has come and its TLS handshake is done."""
+
+    careful = True
+    ready = True
+
+    def __init__(
+        self, acceptor: Acceptor, sock: socket.socket, tls: ssl.SSLContext | None, budget: Budget
+    ) -> None:
+        self.budget = budget
+        self.spare = False
+        self._acceptor = acceptor
+        self._sock = sock
+        self._tls = tls
+        self._since = perf_counter()
+        self._over = False
+        self._timeouts: dict[str, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def step(self) -> bool:
+        """Begin: in a task, because the loop makes a transport so."""
+        if perf_counter() - self._since > HANDSHAKE_SECONDS:
+            self.drop("")
+        elif not self._over:
+            cost = BEGIN_COST + (TLS_COST if self._tls is not None else 0)
+            self.budget.spend(cost, perf_counter(), known=False)
+            self._task = asyncio.get_running_loop().create_task(self._begin())
+        return False
+
+    async def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._tls is not None:
+            self._timeouts = {
+                "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+                "ssl_shutdown_timeout": CLOSE_TIMEOUT,
+            }
+        try:
+            await loop.connect_accepted_socket(
+                self._become, self._sock, ssl=self._tls, **self._timeouts
+            )
+        except (OSError, asyncio.CancelledError):
+            # The peer went, or spoke no TLS.
+            self.drop("")
+
+    def _become(self) -> Connection:
+        options = {"ping_interval": None, "close_timeout": CLOSE_TIMEOUT}
+        protocol = ServerProtocol(max_size=MAX_FRAME)
+        connection = Connection(protocol, self._acceptor.listener, self.budget, **options)
+        connection.spare = self.spare
+        connection.arrival = self
+        return connection
+
+    def hand_over(self, connection: Visitor) -> bool:
+        """Let a connection that is made count instead of this; False if it is not wanted."""
+        if self._over:
+            return False
+        self._end()
+        self._acceptor.listener.budgets.replace(self.budget, self, connection)
+        return True
+
+    def _end(self) -> None:
+        self._over = True
+        self._acceptor.arrivals.discard(self)
+
+    def drop(self, reason: str) -> None:
+        if not self._over:
+            self._end()
+            self._acceptor.listener.budgets.leave(self.budget, self)
+            if self._task is not None:
+                self._task.cancel()
+            self._sock.close()
+
+
+class Acceptor:
+    """Sockets that listen, and what was accepted and has not begun."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.arrivals: set[Arrival] = set()
+        self._sockets: list[socket.socket] = []
+        self._closed = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it accepts connections."""
+        return not self._closed
+
+    def open(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Accept what comes to a socket, which becomes its own."""
+        self._sockets.append(listening)
+        self._resume(listening, tls)
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        while self._sockets:
+            listening = self._sockets.pop()
+            loop.remove_reader(listening)
+            listening.close()
+        for arrival in tuple(self.arrivals):
+            arrival.drop("")
+
+    def _resume(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
+        if not self._closed:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(listening, self._accept, listening, tls)
+
+    def _accept(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                sock, peer = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    raise
+                log.warning("no connection can be accepted: %s", error.strerror)
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listening)
+                loop.call_later(PAUSE_SECONDS, self._resume, listening, tls)
+                return
+            sock.setblocking(False)
+            self._take(sock, self._budget(sock, peer), tls)
+
+    def _budget(self, sock: socket.socket, peer: tuple[str, int]) -> Budget:
+        budgets = self.listener.budgets
+        if sock.family == socket.AF_UNIX or is_trusted(peer[0], self.listener.trusted):
+            return budgets.speakers
+        return budgets.of(peer[0])
+
+    def _take(self, sock: socket.socket, budget: Budget, tls: ssl.SSLContext | None) -> None:
+        arrival = Arrival(self, sock, tls, budget)
+        place = self.listener.budgets.admit(budget, arrival)
+        if place is Place.NONE:
+            if tls is None:
+                with suppress(OSError):
+                    sock.send(BUSY)
+            sock.close()
+            return
+        arrival.spare = place is Place.SPARE
+        self.arrivals.add(arrival)
+        self.listener.rounds.add(arrival)

@@ -1,0 +1,399 @@
+"""The half of a WebSocket that reads: what came waits for its turn, then goes to the gate.
+
+A stranger is read frame by frame, so that each frame is judged by its size and by the budget of its
+address before it is parsed. Who has signed in is read in pieces of what came.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, cast
+
+from websockets.frames import DATA_OPCODES, Frame, Opcode
+from websockets.protocol import Event, State
+from websockets.server import ServerProtocol
+
+from ws_server.net.budgets import STRANGER_FRAME, Budget, Place
+from ws_server.net.closing import LAST_REPLIES, Ending
+from ws_server.net.frame_bounds import continues, measure
+from ws_server.net.session import Session
+from ws_server.pipeline import DRAINING, ENDED
+
+if TYPE_CHECKING:
+    from ws_server.net.acceptor import Arrival
+    from ws_server.net.listener import Listener
+
+MAX_UNSENT_BYTES = 4 * 2**20
+"""Bytes that may wait for a connection; a slower reader is cut off with 4000."""
+STEP = 1024
+"""Bytes parsed at a time, unless they are of one frame; the smallest frames take 6 of them."""
+MAX_FRAMES = 64
+"""Frames of one connection in one turn, but for what the last STEP holds."""
+PAUSE_ABOVE = 64 * 1024
+"""Bytes that may wait for a turn before nothing more is read."""
+NOISE_SIZE = 256
+"""Control frames and smaller fragments carry nothing, or little."""
+MAX_NOISE, NOISE_SECONDS = 500, 10.0
+"""More of those in so many seconds close a connection (4502)."""
+MAX_CRUMBS = 16
+"""Reads one after the other that complete no frame and are small; further ones are such noise."""
+NO_ROOM, NOISY = 1013, 4502
+HEAD_END = b"\r\n\r\n"
+
+
+class Reader(Ending):
+    """What comes from a peer. `Connection` adds what goes there."""
+
+    def __init__(
+        self, protocol: ServerProtocol, listener: Listener, budget: Budget, **options: Any
+    ) -> None:
+        super().__init__(protocol, listener, **options)
+        self.budget = budget
+        self.known = False
+        """Whether somebody has signed in, or another realm has proven itself."""
+        self.careful = listener.budgets.on
+        """Whether it is read frame by frame, on the budget of strangers."""
+        self.spare = False
+        """Whether it has a place in which only plain HTTP is answered."""
+        self.heard = True
+        """Whether anything came since the last ping."""
+        self.arrival: Arrival | None = None
+        """As which it was accepted, until it is made."""
+        self._left = True
+        self._share = budget.turn.share
+        self._waiting = False
+        """Whether it waits for its turn."""
+        self._stopped = False
+        """The gate takes no more for now."""
+        self._silenced = False
+        """Nothing more is read until what came is parsed."""
+        self._head = 0
+        self._held = 0
+        self._rest = 0
+        """Bytes to come of a large frame."""
+        self._frames = 0
+        self._noise = 0
+        self._noise_since = perf_counter()
+        self._crumbs = 0
+        self._fragments: bytearray | None = None
+
+    def move(self, budget: Budget) -> bool:
+        """Count under another address from now on; False if there is no place."""
+        if budget is not self.budget:
+            self.leave()
+            place = self._listener.budgets.admit(budget, self)
+            if place is Place.NONE:
+                return False
+            self.budget, self.spare, self._left = budget, place is Place.SPARE, False
+            self._share = budget.turn.share
+            budget.hold(self._held, self.known)
+        return True
+
+    # What came
+
+    def data_received(self, data: bytes) -> None:
+        if self._over or self.transport.is_closing():
+            return
+        if self.session is None and self.protocol.eof_sent:
+            return  # the request is answered already
+        now = perf_counter()
+        share = self._share
+        if (
+            self._backlog
+            or self._waiting
+            or self._stopped
+            or self.careful
+            or self.session is None
+            or len(data) > STEP
+            or (share.level <= 0 and share.refill(now) <= 0)
+        ):
+            self._backlog += data
+            if self.careful or self.session is None:
+                self._take_turn(now)
+            else:
+                self._wait()
+            self._weigh()
+        else:
+            before = self._frames
+            self._parse(data)
+            if self._frames == before or self._held:
+                self._count_crumb(len(data), self._frames == before)
+            after = perf_counter()
+            share.spend(after - now, after)
+
+    def _take_turn(self, now: float) -> None:
+        """Let a stranger have a turn at once, if it may be; let everybody else wait for one."""
+        if (
+            self._waiting
+            or self._stopped
+            or not self._goes_by_frames()
+            or self._share.refill(now) <= 0
+            or not self.ready
+            or (self.careful and not self.budget.affords(now))
+        ):
+            self._wait()
+            return
+        if self._read_frame():
+            self._wait()
+        after = perf_counter()
+        self.budget.spend(after - now, after, not self.careful)
+
+    def _count_crumb(self, size: int, is_crumb: bool) -> None:
+        """Weigh what is unfinished, and count small reads that complete no frame."""
+        self._crumbs = self._crumbs + 1 if is_crumb else 0
+        if self._crumbs > MAX_CRUMBS and size < NOISE_SIZE:
+            self._make_noise()
+        self._weigh()
+
+    def _wait(self) -> None:
+        """Wait for a turn; if much waits, read no further."""
+        if len(self._backlog) > PAUSE_ABOVE and not self._silenced and not self._over:
+            self._silenced = True
+            self.transport.pause_reading()
+        if not self._waiting and not self._stopped:
+            self._waiting = True
+            self._listener.rounds.add(self)
+
+    @property
+    def ready(self) -> bool:
+        """Whether what came can be read: a stranger's next frame waits for the answer to this."""
+        return self.session is None or not self.session.pipeline.exclusive
+
+    def step(self) -> bool:
+        """Do a little of what waits; True if there is more."""
+        if (
+            len(self._backlog) <= STEP
+            and not (self.careful or self._rest or self._stopped or self._silenced)
+            and self._backlog
+            and self.session is not None
+        ):
+            # The usual case: one command of somebody whose address is busy.
+            piece, self._backlog = self._backlog, bytearray()
+            self._waiting = False
+            self._parse(piece)
+            self._weigh()
+            if self._over:
+                self._heard_all()
+            return False
+        more = False
+        if self._backlog and not self._stopped:
+            more = self._read_frame() if self._goes_by_frames() else self._read_pieces()
+        self._weigh()
+        self._waiting = more and not self._stopped
+        if not more and not self._stopped:
+            if self._over:
+                self._heard_all()
+            elif not self._waits_for_answer():
+                self._listen()
+        return self._waiting
+
+    def _waits_for_answer(self) -> bool:
+        """Whether the request was read and its answer is under way."""
+        return self.session is None and self.request is not None
+
+    def _listen(self) -> None:
+        if self._silenced and not self._over and not self.transport.is_closing():
+            self._silenced = False
+            self.transport.resume_reading()
+
+    def _goes_by_frames(self) -> bool:
+        return self.session is None or (self.careful and self.protocol.state is State.OPEN)
+
+    def _read_pieces(self) -> bool:
+        self._frames = 0
+        while self._backlog and not self._stopped and self._frames < MAX_FRAMES:
+            if not self._rest and not self.protocol.reader.buffer:
+                measured = measure(self._backlog)
+                self._rest = measured[0] if measured is not None and measured[0] > STEP else 0
+            piece = self._backlog[: self._rest or STEP]
+            del self._backlog[: len(piece)]
+            self._rest = max(0, self._rest - len(piece))
+            self._parse(piece)
+        return bool(self._backlog)
+
+    def _read_frame(self) -> bool:
+        """Parse one frame, or the head of the request, once it is there as a whole."""
+        if self.session is None:
+            return self._read_head()
+        measured = measure(self._backlog)
+        if measured is None:
+            return False
+        size, payload = measured
+        if continues(self._backlog):
+            payload += self.protocol.current_size or 0
+        if payload > STRANGER_FRAME:
+            self.refuse("frame", 1009, f"until you sign in, frames have {STRANGER_FRAME} bytes")
+            return bool(self._backlog)
+        if len(self._backlog) < size:
+            return False
+        frame = self._backlog[:size]
+        del self._backlog[:size]
+        self._parse(frame)
+        return bool(self._backlog)
+
+    def _read_head(self) -> bool:
+        """Parse of the head of the request what is there; frames wait for the answer to it."""
+        if self.request is not None:
+            return False
+        end = self._backlog.find(HEAD_END)
+        size = max(0, len(self._backlog) - 3) if end < 0 else end + len(HEAD_END)
+        self._head += size
+        if self._head > STRANGER_FRAME:
+            self._listener.budgets.refused["head"] += 1
+            why = f"The head of a request has at most {STRANGER_FRAME} bytes.\n"
+            self.protocol.send_response(self.protocol.reject(431, why))
+            self._parse(b"")
+        elif size:
+            head = self._backlog[:size]
+            del self._backlog[:size]
+            self._parse(head)
+        return False
+
+    def _parse(self, data: bytes | bytearray) -> None:
+        if self.protocol.reader.eof:
+            self._backlog.clear()  # the library takes nothing behind the end
+            return
+        super().data_received(cast(bytes, data))
+        if self._lost:
+            return
+        protocol = self.protocol
+        if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            # Only pongs come here, which the library writes past us.
+            self.transport.abort()
+        elif self._answering:
+            self.cut_off_later(LAST_REPLIES)
+        elif protocol.state is State.CLOSING or (protocol.eof_sent and self.request is None):
+            self.cut_off_later()
+
+    # Frames
+
+    def process_event(self, event: Event) -> None:
+        self._frames += 1
+        if not isinstance(event, Frame):
+            super().process_event(event)
+            return
+        self.heard = True
+        session = self.session
+        assert session is not None
+        if event.opcode is Opcode.CLOSE:
+            self._heard_all()
+        elif event.opcode not in DATA_OPCODES:
+            # The protocol has answered pings; pongs only say that the peer lives.
+            self._make_noise()
+        elif (life := session.pipeline.life) is DRAINING or life is ENDED:
+            return
+        elif event.opcode is Opcode.TEXT and event.fin:
+            self._deliver(session, event.data)
+        else:
+            self._collect(session, event)
+
+    def begin(self, session: Session) -> None:
+        """The handshake is done; take what came since, then everything as it comes."""
+        self.session = session
+        if self._backlog or self._silenced:
+            self._wait()
+
+    def _collect(self, session: Session, frame: Frame) -> None:
+        """Join fragments; the protocol has checked their order and their size together."""
+        if len(frame.data) < NOISE_SIZE and not (frame.fin and frame.opcode is Opcode.BINARY):
+            self._make_noise()
+        if frame.opcode is Opcode.BINARY:
+            self._fragments = None
+        elif frame.opcode is Opcode.TEXT:
+            self._fragments = bytearray(frame.data)
+        elif self._fragments is not None:
+            self._fragments += frame.data
+        if not frame.fin:
+            self._weigh()
+        else:
+            whole, self._fragments = self._fragments, None
+            if whole is not None:
+                self._deliver(session, bytes(whole))
+            else:
+                self._listener.gate.receive_binary(session)
+
+    def _deliver(self, session: Session, payload: bytes | bytearray | memoryview) -> None:
+        try:
+            self._listener.gate.receive(session, bytes(payload))
+        except UnicodeDecodeError:
+            self.protocol.fail(1007, "not UTF-8")
+            self.send_data()
+            self._heard_all()
+
+    # Bounds
+
+    def admit(self, known: bool) -> None:
+        if known is not self.known and not self._left:
+            self.budget.hold(-self._held, self.known)
+            self.budget.hold(self._held, known)
+            self.known = known
+            self._listener.budgets.recognise(self.budget, self, known)
+        self.careful = not known and self._listener.budgets.on
+
+    def _make_noise(self) -> None:
+        """Count a frame that carries nothing; whoever sends many is closed."""
+        self._noise += 1
+        if self._noise > MAX_NOISE:
+            now = perf_counter()
+            if now - self._noise_since < NOISE_SECONDS and self._listener.budgets.on:
+                self.refuse("noise", NOISY, "too many frames that carry nothing")
+            self._noise, self._noise_since = 0, now
+
+    def _weigh(self) -> None:
+        """Count what waits; whoever makes it too much is closed."""
+        held = len(self._backlog) + len(self.protocol.reader.buffer)
+        if self._fragments:
+            held += len(self._fragments)
+        if held == self._held:
+            return
+        change, self._held = held - self._held, held
+        if not self._left:
+            fits = self.budget.hold(change, self.known)
+            if change > 0 and not fits and self._listener.budgets.on:
+                self._backlog.clear()
+                self.refuse("unfinished", NO_ROOM, "too much of your address waits unfinished")
+
+    def refuse(self, bound: str, code: int, reason: str) -> None:
+        """Close because a bound was met."""
+        if self.protocol.state is State.OPEN:
+            self._listener.budgets.refused[bound] += 1
+        self.fail(code, reason)
+
+    def fail(self, code: int, reason: str) -> None:
+        """Close; what still comes is thrown away unparsed."""
+        if self.protocol.state is State.CONNECTING:
+            self.transport.abort()
+        elif self.protocol.state is State.OPEN:
+            if self.session is not None:
+                self._listener.gate.end(self.session)
+            self.protocol.fail(code, reason)
+            self.send_data()
+            self._stopped = False
+            self._wait()
+            self.cut_off_later()
+
+    def drop(self, reason: str) -> None:
+        self.leave()
+        self.fail(NO_ROOM, reason)
+        self.transport.close()
+
+    def leave(self) -> None:
+        """Count nowhere any more."""
+        if not self._left:
+            self._left = True
+            self.budget.hold(-self._held, self.known)
+            self._listener.budgets.leave(self.budget, self)
+
+    # Pausing
+
+    def pause_reading(self) -> None:
+        self._stopped = self._silenced = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._stopped = False
+        if self._backlog:
+            self._wait()
+        else:
+            self._listen()

@@ -1,0 +1,225 @@
+"""The commands of one connection: which may begin, whether to read on, and when the session ends.
+
+A `Pipeline` does no work and knows neither handlers nor sockets. The gate and its command runner
+report what has happened, one method an event, and do what the returned value says. All states and
+transitions are in this file.
+
+TURN: what is under way. `exclusive` and `unanswered` hold it.
+
+    IDLE       nothing
+    PIPELINED  1 to MAX_UNANSWERED pipelined commands wait for their commit; the journal keeps
+               their order, so they may overlap
+    EXCLUSIVE  one command that overlaps no other one
+
+    event                       from             to
+    started                     IDLE             EXCLUSIVE
+    posted(pipelined=True)      IDLE, PIPELINED  PIPELINED
+    posted(pipelined=False)     IDLE, EXCLUSIVE  EXCLUSIVE
+    committed                   PIPELINED        PIPELINED; IDLE after the last one
+    committed, replied          EXCLUSIVE        IDLE
+
+    `admits` says which command may begin: any in IDLE, a pipelined one in PIPELINED unless
+    MAX_UNANSWERED wait, none in EXCLUSIVE. A refusal is sent in IDLE only (`is_idle`), so that it
+    does not pass the replies before it. What may not begin waits in the queue, and all that
+    comes later waits behind it.
+
+    Commands that wait for another realm (`remote`) are counted beside. They hold up no other
+    command, and their replies may come in any order.
+
+INTAKE: whether frames are read. `is_full` and `is_penalised` hold it; either one stops reading.
+
+    event                       state            then
+    queued                      READING          FULL once MAX_QUEUED commands or
+                                                 MAX_QUEUED_BYTES wait
+    relieved                    FULL             READING once fewer than half of MAX_QUEUED wait
+    penalised, forgiven         any              begins, ends: a refused frame costs reading time
+
+LIFE: how long commands are carried out. `life` holds it; it only ever moves on.
+
+    OPEN       commands come, are answered, and events are pushed
+    LEAVING    the peer has gone or is going: it is pushed nothing; what it sent may still be read
+    DRAINING   all that it sent has been read
+    ENDED      commands under way are finished, but not answered; those in the queue are dropped
+
+    event                       from                        to
+    departed                    OPEN                        LEAVING
+    drained                     LEAVING                     DRAINING
+    ended                       OPEN, LEAVING, DRAINING     ENDED
+
+    In DRAINING with no command left (`is_done`) the gate ends the session.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from shared.protocol.call import Call
+
+MAX_QUEUED = 64
+"""Commands of one connection that wait; then it is read no further until half are done."""
+MAX_QUEUED_BYTES = 2 * 2**20
+MAX_UNANSWERED = 512
+"""Pipelined commands of one connection under way; the next one waits in the queue."""
+
+
+class Life(Enum):
+    """Described above."""
+
+    OPEN = "open"
+    LEAVING = "leaving"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+OPEN, LEAVING, DRAINING, ENDED = Life
+
+
+class Pipeline:
+    """The state of one session's commands."""
+
+    __slots__ = (
+        "_queued_bytes",
+        "exclusive",
+        "is_full",
+        "is_penalised",
+        "life",
+        "queue",
+        "remote",
+        "unanswered",
+    )
+
+    def __init__(self) -> None:
+        self.exclusive = False
+        """One command runs or waits for its commit, and no other one may begin."""
+        self.unanswered = 0
+        """Commands that wait for their commit."""
+        self.remote = 0
+        """Commands that wait for another realm."""
+        self.queue: deque[Call] | None = None
+        """Commands that have not begun; made when the first one waits."""
+        self._queued_bytes = 0
+        self.is_full = False
+        self.is_penalised = False
+        self.life = OPEN
+
+    # What is under way
+
+    def admits(self, pipelined: bool) -> bool:
+        """Tell whether a command may begin."""
+        if self.exclusive:
+            return False
+        return self.unanswered < MAX_UNANSWERED if pipelined else not self.unanswered
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the replies to all commands that began are sent, those of other realms aside."""
+        return not (self.exclusive or self.unanswered)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is not answered yet."""
+        return bool(self.queue or self.exclusive or self.unanswered or self.remote)
+
+    def started(self) -> None:
+        """A command runs as a task."""
+        assert self.is_idle
+        self.exclusive = True
+
+    def posted(self, pipelined: bool) -> None:
+        """A command's change was handed to the journal."""
+        self.unanswered += 1
+        self.exclusive = not pipelined
+
+    def committed(self) -> None:
+        """A change is on disk, or was refused."""
+        self.unanswered -= 1
+        self.exclusive = False
+
+    def replied(self) -> None:
+        """A command that ran as a task was answered, or waits for another realm only."""
+        assert self.exclusive and not self.unanswered
+        self.exclusive = False
+
+    def asked(self) -> None:
+        """A command waits for another realm."""
+        self.remote += 1
+
+    def remote_replied(self) -> None:
+        """Such a command was answered."""
+        assert self.remote
+        self.remote -= 1
+
+    # What waits
+
+    def queued(self, call: Call) -> bool:
+        """A command waits behind others; True if reading stops now."""
+        if self.queue is None:
+            self.queue = deque()
+        self.queue.append(call)
+        self._queued_bytes += call.size
+        if self.is_full or (len(self.queue) < MAX_QUEUED and self._queued_bytes < MAX_QUEUED_BYTES):
+            return False
+        self.is_full = True
+        return True
+
+    def dequeued(self) -> None:
+        """The first command of the queue has begun, and may have ended the session."""
+        if self.queue:
+            self._queued_bytes -= self.queue.popleft().size
+
+    def dropped(self) -> None:
+        """What waits will not be carried out."""
+        self.queue = None
+        self._queued_bytes = 0
+
+    # Whether to read
+
+    @property
+    def reads(self) -> bool:
+        """Whether the connection is read."""
+        return not (self.is_full or self.is_penalised or self.life is ENDED)
+
+    def relieved(self) -> bool:
+        """As many commands as may have begun; True if reading goes on now."""
+        if not self.is_full or len(self.queue or ()) >= MAX_QUEUED // 2:
+            return False
+        self.is_full = False
+        return self.reads
+
+    def penalised(self) -> bool:
+        """A frame was refused; True if its penalty begins, False if an earlier one lasts."""
+        begins, self.is_penalised = not self.is_penalised, True
+        return begins
+
+    def forgiven(self) -> bool:
+        """The penalty is over; True if reading goes on now."""
+        self.is_penalised = False
+        return self.reads
+
+    # How long
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that the peer has sent is carried out and answered."""
+        return self.life is DRAINING and not self.is_busy
+
+    def departed(self) -> bool:
+        """The peer has gone or is going; True if that is news."""
+        if self.life is not OPEN:
+            return False
+        self.life = LEAVING
+        return True
+
+    def drained(self) -> None:
+        """All that the peer has sent was read."""
+        if self.life is LEAVING:
+            self.life = DRAINING
+
+    def ended(self) -> bool:
+        """No more commands are carried out; True if that is news."""
+        if self.life is ENDED:
+            return False
+        self.life = ENDED
+        self.dropped()
+        return True

@@ -1,0 +1,63 @@
+"""People who may not simply be invited again to a group hosted here: kicked, or banned."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select
+
+from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store.conversations import Conversation
+from ws_server.store.schema import kept_out
+
+MAX_KEPT_OUT = 10_000
+"""People of one group; of further ones who are kicked nothing is noted."""
+
+_k = kept_out.c
+
+
+def note(tx: Connection, group: Conversation, user_id: int, *, banned: bool) -> None:
+    """Note that a person was kicked from a group, or is banned.
+
+    Raises:
+        ChatError: TOO_LARGE, MAX_KEPT_OUT are; only of a ban, for kicking itself goes on.
+    """
+    clear(tx, group, user_id)
+    count = tx.scalar(select(func.count()).where(_k.conversation_id == group.id)) or 0
+    if count >= MAX_KEPT_OUT:
+        if banned:
+            raise ChatError(
+                ErrorCode.TOO_LARGE,
+                f"{MAX_KEPT_OUT:,} people are kept out of {group.address(0)}; unban some first",
+            )
+        return
+    row = {"conversation_id": group.id, "user_id": user_id, "banned": banned}
+    tx.execute(insert(kept_out).values(row))
+
+
+def clear(tx: Connection, group: Conversation, user_id: int) -> None:
+    """Let a person be invited again."""
+    tx.execute(delete(kept_out).where(_this(group, user_id)))
+
+
+def check(tx: Connection, group: Conversation, caller: int, user_id: int, name: str) -> None:
+    """Refuse to invite a person who is kept out; the owner may invite one who was kicked.
+
+    Raises:
+        ChatError: FORBIDDEN.
+    """
+    banned = tx.scalar(select(_k.banned).where(_this(group, user_id)))
+    if banned is None:
+        return
+    if banned:
+        raise ChatError(
+            ErrorCode.FORBIDDEN, f"{name} is banned from {group.address(0)}; its owner may unban"
+        )
+    if not group.members[caller].owner:
+        raise ChatError(
+            ErrorCode.FORBIDDEN,
+            f"{name} was removed from {group.address(0)}; only its owner may invite them again",
+        )
+    clear(tx, group, user_id)
+
+
+def _this(group: Conversation, user_id: int) -> ColumnElement[bool]:
+    return and_(_k.conversation_id == group.id, _k.user_id == user_id)

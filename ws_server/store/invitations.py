@@ -1,0 +1,166 @@
+"""Invitations by strangers of other realms, which wait until the person accepts or declines.
+
+The person is in the group only then: whatever asks for members never finds them before. Of a group
+that another realm hosts, the host has them as a member from the invitation on; what it relays is
+not stored while nobody of this realm is in the group, and is fetched when somebody accepts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
+
+from shared.protocol.values import GroupAddress
+from ws_server.store import conversations as conversation_store
+from ws_server.store.conversation_summaries import Standing
+from ws_server.store.schema import conversations, invitations, members, messages, realms
+from ws_server.store.schema import users as user_table
+
+MAX_OF_PERSON = 100
+"""Invitations that may wait for one person."""
+MAX_OF_REALM = 1_000
+"""Invitations that may wait here by people of one other realm, or to the groups that it hosts."""
+
+_i, _c = invitations.c, conversations.c
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What somebody is in a group once they accept."""
+
+    owner: bool = False
+    place: int = 0
+    joined_seq: int = 0
+    declined: bool = False
+
+
+def has_written(tx: Connection, one: int, other: int) -> bool:
+    """Tell whether a person has ever written to another one, who then is no stranger."""
+    chat = conversation_store.between(tx, one, other)
+    if chat is None:
+        return False
+    written = select(messages.c.row).where(
+        messages.c.conversation_id == chat, messages.c.sender_id == one
+    )
+    return tx.scalar(written.limit(1)) is not None
+
+
+def has_room(tx: Connection, user_id: int, realm_id: int) -> bool:
+    """Tell whether one more invitation may wait for a person.
+
+    Args:
+        realm_id: The realm of the inviter, or of the group.
+    """
+    waiting = select(func.count()).select_from(invitations)
+    if (tx.scalar(waiting.where(_i.user_id == user_id)) or 0) >= MAX_OF_PERSON:
+        return False
+    return (tx.scalar(waiting.where(_i.realm_id == realm_id)) or 0) < MAX_OF_REALM
+
+
+def add(
+    tx: Connection, group_id: int, user_id: int, realm_id: int, what: Invitation, now: int
+) -> None:
+    """Let an invitation wait."""
+    tx.execute(
+        insert(invitations).values(
+            conversation_id=group_id,
+            user_id=user_id,
+            realm_id=realm_id,
+            owner=what.owner,
+            place=what.place,
+            joined_seq=what.joined_seq,
+            since=now,
+            declined=what.declined,
+        )
+    )
+
+
+def of_group(
+    tx: Connection, group_id: int, only: Collection[int] | None = None
+) -> dict[int, Invitation]:
+    """Return the invitations to a group by user id, also those that were declined."""
+    query = select(_i.user_id, _i.owner, _i.place, _i.joined_seq, _i.declined).where(
+        _i.conversation_id == group_id
+    )
+    if only is not None:
+        query = query.where(_i.user_id.in_(only))
+    return {user_id: Invitation(*rest) for user_id, *rest in tx.execute(query)}
+
+
+def change(tx: Connection, group_id: int, user_id: int, what: Invitation) -> None:
+    """Note what somebody is in the group by now."""
+    values = {"owner": what.owner, "place": what.place}
+    tx.execute(update(invitations).where(_this(group_id, user_id)).values(values))
+
+
+def remove(tx: Connection, group_id: int, user_id: int) -> bool:
+    """Forget an invitation; tell whether it waited."""
+    gone = delete(invitations).where(_this(group_id, user_id)).returning(_i.declined)
+    return tx.scalar(gone) is False
+
+
+def decline(tx: Connection, group_id: int, user_id: int) -> None:
+    """Note that the host has to hear that somebody does not come."""
+    tx.execute(update(invitations).where(_this(group_id, user_id)).values(declined=True))
+
+
+def enter(tx: Connection, group_id: int, user_id: int, what: Invitation) -> None:
+    """Make somebody a member of a group that another realm hosts, as they were invited."""
+    remove(tx, group_id, user_id)
+    marks = dict.fromkeys(("joined_seq", "read_seq", "received_seq"), what.joined_seq)
+    tx.execute(
+        insert(members).values(
+            conversation_id=group_id,
+            user_id=user_id,
+            owner=what.owner,
+            place=what.place,
+            **marks,
+        )
+    )
+
+
+def declined(tx: Connection, host_id: int) -> list[tuple[int, str]]:
+    """Return the groups of a host, by number, and those who declined, as yet without its word."""
+    found = (
+        select(_c.number, user_table.c.name)
+        .select_from(
+            invitations.join(conversations, _c.id == _i.conversation_id).join(
+                user_table, user_table.c.id == _i.user_id
+            )
+        )
+        .where(_c.realm_id == host_id, _i.declined)
+    )
+    return [(number, name) for number, name in tx.execute(found)]
+
+
+def waiting(tx: Connection, user_id: int, only: Collection[int] | None = None) -> list[Standing]:
+    """Return the groups to which somebody is invited, the newest invitation first.
+
+    Args:
+        only: Only those of these groups, by id.
+    """
+    query = (
+        select(_c.id, _c.number, realms.c.name, _c.name)
+        .select_from(
+            invitations.join(conversations, _c.id == _i.conversation_id).outerjoin(
+                realms, realms.c.id == _c.realm_id
+            )
+        )
+        .where(_i.user_id == user_id, _i.declined.is_(False))
+        .order_by(_i.since.desc(), _c.id.desc())
+    )
+    if only is not None:
+        query = query.where(_c.id.in_(only))
+    return [
+        Standing(
+            *(id, str(GroupAddress(number, host or "")), name or "", 0, 0, 0, False, None, None),
+            invited=True,
+        )
+        for id, number, host, name in tx.execute(query)
+    ]
+
+
+def _this(group_id: int, user_id: int) -> ColumnElement[bool]:
+    return and_(_i.conversation_id == group_id, _i.user_id == user_id)

@@ -1,0 +1,231 @@
+"""One row on its way to another realm: as the commit that wrote it knows it, or read again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from sqlalchemy import Connection, and_, func, select
+
+from shared.protocol import base64
+from ws_server.store import files as file_store
+from ws_server.store.files import StoredFile
+from ws_server.store.outbox import GROUP, MESSAGE, POST
+from ws_server.store.realms import KnownRealm
+from ws_server.store.schema import conversations, files, messages, outbox, posts, realms, users
+
+if TYPE_CHECKING:
+    from ws_server.store.messages import Draft
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMessage:
+    """The message of a person here that a row carries."""
+
+    sender_id: int
+    conversation: str
+    """As the sender sees it."""
+    id: str
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row on its way to another realm."""
+
+    number: int
+    kind: str
+    body: dict[str, Any]
+    """What the link carries, besides number and kind."""
+    own: LocalMessage | None = None
+
+    def on_link(self) -> bytes:
+        """Return the row as a link carries it."""
+        return orjson.dumps({"number": self.number, "kind": self.kind, **self.body})
+
+
+def private(draft: Draft, realm_id: int, number: int) -> Item:
+    """Return the row of a private message that was just written."""
+    conversation = draft.conversation
+    assert conversation is not None
+    other = next(m for m in conversation.members.values() if m.realm_id == realm_id)
+    body = {
+        "from": conversation.members[draft.sender].name,
+        "to": other.name.partition("@")[0],
+        **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
+    }
+    return Item(number, MESSAGE, body, LocalMessage(draft.sender, other.name, draft.id, draft.seq))
+
+
+def content(
+    id: str, seq: int | None, time: int, text: str, file: StoredFile | None, bot: bool
+) -> dict[str, Any]:
+    """Return what a row says of a message, whatever its kind."""
+    content: dict[str, Any] = {"id": id, "time": time, "text": text}
+    if seq is not None:
+        content["seq"] = seq
+    if file is not None:
+        content["file"] = file.on_link()
+    if bot:
+        content["bot"] = True
+    return content
+
+
+def post(draft: Draft, number: int) -> Item:
+    """Return the row of a message for a group hosted elsewhere that was just written."""
+    group = draft.conversation
+    assert group is not None
+    body = {
+        "group": group.number,
+        "from": group.members[draft.sender].name,
+        **content(draft.id, None, draft.time, draft.text, draft.file, draft.bot),
+    }
+    return Item(
+        number, POST, body, LocalMessage(draft.sender, group.address(draft.sender), draft.id, None)
+    )
+
+
+def relayed(draft: Draft, number: int, home: KnownRealm | None) -> Item:
+    """Return the row of a message of a group hosted here that was just written.
+
+    Args:
+        home: The sender's realm, if it is another one.
+    """
+    group = draft.conversation
+    assert group is not None
+    name = group.members[draft.sender].name.partition("@")[0]
+    who = speaker(name, home.name if home else None, home.public_key if home else None)
+    body = {
+        "group": group.number,
+        "from": who,
+        **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
+    }
+    return Item(number, GROUP, body)
+
+
+def read(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
+    """Return what is to be sent to a realm after a number, in order."""
+    o, m, c, p = outbox.c, messages.c, conversations.c, posts.c
+    sender, home, other = users.alias("sender"), realms.alias("home"), users.alias("other")
+    host, poster = realms.alias("host"), users.alias("poster")
+    rows = tx.execute(
+        select(
+            o.number,
+            o.kind,
+            o.body,
+            o.conversation_id,
+            c.number.label("group"),
+            host.c.name.label("host"),
+            m.id,
+            m.seq,
+            m.time,
+            m.text,
+            m.bot,
+            m.sender_id,
+            sender.c.name.label("sender"),
+            home.c.name.label("home"),
+            home.c.public_key,
+            other.c.name.label("other"),
+            p.sender_id.label("poster_id"),
+            poster.c.name.label("poster"),
+            p.time.label("posted"),
+            p.text.label("post"),
+            p.bot.label("post_bot"),
+            files.c.id.label("file_id"),
+            files.c.name.label("file_name"),
+            files.c.size,
+            files.c.type,
+            files.c.sha256,
+        )
+        .select_from(
+            outbox.outerjoin(conversations, c.id == o.conversation_id)
+            .outerjoin(host, host.c.id == c.realm_id)
+            .outerjoin(messages, and_(m.conversation_id == c.id, m.seq == o.seq))
+            .outerjoin(sender, sender.c.id == m.sender_id)
+            .outerjoin(home, home.c.id == sender.c.realm_id)
+            .outerjoin(
+                other, and_(other.c.id.in_((c.low_user, c.high_user)), other.c.realm_id == realm_id)
+            )
+            .outerjoin(posts, and_(o.kind == POST, p.id == o.body))
+            .outerjoin(poster, poster.c.id == p.sender_id)
+            .outerjoin(files, files.c.id == func.coalesce(m.file_id, p.file_id))
+        )
+        .where(o.realm_id == realm_id, o.number > after, o.refused.is_(None))
+        .order_by(o.number)
+        .limit(limit)
+    )
+    realm_name = tx.scalar(select(realms.c.name).where(realms.c.id == realm_id)) or ""
+    found = (
+        _placed(tx, row) if row.kind == POST and row.poster_id is None else _item(row, realm_name)
+        for row in rows
+    )
+    return [item for item in found if item is not None]
+
+
+def _placed(tx: Connection, row: Any) -> Item | None:
+    """Return a post that has its place already, though the host has not confirmed the row.
+
+    None if it is neither here nor there: nothing can be sent of it.
+    """
+    found = tx.execute(
+        select(
+            *(messages.c.time, messages.c.text, messages.c.file_id, messages.c.bot), users.c.name
+        )
+        .join(users, users.c.id == messages.c.sender_id)
+        .where(messages.c.conversation_id == row.conversation_id, messages.c.id == row.body)
+        .order_by(messages.c.seq.desc())
+        .limit(1)
+    ).first()
+    if found is None:
+        return None
+    file = file_store.get(tx, found.file_id) if found.file_id else None
+    body = {
+        "group": row.group,
+        "from": found.name,
+        **content(row.body, None, found.time, found.text, file, found.bot),
+    }
+    return Item(row.number, POST, body)
+
+
+def _item(row: Any, realm_name: str) -> Item:
+    file = None
+    if row.file_id is not None:
+        file = StoredFile(row.file_id, row.file_name, row.size, row.type, row.sha256)
+    if row.kind == MESSAGE:
+        body = {
+            "from": row.sender,
+            "to": row.other,
+            **content(row.id, row.seq, row.time, row.text, file, row.bot),
+        }
+        own = LocalMessage(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
+        return Item(row.number, MESSAGE, body, own)
+    if row.kind == GROUP:
+        body = {
+            "group": row.group,
+            "from": speaker(row.sender, row.home, row.public_key),
+            **content(row.id, row.seq, row.time, row.text, file, row.bot),
+        }
+        return Item(row.number, GROUP, body)
+    if row.kind == POST:
+        body = {
+            "group": row.group,
+            "from": row.poster,
+            **content(row.body, None, row.posted, row.post, file, row.post_bot),
+        }
+        own = LocalMessage(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
+        return Item(row.number, POST, body, own)
+    return Item(row.number, row.kind, orjson.loads(row.body))
+
+
+def speaker(name: str, realm: str | None, public_key: bytes | None) -> dict[str, str]:
+    """Return how a host names a member to other realms: its own people by their name alone.
+
+    Args:
+        name: In the member's own realm, or `carol@gamma` of a third one as told by a second.
+        realm: What the member's realm is called by the host.
+    """
+    if public_key is None:
+        return {"name": name}
+    key = base64.written(public_key)
+    return {"name": name, "realm": realm or "", "key": key}
