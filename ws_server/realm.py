@@ -93,14 +93,13 @@ class Realm:
             ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
                 is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
         """
+        if not request.named_realms():  # nearly every message
+            return request
         request = request.without_local_realm(self.local_name)
-        addresses = (getattr(request, name) for name in request.spec.addresses)
-        named = {address.realm for address in addresses if address is not None}
-        named.add(getattr(request, "realm", None) or "")
         remote = request.spec.remote
         renamed: dict[str, str] = {}
-        for realm in named:
-            if realm and fold(realm) != self.local_name:
+        for realm in request.named_realms():
+            if fold(realm) != self.local_name:
                 peer = self.links.find(realm)
                 if peer is None:
                     raise unknown_realm(realm)

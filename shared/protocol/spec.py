@@ -68,6 +68,7 @@ class Spec:
     args: tuple[Arg, ...]
     words: tuple[Arg, ...]
     """The arguments that can be typed, in order."""
+    required: tuple[Arg, ...]
     by_name: Mapping[str, Arg]
     addresses: tuple[str, ...]
     """Names of the arguments that are addresses of people or groups."""
@@ -108,8 +109,8 @@ class Spec:
             ChatError: BAD_ARGUMENTS, an argument is missing, arguments contradict each other, or
             the realm's name is malformed.
         """
-        for a in self.args:
-            if a.required and a.name not in values:
+        for a in self.required:
+            if a.name not in values:
                 raise self.refusal(spelling, None, a.missing or f"<{a.name}> is missing")
         if realm is not None:
             if not REALM_NAME.fullmatch(realm):
@@ -142,6 +143,15 @@ class Request(Generic[R]):
             bare: The words typed without quotes, by argument.
         """
         return None
+
+    def named_realms(self) -> list[str]:
+        """Return the realms in its addresses and in its argument `realm`, repeated as they are."""
+        named = [realm] if (realm := getattr(self, "realm", None)) else []
+        for name in self.spec.addresses:
+            address: Address | GroupAddress | None = getattr(self, name)
+            if address is not None and address.realm:
+                named.append(address.realm)
+        return named
 
     def without_local_realm(self, home: str) -> Request[R]:
         """Return the same request with this realm's own (folded) name removed from its
@@ -350,6 +360,7 @@ def command(
             reply=reply,
             args=args,
             words=words,
+            required=tuple(a for a in args if a.required),
             by_name={a.name: a for a in args},
             addresses=addresses,
             repeatable=repeatable or "idempotency_key" in {a.name for a in args},
