@@ -133,8 +133,8 @@ def size_on_wire(message: Message) -> int:
     """Return about how many bytes a message takes in a frame, in the longer of both dialects."""
     text = message.text if message.file is None else message.file.name
     size = len(orjson.dumps(text))
-    if not text.isprintable():
-        size = max(size, len(in_words(text).encode()))
+    if (shown := in_words(text)) != text:
+        size = max(size, len(shown.encode()))
     return size + 300
 
 
