@@ -54,6 +54,8 @@ realms = Table(
     Column("state", String(16), nullable=False),  # active, pending, blocked, removed
     # Somebody here added it, wrote to its people, or let it in; until then it is a stranger.
     Column("vouched", Boolean, nullable=False, server_default=false()),
+    # The /48 or /24 from which it dialled first; null if it was added here, or met before 0011.
+    Column("met_from", String(64)),
     Column("created", BigInteger, nullable=False),
     # The highest number of its outbox that is durable here, and of which history of its.
     Column("received", BigInteger, nullable=False),
