@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import (
+    JOINING,
     Accept,
     Ban,
+    ChooseGroupHistory,
     CreateGroup,
     Decline,
     GroupChat,
     GroupChats,
     GroupCreated,
+    GroupHistoryChosen,
     GroupLeft,
     GroupMember,
     GroupMembers,
@@ -85,6 +88,7 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
                     read_seq=s.read_seq,
                     unread=s.unread,
                     last=newest,
+                    history=JOINING if s.history_from_joining else None,
                 ),
                 lists.size_of_chat(newest),
             )
@@ -177,6 +181,15 @@ def ban(ctx: Context, request: Ban) -> Mutation | RemoteReply:
 @handles(Unban)
 def unban(ctx: Context, request: Unban) -> Mutation | RemoteReply:
     return _govern(ctx, request)
+
+
+@handles(ChooseGroupHistory)
+def grouphistory(ctx: Context, request: ChooseGroupHistory) -> Mutation | RemoteReply:
+    account, history = ctx.user, request.history
+    if request.group.realm:
+        return RemoteReply(remote_group_commands.choose_history(ctx.realm, account, request))
+    rule = hosted_groups.choose_history(account.id, request.group, joining=history == JOINING)
+    return _change(rule, lambda group: GroupHistoryChosen(group, history))
 
 
 def _govern(ctx: Context, request: Kick | Ban | Unban) -> Mutation | RemoteReply:

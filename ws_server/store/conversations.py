@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
-from ws_server.store import users
+from ws_server.store import group_history, users
 from ws_server.store.group_memory import group_memory
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
@@ -280,6 +280,7 @@ def _member_rows(
     owner: int | None = None,
     place: int = 0,
     joined_seq: int = 0,
+    hidden_seq: int = 0,
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -290,6 +291,7 @@ def _member_rows(
             "joined_seq": joined_seq,
             "read_seq": joined_seq,
             "received_seq": joined_seq,
+            "hidden_seq": hidden_seq,
         }
         for at, person in enumerate(people, place)
     ]
@@ -309,7 +311,10 @@ def join(tx: Connection, conversation: Conversation, user: users.User) -> Conver
     if count >= MAX_MEMBERS:
         raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
     last_seq = conversation.last_seq
-    rows = _member_rows(conversation.id, (user.id,), place=place, joined_seq=last_seq)
+    hidden = last_seq if group_history.is_from_joining(tx, conversation.id) else 0
+    rows = _member_rows(
+        conversation.id, (user.id,), place=place, joined_seq=last_seq, hidden_seq=hidden
+    )
     tx.execute(insert(members), rows)
     return changed(tx, conversation, (user.id,))
 
