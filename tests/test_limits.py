@@ -163,6 +163,19 @@ def test_first_contacts_of_a_48_or_a_24_count_together(clock: Clock) -> None:
     assert allowed(limits, "first_contact", "192.0.2.3") == 10
 
 
+def test_changes_of_groups_wait_for_their_turn_and_too_many_are_refused(clock: Clock) -> None:
+    """Whoever invited and left in a loop kept everybody's messages waiting."""
+    limits = Limits(on=True)
+    waits = [limits.group_change("192.0.2.1") for _ in range(60)]
+    assert waits[:20] == [0.0] * 20
+    assert waits[20:] == pytest.approx([number / 20 for number in range(1, 41)])
+    assert allowed(limits, "group_change", "192.0.2.1") == 0
+    assert limits.group_change("192.0.2.2") == 0.0
+    clock.now += 1
+    assert allowed(limits, "group_change", "192.0.2.1") == 20
+    assert [Limits(on=False).group_change("192.0.2.1") for _ in range(100)] == [0.0] * 100
+
+
 def test_switched_off_they_allow_everything() -> None:
     limits = Limits(on=False)
     for method, arguments in {

@@ -13,6 +13,8 @@ from shared.token_buckets import Buckets, rate_limited
 if TYPE_CHECKING:
     from ws_server.store.realms import KnownRealm
 
+LONGEST_TURN = 2.0
+"""Seconds that a change of a group waits for its turn; one that would wait longer is refused."""
 REFUSED_UNIT = 16 * 1024
 """Bytes of a refused frame that count as one command more."""
 
@@ -108,6 +110,7 @@ class Limits:
         )
         self._all_strange_work = Buckets(rate=200, burst=50_000)
         self._strange_people = Buckets(rate=0.1, burst=200)
+        self._group_changes = NetworkBuckets(rate=20, burst=20)
         self._invitations = Buckets(rate=0.2, burst=100)
         self._realm_invitations = Buckets(rate=2, burst=1_000)
         self._waiting_invitations = Buckets(rate=0.1, burst=1_000)
@@ -200,6 +203,22 @@ class Limits:
 
     def _of(self, realm: KnownRealm) -> RealmBuckets:
         return self._realms if realm.vouched else self._strange_realms
+
+    def group_change(self, address: str) -> float:
+        """Count a change of who is in a group; return how many seconds it should wait.
+
+        All members are told, and nobody's message is written meanwhile.
+
+        Raises:
+            ChatError: RATE_LIMITED, it would wait for more than LONGEST_TURN.
+        """
+        if not self.on:
+            return 0.0
+        wait = self._group_changes.wait(address)
+        if wait > LONGEST_TURN:
+            raise rate_limited(wait)
+        self._group_changes.spend(address)
+        return wait
 
     def invitation(self, who: Hashable) -> None:
         """Count one invitation by a person, of this realm or of another one."""

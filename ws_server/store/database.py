@@ -157,6 +157,10 @@ class Database:
             )
         )
 
+    def charge(self, payer: str | None, seconds: float) -> None:
+        """Let a network pay for what its answers take elsewhere, before it is answered again."""
+        self._threads.charge(payer, seconds)
+
     async def _asked(self, answer: Awaitable[T]) -> T:
         try:
             return await answer
