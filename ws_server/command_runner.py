@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from time import perf_counter
 from typing import Any, cast
 
 from shared.protocol.call import Call
@@ -26,6 +27,11 @@ from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
 
 log = logging.getLogger(__name__)
+
+LONG_ANSWER = 0.001
+"""Seconds of the event loop above which an answer is paid for."""
+LOOP_FACTOR = 5
+"""Times that it costs what the same time of a reader does: everybody waits for the loop."""
 
 
 class CommandRunner:
@@ -121,7 +127,12 @@ class CommandRunner:
         current_requester.set(session.asker)
         current_payer.set(session.network if self._realm.limits.on else None)
         try:
-            posted = self._answer(session, call, await answering, False)
+            answered = await answering
+            began = perf_counter()
+            posted = self._answer(session, call, answered, False)
+            took = perf_counter() - began
+            if took > LONG_ANSWER:
+                self._realm.database.charge(current_payer.get(), LOOP_FACTOR * took)
         except ChatError as error:
             self._refuse(session, call, error)
         except Exception:

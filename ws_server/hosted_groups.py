@@ -130,6 +130,13 @@ def govern(command: str, caller: Caller, group: GroupAddress, named: Named) -> R
     return run
 
 
+def choose_history(caller: Caller, group: GroupAddress, *, joining: bool) -> Rule:
+    """Choose what new members may read, as `membership.choose_history`."""
+    return lambda tx, now: membership.choose_history(
+        tx, _id(tx, caller, now), group, joining=joining
+    )
+
+
 def leave(caller: Caller, group: GroupAddress) -> Rule:
     """Let a member go, as `membership.leave`."""
     return lambda tx, now: membership.leave(tx, _id(tx, caller, now), group)

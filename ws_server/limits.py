@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.addresses import network, site
+from shared.addresses import neighbourhood, network, site
 from shared.protocol.errors import ChatError
 from shared.token_buckets import Buckets, rate_limited
 
 if TYPE_CHECKING:
     from ws_server.store.realms import KnownRealm
 
+LONGEST_TURN = 2.0
+"""Seconds that a change of a group waits for its turn; one that would wait longer is refused."""
 REFUSED_UNIT = 16 * 1024
 """Bytes of a refused frame that count as one command more."""
 
@@ -22,32 +24,50 @@ WRITTEN, WRITTEN_AT_ONCE = 16 * 2**10, 4 * 2**20
 
 
 class NetworkBuckets:
-    """A bucket for each network, and one of twice as much for the site around an IPv6 one.
+    """A bucket for each network, and one of twice as much for what is around it.
 
     They are asked by addresses of connections; see `shared.addresses`.
     """
 
-    def __init__(self, rate: float, burst: float) -> None:
+    def __init__(
+        self, rate: float, burst: float, around: Callable[[str], str | None] = site
+    ) -> None:
+        """Count networks.
+
+        Args:
+            around: Returns what the network of an address is part of; None if nothing is counted.
+        """
         self._networks = Buckets(rate, burst)
-        self._sites = Buckets(2 * rate, 2 * burst)
+        self._around = around
+        self._wider = Buckets(2 * rate, 2 * burst)
 
     def wait(self, address: str) -> float:
         """Return the seconds until one may be taken; 0 if it may be now."""
-        around = site(address)
-        of_site = 0.0 if around is None else self._sites.wait(around)
-        return max(self._networks.wait(network(address)), of_site)
+        around = self._around(address)
+        of_all = 0.0 if around is None else self._wider.wait(around)
+        return max(self._networks.wait(network(address)), of_all)
+
+    def take(self, address: str) -> None:
+        """Take one.
+
+        Raises:
+            ChatError: RATE_LIMITED.
+        """
+        if wait := self.wait(address):
+            raise rate_limited(wait)
+        self.spend(address)
 
     def spend(self, address: str) -> None:
         """Take one, also if there is none."""
         self._networks.spend(network(address))
-        if (around := site(address)) is not None:
-            self._sites.spend(around)
+        if (around := self._around(address)) is not None:
+            self._wider.spend(around)
 
     def give_back(self, address: str) -> None:
         """Undo a `spend`."""
         self._networks.give_back(network(address))
-        if (around := site(address)) is not None:
-            self._sites.give_back(around)
+        if (around := self._around(address)) is not None:
+            self._wider.give_back(around)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +94,9 @@ class Limits:
         self._written = Buckets(rate=WRITTEN, burst=WRITTEN_AT_ONCE)
         self._registrations = NetworkBuckets(rate=30 / 600, burst=30)
         self._taken_names = NetworkBuckets(rate=30 / 600, burst=30)
-        self._first_contacts = Buckets(rate=10 / 3600, burst=10)
+        self._first_contacts = NetworkBuckets(rate=10 / 3600, burst=10, around=neighbourhood)
+        self._added_realms = Buckets(rate=10 / 3600, burst=10)
+        self._adding_addresses = NetworkBuckets(rate=10 / 3600, burst=10, around=neighbourhood)
         self._links = Buckets(rate=0.2, burst=20)
         self._realms = RealmBuckets(
             work=Buckets(rate=10_000, burst=50_000),
@@ -88,6 +110,7 @@ class Limits:
         )
         self._all_strange_work = Buckets(rate=200, burst=50_000)
         self._strange_people = Buckets(rate=0.1, burst=200)
+        self._group_changes = NetworkBuckets(rate=20, burst=20)
         self._invitations = Buckets(rate=0.2, burst=100)
         self._realm_invitations = Buckets(rate=2, burst=1_000)
         self._waiting_invitations = Buckets(rate=0.1, burst=1_000)
@@ -115,10 +138,16 @@ class Limits:
                 self._commands.take(who)
             self._content_bytes.take(who, size)
 
-    def first_contact(self, who: Hashable) -> None:
-        """Count a try to link to a realm that is not known."""
+    def first_contact(self, address: str) -> None:
+        """Count a try of a realm that is not known to link to this one."""
         if self.on:
-            self._first_contacts.take(who)
+            self._first_contacts.take(address)
+
+    def added_realm(self, user_id: int, address: str) -> None:
+        """Count a try of somebody to add a realm."""
+        if self.on:
+            self._added_realms.take(user_id)
+            self._adding_addresses.take(address)
 
     def link(self, realm: KnownRealm) -> None:
         """Count a link that a realm begins: each costs a few writes, and lines in the log."""
@@ -174,6 +203,22 @@ class Limits:
 
     def _of(self, realm: KnownRealm) -> RealmBuckets:
         return self._realms if realm.vouched else self._strange_realms
+
+    def group_change(self, address: str) -> float:
+        """Count a change of who is in a group; return how many seconds it should wait.
+
+        All members are told, and nobody's message is written meanwhile.
+
+        Raises:
+            ChatError: RATE_LIMITED, it would wait for more than LONGEST_TURN.
+        """
+        if not self.on:
+            return 0.0
+        wait = self._group_changes.wait(address)
+        if wait > LONGEST_TURN:
+            raise rate_limited(wait)
+        self._group_changes.spend(address)
+        return wait
 
     def invitation(self, who: Hashable) -> None:
         """Count one invitation by a person, of this realm or of another one."""

@@ -124,6 +124,11 @@ class FairThreadPool:
         self._start()
         return cast(T, await future)
 
+    def charge(self, payer: Hashable, seconds: float) -> None:
+        """Let somebody pay for more than the time that their jobs take in threads."""
+        if payer is not None:
+            self._paid.spend(payer, seconds)
+
     def _has_room(self, queued: int) -> bool:
         """Make room, if need be, at the cost of the asker that has most waiting."""
         if self._count < self._most:

@@ -38,10 +38,12 @@ from shared.protocol.commands.files import (
 from shared.protocol.commands.groups import (
     Accept,
     Ban,
+    ChooseGroupHistory,
     CreateGroup,
     Decline,
     GroupChats,
     GroupCreated,
+    GroupHistoryChosen,
     GroupLeft,
     GroupMembers,
     GroupPerson,
@@ -237,6 +239,14 @@ class Methods:
     async def unban(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
         """Allow inviting a person who was banned or kicked from a group you own."""
         return await self.call(filled(Unban, group=group, user=user))
+
+    async def grouphistory(
+        self,
+        group: GroupAddress | str | int,
+        history: str,
+    ) -> GroupHistoryChosen:
+        """Choose what new members may read of a group you own."""
+        return await self.call(filled(ChooseGroupHistory, group=group, history=history))
 
     async def accept(self, group: GroupAddress | str | int) -> InvitationAccepted:
         """Join a group to which a stranger of another realm invited you."""

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from shared.addresses import network, site
+from shared.addresses import neighbourhood, network, site
 from ws_server.net import budgets as budgets_module
 from ws_server.net.budgets import ADDRESS, ALL, SITE, Budget, Budgets, Place
 
@@ -68,6 +68,12 @@ def test_who_counts_as_one_address(one: str, other: str, same: bool) -> None:
 def test_sites_are_of_ipv6_only() -> None:
     assert site("2001:db8:5:1::1") == site("2001:db8:5:2::1") == "2001:db8:5::/48"
     assert site("192.0.2.1") is site("::ffff:192.0.2.1") is site("nonsense") is None
+
+
+def test_a_neighbourhood_is_a_48_or_a_24() -> None:
+    assert neighbourhood("2001:db8:5:1::1") == neighbourhood("2001:db8:5:2::1") == "2001:db8:5::/48"
+    assert neighbourhood("192.0.2.1") == neighbourhood("::ffff:192.0.2.200") == "192.0.2.0/24"
+    assert neighbourhood("nonsense") == "nonsense"
 
 
 def test_an_address_that_is_full_gets_only_plain_http_then_nothing(clock: Clock) -> None:

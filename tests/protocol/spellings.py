@@ -26,6 +26,7 @@ from shared.protocol.commands.files import (
 from shared.protocol.commands.groups import (
     Accept,
     Ban,
+    ChooseGroupHistory,
     CreateGroup,
     Decline,
     InboxGroup,
@@ -275,6 +276,22 @@ SPELLINGS: list[tuple[Request[Any], list[str]]] = [
             "unbanrealm beta #12 bob",
             '{"command":"unban","group":"12@beta","user":"bob@beta"}',
             '{"command":"unbanrealm","realm":"beta","group":12,"user":"bob"}',
+        ],
+    ),
+    (
+        ChooseGroupHistory(TEAM, "joining"),
+        [
+            "grouphistory 12 joining",
+            "GroupHistory #12 joining",
+            '{"command":"grouphistory","group":"#12","history":"joining"}',
+        ],
+    ),
+    (
+        ChooseGroupHistory(TEAM_THERE, "all"),
+        [
+            "grouphistory #12@beta all",
+            "grouphistoryrealm beta 12 all",
+            '{"command":"grouphistoryrealm","realm":"beta","group":12,"history":"all"}',
         ],
     ),
     (Accept(TEAM), ["accept 12", '{"command":"accept","group":12}']),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from ws_server.context import Outcome
 from ws_server.federation import inbound_rows
 from ws_server.key import posts_secret
 from ws_server.publications import announce_relayed, commit, group_outcome
-from ws_server.store import invitations, replica_repair, replicas, rosters
+from ws_server.store import group_history, invitations, replica_repair, replicas, rosters
 from ws_server.store.authorship import Own
 from ws_server.store.content_fetches import Room
 from ws_server.store.conversations import Conversation
@@ -81,6 +82,7 @@ class GroupReplication:
         # The host answers only a realm that has members in the group.
         if group is not None and any(m.realm_id is None for m in group.members.values()):
             await self._fill(roster.group, group.last_seq, roster.last_seq + 1)
+            await self._complete(roster.group)
         return admission.turned_away
 
     def _may_wait(self) -> bool:
@@ -117,6 +119,8 @@ class GroupReplication:
             ChatError: UNKNOWN_GROUP, UNAVAILABLE.
         """
         await self._commit(lambda tx, now: rosters.accept(tx, self._host, number, user_id))
+        with suppress(ChatError):  # when the host is back
+            await self._complete(number)
 
     async def decline(self, number: int, user_id: int) -> None:
         """Turn down somebody's invitation.
@@ -197,6 +201,7 @@ class GroupReplication:
                 more = more and bool(page)
             for number in known.keys() - listed:
                 await self._abandon(known[number])
+            await self._complete_all()
         except BadValue as error:
             log.warning("groups cannot be compared", extra={"why": str(error)})
         except ChatError as error:
@@ -211,10 +216,11 @@ class GroupReplication:
         """
         most = min(here.last_seq, there.last_seq)
         behind = there.last_seq < here.last_seq or there.version < here.version
-        if not behind and (not renewed or await self._agree(here.group, most)):
+        # What is not here cannot be compared, and nobody here reads it.
+        least = min(here.missing, most)
+        if not behind and (not renewed or most == least or await self._agree(here.group, most)):
             return False
         # Find the last seq up to which both agree: a backup is a prefix of the history.
-        least = 0
         while least < most:
             middle = (least + most + 1) // 2
             if await self._agree(here.group, middle):
@@ -297,23 +303,63 @@ class GroupReplication:
     async def _fill(self, group: int, last: int, before: int) -> None:
         """Fetch from the host what is missing of a group between two seqs, and push it."""
         while last + 1 < before:
-            answer = await self._ask("history", group=group, after=last, limit=PAGE)
-            page = answer.get("messages")
-            if not isinstance(page, list) or not page or len(page) > PAGE:
-                raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
-            try:
-                found = [inbound_rows.relayed(row) for row in page]
-            except BadValue as error:
-                raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with noise") from error
-            if any(row.group != group for row in found) or found[-1].seq <= last:
-                raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
+            found = await self._page(group, last)
             if (await self._write(found)).gap is not None:
                 raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with a gap")
             last = found[-1].seq
 
+    async def _page(self, group: int, last: int) -> list[Relayed]:
+        """Ask the host for messages behind a seq, one at least."""
+        answer = await self._ask("history", group=group, after=last, limit=PAGE)
+        page = answer.get("messages")
+        if not isinstance(page, list) or not page or len(page) > PAGE:
+            raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
+        try:
+            found = [inbound_rows.relayed(row) for row in page]
+        except BadValue as error:
+            raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with noise") from error
+        if any(row.group != group for row in found) or found[-1].seq <= last:
+            raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
+        return found
+
+    async def _complete_all(self) -> None:
+        """Complete what was left off when a link ended."""
+        for number in await self._realm.database.read(group_history.incomplete, self._host.id):
+            await self._complete(number)
+
+    async def _complete(self, number: int) -> None:
+        """Fetch what nobody here was to read, and somebody now is; nobody is told of it."""
+        host = self._host
+        missing = await self._realm.database.read(group_history.missing, host.id, number)
+        if missing is None:
+            return
+        group_id, begins, until = missing
+        last = begins
+        while last < until:
+            found = await self._page(number, last)
+            last = found[-1].seq
+            old = [message for message in found if message.seq <= until]
+
+            def store(tx: Connection, now: int, old: Sequence[Relayed] = old) -> None:
+                replicas.store_missing(tx, host, group_id, old, self._own, self._room, now)
+
+            await self._realm.journal.write(store)
+
+        def complete(tx: Connection, now: int) -> None:
+            group_history.is_complete(tx, group_id, begins, until)
+
+        await self._realm.journal.write(complete)
+
+    @property
+    def _own(self) -> Own:
+        return Own(self._realm.links.public_key, posts_secret(self._realm.key))
+
+    @property
+    def _room(self) -> Room:
+        return Room(self._realm.max_file, self._realm.max_realm_files)
+
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
-        own = Own(self._realm.links.public_key, posts_secret(self._realm.key))
-        room = Room(self._realm.max_file, self._realm.max_realm_files)
+        own, room = self._own, self._room
 
         def store(tx: Connection, now: int) -> Taken:
             return replicas.store_relayed(tx, self._host, relayed, own, room, now)

@@ -125,6 +125,7 @@ def roster(value: object) -> Roster:
         members=[_member(member, last_seq) for member in members],
         change=_change(row.get("change")),
         by=speaker(row["by"]) if "by" in row else None,
+        joining=row.get("history") == "joining",
     )
 
 
@@ -146,7 +147,8 @@ def _group_name(value: object) -> str:
 def _member(value: object, last_seq: int) -> Member:
     row = fields(value)
     joined = SEQ.from_json(row.get("joined", last_seq))
-    return Member(speaker(row), row.get("owner") is True, joined)
+    hidden = SEQ.from_json(row.get("hidden", 0))
+    return Member(speaker(row), row.get("owner") is True, joined, hidden)
 
 
 def _change(value: object) -> str:

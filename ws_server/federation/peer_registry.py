@@ -107,6 +107,10 @@ class PeerRegistry:
             self._keep(peer)
         return peer
 
+    def forget(self, realm_id: int) -> None:
+        """Drop a realm that waited for approval, as it made way for another one."""
+        self._peers.pop(realm_id, None)
+
     def _keep(self, peer: Peer) -> None:
         known = peer.known
         if self._dials and known.state == ACTIVE and known.address and peer.keeping is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
+from shared.protocol.commands.groups import HISTORY, JOINING
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, GroupAddress, fold
@@ -275,6 +276,14 @@ async def unban(question: Question) -> dict[str, Any]:
 async def _govern(question: Question, command: str) -> dict[str, Any]:
     caller, group, named = question.caller, question.group, question.user
     return await _change(question, hosted_groups.govern(command, caller, group, named))
+
+
+@answers("grouphistory")
+async def grouphistory(question: Question) -> dict[str, Any]:
+    """Choose what new members of a group may read, as its owner in the asking realm wishes."""
+    joining = HISTORY.from_json(question.body.get("history")) == JOINING
+    rule = hosted_groups.choose_history(question.caller, question.group, joining=joining)
+    return await _change(question, rule)
 
 
 @answers("leave")

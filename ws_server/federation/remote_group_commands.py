@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 from shared.protocol import base64
 from shared.protocol.commands.groups import (
     Ban,
+    ChooseGroupHistory,
     GroupCreated,
+    GroupHistoryChosen,
     GroupLeft,
     GroupPerson,
     InvitationAccepted,
@@ -147,6 +149,22 @@ async def govern(realm: Realm, account: Account, request: Kick | Ban | Unban) ->
     await _apply_roster(realm, host, answer)
     name = await realm.database.read(conversations.known_as, user)
     return hosted_groups.governing_answer(request.spec.name, _address(host, group), name)
+
+
+async def choose_history(
+    realm: Realm, account: Account, request: ChooseGroupHistory
+) -> GroupHistoryChosen:
+    """Have the host of a group give its new members the history, or keep it from them."""
+    host = _peer(realm, request.group.realm)
+    answer = await realm.links.ask(
+        host.known.id,
+        "grouphistory",
+        by=account.name,
+        group=request.group.number,
+        history=request.history,
+    )
+    await _apply_roster(realm, host, answer)
+    return GroupHistoryChosen(_address(host, request.group), request.history)
 
 
 async def accept(realm: Realm, account: Account, group: GroupAddress) -> InvitationAccepted:

@@ -7,6 +7,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from shared.addresses import neighbourhood
 from shared.protocol import base64
 from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, ProveLink
 from shared.protocol.errors import ChatError, ErrorCode
@@ -92,13 +93,13 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     realm, peers = ctx.realm, ctx.realm.links
     if peers.policy == "closed":
         raise refused("This realm links to no others")
-    realm.limits.first_contact(ctx.session.network)
+    realm.limits.first_contact(ctx.session.address)
     # A realm on the same desk, and nobody whom something else brings here from elsewhere.
     beside = peers.trial and is_loopback(ctx.session.address) and not ctx.session.forwarded
     is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
     state = ACTIVE if is_let_in else PENDING
 
-    def meet(tx: Connection, now: int) -> KnownRealm:
+    def meet(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realm_trust.add_from_handshake(
             tx,
             public_key=transcript.dialler.key,
@@ -107,17 +108,23 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             port=transcript.port or None,
             tls=transcript.tls,
             state=state,
+            met_from=neighbourhood(ctx.session.address),
             home=realm.local_name,
             trial=beside,
             now=now,
         )
 
-    known: KnownRealm = await realm.journal.write(meet)
+    def learn(met: tuple[KnownRealm, KnownRealm | None]) -> None:
+        if met[1] is not None:
+            peers.forget(met[1].id)
+
+    known, gone = await realm.journal.write(meet, learn)
+    instead = "" if gone is None else f" instead of {gone.name}"
     realm.audit.note(
         Act.REALM_CAME,
         Result.DONE,
         address=ctx.session.address,
-        detail=f"{known.name} {known.state}",
+        detail=f"{known.name} {known.state}{instead}",
     )
     return peers.upsert(known).known
 

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.expression import ColumnElement
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store import group_history
 from ws_server.store.files import StoredFile, insert_file
 from ws_server.store.schema import conversations, fetches, files, members, realms, users
 
@@ -186,13 +187,14 @@ def offered(tx: Connection, realm_id: int, sha256: str) -> Offered | None:
     """Return a content that was sent to a realm with a message; None if none with this hash was.
 
     That is one of this realm, or of a group hosted here, in a conversation in which the other realm
-    has people, or which it hosts.
+    has people for whom it is, or which it hosts.
     """
     c = conversations.c
     there = (
         select(members.c.user_id)
         .join(users, users.c.id == members.c.user_id)
         .where(members.c.conversation_id == c.id, users.c.realm_id == realm_id)
+        .where(group_history.file_is_visible())
     )
     here = case((fetches.c.sha256.is_(None), 1), else_=0)
     row = tx.execute(

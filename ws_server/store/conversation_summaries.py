@@ -53,6 +53,10 @@ class Standing:
     owner: bool
     other_received_seq: int | None
     other_read_seq: int | None
+    hidden_seq: int = 0
+    """Messages up to this one are not for the reader."""
+    history_from_joining: bool = False
+    """The same will hold for who joins the group."""
     invited: bool = False
     """One is not in it, but invited."""
 
@@ -79,6 +83,8 @@ class _Row(NamedTuple):
     owner: bool
     other_received: int | None
     other_read: int | None
+    hidden_seq: int
+    history_from_joining: bool
 
 
 class _Count(NamedTuple):
@@ -130,6 +136,7 @@ def _standings(given: FromClause) -> Select[Any]:
         select(
             *(given.c.who, _c.id, *_ADDRESS, _c.name, _c.last_seq, _me.c.read_seq, unread),
             *(_me.c.owner, _other.c.received_seq, _other.c.read_seq),
+            *(_me.c.hidden_seq, _c.history_from_joining),
         )
         .select_from(here)
         .where(_c.number.is_not(None) | (_c.last_seq > literal_column("0")))
@@ -190,6 +197,8 @@ def standings(
             bool(row.owner),
             row.other_received,
             row.other_read,
+            row.hidden_seq,
+            bool(row.history_from_joining),
         )
         for row in map(_Row._make, found)
     ]
@@ -220,7 +229,7 @@ def sizes(tx: Connection, shown: Iterable[Standing]) -> dict[int, int]:
 
 def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, Message]:
     """Return the newest message of each conversation, its text cut to PREVIEW characters."""
-    written = {s.id: s for s in shown if s.last_seq}
+    written = {s.id: s for s in shown if s.last_seq > s.hidden_seq}
     away = [s.id for s in written.values() if "@" in s.address and s.name is None]
     states = outbox_queries.states(tx, away)
     last: dict[int, Message] = {}

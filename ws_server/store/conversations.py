@@ -10,7 +10,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
-from ws_server.store import users
+from ws_server.store import group_history, users
+from ws_server.store.group_memory import group_memory
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 from ws_server.store.timeline import timeline
@@ -279,6 +280,7 @@ def _member_rows(
     owner: int | None = None,
     place: int = 0,
     joined_seq: int = 0,
+    hidden_seq: int = 0,
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -289,6 +291,7 @@ def _member_rows(
             "joined_seq": joined_seq,
             "read_seq": joined_seq,
             "received_seq": joined_seq,
+            "hidden_seq": hidden_seq,
         }
         for at, person in enumerate(people, place)
     ]
@@ -308,9 +311,12 @@ def join(tx: Connection, conversation: Conversation, user: users.User) -> Conver
     if count >= MAX_MEMBERS:
         raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
     last_seq = conversation.last_seq
-    rows = _member_rows(conversation.id, (user.id,), place=place, joined_seq=last_seq)
+    hidden = last_seq if group_history.is_from_joining(tx, conversation.id) else 0
+    rows = _member_rows(
+        conversation.id, (user.id,), place=place, joined_seq=last_seq, hidden_seq=hidden
+    )
     tx.execute(insert(members), rows)
-    return _changed(tx, conversation)
+    return changed(tx, conversation, (user.id,))
 
 
 def leave(tx: Connection, conversation: Conversation, user_id: int) -> Conversation:
@@ -321,25 +327,47 @@ def leave(tx: Connection, conversation: Conversation, user_id: int) -> Conversat
             members.c.conversation_id == conversation.id, members.c.user_id == user_id
         )
     )
+    touched = {user_id}
     if was_owner:
         oldest = select(func.min(members.c.place)).where(
             members.c.conversation_id == conversation.id
         )
-        tx.execute(
-            update(members)
-            .where(members.c.conversation_id == conversation.id)
-            .where(members.c.place == oldest.scalar_subquery())
-            .values(owner=True)
+        touched |= set(
+            tx.scalars(
+                update(members)
+                .where(members.c.conversation_id == conversation.id)
+                .where(members.c.place == oldest.scalar_subquery())
+                .values(owner=True)
+                .returning(members.c.user_id)
+            )
         )
-    return _changed(tx, conversation)
+    return changed(tx, conversation, touched)
 
 
-def _changed(tx: Connection, conversation: Conversation) -> Conversation:
+def changed(tx: Connection, conversation: Conversation, touched: Collection[int]) -> Conversation:
+    """Let copies of a group be stale, and return it as it is now, with all its members.
+
+    Args:
+        touched: Who came, went or got another role.
+    """
     tx.execute(
         update(conversations)
         .where(conversations.c.id == conversation.id)
         .values(version=conversations.c.version + 1)
     )
-    now = load(tx, id=conversation.id)
+    memory = group_memory(tx)
+    now = load(tx, id=conversation.id, only=touched)
     assert now is not None
+    before = memory.get(now.id, now.version - 1)
+    if before is None:
+        now = load(tx, id=conversation.id)
+        assert now is not None
+    else:
+        stay = {
+            id: member
+            for id, member in before.members.items()
+            if id not in touched or id in now.members
+        }
+        now = replace(now, members=stay | now.members)
+    memory.keep(now)
     return now

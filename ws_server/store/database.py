@@ -20,6 +20,7 @@ from sqlalchemy.engine import URL
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store import sqlite_file
 from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
+from ws_server.store.group_memory import GroupMemory, group_memory
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
 from ws_server.store.sqlite import SQLite
@@ -156,6 +157,10 @@ class Database:
             )
         )
 
+    def charge(self, payer: str | None, seconds: float) -> None:
+        """Let a network pay for what its answers take elsewhere, before it is answered again."""
+        self._threads.charge(payer, seconds)
+
     async def _asked(self, answer: Awaitable[T]) -> T:
         try:
             return await answer
@@ -178,7 +183,18 @@ class Database:
 
     def write(self, change: Callable[[Connection], T]) -> T:
         """Run `change(tx)` in a transaction that is on disk on return; for the journal's thread."""
-        return self._adapter.write(change)
+        memory: GroupMemory | None = None
+
+        def run(tx: Connection) -> T:
+            nonlocal memory
+            memory = group_memory(tx)
+            memory.begin()
+            return change(tx)
+
+        made = self._adapter.write(run)
+        assert memory is not None
+        memory.commit()
+        return made
 
     def unavailable(self, error: Exception) -> ChatError | None:
         """Return the refusal for a fault of the store; None if `error` is a bug of ours."""

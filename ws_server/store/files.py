@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, true, update
 
 from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store import group_history
 from ws_server.store.schema import files, members, uploads
 
 MAX_UPLOADS = 100
@@ -126,7 +127,7 @@ def get(tx: Connection, file_id: str) -> StoredFile | None:
 
 
 def readable(tx: Connection, user_id: int, file_id: str) -> StoredFile:
-    """Return a file of a conversation one is in.
+    """Return a file of a conversation one is in, of a message that is for one.
 
     Raises:
         ChatError: UNKNOWN_FILE.
@@ -135,6 +136,7 @@ def readable(tx: Connection, user_id: int, file_id: str) -> StoredFile:
         select(*FILE)
         .join(members, members.c.conversation_id == files.c.conversation_id)
         .where(files.c.id == file_id, members.c.user_id == user_id)
+        .where(group_history.file_is_visible())
     ).first()
     if row is None:
         raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no file with this id")

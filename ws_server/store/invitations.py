@@ -33,6 +33,7 @@ class Invitation:
     owner: bool = False
     place: int = 0
     joined_seq: int = 0
+    hidden_seq: int = 0
     declined: bool = False
 
 
@@ -71,6 +72,7 @@ def add(
             owner=what.owner,
             place=what.place,
             joined_seq=what.joined_seq,
+            hidden_seq=what.hidden_seq,
             since=now,
             declined=what.declined,
         )
@@ -81,9 +83,9 @@ def of_group(
     tx: Connection, group_id: int, only: Collection[int] | None = None
 ) -> dict[int, Invitation]:
     """Return the invitations to a group by user id, also those that were declined."""
-    query = select(_i.user_id, _i.owner, _i.place, _i.joined_seq, _i.declined).where(
-        _i.conversation_id == group_id
-    )
+    query = select(
+        *(_i.user_id, _i.owner, _i.place, _i.joined_seq, _i.hidden_seq, _i.declined)
+    ).where(_i.conversation_id == group_id)
     if only is not None:
         query = query.where(_i.user_id.in_(only))
     return {user_id: Invitation(*rest) for user_id, *rest in tx.execute(query)}
@@ -91,7 +93,7 @@ def of_group(
 
 def change(tx: Connection, group_id: int, user_id: int, what: Invitation) -> None:
     """Note what somebody is in the group by now."""
-    values = {"owner": what.owner, "place": what.place}
+    values = {"owner": what.owner, "place": what.place, "hidden_seq": what.hidden_seq}
     tx.execute(update(invitations).where(_this(group_id, user_id)).values(values))
 
 
@@ -116,6 +118,7 @@ def enter(tx: Connection, group_id: int, user_id: int, what: Invitation) -> None
             user_id=user_id,
             owner=what.owner,
             place=what.place,
+            hidden_seq=what.hidden_seq,
             **marks,
         )
     )

@@ -26,6 +26,7 @@ from ws_server.durations import Durations
 from ws_server.store import messages
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
+from ws_server.store.group_memory import group_memory
 from ws_server.store.messages import Draft, Progress
 from ws_server.store.steps import Steps, answer, answer_all
 from ws_server.store.timeline import wall_ms
@@ -291,6 +292,7 @@ class Journal:
                 if entry.chain is not None:
                     entry.chain.broken = True
             tx.exec_driver_sql("ROLLBACK TO SAVEPOINT entry")
+            group_memory(tx).begin()
         tx.exec_driver_sql("RELEASE SAVEPOINT entry")
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, and_, select, update
+from sqlalchemy import BigInteger, Connection, Row, and_, column, select, update
 
+from ws_server.store import bulk, users
+from ws_server.store.adapter import Statement
 from ws_server.store.conversations import Conversation
-from ws_server.store.schema import conversations, members, messages
+from ws_server.store.schema import conversations, members, messages, realms
+from ws_server.store.schema import users as user_table
 
 
 @dataclass(slots=True)
@@ -62,14 +66,35 @@ def numbers(rows: Iterable[Row[int, int]]) -> dict[int, int]:
     return {id: number for id, number in rows}  # noqa: C416 - rows are no pairs to mypy
 
 
-def read_marks(tx: Connection, conversation: Conversation) -> dict[int, int]:
-    """Return each member's read marker by user id."""
-    rows = tx.execute(
-        select(members.c.user_id, members.c.read_seq).where(
-            members.c.conversation_id == conversation.id
+class Reader(NamedTuple):
+    """A member of a group, and how far they have read it."""
+
+    place: int
+    id: int
+    address: str
+    owner: bool
+    read_seq: int
+
+
+# On the driver itself, as a group may have thousands.
+_READERS = Statement(
+    (column("group", BigInteger),),
+    lambda given: (
+        select(
+            *(members.c.place, members.c.user_id, users.address_of()),
+            *(members.c.owner, members.c.read_seq),
         )
-    )
-    return numbers(rows)
+        .select_from(given)
+        .join(members, members.c.conversation_id == given.c.group)
+        .join(user_table, user_table.c.id == members.c.user_id)
+        .outerjoin(realms, realms.c.id == user_table.c.realm_id)
+    ),
+)
+
+
+def readers(tx: Connection, group: Conversation) -> list[Reader]:
+    """Return the members of a group, the oldest first."""
+    return sorted(map(Reader._make, bulk.ask(tx, _READERS, [(group.id,)])))
 
 
 def origin_seqs(

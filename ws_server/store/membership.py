@@ -11,7 +11,14 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import GroupAddress
-from ws_server.store import blocks, conversations, group_bans, invitations, users
+from ws_server.store import (
+    blocks,
+    conversations,
+    group_bans,
+    group_history,
+    invitations,
+    users,
+)
 from ws_server.store.conversations import Conversation
 from ws_server.store.group_changes import (
     INVITED,
@@ -207,6 +214,29 @@ def unban(
     group, person = _governed(tx, caller, address, name, person)
     group_bans.clear(tx, group, person.id)
     return unchanged(group, person.name)
+
+
+def choose_history(
+    tx: Connection, caller: int, address: GroupAddress, *, joining: bool
+) -> GroupChange:
+    """Choose what new members of a group that the caller owns may read.
+
+    Args:
+        joining: What is written from then on; else everything.
+
+    Raises:
+        ChatError: UNKNOWN_GROUP; FORBIDDEN, for all but the owner.
+    """
+    group = conversations.group(tx, caller, address, (caller,))
+    owner = group.members[caller]
+    if not owner.owner:
+        raise conversations.not_owner(group)
+    if group_history.is_from_joining(tx, group.id) == joining:
+        return unchanged(group, owner.name)
+    group_history.choose(tx, group.id, joining=joining)
+    # Other realms tell their people of it.
+    group = conversations.changed(tx, group, ())
+    return GroupChange(group, [PersonChange(owner.name)], members_changed=True)
 
 
 def _governed(

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from shared.protocol.commands.messages import FileInfo, Message
 from shared.protocol.values import in_words
-from ws_server.store import outbox, outbox_queries
+from ws_server.store import group_history, outbox, outbox_queries
 from ws_server.store.adapter import Statement
 from ws_server.store.conversations import Conversation
 from ws_server.store.schema import files, messages, realms, users
@@ -133,8 +133,8 @@ def size_on_wire(message: Message) -> int:
     """Return about how many bytes a message takes in a frame, in the longer of both dialects."""
     text = message.text if message.file is None else message.file.name
     size = len(orjson.dumps(text))
-    if not text.isprintable():
-        size = max(size, len(in_words(text).encode()))
+    if (shown := in_words(text)) != text:
+        size = max(size, len(shown.encode()))
     return size + 300
 
 
@@ -149,12 +149,16 @@ def page(
 ) -> Found:
     """Return messages below `before`, above `after`, or the newest ones; oldest first.
 
+    Of a group those that are for its reader; see `group_history`.
+
     Args:
         before: Exclusive; not together with `after`.
         after: Exclusive; 0 begins with the first message.
         limit: Most messages. A page also ends at PAGE_BYTES.
     """
     query = MESSAGE.where(messages.c.conversation_id == conversation.id)
+    if conversation.number is not None:
+        query = query.where(messages.c.seq > group_history.hidden(conversation.id, reader))
     if after is not None:
         query = query.where(messages.c.seq > after).order_by(messages.c.seq)
     else:

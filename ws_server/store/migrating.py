@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, insert, insp
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.schema import metadata
 
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+KNOWN = tuple(f"{number:04}" for number in range(1, 13))
 """The revisions in `migrations/versions`, the newest last."""
 NEWEST = KNOWN[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from ws_server.store.adapter import LOCK_WAIT, DatabaseRefused
+from ws_server.store.group_memory import GroupMemory
 from ws_server.store.postgresql_bulk import Arrays
 from ws_server.store.timeline import Timeline
 
@@ -71,7 +72,7 @@ def engine_for(url: URL, *, bounded: bool, timeline: Timeline | None = None) -> 
             "command_timeout": ANSWER_WAIT if bounded else None,
             "server_settings": settings,
         },
-        execution_options={"bulk": Arrays(), "timeline": timeline},
+        execution_options={"bulk": Arrays(), "timeline": timeline, "groups": GroupMemory()},
     )
 
 

@@ -7,9 +7,10 @@ is called beta once somebody here has to do with it, or has added it.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, exists, func, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
@@ -30,12 +31,12 @@ from ws_server.store.realms import (
     get,
     tagged,
 )
-from ws_server.store.schema import conversations, members, realms, users
+from ws_server.store.schema import conversations, members, outbox, realms, users
 
 MAX_PENDING = 50
-"""Realms that may wait for approval; then no further unknown one is noted."""
+"""Realms that may wait for approval; for a further one, another one goes."""
 MAX_MET = 1_000
-"""Realms known here, the removed ones too, above which no unknown one is noted that dials."""
+"""Realms known here, the removed ones too, above which the same holds for any that dials."""
 MAX_KNOWN = 1_500
 """Realms known here, above which nobody can add one; a list of them fits one frame."""
 
@@ -81,26 +82,35 @@ def add_from_handshake(
     port: int | None,
     tls: bool,
     state: str,
+    met_from: str,
     home: str,
     trial: bool,
     now: int,
-) -> KnownRealm:
+) -> tuple[KnownRealm, KnownRealm | None]:
     """Note a realm that dialled here and is not known, under a name that is free.
 
     Args:
+        met_from: The neighbourhood of its address (`shared.addresses`).
         trial: It is a server on the same desk, so its name is believed.
 
+    Returns:
+        The realm, and the one that had to go for it.
+
     Raises:
-        ChatError: REALM_REFUSED, too many are known, or wait for approval.
+        ChatError: REALM_REFUSED, too many are known.
     """
     if (known := by_key(tx, public_key)) is not None:
-        return known  # it dialled twice at once
+        return known, None  # it dialled twice at once
+    gone = None
     waiting = tx.scalar(select(func.count()).where(realms.c.state == PENDING)) or 0
     if _total(tx) >= MAX_MET or (state == PENDING and waiting >= MAX_PENDING):
-        raise ChatError(
-            ErrorCode.REALM_REFUSED, "Too many realms are known here; ask its admin to add yours"
-        )
-    return add(
+        gone = _let_one_go(tx, met_from)
+        if gone is None:
+            raise ChatError(
+                ErrorCode.REALM_REFUSED,
+                "Too many realms are known here; ask its admin to add yours",
+            )
+    made = add(
         tx,
         name=free_name(tx, own_name if trial else tagged(own_name, public_key), home),
         public_key=public_key,
@@ -110,8 +120,42 @@ def add_from_handshake(
         tls=tls,
         state=state,
         vouched=False,
+        met_from=met_from,
         now=now,
     )
+    return made, gone
+
+
+def _let_one_go(tx: Connection, met_from: str) -> KnownRealm | None:
+    """Forget the oldest realm that waits for approval, of the neighbourhood that has most of them.
+
+    So nobody keeps others out, and a newcomer's own neighbours go before others.
+
+    Args:
+        met_from: The newcomer's neighbourhood.
+
+    Returns:
+        The realm; None if none waits of which nothing else is kept.
+    """
+    r = realms.c
+    waiting = tx.execute(
+        select(r.id, func.coalesce(r.met_from, r.key).label("met_from"))
+        .where(r.state == PENDING, r.vouched.is_(False))
+        .where(*(~exists().where(t.c.realm_id == r.id) for t in (users, conversations, outbox)))
+        .order_by(r.created, r.id)
+    ).all()
+    counts = Counter({met_from: 1})
+    counts.update(row.met_from for row in waiting)
+    most = max(counts.values())
+    crowded = {where for where, count in counts.items() if count == most}
+    if most > 1 and met_from in crowded:
+        crowded = {met_from}
+    oldest = next((row.id for row in waiting if row.met_from in crowded), None)
+    if oldest is None:
+        return None
+    gone = get(tx, oldest)
+    tx.execute(delete(realms).where(r.id == oldest))
+    return gone
 
 
 def vouch(tx: Connection, realm_id: int, home: str) -> KnownRealm:

@@ -147,9 +147,13 @@ def add(
     tls: bool,
     state: str,
     vouched: bool = True,
+    met_from: str | None = None,
     now: int,
 ) -> KnownRealm:
     """Keep a realm whose key was proven.
+
+    Args:
+        met_from: The neighbourhood of the address from which it dialled; None if it was added.
 
     Raises:
         ChatError: REALM_EXISTS, the name is another realm's.
@@ -167,6 +171,7 @@ def add(
             tls=tls,
             state=state,
             vouched=vouched,
+            met_from=met_from,
             created=now,
             received=0,
             received_log="",

@@ -27,6 +27,8 @@ class Position:
     group: int
     version: int
     last_seq: int
+    missing: int = 0
+    """The seq up to which messages may be missing here."""
 
 
 def positions(tx: Connection, host_id: int) -> dict[int, Position]:
@@ -34,11 +36,11 @@ def positions(tx: Connection, host_id: int) -> dict[int, Position]:
     c, m = conversation_table.c, members.c
     inside = select(m.conversation_id).join(user_table, user_table.c.id == m.user_id)
     rows = tx.execute(
-        select(c.number, c.version, c.last_seq)
+        select(c.number, c.version, c.last_seq, c.missing_seq)
         .where(c.realm_id == host_id)
         .where(c.id.in_(inside.where(user_table.c.realm_id.is_(None))))
     )
-    return {number: Position(number, version, last) for number, version, last in rows}
+    return {number: Position(number, *rest) for number, *rest in rows}
 
 
 def known_numbers(tx: Connection, host_id: int, numbers: Collection[int]) -> set[int]:
@@ -95,7 +97,11 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
         .where(conversation_table.c.id == group.id)
         .values(last_seq=min(group.last_seq, seq), last_time=func.coalesce(newest, 0), version=0)
     )
-    for mark in (members.c.joined_seq, members.c.read_seq, members.c.received_seq):
+    missing = conversation_table.c.missing_seq
+    behind = and_(conversation_table.c.id == group.id, missing > seq)
+    tx.execute(update(conversation_table).where(behind).values(missing_seq=seq))
+    m = members.c
+    for mark in (m.joined_seq, m.read_seq, m.received_seq, m.hidden_seq):
         tx.execute(update(members).where(mine, mark > seq).values({mark: seq}))
 
 

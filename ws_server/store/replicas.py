@@ -135,7 +135,9 @@ def store_relayed(
                         there[group.id] = present(tx, group, relayed)
                     sender = None if message.id in there[group.id] else sender
                     there[group.id].add(message.id)
-            draft = _store(tx, group, message, sender, host, post, room, now)
+            sent = min(message.time, now + AHEAD)
+            time = timeline(tx).time_after(group.id, group.last_time, sent)
+            draft = _store(tx, group, message, time, sender, host, post, room, now)
             draft.newcomers = [id for id, at in joined[group.id].items() if at >= message.seq]
             taken.drafts.append(draft)
             group.last_seq, group.last_time = message.seq, draft.time
@@ -144,6 +146,35 @@ def store_relayed(
         taken.stopped = at + 1
     _keep_positions(tx, moved.values())
     return taken
+
+
+def store_missing(
+    tx: Connection,
+    host: KnownRealm,
+    group_id: int,
+    relayed: Sequence[Relayed],
+    own: Own,
+    room: Room,
+    now: int,
+) -> None:
+    """Store messages of a group that were left out, as nobody here was to read them.
+
+    They are history to all, and no news to anybody.
+    """
+    group = _read_here(conversations.load(tx, id=group_id))
+    if group is None:
+        return
+    m = messages.c
+    seqs = [message.seq for message in relayed]
+    there = set(tx.scalars(select(m.seq).where(m.conversation_id == group.id, m.seq.in_(seqs))))
+    for message in relayed:
+        if message.seq not in there:
+            sender = person(tx, host, message.sender, own.key, now)
+            is_own = sender is not None and message.sender.key == own.key
+            if is_own and sender is not None and not has_proof(message, sender, host, own):
+                sender = None
+            time = min(message.time, now + AHEAD, group.last_time or now)
+            _store(tx, group, message, time, sender, host, None, room, now)
 
 
 def _keep_positions(tx: Connection, groups: Iterable[Conversation]) -> None:
@@ -181,6 +212,7 @@ def _store(
     tx: Connection,
     group: Conversation,
     message: Relayed,
+    time: int,
     sender: User | None,
     host: KnownRealm,
     post: Waiting | None,
@@ -190,7 +222,6 @@ def _store(
     if sender is None:
         # Somebody of this realm who is gone, or did not write it; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
-    time = timeline(tx).time_after(group.id, group.last_time, min(message.time, now + AHEAD))
     text, key, bot = message.text, None, message.bot
     file, awaited = message.file, False
     if post is not None:

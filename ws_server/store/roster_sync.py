@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ws_server.store import conversations, outbox
+from ws_server.store import conversations, group_history, outbox
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import FILE, StoredFile
 from ws_server.store.message_pages import PAGE_BYTES
@@ -30,7 +30,7 @@ def roster(
     rows = tx.execute(
         select(
             *(users.c.name, realms.c.name, realms.c.public_key),
-            *(members.c.owner, members.c.joined_seq),
+            *(members.c.owner, members.c.joined_seq, members.c.hidden_seq),
         )
         .select_from(
             members.join(users, users.c.id == members.c.user_id).outerjoin(
@@ -40,7 +40,9 @@ def roster(
         .where(members.c.conversation_id == group.id)
         .order_by(members.c.place)
     )
-    said = {} if by is None else {"by": _speaker(tx, by)}
+    said: dict[str, Any] = {} if by is None else {"by": _speaker(tx, by)}
+    if group_history.is_from_joining(tx, group.id):
+        said["history"] = "joining"
     return {
         **said,
         "group": group.number,
@@ -48,8 +50,13 @@ def roster(
         "version": group.version,
         "last_seq": group.last_seq,
         "members": [
-            {**speaker(name, realm, key), "owner": owner, "joined": joined}
-            for name, realm, key, owner, joined in rows
+            {
+                **speaker(name, realm, key),
+                "owner": owner,
+                "joined": joined,
+                **({"hidden": hidden} if hidden else {}),
+            }
+            for name, realm, key, owner, joined, hidden in rows
         ],
         "change": change,
     }
@@ -125,10 +132,14 @@ def _group(tx: Connection, realm_id: int, number: int) -> Conversation | None:
 def history(
     tx: Connection, realm_id: int, number: int, after: int, limit: int
 ) -> list[dict[str, Any]] | None:
-    """Return a page of a group for a realm with members in it; None if it has none."""
+    """Return a page of a group for a realm with members in it; None if it has none.
+
+    What none of them may read is left out.
+    """
     group = _group(tx, realm_id, number)
     if group is None:
         return None
+    begins = group_history.floor(tx, group.id, realm_id) or 0
     m = messages.c
     rows = tx.execute(
         select(
@@ -141,7 +152,7 @@ def history(
             .outerjoin(realms, realms.c.id == users.c.realm_id)
             .outerjoin(files, files.c.id == m.file_id)
         )
-        .where(m.conversation_id == group.id, m.seq > after)
+        .where(m.conversation_id == group.id, m.seq > max(after, begins))
         .order_by(m.seq)
         .limit(limit)
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from shared.protocol.values import GroupAddress, fold
-from ws_server.store import conversations, group_admission, invitations, users
+from ws_server.store import conversations, group_admission, group_history, invitations, users
 from ws_server.store import realms as known_realms
 from ws_server.store.conversations import Conversation
 from ws_server.store.group_admission import Admission
@@ -44,6 +44,8 @@ class Member:
     joined: int
     """The seq after which he reads: what is written then is news to him, however late it is told
     that he is in it."""
+    hidden: int = 0
+    """The seq up to which messages are not for him."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Roster:
     """Why it is told: joined, left or removed; invited, as the answer to who invited."""
     by: Speaker | None = None
     """Who invited the one who joined, if the host tells."""
+    joining: bool = False
+    """Who joins reads only what is written from then on."""
 
 
 def apply_roster(
@@ -136,7 +140,11 @@ def _keep_group(
         group: As it is known; None if it is new here.
         version: Of its members as they are kept here.
     """
-    said = {"name": roster.name, "version": version}
+    said = {
+        "name": roster.name,
+        "version": version,
+        "history_from_joining": roster.joining,
+    }
     if group is not None:
         mine = conversation_table.c.id == group.id
         tx.execute(update(conversation_table).where(mine).values(said))
@@ -160,7 +168,12 @@ def _keep_members(
         last_seq: The newest message that the host has; nobody joined behind it.
     """
     placed = [
-        {"of": user_id, "owner": member.owner, "place": place}
+        {
+            "of": user_id,
+            "owner": member.owner,
+            "place": place,
+            "hidden_seq": min(member.hidden, last_seq),
+        }
         for place, (user_id, member) in enumerate(wanted.items())
     ]
     mine = members.c.conversation_id == group_id
@@ -177,13 +190,17 @@ def _keep_members(
             for of, row in ((row.pop("of"), row) for row in new)
         ]
         tx.execute(insert(members), rows)
+    group_history.begin_replica(tx, group_id)
 
 
 def _own_people(tx: Connection, roster: Roster, own_key: bytes, now: int) -> dict[int, Invitation]:
     """Return what people of this realm are in a group, as its host says."""
     own = {
         fold(member.speaker.name): Invitation(
-            member.owner, place, min(member.joined, roster.last_seq)
+            member.owner,
+            place,
+            min(member.joined, roster.last_seq),
+            min(member.hidden, roster.last_seq),
         )
         for place, member in enumerate(roster.members)
         if member.speaker.key == own_key
@@ -245,6 +262,7 @@ def _enter_expected(
 def _enter(tx: Connection, group: Conversation, people: Mapping[int, Invitation]) -> GroupChange:
     for user_id, what in people.items():
         invitations.enter(tx, group.id, user_id, what)
+    group_history.begin_replica(tx, group.id)
     now_is = conversations.load(tx, id=group.id)
     assert now_is is not None
     told = set(now_is.members)

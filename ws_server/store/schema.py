@@ -54,6 +54,8 @@ realms = Table(
     Column("state", String(16), nullable=False),  # active, pending, blocked, removed
     # Somebody here added it, wrote to its people, or let it in; until then it is a stranger.
     Column("vouched", Boolean, nullable=False, server_default=false()),
+    # The /48 or /24 from which it dialled first; null if it was added here, or met before 0011.
+    Column("met_from", String(64)),
     Column("created", BigInteger, nullable=False),
     # The highest number of its outbox that is durable here, and of which history of its.
     Column("received", BigInteger, nullable=False),
@@ -133,6 +135,10 @@ conversations = Table(
     # Private chats: whether the low, or the high, user blocks the other one.
     Column("low_blocks", Boolean, nullable=False, server_default=false()),
     Column("high_blocks", Boolean, nullable=False, server_default=false()),
+    # Groups: who joins reads only what is written from then on; see `group_history`.
+    Column("history_from_joining", Boolean, nullable=False, server_default=false()),
+    # Of a group that another realm hosts: messages up to this one may be missing here.
+    Column("missing_seq", BigInteger, nullable=False, server_default=text("0")),
     # Rises with every change of membership or blocking; proves that a cached copy is fresh.
     Column("version", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
@@ -158,6 +164,8 @@ members = Table(
     Column("joined_seq", BigInteger, nullable=False),
     Column("read_seq", BigInteger, nullable=False),
     Column("received_seq", BigInteger, nullable=False),
+    # Messages up to this one are not for them.
+    Column("hidden_seq", BigInteger, nullable=False, server_default=text("0")),
     Index(None, "user_id"),
 )
 
@@ -182,6 +190,7 @@ invitations = Table(
     Column("owner", Boolean, nullable=False),
     Column("place", BigInteger, nullable=False),
     Column("joined_seq", BigInteger, nullable=False),
+    Column("hidden_seq", BigInteger, nullable=False, server_default=text("0")),
     Column("since", BigInteger, nullable=False),
     # Not any more, but the host has not heard of it yet.
     Column("declined", Boolean, nullable=False),
@@ -240,6 +249,12 @@ messages = Table(
         unique=True,
         sqlite_where=text("idempotency_key IS NOT NULL"),
         postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
+    Index(
+        None,
+        "file_id",
+        sqlite_where=text("file_id IS NOT NULL"),
+        postgresql_where=text("file_id IS NOT NULL"),
     ),
 )
 

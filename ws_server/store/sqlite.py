@@ -30,6 +30,7 @@ from ws_server.store.adapter import (
     Rows,
     Statement,
 )
+from ws_server.store.group_memory import GroupMemory
 from ws_server.store.timeline import Timeline
 
 T = TypeVar("T")
@@ -131,7 +132,7 @@ def _engine(url: URL, begin: str, size: int, timeline: Timeline) -> Engine:
         max_overflow=0,
         hide_parameters=True,  # they hold what people wrote, and errors are logged
         connect_args={"check_same_thread": False, "timeout": LOCK_WAIT},
-        execution_options={"bulk": Values(), "timeline": timeline},
+        execution_options={"bulk": Values(), "timeline": timeline, "groups": GroupMemory()},
     )
 
     @event.listens_for(engine, "connect")

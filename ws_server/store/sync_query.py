@@ -57,7 +57,8 @@ def missed(reader: int, have: dict[ConversationAddress, int]) -> Steps[Missed]:
     behind = [
         (standing, after)
         for standing in all_of_them
-        if (after := positions.get(fold(standing.address), 0)) < standing.last_seq
+        if (after := max(positions.get(fold(standing.address), 0), standing.hidden_seq))
+        < standing.last_seq
     ]
     found, more = yield from _page(reader, behind)
     return Missed(all_of_them, found, more, True)
