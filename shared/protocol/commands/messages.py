@@ -6,7 +6,8 @@ import re
 import time as clock
 
 from shared.protocol.kinds import FLAG, KEY
-from shared.protocol.spec import Event, Record, Reply, arg, event, record, result, unsent
+from shared.protocol.records import Event, Record, Reply, event, record, result, unsent
+from shared.protocol.spec import arg
 from shared.protocol.values import in_words
 
 
