@@ -1,6 +1,6 @@
-"""`--quick`: only tests that start no process and take no long time.
+"""`--quick`: only tests that start no process and take little time.
 
-What a test of this run starts nevertheless fails it, so that the marks stay right.
+A test that starts one nevertheless fails, so that the marks stay right.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 OPTION = "--quick"
-LEFT_OUT = ("system", "slow")
-"""Marks."""
+LEFT_OUT = ("system", "slow", "hypothesis")
+"""Marks; that of Hypothesis marks itself."""
 STARTING = {"real_server", "server"}
 """Fixtures of all tests, which start a process."""
 FOLDERS = set("admin benchmarks client conversations federation fuzz system terminal_app".split())
@@ -60,6 +60,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.getoption(OPTION) and left_out else None
 
 
+@pytest.hookimpl(trylast=True)  # after Hypothesis has marked its own
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption(OPTION):
         left_out = [item for item in items if _is_left_out(item)]
