@@ -28,7 +28,8 @@ from shared.protocol.commands.messages import Message, Page, Sent
 from shared.protocol.commands.private import Inbox, Send
 from shared.protocol.commands.realms import AddRealm
 from shared.protocol.errors import TEMPORARY
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 
 PAGE = 50
 

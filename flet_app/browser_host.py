@@ -18,8 +18,8 @@ from flet.messaging.session import Session
 from flet_app.browser_identity import Visitor
 from flet_app.file_urls import SessionFiles, Tickets
 from flet_app.host import Expected
+from flet_app.language import Texts
 from flet_app.script import PageScript
-from flet_app.texts import Texts
 from shared.client import ChatClient
 
 log = logging.getLogger(__name__)

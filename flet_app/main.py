@@ -8,10 +8,10 @@ import flet as ft
 
 from flet_app import commands
 from flet_app.host import Host
+from flet_app.language import Texts
 from flet_app.parts.controls import decoration
 from flet_app.script import Said
 from flet_app.state import Part
-from flet_app.texts import Texts
 from flet_app.theme import theme
 from flet_app.views.chat import Chat
 from flet_app.views.sign_in import SignIn

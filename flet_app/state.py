@@ -17,7 +17,7 @@ from flet_app.conversation import (
     Conversation,
     Entry,
 )
-from flet_app.order import in_order
+from flet_app.conversation_list import ConversationList
 from shared.client import (
     Delivery,
     GroupChanged,
@@ -30,14 +30,13 @@ from shared.client import (
     SignedOut,
 )
 from shared.client.notices import Notice
-from shared.folding import fold_text
 from shared.protocol.commands.accounts import Limits
 from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.groups import GroupChat
 from shared.protocol.commands.messages import Sent
 from shared.protocol.commands.private import PrivateChat
 from shared.protocol.commands.realms import Realm
-from shared.protocol.spec import Event
+from shared.protocol.records import Event
 from shared.protocol.values import fold
 
 
@@ -77,8 +76,7 @@ class State:
     """Why the last session ended, if the realm ended it."""
     online: bool = False
     offline_why: str = ""
-    conversations: dict[str, Conversation] = field(default_factory=dict)
-    """By address in lower case; the one with the latest activity is last."""
+    conversations: ConversationList = field(default_factory=ConversationList)
     open: Conversation | None = None
     realms: list[Realm] = field(default_factory=list)
     listed: bool = False
@@ -116,25 +114,9 @@ class State:
 
     def conversation(self, address: str) -> Conversation:
         """Return a conversation; a new one is added to the list."""
-        key = fold(address)
-        found = self.conversations.get(key)
-        if found is None:
-            found = self.conversations[key] = Conversation(address)
+        if fold(address) not in self.conversations:
             self.changed(Part.LIST)
-        return found
-
-    def listing(self, wanted: str = "") -> list[Conversation]:
-        """Return the conversations to show: by activity, or by how well they match the filter."""
-        listed = list(reversed(self.conversations.values()))
-        if not (wanted := fold_text(wanted).strip()):
-            return listed
-        nearness = [(near, c) for c in listed if (near := c.nearness(wanted)) is not None]
-        return [c for _, c in sorted(nearness, key=lambda found: found[0])]
-
-    @property
-    def unread(self) -> int:
-        """The number of unread messages."""
-        return sum(c.unread for c in self.conversations.values())
+        return self.conversations.of(address)
 
     def lists(
         self,
@@ -150,55 +132,18 @@ class State:
             newer or has changed since may be missing from the lists, and stays.
             now: Unix milliseconds.
         """
-        before = list(reversed(self.conversations.values()))
-        present = set()
-        newer = set()
+        left = self.conversations.apply(chats, groups, known, now)
         for chat in chats:
-            c = self.conversation(chat.conversation)
-            if c.is_ahead(chat.last_seq):
-                newer.add(c)
-            c.address = chat.conversation
-            c.standing(chat.last_seq, chat.read_seq, chat.unread, chat.last)
-            c.other_received = max(c.other_received, chat.other_received_seq)
-            c.other_read = max(c.other_read, chat.other_read_seq)
             if chat.unread:
                 # Messages sent while the person was away have arrived now.
+                c = self.conversation(chat.conversation)
                 self.received[c.address] = c.last_seq
-        for group in groups:
-            c = self.conversation(group.group)
-            if c.is_ahead(group.last_seq):
-                newer.add(c)
-            c.name, c.role, c.members = group.name, group.role, group.members
-            c.standing(group.last_seq, group.read_seq, group.unread, group.last)
-            present.add(fold(group.group))
-        for key, c in list(self.conversations.items()):
-            if c.is_group and key not in present and known.get(key) == c.last_seq:
-                self._lose(c)
-        listed = [self.conversation(address) for address in in_order(chats, groups, now)]
-        self._arrange(before, [c for c in listed if c not in newer])
         self.listed = True
+        if self.open in left:
+            self.opened(None)
         self.changed(Part.LIST)
         self.changed(Part.OPEN)
         self.changed(Part.MESSAGES)
-
-    def _arrange(self, before: list[Conversation], listed: list[Conversation]) -> None:
-        """Sort the list as the realm does; conversations it does not list keep their position.
-
-        Args:
-            before: All conversations before this.
-            listed: The conversations that the realm lists.
-        """
-        ordered, kept = list(listed), set(listed)
-        for place, c in enumerate(before):
-            if c not in kept and fold(c.address) in self.conversations:
-                ordered.insert(place, c)
-        self.conversations = {fold(c.address): c for c in reversed(ordered)}
-
-    def _happened(self, c: Conversation) -> None:
-        """Move a conversation to the top of the list."""
-        key = fold(c.address)
-        if self.conversations.pop(key, None) is not None:
-            self.conversations[key] = c
 
     def opened(self, c: Conversation | None) -> None:
         """Set the open conversation, or none."""
@@ -222,7 +167,7 @@ class State:
         c.put(entry)
         if not entry.note:
             c.last, c.unread_from = entry, 0
-            self._happened(c)
+            self.conversations.to_top(c)
             self.changed(Part.LIST)
         self._show(c)
 
@@ -238,7 +183,7 @@ class State:
         c.settle(entry, reply.seq)
         if reply.seq is not None and reply.seq >= c.last_seq:
             c.last, c.last_seq = entry, reply.seq
-            self._happened(c)
+            self.conversations.to_top(c)
         self.changed(Part.LIST)
         self._show(c)
 
@@ -309,7 +254,7 @@ class State:
         if len(c.entries) > 2 * most:
             c.trim(most)
         if is_new:
-            self._happened(c)
+            self.conversations.to_top(c)
         if is_new and message.state is None and not c.is_group:
             self.received[c.address] = message.seq
         if c.is_group and not c.name:

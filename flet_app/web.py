@@ -30,6 +30,7 @@ from flet_app.browser_host import RealmWay
 from flet_app.browser_identity import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
 from flet_app.file_urls import Tickets
 from flet_app.http_timeouts import OF_ALL, TimeoutProtocol
+from flet_app.kept_pages import KeptPages
 from flet_app.page_socket import PageSocket
 from flet_app.pages import STALE, Pages, Start
 from flet_app.settings import Settings
@@ -144,7 +145,7 @@ class SecurityMiddleware:
             return
         elif not visitor.browser:
             refusal = PlainTextResponse("Allow cookies for this page, and load it anew.\n", 403)
-        elif self._pages.refuses(visitor):
+        elif self._pages.kept.refuses(visitor):
             refusal = PlainTextResponse(
                 "Too many pages are open. Close some, or come back in five minutes.\n",
                 503,
@@ -230,7 +231,8 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
         await app_manager.start()  # type: ignore[no-untyped-call]
         tickets = Tickets()
         way = RealmWay(settings.server, settings.socket)
-        pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
+        kept = KeptPages(settings.max_pages, settings.max_address_pages)
+        pages = Pages(start, way, tickets, kept)
         TimeoutProtocol.trusted = settings.networks
         TimeoutProtocol.tls = tls_context(settings)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -258,7 +260,7 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
 
         def widowed() -> None:
             loop.remove_reader(sys.stdin.fileno())
-            seeing_out.add(asyncio.create_task(see_out(server, pages, sockets)))
+            seeing_out.add(asyncio.create_task(see_out(server, kept, sockets)))
 
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop)
@@ -272,15 +274,15 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
             os.close(held)
 
 
-async def see_out(server: Server, pages: Pages, sockets: list[socket.socket]) -> None:
+async def see_out(server: Server, kept: KeptPages, sockets: list[socket.socket]) -> None:
     """Release the port for the next server, and keep serving the open pages."""
     for accepting in server.servers:
         accepting.close()
     for listening in sockets:
         listening.close()
-    log.warning("the server is gone", extra={"pages": pages.open})
+    log.warning("the server is gone", extra={"pages": len(kept.sockets)})
     ends = time.monotonic() + ORPHANED_SECONDS
-    while pages.open and time.monotonic() < ends:  # noqa: ASYNC110 - asked once a second
+    while kept.sockets and time.monotonic() < ends:  # noqa: ASYNC110 - asked once a second
         await asyncio.sleep(1)
     server.should_exit = True
 

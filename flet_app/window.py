@@ -14,10 +14,10 @@ import flet as ft
 from flet_app.actions import Actions
 from flet_app.conversation import Conversation
 from flet_app.host import LANGUAGES, Host, NoRoom, TooManyFiles
+from flet_app.language import Texts
 from flet_app.parts.controls import Handler, guarded
 from flet_app.parts.notices import Notices
 from flet_app.state import Part, State
-from flet_app.texts import Texts
 from flet_app.theme import LIST_WIDTH, NARROW
 from shared.background_tasks import BackgroundTasks
 from shared.client import ChatError, GroupChanged, NoAnswer
@@ -172,7 +172,7 @@ class Window:
 
     def show_title(self) -> None:
         """Show the number of unread messages in the title."""
-        name, unread = self.texts("app_name"), self.state.unread
+        name, unread = self.texts("app_name"), self.state.conversations.unread
         title = self.texts("title_unread", count=unread, name=name) if unread else name
         if self.page.title != title:
             self.page.title = title

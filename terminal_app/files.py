@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.client import ChatClient, ChatError, ErrorCode
 from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.messages import FileInfo, Sent
-from shared.protocol.spec import Reply, record, result
+from shared.protocol.records import Reply, record, result
 from terminal_app.commands import SaveFile, SendPath
 from terminal_app.paths import as_text, check_sendable
 from terminal_app.progress import Bars

@@ -25,7 +25,8 @@ from shared.client.events import Told
 from shared.protocol.commands.accounts import Auth
 from shared.protocol.commands.messages import FileInfo, size_in_words
 from shared.protocol.commands.meta import Ping
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from shared.protocol.values import BadValue
 from terminal_app.asking import Form, Question, form
 from terminal_app.commands import Command, Leave, SaveFile, SendPath, read, usage

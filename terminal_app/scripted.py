@@ -17,7 +17,8 @@ from shared.client import ChatError, ErrorCode, FileChunk, NoAnswer, Offline, On
 from shared.client.events import Told
 from shared.protocol import json_dialect
 from shared.protocol.commands.accounts import Auth, Resume
-from shared.protocol.spec import Access, Event, Reply, Request
+from shared.protocol.records import Event, Reply
+from shared.protocol.spec import Access, Request
 from shared.protocol.values import BadValue
 from terminal_app.asking import Form, form
 from terminal_app.commands import Command, Leave, SaveFile, SendPath, read

@@ -21,7 +21,8 @@ from shared.protocol.commands.accounts import Auth, Logout, Resume, SignedIn
 from shared.protocol.commands.groups import ListGroup
 from shared.protocol.commands.meta import HelpPage
 from shared.protocol.commands.private import ListPc
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from terminal_app.commands import Command, Leave, SaveFile, SendPath
 from terminal_app.files import Files
 from terminal_app.names import Names

@@ -13,11 +13,25 @@ import pytest
 from tests.realserver import ROOT
 
 SOURCES = ["shared", "ws_server", "flet_app", "terminal_app"]
-MAX_LINES = 400
+MAX_LINES = 350
+LONGER = {
+    # Generated: nobody reads or edits it, and it grows with each command.
+    "shared/client/methods.py",
+    # To be split by what they do.
+    "ws_server/federation/content_client.py",
+    "ws_server/federation/peer.py",
+    "ws_server/net/reader.py",
+    "tests/store/test_journal.py",
+    "tests/store/test_messages.py",
+}
 DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef
 
 WAITING = "asyncio socket socketserver selectors ssl threading subprocess websockets http".split()
 DATABASES = "sqlalchemy alembic sqlite3 asyncpg".split()
+WITHOUT_SCREEN = """
+actions clock commands conversation conversation_list error_texts files language links order
+sending state texts
+""".split()
 
 MAY_NOT_IMPORT = {
     "shared": ["ws_server", "flet_app", "terminal_app", *DATABASES],
@@ -27,9 +41,7 @@ MAY_NOT_IMPORT = {
     # What is known and done is tested without a screen.
     **{
         f"flet_app.{module}": ["flet", "flet_app.window", "flet_app.views", "flet_app.parts"]
-        for module in (
-            "state conversation order links actions sending files commands texts clock".split()
-        )
+        for module in WITHOUT_SCREEN
     },
     "flet_app.parts": ["flet_app.state", "flet_app.actions", "flet_app.views", "flet_app.window"],
     "terminal_app": ["ws_server", "flet_app", "websockets", *DATABASES],
@@ -84,7 +96,7 @@ ONLY_IMPORTED_BY = {
     "idna": ["flet_app.links"],
     "linkify_it": ["flet_app.links"],
     "msgpack": ["flet_app.frame_filter"],
-    "flet_web": ["flet_app.site", "flet_app.pages", "flet_app.web"],
+    "flet_web": ["flet_app.site", "flet_app.pages", "flet_app.kept_pages", "flet_app.web"],
     "starlette": [
         *("flet_app.pages", "flet_app.site", "flet_app.file_urls", "flet_app.browser_identity"),
         "flet_app.web",
@@ -161,6 +173,7 @@ def test_the_rules_notice_an_import_they_forbid(importer: str, line: str) -> Non
     assert list(broken_rules(importer, imported))
 
 
+@pytest.mark.system
 def test_the_protocol_loads_nothing_that_waits() -> None:
     ask = (
         "import sys, shared.protocol.reference, shared.protocol.text_dialect, "
@@ -173,6 +186,7 @@ def test_the_protocol_loads_nothing_that_waits() -> None:
     assert {"asyncio", "socket", "websockets", "sqlalchemy"}.isdisjoint(loaded)
 
 
+@pytest.mark.system
 def test_a_server_on_sqlite_does_not_load_the_driver_of_postgresql() -> None:
     ask = "import sys, ws_server.app; print(*sys.modules)"
     loaded = subprocess.run(
@@ -182,6 +196,7 @@ def test_a_server_on_sqlite_does_not_load_the_driver_of_postgresql() -> None:
     assert {"asyncpg", "greenlet"}.isdisjoint(loaded)
 
 
+@pytest.mark.system
 def test_a_script_at_the_terminal_client_loads_neither_the_prompt_nor_the_bars() -> None:
     ask = "import sys, terminal_app.__main__; print(*sys.modules)"
     loaded = subprocess.run(
@@ -207,6 +222,12 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert not source.strip() or ast.get_docstring(ast.parse(source))
 
 
-@pytest.mark.parametrize("path", files(*SOURCES, "tests", "benchmarks"), ids=shown)
+@pytest.mark.parametrize("path", files(*SOURCES, "benchmarks", "tests"), ids=shown)
 def test_no_file_is_too_long_to_read(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MAX_LINES or shown(path) in LONGER
+
+
+def test_only_files_that_are_too_long_are_excepted() -> None:
+    for name in LONGER:
+        assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) > MAX_LINES, name

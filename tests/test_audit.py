@@ -58,6 +58,7 @@ def test_the_document_lists_every_act_and_outcome_and_no_other() -> None:
     assert outcomes == {outcome.value for outcome in Result}
 
 
+@pytest.mark.slow
 async def test_what_somebody_does_with_an_account_leaves_its_lines(
     tmp_path: Path, trail: Trail
 ) -> None:

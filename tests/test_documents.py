@@ -152,6 +152,7 @@ def test_decisions_are_numbered_dated_and_listed() -> None:
         assert f"| [{heading[1]}]({record.name}) | {heading[2]} | {heading[3]} |" in index
 
 
+@pytest.mark.slow
 def test_every_thread_of_the_server_is_in_the_table() -> None:
     made = {
         (constant.value, of_server(path))

@@ -14,7 +14,8 @@ from typing import Any, cast
 
 from shared.protocol.call import Call
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import TABLE, Access, Reply, Spec
+from shared.protocol.records import Reply
+from shared.protocol.spec import TABLE, Access, Spec
 from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
 from ws_server.message_replies import answer, refused_there
 from ws_server.net.session import FrameTaker, Session

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.protocol.spec import Event, Reply, Request
+from shared.protocol.records import Event, Reply
+from shared.protocol.spec import Request
 from ws_server.store.conversations import Conversation
 from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft

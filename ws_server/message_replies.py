@@ -7,7 +7,8 @@ from typing import Any
 from shared.protocol.commands.files import Chunk, ChunkTaken
 from shared.protocol.commands.messages import Sent
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from ws_server.store.blocks import refused
 from ws_server.store.messages import Draft
 

@@ -9,9 +9,9 @@ from typing import Any
 import flet as ft
 
 from flet_app.conversation import DELIVERED, QUEUED, READ, REFUSED, STORED, WAITING
+from flet_app.language import Texts
 from flet_app.links import links
 from flet_app.parts.controls import Handler, decoration, icon_button, is_rtl
-from flet_app.texts import Texts
 from shared.protocol.commands.messages import size_in_words
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 260, 190

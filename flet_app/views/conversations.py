@@ -145,7 +145,7 @@ class Conversations:
 
     async def _open_first(self, _: Any) -> None:
         """Open the first conversation that matches, on Enter."""
-        if found := self._window.state.listing(self._filter.value):
+        if found := self._window.state.conversations.matching(self._filter.value):
             await self.clear_filter()
             await self._opens(found[0].address)
 
@@ -161,7 +161,7 @@ class Conversations:
 
     def neighbour(self, step: int) -> Conversation | None:
         """Return the conversation that many places below the open one in the list."""
-        listed = self._window.state.listing(self._filter.value)
+        listed = self._window.state.conversations.matching(self._filter.value)
         if not listed:
             return None
         current = self._window.state.open
@@ -174,7 +174,7 @@ class Conversations:
         state, texts = self._window.state, self._window.texts
         self._who.value = texts("signed_in_as", user=state.user, realm=state.realm)
         wanted = self._filter.value.strip()
-        found = state.listing(wanted)
+        found = state.conversations.matching(wanted)
         listed = found[:MAX_SHOWN_CONVERSATIONS]
         tiles, changed = {}, []
         for c in listed:

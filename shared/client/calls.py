@@ -11,7 +11,8 @@ from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
 from shared.protocol import json_dialect
 from shared.protocol.commands.files import Chunk
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from shared.protocol.values import MAX_FRAME
 
 MAX_CALLS = 10_000

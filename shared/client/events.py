@@ -11,7 +11,7 @@ from shared.bounded import BoundedDict
 from shared.client.notices import HistoryChanged, Notice, Offline, Online
 from shared.client.positions import Passed
 from shared.protocol.commands.messages import MessageArrived
-from shared.protocol.spec import Event
+from shared.protocol.records import Event
 from shared.protocol.values import MAX_POSITIONS, fold
 
 MAX_EVENTS = 1_000

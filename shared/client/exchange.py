@@ -23,7 +23,8 @@ from shared.protocol.commands.accounts import Logout, Resume, SignedIn
 from shared.protocol.commands.files import FileChunk
 from shared.protocol.commands.meta import SetFormat
 from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
-from shared.protocol.spec import Access, R, Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Access, R, Request
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,8 @@ from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup,
 from shared.protocol.commands.history import Sync
 from shared.protocol.commands.messages import Delivery, Message, MessageArrived, Sent
 from shared.protocol.commands.private import ListPc, Send
-from shared.protocol.spec import Event, R, Reply, Request
+from shared.protocol.records import Event, Reply
+from shared.protocol.spec import R, Request
 from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
 
 log = logging.getLogger(__name__)

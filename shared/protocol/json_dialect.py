@@ -15,15 +15,8 @@ from shared.protocol.call import Call, Dialect
 from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
 from shared.protocol.kinds import LABEL
 from shared.protocol.nearest import unknown_command
-from shared.protocol.spec import (
-    EVENTS,
-    TABLE,
-    Event,
-    Record,
-    Reply,
-    Request,
-    Spec,
-)
+from shared.protocol.records import EVENTS, Event, Record, Reply
+from shared.protocol.spec import TABLE, Request, Spec
 from shared.protocol.values import BadValue
 
 R = TypeVar("R", bound=Reply)

@@ -10,7 +10,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from shared.protocol.commands.meta import CommandHelp, HelpPage
 from shared.protocol.errors import MEANING, ChatError, ErrorCode
 from shared.protocol.nearest import unknown_command
-from shared.protocol.spec import EVENTS, TABLE, Access, Arg, Record, Spec, specs
+from shared.protocol.records import EVENTS, Record
+from shared.protocol.spec import TABLE, Access, Arg, Spec, specs
 from shared.protocol.values import Address, GroupAddress
 
 

@@ -12,6 +12,7 @@ from tests.federation.handmade import Stage
 from tests.federation.two_realms import TwoRealms
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
+from tests.system.bystanders import Chat, known
 
 Start = Callable[..., Awaitable[RealServer]]
 Started = Callable[..., RealServer]
@@ -107,3 +108,14 @@ def started(tmp_path: Path) -> Iterator[Started]:
     for server in running:
         server.kill()
         assert "Traceback" not in server.log
+
+
+@pytest.fixture
+async def chat(server: RealServer) -> AsyncIterator[Chat]:
+    """Carol and dave, who should notice nothing."""
+    both = Chat(*[await known(server.url, name) for name in ("carol", "dave")])
+    await both.talk()
+    yield both
+    await both.carol.close()
+    await both.dave.close()
+    assert "Traceback" not in server.log

@@ -6,10 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.federation.test_hostile_realms import (
+from tests.federation.hostile import (
     Hostile,
     change,
-    chat,
     key_of,
     message,
     relayed,
@@ -17,8 +16,6 @@ from tests.federation.test_hostile_realms import (
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.bystanders import Chat
-
-__all__ = ["chat"]  # a fixture
 
 
 async def test_a_question_about_nobody_refuses_no_other_peoples_messages(

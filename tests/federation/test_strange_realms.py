@@ -12,10 +12,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.federation.conftest import Started
+from tests.federation.hostile import Hostile, change, message, relayed
+from tests.federation.hostile import key_of as key_of_server
 from tests.federation.impostor import Impostor, key_of
 from tests.federation.people import eventually, operate, realm, texts
-from tests.federation.test_hostile_realms import Hostile, change, message, relayed
-from tests.federation.test_hostile_realms import key_of as key_of_server
 from tests.system.bystanders import Chat, known
 from ws_server.key import fingerprint
 

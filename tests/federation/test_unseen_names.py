@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.federation.test_hostile_realms import Hostile, change, key_of, message, relayed
+from tests.federation.hostile import Hostile, change, key_of, message, relayed
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 

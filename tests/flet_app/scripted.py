@@ -22,7 +22,8 @@ from shared.protocol.commands.history import History, Read, ReadUpTo, Received, 
 from shared.protocol.commands.messages import FileInfo, Page, Sent
 from shared.protocol.commands.private import ListPc, PrivateChats, Send
 from shared.protocol.commands.realms import ListRealm, Realms
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from tests.flet_app.people import NOON
 
 Answer = Callable[[Any], Any]

@@ -73,8 +73,8 @@ async def test_the_groups_behind_the_first_frame_of_the_list_were_never_found(
             await actions.sign_in("ana", "secret12")
             async with asyncio.timeout(60):
                 await listed.wait()
-            assert sorted(c.name for c in state.listing()) == names
-            assert [c.name for c in state.listing("0007")] == [names[7]]
+            assert sorted(c.name for c in state.conversations.matching()) == names
+            assert [c.name for c in state.conversations.matching("0007")] == [names[7]]
         finally:
             await actions.close()
 

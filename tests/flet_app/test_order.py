@@ -39,7 +39,7 @@ def after_sign_in(chats: list[PrivateChat], groups: list[GroupChat]) -> State:
 
 
 def shown(state: State) -> list[str]:
-    return [c.address for c in state.listing()]
+    return [c.address for c in state.conversations.matching()]
 
 
 def test_empty_groups_stood_above_a_chat_with_messages_after_each_sign_in() -> None:

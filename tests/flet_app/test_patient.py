@@ -68,6 +68,7 @@ async def read(one: socket.socket, pause: float = 0) -> int:
     return got
 
 
+@pytest.mark.slow
 async def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_is_slow_is_not(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,17 +32,17 @@ def test_what_comes_makes_its_conversation_the_first() -> None:
     state, changed = signed_in()
     state.take(arrived(3, conversation="#1"))
     state.take(arrived(9, "zed", conversation="zed"))
-    assert [c.address for c in state.listing()] == ["zed", "#1", "bob"]
+    assert [c.address for c in state.conversations.matching()] == ["zed", "#1", "bob"]
     assert Part.LIST in changed and Part.MESSAGES not in changed
-    assert state.unread == 2
+    assert state.conversations.unread == 2
 
 
 def test_the_filter_looks_at_names_and_addresses() -> None:
     state, _ = signed_in()
-    assert [c.title for c in state.listing("CAK")] == ["cake"]
-    assert [c.title for c in state.listing("#1")] == ["cake"]
-    assert [c.title for c in state.listing(" bo ")] == ["bob"]
-    assert state.listing("nobody") == []
+    assert [c.title for c in state.conversations.matching("CAK")] == ["cake"]
+    assert [c.title for c in state.conversations.matching("#1")] == ["cake"]
+    assert [c.title for c in state.conversations.matching(" bo ")] == ["bob"]
+    assert state.conversations.matching("nobody") == []
 
 
 def test_the_filter_did_not_find_what_a_keyboard_cannot_type() -> None:
@@ -50,9 +50,9 @@ def test_the_filter_did_not_find_what_a_keyboard_cannot_type() -> None:
     names = ["Café", "Cafe\u0301 2", "İstanbul", "Straße"]
     rows = [group(f"#{n}", name) for n, name in enumerate(names, start=1)]
     state.lists([], rows, {}, NOON)
-    assert [c.title for c in state.listing("cafe")] == names[:2]
-    assert [c.title for c in state.listing("ISTANBUL")] == ["İstanbul"]
-    assert [c.title for c in state.listing("strasse")] == ["Straße"]
+    assert [c.title for c in state.conversations.matching("cafe")] == names[:2]
+    assert [c.title for c in state.conversations.matching("ISTANBUL")] == ["İstanbul"]
+    assert [c.title for c in state.conversations.matching("strasse")] == ["Straße"]
 
 
 def test_what_is_meant_was_below_what_contains_it() -> None:
@@ -62,8 +62,12 @@ def test_what_is_meant_was_below_what_contains_it() -> None:
     rows = [group(f"#{n}", name) for n, name in enumerate(names, start=1)]
     rows += [group("#420", "x"), group("#42", "y")]
     state.lists([], rows, {}, NOON)
-    assert [c.title for c in state.listing("an")] == ["Ana", "back and forth", "Team Ana"]
-    assert [c.address for c in state.listing("42")] == ["#42", "#420"]
+    assert [c.title for c in state.conversations.matching("an")] == [
+        "Ana",
+        "back and forth",
+        "Team Ana",
+    ]
+    assert [c.address for c in state.conversations.matching("42")] == ["#42", "#420"]
 
 
 def test_addresses_are_compared_without_case() -> None:
@@ -118,7 +122,7 @@ def test_what_another_window_read_is_read_here() -> None:
     state.take(arrived(4))
     state.take(arrived(5))
     state.take(Receipt("bob", "ana", 5, 5))
-    assert state.unread == 0 and not state.stale
+    assert state.conversations.unread == 0 and not state.stale
 
 
 def test_what_another_window_read_of_much_is_asked_for() -> None:
@@ -175,7 +179,7 @@ def test_a_group_one_was_removed_from_is_gone() -> None:
     state.opened(state.conversation("#1"))
     changed.clear()
     state.take(GroupChanged("#1", "cake", "ana", "removed"))
-    assert state.open is None and [c.address for c in state.listing()] == ["bob"]
+    assert state.open is None and [c.address for c in state.conversations.matching()] == ["bob"]
     assert {Part.LIST, Part.OPEN} <= set(changed)
 
 
@@ -190,9 +194,11 @@ def test_groups_that_no_list_names_any_more_are_gone() -> None:
     asked = known(state)
     state.conversation("#9")
     state.lists([chat("bob", 3, 3)], [], asked, NOON)
-    assert [c.address for c in state.listing()] == ["#9", "bob"], "made after it was asked"
+    assert [c.address for c in state.conversations.matching()] == ["#9", "bob"], (
+        "made after it was asked"
+    )
     state.lists([chat("bob", 3, 3)], [], known(state), NOON)
-    assert [c.address for c in state.listing()] == ["bob"]
+    assert [c.address for c in state.conversations.matching()] == ["bob"]
 
 
 def test_a_group_that_moved_between_two_pages_of_the_list_is_not_gone() -> None:
@@ -200,7 +206,7 @@ def test_a_group_that_moved_between_two_pages_of_the_list_is_not_gone() -> None:
     asked = known(state)
     state.take(arrived(3, conversation="#1"))
     state.lists([chat("bob", 3, 3)], [], asked, NOON)
-    assert [c.address for c in state.listing()] == ["#1", "bob"]
+    assert [c.address for c in state.conversations.matching()] == ["#1", "bob"]
 
 
 def test_a_lost_connection_is_told_until_it_is_back() -> None:

@@ -7,11 +7,15 @@ import gc
 import time
 import tracemalloc
 
+import pytest
+
 from flet_app.views.messages import SLICE
 from shared.protocol.commands.history import History
 from shared.protocol.commands.messages import Message, Page
 from tests.flet_app.looking import Open, history
 from tests.flet_app.people import arrived, message
+
+pytestmark = pytest.mark.slow
 
 MANY = 5_000
 

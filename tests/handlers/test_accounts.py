@@ -329,6 +329,7 @@ async def test_more_than_a_thousand_errors_close_with_4502(tmp_path: Path) -> No
         assert closed.value.code == 4502
 
 
+@pytest.mark.slow
 async def test_registrations_are_limited_by_address(tmp_path: Path) -> None:
     async with World(tmp_path, rate_limits="on") as world:
         stranger = world.connect()

@@ -105,6 +105,7 @@ async def settled(wire: Wire) -> None:
         pass
 
 
+@pytest.mark.slow
 async def test_who_floods_does_not_delay_another_by_all_his_frames(
     world: World, wire: Wire
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 from ws_server.net.budgets import Budget, Budgets
 from ws_server.net.fair_turns import LONGEST_REST, Rounds
 
+pytestmark = pytest.mark.slow
+
 
 class Job:
     """Always has more to do, and notes when it did something."""

@@ -11,7 +11,8 @@ from hypothesis.strategies import SearchStrategy
 
 from shared.protocol import kinds
 from shared.protocol.file_names import clean_file_name
-from shared.protocol.spec import Arg, Record, Request, Spec
+from shared.protocol.records import Record
+from shared.protocol.spec import Arg, Request, Spec
 from shared.protocol.values import MAX_NUMBER, Address, BadValue, GroupAddress
 from shared.protocol.words import BLANK
 

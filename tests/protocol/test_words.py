@@ -25,7 +25,8 @@ from shared.protocol.commands.messages import (
 )
 from shared.protocol.commands.private import PrivateChat, PrivateChats
 from shared.protocol.commands.realms import Realm, RealmLink, Realms
-from shared.protocol.spec import EVENTS, Event, Reply, specs
+from shared.protocol.records import EVENTS, Event, Reply
+from shared.protocol.spec import specs
 from tests.protocol.strategies import records
 
 PHOTO = FileInfo("f_1", "photo.png", 1_234_567, "image/png", "ab" * 32)

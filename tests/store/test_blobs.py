@@ -188,6 +188,7 @@ def test_a_sweep_failed_when_another_one_took_the_file_first(blobs: Blobs, tmp_p
     assert everything(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_sweep_failed_when_an_upload_ended_meanwhile(blobs: Blobs, tmp_path: Path) -> None:
     """An upload that was opened after the sweep had asked for the open ones is in its folder."""
     stop = threading.Event()

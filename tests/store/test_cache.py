@@ -167,6 +167,7 @@ def refuse_all(tx: Connection, now: int) -> None:
     raise REFUSED
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,

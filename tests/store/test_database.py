@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from shared.protocol.errors import ChatError, ErrorCode
-from tests.cluster import Cluster
+from tests.cluster import KINDS, Cluster
 from ws_server.store import database as database_module
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.database import Database, adapter_for
@@ -30,7 +30,7 @@ def database(database_url: str) -> Iterator[Database]:
     made.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def empty_urls(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     """The URLs of two databases without any table."""
     if request.param == "sqlite":

@@ -22,6 +22,8 @@ from ws_server.store.adapter import DatabaseRefused, bulk_of
 from ws_server.store.database import Database
 from ws_server.store.steps import answer
 
+pytestmark = pytest.mark.system
+
 
 class Wire:
     """A wire to PostgreSQL that can be cut around a COMMIT."""

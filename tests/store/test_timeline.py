@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, select, text
 
 from shared.protocol.values import Address, GroupAddress
-from tests.cluster import Cluster
+from tests.cluster import KINDS, Cluster
 from tests.store.test_journal import commit, make_group, say
 from tests.world import World
 from ws_server.store import conversation_summaries, timeline
@@ -155,7 +155,7 @@ async def test_an_empty_group_does_not_stay_above_newer_messages(world: World) -
     assert await listed(world, ALICE) == ["bob", "#1"]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_was_there_before_gets_its_place(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -19,7 +19,8 @@ from shared.protocol.commands.links import (
 from shared.protocol.errors import ChatError
 from shared.protocol.json_dialect import format_request, parse_reply
 from shared.protocol.kinds import LOCAL_NAME
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from shared.protocol.values import BadValue, in_words
 from ws_server.federation.dial_policy import Unreachable
 from ws_server.federation.dialled_connection import Dialled

@@ -33,7 +33,7 @@ from shared.protocol.commands.groups import (
     Unban,
 )
 from shared.protocol.commands.messages import Page
-from shared.protocol.spec import Reply
+from shared.protocol.records import Reply
 from shared.protocol.values import fold
 from ws_server import hosted_groups
 from ws_server.context import Context, Outcome, RemoteReply, handles

@@ -18,7 +18,7 @@ from shared.protocol.commands.history import (
     Synced,
 )
 from shared.protocol.commands.messages import Page
-from shared.protocol.spec import Reply
+from shared.protocol.records import Reply
 from shared.protocol.values import ConversationAddress
 from ws_server.context import Context, Outcome, handles
 from ws_server.handlers import lists

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Dialect
-from shared.protocol.spec import Event
+from shared.protocol.records import Event
 from ws_server.net.session import Account, Session
 
 

@@ -12,7 +12,8 @@ from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
 from shared.protocol.commands.meta import SetFormat
 from shared.protocol.errors import ChatError
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from ws_server.listing import Listing
 from ws_server.net.file_lane import FileLane
 from ws_server.pipeline import DRAINING, ENDED, LEAVING, Pipeline

@@ -15,16 +15,8 @@ from shared.protocol.kinds import (
     TOKEN,
     Text,
 )
-from shared.protocol.spec import (
-    Access,
-    Record,
-    Reply,
-    Request,
-    arg,
-    command,
-    record,
-    result,
-)
+from shared.protocol.records import Record, Reply, record, result
+from shared.protocol.spec import Access, Request, arg, command
 from shared.protocol.values import MAX_REAL_NAME, fold, in_words
 from shared.protocol.words import CURLED, SINGLE
 

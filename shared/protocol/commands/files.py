@@ -25,18 +25,8 @@ from shared.protocol.kinds import (
     Number,
     Pattern,
 )
-from shared.protocol.spec import (
-    Event,
-    Remote,
-    Reply,
-    Request,
-    arg,
-    command,
-    event,
-    record,
-    result,
-    unsent,
-)
+from shared.protocol.records import Event, Reply, event, record, result, unsent
+from shared.protocol.spec import Remote, Request, arg, command
 from shared.protocol.values import Address, ConversationAddress, GroupAddress
 
 NO_PATHS = (

@@ -16,19 +16,8 @@ from shared.protocol.commands.messages import (
 )
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Pattern, Text
-from shared.protocol.spec import (
-    Event,
-    Record,
-    Remote,
-    Reply,
-    Request,
-    arg,
-    command,
-    event,
-    record,
-    result,
-    unsent,
-)
+from shared.protocol.records import Event, Record, Reply, event, record, result, unsent
+from shared.protocol.spec import Remote, Request, arg, command
 from shared.protocol.values import DEFAULT_PAGE, MAX_GROUP_NAME, Address, GroupAddress, in_words
 
 ALL, JOINING = "all", "joining"

@@ -7,7 +7,8 @@ import time as clock
 from unicodedata import normalize
 
 from shared.protocol.kinds import FLAG, KEY
-from shared.protocol.spec import Event, Record, Reply, arg, event, record, result, unsent
+from shared.protocol.records import Event, Record, Reply, event, record, result, unsent
+from shared.protocol.spec import arg
 from shared.protocol.values import in_words
 
 
