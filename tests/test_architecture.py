@@ -49,7 +49,10 @@ MAY_NOT_IMPORT = {
     ],
     "ws_server.pipeline": ["ws_server", *WAITING, *DATABASES],
     "ws_server.context": ["ws_server.app", "ws_server.gate", "websockets", *DATABASES],
-    "ws_server.net": ["ws_server.app", "ws_server.handlers", *DATABASES],
+    "ws_server.net": [
+        *("ws_server.app", "ws_server.handlers", "ws_server.realm", "ws_server.publications"),
+        *DATABASES,
+    ],
     "ws_server.net.session": WAITING,
     "ws_server.net.hub": WAITING,
 }
@@ -94,10 +97,7 @@ ONLY_IMPORTED_BY = {
     "ws_server.app": ["ws_server.command_line", "ws_server.admin"],
     "ws_server.metrics": ["ws_server.app", "ws_server.realm_metrics"],
     "ws_server.net.connection": ["ws_server.net.acceptor", "ws_server.net.listener"],
-    "ws_server.net.listener": [
-        *("ws_server.app", "ws_server.net.connection", "ws_server.net.acceptor"),
-        *("ws_server.realm_metrics", "ws_server.net.closing", "ws_server.net.reader"),
-    ],
+    "ws_server.net.listener": ["ws_server.app", "ws_server.realm_metrics"],
     "ws_server.store.postgresql": ["ws_server.store.database"],
     "ws_server.store.sqlite": ["ws_server.store.database", "ws_server.store.snapshot"],
 }

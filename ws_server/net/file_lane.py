@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
 
 from shared.bounded import BoundedDict
 from shared.protocol import base64, json_dialect, text_dialect
 from shared.protocol.call import Dialect
 from shared.protocol.commands.files import FileChunk
 from shared.protocol.errors import ChatError
+from ws_server.net.session import Session
 from ws_server.store.blobs import Blobs
 from ws_server.store.files import StoredFile
-
-if TYPE_CHECKING:
-    from ws_server.net.session import Session
 
 log = logging.getLogger(__name__)
 
