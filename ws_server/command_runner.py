@@ -14,9 +14,10 @@ from typing import Any, cast
 from shared.protocol.call import Call
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply, Spec
-from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
+from ws_server.context import HANDLERS, Answer, Context, RemoteReply
 from ws_server.message_replies import answer, refused_there
 from ws_server.net.session import FrameTaker, Session
+from ws_server.outcome import Outcome
 from ws_server.pipeline import DRAINING, ENDED
 from ws_server.publications import announce, publish
 from ws_server.realm import Realm
@@ -36,6 +37,7 @@ class CommandRunner:
         missing = {spec.request for spec in TABLE.values()} - HANDLERS.keys()
         assert not missing, f"no handler for {missing}"
         self._realm = realm
+        self._publisher = realm.publisher
         self._end = end
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
@@ -163,7 +165,7 @@ class CommandRunner:
                 self._reply(session, call, answer(entry, call.request))
             if not entry.duplicate:
                 if entry.seq:
-                    announce(self._realm, entry, session)
+                    announce(self._publisher, entry, session)
                 if entry.outgoing:
                     # Later replies may pass this one, which waits for another realm's answer.
                     told = partial(self._delivered, session, call, entry)
@@ -174,7 +176,7 @@ class CommandRunner:
             outcome = cast(Outcome, cast(Mutation, entry).result)
             assert outcome.reply is not None
             self._reply(session, call, outcome.reply)
-            publish(self._realm, outcome, session)
+            publish(self._publisher, outcome, session)
         if session.held is not None:
             session.release()
         if pipeline.queue or pipeline.life is DRAINING:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,51 +14,62 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
-from ws_server.context import Outcome, Publication
-from ws_server.net.file_lane import FileLane
+from ws_server.federation.awaited_contents import Contents
+from ws_server.net.file_lane import Pieces, push_content
+from ws_server.net.hub import Hub
 from ws_server.net.session import Account, Session
-from ws_server.realm import Realm
+from ws_server.outcome import Outcome, Publication
 from ws_server.store import markers
+from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
-from ws_server.store.files import StoredFile
 from ws_server.store.group_changes import GroupChange
-from ws_server.store.journal import Mutation
+from ws_server.store.journal import Journal, Mutation
 from ws_server.store.messages import Draft
 
-MAX_PUSHED = 8 * 2**20
-"""Bytes up to which a file's content is pushed behind its message."""
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """What publishing takes."""
+
+    journal: Journal
+    cache: Cache
+    hub: Hub
+    pieces: Pieces
+    contents: Contents
+    notify_outbox: Callable[[Collection[int]], None]
+    """Told the ids of realms for which something waits that is no message."""
 
 
-async def commit(realm: Realm, change: Callable[[Connection, int], Outcome]) -> Outcome:
+async def commit(publisher: Publisher, change: Callable[[Connection, int], Outcome]) -> Outcome:
     """Run a change in the next transaction, publish what follows from it, and return that.
 
     Raises:
         ChatError: what `change` refused, or UNAVAILABLE.
     """
-    outcome: Outcome = await realm.journal.write(change, partial(publish, realm))
+    outcome: Outcome = await publisher.journal.write(change, partial(publish, publisher))
     return outcome
 
 
-def published(realm: Realm, entry: Mutation) -> None:
+def published(publisher: Publisher, entry: Mutation) -> None:
     """Publish what follows from a change that nobody waits for; nothing if it was refused."""
     if entry.error is None:
-        publish(realm, entry.result)
+        publish(publisher, entry.result)
 
 
-def publish(realm: Realm, outcome: Outcome, session: Session | None = None) -> None:
+def publish(publisher: Publisher, outcome: Outcome, session: Session | None = None) -> None:
     """Carry out what follows from a change that is on disk.
 
     Args:
         session: The one that made the change; it is answered instead of being told.
     """
     if outcome.changed is not None:
-        realm.cache.put_group(outcome.changed)
+        publisher.cache.put_group(outcome.changed)
     if outcome.forgotten is not None:
-        realm.cache.drop_group(outcome.forgotten)
+        publisher.cache.drop_group(outcome.forgotten)
     for publication in outcome.publications:
-        realm.hub.publish(publication.event, publication.users, session)
+        publisher.hub.publish(publication.event, publication.users, session)
     if outcome.realms:
-        realm.links.notify_outbox(outcome.realms)
+        publisher.notify_outbox(outcome.realms)
 
 
 def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] = ()) -> Outcome:
@@ -96,7 +108,7 @@ def receipts(
     ]
 
 
-def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
+def announce(publisher: Publisher, draft: Draft, session: Session | None) -> None:
     """Push a durable message to its recipients and to the sender's other sessions.
 
     Args:
@@ -123,19 +135,19 @@ def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
     event = MessageArrived(
         *(draft.id, there, draft.seq, name, draft.time, draft.text, file, None, bot), group_name
     )
-    realm.hub.publish(event, recipients)
-    others = realm.hub.of(sender)
+    publisher.hub.publish(event, recipients)
+    others = publisher.hub.of(sender)
     if len(others) > 1 or (others and session not in others):
         own = MessageArrived(
             *(draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, bot),
             group_name,
         )
-        realm.hub.publish(own, (sender,), session)
-    push_file(realm, draft, realm.hub.reached(conversation.members, session))
+        publisher.hub.publish(own, (sender,), session)
+    push_file(publisher, draft, publisher.hub.reached(conversation.members, session))
 
 
 def announce_relayed(
-    realm: Realm, drafts: Iterable[Draft], echoed: Callable[[Draft], Session | None]
+    publisher: Publisher, drafts: Iterable[Draft], echoed: Callable[[Draft], Session | None]
 ) -> None:
     """Push durable messages of groups that another realm hosts, and cache how far the groups are.
 
@@ -144,31 +156,16 @@ def announce_relayed(
     """
     for draft in drafts:
         assert draft.conversation is not None
-        realm.cache.put(draft.conversation)
-        announce(realm, draft, echoed(draft))
+        publisher.cache.put(draft.conversation)
+        announce(publisher, draft, echoed(draft))
 
 
-def push_file(realm: Realm, draft: Draft, sessions: Iterable[Session]) -> None:
+def push_file(publisher: Publisher, draft: Draft, sessions: Iterable[Session]) -> None:
     """Send the content of a message's file behind it to those sessions that take files."""
     if draft.file is None:
         return
     if draft.awaited:
         assert draft.source is not None
-        realm.contents.expect(draft.source, draft.file, sessions)
+        publisher.contents.expect(draft.source, draft.file, sessions)
     else:
-        push_content(realm, draft.file, sessions)
-
-
-def push_content(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
-    """Send a content that is here to those sessions that take files."""
-    if file.size <= MAX_PUSHED:
-        for session in sessions:
-            if session.takes_files:
-                lane_of(realm, session).add(file)
-
-
-def lane_of(realm: Realm, session: Session) -> FileLane:
-    """Return a session's file lane, made on first use."""
-    if session.lane is None:
-        session.lane = FileLane(session, realm.pieces)
-    return session.lane
+        push_content(publisher.pieces, draft.file, sessions)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue, GroupAddress
-from ws_server.context import Outcome
 from ws_server.federation import inbound_rows
+from ws_server.federation.peer import Peer
+from ws_server.federation.services import LinkServices
 from ws_server.key import posts_secret
+from ws_server.outcome import Outcome
 from ws_server.publications import announce_relayed, commit, group_outcome
 from ws_server.store import invitations, replica_repair, replicas, rosters
 from ws_server.store.authorship import Own
@@ -25,9 +27,6 @@ from ws_server.store.replica_repair import Position
 from ws_server.store.replicas import Relayed, Taken
 from ws_server.store.rosters import Roster
 
-if TYPE_CHECKING:
-    from ws_server.realm import Realm
-
 log = logging.getLogger(__name__)
 
 MAX_SOUGHT = 1_000
@@ -39,21 +38,21 @@ PAGE = 200
 class GroupReplication:
     """The groups of one host, as far as this realm has members in them."""
 
-    def __init__(self, realm: Realm, host: KnownRealm) -> None:
-        self._realm = realm
-        self._host_id = host.id
+    def __init__(self, services: LinkServices, host: Peer) -> None:
+        self._services = services
+        self._peer = host
         self._sought: set[int] = set()
         """Unknown groups of which the host was asked."""
 
     @property
     def _host(self) -> KnownRealm:
         """The host, as it is known now."""
-        return self._realm.links.by_id(self._host_id).known
+        return self._peer.known
 
     @property
     def _is_stranger(self) -> bool:
         """Whether nobody here has to do with the host, so that it is not asked for groups."""
-        return not (self._host.vouched or self._realm.links.trial)
+        return not (self._host.vouched or self._services.peers.trial)
 
     async def apply_roster(self, roster: Roster) -> None:
         """Apply a roster, publish the changes, and fetch the messages that are missing here.
@@ -64,17 +63,17 @@ class GroupReplication:
             ChatError: it cannot be stored, or the host does not answer.
         """
         for name in await self._apply_roster(roster):
-            self._realm.links.start(self.turn_away(roster.group, name))
+            self._services.peers.start(self.turn_away(roster.group, name))
 
     async def _apply_roster(self, roster: Roster) -> list[str]:
         """Do as `apply_roster`, and return the people of this realm whom the host should remove."""
-        own_key = self._realm.links.public_key
+        own_key = self._services.identity.public_key
         admission = Admission()
 
         def change(tx: Connection, now: int) -> GroupChange | None:
             nonlocal admission  # anew for each time that the journal tries
-            expected = self._realm.links.by_id(self._host.id).expected
-            admission = Admission(self._realm.invitations_wait, expected, self._may_wait)
+            waits = self._services.terms.invitations_wait
+            admission = Admission(waits, self._peer.expected, self._may_wait)
             return rosters.apply_roster(tx, self._host, roster, own_key, admission, now)
 
         group = await self._commit(change)
@@ -86,7 +85,7 @@ class GroupReplication:
     def _may_wait(self) -> bool:
         """Count an invitation to one of the host's groups; in the journal's thread."""
         try:
-            self._realm.limits.waiting_invitation(self._host.id)
+            self._services.limits.waiting_invitation(self._host.id)
         except ChatError:
             return False
         return True
@@ -154,7 +153,7 @@ class GroupReplication:
             made = change(tx, now)
             return Outcome() if made is None else group_outcome(made)
 
-        return (await commit(self._realm, run)).changed
+        return (await commit(self._services.publisher, run)).changed
 
     async def catch_up(self, *, renewed: bool, restored: bool) -> None:
         """Ask the host for all groups with members here, and fetch what is missing.
@@ -167,11 +166,11 @@ class GroupReplication:
             restored: This realm was restored, so it may not know some of its groups.
         """
         try:
-            for number, name in await self._realm.database.read(
+            for number, name in await self._services.database.read(
                 invitations.declined, self._host.id
             ):
                 await self.turn_away(number, name)
-            known = await self._realm.database.read(replica_repair.positions, self._host.id)
+            known = await self._services.database.read(replica_repair.positions, self._host.id)
             if not known and not restored:
                 return
             listed: set[int] = set()
@@ -230,14 +229,14 @@ class GroupReplication:
             "a group's host was restored from a backup",
             extra={"realm": self._host.name, "group": here.group, "back_to": least},
         )
-        await commit(self._realm, rewind)
+        await commit(self._services.publisher, rewind)
         return True
 
     async def _agree(self, group: int, seq: int) -> bool:
         """Return whether the host has the same message at a seq as this realm."""
         if seq == 0:
             return True
-        own = await self._realm.database.read(replica_repair.id_at, self._host.id, group, seq)
+        own = await self._services.database.read(replica_repair.id_at, self._host.id, group, seq)
         answer = await self._ask("history", group=group, after=seq - 1, limit=1)
         page = answer.get("messages")
         return isinstance(page, list) and len(page) == 1 and inbound_rows.relayed(page[0]).id == own
@@ -253,10 +252,10 @@ class GroupReplication:
             outcome.changed, outcome.forgotten = None, made.group.address(0)
             return outcome
 
-        await commit(self._realm, abandon)
+        await commit(self._services.publisher, abandon)
 
     async def _ask(self, what: str, **body: Any) -> dict[str, Any]:
-        return await self._realm.links.ask(self._host.id, what, **body)
+        return await self._peer.ask(what, **body)
 
     async def store_relayed(self, relayed: Sequence[Relayed]) -> list[int]:
         """Store and push relayed messages; return the indexes of those of unknown groups.
@@ -286,7 +285,7 @@ class GroupReplication:
         if not new or self._is_stranger or len(self._sought) > MAX_SOUGHT:
             return
         self._sought |= new
-        known = await self._realm.database.read(replica_repair.known_numbers, self._host.id, new)
+        known = await self._services.database.read(replica_repair.known_numbers, self._host.id, new)
         for group in new - known:
             try:
                 told = await self._ask("roster", group=group)
@@ -312,16 +311,16 @@ class GroupReplication:
             last = found[-1].seq
 
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
-        own = Own(self._realm.links.public_key, posts_secret(self._realm.key))
-        room = Room(self._realm.max_file, self._realm.max_realm_files)
+        own = Own(self._services.identity.public_key, posts_secret(self._services.identity.key))
+        terms = self._services.terms
+        room = Room(terms.max_file, terms.max_realm_files)
 
         def store(tx: Connection, now: int) -> Taken:
             return replicas.store_relayed(tx, self._host, relayed, own, room, now)
 
         def tell(taken: Taken) -> None:
             # Backfilled messages too: their outbox rows, arriving later, count as duplicates.
-            host = self._realm.links.by_id(self._host.id)
-            announce_relayed(self._realm, taken.drafts, host.echoed)
+            announce_relayed(self._services.publisher, taken.drafts, self._peer.echoed)
 
-        taken: Taken = await self._realm.journal.write(store, tell)
+        taken: Taken = await self._services.journal.write(store, tell)
         return taken

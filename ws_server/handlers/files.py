@@ -22,7 +22,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_WHOLE_FILE, ConversationAddress, fold, parse_conversation
 from ws_server.context import Context, handles
-from ws_server.publications import lane_of
+from ws_server.net.file_lane import lane_of
 from ws_server.store import bulk, content_fetches, disabled_accounts, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.content_fetches import Away
@@ -175,7 +175,7 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
         raise ChatError(
             ErrorCode.CONFLICT, f"The offset must be below {file.size}", offset=file.size
         )
-    if not lane_of(ctx.realm, ctx.session).add(file, request.offset):
+    if not lane_of(ctx.realm.pieces, ctx.session).add(file, request.offset):
         raise ChatError(
             ErrorCode.RATE_LIMITED, "Too many files are on their way to you", retry_after=5
         )

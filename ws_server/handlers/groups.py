@@ -56,7 +56,7 @@ def creategroup(ctx: Context, request: CreateGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.realm is not None and fold(request.realm) != ctx.realm.local_name:
         return RemoteReply(
-            remote_group_commands.create(ctx.realm, account, request.realm, request.name)
+            remote_group_commands.create(ctx.realm.federation, account, request.realm, request.name)
         )
 
     def reply(tx: Connection, made: GroupChange) -> Reply:
@@ -100,7 +100,7 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
     ctx.realm.limits.invitation(account.id)
     if request.group.realm or request.user.realm:
         return RemoteReply(
-            remote_group_commands.invite(ctx.realm, account, request.group, request.user)
+            remote_group_commands.invite(ctx.realm.federation, account, request.group, request.user)
         )
 
     person = hosted_groups.Addressed(request.user)
@@ -159,7 +159,7 @@ class _Person:
 def leavegroup(ctx: Context, request: LeaveGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.group.realm:
-        return RemoteReply(remote_group_commands.leave(ctx.realm, account, request.group))
+        return RemoteReply(remote_group_commands.leave(ctx.realm.federation, account, request.group))
 
     return _change(hosted_groups.leave(account.id, request.group), GroupLeft)
 
@@ -183,7 +183,7 @@ def _govern(ctx: Context, request: Kick | Ban | Unban) -> Mutation | RemoteReply
     """Return what an owner's command does, in a group hosted here or elsewhere."""
     account, group, command = ctx.user, request.group, request.spec.name
     if group.realm:
-        return RemoteReply(remote_group_commands.govern(ctx.realm, account, request))
+        return RemoteReply(remote_group_commands.govern(ctx.realm.federation, account, request))
     person = hosted_groups.Addressed(request.user)
     rule = hosted_groups.govern(command, account.id, group, person)
     return Mutation(hosted_groups.change(rule, hosted_groups.governed(command)))
@@ -193,7 +193,7 @@ def _govern(ctx: Context, request: Kick | Ban | Unban) -> Mutation | RemoteReply
 def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(remote_group_commands.accept(ctx.realm, account, group))
+        return RemoteReply(remote_group_commands.accept(ctx.realm.federation, account, group))
 
     return _change(hosted_groups.accept(account.name, group), InvitationAccepted)
 
@@ -202,7 +202,7 @@ def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
 def decline(ctx: Context, request: Decline) -> Mutation | RemoteReply:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(remote_group_commands.decline(ctx.realm, account, group))
+        return RemoteReply(remote_group_commands.decline(ctx.realm.federation, account, group))
 
     return _change(hosted_groups.decline(account.id, group), InvitationDeclined)
 

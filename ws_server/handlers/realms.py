@@ -43,7 +43,7 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     who = {"address": ctx.session.address, "user": ctx.user.name, "detail": request.name}
     try:
         peer = await peer_admin.add(
-            peers, request.name, request.address, request.port, request.fingerprint
+            realm.linker, request.name, request.address, request.port, request.fingerprint
         )
     except ChatError:
         realm.audit.note(Act.ADD_REALM, Result.REFUSED, **who)

@@ -1,4 +1,4 @@
-"""A connection as its address's budget counts it: among strangers or the known, and for how much."""
+"""A connection as the budget of its address counts it: a stranger's or not, and for how much."""
 
 from __future__ import annotations
 

@@ -20,12 +20,11 @@ from websockets.protocol import State
 
 from shared.settings import Network, client_address, is_address
 from shared.sockets import BACKLOG, bind_unix, listen
-from ws_server.gate import Gate
 from ws_server.net.acceptor import HANDSHAKE_SECONDS, Acceptor
 from ws_server.net.budgets import Budgets
 from ws_server.net.connection import Connection
 from ws_server.net.origin_policy import Browsers
-from ws_server.net.port import Port
+from ws_server.net.port import FrameGate, Port
 from ws_server.net.session import Session
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class Listener:
 
     def __init__(
         self,
-        gate: Gate,
+        gate: FrameGate,
         *,
         ready: Callable[[], Awaitable[str]],
         metrics: Callable[[], bytes],

@@ -33,6 +33,8 @@ class FrameGate(Protocol):
 
     def end(self, session: Session) -> None: ...
 
+    async def settled(self, seconds: float) -> None: ...
+
 
 class Port:
     """Where connections report, what bounds them, and what writes for them."""
