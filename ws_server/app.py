@@ -167,10 +167,10 @@ def make_linker(
         public=settings.public,
         private=settings.private,
     )
-    publisher = Publisher(journal, cache, hub, pieces, contents, peers.notify_outbox)
+    publisher = Publisher(journal, cache, hub, pieces, contents, peers)
     services = LinkServices(
         *(identity, secrets.token_hex(8), terms, limits),
-        *(database, journal, publisher, peers, contents),
+        *(database, journal, publisher),
     )
     return Linker(services, Dialler(identity, tasks, settings.public))
 

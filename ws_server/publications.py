@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
 from ws_server.federation.awaited_contents import Contents
+from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.net.file_lane import Pieces, push_content
 from ws_server.net.hub import Hub
 from ws_server.net.session import Account, Session
@@ -36,8 +37,7 @@ class Publisher:
     hub: Hub
     pieces: Pieces
     contents: Contents
-    notify_outbox: Callable[[Collection[int]], None]
-    """Told the ids of realms for which something waits that is no message."""
+    peers: PeerRegistry
 
 
 async def commit(publisher: Publisher, change: Callable[[Connection, int], Outcome]) -> Outcome:
@@ -69,7 +69,7 @@ def publish(publisher: Publisher, outcome: Outcome, session: Session | None = No
     for publication in outcome.publications:
         publisher.hub.publish(publication.event, publication.users, session)
     if outcome.realms:
-        publisher.notify_outbox(outcome.realms)
+        publisher.peers.notify_outbox(outcome.realms)
 
 
 def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] = ()) -> Outcome:

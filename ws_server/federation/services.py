@@ -37,5 +37,11 @@ class LinkServices:
     database: Database
     journal: Journal
     publisher: Publisher
-    peers: PeerRegistry
-    contents: Contents
+
+    @property
+    def peers(self) -> PeerRegistry:
+        return self.publisher.peers
+
+    @property
+    def contents(self) -> Contents:
+        return self.publisher.contents
