@@ -115,9 +115,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     identity = Identity(name, realm_key)
     terms = Terms(settings.max_file * 2**20, settings.max_realm_files * 2**20, not settings.trial)
     limits = Limits(settings.rate_limits == "on")
-    linker = make_linker(
-        settings, identity, terms, limits, blobs, database, cache, journal
-    )
+    linker = make_linker(settings, identity, terms, limits, blobs, database, cache, journal)
     realm = Realm(
         linker=linker,
         registration=Registration(

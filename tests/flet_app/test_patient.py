@@ -35,7 +35,9 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     listening = socket.create_server(("127.0.0.1", 0))
     app = Starlette(routes=[Route("/", answer)])
     server = uvicorn.Server(
-        uvicorn.Config(app, http=cast(Any, HttpConnections().protocol), lifespan="off", log_level="error")
+        uvicorn.Config(
+            app, http=cast(Any, HttpConnections().protocol), lifespan="off", log_level="error"
+        )
     )
     serving = asyncio.create_task(server.serve([listening]))
     yield listening.getsockname()[1]

@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from shared.background_tasks import BackgroundTasks
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import BASE64, SEQ, SHA256
-from ws_server.federation.content_pace import Rests, FetchWindow
+from ws_server.federation.content_pace import FetchWindow, Rests
 from ws_server.federation.link_frames import GONE, LATER, PIECE_OF, WANT, Overrun
 from ws_server.net.file_lane import PIECE
 from ws_server.store import content_fetches

@@ -227,9 +227,7 @@ class Link:
         self._peer.link_opened(number, codes)
         renewed = self.their_log != self._peer.known.received_log
         replication = GroupReplication(self._services, self._peer)
-        self._services.peers.start(
-            replication.catch_up(renewed=renewed, restored=self.restored)
-        )
+        self._services.peers.start(replication.catch_up(renewed=renewed, restored=self.restored))
         self.outgoing.begin(number)
         self._fetching.begin(self._say, self._known.name)
 

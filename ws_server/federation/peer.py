@@ -237,9 +237,7 @@ class Peer:
         Returns:
             The session that posted it, if it is still there.
         """
-        if draft.id not in self._echoes and not (
-            draft.is_post and self._hub.of(draft.sender)
-        ):
+        if draft.id not in self._echoes and not (draft.is_post and self._hub.of(draft.sender)):
             return None
         told = self._tell(draft.id, outbox.DELIVERED, None, draft.seq)
         session = self._echoes.pop(draft.id, None)

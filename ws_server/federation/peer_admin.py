@@ -218,7 +218,8 @@ async def retrust(linker: Linker, name: str, wanted: str | None) -> tuple[KnownR
         )
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
-        known, other = realm_trust.retrust(tx, peer.known.id, key, linker.services.identity.local_name, now)
+        home = linker.services.identity.local_name
+        known, other = realm_trust.retrust(tx, peer.known.id, key, home, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)

@@ -40,7 +40,9 @@ SAME_REQUEST = 600.0
 """Seconds in which a create that got no answer is the same request when it is tried again."""
 
 
-async def create(services: LinkServices, account: Account, name: str, group_name: str) -> GroupCreated:
+async def create(
+    services: LinkServices, account: Account, name: str, group_name: str
+) -> GroupCreated:
     """Have another realm host a new group of somebody here."""
     host = _peer(services, name)
     asked = (account.id, group_name)
@@ -58,7 +60,9 @@ async def create(services: LinkServices, account: Account, name: str, group_name
     return GroupCreated(str(GroupAddress(roster.group, host.known.name)), roster.name)
 
 
-async def invite(services: LinkServices, account: Account, group: GroupAddress, user: Address) -> GroupPerson:
+async def invite(
+    services: LinkServices, account: Account, group: GroupAddress, user: Address
+) -> GroupPerson:
     """Add somebody to a group of which host or person are of another realm."""
     if not group.realm:
         return await _invite_here(services, account, group, user)
@@ -124,7 +128,9 @@ async def _invite_here(
     return reply
 
 
-async def govern(services: LinkServices, account: Account, request: Kick | Ban | Unban) -> GroupPerson:
+async def govern(
+    services: LinkServices, account: Account, request: Kick | Ban | Unban
+) -> GroupPerson:
     """Have the host remove somebody, keep them out, or let them be invited again."""
     group, user = request.group, request.user
     host = _peer(services, group.realm)
@@ -139,7 +145,9 @@ async def govern(services: LinkServices, account: Account, request: Kick | Ban |
     return hosted_groups.governing_answer(request.spec.name, _address(host, group), name)
 
 
-async def accept(services: LinkServices, account: Account, group: GroupAddress) -> InvitationAccepted:
+async def accept(
+    services: LinkServices, account: Account, group: GroupAddress
+) -> InvitationAccepted:
     """Join a group of another realm to which one was invited, also while its host is away."""
     host = _peer(services, group.realm)
     replication = GroupReplication(services, host)
@@ -152,7 +160,9 @@ async def accept(services: LinkServices, account: Account, group: GroupAddress) 
     return InvitationAccepted(_address(host, group))
 
 
-async def decline(services: LinkServices, account: Account, group: GroupAddress) -> InvitationDeclined:
+async def decline(
+    services: LinkServices, account: Account, group: GroupAddress
+) -> InvitationDeclined:
     """Turn down an invitation to a group of another realm; its host hears of it when it can."""
     host = _peer(services, group.realm)
     replication = GroupReplication(services, host)

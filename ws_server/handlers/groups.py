@@ -159,7 +159,9 @@ class _Person:
 def leavegroup(ctx: Context, request: LeaveGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.group.realm:
-        return RemoteReply(remote_group_commands.leave(ctx.realm.federation, account, request.group))
+        return RemoteReply(
+            remote_group_commands.leave(ctx.realm.federation, account, request.group)
+        )
 
     return _change(hosted_groups.leave(account.id, request.group), GroupLeft)
 
