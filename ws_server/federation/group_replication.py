@@ -18,12 +18,12 @@ from ws_server.outcome import Outcome
 from ws_server.publications import announce_relayed, commit, group_outcome
 from ws_server.store import invitations, replica_repair, replicas, rosters
 from ws_server.store.authorship import Own
-from ws_server.store.content_fetches import Room
+from ws_server.store.content_fetches import FileBounds
 from ws_server.store.conversations import Conversation
 from ws_server.store.group_admission import Admission
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.realms import KnownRealm
-from ws_server.store.replica_repair import Position
+from ws_server.store.replica_repair import GroupPosition
 from ws_server.store.replicas import Relayed, Taken
 from ws_server.store.rosters import Roster
 
@@ -201,7 +201,7 @@ class GroupReplication:
         except ChatError as error:
             log.debug("groups were not compared", extra={"why": error.message})
 
-    async def _went_back(self, here: Position, there: Position, renewed: bool) -> bool:
+    async def _went_back(self, here: GroupPosition, there: GroupPosition, renewed: bool) -> bool:
         """Follow a host that was restored from a backup; return whether it was.
 
         Messages that the host has lost are lost for all, as it gives their seqs to others now. A
@@ -241,7 +241,7 @@ class GroupReplication:
         page = answer.get("messages")
         return isinstance(page, list) and len(page) == 1 and inbound_rows.relayed(page[0]).id == own
 
-    async def _abandon(self, here: Position) -> None:
+    async def _abandon(self, here: GroupPosition) -> None:
         """Remove the people of this realm from a group that its host no longer lists."""
 
         def abandon(tx: Connection, now: int) -> Outcome:
@@ -313,7 +313,7 @@ class GroupReplication:
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
         own = Own(self._services.identity.public_key, posts_secret(self._services.identity.key))
         terms = self._services.terms
-        room = Room(terms.max_file, terms.max_realm_files)
+        room = FileBounds(terms.max_file, terms.max_realm_files)
 
         def store(tx: Connection, now: int) -> Taken:
             return replicas.store_relayed(tx, self._host, relayed, own, room, now)

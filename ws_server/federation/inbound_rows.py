@@ -12,7 +12,7 @@ from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddre
 from ws_server.federation.attachments import content
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.messages import Chain, Draft
-from ws_server.store.replica_repair import Position
+from ws_server.store.replica_repair import GroupPosition
 from ws_server.store.replicas import Relayed, Speaker
 from ws_server.store.roster_sync import MAX_LISTED
 from ws_server.store.rosters import Member, Roster
@@ -167,7 +167,7 @@ def _id(row: Mapping[str, Any]) -> str:
     return id
 
 
-def positions(value: object) -> list[Position]:
+def positions(value: object) -> list[GroupPosition]:
     """Return how far groups are, as their host lists them.
 
     Raises:
@@ -176,7 +176,7 @@ def positions(value: object) -> list[Position]:
     if not isinstance(value, list) or len(value) > MAX_LISTED:
         raise BadValue("groups must be a list")
     return [
-        Position(
+        GroupPosition(
             GROUP_NUMBER.from_json(row.get("group")),
             POSITIVE.from_json(row.get("version")),
             SEQ.from_json(row.get("last_seq")),

@@ -77,7 +77,7 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
 
 @handles(ShowOutbox)
 async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
-    def ask(tx: Connection) -> tuple[list[outbox_queries.Waiting], bool]:
+    def ask(tx: Connection) -> tuple[list[outbox_queries.WaitingMessage], bool]:
         return outbox_queries.of_sender(tx, ctx.user.id)
 
     links = ctx.realm.links

@@ -21,7 +21,7 @@ from ws_server.store.schema import users as user_table
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class GroupPosition:
     """How far a group is."""
 
     group: int
@@ -29,7 +29,7 @@ class Position:
     last_seq: int
 
 
-def positions(tx: Connection, host_id: int) -> dict[int, Position]:
+def positions(tx: Connection, host_id: int) -> dict[int, GroupPosition]:
     """Return how far the groups of a host are here that people of this realm are in, by number."""
     c, m = conversation_table.c, members.c
     inside = select(m.conversation_id).join(user_table, user_table.c.id == m.user_id)
@@ -38,7 +38,7 @@ def positions(tx: Connection, host_id: int) -> dict[int, Position]:
         .where(c.realm_id == host_id)
         .where(c.id.in_(inside.where(user_table.c.realm_id.is_(None))))
     )
-    return {number: Position(number, version, last) for number, version, last in rows}
+    return {number: GroupPosition(number, version, last) for number, version, last in rows}
 
 
 def known_numbers(tx: Connection, host_id: int, numbers: Collection[int]) -> set[int]:
@@ -99,7 +99,7 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
         tx.execute(update(members).where(mine, mark > seq).values({mark: seq}))
 
 
-def abandon(tx: Connection, host: KnownRealm, here: Position) -> GroupChange | None:
+def abandon(tx: Connection, host: KnownRealm, here: GroupPosition) -> GroupChange | None:
     """Take this realm's people out of a group, unless it has changed since it was looked at.
 
     Its host may have lost it, and give its number to another group, which must not get what was

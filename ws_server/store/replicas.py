@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from shared.protocol.values import Address
 from ws_server.store import content_fetches, conversations, files, users
 from ws_server.store.authorship import Own, Waiting, has_proof, posted, present
-from ws_server.store.content_fetches import Room
+from ws_server.store.content_fetches import FileBounds
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import StoredFile
 from ws_server.store.messages import Draft
@@ -90,7 +90,7 @@ def store_relayed(
     host: KnownRealm,
     relayed: Sequence[Relayed],
     own: Own,
-    room: Room,
+    room: FileBounds,
     now: int,
 ) -> Taken:
     """Store messages of a host's groups in its order, up to the first gap.
@@ -184,7 +184,7 @@ def _store(
     sender: User | None,
     host: KnownRealm,
     post: Waiting | None,
-    room: Room,
+    room: FileBounds,
     now: int,
 ) -> Draft:
     if sender is None:
