@@ -18,11 +18,11 @@ from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
 from ws_server.message_replies import answer, refused_there
 from ws_server.net.session import FrameTaker, Session
 from ws_server.pipeline import DRAINING, ENDED
-from ws_server.publications import announce, publish
+from ws_server.publications import publish, publish_message
 from ws_server.realm import Realm
 from ws_server.store.database import current_payer, current_requester
+from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
 
 log = logging.getLogger(__name__)
@@ -142,34 +142,32 @@ class CommandRunner:
             session.pipeline.asked()
             self._start(self._ask_abroad(session, call, result.reply))
             return False
-        result.origin = (session, call)
-        result.done = self._durable
-        self._realm.journal.post(result)
+        entry = MessageEntry(result) if isinstance(result, Draft) else result
+        entry.origin = (session, call)
+        entry.done = self._durable
+        self._realm.journal.post(entry)
         session.pipeline.posted(pipelined)
         return True
 
-    def _durable(self, entry: Draft | Mutation) -> None:
+    def _durable(self, entry: MessageEntry | Mutation) -> None:
         """An entry is on disk, or was refused: reply, then publish."""
         session, call = entry.origin
         pipeline = session.pipeline
         pipeline.committed()
-        if type(entry) is Draft and entry.stored and (entry.error or entry.duplicate):
-            stray = self._realm.stray_bytes
-            stray[entry.sender] = stray.get(entry.sender, 0) + entry.stored
+        if type(entry) is MessageEntry and entry.draft.attachment is not None:
+            self._count_stray(entry)
         if entry.error is not None:
             self._refuse(session, call, entry.error)
-        elif type(entry) is Draft:
-            if entry.duplicate or entry.state != QUEUED:
-                self._reply(session, call, answer(entry, call.request))
+        elif type(entry) is MessageEntry:
+            message, told = entry.message, None
+            if entry.duplicate or message.state != QUEUED:
+                self._reply(session, call, answer(message, call.request, entry.duplicate))
+            else:
+                # Later replies may pass this one, which waits for another realm's answer.
+                pipeline.asked()
+                told = partial(self._delivered, session, call, message)
             if not entry.duplicate:
-                if entry.seq:
-                    announce(self._realm, entry, session)
-                if entry.outgoing:
-                    # Later replies may pass this one, which waits for another realm's answer.
-                    told = partial(self._delivered, session, call, entry)
-                    if entry.state == QUEUED:
-                        pipeline.asked()
-                    self._realm.links.deliver(entry, session, told)
+                publish_message(self._realm, message, session, told)
         else:
             outcome = cast(Outcome, cast(Mutation, entry).result)
             assert outcome.reply is not None
@@ -180,16 +178,27 @@ class CommandRunner:
         if pipeline.queue or pipeline.life is DRAINING:
             self.advance(session)
 
+    def _count_stray(self, entry: MessageEntry) -> None:
+        if stray_bytes := entry.stray_bytes:
+            stray, sender = self._realm.stray_bytes, entry.draft.sender
+            stray[sender] = stray.get(sender, 0) + stray_bytes
+
     def _delivered(
-        self, session: Session, call: Call, draft: Draft, state: str, code: str | None, seq: int
+        self,
+        session: Session,
+        call: Call,
+        message: StoredMessage,
+        state: str,
+        code: str | None,
+        seq: int,
     ) -> None:
         """Another realm has a message, refused it, or has not answered in time."""
         if code is None:
-            draft.state = state
-            draft.seq = seq or draft.seq
-            self._reply(session, call, answer(draft, call.request))
+            message.state = state
+            message.seq = seq or message.seq
+            self._reply(session, call, answer(message, call.request))
         else:
-            self._refuse(session, call, refused_there(draft, code))
+            self._refuse(session, call, refused_there(message, code))
         session.pipeline.remote_replied()
         self.settle(session)
 

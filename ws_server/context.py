@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.protocol.spec import Event, Reply, Request
 from ws_server.store.conversations import Conversation
+from ws_server.store.drafts import Draft, StoredMessage
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
 
 if TYPE_CHECKING:
     from ws_server.net.session import Account, Session
@@ -35,10 +35,12 @@ class Outcome:
     publications: list[Publication] = field(default_factory=list)
     realms: Collection[int] = ()
     """Other realms for which something now waits."""
-    changed: Conversation | None = None
-    """The group as it is now, with all its members, for the cache."""
-    forgotten: str | None = None
-    """The address of a group that has to leave the cache."""
+    changed: Collection[Conversation] = ()
+    """Groups as they are now, with all their members, for the cache."""
+    forgotten: Collection[str] = ()
+    """What has to leave the cache: a group by its address, or all of a realm by its name."""
+    messages: Sequence[StoredMessage] = ()
+    """New ones of groups that another realm hosts."""
 
 
 @dataclass(frozen=True, slots=True)

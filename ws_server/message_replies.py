@@ -9,29 +9,34 @@ from shared.protocol.commands.messages import Sent
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Reply, Request
 from ws_server.store.blocks import refused
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import StoredMessage
 
 
-def answer(draft: Draft, request: Request[Any] | None) -> Reply:
-    """Return the reply to the command that sent a message which now is durable."""
-    conversation = draft.conversation
-    assert conversation is not None
-    address = conversation.address(draft.sender)
-    duplicate = True if draft.duplicate else None
-    file = draft.file.info() if draft.file else None
+def answer(
+    message: StoredMessage, request: Request[Any] | None, is_duplicate: bool = False
+) -> Reply:
+    """Return the reply to the command that sent a message which now is durable.
+
+    Args:
+        is_duplicate: The command repeated an earlier one, which sent the message.
+    """
+    outcome = (
+        message.address,
+        message.seq or None,
+        message.id,
+        message.time,
+        message.state,
+        is_duplicate or None,
+        message.file,
+    )
     if isinstance(request, Chunk):
-        offset = request.offset + len(request.data)
-        return ChunkTaken(
-            offset, address, draft.seq or None, draft.id, draft.time, draft.state, duplicate, file
-        )
-    return Sent(address, draft.seq or None, draft.id, draft.time, draft.state, duplicate, file)
+        return ChunkTaken(request.offset + len(request.data), *outcome)
+    return Sent(*outcome)
 
 
-def refused_there(draft: Draft, code: str) -> ChatError:
+def refused_there(message: StoredMessage, code: str) -> ChatError:
     """Return the refusal of a message by the recipient's realm."""
-    conversation = draft.conversation
-    assert conversation is not None
-    to = conversation.address(draft.sender)
+    to, conversation = message.address, message.conversation
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
     if code == ErrorCode.FORBIDDEN and conversation.number is None:

@@ -1,6 +1,7 @@
 """What follows from a change that is on disk, whoever made it: somebody here, or another realm.
 
-`publish` alone carries out an `Outcome`, and alone changes the cache for it.
+`publish` alone carries out an `Outcome`, and `publish_message` what follows from one message. What
+happened changes the cache only here; the journal adds what it has looked up.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from ws_server.net.session import Account, Session
 from ws_server.realm import Realm
 from ws_server.store import markers
 from ws_server.store.conversations import Conversation
+from ws_server.store.drafts import MessageEntry, StoredMessage
 from ws_server.store.files import StoredFile
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
 
 MAX_PUSHED = 8 * 2**20
 """Bytes up to which a file's content is pushed behind its message."""
+Told = Callable[[str, str | None, int], None]
+"""Told the state of a message in another realm, the code if it was refused, its seq or 0."""
 
 
 async def commit(realm: Realm, change: Callable[[Connection, int], Outcome]) -> Outcome:
@@ -38,10 +41,14 @@ async def commit(realm: Realm, change: Callable[[Connection, int], Outcome]) -> 
     return outcome
 
 
-def published(realm: Realm, entry: Mutation) -> None:
-    """Publish what follows from a change that nobody waits for; nothing if it was refused."""
-    if entry.error is None:
+def published(realm: Realm, entry: MessageEntry | Mutation) -> None:
+    """Publish what follows from an entry that nobody waits for; nothing if it was refused."""
+    if entry.error is not None:
+        return
+    if isinstance(entry, Mutation):
         publish(realm, entry.result)
+    elif not entry.duplicate:
+        publish_message(realm, entry.message)
 
 
 def publish(realm: Realm, outcome: Outcome, session: Session | None = None) -> None:
@@ -50,14 +57,77 @@ def publish(realm: Realm, outcome: Outcome, session: Session | None = None) -> N
     Args:
         session: The one that made the change; it is answered instead of being told.
     """
-    if outcome.changed is not None:
-        realm.cache.put_group(outcome.changed)
-    if outcome.forgotten is not None:
-        realm.cache.drop_group(outcome.forgotten)
+    for name in outcome.forgotten:
+        realm.cache.drop(name)
+    for group in outcome.changed:
+        realm.cache.put_group(group)
     for publication in outcome.publications:
         realm.hub.publish(publication.event, publication.users, session)
+    for message in outcome.messages:
+        publish_message(realm, message, session)
     if outcome.realms:
         realm.links.notify_outbox(outcome.realms)
+
+
+def publish_message(
+    realm: Realm,
+    message: StoredMessage,
+    session: Session | None = None,
+    told: Told | None = None,
+) -> None:
+    """Push a message that is on disk to people here, and send it to other realms.
+
+    Args:
+        session: The sender's, which is answered instead; None if another realm sent it.
+        told: Told how the message fares in another realm, if it waits for that.
+    """
+    if message.seq:
+        if message.conversation.realm_id is not None:
+            # Its host relays it: whoever posted it here is answered by that.
+            session = realm.links.by_id(message.conversation.realm_id).echoed(message)
+        _push(realm, message, session)
+    if message.outgoing:
+        realm.links.deliver(message, session, told)
+
+
+def _push(realm: Realm, message: StoredMessage, session: Session | None) -> None:
+    """Push a message to its recipients and to the sender's other sessions."""
+    conversation, sender, hub = message.conversation, message.sender, realm.hub
+    address, group_name = message.address, None
+    if conversation.number is None:
+        address = message.sender_name  # as the recipient writes it
+    else:
+        group_name = conversation.name
+    others = hub.reached(
+        [id for id in conversation.members if id != sender and id not in message.newcomers]
+    )
+    if others:
+        hub.push(_arrived(message, address, None, group_name), others)
+    own = hub.reached((sender,), session)
+    if own:
+        hub.push(_arrived(message, message.address, message.state, group_name), own)
+    if message.file is not None:
+        if message.awaited and message.source is not None:
+            realm.contents.expect(message.source, message.file, others + own)
+        else:
+            push_content(realm, message.file, others + own)
+
+
+def _arrived(
+    message: StoredMessage, address: str, state: str | None, group_name: str | None
+) -> MessageArrived:
+    return MessageArrived(
+        message.id,
+        address,
+        message.seq,
+        message.sender_name,
+        message.time,
+        message.text,
+        message.file,
+        state,
+        message.bot or None,
+        group_name,
+    )
 
 
 def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] = ()) -> Outcome:
@@ -73,7 +143,7 @@ def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] 
         if who.change
     ]
     # If no member came or went, not all members may be loaded.
-    return Outcome(reply, publications, realms, group if made.members_changed else None)
+    return Outcome(reply, publications, realms, (group,) if made.members_changed else ())
 
 
 def receipts(
@@ -96,74 +166,11 @@ def receipts(
     ]
 
 
-def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
-    """Push a durable message to its recipients and to the sender's other sessions.
-
-    Args:
-        session: The sender's, which is answered instead; None if another realm sent it.
-    """
-    conversation = draft.conversation
-    assert conversation is not None
-    sender = draft.sender
-    if conversation.number is not None:
-        group_name: str | None = conversation.name
-        here = there = conversation.address(sender)
-        recipients = [
-            user_id
-            for user_id in conversation.members
-            if user_id != sender and user_id not in draft.newcomers
-        ]
-    else:
-        group_name = None
-        here, there = conversation.address(sender), conversation.members[sender].name
-        recipients = [user_id for user_id in conversation.members if user_id != sender]
-    name = draft.sender_name or conversation.members[sender].name
-    file = draft.file.info() if draft.file else None
-    bot = draft.bot or None
-    event = MessageArrived(
-        *(draft.id, there, draft.seq, name, draft.time, draft.text, file, None, bot), group_name
-    )
-    realm.hub.publish(event, recipients)
-    others = realm.hub.of(sender)
-    if len(others) > 1 or (others and session not in others):
-        own = MessageArrived(
-            *(draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, bot),
-            group_name,
-        )
-        realm.hub.publish(own, (sender,), session)
-    push_file(realm, draft, realm.hub.reached(conversation.members, session))
-
-
-def announce_relayed(
-    realm: Realm, drafts: Iterable[Draft], echoed: Callable[[Draft], Session | None]
-) -> None:
-    """Push durable messages of groups that another realm hosts, and cache how far the groups are.
-
-    Args:
-        echoed: Answers whoever posted a message here, and returns their session.
-    """
-    for draft in drafts:
-        assert draft.conversation is not None
-        realm.cache.put(draft.conversation)
-        announce(realm, draft, echoed(draft))
-
-
-def push_file(realm: Realm, draft: Draft, sessions: Iterable[Session]) -> None:
-    """Send the content of a message's file behind it to those sessions that take files."""
-    if draft.file is None:
-        return
-    if draft.awaited:
-        assert draft.source is not None
-        realm.contents.expect(draft.source, draft.file, sessions)
-    else:
-        push_content(realm, draft.file, sessions)
-
-
 def push_content(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
     """Send a content that is here to those sessions that take files."""
     if file.size <= MAX_PUSHED:
         for session in sessions:
-            if session.takes_files:
+            if session.takes_files and session.open and not session.leaving:
                 lane_of(realm, session).add(file)
 
 

@@ -9,6 +9,7 @@ from shared.protocol.file_names import clean_file_name
 from shared.protocol.kinds import MEDIA_TYPE, SHA256, Number, Text
 from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_FILE_NAME, MAX_TEXT, BadValue
+from ws_server.store.drafts import Attachment
 from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
 
@@ -61,11 +62,11 @@ class TooLarge(Exception):
     """A file is larger than this realm takes."""
 
 
-def check_size(file: StoredFile | None, max_file: int) -> None:
+def check_size(attachment: Attachment | None, max_file: int) -> None:
     """Refuse a file that is larger than this realm takes.
 
     Raises:
         TooLarge: it is.
     """
-    if file is not None and file.size > max_file:
+    if attachment is not None and attachment.file.size > max_file:
         raise TooLarge

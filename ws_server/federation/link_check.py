@@ -15,7 +15,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, Number
 from ws_server.store import outbox
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Chain
+from ws_server.store.drafts import Chain
 
 if TYPE_CHECKING:
     from ws_server.federation.peer import Peer

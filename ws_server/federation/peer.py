@@ -16,15 +16,17 @@ from sqlalchemy import Connection
 from shared.bounded import BoundedDict
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.context import Outcome
 from ws_server.federation.cloned_realms import Seen, part
 from ws_server.federation.group_replication import GroupReplication
 from ws_server.federation.handshake import Seal
 from ws_server.federation.handshake_client import HANDSHAKE
 from ws_server.federation.link import Confirmed, Link
 from ws_server.net.session import BROKEN, Outlet, Session
+from ws_server.publications import publish
 from ws_server.store import outbox, outbox_queries
 from ws_server.store.group_admission import Expected
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import StoredMessage
 from ws_server.store.outbox import Cleared
 from ws_server.store.outbox_rows import Item
 from ws_server.store.outbox_rows import read as read_items
@@ -154,7 +156,7 @@ class Peer:
             self.trouble, self.other_key = "", None
         renamed, self.known = self.known.name, known
         if renamed != known.name:
-            self._realm.cache.drop_realm(renamed)
+            publish(self._realm, Outcome(forgotten=(renamed,)))
             self._peers.announce_name(self, renamed)
         if known.state != ACTIVE:
             if self.link is not None:
@@ -200,23 +202,21 @@ class Peer:
         """Remember who posted a message to a group that this realm hosts."""
         self._echoes[message_id] = session
 
-    def echoed(self, draft: Draft) -> Session | None:
+    def echoed(self, message: StoredMessage) -> Session | None:
         """The host has given a message its place; tell who posted it.
 
         Returns:
             The session that posted it, if it is still there.
         """
-        if draft.id not in self._echoes and not (
-            draft.is_post and self._realm.hub.of(draft.sender)
+        if message.id not in self._echoes and not (
+            message.is_post and self._realm.hub.of(message.sender)
         ):
             return None
-        told = self._tell(draft.id, outbox.DELIVERED, None, draft.seq)
-        session = self._echoes.pop(draft.id, None)
-        assert draft.conversation is not None
+        told = self._tell(message.id, outbox.DELIVERED, None, message.seq)
+        session = self._echoes.pop(message.id, None)
         if not told:
-            address = draft.conversation.address(draft.sender)
-            event = Delivery(address, draft.id, draft.seq, outbox.DELIVERED)
-            self._realm.hub.publish(event, (draft.sender,))
+            event = Delivery(message.address, message.id, message.seq, outbox.DELIVERED)
+            self._realm.hub.publish(event, (message.sender,))
         return session if session is not None and session.open else None
 
     def keep_by(self, task: asyncio.Task[None] | None) -> None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.context import Outcome
 from ws_server.federation import dialling
 from ws_server.federation.dial_policy import Unreachable, read_address
 from ws_server.federation.handshake import Hello, NotProven
 from ws_server.federation.handshake_client import Declined, Place, Proven, dial_realm
 from ws_server.key import fingerprint
+from ws_server.publications import commit
 from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms, replica_repair
 from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
@@ -214,18 +216,17 @@ async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[K
             f"{peer.known.name} has the key that is known, {fingerprint(key)}; nothing was changed",
         )
 
-    def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
+    def change(tx: Connection, now: int) -> Outcome:
         known, other = realm_trust.retrust(tx, peer.known.id, key, peers.realm.local_name, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
         replica_repair.change_hosts(tx, known.id, other.id)
-        return known, other
+        return Outcome((known, other), forgotten=(known.name, other.name))
 
-    known, other = await peers.realm.journal.write(change)
+    known, other = (await commit(peers.realm, change)).reply
     for changed in (known, other):
         peers.upsert(changed)
-        peers.realm.cache.drop_groups_of(changed.name)
     peers.by_id(other.id).queued = 0
     return known, other.name
 

@@ -20,7 +20,7 @@ from ws_server.publications import published, receipts
 from ws_server.realm import Realm
 from ws_server.store import conversations, markers
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Chain
+from ws_server.store.drafts import Chain
 
 
 def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Mutation:

@@ -28,7 +28,7 @@ from ws_server.store.blobs import Blobs
 from ws_server.store.content_fetches import Away
 from ws_server.store.files import Opened, OpenUpload, StoredFile
 from ws_server.store.ids import new_id
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import Attachment, Draft
 
 TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""
@@ -58,7 +58,6 @@ async def _whole_file(
             f"One frame carries at most {MAX_WHOLE_FILE:,} bytes of a file; use upload and chunk",
         )
     account, realm = ctx.user, ctx.realm
-    draft = Draft(account.id, target, key=key, quota=realm.max_user_files, bot=request.bot is True)
 
     def check(tx: Connection) -> bool:
         """Find out before anything is stored what would refuse the message, or repeat it."""
@@ -70,11 +69,12 @@ async def _whole_file(
         realm.blobs.check_room(len(content))
         return True
 
+    attachment = None
     if await realm.database.read(check):
         sha256 = await realm.blobs.run(realm.blobs.put, content)
-        draft.stored = len(content)
-        draft.file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
-    return draft
+        file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
+        attachment = Attachment(file, realm.max_user_files, stored=len(content))
+    return Draft(account.id, target, "", key, request.bot is True, attachment)
 
 
 @handles(Upload)
@@ -129,16 +129,8 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
         return ChunkTaken(request.offset + len(request.data))
     file = StoredFile(new_id("f"), opened.name, opened.size, media_type(opened.name), opened.sha256)
     target = parse_conversation(opened.target)
-    return Draft(
-        account.id,
-        target,
-        file=file,
-        key=opened.key,
-        upload=opened.id,
-        quota=realm.max_user_files,
-        stored=opened.size,
-        bot=opened.bot,
-    )
+    attachment = Attachment(file, realm.max_user_files, opened.size, opened.id)
+    return Draft(account.id, target, "", opened.key, opened.bot, attachment)
 
 
 def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
@@ -179,7 +171,7 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
         raise ChatError(
             ErrorCode.RATE_LIMITED, "Too many files are on their way to you", retry_after=5
         )
-    return FileOffered(file.info())
+    return FileOffered(file)
 
 
 def not_here(file: StoredFile, away: Away) -> ChatError:

@@ -42,7 +42,7 @@ from ws_server.store import conversation_summaries, conversations, markers
 from ws_server.store.conversation_summaries import Standing
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import Draft
 from ws_server.store.steps import alone
 
 
@@ -111,7 +111,7 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
 @handles(SendGroup, journaled=True)
 def sendg(ctx: Context, request: SendGroup) -> Draft:
     key, bot = request.idempotency_key, request.bot is True
-    return Draft(ctx.user.id, request.group, request.text, key=key, bot=bot)
+    return Draft(ctx.user.id, request.group, request.text, key, bot)
 
 
 @handles(InboxGroup)

@@ -13,14 +13,14 @@ from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.store import conversation_summaries
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.drafts import Draft
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
 
 
 @handles(Send, journaled=True)
 def send(ctx: Context, request: Send) -> Draft:
     key, bot = request.idempotency_key, request.bot is True
-    return Draft(ctx.user.id, request.to, request.text, key=key, bot=bot)
+    return Draft(ctx.user.id, request.to, request.text, key, bot)
 
 
 @handles(Inbox)

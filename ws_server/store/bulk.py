@@ -42,10 +42,12 @@ KEYED = Statement(
             messages.c.sender_id,
             messages.c.idempotency_key,
             messages.c.conversation_id,
-            messages.c.id,
             messages.c.seq,
+            messages.c.id,
             messages.c.time,
+            messages.c.text,
             messages.c.file_id,
+            messages.c.bot,
         )
         .select_from(given)
         .join(
@@ -63,10 +65,12 @@ POSTED = Statement(
             posts.c.sender_id,
             posts.c.idempotency_key,
             posts.c.conversation_id,
+            posts.c.refused,
             posts.c.id,
             posts.c.time,
-            posts.c.refused,
+            posts.c.text,
             posts.c.file_id,
+            posts.c.bot,
         )
         .select_from(given)
         .join(

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, and_, func, select
 
 from shared.protocol import base64
 from ws_server.store import files as file_store
+from ws_server.store.drafts import StoredMessage
 from ws_server.store.files import StoredFile
 from ws_server.store.outbox import GROUP, MESSAGE, POST
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations, files, messages, outbox, posts, realms, users
-
-if TYPE_CHECKING:
-    from ws_server.store.messages import Draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +43,22 @@ class Item:
         return orjson.dumps({"number": self.number, "kind": self.kind, **self.body})
 
 
-def private(draft: Draft, realm_id: int, number: int) -> Item:
+def private(message: StoredMessage, number: int) -> Item:
     """Return the row of a private message that was just written."""
-    conversation = draft.conversation
-    assert conversation is not None
-    other = next(m for m in conversation.members.values() if m.realm_id == realm_id)
     body = {
-        "from": conversation.members[draft.sender].name,
-        "to": other.name.partition("@")[0],
-        **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
+        "from": message.sender_name,
+        "to": message.address.partition("@")[0],
+        **_content(message, message.seq),
     }
-    return Item(number, MESSAGE, body, LocalMessage(draft.sender, other.name, draft.id, draft.seq))
+    return Item(number, MESSAGE, body, _own(message, message.seq))
+
+
+def _content(message: StoredMessage, seq: int | None) -> dict[str, Any]:
+    return content(message.id, seq, message.time, message.text, message.file, message.bot)
+
+
+def _own(message: StoredMessage, seq: int | None) -> LocalMessage:
+    return LocalMessage(message.sender, message.address, message.id, seq)
 
 
 def content(
@@ -72,34 +75,27 @@ def content(
     return content
 
 
-def post(draft: Draft, number: int) -> Item:
+def post(message: StoredMessage, number: int) -> Item:
     """Return the row of a message for a group hosted elsewhere that was just written."""
-    group = draft.conversation
-    assert group is not None
     body = {
-        "group": group.number,
-        "from": group.members[draft.sender].name,
-        **content(draft.id, None, draft.time, draft.text, draft.file, draft.bot),
+        "group": message.conversation.number,
+        "from": message.sender_name,
+        **_content(message, None),
     }
-    return Item(
-        number, POST, body, LocalMessage(draft.sender, group.address(draft.sender), draft.id, None)
-    )
+    return Item(number, POST, body, _own(message, None))
 
 
-def relayed(draft: Draft, number: int, home: KnownRealm | None) -> Item:
+def relayed(message: StoredMessage, number: int, home: KnownRealm | None) -> Item:
     """Return the row of a message of a group hosted here that was just written.
 
     Args:
         home: The sender's realm, if it is another one.
     """
-    group = draft.conversation
-    assert group is not None
-    name = group.members[draft.sender].name.partition("@")[0]
-    who = speaker(name, home.name if home else None, home.public_key if home else None)
+    name = message.sender_name.partition("@")[0]
     body = {
-        "group": group.number,
-        "from": who,
-        **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
+        "group": message.conversation.number,
+        "from": speaker(name, home.name if home else None, home.public_key if home else None),
+        **_content(message, message.seq),
     }
     return Item(number, GROUP, body)
 
