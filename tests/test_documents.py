@@ -128,16 +128,16 @@ async def test_a_message_takes_the_passes_of_the_picture(
         alice, bob = await world.log_in("alice", "bob")
         for owner, name in (
             *((Journal, "post"), (Journal, "_begin"), (Journal, "_committed")),
-            *((Session, "reply"), (Hub, "publish")),
+            *((Session, "reply"), (Hub, "push")),
         ):
             monkeypatch.setattr(owner, name, noted(name, getattr(owner, name)))
         counting = loop.call_soon(count)
         alice.send("send bob hi")
         await bob.push()
         counting.cancel()
-    assert list(seen) == ["post", "_begin", "_committed", "reply", "publish"]
+    assert list(seen) == ["post", "_begin", "_committed", "reply", "push"]
     assert seen["post"] + 1 == seen["_begin"] < seen["_committed"]
-    assert seen["_committed"] == seen["reply"] == seen["publish"]
+    assert seen["_committed"] == seen["reply"] == seen["push"]
 
 
 def test_decisions_are_numbered_dated_and_listed() -> None:
@@ -255,3 +255,18 @@ def test_a_message_makes_no_task() -> None:
     assert handlers
     pipelined = [found.handler for found in HANDLERS.values() if found.pipelined]
     assert pipelined and not any(map(inspect.iscoroutinefunction, pipelined))
+
+
+def test_editing_a_message_would_touch_fewer_than_15_files() -> None:
+    table = rows(DOCS / "adding-a-feature.md", "What editing a message would touch")
+    named = [path for _, cells in table for path in re.findall(r"`([\w/]+\.py)`", cells)]
+    assert len(named) == len(set(named)) == 13
+    assert all((ROOT / path).exists() for path in named)
+
+
+def test_what_a_message_says_is_defined_in_one_module() -> None:
+    """Each further module would have to be changed for a new field, such as a mark of edits."""
+    columns = re.compile(r"\b(?:messages\.c|posts\.c|m|p)\.(?:text|bot)\b")
+    assert columns.search("select(m.seq, m.text)")
+    named = {path.name for path in files("ws_server/store") if columns.search(read(path))}
+    assert named == set()

@@ -14,8 +14,16 @@ from typing import Any, cast
 from shared.protocol.call import Call
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Access, Reply, Spec
-from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
-from ws_server.message_replies import answer, refused_there
+from ws_server.context import (
+    HANDLERS,
+    Answer,
+    Context,
+    MessageAnswer,
+    Outcome,
+    Registration,
+    RemoteReply,
+)
+from ws_server.message_replies import refused_there
 from ws_server.net.session import FrameTaker, Session
 from ws_server.pipeline import DRAINING, ENDED
 from ws_server.publications import publish, publish_message
@@ -84,10 +92,10 @@ class CommandRunner:
             result = registration.handler(Context(self._realm, session), request)
             # Awaitable is an abstract class: asking for it first takes three times as long.
             if isinstance(result, (Draft, Mutation, Reply, RemoteReply)):
-                self._answer(session, call, result, pipelined)
+                self._answer(session, call, registration, result)
             else:
                 pipeline.started()
-                self._start(self._wait_for(session, call, result))
+                self._start(self._wait_for(session, call, registration, result))
         except ChatError as error:
             if pipeline.unanswered:
                 # Its reply must not pass those of the commands before it.
@@ -116,12 +124,14 @@ class CommandRunner:
             session.pipeline.remote_replied()
             self.settle(session)
 
-    async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
+    async def _wait_for(
+        self, session: Session, call: Call, registration: Registration, answering: Awaitable[Answer]
+    ) -> None:
         posted = False
         current_requester.set(session.asker)
         current_payer.set(session.network if self._realm.limits.on else None)
         try:
-            posted = self._answer(session, call, await answering, False)
+            posted = self._answer(session, call, registration, await answering)
         except ChatError as error:
             self._refuse(session, call, error)
         except Exception:
@@ -133,7 +143,9 @@ class CommandRunner:
                     session.release()
                 self.advance(session)
 
-    def _answer(self, session: Session, call: Call, result: Answer, pipelined: bool) -> bool:
+    def _answer(
+        self, session: Session, call: Call, registration: Registration, result: Answer
+    ) -> bool:
         """Reply, or hand what is to be written to the journal; True if the reply comes later."""
         if isinstance(result, Reply):
             self._reply(session, call, result)
@@ -143,18 +155,18 @@ class CommandRunner:
             self._start(self._ask_abroad(session, call, result.reply))
             return False
         entry = MessageEntry(result) if isinstance(result, Draft) else result
-        entry.origin = (session, call)
+        entry.origin = (session, call, registration.answer)
         entry.done = self._durable
         self._realm.journal.post(entry)
-        session.pipeline.posted(pipelined)
+        session.pipeline.posted(registration.pipelined)
         return True
 
     def _durable(self, entry: MessageEntry | Mutation) -> None:
         """An entry is on disk, or was refused: reply, then publish."""
-        session, call = entry.origin
+        session, call, answer = entry.origin
         pipeline = session.pipeline
         pipeline.committed()
-        if type(entry) is MessageEntry and entry.draft.attachment is not None:
+        if type(entry) is MessageEntry and entry.draft.content.file is not None:
             self._count_stray(entry)
         if entry.error is not None:
             self._refuse(session, call, entry.error)
@@ -165,7 +177,7 @@ class CommandRunner:
             else:
                 # Later replies may pass this one, which waits for another realm's answer.
                 pipeline.asked()
-                told = partial(self._delivered, session, call, message)
+                told = partial(self._delivered, session, call, answer, message)
             if not entry.duplicate:
                 publish_message(self._realm, message, session, told)
         else:
@@ -187,6 +199,7 @@ class CommandRunner:
         self,
         session: Session,
         call: Call,
+        answer: MessageAnswer,
         message: StoredMessage,
         state: str,
         code: str | None,
@@ -196,7 +209,7 @@ class CommandRunner:
         if code is None:
             message.state = state
             message.seq = seq or message.seq
-            self._reply(session, call, answer(message, call.request))
+            self._reply(session, call, answer(message, call.request, False))
         else:
             self._refuse(session, call, refused_there(message, code))
         session.pipeline.remote_replied()

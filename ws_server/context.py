@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.protocol.spec import Event, Reply, Request
+from ws_server.message_replies import sent
 from ws_server.store.conversations import Conversation
 from ws_server.store.drafts import Draft, StoredMessage
 from ws_server.store.journal import Mutation
@@ -38,7 +39,9 @@ class Outcome:
     changed: Collection[Conversation] = ()
     """Groups as they are now, with all their members, for the cache."""
     forgotten: Collection[str] = ()
-    """What has to leave the cache: a group by its address, or all of a realm by its name."""
+    """Addresses of groups that have to leave the cache."""
+    forgotten_realms: Collection[str] = ()
+    """Names of realms of which all has to leave the cache."""
     messages: Sequence[StoredMessage] = ()
     """New ones of groups that another realm hosts."""
 
@@ -53,6 +56,8 @@ class RemoteReply:
 Answer = Reply | Draft | Mutation | RemoteReply
 """A handler answers at once, with a message to write, or with a change that makes an Outcome."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
+MessageAnswer = Callable[[StoredMessage, Any, bool], Reply]
+"""Makes the reply to a command from the message that it sent, and whether it repeated another."""
 
 
 class Context:
@@ -75,27 +80,32 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A handler; `journaled` ones answer with a Draft or a Write and may overlap."""
+    """A handler; `pipelined` ones answer with a Draft or a Mutation and may overlap."""
 
     handler: Handler
     pipelined: bool
+    answer: MessageAnswer
 
 
 HANDLERS: dict[type[Request[Any]], Registration] = {}
 
 
-def handles(request: type[Request[R]], *, journaled: bool = False) -> Callable[[Handler], Handler]:
+def handles(
+    request: type[Request[R]], *, journaled: bool = False, answer: MessageAnswer = sent
+) -> Callable[[Handler], Handler]:
     """Register the handler of a command.
 
     Args:
-        journaled: The handler is no coroutine and returns a Draft or a cheap Write. The journal
+        journaled: The handler is no coroutine and returns a Draft or a cheap Mutation. The journal
             keeps their order, so further ones of the same connection need not wait for the commit.
-            Dear ones are no such, or one connection could fill the journal with them.
+            Expensive changes are not `journaled`: pipelined, they would let one client fill the
+            journal.
+        answer: Makes the reply, if the handler returns a Draft.
     """
 
     def register(handler: Handler) -> Handler:
         assert request not in HANDLERS, f"{request.__name__} has two handlers"
-        HANDLERS[request] = Registration(handler, journaled)
+        HANDLERS[request] = Registration(handler, journaled, answer)
         return handler
 
     return register

@@ -7,31 +7,36 @@ from typing import Any
 from shared.protocol.commands.files import Chunk, ChunkTaken
 from shared.protocol.commands.messages import Sent
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import Reply, Request
+from shared.protocol.spec import Request
 from ws_server.store.blocks import refused
 from ws_server.store.drafts import StoredMessage
 
 
-def answer(
-    message: StoredMessage, request: Request[Any] | None, is_duplicate: bool = False
-) -> Reply:
-    """Return the reply to the command that sent a message which now is durable.
+def sent(message: StoredMessage, request: Request[Any], is_duplicate: bool = False) -> Sent:
+    """Return the reply to a command that sent a message which now is durable.
 
     Args:
         is_duplicate: The command repeated an earlier one, which sent the message.
     """
-    outcome = (
+    return Sent(*_outcome(message, is_duplicate))
+
+
+def chunk_taken(message: StoredMessage, request: Chunk, is_duplicate: bool = False) -> ChunkTaken:
+    """Return the reply to the last chunk of a file; arguments as those of `sent`."""
+    return ChunkTaken(request.offset + len(request.data), *_outcome(message, is_duplicate))
+
+
+def _outcome(message: StoredMessage, is_duplicate: bool) -> tuple[Any, ...]:
+    """Return the fields that both replies have, in their order."""
+    return (
         message.address,
         message.seq or None,
         message.id,
         message.time,
         message.state,
         is_duplicate or None,
-        message.file,
+        message.content.file,
     )
-    if isinstance(request, Chunk):
-        return ChunkTaken(request.offset + len(request.data), *outcome)
-    return Sent(*outcome)
 
 
 def refused_there(message: StoredMessage, code: str) -> ChatError:

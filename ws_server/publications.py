@@ -1,7 +1,8 @@
 """What follows from a change that is on disk, whoever made it: somebody here, or another realm.
 
 `publish` alone carries out an `Outcome`, and `publish_message` what follows from one message. What
-happened changes the cache only here; the journal adds what it has looked up.
+happened changes the cache only here, but for a peer's new name (`peer.py`). The journal adds what
+it has looked up.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ws_server.store.drafts import MessageEntry, StoredMessage
 from ws_server.store.files import StoredFile
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.journal import Mutation
+from ws_server.store.message_content import shown
 
 MAX_PUSHED = 8 * 2**20
 """Bytes up to which a file's content is pushed behind its message."""
@@ -57,8 +59,10 @@ def publish(realm: Realm, outcome: Outcome, session: Session | None = None) -> N
     Args:
         session: The one that made the change; it is answered instead of being told.
     """
-    for name in outcome.forgotten:
-        realm.cache.drop(name)
+    for address in outcome.forgotten:
+        realm.cache.drop_group(address)
+    for name in outcome.forgotten_realms:
+        realm.cache.drop_realm(name)
     for group in outcome.changed:
         realm.cache.put_group(group)
     for publication in outcome.publications:
@@ -93,41 +97,38 @@ def publish_message(
 def _push(realm: Realm, message: StoredMessage, session: Session | None) -> None:
     """Push a message to its recipients and to the sender's other sessions."""
     conversation, sender, hub = message.conversation, message.sender, realm.hub
-    address, group_name = message.address, None
-    if conversation.number is None:
-        address = message.sender_name  # as the recipient writes it
-    else:
-        group_name = conversation.name
     others = hub.reached(
         [id for id in conversation.members if id != sender and id not in message.newcomers]
     )
-    if others:
-        hub.push(_arrived(message, address, None, group_name), others)
     own = hub.reached((sender,), session)
+    if others:
+        # A person is written to under their own address, a group under the group's.
+        private = conversation.number is None
+        hub.push(_arrived(message, message.sender_name if private else message.address), others)
     if own:
-        hub.push(_arrived(message, message.address, message.state, group_name), own)
-    if message.file is not None:
+        hub.push(_arrived(message, message.address, message.state), own)
+    if (file := message.content.file) is not None:
         if message.awaited and message.source is not None:
-            realm.contents.expect(message.source, message.file, others + own)
+            realm.contents.expect(message.source, file, others + own)
         else:
-            push_content(realm, message.file, others + own)
+            push_content(realm, file, others + own)
 
 
-def _arrived(
-    message: StoredMessage, address: str, state: str | None, group_name: str | None
-) -> MessageArrived:
-    return MessageArrived(
+def _arrived(message: StoredMessage, address: str, state: str | None = None) -> MessageArrived:
+    """Return the event for those who write to the conversation under this address."""
+    event = shown(
+        MessageArrived,
         message.id,
         address,
         message.seq,
         message.sender_name,
         message.time,
-        message.text,
-        message.file,
+        message.content,
         state,
-        message.bot or None,
-        group_name,
     )
+    if message.conversation.number is not None:
+        event.group_name = message.conversation.name
+    return event
 
 
 def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] = ()) -> Outcome:

@@ -19,6 +19,7 @@ from ws_server.store import blocks, conversations, invitations, membership, user
 from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database
 from ws_server.store.drafts import Draft, MessageEntry
+from ws_server.store.message_content import MessageContent
 from ws_server.store.migrating import migrate
 
 FIRST = Path(__file__).with_name("schema_0001.sql")
@@ -43,7 +44,7 @@ async def send(
     """Post a message; return the code it is refused with, or what it has become."""
 
     done: asyncio.Future[MessageEntry] = asyncio.get_running_loop().create_future()
-    entry = MessageEntry(Draft(sender, Address.parse(to), "hi"), cached=cached)
+    entry = MessageEntry(Draft(sender, Address.parse(to), MessageContent("hi")), cached=cached)
     entry.done = done.set_result
     world.realm.journal.post(entry)
     answer = await done

@@ -23,7 +23,9 @@ from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database, adapter_for
 from ws_server.store.journal import Entry, Journal, Mutation
-from ws_server.store.drafts import Attachment, Draft, MessageEntry
+from ws_server.store.message_content import MessageContent
+from ws_server.store.drafts import NO_FILE, Draft, MessageEntry, Storage
+from ws_server.store.files import StoredFile
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import messages
 
@@ -80,9 +82,10 @@ def say(
     text: str = "hi",
     key: str | None = None,
     cached: Conversation | None = None,
-    attachment: Attachment | None = None,
+    file: StoredFile | None = None,
+    storage: Storage = NO_FILE,
 ) -> MessageEntry:
-    draft = Draft(sender, target, text, key, attachment=attachment)
+    draft = Draft(sender, target, MessageContent(text, file), key, storage)
     return MessageEntry(draft, cached=cached)
 
 

@@ -16,7 +16,7 @@ from ws_server.store import messages as message_store
 from ws_server.store.conversations import Conversation
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.journal import Mutation
-from ws_server.store.drafts import Attachment, MessageEntry
+from ws_server.store.drafts import MessageEntry, Storage
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import members, messages, uploads
 
@@ -64,9 +64,13 @@ def post_elsewhere(conversation_id: int, sender: int) -> Mutation:
     return Mutation(change)
 
 
-def attached(id: str, upload: str | None = None, quota: int = QUOTA) -> Attachment:
+def carry(
+    id: str, upload: str | None = None, *, key: str | None = None, quota: int = QUOTA
+) -> MessageEntry:
+    """Return a message of alice for bob with a file of three bytes."""
     file = StoredFile(id, "a.txt", 3, "text/plain", "0" * 64)
-    return Attachment(file, quota, 3, upload)
+    storage = Storage(quota, 3, upload)
+    return say(ALICE, Address("bob"), "", key, file=file, storage=storage)
 
 
 def code(draft: MessageEntry) -> ErrorCode | None:
@@ -246,7 +250,7 @@ async def test_a_key_repeated_gives_the_first_result(world: World) -> None:
     for repeated in (same_batch, later):
         assert repeated.duplicate and not first.duplicate
         found = repeated.message
-        assert (found.id, found.seq, found.time, found.text, found.address) == (
+        assert (found.id, found.seq, found.time, found.content.text, found.address) == (
             *(first.message.id, 1, first.message.time, "once", "bob"),
         )
     assert await world.realm.database.read(texts) == [(1, "once")]
@@ -299,11 +303,10 @@ async def test_a_key_of_a_refused_message_is_free(world: World, together: bool) 
 
 
 async def test_a_repeated_file_is_the_first_one(world: World) -> None:
-    first = say(ALICE, Address("bob"), "", "k", attachment=attached("f_1"))
-    again = say(ALICE, Address("bob"), "", "k", attachment=attached("f_2"))
+    first, again = carry("f_1", key="k"), carry("f_2", key="k")
     await commit(world.realm.journal, first)
     await commit(world.realm.journal, again)
-    assert again.duplicate and again.message.file == first.message.file
+    assert again.duplicate and again.message.content.file == first.message.content.file
     assert (first.stray_bytes, again.stray_bytes) == (0, 0)
     assert await world.realm.database.read(files.get, "f_2") is None
 
@@ -321,7 +324,7 @@ def _count_uploads(tx: Connection) -> int:
 
 async def test_an_upload_ends_with_the_message_that_carries_its_file(world: World) -> None:
     await _upload(world, "u_1")
-    draft = say(ALICE, Address("bob"), "", attachment=attached("f_1", "u_1"))
+    draft = carry("f_1", "u_1")
     await commit(world.realm.journal, draft)
     assert draft.error is None
     assert await world.realm.database.read(_count_uploads) == 0
@@ -330,9 +333,7 @@ async def test_an_upload_ends_with_the_message_that_carries_its_file(world: Worl
 async def test_an_upload_makes_one_message_even_if_two_sessions_end_it(world: World) -> None:
     """Section 6: the message appears once, after the sha256 matched."""
     await _upload(world, "u_1")
-    drafts = [
-        say(ALICE, Address("bob"), "", attachment=attached(f"f_{n}", "u_1")) for n in (1, 2)
-    ]
+    drafts = [carry(f"f_{n}", "u_1") for n in (1, 2)]
     await commit(world.realm.journal, *drafts)
     assert [draft.error is None for draft in drafts] == [True, False]
     assert len(await world.realm.database.read(texts)) == 1
@@ -340,7 +341,7 @@ async def test_an_upload_makes_one_message_even_if_two_sessions_end_it(world: Wo
 
 async def test_an_upload_whose_message_is_refused_goes_on(world: World) -> None:
     await _upload(world, "u_1")
-    draft = say(ALICE, Address("bob"), "", attachment=attached("f_1", "u_1", quota=2))
+    draft = carry("f_1", "u_1", quota=2)
     await commit(world.realm.journal, draft)
     assert code(draft) is ErrorCode.TOO_LARGE
     assert draft.stray_bytes == 3
@@ -351,7 +352,7 @@ async def test_an_upload_ends_with_a_repeated_key_too(world: World) -> None:
     await _upload(world, "u_1")
     first = say(ALICE, Address("bob"), key="k")
     await commit(world.realm.journal, first)
-    again = say(ALICE, Address("bob"), "", "k", attachment=attached("f_1", "u_1"))
+    again = carry("f_1", "u_1", key="k")
     await commit(world.realm.journal, again)
     assert again.duplicate and again.stray_bytes == 3
     assert await world.realm.database.read(_count_uploads) == 0

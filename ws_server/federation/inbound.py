@@ -18,8 +18,7 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.values import BadValue, fold
-from ws_server.federation import attachments, inbound_rows, link_check, receipts
-from ws_server.federation.attachments import TooLarge
+from ws_server.federation import inbound_rows, link_check, receipts
 from ws_server.federation.group_replication import GroupReplication
 from ws_server.publications import published
 from ws_server.realm import Realm
@@ -43,6 +42,10 @@ LOOK_AGAIN = 1.0
 
 class TooMany(Exception):
     """A stranger has named too many people."""
+
+
+class TooLarge(Exception):
+    """A file is larger than this realm takes."""
 
 
 class Overrun(Exception):
@@ -246,7 +249,8 @@ class Incoming:
                 draft = inbound_rows.post(row, sender, self._realm_id, self._quota)
             else:
                 raise BadValue("no kind known here")
-            attachments.check_size(draft.attachment, self._realm.max_file)
+            if draft.content.file is not None and draft.content.file.size > self._realm.max_file:
+                raise TooLarge
             entry = MessageEntry(draft, self._chain)
             entry.done = partial(published, self._realm)
         entry.origin = number

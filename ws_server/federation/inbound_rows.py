@@ -9,9 +9,9 @@ from typing import Any
 from shared.protocol.kinds import LOCAL_NAME, REALM_NAME, SEQ, Base64, Number, check_characters
 from shared.protocol.precis import MOST_RAW, tamed_name
 from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, ConversationAddress, GroupAddress
-from ws_server.federation.attachments import content
 from ws_server.store.conversations import MAX_MEMBERS
-from ws_server.store.drafts import Attachment, Draft, Source
+from ws_server.store.drafts import Draft, Source, Storage
+from ws_server.store.message_content import from_link
 from ws_server.store.replica_repair import Position
 from ws_server.store.replicas import Relayed, Speaker
 from ws_server.store.roster_sync import MAX_LISTED
@@ -66,10 +66,8 @@ def post(row: Mapping[str, Any], sender: int, realm_id: int, quota: int) -> Draf
 def _draft(
     row: Mapping[str, Any], sender: int, target: ConversationAddress, source: Source, quota: int
 ) -> Draft:
-    text, file = content(row)
-    attachment = None if file is None else Attachment(file, quota)
     # The key makes a row that comes twice, after a cut or a restored backup, come once.
-    return Draft(sender, target, text, source.id, row.get("bot") is True, attachment, source)
+    return Draft(sender, target, from_link(row), source.id, Storage(quota), source)
 
 
 def speaker(value: object) -> Speaker:
@@ -93,17 +91,13 @@ def relayed(value: object) -> Relayed:
         BadValue: it is none.
     """
     row = fields(value)
-    id = _id(row)
-    text, file = content(row)
     return Relayed(
         group=GROUP_NUMBER.from_json(row.get("group")),
         seq=POSITIVE.from_json(row.get("seq")),
-        id=id,
+        id=_id(row),
         sender=speaker(row.get("from")),
         time=SEQ.from_json(row.get("time")),
-        text=text,
-        file=file,
-        bot=row.get("bot") is True,
+        content=from_link(row),
     )
 
 

@@ -16,14 +16,12 @@ from sqlalchemy import Connection
 from shared.bounded import BoundedDict
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.context import Outcome
 from ws_server.federation.cloned_realms import Seen, part
 from ws_server.federation.group_replication import GroupReplication
 from ws_server.federation.handshake import Seal
 from ws_server.federation.handshake_client import HANDSHAKE
 from ws_server.federation.link import Confirmed, Link
 from ws_server.net.session import BROKEN, Outlet, Session
-from ws_server.publications import publish
 from ws_server.store import outbox, outbox_queries
 from ws_server.store.group_admission import Expected
 from ws_server.store.drafts import StoredMessage
@@ -156,7 +154,7 @@ class Peer:
             self.trouble, self.other_key = "", None
         renamed, self.known = self.known.name, known
         if renamed != known.name:
-            publish(self._realm, Outcome(forgotten=(renamed,)))
+            self._realm.cache.drop_realm(renamed)
             self._peers.announce_name(self, renamed)
         if known.state != ACTIVE:
             if self.link is not None:

@@ -222,7 +222,7 @@ async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[K
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
         replica_repair.change_hosts(tx, known.id, other.id)
-        return Outcome((known, other), forgotten=(known.name, other.name))
+        return Outcome((known, other), forgotten_realms=(known.name, other.name))
 
     known, other = (await commit(peers.realm, change)).reply
     for changed in (known, other):

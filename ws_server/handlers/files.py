@@ -22,13 +22,15 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_WHOLE_FILE, ConversationAddress, fold, parse_conversation
 from ws_server.context import Context, handles
+from ws_server.message_replies import chunk_taken
 from ws_server.publications import lane_of
 from ws_server.store import bulk, content_fetches, disabled_accounts, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.content_fetches import Away
 from ws_server.store.files import Opened, OpenUpload, StoredFile
 from ws_server.store.ids import new_id
-from ws_server.store.drafts import Attachment, Draft
+from ws_server.store.message_content import MessageContent
+from ws_server.store.drafts import NO_FILE, Draft, Storage
 
 TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""
@@ -69,12 +71,13 @@ async def _whole_file(
         realm.blobs.check_room(len(content))
         return True
 
-    attachment = None
+    file, storage = None, NO_FILE
     if await realm.database.read(check):
         sha256 = await realm.blobs.run(realm.blobs.put, content)
         file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
-        attachment = Attachment(file, realm.max_user_files, stored=len(content))
-    return Draft(account.id, target, "", key, request.bot is True, attachment)
+        storage = Storage(realm.max_user_files, stored=len(content))
+    said = MessageContent("", file, request.bot is True)
+    return Draft(account.id, target, said, key, storage)
 
 
 @handles(Upload)
@@ -115,7 +118,7 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
     return UploadOpened(id, offset, CHUNK)
 
 
-@handles(Chunk)
+@handles(Chunk, answer=chunk_taken)
 async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
     account, realm = ctx.user, ctx.realm
     async with realm.blobs.lock(request.upload):
@@ -129,8 +132,9 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
         return ChunkTaken(request.offset + len(request.data))
     file = StoredFile(new_id("f"), opened.name, opened.size, media_type(opened.name), opened.sha256)
     target = parse_conversation(opened.target)
-    attachment = Attachment(file, realm.max_user_files, opened.size, opened.id)
-    return Draft(account.id, target, "", opened.key, opened.bot, attachment)
+    storage = Storage(realm.max_user_files, opened.size, opened.id)
+    said = MessageContent("", file, opened.bot)
+    return Draft(account.id, target, said, opened.key, storage)
 
 
 def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:

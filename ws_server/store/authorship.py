@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 
 from shared.protocol.values import fold
 from ws_server.store.ids import new_id
+from ws_server.store.message_content import POST_COLUMNS, MessageContent, load
 from ws_server.store.schema import messages, posts
 
 
@@ -64,10 +65,8 @@ class Own:
 class Waiting:
     """A post that its host has not given its place yet."""
 
-    text: str
     key: str | None
-    file_id: str | None
-    bot: bool
+    content: MessageContent
 
 
 def posted(tx: Connection, ids: Collection[str]) -> dict[tuple[str, int, int], Waiting]:
@@ -77,12 +76,13 @@ def posted(tx: Connection, ids: Collection[str]) -> dict[tuple[str, int, int], W
     """
     p = posts.c
     rows = tx.execute(
-        select(
-            *(p.id, p.conversation_id, p.sender_id),
-            *(p.text, p.idempotency_key, p.file_id, p.bot),
-        ).where(p.id.in_(ids))
-    )
-    return {(id, group, sender): Waiting(*post) for id, group, sender, *post in rows}
+        select(p.id, p.conversation_id, p.sender_id, p.idempotency_key, *POST_COLUMNS).where(
+            p.id.in_(ids)
+        )
+    ).all()
+    return {
+        (id, group, sender): Waiting(key, load(tx, *said)) for id, group, sender, key, *said in rows
+    }
 
 
 def present(tx: Connection, group_id: int, ids: Collection[str]) -> set[str]:

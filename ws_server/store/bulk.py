@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, String, and_, column, select, update
 
 from ws_server.store.adapter import Columns, Rows, Statement, bulk_of
+from ws_server.store.message_content import COLUMNS, POST_COLUMNS
 from ws_server.store.schema import conversations, messages, outbox, posts
 
 MESSAGE = (
@@ -16,13 +17,20 @@ MESSAGE = (
     messages.c.id,
     messages.c.sender_id,
     messages.c.time,
-    messages.c.text,
-    messages.c.file_id,
     messages.c.idempotency_key,
     messages.c.origin_seq,
-    messages.c.bot,
+    *COLUMNS,
 )
 """The columns of a new message."""
+POST = (
+    posts.c.id,
+    posts.c.conversation_id,
+    posts.c.sender_id,
+    posts.c.time,
+    posts.c.idempotency_key,
+    *POST_COLUMNS,
+)
+"""The columns of a message that waits for the host of its group."""
 OUTBOX = (
     outbox.c.realm_id,
     outbox.c.number,
@@ -45,9 +53,7 @@ KEYED = Statement(
             messages.c.seq,
             messages.c.id,
             messages.c.time,
-            messages.c.text,
-            messages.c.file_id,
-            messages.c.bot,
+            *COLUMNS,
         )
         .select_from(given)
         .join(
@@ -68,9 +74,7 @@ POSTED = Statement(
             posts.c.refused,
             posts.c.id,
             posts.c.time,
-            posts.c.text,
-            posts.c.file_id,
-            posts.c.bot,
+            *POST_COLUMNS,
         )
         .select_from(given)
         .join(

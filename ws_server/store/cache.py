@@ -53,24 +53,17 @@ class Cache:
         while len(self._people) > 2 * MAX_PRIVATE:
             del self._people[next(iter(self._people))]
 
-    def drop(self, name: str) -> None:
-        """Forget a group, or all of another realm: its groups, and the names of its people.
-
-        Args:
-            name: The group's address, or the realm's name.
-        """
-        if name.startswith("#"):
-            self._drop_group(fold(name))
-            return
-        ending = f"@{fold(name)}"
-        for address in [a for a in self._groups if a.endswith(ending)]:
-            self._drop_group(address)
-        for address in [a for a in self._people if a.endswith(ending)]:
-            del self._people[address]
-
-    def _drop_group(self, address: str) -> None:
-        if dropped := self._groups.pop(address, None):
+    def drop_group(self, address: str) -> None:
+        """Forget a group, of which an older version counts again."""
+        if dropped := self._groups.pop(fold(address), None):
             self._group_members -= len(dropped.members)
+
+    def drop_realm(self, realm: str) -> None:
+        """Forget the groups that another realm hosts, and the addresses of its people."""
+        for address in [a for a in self._groups if a.endswith(f"@{fold(realm)}")]:
+            self.drop_group(address)
+        for address in [a for a in self._people if a.endswith(f"@{fold(realm)}")]:
+            del self._people[address]
 
     def put_group(self, group: Conversation) -> None:
         """Keep a group, unless a newer copy is known."""

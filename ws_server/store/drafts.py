@@ -9,20 +9,22 @@ from typing import Any
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import ConversationAddress
 from ws_server.store.conversations import Conversation
-from ws_server.store.files import StoredFile
+from ws_server.store.message_content import MessageContent
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
-    """The file of a draft."""
+class Storage:
+    """How the file of a draft is stored."""
 
-    file: StoredFile
     quota: int
     """Bytes that all files of the sender, or of its realm, may have together."""
     stored: int = 0
     """Bytes of content that were stored for this message alone."""
     upload: str | None = None
     """The upload whose file this is; it ends with the commit."""
+
+
+NO_FILE = Storage(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,10 @@ class Draft:
 
     sender: int
     target: ConversationAddress
-    text: str = ""
+    content: MessageContent
     key: str | None = None
     """The idempotency key."""
-    bot: bool = False
-    """A program wrote it."""
-    attachment: Attachment | None = None
+    storage: Storage = NO_FILE
     source: Source | None = None
     """None if it was written here."""
 
@@ -87,9 +87,7 @@ class StoredMessage:
     seq: int
     """0 while the host of its group has not given it a place."""
     time: int
-    text: str
-    file: StoredFile | None
-    bot: bool
+    content: MessageContent
     state: str
     source: int | None = None
     """The other realm that has sent it, and has the content of its file."""
@@ -124,9 +122,9 @@ class MessageEntry:
     @property
     def stray_bytes(self) -> int:
         """Bytes of content that were stored for it, and that no message carries."""
-        attachment = self.draft.attachment
-        if attachment is None or (self.error is None and not self.duplicate):
-            return 0
-        first = None if self.error is not None else self.message.file
-        repeated = first is not None and first.sha256 == attachment.file.sha256
-        return 0 if repeated else attachment.stored
+        stored = self.draft.storage.stored
+        if self.error is not None:
+            return stored
+        file, first = self.draft.content.file, self.message.content.file
+        is_first = file is not None and first is not None and file.sha256 == first.sha256
+        return stored if self.duplicate and not is_first else 0

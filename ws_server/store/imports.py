@@ -18,12 +18,15 @@ from shared.protocol.values import (
 from ws_server.store import conversations, messages, recipients
 from ws_server.store import users as accounts
 from ws_server.store.conversations import Conversation
-from ws_server.store.drafts import Attachment, Draft, MessageEntry
+from ws_server.store.drafts import Draft, MessageEntry, Storage
 from ws_server.store.files import StoredFile
+from ws_server.store.message_content import MessageContent
 from ws_server.store.messages import Progress
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import imported_groups, members, users
 
+KEPT = Storage(quota=MAX_NUMBER)
+"""Files that people had before are theirs to keep."""
 LINES = 256
 """Messages handed over at a time."""
 MAX_KEPT_NUMBER = 10**14 - 1
@@ -226,17 +229,14 @@ class _Writing:
             del self._waiting[:LINES]
 
     def _entry(self, conversation: Conversation, line: Line) -> MessageEntry:
-        sender, file = self._ids[line.sender], None
-        if line.file is not None:
-            # What people had before is theirs to keep.
-            file = Attachment(line.file, quota=MAX_NUMBER)
+        sender = self._ids[line.sender]
         target: ConversationAddress
         if conversation.number is None:
             target = Address(conversation.address(sender))
         else:
             target = GroupAddress(conversation.number)
-        draft = Draft(sender, target, line.text, line.key, attachment=file)
-        return MessageEntry(draft, cached=conversation)
+        content = MessageContent(line.text, line.file)
+        return MessageEntry(Draft(sender, target, content, line.key, KEPT), cached=conversation)
 
     def _write(self, entries: list[MessageEntry]) -> None:
         messages.write(self._tx, entries, self._now, self._progress)
@@ -245,7 +245,7 @@ class _Writing:
                 self.done.refused += 1
             elif not entry.duplicate:
                 self.done.messages += 1
-                self.done.files += entry.draft.attachment is not None
+                self.done.files += entry.draft.content.file is not None
 
     def finish(self) -> None:
         """Write what waits, and move the markers of those who had read all before."""

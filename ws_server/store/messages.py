@@ -9,7 +9,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError
-from ws_server.store import content_fetches, conversations, files, outbox, outbox_queries, users
+from ws_server.store import (
+    content_fetches,
+    conversations,
+    files,
+    message_content,
+    outbox,
+    outbox_queries,
+    users,
+)
 from ws_server.store.bulk import (
     MESSAGE,
     Move,
@@ -20,7 +28,8 @@ from ws_server.store.bulk import (
 )
 from ws_server.store.conversations import Conversation
 from ws_server.store.disabled_accounts import check_sender
-from ws_server.store.drafts import Attachment, Draft, MessageEntry, StoredMessage
+from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
+from ws_server.store.files import StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.recipients import Place, open_all
 from ws_server.store.timeline import timeline
@@ -78,7 +87,7 @@ def write(
         if key is not None and (first := first_of.setdefault((sender, key), entry)) is not entry:
             _set_aside(tx, entry, first, repeats)
             continue
-        file, awaited = None, False
+        content, awaited = draft.content, False
         try:
             if entry.chain is not None:
                 entry.chain.check()
@@ -87,14 +96,13 @@ def write(
             if entry.cached is None:
                 # No refusal comes from the cache: no commit would prove that it still holds.
                 found[conversation.id] = conversation
-            if draft.attachment is not None:
-                file = draft.attachment.file
-                awaited = _keep_file(tx, draft, draft.attachment, conversation.id, now)
+            if content.file is not None:
+                awaited = _keep_file(tx, draft, content.file, conversation.id, now)
         except ChatError as error:
             _refuse(entry, error, first_of)
             continue
         if conversation.realm_id is not None:
-            entry.message = _post(conversation, draft, file, now)
+            entry.message = _post(conversation, draft, now)
             posted.append(entry)
             continue
         conversation_id = conversation.id
@@ -116,7 +124,12 @@ def write(
         id = new_id("m") if source is None else source.id
         moved[conversation_id] = (conversation, seq, time)
         steps[conversation_id] = (
-            *(conversation_id, conversation.version, old, seq, time, line.next_activity()),
+            conversation_id,
+            conversation.version,
+            old,
+            seq,
+            time,
+            line.next_activity(),
         )
         rows.append(
             (
@@ -125,11 +138,9 @@ def write(
                 id,
                 sender,
                 time,
-                draft.text,
-                None if file is None else file.id,
                 key,
                 None if source is None else source.seq,
-                draft.bot,
+                *content.values(),
             )
         )
         entry.message = StoredMessage(
@@ -140,9 +151,7 @@ def write(
             id,
             seq,
             time,
-            draft.text,
-            file,
-            draft.bot,
+            content,
             outbox.STORED,
             None if source is None else source.realm_id,
             awaited,
@@ -154,9 +163,7 @@ def write(
     _answer_repeats(repeats)
 
 
-def _post(
-    group: Conversation, draft: Draft, file: StoredFile | None, now: int
-) -> StoredMessage:
+def _post(group: Conversation, draft: Draft, now: int) -> StoredMessage:
     """Return a message for the group of another realm, as `outbox.add_posts` expects it."""
     sender = draft.sender
     return StoredMessage(
@@ -167,9 +174,7 @@ def _post(
         id="",
         seq=0,
         time=now,
-        text=draft.text,
-        file=file,
-        bot=draft.bot,
+        content=draft.content,
         state=outbox.QUEUED,
     )
 
@@ -205,18 +210,17 @@ def _set_aside(
 ) -> None:
     """Note a repeated draft, whose result is known when that of the first is."""
     repeats.append((entry, first))
-    attachment = entry.draft.attachment
-    if attachment is not None and attachment.upload is not None:
-        files.end_upload(tx, attachment.upload)
+    if (upload := entry.draft.storage.upload) is not None:
+        files.end_upload(tx, upload)
 
 
 def _keep_file(
-    tx: Connection, draft: Draft, attachment: Attachment, conversation_id: int, now: int
+    tx: Connection, draft: Draft, file: StoredFile, conversation_id: int, now: int
 ) -> bool:
     """Keep the file that a draft carries, and tell whether its content is still to come."""
-    file, sender, quota = attachment.file, draft.sender, attachment.quota
+    sender, quota = draft.sender, draft.storage.quota
     if draft.source is None:
-        files.add(tx, file, conversation_id, sender, attachment.upload, quota)
+        files.add(tx, file, conversation_id, sender, draft.storage.upload, quota)
         return False
     realm_id = draft.source.realm_id
     return content_fetches.keep(tx, file, conversation_id, sender, realm_id, quota, now)
@@ -307,7 +311,7 @@ def _written_before(
     Args:
         columns: The last ones of `bulk.KEYED` and `bulk.POSTED`.
     """
-    id, time, text, file_id, bot = columns
+    id, time, *said = columns
     member = conversation.members.get(sender)
     return StoredMessage(
         conversation,
@@ -317,9 +321,7 @@ def _written_before(
         id,
         seq,
         time,
-        text,
-        files.get(tx, file_id) if file_id else None,
-        bool(bot),
+        message_content.load(tx, *said),
         state,
     )
 

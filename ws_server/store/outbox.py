@@ -97,23 +97,16 @@ def add_posts(tx: Connection, entries: Sequence[MessageEntry], now: int, secret:
         for message in going:
             group = message.conversation.number
             assert group is not None
-            content = message.file.sha256 if message.file else message.text
-            post = Post(tails[realm_id].key, group, message.sender_name, content)
+            post = Post(tails[realm_id].key, group, message.sender_name, message.content.proof)
             message.id = post.new_id(secret)
-    kept = [
-        {
-            "id": entry.message.id,
-            "conversation_id": entry.message.conversation.id,
-            "sender_id": entry.message.sender,
-            "time": entry.message.time,
-            "text": entry.message.text,
-            "file_id": entry.message.file.id if entry.message.file else None,
-            "idempotency_key": entry.draft.key,
-            "bot": entry.message.bot,
-        }
+    kept: list[tuple[object, ...]] = [
+        (
+            *(entry.message.id, entry.message.conversation.id, entry.message.sender),
+            *(entry.message.time, entry.draft.key, *entry.message.content.values()),
+        )
         for entry in entries
     ]
-    tx.execute(insert(posts), kept)
+    bulk.insert(tx, bulk.POST, kept)
     rows: list[tuple[object, ...]] = []
     for realm_id, going in of_realm.items():
         for number, message in enumerate(going, tails[realm_id].last + 1):

@@ -7,20 +7,20 @@ is newer than what is known, by the version that rises with each change.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
-from ws_server.store import content_fetches, conversations, files, users
+from ws_server.store import bulk, content_fetches, conversations, users
 from ws_server.store.authorship import Own, Post, Waiting, posted, present
 from ws_server.store.content_fetches import Room
 from ws_server.store.conversations import Conversation
 from ws_server.store.drafts import StoredMessage
-from ws_server.store.files import StoredFile
+from ws_server.store.message_content import MessageContent
 from ws_server.store.outbox import DELIVERED
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
-from ws_server.store.schema import members, messages, posts
+from ws_server.store.schema import members, posts
 from ws_server.store.timeline import timeline
 from ws_server.store.users import User
 
@@ -47,9 +47,7 @@ class Relayed:
     id: str
     sender: Speaker
     time: int
-    text: str
-    file: StoredFile | None = None
-    bot: bool = False
+    content: MessageContent
 
 
 def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:
@@ -182,8 +180,7 @@ def _joined_behind(tx: Connection, group: Conversation) -> dict[int, int]:
 
 def _has_proof(message: Relayed, sender: User, host: KnownRealm, own: Own) -> bool:
     """Tell whether the id of a message proves that the person posted it in this group."""
-    content = message.file.sha256 if message.file else message.text
-    post = Post(host.public_key, message.group, sender.name, content)
+    post = Post(host.public_key, message.group, sender.name, message.content.proof)
     return post.has_id(own.secret, message.id)
 
 
@@ -201,30 +198,18 @@ def _store(
         # Somebody of this realm who is gone, or did not write it; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
     time = timeline(tx).time_after(group.id, group.last_time, min(message.time, now + AHEAD))
-    text, key, bot = message.text, None, message.bot
-    file, awaited = message.file, False
+    content, key, awaited = message.content, None, False
     if post is not None:
         # As it was written here, whatever the host says it is.
-        text, key, bot = post.text, post.key, post.bot
-        file = None if post.file_id is None else files.get(tx, post.file_id)
+        content, key = post.content, post.key
         tx.execute(delete(posts).where(posts.c.id == message.id))
-    elif file is not None:
+    elif content.file is not None:
         file, awaited = content_fetches.keep_replica(
-            tx, file, group.id, sender.id, host.id, room, now
+            tx, content.file, group.id, sender.id, host.id, room, now
         )
-    tx.execute(
-        insert(messages).values(
-            conversation_id=group.id,
-            seq=message.seq,
-            id=message.id,
-            sender_id=sender.id,
-            time=time,
-            text=text,
-            file_id=file.id if file else None,
-            idempotency_key=key,
-            bot=bot,
-        )
-    )
+        content = replace(content, file=file)
+    row = (group.id, message.seq, message.id, sender.id, time, key, None, *content.values())
+    bulk.insert(tx, bulk.MESSAGE, [row])
     return StoredMessage(
         group,
         sender.id,
@@ -233,9 +218,7 @@ def _store(
         message.id,
         message.seq,
         time,
-        text,
-        file,
-        bot,
+        content,
         DELIVERED,
         source=host.id,
         awaited=awaited,
