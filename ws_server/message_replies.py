@@ -18,17 +18,7 @@ def sent(message: StoredMessage, request: Request[Any], is_duplicate: bool = Fal
     Args:
         is_duplicate: The command repeated an earlier one, which sent the message.
     """
-    return Sent(*_outcome(message, is_duplicate))
-
-
-def chunk_taken(message: StoredMessage, request: Chunk, is_duplicate: bool = False) -> ChunkTaken:
-    """Return the reply to the last chunk of a file; arguments as those of `sent`."""
-    return ChunkTaken(request.offset + len(request.data), *_outcome(message, is_duplicate))
-
-
-def _outcome(message: StoredMessage, is_duplicate: bool) -> tuple[Any, ...]:
-    """Return the fields that both replies have, in their order."""
-    return (
+    return Sent(
         message.address,
         message.seq or None,
         message.id,
@@ -36,6 +26,21 @@ def _outcome(message: StoredMessage, is_duplicate: bool) -> tuple[Any, ...]:
         message.state,
         is_duplicate or None,
         message.content.file,
+    )
+
+
+def chunk_taken(message: StoredMessage, request: Chunk, is_duplicate: bool = False) -> ChunkTaken:
+    """Return the reply to the last chunk of a file; arguments as those of `sent`."""
+    done = sent(message, request, is_duplicate)
+    return ChunkTaken(
+        request.offset + len(request.data),
+        done.conversation,
+        done.seq,
+        done.message_id,
+        done.time,
+        done.state,
+        done.duplicate,
+        done.file,
     )
 
 

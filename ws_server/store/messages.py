@@ -131,18 +131,9 @@ def write(
             time,
             line.next_activity(),
         )
-        rows.append(
-            (
-                conversation_id,
-                seq,
-                id,
-                sender,
-                time,
-                key,
-                None if source is None else source.seq,
-                *content.values(),
-            )
-        )
+        origin_seq = None if source is None else source.seq
+        row = (conversation_id, seq, id, sender, time, key, origin_seq)
+        rows.append(row + content.values())
         entry.message = StoredMessage(
             conversation,
             sender,
