@@ -38,9 +38,7 @@ async def block(world: World, one: int, other: str, blocked: bool = True) -> Non
     await write(world, lambda tx, now: blocks.set_blocked(tx, one, address, blocked, now))
 
 
-async def send(
-    world: World, sender: int, to: str, cached: Conversation | None = None
-) -> str:
+async def send(world: World, sender: int, to: str, cached: Conversation | None = None) -> str:
     """Post a message; return the code it is refused with, or what it has become."""
 
     done: asyncio.Future[MessageEntry] = asyncio.get_running_loop().create_future()

@@ -22,10 +22,10 @@ from ws_server.store import messages as message_store
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database, adapter_for
-from ws_server.store.journal import Entry, Journal, Mutation
-from ws_server.store.message_content import MessageContent
 from ws_server.store.drafts import NO_FILE, Draft, MessageEntry, Storage
 from ws_server.store.files import StoredFile
+from ws_server.store.journal import Entry, Journal, Mutation
+from ws_server.store.message_content import MessageContent
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import messages
 
@@ -372,7 +372,8 @@ async def test_a_batch_looked_for_repeated_posts_by_a_list_of_all_its_keys(world
     first = say(1, Address("bob"))
     await commit(world.realm.journal, first)
     drafts = [
-        say(1, Address("bob"), cached=first.message.conversation, key=f"k{number}") for number in range(9)
+        say(1, Address("bob"), cached=first.message.conversation, key=f"k{number}")
+        for number in range(9)
     ]
     seen: list[str] = []
 

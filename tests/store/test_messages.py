@@ -14,9 +14,9 @@ from tests.world import World
 from ws_server.store import conversations, files, users
 from ws_server.store import messages as message_store
 from ws_server.store.conversations import Conversation
+from ws_server.store.drafts import MessageEntry, Storage
 from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.journal import Mutation
-from ws_server.store.drafts import MessageEntry, Storage
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import members, messages, uploads
 
@@ -95,7 +95,10 @@ async def test_notes_to_oneself_are_a_conversation(world: World) -> None:
     note = say(ALICE, Address("alice"))
     await commit(world.realm.journal, note)
     assert note.message.seq == 1
-    assert (list(note.message.conversation.members), note.message.conversation.address(ALICE)) == ([1], "alice")
+    assert (list(note.message.conversation.members), note.message.conversation.address(ALICE)) == (
+        [1],
+        "alice",
+    )
 
 
 async def test_a_refused_message_takes_no_place(world: World) -> None:
@@ -118,7 +121,11 @@ async def test_a_copy_follows_the_seq_that_was_committed(world: World) -> None:
     for seq in (2, 3):
         draft = say(BOB, Address("alice"), cached=copy)
         await commit(world.realm.journal, draft)
-        assert (draft.message.seq, copy.last_seq, draft.message.conversation is copy) == (seq, seq, True)
+        assert (draft.message.seq, copy.last_seq, draft.message.conversation is copy) == (
+            seq,
+            seq,
+            True,
+        )
 
 
 async def test_a_copy_whose_seq_another_moved_is_noticed(world: World) -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 from shared.protocol.kinds import LOCAL_NAME, REALM_NAME, SEQ, Base64, Number, check_characters
 from shared.protocol.precis import MOST_RAW, tamed_name
-from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, ConversationAddress, GroupAddress
+from shared.protocol.values import (
+    MAX_GROUP_NAME,
+    Address,
+    BadValue,
+    ConversationAddress,
+    GroupAddress,
+)
 from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.drafts import Draft, Source, Storage
 from ws_server.store.message_content import from_link

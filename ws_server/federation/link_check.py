@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, Number
 from ws_server.store import outbox
-from ws_server.store.journal import Mutation
 from ws_server.store.drafts import Chain
+from ws_server.store.journal import Mutation
 
 if TYPE_CHECKING:
     from ws_server.federation.peer import Peer

@@ -23,8 +23,8 @@ from ws_server.federation.handshake_client import HANDSHAKE
 from ws_server.federation.link import Confirmed, Link
 from ws_server.net.session import BROKEN, Outlet, Session
 from ws_server.store import outbox, outbox_queries
-from ws_server.store.group_admission import Expected
 from ws_server.store.drafts import StoredMessage
+from ws_server.store.group_admission import Expected
 from ws_server.store.outbox import Cleared
 from ws_server.store.outbox_rows import Item
 from ws_server.store.outbox_rows import read as read_items

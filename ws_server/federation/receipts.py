@@ -19,8 +19,8 @@ from ws_server.net.session import Account
 from ws_server.publications import published, receipts
 from ws_server.realm import Realm
 from ws_server.store import conversations, markers
-from ws_server.store.journal import Mutation
 from ws_server.store.drafts import Chain
+from ws_server.store.journal import Mutation
 
 
 def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Mutation:

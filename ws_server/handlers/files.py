@@ -27,10 +27,10 @@ from ws_server.publications import lane_of
 from ws_server.store import bulk, content_fetches, disabled_accounts, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.content_fetches import Away
+from ws_server.store.drafts import NO_FILE, Draft, Storage
 from ws_server.store.files import Opened, OpenUpload, StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.message_content import MessageContent
-from ws_server.store.drafts import NO_FILE, Draft, Storage
 
 TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, FromClause, func
+from sqlalchemy import ColumnElement, Connection, func
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.file_names import clean_file_name

@@ -105,9 +105,7 @@ def to_message(
     """
     state = _state(row, conversation, states) if row.sender_id == reader else None
     content = from_row(row)
-    return shown(
-        Message, row.id, conversation, row.seq, row.sender, row.time, content, state
-    )
+    return shown(Message, row.id, conversation, row.seq, row.sender, row.time, content, state)
 
 
 def _state(row: Any, conversation: str, states: Mapping[tuple[int, int], str]) -> str:
