@@ -201,9 +201,9 @@ def test_handlers_send_no_frames_and_one_closes_a_connection() -> None:
 def test_the_files_that_editing_a_message_would_touch_are_counted() -> None:
     heading = "What editing a message would touch"
     page = DOCS / "adding-a-feature.md"
-    named = re.findall(r"`([\w/]+\.py)`", " ".join(files for _, files, _ in rows(page, heading)))
+    named = re.findall(r"`([\w/]+\.py)`", " ".join(files for _, files in rows(page, heading)))
     assert all((ROOT / path).is_file() for path in named)
-    assert len(set(named)) == len(named)
+    assert len(set(named)) == len(named) < 15
     assert f"it would change {len(named)} files of the sources" in read(page)
 
 
@@ -255,13 +255,6 @@ def test_a_message_makes_no_task() -> None:
     assert handlers
     pipelined = [found.handler for found in HANDLERS.values() if found.pipelined]
     assert pipelined and not any(map(inspect.iscoroutinefunction, pipelined))
-
-
-def test_editing_a_message_would_touch_fewer_than_15_files() -> None:
-    table = rows(DOCS / "adding-a-feature.md", "What editing a message would touch")
-    named = [path for _, cells in table for path in re.findall(r"`([\w/]+\.py)`", cells)]
-    assert len(named) == len(set(named)) == 14
-    assert all((ROOT / path).exists() for path in named)
 
 
 def test_what_a_message_says_is_defined_in_one_module() -> None:
