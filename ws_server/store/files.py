@@ -18,10 +18,9 @@ UPLOAD_LIFE = 24 * 3600 * 1000
 """Milliseconds after which an abandoned upload is forgotten."""
 
 
+@dataclass(slots=True)
 class StoredFile(FileInfo):
     """One file, stored as the wire shows it; the content is a blob named by its hash."""
-
-    __slots__ = ()
 
     def on_link(self) -> dict[str, Any]:
         """Return the file as a link carries it; each realm has an id of its own for it."""
