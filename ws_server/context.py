@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from shared.protocol.spec import Reply, Request
+from ws_server.message_replies import sent
 from ws_server.net.session import Account, Session
 from ws_server.realm import Realm
+from ws_server.store.drafts import Draft, StoredMessage
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
 
 R = TypeVar("R", bound=Reply)
 
@@ -25,6 +26,8 @@ class RemoteReply:
 Answer = Reply | Draft | Mutation | RemoteReply
 """A handler answers at once, with a message to write, or with a change that makes an Outcome."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
+MessageAnswer = Callable[[StoredMessage, Any, bool], Reply]
+"""Makes the reply to a command from the message that it sent, and whether it repeated another."""
 
 
 class Context:
@@ -47,27 +50,32 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredHandler:
-    """A handler; `journaled` ones answer with a Draft or a Mutation and may overlap."""
+    """A handler; `pipelined` ones answer with a Draft or a Mutation and may overlap."""
 
     handler: Handler
     pipelined: bool
+    answer: MessageAnswer
 
 
 HANDLERS: dict[type[Request[Any]], RegisteredHandler] = {}
 
 
-def handles(request: type[Request[R]], *, journaled: bool = False) -> Callable[[Handler], Handler]:
+def handles(
+    request: type[Request[R]], *, journaled: bool = False, answer: MessageAnswer = sent
+) -> Callable[[Handler], Handler]:
     """Register the handler of a command.
 
     Args:
         journaled: The handler is no coroutine and returns a Draft or a cheap Mutation. The journal
             keeps their order, so further ones of the same connection need not wait for the commit.
-            Dear ones are no such, or one connection could fill the journal with them.
+            Expensive changes are not `journaled`: pipelined, they would let one client fill the
+            journal.
+        answer: Makes the reply, if the handler returns a Draft.
     """
 
     def register(handler: Handler) -> Handler:
         assert request not in HANDLERS, f"{request.__name__} has two handlers"
-        HANDLERS[request] = RegisteredHandler(handler, journaled)
+        HANDLERS[request] = RegisteredHandler(handler, journaled, answer)
         return handler
 
     return register

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.protocol.spec import Event
 from ws_server.store.conversations import Conversation
+from ws_server.store.drafts import StoredMessage
 
 
 @dataclass(slots=True)
@@ -27,7 +28,11 @@ class Outcome:
     publications: list[Publication] = field(default_factory=list)
     realms: Collection[int] = ()
     """Other realms for which something now waits."""
-    changed: Conversation | None = None
-    """The group as it is now, with all its members, for the cache."""
-    forgotten: str | None = None
-    """The address of a group that has to leave the cache."""
+    changed: Collection[Conversation] = ()
+    """Groups as they are now, with all their members, for the cache."""
+    forgotten: Collection[str] = ()
+    """Addresses of groups that have to leave the cache."""
+    forgotten_realms: Collection[str] = ()
+    """Names of realms of which all has to leave the cache."""
+    messages: Sequence[StoredMessage] = ()
+    """New ones of groups that another realm hosts."""

@@ -15,7 +15,7 @@ from ws_server.federation.peer import Peer
 from ws_server.federation.services import LinkServices
 from ws_server.key import posts_secret
 from ws_server.outcome import Outcome
-from ws_server.publications import announce_relayed, commit, group_outcome
+from ws_server.publications import commit, group_outcome
 from ws_server.store import invitations, replica_repair, replicas, rosters
 from ws_server.store.authorship import Own
 from ws_server.store.content_fetches import FileBounds
@@ -151,9 +151,12 @@ class GroupReplication:
 
         def run(tx: Connection, now: int) -> Outcome:
             made = change(tx, now)
-            return Outcome() if made is None else group_outcome(made)
+            if made is None:
+                return Outcome()
+            return group_outcome(made, made.group if made.members_changed else None)
 
-        return (await commit(self._services.publisher, run)).changed
+        group: Conversation | None = (await commit(self._services.publisher, run)).reply
+        return group
 
     async def catch_up(self, *, renewed: bool, restored: bool) -> None:
         """Ask the host for all groups with members here, and fetch what is missing.
@@ -223,7 +226,7 @@ class GroupReplication:
 
         def rewind(tx: Connection, now: int) -> Outcome:
             replica_repair.rewind(tx, self._host, here.group, least)
-            return Outcome(forgotten=str(GroupAddress(here.group, self._host.name)))
+            return Outcome(forgotten=(str(GroupAddress(here.group, self._host.name)),))
 
         log.warning(
             "a group's host was restored from a backup",
@@ -249,7 +252,7 @@ class GroupReplication:
             if made is None:
                 return Outcome()
             outcome = group_outcome(made)
-            outcome.changed, outcome.forgotten = None, made.group.address(0)
+            outcome.changed, outcome.forgotten = (), (made.group.address(0),)
             return outcome
 
         await commit(self._services.publisher, abandon)
@@ -315,12 +318,10 @@ class GroupReplication:
         terms = self._services.terms
         room = FileBounds(terms.max_file, terms.max_realm_files)
 
-        def store(tx: Connection, now: int) -> Taken:
-            return replicas.store_relayed(tx, self._host, relayed, own, room, now)
-
-        def tell(taken: Taken) -> None:
+        def store(tx: Connection, now: int) -> Outcome:
+            taken = replicas.store_relayed(tx, self._host, relayed, own, room, now)
             # Backfilled messages too: their outbox rows, arriving later, count as duplicates.
-            announce_relayed(self._services.publisher, taken.drafts, self._peer.echoed)
+            return Outcome(taken, messages=taken.messages, changed=taken.moved.values())
 
-        taken: Taken = await self._services.journal.write(store, tell)
+        taken: Taken = (await commit(self._services.publisher, store)).reply
         return taken

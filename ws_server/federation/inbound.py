@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,16 +18,15 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.values import BadValue, fold
-from ws_server.federation import attachments, inbound_rows, link_check, receipts
-from ws_server.federation.attachments import TooLarge
+from ws_server.federation import inbound_rows, link_check, receipts
 from ws_server.federation.group_replication import GroupReplication
 from ws_server.federation.link_frames import Overrun
 from ws_server.federation.peer import Peer
 from ws_server.federation.services import LinkServices
-from ws_server.publications import announce
+from ws_server.publications import published
 from ws_server.store import outbox, realms, users
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Chain, Draft
+from ws_server.store.drafts import Chain, MessageEntry
+from ws_server.store.journal import Entry, Mutation
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Relayed
 
@@ -44,6 +44,10 @@ LOOK_AGAIN = 1.0
 
 class TooMany(Exception):
     """A stranger has named too many people."""
+
+
+class TooLarge(Exception):
+    """A file is larger than this realm takes."""
 
 
 class Incoming:
@@ -128,7 +132,7 @@ class Incoming:
     async def _store(self, items: list[Any]) -> None:
         """Hand one batch to the journal; the last entry notes how far it went."""
         refused: dict[int, str] = {}
-        posted: list[Draft | Mutation] = []
+        posted: list[Entry] = []
         relayed: list[tuple[int, Relayed]] = []
         await self._know(items)
         if not self._sender_realm.vouched:
@@ -224,14 +228,14 @@ class Incoming:
         missed = len(names - found.keys())
         await self._wait(self._services.limits.names_of_nobody(self._sender_realm, missed))
 
-    def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Draft | Mutation:
+    def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Entry:
         """Post what a row carries.
 
         Raises:
             BadValue: it is nothing that could ever be taken.
             TooLarge: its file is larger than this realm takes.
         """
-        entry: Draft | Mutation
+        entry: Entry
         if kind == outbox.PROBE:
             entry = link_check.taken(self._peer, row, self._chain)
         elif kind == outbox.RECEIPT:
@@ -239,14 +243,18 @@ class Incoming:
         else:
             sender = self._sender(row)
             if kind == outbox.MESSAGE:
-                entry = inbound_rows.private(row, sender, self._chain)
+                draft = inbound_rows.private(row, sender, self._realm_id, self._quota)
             elif kind == outbox.POST:
-                entry = inbound_rows.post(row, sender, self._chain)
+                draft = inbound_rows.post(row, sender, self._realm_id, self._quota)
             else:
                 raise BadValue("no kind known here")
-            attachments.check_size(entry.file, self._services.terms.max_file)
-            entry.source, entry.quota = self._realm_id, self._quota
-            entry.done = self._done
+            if (
+                draft.content.file is not None
+                and draft.content.file.size > self._services.terms.max_file
+            ):
+                raise TooLarge
+            entry = MessageEntry(draft, self._chain)
+            entry.done = partial(published, self._services.publisher)
         entry.origin = number
         self._services.journal.post(entry)
         return entry
@@ -268,12 +276,6 @@ class Incoming:
         if sender is None:
             raise TooMany
         return sender
-
-    def _done(self, draft: Draft) -> None:
-        if draft.error is None and not draft.duplicate:
-            announce(self._services.publisher, draft, None)
-            if draft.outgoing:
-                self._services.peers.deliver(draft)
 
     async def _relay(self, relayed: list[tuple[int, Relayed]], refused: dict[int, str]) -> None:
         """Store messages of groups that the other realm hosts."""

@@ -24,9 +24,9 @@ from ws_server.net.hub import Hub
 from ws_server.net.session import Session
 from ws_server.store import outbox
 from ws_server.store.cache import Cache
+from ws_server.store.drafts import StoredMessage
 from ws_server.store.group_admission import Expected
 from ws_server.store.journal import Journal
-from ws_server.store.messages import Draft
 from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import ACTIVE, KnownRealm
 
@@ -231,21 +231,21 @@ class Peer:
         """Remember who posted a message to a group that this realm hosts."""
         self._echoes[message_id] = session
 
-    def echoed(self, draft: Draft) -> Session | None:
+    def echoed(self, message: StoredMessage) -> Session | None:
         """The host has given a message its place; tell who posted it.
 
         Returns:
             The session that posted it, if it is still there.
         """
-        if draft.id not in self._echoes and not (draft.is_post and self._hub.of(draft.sender)):
+        if message.id not in self._echoes and not (
+            message.is_post and self._hub.of(message.sender)
+        ):
             return None
-        told = self._tell(draft.id, outbox.DELIVERED, None, draft.seq)
-        session = self._echoes.pop(draft.id, None)
-        assert draft.conversation is not None
+        told = self._tell(message.id, outbox.DELIVERED, None, message.seq)
+        session = self._echoes.pop(message.id, None)
         if not told:
-            address = draft.conversation.address(draft.sender)
-            event = Delivery(address, draft.id, draft.seq, outbox.DELIVERED)
-            self._hub.publish(event, (draft.sender,))
+            event = Delivery(message.address, message.id, message.seq, outbox.DELIVERED)
+            self._hub.publish(event, (message.sender,))
         return session if session is not None and session.open else None
 
     def keep_by(self, task: asyncio.Task[None] | None) -> None:

@@ -16,6 +16,8 @@ from ws_server.federation.handshake_client import Declined, Endpoint, Proven
 from ws_server.federation.linker import Linker
 from ws_server.federation.peer import Peer
 from ws_server.key import fingerprint
+from ws_server.outcome import Outcome
+from ws_server.publications import commit
 from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms, replica_repair
 from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
@@ -217,19 +219,18 @@ async def retrust(linker: Linker, name: str, wanted: str | None) -> tuple[KnownR
             f"{peer.known.name} has the key that is known, {fingerprint(key)}; nothing was changed",
         )
 
-    def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
+    def change(tx: Connection, now: int) -> Outcome:
         home = linker.services.identity.local_name
         known, other = realm_trust.retrust(tx, peer.known.id, key, home, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
         replica_repair.change_hosts(tx, known.id, other.id)
-        return known, other
+        return Outcome((known, other), forgotten_realms=(known.name, other.name))
 
-    known, other = await linker.services.journal.write(change)
+    known, other = (await commit(linker.services.publisher, change)).reply
     for changed in (known, other):
         peers.upsert(changed)
-        linker.services.publisher.cache.drop_groups_of(changed.name)
     peers.by_id(other.id).queued = 0
     return known, other.name
 

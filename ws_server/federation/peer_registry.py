@@ -20,8 +20,8 @@ from ws_server.net.session import Session
 from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
+from ws_server.store.drafts import StoredMessage
 from ws_server.store.journal import Journal
-from ws_server.store.messages import Draft
 from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
 
@@ -152,7 +152,7 @@ class PeerRegistry:
         return [peer for peer in self.everybody() if peer.known.state != REMOVED]
 
     def deliver(
-        self, draft: Draft, session: Session | None = None, told: Confirmed | None = None
+        self, message: StoredMessage, session: Session | None, told: Confirmed | None
     ) -> None:
         """Send a message that is durable to the realms it waits for.
 
@@ -160,33 +160,30 @@ class PeerRegistry:
             session: Who sent it here.
             told: Told its state as soon as it is known, if it waits for one realm's answer.
         """
-        conversation = draft.conversation
-        assert conversation is not None
-        for realm_id, number in draft.outgoing:
+        conversation = message.conversation
+        for realm_id, number in message.outgoing:
             peer = self._peers[realm_id]
-            if draft.source is None and not peer.known.vouched:
+            if message.source is None and not peer.known.vouched:
                 self.start(self.vouch(peer))
             if conversation.number is None:
-                item = outbox_rows.private(draft, realm_id, number)
+                item = outbox_rows.private(message, number)
             elif conversation.realm_id is None:
-                item = self._relayed(draft, number)
+                item = self._relayed(message, number)
             else:
-                item = outbox_rows.post(draft, number)
-                peer.expect_echo(draft.id, session)
-            if told is not None and draft.state == outbox.QUEUED:
+                item = outbox_rows.post(message, number)
+                peer.expect_echo(message.id, session)
+            if told is not None:
                 if peer.up:
-                    peer.wait_for(draft.id, told)
+                    peer.wait_for(message.id, told)
                 else:
                     told(outbox.QUEUED, None, 0)
             peer.offer(item)
 
-    def _relayed(self, draft: Draft, number: int) -> Item:
+    def _relayed(self, message: StoredMessage, number: int) -> Item:
         """Return the row of a message of a group hosted here that was just written."""
-        group = draft.conversation
-        assert group is not None
-        sender = group.members[draft.sender]
-        home = None if sender.realm_id is None else self._peers[sender.realm_id].known
-        return outbox_rows.relayed(draft, number, home)
+        home_id = message.conversation.members[message.sender].realm_id
+        home = None if home_id is None else self._peers[home_id].known
+        return outbox_rows.relayed(message, number, home)
 
     def notify_outbox(self, realm_ids: Collection[int]) -> None:
         """Something else than a message was put into the outbox for these realms."""

@@ -191,7 +191,7 @@ async def _leave_for_good(
     def part(tx: Connection, now: int) -> Outcome:
         if not replica_repair.part(tx, host.known, group.number, account.id):
             raise conversations.unknown_group(group)
-        return Outcome(GroupLeft(address), forgotten=address)
+        return Outcome(GroupLeft(address), forgotten=(address,))
 
     reply: GroupLeft = (await commit(services.publisher, part)).reply
     return reply

@@ -40,9 +40,10 @@ from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
 from ws_server.store import conversation_summaries, conversations, markers
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.drafts import Draft
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
+from ws_server.store.message_content import MessageContent
 from ws_server.store.steps import alone
 
 
@@ -110,8 +111,8 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
 
 @handles(SendGroup, journaled=True)
 def sendg(ctx: Context, request: SendGroup) -> Draft:
-    key, bot = request.idempotency_key, request.bot is True
-    return Draft(ctx.user.id, request.group, request.text, key=key, bot=bot)
+    content = MessageContent(request.text, None, request.bot is True)
+    return Draft(ctx.user.id, request.group, content, request.idempotency_key)
 
 
 @handles(InboxGroup)

@@ -119,5 +119,5 @@ def push_content(pieces: Pieces, file: StoredFile, sessions: Iterable[Session]) 
     """Send a content that is here to those sessions that take files."""
     if file.size <= MAX_PUSHED:
         for session in sessions:
-            if session.takes_files:
+            if session.takes_files and session.open and not session.leaving:
                 lane_of(pieces, session).add(file)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import conversations
 from ws_server.store.group_changes import REMOVED, GroupChange, PersonChange
+from ws_server.store.message_content import COLUMNS, NAMES
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import find
 from ws_server.store.schema import conversations as conversation_table
@@ -72,11 +73,9 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
     )
     tx.execute(
         insert(posts).from_select(
-            ["id", "conversation_id", "sender_id", "time", "text", "file_id"]
-            + ["idempotency_key", "bot"],
+            ["id", "conversation_id", "sender_id", "time", "idempotency_key", *NAMES],
             select(
-                *(m.id, m.conversation_id, m.sender_id, m.time, m.text, m.file_id),
-                *(m.idempotency_key, m.bot),
+                *(m.id, m.conversation_id, m.sender_id, m.time, m.idempotency_key, *COLUMNS)
             ).where(
                 m.conversation_id == group.id,
                 m.seq > seq,
