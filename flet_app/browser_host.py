@@ -58,7 +58,7 @@ class BrowserHost:
         self.server = realm.server
         self.zone: tzinfo = visitor.zone
         self.language = visitor.language
-        self.folder = Path(tempfile.mkdtemp(prefix="page-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="page-", dir=tickets.folder))
         self.page_script: PageScript | None = PageScript(session)
         self._realm = realm
         self._address = visitor.address

@@ -41,11 +41,12 @@ class WindowHost:
     opens_paths = True
     page_script: PageScript | None = None
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, folder: Path) -> None:
+        """Make a folder of its own in one that is removed when the window is closed."""
         self.server = server
         self.zone: tzinfo = local_zone()
         self.language = language_of([wish for wish in _wishes() if wish])
-        self.folder = Path(tempfile.mkdtemp(prefix="window-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="window-", dir=folder))
 
     def admit(self, known: bool) -> None:
         pass
@@ -98,7 +99,7 @@ def open_window(settings: Settings) -> None:
     async def open_page(page: ft.Page) -> None:
         nonlocal opened
         opened = True
-        await start(page, WindowHost(settings.server))
+        await start(page, WindowHost(settings.server, Path(folder)))
 
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
         if len(os.fsencode(folder)) > LONGEST:
@@ -106,12 +107,8 @@ def open_window(settings: Settings) -> None:
                 f"The folder for temporary files, {Path(folder).parent}, has too long a path for a "
                 "socket. Set TMPDIR to a shorter one"
             )
-        # This puts Flet's socket and the window's files into a folder that is removed at the end.
-        tempfile.tempdir = folder
-        try:
-            ft.run(open_page, name="", assets_dir=str(ASSETS), view=ft.AppView.FLET_APP)
-        finally:
-            tempfile.tempdir = None
+        os.environ["FLET_SERVER_UDS_PATH"] = os.path.join(folder, "flet")
+        ft.run(open_page, name="", assets_dir=str(ASSETS), view=ft.AppView.FLET_APP)
     if not opened:
         raise SettingsRefused(
             "Flet's program for the window ended before it showed anything; what it wrote above "

@@ -65,7 +65,13 @@ class Ticket:
 class Tickets:
     """The tickets of all sessions; the endpoint of the route."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Begin with none.
+
+        Args:
+            folder: Where sessions make their folders for files.
+        """
+        self.folder = folder
         self._tickets: dict[str, Ticket] = {}
 
     def add(self, ticket: Ticket) -> str:

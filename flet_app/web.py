@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 from flet_web.fastapi import app_manager
@@ -29,7 +30,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from flet_app.browser_host import RealmWay
 from flet_app.browser_identity import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
 from flet_app.file_urls import Tickets
-from flet_app.http_timeouts import OF_ALL, TimeoutProtocol
+from flet_app.http_timeouts import OF_ALL, HttpConnections
 from flet_app.kept_pages import KeptPages
 from flet_app.page_socket import PageSocket
 from flet_app.pages import STALE, Pages, Start
@@ -227,20 +228,18 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
         # A server that starts meanwhile removes folders without a lock.
         held = hold(Path(folder))
-        tempfile.tempdir = folder
         await app_manager.start()  # type: ignore[no-untyped-call]
-        tickets = Tickets()
+        tickets = Tickets(Path(folder))
         way = RealmWay(settings.server, settings.socket)
         kept = KeptPages(settings.max_pages, settings.max_address_pages)
         pages = Pages(start, way, tickets, kept)
-        TimeoutProtocol.trusted = settings.networks
-        TimeoutProtocol.tls = tls_context(settings)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        TimeoutProtocol.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
+        most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
+        connections = HttpConnections(settings.networks, tls_context(settings), most)
         server = Server(
             uvicorn.Config(
                 application(pages, tickets, settings, Path(folder)),
-                http=TimeoutProtocol,
+                http=cast(type[asyncio.Protocol], connections.protocol),
                 ws=PageSocket,
                 ws_per_message_deflate=False,
                 lifespan="off",
@@ -270,7 +269,6 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
             await server.serve(sockets)
         finally:
             await app_manager.shutdown()  # type: ignore[no-untyped-call]
-            tempfile.tempdir = None
             os.close(held)
 
 

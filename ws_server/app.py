@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
-
+from shared.background_tasks import BackgroundTasks
 from shared.faults import explained, shown
 from shared.settings import split, tls_context
 from shared.sockets import TRIES, not_listening
-from ws_server import file_descriptors, session_expiry, threads, web_app
+from ws_server import file_descriptors, threads, web_app
 from ws_server import handlers as handlers  # registers what answers the commands
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
@@ -29,27 +29,37 @@ from ws_server.data_folder import (
 from ws_server.data_folder import (
     Refused as Refused,
 )
+from ws_server.federation import dialling
 from ws_server.federation.awaited_contents import Contents
+from ws_server.federation.handshake_client import Dialler
+from ws_server.federation.linker import Linker
 from ws_server.federation.peer_registry import PeerRegistry
+from ws_server.federation.services import LinkServices, Terms
 from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
+from ws_server.housekeeping import keep_house, sweep
+from ws_server.identity import Identity
 from ws_server.key import posts_secret
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
 from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
+from ws_server.net.hub import Hub
 from ws_server.net.listener import Listener
 from ws_server.net.origin_policy import Browsers
 from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
+from ws_server.publications import Publisher
 from ws_server.readiness import Readiness
 from ws_server.realm import Realm, Serving
 from ws_server.realm_metrics import measure
 from ws_server.registration import Registration
 from ws_server.settings import Settings
 from ws_server.startup import open_store, realm_name
-from ws_server.store import content_fetches, files, own_name, recipients, registering, users
+from ws_server.store import own_name, recipients, registering, users
+from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
+from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 from ws_server.store.sqlite_file import file_of
 from ws_server.web_app import WebApp
@@ -59,10 +69,6 @@ log = logging.getLogger(__name__)
 
 DAY = 24 * 3600 * 1000
 """Milliseconds."""
-HOUSEKEEPING = 3600.0
-"""Seconds between two sweeps of what was abandoned."""
-JUMP = 60.0
-"""Seconds by which the wall clock may be corrected in that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +112,12 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
+    identity = Identity(name, realm_key)
+    terms = Terms(settings.max_file * 2**20, settings.max_realm_files * 2**20, not settings.trial)
+    limits = Limits(settings.rate_limits == "on")
+    linker = make_linker(settings, identity, terms, limits, blobs, database, cache, journal)
     realm = Realm(
-        name=name,
-        key=realm_key,
+        linker=linker,
         registration=Registration(
             await database.read(registering.holds, settings.registration),
             settings.registration if serves else None,
@@ -118,25 +127,13 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         journal=journal,
         blobs=blobs,
         passwords=passwords,
-        limits=Limits(settings.rate_limits == "on"),
-        pieces=Pieces(blobs),
-        max_file=settings.max_file * 2**20,
+        limits=limits,
         max_user_files=settings.max_user_files * 2**20,
-        max_realm_files=settings.max_realm_files * 2**20,
         session_age=settings.session_days * DAY,
         guesses=Guesses(settings.rate_limits == "on"),
         first_admin=FirstAdmin(settings.trial),
-        invitations_wait=not settings.trial,
     )
     stack.callback(realm.audit.summarise)
-    realm.contents = Contents(realm)
-    realm.links = PeerRegistry(
-        realm,
-        policy=settings.realms,
-        trial=settings.trial,
-        public=settings.public,
-        private=settings.private,
-    )
     await realm.links.load()
     if serves:
         await journal.write(lambda tx, now: own_name.keep(tx, name))
@@ -146,6 +143,34 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     await journal.write(lambda tx, now: recipients.get_ready(tx))
     await sweep(realm, age=0)
     return realm
+
+
+def make_linker(
+    settings: Settings,
+    identity: Identity,
+    terms: Terms,
+    limits: Limits,
+    blobs: Blobs,
+    database: Database,
+    cache: Cache,
+    journal: Journal,
+) -> Linker:
+    """Put together what publishes changes here, and what links to other realms."""
+    hub, pieces, tasks = Hub(), Pieces(blobs), BackgroundTasks()
+    contents = Contents(database, journal, blobs, pieces, tasks)
+    peers = PeerRegistry(
+        *(identity, database, journal, cache, hub, tasks),
+        policy=settings.realms,
+        trial=settings.trial,
+        public=settings.public,
+        private=settings.private,
+    )
+    publisher = Publisher(journal, cache, hub, pieces, contents, peers)
+    services = LinkServices(
+        *(identity, secrets.token_hex(8), terms, limits),
+        *(database, journal, publisher),
+    )
+    return Linker(services, Dialler(identity, tasks, settings.public))
 
 
 async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
@@ -185,7 +210,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         ) from error
     realm.serving = Serving(settings.host, port, tls is not None, time.monotonic())
     stack.push_async_callback(realm.links.close)
-    realm.links.open(port, tls is not None)
+    dialling.begin(realm.linker, port, tls is not None)
     control = ControlSocket(realm, settings.data)
     stack.push_async_callback(control.close)
     try:
@@ -236,48 +261,6 @@ def written_in(settings: Settings) -> list[Path]:
     if file is not None and file.parent.resolve() != settings.data.resolve():
         folders.append(file.parent)
     return folders
-
-
-async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
-    """Forget abandoned uploads, and contents that no message ever came to carry.
-
-    Args:
-        age: Seconds for which nobody may have touched contents that are removed.
-        jumped: The wall clock has jumped, so that nobody knows how old anything is.
-    """
-
-    def forget(tx: Connection, now: int) -> set[str]:
-        files.forget_abandoned(tx, now, jumped)
-        return files.open_uploads(tx) | content_fetches.open_parts(tx)
-
-    parts = await realm.journal.write(forget)
-    if jumped:
-        return  # the next time
-    realm.stray_bytes.clear()
-
-    def remove(tx: Connection) -> int:
-        return realm.blobs.sweep(parts, lambda hashes: files.unreferenced(tx, hashes), age)
-
-    removed = await realm.database.read(remove)
-    if removed:
-        log.info("removed contents without a message", extra={"count": removed})
-
-
-async def keep_house(realm: Realm) -> None:
-    """Sweep from time to time."""
-    while True:
-        wall, steady = time.time(), time.monotonic()
-        await asyncio.sleep(HOUSEKEEPING)
-        # A machine that slept counts as well: its monotonic clock stood still.
-        jump = (time.time() - wall) - (time.monotonic() - steady)
-        try:
-            jumped = abs(jump) > JUMP
-            await sweep(realm, age=HOUSEKEEPING, jumped=jumped)
-            if not jumped:
-                await session_expiry.end_unused(realm)
-                await realm.journal.write(registering.forget_expired)
-        except Exception:
-            log.exception("housekeeping failed; it is tried again in an hour")
 
 
 async def run(settings: Settings) -> None:

@@ -16,15 +16,23 @@ from shared.protocol.call import Call
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.records import Reply
 from shared.protocol.spec import TABLE, Access, Spec
-from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
-from ws_server.message_replies import answer, refused_there
+from ws_server.context import (
+    HANDLERS,
+    Answer,
+    Context,
+    MessageAnswer,
+    RegisteredHandler,
+    RemoteReply,
+)
+from ws_server.message_replies import refused_there
 from ws_server.net.session import FrameTaker, Session
+from ws_server.outcome import Outcome
 from ws_server.pipeline import DRAINING, ENDED
-from ws_server.publications import announce, publish
+from ws_server.publications import publish, publish_message
 from ws_server.realm import Realm
 from ws_server.store.database import current_payer, current_requester
+from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
 
 log = logging.getLogger(__name__)
@@ -43,6 +51,7 @@ class CommandRunner:
         missing = {spec.request for spec in TABLE.values()} - HANDLERS.keys()
         assert not missing, f"no handler for {missing}"
         self._realm = realm
+        self._publisher = realm.publisher
         self._end = end
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
@@ -91,10 +100,10 @@ class CommandRunner:
             result = registration.handler(Context(self._realm, session), request)
             # Awaitable is an abstract class: asking for it first takes three times as long.
             if isinstance(result, (Draft, Mutation, Reply, RemoteReply)):
-                self._answer(session, call, result, pipelined)
+                self._answer(session, call, registration, result)
             else:
                 pipeline.started()
-                self._start(self._wait_for(session, call, result))
+                self._start(self._wait_for(session, call, registration, result))
         except ChatError as error:
             if pipeline.unanswered:
                 # Its reply must not pass those of the commands before it.
@@ -123,14 +132,20 @@ class CommandRunner:
             session.pipeline.remote_replied()
             self.settle(session)
 
-    async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
+    async def _wait_for(
+        self,
+        session: Session,
+        call: Call,
+        registration: RegisteredHandler,
+        answering: Awaitable[Answer],
+    ) -> None:
         posted = False
         current_requester.set(session.asker)
         current_payer.set(session.network if self._realm.limits.on else None)
         try:
             answered = await answering
             began = perf_counter()
-            posted = self._answer(session, call, answered, False)
+            posted = self._answer(session, call, registration, answered)
             took = perf_counter() - began
             if took > LONG_ANSWER:
                 self._realm.database.charge(current_payer.get(), LOOP_FACTOR * took)
@@ -145,7 +160,9 @@ class CommandRunner:
                     session.release()
                 self.advance(session)
 
-    def _answer(self, session: Session, call: Call, result: Answer, pipelined: bool) -> bool:
+    def _answer(
+        self, session: Session, call: Call, registration: RegisteredHandler, result: Answer
+    ) -> bool:
         """Reply, or hand what is to be written to the journal; True if the reply comes later."""
         if isinstance(result, Reply):
             self._reply(session, call, result)
@@ -154,54 +171,64 @@ class CommandRunner:
             session.pipeline.asked()
             self._start(self._ask_abroad(session, call, result.reply))
             return False
-        result.origin = (session, call)
-        result.done = self._durable
-        self._realm.journal.post(result)
-        session.pipeline.posted(pipelined)
+        entry = MessageEntry(result) if isinstance(result, Draft) else result
+        entry.origin = (session, call, registration.answer)
+        entry.done = self._durable
+        self._realm.journal.post(entry)
+        session.pipeline.posted(registration.pipelined)
         return True
 
-    def _durable(self, entry: Draft | Mutation) -> None:
+    def _durable(self, entry: MessageEntry | Mutation) -> None:
         """An entry is on disk, or was refused: reply, then publish."""
-        session, call = entry.origin
+        session, call, answer = entry.origin
         pipeline = session.pipeline
         pipeline.committed()
-        if type(entry) is Draft and entry.stored and (entry.error or entry.duplicate):
-            stray = self._realm.stray_bytes
-            stray[entry.sender] = stray.get(entry.sender, 0) + entry.stored
+        if type(entry) is MessageEntry and entry.draft.content.file is not None:
+            self._count_stray(entry)
         if entry.error is not None:
             self._refuse(session, call, entry.error)
-        elif type(entry) is Draft:
-            if entry.duplicate or entry.state != QUEUED:
-                self._reply(session, call, answer(entry, call.request))
+        elif type(entry) is MessageEntry:
+            message, told = entry.message, None
+            if entry.duplicate or message.state != QUEUED:
+                self._reply(session, call, answer(message, call.request, entry.duplicate))
+            else:
+                # Later replies may pass this one, which waits for another realm's answer.
+                pipeline.asked()
+                told = partial(self._delivered, session, call, answer, message)
             if not entry.duplicate:
-                if entry.seq:
-                    announce(self._realm, entry, session)
-                if entry.outgoing:
-                    # Later replies may pass this one, which waits for another realm's answer.
-                    told = partial(self._delivered, session, call, entry)
-                    if entry.state == QUEUED:
-                        pipeline.asked()
-                    self._realm.links.deliver(entry, session, told)
+                publish_message(self._publisher, message, session, told)
         else:
             outcome = cast(Outcome, cast(Mutation, entry).result)
             assert outcome.reply is not None
             self._reply(session, call, outcome.reply)
-            publish(self._realm, outcome, session)
+            publish(self._publisher, outcome, session)
         if session.held is not None:
             session.release()
         if pipeline.queue or pipeline.life is DRAINING:
             self.advance(session)
 
+    def _count_stray(self, entry: MessageEntry) -> None:
+        if stray_bytes := entry.stray_bytes:
+            stray, sender = self._realm.stray_bytes, entry.draft.sender
+            stray[sender] = stray.get(sender, 0) + stray_bytes
+
     def _delivered(
-        self, session: Session, call: Call, draft: Draft, state: str, code: str | None, seq: int
+        self,
+        session: Session,
+        call: Call,
+        answer: MessageAnswer,
+        message: StoredMessage,
+        state: str,
+        code: str | None,
+        seq: int,
     ) -> None:
         """Another realm has a message, refused it, or has not answered in time."""
         if code is None:
-            draft.state = state
-            draft.seq = seq or draft.seq
-            self._reply(session, call, answer(draft, call.request))
+            message.state = state
+            message.seq = seq or message.seq
+            self._reply(session, call, answer(message, call.request, False))
         else:
-            self._refuse(session, call, refused_there(draft, code))
+            self._refuse(session, call, refused_there(message, code))
         session.pipeline.remote_replied()
         self.settle(session)
 

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from shared.protocol.records import Event, Reply
+from shared.protocol.records import Reply
 from shared.protocol.spec import Request
-from ws_server.store.conversations import Conversation
+from ws_server.message_replies import sent
+from ws_server.net.session import Account, Session
+from ws_server.realm import Realm
+from ws_server.store.drafts import Draft, StoredMessage
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
-
-if TYPE_CHECKING:
-    from ws_server.net.session import Account, Session
-    from ws_server.realm import Realm
 
 R = TypeVar("R", bound=Reply)
-
-
-@dataclass(slots=True)
-class Publication:
-    """An event and the users whose sessions get it, all but the one that caused it."""
-
-    event: Event
-    users: Collection[int]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What follows from a change once it is on disk; `publications.publish` carries it out."""
-
-    reply: Any = None
-    """What the one who asked is answered: a Reply for a session, which is sent first."""
-    publications: list[Publication] = field(default_factory=list)
-    realms: Collection[int] = ()
-    """Other realms for which something now waits."""
-    changed: Conversation | None = None
-    """The group as it is now, with all its members, for the cache."""
-    forgotten: str | None = None
-    """The address of a group that has to leave the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +27,8 @@ class RemoteReply:
 Answer = Reply | Draft | Mutation | RemoteReply
 """A handler answers at once, with a message to write, or with a change that makes an Outcome."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
+MessageAnswer = Callable[[StoredMessage, Any, bool], Reply]
+"""Makes the reply to a command from the message that it sent, and whether it repeated another."""
 
 
 class Context:
@@ -73,28 +50,33 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
-    """A handler; `journaled` ones answer with a Draft or a Write and may overlap."""
+class RegisteredHandler:
+    """A handler; `pipelined` ones answer with a Draft or a Mutation and may overlap."""
 
     handler: Handler
     pipelined: bool
+    answer: MessageAnswer
 
 
-HANDLERS: dict[type[Request[Any]], Registration] = {}
+HANDLERS: dict[type[Request[Any]], RegisteredHandler] = {}
 
 
-def handles(request: type[Request[R]], *, journaled: bool = False) -> Callable[[Handler], Handler]:
+def handles(
+    request: type[Request[R]], *, journaled: bool = False, answer: MessageAnswer = sent
+) -> Callable[[Handler], Handler]:
     """Register the handler of a command.
 
     Args:
-        journaled: The handler is no coroutine and returns a Draft or a cheap Write. The journal
+        journaled: The handler is no coroutine and returns a Draft or a cheap Mutation. The journal
             keeps their order, so further ones of the same connection need not wait for the commit.
-            Dear ones are no such, or one connection could fill the journal with them.
+            Expensive changes are not `journaled`: pipelined, they would let one client fill the
+            journal.
+        answer: Makes the reply, if the handler returns a Draft.
     """
 
     def register(handler: Handler) -> Handler:
         assert request not in HANDLERS, f"{request.__name__} has two handlers"
-        HANDLERS[request] = Registration(handler, journaled)
+        HANDLERS[request] = RegisteredHandler(handler, journaled, answer)
         return handler
 
     return register

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupPerson
 from shared.protocol.values import Address, GroupAddress
-from ws_server.context import Outcome
+from ws_server.outcome import Outcome
 from ws_server.publications import group_outcome
 from ws_server.store import membership, roster_sync, users
 from ws_server.store.group_changes import INVITED, JOINED, REMOVED, GroupChange

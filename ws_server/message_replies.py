@@ -7,32 +7,46 @@ from typing import Any
 from shared.protocol.commands.files import Chunk, ChunkTaken
 from shared.protocol.commands.messages import Sent
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.records import Reply
 from shared.protocol.spec import Request
 from ws_server.store.blocks import refused
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import StoredMessage
 
 
-def answer(draft: Draft, request: Request[Any] | None) -> Reply:
-    """Return the reply to the command that sent a message which now is durable."""
-    conversation = draft.conversation
-    assert conversation is not None
-    address = conversation.address(draft.sender)
-    duplicate = True if draft.duplicate else None
-    file = draft.file.info() if draft.file else None
-    if isinstance(request, Chunk):
-        offset = request.offset + len(request.data)
-        return ChunkTaken(
-            offset, address, draft.seq or None, draft.id, draft.time, draft.state, duplicate, file
-        )
-    return Sent(address, draft.seq or None, draft.id, draft.time, draft.state, duplicate, file)
+def sent(message: StoredMessage, request: Request[Any], is_duplicate: bool = False) -> Sent:
+    """Return the reply to a command that sent a message which now is durable.
+
+    Args:
+        is_duplicate: The command repeated an earlier one, which sent the message.
+    """
+    return Sent(
+        message.address,
+        message.seq or None,
+        message.id,
+        message.time,
+        message.state,
+        is_duplicate or None,
+        message.content.file,
+    )
 
 
-def refused_there(draft: Draft, code: str) -> ChatError:
+def chunk_taken(message: StoredMessage, request: Chunk, is_duplicate: bool = False) -> ChunkTaken:
+    """Return the reply to the last chunk of a file; arguments as those of `sent`."""
+    done = sent(message, request, is_duplicate)
+    return ChunkTaken(
+        request.offset + len(request.data),
+        done.conversation,
+        done.seq,
+        done.message_id,
+        done.time,
+        done.state,
+        done.duplicate,
+        done.file,
+    )
+
+
+def refused_there(message: StoredMessage, code: str) -> ChatError:
     """Return the refusal of a message by the recipient's realm."""
-    conversation = draft.conversation
-    assert conversation is not None
-    to = conversation.address(draft.sender)
+    to, conversation = message.address, message.conversation
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
     if code == ErrorCode.FORBIDDEN and conversation.number is None:

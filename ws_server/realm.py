@@ -1,12 +1,12 @@
-"""What one running realm consists of; `app.py` puts it together."""
+"""What one running realm consists of; `app.py` puts it together.
+
+The gate, the handlers and the operator's commands have it. What it consists of does not know it.
+"""
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import Any
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
 from shared.protocol.errors import ChatError, ErrorCode
@@ -14,12 +14,17 @@ from shared.protocol.spec import Remote, Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
 from ws_server.active_uploads import Uploading
 from ws_server.audit import Audit
+from ws_server.federation.linker import Linker
+from ws_server.federation.peer_registry import PeerRegistry
+from ws_server.federation.services import LinkServices
 from ws_server.first_admin import FirstAdmin
+from ws_server.identity import Identity
 from ws_server.limits import Limits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
 from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
+from ws_server.publications import Publisher
 from ws_server.registration import Registration
 from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
@@ -27,10 +32,6 @@ from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 from ws_server.store.outbox import MAX_WAITING_ROWS
 from ws_server.store.realms import check_writable, unknown_realm
-
-if TYPE_CHECKING:
-    from ws_server.federation.awaited_contents import Contents
-    from ws_server.federation.peer_registry import PeerRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class Serving:
 class Realm:
     """The services behind the gate."""
 
-    name: str
-    key: Ed25519PrivateKey
+    linker: Linker
+    """Makes the links to other realms; what it works with is shown below, too."""
     registration: Registration
     database: Database
     cache: Cache
@@ -57,34 +58,45 @@ class Realm:
     blobs: Blobs
     passwords: Passwords
     limits: Limits
-    pieces: Pieces
-    max_file: int
     max_user_files: int
-    max_realm_files: int
     session_age: int
     """Milliseconds for which a token may be unused."""
     guesses: Guesses
     first_admin: FirstAdmin
     audit: Audit = field(default_factory=Audit)
-    invitations_wait: bool = False
-    """Whether those by strangers of other realms do, until somebody accepts them."""
     stray_bytes: dict[int, int] = field(default_factory=dict)
     """Contents stored since the last sweep for messages that then were refused, by user id."""
-    links: PeerRegistry = field(init=False)
-    """The other realms."""
-    contents: Contents = field(init=False)
-    """The contents of files that come from them."""
-    hub: Hub = field(default_factory=Hub)
     uploading: Uploading = field(default_factory=Uploading)
     serving: Serving | None = None
     """None while it has no port."""
-    instance: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Names this start of the server, so that two that run at once can be told apart."""
-    local_name: str = ""
+    identity: Identity = field(init=False)
+    federation: LinkServices = field(init=False)
+    """What links work with."""
+    links: PeerRegistry = field(init=False)
+    """The other realms."""
+    publisher: Publisher = field(init=False)
+    hub: Hub = field(init=False)
+    pieces: Pieces = field(init=False)
+    local_name: str = field(init=False)
     """The folded name, which addresses may carry."""
+    max_file: int = field(init=False)
+    """Bytes of one file."""
+    invitations_wait: bool = field(init=False)
+    """Whether those by strangers of other realms do, until somebody accepts them."""
 
     def __post_init__(self) -> None:
-        self.local_name = fold(self.name)
+        self.federation = services = self.linker.services
+        self.identity, self.links = services.identity, services.peers
+        self.publisher = services.publisher
+        self.hub, self.pieces = self.publisher.hub, self.publisher.pieces
+        self.local_name = self.identity.local_name
+        self.max_file = services.terms.max_file
+        self.invitations_wait = services.terms.invitations_wait
+
+    @property
+    def name(self) -> str:
+        """What the realm calls itself."""
+        return self.identity.name
 
     def local(self, request: Request[Any]) -> Request[Any]:
         """Return the request without this realm's own name in its addresses.

@@ -8,7 +8,9 @@ the reply to its call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, cast
 
 from shared.bounded import BoundedDict
 from shared.protocol.commands.history import Position
@@ -329,15 +331,8 @@ class Positions:
             self._waiting.pop(place.key, None)
 
 
+_FIELDS = attrgetter(*(field.name for field in fields(cast(Any, Message))))
+
+
 def _as_event(message: Message) -> MessageArrived:
-    return MessageArrived(
-        message.id,
-        message.conversation,
-        message.seq,
-        message.sender,
-        message.time,
-        message.text,
-        message.file,
-        message.state,
-        message.bot,
-    )
+    return MessageArrived(*_FIELDS(message))

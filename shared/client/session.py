@@ -19,15 +19,13 @@ from shared.protocol.commands.files import (
     Chunk,
     ChunkTaken,
     Files,
-    SendFile,
-    SendGroupFile,
     Upload,
     UploadOpened,
 )
-from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup, SendGroup
+from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup
 from shared.protocol.commands.history import Sync
 from shared.protocol.commands.messages import Delivery, Message, MessageArrived, Sent
-from shared.protocol.commands.private import ListPc, Send
+from shared.protocol.commands.private import ListPc
 from shared.protocol.records import Event, Reply
 from shared.protocol.spec import R, Request
 from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
@@ -176,20 +174,17 @@ class Session:
 
     def _posts(self, request: Request[Any]) -> tuple[ConversationAddress, Matches] | None:
         """Return where a command posts a message, and how to recognise that."""
-        if isinstance(request, Send):
-            return request.to, _is_text(request.text)
-        if isinstance(request, SendGroup):
-            return request.group, _is_text(request.text)
-        if isinstance(request, SendFile):
-            return request.to, is_file(len(request.data))
-        if isinstance(request, SendGroupFile):
-            return request.group, is_file(len(request.data))
-        if not isinstance(request, Chunk):
+        if isinstance(request, Chunk):
+            upload = self._uploads.get(request.upload)
+            if upload is None or request.offset + len(request.data) < upload.size:
+                return None
+            return upload.to, is_file(upload.size)
+        spec = request.spec
+        if not issubclass(spec.reply, Sent):
             return None
-        upload = self._uploads.get(request.upload)
-        if upload is None or request.offset + len(request.data) < upload.size:
-            return None
-        return upload.to, is_file(upload.size)
+        to: ConversationAddress = getattr(request, spec.addresses[0])
+        data: bytes | None = getattr(request, "data", None)
+        return to, _is_text(cast(Any, request).text) if data is None else is_file(len(data))
 
     # Catching up
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flet_app import http_timeouts
-from flet_app.http_timeouts import TimeoutProtocol
+from flet_app.http_timeouts import HttpConnections
 
 CONTENT = bytes(24 << 20)
 """More than the buffers of both systems take."""
@@ -34,7 +35,9 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     listening = socket.create_server(("127.0.0.1", 0))
     app = Starlette(routes=[Route("/", answer)])
     server = uvicorn.Server(
-        uvicorn.Config(app, http=TimeoutProtocol, lifespan="off", log_level="error")
+        uvicorn.Config(
+            app, http=cast(Any, HttpConnections().protocol), lifespan="off", log_level="error"
+        )
     )
     serving = asyncio.create_task(server.serve([listening]))
     yield listening.getsockname()[1]

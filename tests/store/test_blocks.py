@@ -16,8 +16,10 @@ from shared.protocol.values import Address, GroupAddress
 from tests.strangers import invite_by_stranger, stranger
 from tests.world import World
 from ws_server.store import blocks, conversations, invitations, membership, users
+from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import Draft, MessageEntry
+from ws_server.store.message_content import MessageContent
 from ws_server.store.migrating import migrate
 
 FIRST = Path(__file__).with_name("schema_0001.sql")
@@ -36,15 +38,15 @@ async def block(world: World, one: int, other: str, blocked: bool = True) -> Non
     await write(world, lambda tx, now: blocks.set_blocked(tx, one, address, blocked, now))
 
 
-async def send(world: World, sender: int, to: str, **more: Any) -> str:
+async def send(world: World, sender: int, to: str, cached: Conversation | None = None) -> str:
     """Post a message; return the code it is refused with, or what it has become."""
 
-    done: asyncio.Future[Draft] = asyncio.get_running_loop().create_future()
-    draft = Draft(sender, Address.parse(to), "hi", **more)
-    draft.done = done.set_result
-    world.realm.journal.post(draft)
+    done: asyncio.Future[MessageEntry] = asyncio.get_running_loop().create_future()
+    entry = MessageEntry(Draft(sender, Address.parse(to), MessageContent("hi")), cached=cached)
+    entry.done = done.set_result
+    world.realm.journal.post(entry)
     answer = await done
-    return str(answer.error.code) if answer.error else answer.state
+    return str(answer.error.code) if answer.error else answer.message.state
 
 
 @pytest.mark.parametrize("order", [("alice", "bob"), ("bob", "alice")], ids=["low", "high"])

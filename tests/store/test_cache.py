@@ -21,8 +21,8 @@ from ws_server.store import cache as cache_module
 from ws_server.store import conversations, users
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation, Member
+from ws_server.store.drafts import MessageEntry
 from ws_server.store.journal import Entry, Mutation
-from ws_server.store.messages import Draft
 from ws_server.store.schema import messages
 
 
@@ -193,7 +193,7 @@ async def test_random_batches_agree_with_a_simple_model(
 async def _one_batch(world: World, model: Model, copies: dict[Any, Any], batch: list[Any]) -> None:
     names = {1: "alice", 2: "bob", 3: "carol"}
     entries: list[Entry] = []
-    expected: list[tuple[Draft, object]] = []
+    expected: list[tuple[MessageEntry, object]] = []
     for step in batch:
         if step[0] == "say":
             _, sender, to, key, use_copy = step
@@ -226,10 +226,9 @@ async def _one_batch(world: World, model: Model, copies: dict[Any, Any], batch: 
             assert draft.error is not None and draft.error.code is what
             continue
         assert draft.error is None
-        found = draft.conversation
-        assert found is not None
+        found = draft.message.conversation
         place = "group" if found.number else frozenset(found.members)
-        assert (draft.duplicate, (place, draft.seq)) == what
+        assert (draft.duplicate, (place, draft.message.seq)) == what
         copies[place] = found
 
 

@@ -22,8 +22,10 @@ from ws_server.store import messages as message_store
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database, adapter_for
+from ws_server.store.drafts import NO_FILE, Draft, MessageEntry, Storage
+from ws_server.store.files import StoredFile
 from ws_server.store.journal import Entry, Journal, Mutation
-from ws_server.store.messages import Draft
+from ws_server.store.message_content import MessageContent
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import messages
 
@@ -74,8 +76,17 @@ def note(into: list[Any], what: Any) -> Mutation:
     return Mutation(change)
 
 
-def say(sender: int, target: Address | GroupAddress, text: str = "hi", **more: Any) -> Draft:
-    return Draft(sender, target, text, **more)
+def say(
+    sender: int,
+    target: Address | GroupAddress,
+    text: str = "hi",
+    key: str | None = None,
+    cached: Conversation | None = None,
+    file: StoredFile | None = None,
+    storage: Storage = NO_FILE,
+) -> MessageEntry:
+    draft = Draft(sender, target, MessageContent(text, file), key, storage)
+    return MessageEntry(draft, cached=cached)
 
 
 def texts(tx: Connection) -> list[tuple[int, str]]:
@@ -160,7 +171,7 @@ async def test_done_is_called_only_once_the_entry_is_on_disk(
     def look() -> int | None:
         return other.read(lambda tx: tx.scalar(select(func.count()).select_from(messages)))
 
-    def done(draft: Draft) -> None:
+    def done(draft: MessageEntry) -> None:
         with ThreadPoolExecutor(1) as thread:
             seen.append(thread.submit(look).result())
 
@@ -266,8 +277,7 @@ async def test_a_fault_refuses_the_whole_batch_and_leaves_nothing(
     book, database = world.realm.journal, world.realm.database
     first = say(1, Address("bob"), "kept")
     await commit(book, first)
-    cached = first.conversation
-    assert cached is not None
+    cached = first.message.conversation
     batch = [
         say(1, Address("bob"), "lost", cached=cached),
         Mutation(lambda tx, now: conversations.create_group(tx, 1, "lost", now)),
@@ -285,8 +295,8 @@ async def test_a_fault_refuses_the_whole_batch_and_leaves_nothing(
     again = say(2, Address("alice"), "again", cached=cached, key="k")
     other = say(3, Address("alice"), "other")
     await commit(book, again, other)
-    assert (again.error, again.seq, again.duplicate) == (None, 2, False)
-    assert (other.error, other.seq) == (None, 1)
+    assert (again.error, again.message.seq, again.duplicate) == (None, 2, False)
+    assert (other.error, other.message.seq) == (None, 1)
     assert cached.last_seq == 2
 
 
@@ -362,7 +372,8 @@ async def test_a_batch_looked_for_repeated_posts_by_a_list_of_all_its_keys(world
     first = say(1, Address("bob"))
     await commit(world.realm.journal, first)
     drafts = [
-        say(1, Address("bob"), cached=first.conversation, key=f"k{number}") for number in range(9)
+        say(1, Address("bob"), cached=first.message.conversation, key=f"k{number}")
+        for number in range(9)
     ]
     seen: list[str] = []
 
@@ -374,5 +385,5 @@ async def test_a_batch_looked_for_repeated_posts_by_a_list_of_all_its_keys(world
         await commit(world.realm.journal, *drafts)
     finally:
         event.remove(Engine, "before_cursor_execute", note_statement)
-    assert [draft.seq for draft in drafts] == list(range(2, 11))
+    assert [draft.message.seq for draft in drafts] == list(range(2, 11))
     assert not [statement for statement in seen if "posts" in statement]

@@ -18,7 +18,7 @@ from tests.world import World
 from ws_server.store import bulk, postgresql_bulk, realms, recipients, sqlite, users
 from ws_server.store.adapter import Statement
 from ws_server.store.database import Database
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import MessageEntry
 from ws_server.store.schema import conversations
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -49,7 +49,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         yield rows
 
 
-def codes(drafts: list[Draft]) -> list[ErrorCode | None]:
+def codes(drafts: list[MessageEntry]) -> list[ErrorCode | None]:
     return [draft.error.code if draft.error else None for draft in drafts]
 
 
@@ -89,7 +89,7 @@ async def test_every_cold_message_cost_four_queries(
         with counted(monkeypatch) as warm:
             await commit(world.realm.journal, *again)
         assert len(warm) == 2
-        assert [draft.seq for draft in again] == [draft.seq + 1 for draft in drafts]
+        assert [draft.message.seq for draft in again] == [draft.message.seq + 1 for draft in drafts]
 
 
 async def test_the_answer_of_the_other_person_needs_no_lookup(
@@ -99,7 +99,7 @@ async def test_the_answer_of_the_other_person_needs_no_lookup(
     answer = say(BOB, Address("ALICE"))
     with counted(monkeypatch) as asked:
         await commit(world.realm.journal, answer)
-    assert (answer.seq, len(asked)) == (2, 2)
+    assert (answer.message.seq, len(asked)) == (2, 2)
 
 
 async def test_what_was_posted_during_a_commit_was_looked_up_again_in_the_next(
@@ -114,7 +114,7 @@ async def test_what_was_posted_during_a_commit_was_looked_up_again_in_the_next(
         await asyncio.sleep(0)
     with counted(monkeypatch) as asked:
         await asyncio.gather(first, second)
-    assert [draft.seq for draft in later] == [513, 514, 515]
+    assert [draft.message.seq for draft in later] == [513, 514, 515]
     # Whom alice means, their chat, who they are; a new chat and its members; both times the
     # messages and where the chat then is.
     assert asked == [1, 1, 1, 2, 2, 1, 512, 1, 3]
@@ -158,9 +158,8 @@ async def test_refusals_are_of_single_messages(world: World) -> None:
         *(unknown_user, None, unknown_group, None, unknown_group, unknown_group),
         *(None, None, ErrorCode.FORBIDDEN, ErrorCode.UNKNOWN_REALM, None, unknown_user),
     ]
-    assert [draft.seq for draft in drafts if draft.error is None] == [1, 1, 1, 2, 1]
-    assert drafts[6].conversation is not None
-    assert drafts[6].conversation.address(CAROL) == "bob@beta"
+    assert [draft.message.seq for draft in drafts if draft.error is None] == [1, 1, 1, 2, 1]
+    assert drafts[6].message.conversation.address(CAROL) == "bob@beta"
     last = drafts[-1].error
     assert last is not None and "Nobody" in last.message
     # The group; carol with bob, with bob of beta and with nobody but herself.

@@ -32,8 +32,7 @@ async def talk(world: World, *wanted: str) -> Conversation:
     """Let alice write these to bob, in one commit."""
     drafts = [say(ALICE, Address("bob"), text) for text in wanted]
     await commit(world.realm.journal, *drafts)
-    assert drafts[-1].conversation is not None
-    return drafts[-1].conversation
+    return drafts[-1].message.conversation
 
 
 async def page(world: World, chat: Conversation, **asked: Any) -> tuple[list[int], bool]:

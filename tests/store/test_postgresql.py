@@ -94,10 +94,10 @@ async def test_a_commit_whose_answer_was_lost_is_answered_ok(cut_off: World, wir
     first = say(1, Address("bob"), "one")
     await commit(cut_off.realm.journal, first)
     wire.cut = "after"
-    draft = say(1, Address("bob"), "two", cached=first.conversation)
+    draft = say(1, Address("bob"), "two", cached=first.message.conversation)
     await commit(cut_off.realm.journal, draft)
-    assert (draft.error, draft.seq, wire.cut) == (None, 2, "")
-    again = say(1, Address("bob"), "three", cached=draft.conversation)
+    assert (draft.error, draft.message.seq, wire.cut) == (None, 2, "")
+    again = say(1, Address("bob"), "three", cached=draft.message.conversation)
     await commit(cut_off.realm.journal, again)
     assert await cut_off.realm.database.read(texts) == [(1, "one"), (2, "two"), (3, "three")]
 
@@ -110,7 +110,7 @@ async def test_a_commit_that_did_not_arrive_is_unavailable(cut_off: World, wire:
     assert "nothing was done" in draft.error.message
     again = say(1, Address("bob"), "again")
     await commit(cut_off.realm.journal, again)
-    assert (again.error, again.seq) == (None, 1)
+    assert (again.error, again.message.seq) == (None, 1)
     assert await cut_off.realm.database.read(texts) == [(1, "again")]
 
 
@@ -134,7 +134,7 @@ async def test_a_commit_of_which_nothing_can_be_learnt_is_not_said_to_be_undone(
     await asyncio.sleep(postgresql.AWAY_WAIT)
     again = say(1, Address("bob"), "in doubt", key="k")
     await commit(cut_off.realm.journal, again)
-    assert (again.error, again.seq, again.duplicate) == (None, 1, cut == "after")
+    assert (again.error, again.message.seq, again.duplicate) == (None, 1, cut == "after")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from sqlalchemy import insert
 
 from tests.world import World
 from ws_server.store import registering, users
-from ws_server.store.registering import Code
+from ws_server.store.registering import InvitationCode
 from ws_server.store.schema import meta
 
 HASH, OTHER = b"a" * 32, b"b" * 32
@@ -20,7 +20,7 @@ def test_uses_count_down_to_nothing_and_no_further(tx: Any) -> None:
     assert registering.is_usable(tx, HASH, 99)
     assert [registering.use(tx, HASH, 99) for _ in range(3)] == ["ABC", "ABC", None]
     assert not registering.is_usable(tx, HASH, 99)
-    assert registering.everything(tx) == [Code("ABC", 2, 0, 10, 100)]
+    assert registering.everything(tx) == [InvitationCode("ABC", 2, 0, 10, 100)]
     assert not registering.is_usable(tx, OTHER, 99) and registering.use(tx, OTHER, 99) is None
 
 

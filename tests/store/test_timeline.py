@@ -51,7 +51,7 @@ async def sent(world: World, sender: int, to: str) -> int:
     draft = say(sender, GroupAddress(int(to[1:])) if to[0] == "#" else Address(to))
     await commit(world.realm.journal, draft)
     assert draft.error is None
-    return draft.time
+    return draft.message.time
 
 
 async def listed(world: World, reader: int) -> list[str]:
@@ -95,7 +95,7 @@ async def test_messages_of_one_commit_go_on_while_their_conversation_is_ahead(
     clocks.wall -= YEAR
     drafts = [say(ALICE, Address("bob")) for _ in range(3)]
     await commit(world.realm.journal, *drafts)
-    assert [draft.time - wrong for draft in drafts] == [1, 2, 3]
+    assert [draft.message.time - wrong for draft in drafts] == [1, 2, 3]
 
 
 async def test_a_conversation_ahead_meets_the_wall_clock_when_that_has_caught_up(

@@ -23,7 +23,7 @@ class ArchiveRefused(Exception):
     """The archive is not what it should be; the text says in what."""
 
 
-class Writer:
+class ArchiveWriter:
     """Writes entries; `close` ends the archive, and one without its end is cut off."""
 
     def __init__(self, file: IO[bytes], time: int) -> None:
@@ -45,7 +45,7 @@ class Writer:
         self._file.write(END)
 
 
-class Entry:
+class ArchiveEntry:
     """One file in the archive; its content is read before the next entry is."""
 
     def __init__(self, file: IO[bytes], name: str, size: int) -> None:
@@ -84,7 +84,7 @@ class Entry:
         return b"".join(self.pieces())
 
 
-def read_entry(file: IO[bytes]) -> Entry:
+def read_entry(file: IO[bytes]) -> ArchiveEntry:
     """Return the next entry.
 
     Raises:
@@ -97,7 +97,7 @@ def read_entry(file: IO[bytes]) -> Entry:
         raise ArchiveRefused("it is damaged, or no backup") from error
     if entry.type != tarfile.REGTYPE or entry.size < 0:
         raise ArchiveRefused("it holds something that is no plain file")
-    return Entry(file, entry.name, entry.size)
+    return ArchiveEntry(file, entry.name, entry.size)
 
 
 def read_end(file: IO[bytes]) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy import Connection
 
 from shared.faults import shown
 from ws_server import data_folder, key
-from ws_server.admin.archive import Entry, Writer
+from ws_server.admin.archive import ArchiveEntry, ArchiveWriter
 from ws_server.admin.atomic_files import whole_file
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
@@ -70,7 +70,7 @@ class Manifest:
         """Count an entry that is no blob."""
         self.entries[name] = {"size": size, "sha256": sha256}
 
-    def add_entry(self, entry: Entry) -> None:
+    def add_entry(self, entry: ArchiveEntry) -> None:
         """Count an entry that was read."""
         self.add(entry.name, entry.size, entry.sha256)
 
@@ -118,7 +118,7 @@ class _Backup:
         self._settings = settings
         self._pace = pace
         self._now = now
-        self._archive = Writer(file, now)
+        self._archive = ArchiveWriter(file, now)
         self.manifest = Manifest()
         self._blobs: list[tuple[str, int]] = []
 

@@ -72,7 +72,7 @@ async def server(case: Case) -> list[Finding]:
     try:
         async with asyncio.timeout(5):
             await control.call(case.data, "status", {}, note)
-    except control.NoAnswer:
+    except control.NoServer:
         return [Finding("ok", "none runs on this folder")]
     except TimeoutError:
         return [Finding("fail", "does not answer at its socket", "Look into its log; restart it")]
@@ -288,7 +288,7 @@ async def realms(case: Case) -> list[Finding]:
     try:
         async with asyncio.timeout(LIMIT_OF_REALMS):
             await control.call(case.data, "realm check", {}, lines.append)
-    except (TimeoutError, control.NoAnswer):
+    except (TimeoutError, control.NoServer):
         hint = "Look into the server's log; restart it"
         return [Finding("fail", "the server does not say how its links are", hint)]
     except AdminRefused as refusal:

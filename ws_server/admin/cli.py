@@ -17,7 +17,7 @@ from shared.faults import explained, shown
 from shared.text_files import decoded
 from ws_server import app, data_folder
 from ws_server.admin import control, folder
-from ws_server.admin.commands import CREATE, TABLE, AdminRefused, Command, Given
+from ws_server.admin.commands import CREATE, TABLE, AdminCommand, AdminRefused, Given
 from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def run(settings: Settings, command: Command, given: Given) -> None:
+async def run(settings: Settings, command: AdminCommand, given: Given) -> None:
     """Run a command beside the server, inside it, or on the closed realm.
 
     Raises:
@@ -86,7 +86,7 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
     given = {name: shown(value) for name, value in given.items()} if parts is not None else given
     try:
         await control.call(settings.data, command.name, given, say, parts)
-    except control.NoAnswer:
+    except control.NoServer:
         if command.running:
             raise AdminRefused(
                 f"No server runs on {shown(settings.data.resolve())}. Start one, or name the data "
@@ -97,7 +97,7 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
             await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
 
 
-def expect_realm(settings: Settings, command: Command, given: Given) -> None:
+def expect_realm(settings: Settings, command: AdminCommand, given: Given) -> None:
     """Refuse a folder without a realm, unless one is to be made there.
 
     Raises:

@@ -23,7 +23,7 @@ class AdminRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class HandedFile:
     """One file of a folder that an operator hands in: its content, or why it cannot be read."""
 
     name: str
@@ -32,9 +32,9 @@ class Part:
     fault: str = ""
 
 
-Parts = AsyncIterator[Part]
+Parts = AsyncIterator[HandedFile]
 """A folder's files, one at a time, so that no more than one is in memory."""
-Read = Callable[[Given], Iterator[Part]]
+Read = Callable[[Given], Iterator[HandedFile]]
 """Begins to read the folder, in the operator's process; refuses one that is of another kind."""
 
 
@@ -66,7 +66,7 @@ CREATE = Argument("--create", "make a new realm if the folder holds none", flag=
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class AdminCommand:
     """One row of the table; exactly one of `in_realm`, `from_folder` and `beside` is set."""
 
     name: str
@@ -86,7 +86,7 @@ class Command:
         return " ".join([self.name, *(argument.usage for argument in self.arguments)])
 
 
-TABLE: dict[str, Command] = {}
+TABLE: dict[str, AdminCommand] = {}
 """Every command by its name, such as `user add`."""
 
 
@@ -150,4 +150,4 @@ def _add(name: str, run: object, arguments: tuple[Argument, ...], secret: str, *
     assert name not in TABLE, f"{name} is declared twice"
     if kind.get("begins"):
         arguments += (CREATE,)
-    TABLE[name] = Command(name, summary, arguments, secret, **kind)
+    TABLE[name] = AdminCommand(name, summary, arguments, secret, **kind)

@@ -21,7 +21,7 @@ from shared import sockets
 from shared.faults import shown
 from shared.protocol.errors import ChatError
 from ws_server.admin import folder
-from ws_server.admin.commands import TABLE, AdminRefused, Given, Part, Parts, Say
+from ws_server.admin.commands import TABLE, AdminRefused, Given, HandedFile, Parts, Say
 from ws_server.audit import Act, Result
 from ws_server.realm import Realm
 from ws_server.store.database import current_requester
@@ -36,7 +36,7 @@ READ_TIMEOUT = 10.0
 """Seconds a request may take to arrive."""
 
 
-class NoAnswer(Exception):
+class NoServer(Exception):
     """No server listens at the socket."""
 
 
@@ -149,7 +149,7 @@ async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> 
 
 
 async def call(
-    data: Path, name: str, given: Given, say: Say, parts: Iterator[Part] | None = None
+    data: Path, name: str, given: Given, say: Say, parts: Iterator[HandedFile] | None = None
 ) -> None:
     """Have a running server run a command.
 
@@ -164,7 +164,7 @@ async def call(
         with sockets.short(data / FILE) as path:
             reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
-        raise NoAnswer from error
+        raise NoServer from error
     except OSError as error:
         raise AdminRefused(
             f"{shown(data / FILE)}: {error.strerror}. Run this as the account the server runs as"

@@ -12,14 +12,14 @@ from pathlib import Path
 import orjson
 
 from shared.faults import shown
-from ws_server.admin.commands import AdminRefused, Part, Parts
+from ws_server.admin.commands import AdminRefused, HandedFile, Parts
 
 MAX_SIZE = 1 << 30
 """Bytes of one file: it is in memory as a whole."""
 _STEP = 1 << 18
 
 
-def read(folder: Path, below: Sequence[str], kind: str) -> Iterator[Part]:
+def read(folder: Path, below: Sequence[str], kind: str) -> Iterator[HandedFile]:
     """Return the `.json` files in some folders of a folder, in the order of their names.
 
     No symbolic link is followed below `folder`, and nothing but regular files is read. What
@@ -63,46 +63,46 @@ def _exists(top: int, name: str) -> bool:
     return True
 
 
-def _parts(top: int, below: Sequence[str]) -> Iterator[Part]:
+def _parts(top: int, below: Sequence[str]) -> Iterator[HandedFile]:
     try:
         for name in below:
             try:
                 inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
             except OSError as error:
-                yield Part(name, fault=_why(error))
+                yield HandedFile(name, fault=_why(error))
                 continue
             try:
                 for file in sorted(os.listdir(inside)):
                     yield _part(inside, name, file)
             except OSError as error:
-                yield Part(name, fault=_why(error))
+                yield HandedFile(name, fault=_why(error))
             finally:
                 os.close(inside)
     finally:
         os.close(top)
 
 
-def _part(inside: int, below: str, file: str) -> Part:
+def _part(inside: int, below: str, file: str) -> HandedFile:
     name = f"{below}/{file}"
     label = shown(name)
     try:
         name.encode()
     except UnicodeEncodeError:
-        return Part(label, fault="its name is not UTF-8; rename it")
+        return HandedFile(label, fault="its name is not UTF-8; rename it")
     if not file.endswith(".json"):
-        return Part(label, fault="its name does not end in .json")
+        return HandedFile(label, fault="its name does not end in .json")
     # Opening a FIFO would wait for somebody to write into it.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         with open(os.open(file, flags, dir_fd=inside), "rb", buffering=0) as opened:
             about = os.fstat(opened.fileno())
             if not stat.S_ISREG(about.st_mode):
-                return Part(label, fault="is no regular file")
+                return HandedFile(label, fault="is no regular file")
             if about.st_size > MAX_SIZE:
-                return Part(label, fault=f"has more than {MAX_SIZE:,} bytes")
-            return Part(name, opened.read(about.st_size))
+                return HandedFile(label, fault=f"has more than {MAX_SIZE:,} bytes")
+            return HandedFile(name, opened.read(about.st_size))
     except OSError as error:
-        return Part(label, fault=_why(error))
+        return HandedFile(label, fault=_why(error))
 
 
 def _why(error: OSError) -> str:
@@ -111,13 +111,13 @@ def _why(error: OSError) -> str:
     return error.strerror or "cannot be read"
 
 
-async def local(parts: Iterator[Part]) -> Parts:
+async def local(parts: Iterator[HandedFile]) -> Parts:
     """Yield what is read, without holding up the event loop."""
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
         yield part
 
 
-async def send(parts: Iterator[Part], writer: asyncio.StreamWriter) -> None:
+async def send(parts: Iterator[HandedFile], writer: asyncio.StreamWriter) -> None:
     """Write each part as a line `{"part", "size", "fault"}` and its content, then an empty line."""
     try:
         async for part in local(parts):
@@ -154,6 +154,6 @@ async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             view[at : at + len(piece)] = piece
             at += len(piece)
         view.release()
-        yield Part(head["part"], content, head["fault"])
+        yield HandedFile(head["part"], content, head["fault"])
         del content
         await writer.drain()

@@ -16,7 +16,15 @@ from shared.protocol.errors import ChatError
 from shared.protocol.media_types import media_type
 from shared.protocol.values import BadValue
 from ws_server.admin import folder, old_data
-from ws_server.admin.commands import AdminRefused, Argument, Given, Part, Parts, Say, from_folder
+from ws_server.admin.commands import (
+    AdminRefused,
+    Argument,
+    Given,
+    HandedFile,
+    Parts,
+    Say,
+    from_folder,
+)
 from ws_server.admin.import_stage import Stage
 from ws_server.admin.old_data import OldMessage, OldUser
 from ws_server.admin.user_mapping import People
@@ -32,7 +40,7 @@ Keyed = list[tuple[OldMessage, str]]
 """Messages with their idempotency keys."""
 
 
-def read(given: Given) -> Iterator[Part]:
+def read(given: Given) -> Iterator[HandedFile]:
     """Read the folder in the operator's process."""
     return folder.read(Path(given["folder"]), old_data.FOLDERS, "the old Simple-Chatting")
 
@@ -105,7 +113,7 @@ class Preparation:
         self.skipped += 1
         self._note(name, f"{why}; skipped")
 
-    async def take(self, part: Part) -> None:
+    async def take(self, part: HandedFile) -> None:
         """Take the next file; users come first.
 
         Raises:

@@ -105,7 +105,7 @@ async def _checked(realm: Realm, peer: Peer) -> str:
         why = f" ({peer.trouble})" if peer.trouble else ""
         return f"warn {known.name}: no link{why}, {peer.queued} waiting"
     try:
-        trip = await probe(realm, peer)
+        trip = await probe(realm.journal, peer)
     except (ChatError, BadValue) as error:
         return f"fail {known.name}: the link is up, but {error}"
     if abs(trip.ahead) > SKEW:
@@ -123,28 +123,28 @@ async def _checked(realm: Realm, peer: Peer) -> str:
 @in_realm("realm approve", NAME)
 async def approve(realm: Realm, given: Given, say: Say) -> None:
     """Let a pending realm link to this one; confirm one that is linked as a stranger's."""
-    known = await peer_admin.change_state(realm.links, given["name"], (PENDING, ACTIVE), ACTIVE)
+    known = await peer_admin.change_state(realm.linker, given["name"], (PENDING, ACTIVE), ACTIVE)
     say(f"{known.name} may link; its fingerprint is {fingerprint(known.public_key)}")
 
 
 @in_realm("realm block", NAME)
 async def block(realm: Realm, given: Given, say: Say) -> None:
     """Cut a realm off and keep its key out, wherever it comes from; what waits for it stays."""
-    known = await peer_admin.change_state(realm.links, given["name"], (ACTIVE, PENDING), BLOCKED)
+    known = await peer_admin.change_state(realm.linker, given["name"], (ACTIVE, PENDING), BLOCKED)
     say(f"{known.name} is blocked; realm unblock {known.name} undoes it")
 
 
 @in_realm("realm unblock", NAME)
 async def unblock(realm: Realm, given: Given, say: Say) -> None:
     """Let a blocked realm link again; what waits for it flows."""
-    known = await peer_admin.change_state(realm.links, given["name"], (BLOCKED,), ACTIVE)
+    known = await peer_admin.change_state(realm.linker, given["name"], (BLOCKED,), ACTIVE)
     say(f"{known.name} may link again")
 
 
 @in_realm("realm remove", NAME)
 async def remove(realm: Realm, given: Given, say: Say) -> None:
     """Forget a realm but for its key and its conversations; what waits for it is refused."""
-    known, waiting = await peer_admin.remove(realm.links, given["name"])
+    known, waiting = await peer_admin.remove(realm.linker, given["name"])
     say(f"{known.name} is removed; addrealm {known.name} adds it again, with the same key only")
     if waiting:
         say(f"{waiting} messages that waited for it are refused")
@@ -153,6 +153,6 @@ async def remove(realm: Realm, given: Given, say: Say) -> None:
 @in_realm("realm retrust", NAME, FINGERPRINT)
 async def retrust(realm: Realm, given: Given, say: Say) -> None:
     """Trust the key that a realm has now instead of the one known; compare it with its operator."""
-    known, old = await peer_admin.retrust(realm.links, given["name"], given.get("fingerprint"))
+    known, old = await peer_admin.retrust(realm.linker, given["name"], given.get("fingerprint"))
     say(f"{known.name} now has the fingerprint {fingerprint(known.public_key)}")
     say(f"The key it had is refused; it is kept as {old}")

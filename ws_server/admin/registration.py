@@ -13,7 +13,7 @@ from ws_server.audit import Act, Result
 from ws_server.codes import hash_code, letters, new_code
 from ws_server.realm import Realm
 from ws_server.store import registering
-from ws_server.store.registering import MAX_CODES, MODES, Code
+from ws_server.store.registering import MAX_CODES, MODES, InvitationCode
 
 DAY = 24 * 3600 * 1000
 """Milliseconds."""
@@ -98,7 +98,7 @@ async def list_(realm: Realm, given: Given, say: Say) -> None:
         say("There are no invitations; invitation create makes one")
 
 
-def _line(invitation: Code, now: int) -> str:
+def _line(invitation: InvitationCode, now: int) -> str:
     left = f"{invitation.uses_left:,} of {_accounts(invitation.uses)} left"
     until = "expired" if invitation.expires <= now else f"good until {_day(invitation.expires)}"
     if invitation.uses_left == 0:

@@ -16,7 +16,7 @@ from shared.faults import shown
 from shared.protocol.commands.messages import clock_in_words
 from shared.protocol.values import NAME
 from ws_server import data_folder, key
-from ws_server.admin.archive import ArchiveRefused, Entry, read_end, read_entry
+from ws_server.admin.archive import ArchiveEntry, ArchiveRefused, read_end, read_entry
 from ws_server.admin.atomic_files import part_folder, place
 from ws_server.admin.backup import (
     ABOUT,
@@ -223,7 +223,7 @@ class _Restore:
             for name in tables.keys() & SECRETS:
                 tx.execute(delete(tables[name]))
 
-    def _take_blobs(self, entry: Entry) -> Entry:
+    def _take_blobs(self, entry: ArchiveEntry) -> ArchiveEntry:
         """Write the blobs, each once, and return the first entry that is none."""
         blobs = Blobs(self.part)
         last = ""
@@ -242,7 +242,7 @@ class _Restore:
             entry = read_entry(self._file)
         return entry
 
-    def _compare(self, entry: Entry) -> None:
+    def _compare(self, entry: ArchiveEntry) -> None:
         if entry.name != MANIFEST:
             raise ArchiveRefused(f"{entry.name[:100]!r} is too much in it, or in the wrong place")
         content = entry.content(MAX_TEXT)

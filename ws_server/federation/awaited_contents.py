@@ -1,28 +1,40 @@
-"""Contents that come from other realms, over all their links, and the sessions that await them."""
+"""Contents of files, over all links: those that come, who awaits them, and those that are given."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
+from shared.background_tasks import BackgroundTasks
 from ws_server.federation.content_client import Fetching
-from ws_server.net.session import Account, Session
-from ws_server.publications import MAX_PUSHED, push_content
+from ws_server.federation.content_server import Giving
+from ws_server.net.file_lane import MAX_PUSHED, Pieces, push_content
+from ws_server.net.session import Account, Outlet, Session
+from ws_server.store.blobs import Blobs
+from ws_server.store.database import Database
 from ws_server.store.files import StoredFile
-
-if TYPE_CHECKING:
-    from ws_server.realm import Realm
+from ws_server.store.journal import Journal
 
 MAX_AWAITING = 2_000
 """Files from one realm times sessions that await them; what is over is left to getfile."""
 
 
 class Contents:
-    """`Realm.contents` to the links and the handlers."""
+    """What is fetched from each realm, and given to each link."""
 
-    def __init__(self, realm: Realm) -> None:
-        self._realm = realm
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        blobs: Blobs,
+        pieces: Pieces,
+        tasks: BackgroundTasks,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._blobs = blobs
+        self._pieces = pieces
+        self._tasks = tasks
         self._fetching: dict[int, Fetching] = {}
         self._awaiting: dict[tuple[int, str], list[tuple[StoredFile, Session, Account]]] = {}
         self._counts: Counter[int] = Counter()
@@ -30,8 +42,18 @@ class Contents:
     def of(self, realm_id: int) -> Fetching:
         """Return what is fetched from a realm; it outlives links, so no part is begun twice."""
         if realm_id not in self._fetching:
-            self._fetching[realm_id] = Fetching(self._realm, realm_id, self._came)
+            self._fetching[realm_id] = Fetching(
+                *(self._database, self._journal, self._blobs, self._tasks), realm_id, self._came
+            )
         return self._fetching[realm_id]
+
+    def giving(self, realm_id: int, outlet: Outlet, say: Callable[..., None]) -> Giving:
+        """Return what gives contents to a realm over one link.
+
+        Args:
+            say: Sends a frame, given as its fields.
+        """
+        return Giving(self._database, self._blobs, realm_id, outlet, say)
 
     def expect(self, realm_id: int, file: StoredFile, sessions: Iterable[Session]) -> None:
         """Fetch the content of a file whose message is durable, and push it to sessions then."""
@@ -50,4 +72,4 @@ class Contents:
         for file, session, account in awaiting:
             # Not if somebody else has signed in there since.
             if right and not session.leaving and session.account is account:
-                push_content(self._realm, file, (session,))
+                push_content(self._pieces, file, (session,))

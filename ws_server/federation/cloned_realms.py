@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ws_server.net.session import Outlet
-
-if TYPE_CHECKING:
-    from ws_server.federation.link import Link
 
 GRACE = 1.0
 """Seconds after which the connection of a link that was replaced is closed."""
@@ -41,7 +38,23 @@ class Seen:
         return self._at is not None and asyncio.get_running_loop().time() - self._at < LATELY
 
 
-def part(old: Link, new: Link) -> Coroutine[Any, Any, bool]:
+class Replaceable(Protocol):
+    """A link that another one replaces, or that does: `link.Link`."""
+
+    their_instance: str
+    """Which start of the other side's server it is; empty if that does not say."""
+
+    def retire(self) -> Outlet:
+        """Take and send no more, and return the connection, which the caller closes."""
+
+    def ask_if_still_there(self) -> asyncio.Future[None]:
+        """Return what is done once the other side of a link that is retired answers."""
+
+    def tell_of_copies(self) -> None:
+        """Say to the other side that two servers have its key; also over a link that is retired."""
+
+
+def part(old: Replaceable, new: Replaceable) -> Coroutine[Any, Any, bool]:
     """End a link that is replaced.
 
     Returns:
@@ -50,7 +63,9 @@ def part(old: Link, new: Link) -> Coroutine[Any, Any, bool]:
     return _parted(old, old.retire(), old.ask_if_still_there(), new)
 
 
-async def _parted(old: Link, outlet: Outlet, still: asyncio.Future[None], new: Link) -> bool:
+async def _parted(
+    old: Replaceable, outlet: Outlet, still: asyncio.Future[None], new: Replaceable
+) -> bool:
     try:
         # Not at once: the other side would see the old one end before it has the new one, and
         # tell its people that the link is down.

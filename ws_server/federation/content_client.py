@@ -2,17 +2,14 @@
 
 What is to come is in the table `fetches`, and what is here of it in a file beside the uploads, so
 both survive cuts and restarts. A few contents are open at a time; each `want` goes to the sender
-who was served longest ago, and there to what is nearest its end. How many pieces are on their way
-follows the delay they meet (LEDBAT, RFC 6817, section 2.4), so that a narrow link stays free for
-texts.
+who was served longest ago, and there to what is nearest its end. `content_pace` says how
+many pieces are on their way, and what waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
-import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,28 +17,22 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from shared.bounded import BoundedDict
+from shared.background_tasks import BackgroundTasks
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import BASE64, SEQ, SHA256
-from ws_server.federation.content_server import GONE, LATER, PIECE_OF, RATE, WANT
-from ws_server.federation.inbound import Overrun
+from ws_server.federation.content_pace import FetchWindow, Rests
+from ws_server.federation.link_frames import GONE, LATER, PIECE_OF, WANT, Overrun
 from ws_server.net.file_lane import PIECE
-from ws_server.realm import Realm
 from ws_server.store import content_fetches
+from ws_server.store.blobs import Blobs
 from ws_server.store.content_fetches import Fetch
+from ws_server.store.database import Database
+from ws_server.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
 MAX_OPEN = 32
 """Contents that are open at a time."""
-MAX_WINDOW = 16.0
-"""Pieces asked for and not yet on disk."""
-TARGET = 0.1
-"""Seconds that a piece may wait for others; the window shrinks above."""
-FIRST_DELAY, MAX_DELAY = 1.0, 60.0
-"""Seconds before a realm is asked again for what it has not got yet itself."""
-MAX_RESTING = 500
-"""Contents that may rest so; more of them are asked for sooner."""
 PAUSE = 2.0
 """Seconds before it is tried again after the store or the disk failed."""
 NO_ROOM = 60.0
@@ -52,7 +43,7 @@ Came = Callable[[int, str, bool], None]
 
 
 @dataclass(slots=True, eq=False)
-class Part:
+class FetchedPart:
     """A content that is on its way."""
 
     fetch: Fetch
@@ -72,7 +63,7 @@ class Part:
 class Want:
     """A piece that is asked for."""
 
-    part: Part
+    part: FetchedPart
     offset: int
     since: float
 
@@ -80,30 +71,34 @@ class Want:
 class Fetching:
     """What comes from one realm. Its methods belong to the event loop."""
 
-    def __init__(self, realm: Realm, realm_id: int, came: Came) -> None:
-        self._realm = realm
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        blobs: Blobs,
+        tasks: BackgroundTasks,
+        realm_id: int,
+        came: Came,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._blobs = blobs
+        self._tasks = tasks
         self._realm_id = realm_id
         self._came = came
         self._say: Callable[..., None] | None = None
         self._name = ""
-        self._parts: dict[str, Part] = {}
+        self._parts: dict[str, FetchedPart] = {}
         self._writing: set[str] = set()
         """Contents of which a thread may be writing, so that nobody else may."""
         self._ended: set[str] = set()
         """Contents that ended while the table was being read."""
-        self._resting: set[str] = set()
-        """Contents that the other realm has not got yet itself."""
-        self._delays: BoundedDict[str, float] = BoundedDict(
-            MAX_RESTING, lambda oldest, _: self._resting.discard(oldest)
-        )
-        """Seconds for which they rested the last time."""
+        self._rests = Rests(self.wake)
         self._wants: deque[Want] = deque()
         self._unwritten = 0
-        self._window = 2.0
-        self._fastest = float("inf")
+        self._window = FetchWindow()
         self._served: dict[int, int] = {}
         self._turn = 0
-        self._next_at = -math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._reading = False
         self._again = False
@@ -118,9 +113,8 @@ class Fetching:
         """
         self._say = say
         self._name = name
-        self._window, self._fastest = 2.0, float("inf")
-        self._resting.clear()
-        self._delays.clear()
+        self._window.restart()
+        self._rests.clear()
         self.wake()
 
     def end(self, say: Callable[..., None]) -> None:
@@ -137,7 +131,7 @@ class Fetching:
         self._again = True
         if self._say is not None and not self._reading:
             self._reading = True
-            self._realm.links.start(self._read())
+            self._tasks.start(self._read())
 
     def answered(self, body: Mapping[str, Any]) -> None:
         """Take the answer to the oldest want.
@@ -154,54 +148,36 @@ class Fetching:
         if kind == PIECE_OF:
             if SEQ.from_json(body.get("offset")) != want.offset:
                 raise Overrun("a piece that was not asked for")
-            self._adapt(asyncio.get_running_loop().time() - want.since)
+            self._window.answered(asyncio.get_running_loop().time() - want.since)
             if not part.dropped:
                 self._take(part, BASE64.from_json(body.get("data")), body.get("last"))
         elif not part.dropped:
             self._drop(part)
             if kind == LATER:
-                self._rest(sha256)
+                self._rests.begin(sha256)
             elif kind == GONE:
-                self._realm.links.start(
-                    self._fail(part.fetch, content_fetches.MAX_ATTEMPTS, "is gone")
-                )
+                self._tasks.start(self._fail(part.fetch, content_fetches.MAX_ATTEMPTS, "is gone"))
         self._fill()
 
-    def _adapt(self, took: float) -> None:
-        self._fastest = min(self._fastest, took)
-        self._window += (1 - (took - self._fastest) / TARGET) / self._window
-        self._window = min(MAX_WINDOW, max(1.0, self._window))
-
-    def _take(self, part: Part, data: bytes, last: object) -> None:
+    def _take(self, part: FetchedPart, data: bytes, last: object) -> None:
         wanted = min(PIECE, part.fetch.size - part.here)
         if len(data) != wanted or last is not (part.here + wanted == part.fetch.size):
             self._drop(part)
-            self._realm.links.start(self._fail(part.fetch, 1, "has another size"))
+            self._tasks.start(self._fail(part.fetch, 1, "has another size"))
             return
         part.waiting.append(data)
         part.here += wanted
         self._unwritten += 1
         if part.fetch.sha256 not in self._writing:
             self._writing.add(part.fetch.sha256)
-            self._realm.links.start(self._write(part))
+            self._tasks.start(self._write(part))
 
-    def _drop(self, part: Part) -> None:
+    def _drop(self, part: FetchedPart) -> None:
         part.dropped = True
         self._unwritten -= len(part.waiting)
         part.waiting.clear()
         if self._parts.get(part.fetch.sha256) is part:
             del self._parts[part.fetch.sha256]
-
-    def _rest(self, sha256: str) -> None:
-        delay = min(MAX_DELAY, self._delays.get(sha256, FIRST_DELAY / 2) * 2)
-        self._delays[sha256] = delay
-        self._resting.add(sha256)
-        wait = delay * random.uniform(0.7, 1.3)
-        asyncio.get_running_loop().call_later(wait, self._rested, sha256)
-
-    def _rested(self, sha256: str) -> None:
-        self._resting.discard(sha256)
-        self.wake()
 
     # Asking
 
@@ -220,8 +196,8 @@ class Fetching:
 
     async def _open(self) -> None:
         self._ended.clear()
-        found: list[Fetch] = await self._realm.database.read(
-            content_fetches.chosen, self._realm_id, list(self._resting), MAX_OPEN
+        found: list[Fetch] = await self._database.read(
+            content_fetches.chosen, self._realm_id, self._rests.resting, MAX_OPEN
         )
         found = await self._fitting(found)
         wanted = {fetch.sha256 for fetch in found}
@@ -229,17 +205,17 @@ class Fetching:
             # Others have come before it; what is on disk of it is kept for later.
             if sha256 not in wanted and part.asked == part.written:
                 del self._parts[sha256]
-        blobs = self._realm.blobs
+        blobs = self._blobs
         for fetch in found:
             if fetch.sha256 not in self._parts.keys() | self._ended | self._writing:
                 offset = await blobs.run(blobs.upload_offset, fetch.part, fetch.size)
-                self._parts[fetch.sha256] = Part(fetch, offset, offset, offset)
+                self._parts[fetch.sha256] = FetchedPart(fetch, offset, offset, offset)
         senders = {part.fetch.sender_id for part in self._parts.values()}
         self._served = {who: turn for who, turn in self._served.items() if who in senders}
 
     async def _fitting(self, found: list[Fetch]) -> list[Fetch]:
         """Return those for which there is room; the others wait, and what is here of them."""
-        room = await self._realm.blobs.run(self._realm.blobs.room_left)
+        room = await self._blobs.run(self._blobs.room_left)
         here = {sha256: part.written for sha256, part in self._parts.items()}
         fitting = [fetch for fetch in found if fetch.size - here.get(fetch.sha256, 0) <= room]
         if len(fitting) < len(found) and not self._waits_for_room:
@@ -258,20 +234,20 @@ class Fetching:
     def _fill(self) -> None:
         """Ask for pieces until the window is full, at the rate that the link carries."""
         loop = asyncio.get_running_loop()
-        while self._say is not None and len(self._wants) + self._unwritten < int(self._window):
+        while self._say is not None and self._window.allows(len(self._wants) + self._unwritten):
             part = self._next()
             if part is None:
                 return
             now = loop.time()
-            if self._next_at > now:
+            if self._window.next_at > now:
                 if self._timer is None:
-                    self._timer = loop.call_at(self._next_at, self._fill_again)
+                    self._timer = loop.call_at(self._window.next_at, self._fill_again)
                 return
             self._wants.append(Want(part, part.asked, now))
             self._say(kind=WANT, sha256=part.fetch.sha256, offset=part.asked)
             size = min(PIECE, part.fetch.size - part.asked)
             part.asked += size
-            self._next_at = now + size / RATE
+            self._window.asked(size, now)
             self._turn += 1
             self._served[part.fetch.sender_id] = self._turn
 
@@ -279,7 +255,7 @@ class Fetching:
         self._timer = None
         self._fill()
 
-    def _next(self) -> Part | None:
+    def _next(self) -> FetchedPart | None:
         """Return whose turn it is."""
         return min(
             (part for part in self._parts.values() if part.asked < part.fetch.size),
@@ -289,9 +265,9 @@ class Fetching:
 
     # Writing
 
-    async def _write(self, part: Part) -> None:
+    async def _write(self, part: FetchedPart) -> None:
         """Write the pieces that are here, all that came meanwhile in one step."""
-        blobs, fetch = self._realm.blobs, part.fetch
+        blobs, fetch = self._blobs, part.fetch
         try:
             while part.waiting:
                 pieces, part.waiting = part.waiting, []
@@ -315,8 +291,8 @@ class Fetching:
         finally:
             self._writing.discard(fetch.sha256)
 
-    async def _finish(self, part: Part) -> None:
-        blobs, fetch = self._realm.blobs, part.fetch
+    async def _finish(self, part: FetchedPart) -> None:
+        blobs, fetch = self._blobs, part.fetch
         if not await blobs.run(blobs.finish, fetch.part, fetch.sha256):
             self._drop(part)
             await self._fail(fetch, 1, "is another one")
@@ -325,10 +301,10 @@ class Fetching:
         def note(tx: Connection, now: int) -> None:
             content_fetches.done(tx, fetch.realm_id, fetch.sha256)
 
-        await self._realm.journal.write(note)
+        await self._journal.write(note)
         self._drop(part)
         self._ended.add(fetch.sha256)
-        self._delays.pop(fetch.sha256, None)
+        self._rests.forget(fetch.sha256)
         self._came(fetch.realm_id, fetch.sha256, True)
 
     async def _fail(self, fetch: Fetch, attempts: int, why: str) -> None:
@@ -338,7 +314,7 @@ class Fetching:
             return content_fetches.failed(tx, fetch.realm_id, fetch.sha256, attempts)
 
         try:
-            given_up: bool = await self._realm.journal.write(note)
+            given_up: bool = await self._journal.write(note)
         except ChatError:
             # It will come to nothing again, and be counted then.
             asyncio.get_running_loop().call_later(PAUSE, self.wake)

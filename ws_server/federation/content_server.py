@@ -16,16 +16,15 @@ from shared.bounded import BoundedDict
 from shared.protocol import base64
 from shared.protocol.errors import ChatError
 from shared.protocol.kinds import SEQ, SHA256
-from ws_server.federation.inbound import Overrun
+from ws_server.federation.link_frames import GONE, LATER, PIECE_OF, Overrun
 from ws_server.net.file_lane import PIECE
 from ws_server.net.session import Outlet
-from ws_server.realm import Realm
 from ws_server.store import content_fetches
+from ws_server.store.blobs import Blobs
+from ws_server.store.database import Database
 
 log = logging.getLogger(__name__)
 
-WANT, PIECE_OF, LATER, GONE = "want", "piece", "later", "gone"
-"""The kinds of frame of this lane."""
 RATE = 16 * 2**20
 """Bytes a second that one link carries at most of contents, each way."""
 MAX_WANTS = 64
@@ -38,14 +37,20 @@ class Giving:
     """The giving end of one link. Its methods belong to the event loop."""
 
     def __init__(
-        self, realm: Realm, realm_id: int, outlet: Outlet, say: Callable[..., None]
+        self,
+        database: Database,
+        blobs: Blobs,
+        realm_id: int,
+        outlet: Outlet,
+        say: Callable[..., None],
     ) -> None:
         """Give nothing yet.
 
         Args:
             say: Sends a frame, given as its fields.
         """
-        self._realm = realm
+        self._database = database
+        self._blobs = blobs
         self._realm_id = realm_id
         self._outlet = outlet
         self._say = say
@@ -93,9 +98,7 @@ class Giving:
             wanted = min(PIECE, size - offset)
             content = b""
             if wanted > 0:
-                content = await self._realm.blobs.run(
-                    self._realm.blobs.read, sha256, offset, wanted
-                )
+                content = await self._blobs.run(self._blobs.read, sha256, offset, wanted)
         except ChatError as error:
             # A content that has vanished stays so; any other fault may pass.
             vanished = isinstance(error.__cause__, FileNotFoundError)
@@ -116,7 +119,7 @@ class Giving:
         size = self._sizes.get(sha256)
         if size is not None:
             return size
-        found = await self._realm.database.read(content_fetches.offered, self._realm_id, sha256)
+        found = await self._database.read(content_fetches.offered, self._realm_id, sha256)
         if found is None:
             return 0
         if not found.here:

@@ -7,19 +7,17 @@ import logging
 import random
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
 
 from ws_server.federation.dial_policy import Unreachable
 from ws_server.federation.dialled_connection import Dialled
-from ws_server.federation.handshake import NotProven, OtherKey, Role, Seal
-from ws_server.federation.handshake_client import Place, Proven, dial_realm
+from ws_server.federation.handshake import NotProven, OtherKey
+from ws_server.federation.handshake_client import Endpoint
 from ws_server.federation.link import Link
+from ws_server.federation.linker import Linker
+from ws_server.federation.peer import Peer
 from ws_server.key import fingerprint
 from ws_server.store.realms import ACTIVE
-
-if TYPE_CHECKING:
-    from ws_server.federation.peer import Peer
-    from ws_server.federation.peer_registry import PeerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +27,17 @@ NOT_APPROVED = "its admin has not approved this realm yet"
 OUTAGE = 600.0
 
 
-async def keep(peers: PeerRegistry, peer: Peer, first: tuple[Dialled, Link] | None = None) -> None:
+def begin(linker: Linker, port: int, tls: bool) -> None:
+    """Dial those whose address is known, from now on.
+
+    Args:
+        port: Where this realm listens, which the others are told.
+    """
+    linker.dialler.listens(port, tls)
+    linker.peers.open(partial(keep, linker))
+
+
+async def keep(linker: Linker, peer: Peer, first: tuple[Dialled, Link] | None = None) -> None:
     """Dial a realm whenever its link is down.
 
     Args:
@@ -45,7 +53,7 @@ async def keep(peers: PeerRegistry, peer: Peer, first: tuple[Dialled, Link] | No
                 await _read(*first)
                 opened, first = True, None
             else:
-                opened = await _live(peers, peer)
+                opened = await _live(linker, peer)
         except (Unreachable, NotProven) as error:
             opened = False
             _note(peer, error)
@@ -69,18 +77,7 @@ async def keep(peers: PeerRegistry, peer: Peer, first: tuple[Dialled, Link] | No
                 await peer.wake.wait()
 
 
-def adopt(peers: PeerRegistry, peer: Peer, proven: Proven) -> Link | None:
-    """Make a connection that this realm dialled its link, or close it and return None."""
-    link = None
-    if proven.transcript.listener.key == peer.known.public_key and peer.known.state == ACTIVE:
-        seal = Seal(proven.transcript, peers.realm.key, Role.DIALLER)
-        link = peer.adopt(proven.wire, seal, dialled_by_us=True, begun=proven.begun)
-    if link is None:
-        peers.start(proven.wire.closed())
-    return link
-
-
-async def _live(peers: PeerRegistry, peer: Peer) -> bool:
+async def _live(linker: Linker, peer: Peer) -> bool:
     """Dial, and read until the link ends; return whether messages could flow.
 
     Raises:
@@ -88,14 +85,14 @@ async def _live(peers: PeerRegistry, peer: Peer) -> bool:
     """
     known = peer.known
     assert known.address is not None and known.port is not None
-    place = Place(known.address, known.port, known.tls)
-    async with peers.dials:
+    endpoint = Endpoint(known.address, known.port, known.tls)
+    async with linker.dialler.dials:
         peer.count.attempts += 1
-        proven = await dial_realm(peers, place, expected=known.public_key)
+        proven = await linker.dialler.dial(endpoint, expected=known.public_key)
     if proven.state != ACTIVE:
-        peers.start(proven.wire.closed())
+        linker.peers.start(proven.wire.closed())
         raise Unreachable(NOT_APPROVED)
-    link = adopt(peers, peer, proven)
+    link = linker.dialled(peer, proven)
     return link is not None and await _read(proven.wire, link)
 
 

@@ -5,29 +5,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue, GroupAddress
-from ws_server.context import Outcome
 from ws_server.federation import inbound_rows
+from ws_server.federation.peer import Peer
+from ws_server.federation.services import LinkServices
 from ws_server.key import posts_secret
-from ws_server.publications import announce_relayed, commit, group_outcome
+from ws_server.outcome import Outcome
+from ws_server.publications import commit, group_outcome
 from ws_server.store import group_history, invitations, replica_repair, replicas, rosters
 from ws_server.store.authorship import Own
-from ws_server.store.content_fetches import Room
+from ws_server.store.content_fetches import FileBounds
 from ws_server.store.conversations import Conversation
 from ws_server.store.group_admission import Admission
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.realms import KnownRealm
-from ws_server.store.replica_repair import Position
+from ws_server.store.replica_repair import GroupPosition
 from ws_server.store.replicas import Relayed, Taken
 from ws_server.store.rosters import Roster
-
-if TYPE_CHECKING:
-    from ws_server.realm import Realm
 
 log = logging.getLogger(__name__)
 
@@ -40,21 +39,21 @@ PAGE = 200
 class GroupReplication:
     """The groups of one host, as far as this realm has members in them."""
 
-    def __init__(self, realm: Realm, host: KnownRealm) -> None:
-        self._realm = realm
-        self._host_id = host.id
+    def __init__(self, services: LinkServices, host: Peer) -> None:
+        self._services = services
+        self._peer = host
         self._sought: set[int] = set()
         """Unknown groups of which the host was asked."""
 
     @property
     def _host(self) -> KnownRealm:
         """The host, as it is known now."""
-        return self._realm.links.by_id(self._host_id).known
+        return self._peer.known
 
     @property
     def _is_stranger(self) -> bool:
         """Whether nobody here has to do with the host, so that it is not asked for groups."""
-        return not (self._host.vouched or self._realm.links.trial)
+        return not (self._host.vouched or self._services.peers.trial)
 
     async def apply_roster(self, roster: Roster) -> None:
         """Apply a roster, publish the changes, and fetch the messages that are missing here.
@@ -65,17 +64,17 @@ class GroupReplication:
             ChatError: it cannot be stored, or the host does not answer.
         """
         for name in await self._apply_roster(roster):
-            self._realm.links.start(self.turn_away(roster.group, name))
+            self._services.peers.start(self.turn_away(roster.group, name))
 
     async def _apply_roster(self, roster: Roster) -> list[str]:
         """Do as `apply_roster`, and return the people of this realm whom the host should remove."""
-        own_key = self._realm.links.public_key
+        own_key = self._services.identity.public_key
         admission = Admission()
 
         def change(tx: Connection, now: int) -> GroupChange | None:
             nonlocal admission  # anew for each time that the journal tries
-            expected = self._realm.links.by_id(self._host.id).expected
-            admission = Admission(self._realm.invitations_wait, expected, self._may_wait)
+            waits = self._services.terms.invitations_wait
+            admission = Admission(waits, self._peer.expected, self._may_wait)
             return rosters.apply_roster(tx, self._host, roster, own_key, admission, now)
 
         group = await self._commit(change)
@@ -88,7 +87,7 @@ class GroupReplication:
     def _may_wait(self) -> bool:
         """Count an invitation to one of the host's groups; in the journal's thread."""
         try:
-            self._realm.limits.waiting_invitation(self._host.id)
+            self._services.limits.waiting_invitation(self._host.id)
         except ChatError:
             return False
         return True
@@ -156,9 +155,12 @@ class GroupReplication:
 
         def run(tx: Connection, now: int) -> Outcome:
             made = change(tx, now)
-            return Outcome() if made is None else group_outcome(made)
+            if made is None:
+                return Outcome()
+            return group_outcome(made, made.group if made.members_changed else None)
 
-        return (await commit(self._realm, run)).changed
+        group: Conversation | None = (await commit(self._services.publisher, run)).reply
+        return group
 
     async def catch_up(self, *, renewed: bool, restored: bool) -> None:
         """Ask the host for all groups with members here, and fetch what is missing.
@@ -171,11 +173,11 @@ class GroupReplication:
             restored: This realm was restored, so it may not know some of its groups.
         """
         try:
-            for number, name in await self._realm.database.read(
+            for number, name in await self._services.database.read(
                 invitations.declined, self._host.id
             ):
                 await self.turn_away(number, name)
-            known = await self._realm.database.read(replica_repair.positions, self._host.id)
+            known = await self._services.database.read(replica_repair.positions, self._host.id)
             if not known and not restored:
                 return
             listed: set[int] = set()
@@ -207,7 +209,7 @@ class GroupReplication:
         except ChatError as error:
             log.debug("groups were not compared", extra={"why": error.message})
 
-    async def _went_back(self, here: Position, there: Position, renewed: bool) -> bool:
+    async def _went_back(self, here: GroupPosition, there: GroupPosition, renewed: bool) -> bool:
         """Follow a host that was restored from a backup; return whether it was.
 
         Messages that the host has lost are lost for all, as it gives their seqs to others now. A
@@ -230,25 +232,25 @@ class GroupReplication:
 
         def rewind(tx: Connection, now: int) -> Outcome:
             replica_repair.rewind(tx, self._host, here.group, least)
-            return Outcome(forgotten=str(GroupAddress(here.group, self._host.name)))
+            return Outcome(forgotten=(str(GroupAddress(here.group, self._host.name)),))
 
         log.warning(
             "a group's host was restored from a backup",
             extra={"realm": self._host.name, "group": here.group, "back_to": least},
         )
-        await commit(self._realm, rewind)
+        await commit(self._services.publisher, rewind)
         return True
 
     async def _agree(self, group: int, seq: int) -> bool:
         """Return whether the host has the same message at a seq as this realm."""
         if seq == 0:
             return True
-        own = await self._realm.database.read(replica_repair.id_at, self._host.id, group, seq)
+        own = await self._services.database.read(replica_repair.id_at, self._host.id, group, seq)
         answer = await self._ask("history", group=group, after=seq - 1, limit=1)
         page = answer.get("messages")
         return isinstance(page, list) and len(page) == 1 and inbound_rows.relayed(page[0]).id == own
 
-    async def _abandon(self, here: Position) -> None:
+    async def _abandon(self, here: GroupPosition) -> None:
         """Remove the people of this realm from a group that its host no longer lists."""
 
         def abandon(tx: Connection, now: int) -> Outcome:
@@ -256,13 +258,13 @@ class GroupReplication:
             if made is None:
                 return Outcome()
             outcome = group_outcome(made)
-            outcome.changed, outcome.forgotten = None, made.group.address(0)
+            outcome.changed, outcome.forgotten = (), (made.group.address(0),)
             return outcome
 
-        await commit(self._realm, abandon)
+        await commit(self._services.publisher, abandon)
 
     async def _ask(self, what: str, **body: Any) -> dict[str, Any]:
-        return await self._realm.links.ask(self._host.id, what, **body)
+        return await self._peer.ask(what, **body)
 
     async def store_relayed(self, relayed: Sequence[Relayed]) -> list[int]:
         """Store and push relayed messages; return the indexes of those of unknown groups.
@@ -292,7 +294,7 @@ class GroupReplication:
         if not new or self._is_stranger or len(self._sought) > MAX_SOUGHT:
             return
         self._sought |= new
-        known = await self._realm.database.read(replica_repair.known_numbers, self._host.id, new)
+        known = await self._services.database.read(replica_repair.known_numbers, self._host.id, new)
         for group in new - known:
             try:
                 told = await self._ask("roster", group=group)
@@ -324,13 +326,13 @@ class GroupReplication:
 
     async def _complete_all(self) -> None:
         """Complete what was left off when a link ended."""
-        for number in await self._realm.database.read(group_history.incomplete, self._host.id):
+        for number in await self._services.database.read(group_history.incomplete, self._host.id):
             await self._complete(number)
 
     async def _complete(self, number: int) -> None:
         """Fetch what nobody here was to read, and somebody now is; nobody is told of it."""
         host = self._host
-        missing = await self._realm.database.read(group_history.missing, host.id, number)
+        missing = await self._services.database.read(group_history.missing, host.id, number)
         if missing is None:
             return
         group_id, begins, until = missing
@@ -341,33 +343,32 @@ class GroupReplication:
             old = [message for message in found if message.seq <= until]
 
             def store(tx: Connection, now: int, old: Sequence[Relayed] = old) -> None:
-                replicas.store_missing(tx, host, group_id, old, self._own, self._room, now)
+                replicas.store_missing(tx, host, group_id, old, self._own, self._bounds, now)
 
-            await self._realm.journal.write(store)
+            await self._services.journal.write(store)
 
         def complete(tx: Connection, now: int) -> None:
             group_history.is_complete(tx, group_id, begins, until)
 
-        await self._realm.journal.write(complete)
+        await self._services.journal.write(complete)
 
     @property
     def _own(self) -> Own:
-        return Own(self._realm.links.public_key, posts_secret(self._realm.key))
+        identity = self._services.identity
+        return Own(identity.public_key, posts_secret(identity.key))
 
     @property
-    def _room(self) -> Room:
-        return Room(self._realm.max_file, self._realm.max_realm_files)
+    def _bounds(self) -> FileBounds:
+        terms = self._services.terms
+        return FileBounds(terms.max_file, terms.max_realm_files)
 
     async def _write(self, relayed: Sequence[Relayed]) -> Taken:
-        own, room = self._own, self._room
+        own, room = self._own, self._bounds
 
-        def store(tx: Connection, now: int) -> Taken:
-            return replicas.store_relayed(tx, self._host, relayed, own, room, now)
-
-        def tell(taken: Taken) -> None:
+        def store(tx: Connection, now: int) -> Outcome:
+            taken = replicas.store_relayed(tx, self._host, relayed, own, room, now)
             # Backfilled messages too: their outbox rows, arriving later, count as duplicates.
-            host = self._realm.links.by_id(self._host.id)
-            announce_relayed(self._realm, taken.drafts, host.echoed)
+            return Outcome(taken, messages=taken.messages, changed=taken.moved.values())
 
-        taken: Taken = await self._realm.journal.write(store, tell)
+        taken: Taken = (await commit(self._services.publisher, store)).reply
         return taken

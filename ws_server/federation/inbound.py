@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,14 +18,15 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import LOCAL_NAME
 from shared.protocol.values import BadValue, fold
-from ws_server.federation import attachments, inbound_rows, link_check, receipts
-from ws_server.federation.attachments import TooLarge
+from ws_server.federation import inbound_rows, link_check, receipts
 from ws_server.federation.group_replication import GroupReplication
-from ws_server.publications import announce
-from ws_server.realm import Realm
+from ws_server.federation.link_frames import Overrun
+from ws_server.federation.peer import Peer
+from ws_server.federation.services import LinkServices
+from ws_server.publications import published
 from ws_server.store import outbox, realms, users
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Chain, Draft
+from ws_server.store.drafts import Chain, MessageEntry
+from ws_server.store.journal import Entry, Mutation
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Relayed
 
@@ -44,8 +46,8 @@ class TooMany(Exception):
     """A stranger has named too many people."""
 
 
-class Overrun(Exception):
-    """The peer sends more than the window allows, or violates the protocol."""
+class TooLarge(Exception):
+    """A file is larger than this realm takes."""
 
 
 class Incoming:
@@ -53,8 +55,8 @@ class Incoming:
 
     def __init__(
         self,
-        realm: Realm,
-        known: KnownRealm,
+        services: LinkServices,
+        peer: Peer,
         log_name: str,
         confirm: Callable[[int, dict[int, str], str], None],
         give_up: Callable[[str], None],
@@ -67,14 +69,15 @@ class Incoming:
                 their numbers, and the refusals that the next link sends, as JSON.
             give_up: Called when rows cannot be stored now; the link has to end.
         """
-        self._realm = realm
-        self._realm_id = known.id
+        self._services = services
+        self._peer = peer
+        self._realm_id = peer.known.id
         self._reached: set[str] = set()
         """Names of people here that a stranger has written to, folded."""
         self._log_name = log_name
         self._confirm = confirm
         self._give_up = give_up
-        self._replication = GroupReplication(realm, known)
+        self._replication = GroupReplication(services, peer)
         self._batches: asyncio.Queue[tuple[list[Any], int]] = asyncio.Queue(MAX_BATCHES)
         self._senders: dict[str, int] = {}
         self._chain = Chain()
@@ -102,7 +105,7 @@ class Incoming:
         try:
             while True:
                 items, size = await self._batches.get()
-                await self._wait(self._realm.limits.rows(self._sender_realm, len(items), size))
+                await self._wait(self._services.limits.rows(self._sender_realm, len(items), size))
                 await self._store(items)
         except Overrun as error:
             self._give_up(str(error))
@@ -115,7 +118,7 @@ class Incoming:
     @property
     def _sender_realm(self) -> KnownRealm:
         """The sending realm, as it is known now."""
-        return self._realm.links.by_id(self._realm_id).known
+        return self._peer.known
 
     async def _wait(self, seconds: float) -> None:
         """Wait, at most until somebody here has confirmed the realm."""
@@ -129,7 +132,7 @@ class Incoming:
     async def _store(self, items: list[Any]) -> None:
         """Hand one batch to the journal; the last entry notes how far it went."""
         refused: dict[int, str] = {}
-        posted: list[Draft | Mutation] = []
+        posted: list[Entry] = []
         relayed: list[tuple[int, Relayed]] = []
         await self._know(items)
         if not self._sender_realm.vouched:
@@ -169,7 +172,7 @@ class Incoming:
 
         end = Mutation(note, self._chain)
         end.done = noted
-        self._realm.journal.post(end)
+        self._services.journal.post(end)
 
     async def _know(self, items: list[Any]) -> None:
         """Learn the ids of senders who are new here."""
@@ -191,7 +194,7 @@ class Incoming:
                 key: users.of_realm(tx, self._realm_id, name, now).id for key, name in new.items()
             }
 
-        self._senders.update(await self._realm.journal.write(find))
+        self._senders.update(await self._services.journal.write(find))
 
     async def _count_people(self, new: dict[str, str]) -> None:
         """Wait for the budget of a stranger's new people, and leave out those above its bound."""
@@ -202,12 +205,12 @@ class Incoming:
                 users.count_of_realm(tx, self._realm_id),
             )
 
-        known, count = await self._realm.database.read(ask)
+        known, count = await self._services.database.read(ask)
         strangers = [key for key in new if key not in known]
         for key in strangers[max(0, MAX_STRANGE_PEOPLE - count) :]:
             del new[key]
         count = len(new.keys() - known.keys())
-        await self._wait(self._realm.limits.new_people(self._sender_realm, count))
+        await self._wait(self._services.limits.new_people(self._sender_realm, count))
 
     async def _count_names(self, items: list[Any]) -> None:
         """Wait for the budget of a stranger that writes to names which nobody here has."""
@@ -218,45 +221,49 @@ class Incoming:
         } - self._reached
         if not names:
             return
-        found = await self._realm.database.read(users.known_of_realm, None, names)
+        found = await self._services.database.read(users.known_of_realm, None, names)
         if len(self._reached) > MAX_KNOWN:
             self._reached.clear()
         self._reached |= found.keys()
         missed = len(names - found.keys())
-        await self._wait(self._realm.limits.names_of_nobody(self._sender_realm, missed))
+        await self._wait(self._services.limits.names_of_nobody(self._sender_realm, missed))
 
-    def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Draft | Mutation:
+    def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Entry:
         """Post what a row carries.
 
         Raises:
             BadValue: it is nothing that could ever be taken.
             TooLarge: its file is larger than this realm takes.
         """
-        entry: Draft | Mutation
+        entry: Entry
         if kind == outbox.PROBE:
-            entry = link_check.taken(self._realm, self._realm_id, row, self._chain)
+            entry = link_check.taken(self._peer, row, self._chain)
         elif kind == outbox.RECEIPT:
-            entry = receipts.taken(self._realm, self._sender(row), row, self._chain)
+            entry = receipts.taken(self._services.publisher, self._sender(row), row, self._chain)
         else:
             sender = self._sender(row)
             if kind == outbox.MESSAGE:
-                entry = inbound_rows.private(row, sender, self._chain)
+                draft = inbound_rows.private(row, sender, self._realm_id, self._quota)
             elif kind == outbox.POST:
-                entry = inbound_rows.post(row, sender, self._chain)
+                draft = inbound_rows.post(row, sender, self._realm_id, self._quota)
             else:
                 raise BadValue("no kind known here")
-            attachments.check_size(entry.file, self._realm.max_file)
-            entry.source, entry.quota = self._realm_id, self._quota
-            entry.done = self._done
+            if (
+                draft.content.file is not None
+                and draft.content.file.size > self._services.terms.max_file
+            ):
+                raise TooLarge
+            entry = MessageEntry(draft, self._chain)
+            entry.done = partial(published, self._services.publisher)
         entry.origin = number
-        self._realm.journal.post(entry)
+        self._services.journal.post(entry)
         return entry
 
     @property
     def _quota(self) -> int:
         """Bytes that all files of the realm may have together: of a stranger, one file's."""
-        most = self._realm.max_realm_files
-        return most if self._sender_realm.vouched else min(most, self._realm.max_file)
+        most = self._services.terms.max_realm_files
+        return most if self._sender_realm.vouched else min(most, self._services.terms.max_file)
 
     def _sender(self, row: Mapping[str, Any]) -> int:
         """Return the id of a row's sender.
@@ -269,12 +276,6 @@ class Incoming:
         if sender is None:
             raise TooMany
         return sender
-
-    def _done(self, draft: Draft) -> None:
-        if draft.error is None and not draft.duplicate:
-            announce(self._realm, draft, None)
-            if draft.outgoing:
-                self._realm.links.deliver(draft)
 
     async def _relay(self, relayed: list[tuple[int, Relayed]], refused: dict[int, str]) -> None:
         """Store messages of groups that the other realm hosts."""

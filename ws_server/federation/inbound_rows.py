@@ -8,11 +8,17 @@ from typing import Any
 
 from shared.protocol.kinds import LOCAL_NAME, REALM_NAME, SEQ, Base64, Number, check_characters
 from shared.protocol.precis import MOST_RAW, tamed_name
-from shared.protocol.values import MAX_GROUP_NAME, Address, BadValue, GroupAddress
-from ws_server.federation.attachments import content
+from shared.protocol.values import (
+    MAX_GROUP_NAME,
+    Address,
+    BadValue,
+    ConversationAddress,
+    GroupAddress,
+)
 from ws_server.store.conversations import MAX_MEMBERS
-from ws_server.store.messages import Chain, Draft
-from ws_server.store.replica_repair import Position
+from ws_server.store.drafts import Draft, Source, Storage
+from ws_server.store.message_content import from_link
+from ws_server.store.replica_repair import GroupPosition
 from ws_server.store.replicas import Relayed, Speaker
 from ws_server.store.roster_sync import MAX_LISTED
 from ws_server.store.rosters import Member, Roster
@@ -37,38 +43,37 @@ def fields(row: object) -> Mapping[str, Any]:
     return row
 
 
-def private(row: Mapping[str, Any], sender: int, chain: Chain) -> Draft:
+def private(row: Mapping[str, Any], sender: int, realm_id: int, quota: int) -> Draft:
     """Return the private message that a row carries.
 
     Args:
         sender: The id of who it is from.
+        realm_id: The realm that sent it.
+        quota: Bytes that all files of that realm may have together.
 
     Raises:
         BadValue: it is none that could ever be taken.
     """
     to = Address(LOCAL_NAME.from_json(row.get("to")))
-    draft = _draft(row, sender, to, chain)
-    draft.origin_seq = POSITIVE.from_json(row.get("seq"))
-    return draft
+    source = Source(realm_id, _id(row), POSITIVE.from_json(row.get("seq")))
+    return _draft(row, sender, to, source, quota)
 
 
-def post(row: Mapping[str, Any], sender: int, chain: Chain) -> Draft:
-    """Return the message for a group hosted here that a row carries.
+def post(row: Mapping[str, Any], sender: int, realm_id: int, quota: int) -> Draft:
+    """Return the message for a group hosted here that a row carries; arguments as `private`.
 
     Raises:
         BadValue: it is none that could ever be taken.
     """
-    return _draft(row, sender, GroupAddress(GROUP_NUMBER.from_json(row.get("group"))), chain)
+    group = GroupAddress(GROUP_NUMBER.from_json(row.get("group")))
+    return _draft(row, sender, group, Source(realm_id, _id(row)), quota)
 
 
 def _draft(
-    row: Mapping[str, Any], sender: int, target: Address | GroupAddress, chain: Chain
+    row: Mapping[str, Any], sender: int, target: ConversationAddress, source: Source, quota: int
 ) -> Draft:
-    id = _id(row)
-    text, file = content(row)
     # The key makes a row that comes twice, after a cut or a restored backup, come once.
-    bot = row.get("bot") is True
-    return Draft(sender, target, text, file, key=id, id=id, chain=chain, bot=bot)
+    return Draft(sender, target, from_link(row), source.id, Storage(quota), source)
 
 
 def speaker(value: object) -> Speaker:
@@ -92,17 +97,13 @@ def relayed(value: object) -> Relayed:
         BadValue: it is none.
     """
     row = fields(value)
-    id = _id(row)
-    text, file = content(row)
     return Relayed(
         group=GROUP_NUMBER.from_json(row.get("group")),
         seq=POSITIVE.from_json(row.get("seq")),
-        id=id,
+        id=_id(row),
         sender=speaker(row.get("from")),
         time=SEQ.from_json(row.get("time")),
-        text=text,
-        file=file,
-        bot=row.get("bot") is True,
+        content=from_link(row),
     )
 
 
@@ -169,7 +170,7 @@ def _id(row: Mapping[str, Any]) -> str:
     return id
 
 
-def positions(value: object) -> list[Position]:
+def positions(value: object) -> list[GroupPosition]:
     """Return how far groups are, as their host lists them.
 
     Raises:
@@ -178,7 +179,7 @@ def positions(value: object) -> list[Position]:
     if not isinstance(value, list) or len(value) > MAX_LISTED:
         raise BadValue("groups must be a list")
     return [
-        Position(
+        GroupPosition(
             GROUP_NUMBER.from_json(row.get("group")),
             POSITIVE.from_json(row.get("version")),
             SEQ.from_json(row.get("last_seq")),

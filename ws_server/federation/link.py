@@ -11,25 +11,34 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from shared.protocol.errors import ErrorCode
 from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
-from ws_server.federation.content_server import GONE, LATER, PIECE_OF, WANT, Giving
+from ws_server.federation.group_replication import GroupReplication
 from ws_server.federation.handshake import NotProven, Seal
-from ws_server.federation.inbound import Incoming, Overrun
+from ws_server.federation.inbound import Incoming
+from ws_server.federation.link_frames import (
+    COPIES,
+    GONE,
+    HERE,
+    LATER,
+    PIECE_OF,
+    STILL,
+    WANT,
+    Overrun,
+)
 from ws_server.federation.outbound import Outgoing
+from ws_server.federation.peer import Peer
 from ws_server.federation.question_handlers import answer
 from ws_server.federation.questions import Asks
+from ws_server.federation.services import LinkServices
 from ws_server.net.session import BROKEN, Outlet
-from ws_server.realm import Realm
-from ws_server.store.outbox_rows import Item
-from ws_server.store.realms import MAX_ROWS, KnownRealm
+from ws_server.store.realms import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
@@ -37,46 +46,21 @@ MAX_UNSTORED = 4 * 2**20
 """Bytes of batches that may wait to be stored; who keeps to the window sends a third of it."""
 MAX_PAUSE = 5.0
 """Seconds that a link is not read at most; its pings have to be answered in time."""
-STILL, HERE, COPIES = "still", "here", "copies"
-"""Asks whether a server is still there whose link was replaced; its answer; and what follows."""
 FRAME_COST, UNKNOWN_COST = 5, 100
 """Rows as which each frame counts, for its signature is checked; and one that nobody here knows."""
-
-
-class Owner(Protocol):
-    """Whoever keeps the link: `peer.Peer`."""
-
-    def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
-        """The other side has everything up to `confirmed`, or refused it; messages may flow."""
-
-    def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
-        """The other side has these for good, or refused them."""
-
-    def link_received(self, log_name: str, number: int, refusals: str) -> None:
-        """What the other side sent is durable here up to a number of a history of its.
-
-        Args:
-            refusals: What of it was refused lately, as JSON.
-        """
-
-    def link_ended(self, link: Link) -> None:
-        """The link is gone."""
-
-    def link_copied(self) -> None:
-        """The other side sees two servers at once that have the key of this realm."""
 
 
 class Link:
     """One link. Its methods belong to the event loop."""
 
-    def __init__(
-        self, realm: Realm, known: KnownRealm, outlet: Outlet, seal: Seal, owner: Owner
-    ) -> None:
-        self._realm = realm
+    def __init__(self, services: LinkServices, peer: Peer, outlet: Outlet, seal: Seal) -> None:
+        known = peer.known
+        self._services = services
+        self._peer = peer
         self._known = known
+        """As it was known when the link began."""
         self._outlet = outlet
         self._seal = seal
-        self._owner = owner
         self._ended = False
         self._incoming: Incoming | None = None
         self.their_log = ""
@@ -85,14 +69,14 @@ class Link:
         """Which start of the other side's server it is; empty if that does not say."""
         self.restored = False
         """Whether the other side knows a later history of this realm than it has itself."""
-        self._fetching = realm.contents.of(known.id)
-        self._giving = Giving(realm, known.id, outlet, self._say)
-        self.asks = Asks(known.name, self._say, partial(answer, realm, known))
+        self._fetching = services.contents.of(known.id)
+        self._giving = services.contents.giving(known.id, outlet, self._say)
+        self.asks = Asks(known.name, self._say, partial(answer, services, peer))
         self._unstored: deque[tuple[int, int]] = deque()
         """The batches that wait to be stored: bytes and rows."""
         self._pause: asyncio.TimerHandle | None = None
         """Until when it is not read."""
-        self.outgoing = Outgoing(realm, known.id, self._send)
+        self.outgoing = Outgoing(services.database, known.id, self._send)
         self._still: asyncio.Future[None] | None = None
         """Done when the other side answers, although this link was replaced."""
 
@@ -108,14 +92,14 @@ class Link:
         So one that comes with a new key, and is another realm here, does not pass for having what
         it got under the old one.
         """
-        return f"{self._realm.database.history_id}.{self._known.id}"
+        return f"{self._services.database.history_id}.{self._known.id}"
 
     def begin(self) -> None:
         """Say which history our numbers count, and how far we have that of the other side."""
         self._say(
             kind="open",
             log=self._log,
-            instance=self._realm.instance,
+            instance=self._services.instance,
             have={"log": self._known.received_log, "number": self._known.received},
             refused=orjson.loads(self._known.refusals),
         )
@@ -168,7 +152,7 @@ class Link:
         self.asks.close()
         if self._incoming is not None:
             self._incoming.close()
-        self._owner.link_ended(self)
+        self._peer.link_ended(self)
 
     def _break(self, why: str) -> None:
         log.warning("a link was broken off", extra={"realm": self._known.name, "why": why})
@@ -195,7 +179,7 @@ class Link:
         elif kind == STILL:
             self._say(kind=HERE)
         elif kind == COPIES:
-            self._owner.link_copied()
+            self._peer.link_copied()
         else:
             # What a newer version says besides is not for this one, and should be little.
             self._slow_down(UNKNOWN_COST)
@@ -210,8 +194,7 @@ class Link:
 
     def _slow_down(self, rows: int) -> None:
         """Read no further for a while if this realm sends more than its share, of any kind."""
-        known = self._realm.links.by_id(self._known.id).known
-        wait = self._realm.limits.frame(known, rows)
+        wait = self._services.limits.frame(self._peer.known, rows)
         if wait > 0:
             self._outlet.pause_reading()
             if self._pause is not None:
@@ -239,9 +222,12 @@ class Link:
             number, refused = 0, {}
         codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
         self._incoming = Incoming(
-            self._realm, self._known, self.their_log, self._confirm, self._give_up
+            self._services, self._peer, self.their_log, self._confirm, self._give_up
         )
-        self._owner.link_opened(self, number, codes)
+        self._peer.link_opened(number, codes)
+        renewed = self.their_log != self._peer.known.received_log
+        replication = GroupReplication(self._services, self._peer)
+        self._services.peers.start(replication.catch_up(renewed=renewed, restored=self.restored))
         self.outgoing.begin(number)
         self._fetching.begin(self._say, self._known.name)
 
@@ -253,11 +239,11 @@ class Link:
         items = self.outgoing.confirm(up_to)
         sent = {str(item.number): item.number for item in items}
         codes = {sent[n]: _code(code) for n, code in refused.items() if n in sent}
-        self._owner.link_confirmed(items, up_to, codes)
+        self._peer.link_confirmed(items, up_to, codes)
 
     def _confirm(self, up_to: int, refused: dict[int, str], refusals: str) -> None:
         self._unstored.popleft()
-        self._owner.link_received(self.their_log, up_to, refusals)
+        self._peer.link_received(self.their_log, up_to, refusals)
         if not self._ended:
             self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
 
@@ -285,5 +271,3 @@ _CLAIM = Number(0, 2**52)
 """A number that leaves room for as many again, whatever the other side claims to have."""
 _CODE = re.compile("[a-z_]{1,32}")
 _NUMBER = re.compile("[1-9][0-9]{0,15}")
-Confirmed = Callable[[str, str | None, int], None]
-"""Told how a message fared: its state, the code if it was refused, its seq if that is new."""

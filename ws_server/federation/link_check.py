@@ -7,19 +7,16 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, Number
+from ws_server.federation.peer import Peer
 from ws_server.store import outbox
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Chain
-
-if TYPE_CHECKING:
-    from ws_server.federation.peer import Peer
-    from ws_server.realm import Realm
+from ws_server.store.drafts import Chain
+from ws_server.store.journal import Journal, Mutation
 
 WAIT = 8.0
 """Seconds for a row to be stored by the other side."""
@@ -38,7 +35,7 @@ class Trip:
     """Seconds by which the other realm's clock is ahead of this one's, about."""
 
 
-async def probe(realm: Realm, peer: Peer) -> Trip:
+async def probe(journal: Journal, peer: Peer) -> Trip:
     """Have the other realm store a row of this one, and write one for this one to store.
 
     Raises:
@@ -47,19 +44,19 @@ async def probe(realm: Realm, peer: Peer) -> Trip:
     begun = time.monotonic()
     token = secrets.token_hex(8)
     written = peer.expect_probe(token)
-    await write(realm, peer, token)
+    await write(journal, peer, token)
     await _within(written)
     there = time.monotonic()
     token = secrets.token_hex(8)
     written = peer.expect_probe(token)
-    answer = await realm.links.ask(peer.known.id, "probe", token=token)
+    answer = await peer.ask("probe", token=token)
     asked = time.monotonic() - there
     ahead = _TIME.from_json(answer.get("time")) / 1000 - (time.time() - asked / 2)
     await _within(written)
     return Trip(there - begun, time.monotonic() - there, ahead)
 
 
-async def write(realm: Realm, peer: Peer, token: str) -> None:
+async def write(journal: Journal, peer: Peer, token: str) -> None:
     """Put a row into the outbox for a realm.
 
     Raises:
@@ -69,12 +66,12 @@ async def write(realm: Realm, peer: Peer, token: str) -> None:
     def say(tx: Connection, now: int) -> bool:
         return outbox.enqueue(tx, peer.known.id, outbox.PROBE, None, {"token": token}, now)
 
-    if not await realm.journal.write(say):
+    if not await journal.write(say):
         raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits for this realm")
     peer.notify_outbox()
 
 
-def taken(realm: Realm, realm_id: int, row: Mapping[str, Any], chain: Chain) -> Mutation:
+def taken(peer: Peer, row: Mapping[str, Any], chain: Chain) -> Mutation:
     """Return the entry of a row that came: it changes nothing, and is on disk like any other.
 
     Raises:
@@ -87,7 +84,7 @@ def taken(realm: Realm, realm_id: int, row: Mapping[str, Any], chain: Chain) -> 
 
     def noted(entry: Mutation) -> None:
         if entry.error is None:
-            realm.links.by_id(realm_id).probed(token, None)
+            peer.probed(token, None)
 
     entry = Mutation(note, chain)
     entry.done = noted

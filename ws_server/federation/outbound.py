@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from shared.protocol.errors import ChatError
-from ws_server.realm import Realm
 from ws_server.store import outbox_rows
+from ws_server.store.database import Database
 from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import MAX_ROWS
 
@@ -32,8 +32,8 @@ PAUSE = 1.0
 class Outgoing:
     """The stream of one link. Its methods belong to the event loop."""
 
-    def __init__(self, realm: Realm, realm_id: int, send: Callable[[bytes], None]) -> None:
-        self._realm = realm
+    def __init__(self, database: Database, realm_id: int, send: Callable[[bytes], None]) -> None:
+        self._database = database
         self._realm_id = realm_id
         self._send = send
         self._sent = 0
@@ -128,7 +128,7 @@ class Outgoing:
             while not self._is_full():
                 self._missed = False
                 room = min(MAX_READ, MAX_ROWS - len(self._unconfirmed))
-                found: Sequence[Item] = await self._realm.database.read(
+                found: Sequence[Item] = await self._database.read(
                     outbox_rows.read, self._realm_id, self._sent, room
                 )
                 for item in found:

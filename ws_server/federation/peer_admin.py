@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.federation import dialling
 from ws_server.federation.dial_policy import Unreachable, read_address
-from ws_server.federation.handshake import Hello, NotProven
-from ws_server.federation.handshake_client import Declined, Place, Proven, dial_realm
+from ws_server.federation.handshake import NotProven
+from ws_server.federation.handshake_client import Declined, Endpoint, Proven
+from ws_server.federation.linker import Linker
+from ws_server.federation.peer import Peer
 from ws_server.key import fingerprint
+from ws_server.outcome import Outcome
+from ws_server.publications import commit
 from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms, replica_repair
 from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
-
-if TYPE_CHECKING:
-    from ws_server.federation.peer import Peer
-from ws_server.federation.peer_registry import PeerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +35,11 @@ MAX_TOLD = 1_000
 class _Seen(Exception):
     """Ends a dial once the key there is proven, before that realm learns who asks."""
 
-    def __init__(self, listener: Hello) -> None:
-        self.listener = listener
+    def __init__(self, key: bytes) -> None:
+        self.key = key
 
 
-async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: str | None) -> Peer:
+async def add(linker: Linker, name: str, address: str, port: int, wanted: str | None) -> Peer:
     """Make a realm known under a name, or known at another address, once it has proven its key.
 
     Args:
@@ -52,6 +51,7 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
             another realm's or the realm has another name; FORBIDDEN, it is blocked here;
             REALM_REFUSED, it answered no.
     """
+    peers = linker.peers
 
     def judge(key: bytes) -> None:
         if wanted is not None and bare(wanted) != bare(fingerprint(key)):
@@ -68,13 +68,14 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
     begun = asyncio.get_running_loop().time()
     try:
         host, tls = read_address(address)
-        place = Place(host, port, tls)
-        proven = await dial_realm(
-            peers, place, judge=judge, turns=peers.adds, public=not peers.private, limit=ADD
+        endpoint = Endpoint(host, port, tls)
+        proven = await linker.dialler.dial(
+            endpoint,
+            judge=judge,
+            turns=linker.dialler.adds,
+            public=not peers.private,
+            limit=ADD,
         )
-        listener = proven.transcript.listener
-    except _Seen as seen:
-        listener = seen.listener
     except Declined as no:
         raise ChatError(
             ErrorCode.REALM_REFUSED, f"The realm at {address} {port}: {no}; nothing was added"
@@ -84,6 +85,7 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
         # However soon that was known: times tell open ports from closed ones.
         await asyncio.sleep(begun + ADD - asyncio.get_running_loop().time())
         raise unreachable(f"{address} {port}") from None
+    listener = proven.transcript.listener
 
     def keep(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realm_trust.keep(
@@ -94,7 +96,7 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
             address=host,
             port=port,
             tls=tls,
-            home=peers.realm.local_name,
+            home=linker.services.identity.local_name,
             now=now,
         )
 
@@ -104,26 +106,26 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
             peers.upsert(kept[1])
 
     try:
-        known, _ = await peers.realm.journal.write(keep, learn)
+        known, _ = await linker.services.journal.write(keep, learn)
     except BaseException:
-        if proven is not None:
-            peers.start(proven.wire.closed())
+        peers.start(proven.wire.closed())
         raise
-    return peers.know(known) if proven is None else await _link(peers, known, proven)
+    return await _link(linker, known, proven)
 
 
-async def _link(peers: PeerRegistry, known: KnownRealm, proven: Proven) -> Peer:
+async def _link(linker: Linker, known: KnownRealm, proven: Proven) -> Peer:
     """Make the connection with which a realm was added its link."""
+    peers = linker.peers
     if proven.state != ACTIVE:
         peers.start(proven.wire.closed())
         pending = peers.upsert(known)
         pending.trouble = dialling.NOT_APPROVED
         return pending
     peer = peers.upsert(known, dials=False)
-    link = dialling.adopt(peers, peer, proven)
+    link = linker.dialled(peer, proven)
     if link is None:
         return peers.upsert(known)
-    peer.keep_by(asyncio.create_task(dialling.keep(peers, peer, (proven.wire, link))))
+    peer.keep_by(asyncio.create_task(dialling.keep(linker, peer, (proven.wire, link))))
     with suppress(TimeoutError):
         async with asyncio.timeout(OPENING):
             await peer.opened.wait()
@@ -131,7 +133,7 @@ async def _link(peers: PeerRegistry, known: KnownRealm, proven: Proven) -> Peer:
 
 
 async def change_state(
-    peers: PeerRegistry, name: str, allowed: tuple[str, ...], state: str
+    linker: Linker, name: str, allowed: tuple[str, ...], state: str
 ) -> KnownRealm:
     """Let a realm in, or keep it out, at once.
 
@@ -141,21 +143,22 @@ async def change_state(
     Raises:
         ChatError: UNKNOWN_REALM; CONFLICT, it has another state, or is confirmed in this one.
     """
+    peers = linker.peers
 
     def change(tx: Connection, now: int) -> KnownRealm:
         known = realm_trust.meant(tx, name)
         if known.state not in allowed or (known.state == state and known.vouched):
             raise ChatError(ErrorCode.CONFLICT, f"{known.name} is {known.state}")
         if state == ACTIVE:
-            realm_trust.vouch(tx, known.id, peers.realm.local_name)
+            realm_trust.vouch(tx, known.id, linker.services.identity.local_name)
         return realms.change(tx, known.id, state=state)
 
-    known: KnownRealm = await peers.realm.journal.write(change)
+    known: KnownRealm = await linker.services.journal.write(change)
     peers.upsert(known)
     return known
 
 
-async def remove(peers: PeerRegistry, name: str) -> tuple[KnownRealm, int]:
+async def remove(linker: Linker, name: str) -> tuple[KnownRealm, int]:
     """Forget a realm but for its key and what was written with its people.
 
     Returns:
@@ -164,6 +167,7 @@ async def remove(peers: PeerRegistry, name: str) -> tuple[KnownRealm, int]:
     Raises:
         ChatError: UNKNOWN_REALM.
     """
+    peers = linker.peers
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, int, list[Item]]:
         known = realm_trust.meant(tx, name)
@@ -174,16 +178,16 @@ async def remove(peers: PeerRegistry, name: str) -> tuple[KnownRealm, int]:
         outbox.refuse_all(tx, known.id, ErrorCode.UNKNOWN_REALM)
         return realms.change(tx, known.id, state=REMOVED), count, told
 
-    known, count, told = await peers.realm.journal.write(change)
+    known, count, told = await linker.services.journal.write(change)
     peer = peers.upsert(known)
     peer.queued = 0
     for item in told:
         if item.own is not None:
-            peers.announce_delivery(item.own, ErrorCode.UNKNOWN_REALM, False)
+            peers.news.announce_delivery(item.own, ErrorCode.UNKNOWN_REALM, False)
     return known, count
 
 
-async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[KnownRealm, str]:
+async def retrust(linker: Linker, name: str, wanted: str | None) -> tuple[KnownRealm, str]:
     """Pin the key that a realm has now; the one it had is refused from then on.
 
     That is the key which answers at its address, or one that is known here under another name,
@@ -198,10 +202,11 @@ async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[K
     Raises:
         ChatError: UNKNOWN_REALM; REALM_UNREACHABLE, no other key was found.
     """
+    peers = linker.peers
     peer = peers.find(name)
     if peer is None:
         raise unknown_realm(name)
-    key = await _new_key(peers, peer, wanted)
+    key = await _new_key(linker, peer, wanted)
     if wanted is not None and bare(wanted) != bare(fingerprint(key)):
         raise ChatError(
             ErrorCode.REALM_UNREACHABLE,
@@ -214,24 +219,25 @@ async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[K
             f"{peer.known.name} has the key that is known, {fingerprint(key)}; nothing was changed",
         )
 
-    def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
-        known, other = realm_trust.retrust(tx, peer.known.id, key, peers.realm.local_name, now)
+    def change(tx: Connection, now: int) -> Outcome:
+        home = linker.services.identity.local_name
+        known, other = realm_trust.retrust(tx, peer.known.id, key, home, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
         replica_repair.change_hosts(tx, known.id, other.id)
-        return known, other
+        return Outcome((known, other), forgotten_realms=(known.name, other.name))
 
-    known, other = await peers.realm.journal.write(change)
+    known, other = (await commit(linker.services.publisher, change)).reply
     for changed in (known, other):
         peers.upsert(changed)
-        peers.realm.cache.drop_groups_of(changed.name)
     peers.by_id(other.id).queued = 0
     return known, other.name
 
 
-async def _new_key(peers: PeerRegistry, peer: Peer, wanted: str | None) -> bytes:
+async def _new_key(linker: Linker, peer: Peer, wanted: str | None) -> bytes:
     """Return the key named, if a realm here has it, or the one that answers at the address."""
+    peers = linker.peers
     if wanted is not None:
         for other in peers.everybody():
             if bare(fingerprint(other.known.public_key)) == bare(wanted):
@@ -245,13 +251,13 @@ async def _new_key(peers: PeerRegistry, peer: Peer, wanted: str | None) -> bytes
         )
 
     def judge(key: bytes) -> None:
-        raise _Seen(Hello(known.own_name, key))
+        raise _Seen(key)
 
     try:
-        place = Place(known.address, known.port, known.tls)
-        await dial_realm(peers, place, judge=judge, turns=peers.adds)
+        endpoint = Endpoint(known.address, known.port, known.tls)
+        await linker.dialler.dial(endpoint, judge=judge, turns=linker.dialler.adds)
     except _Seen as seen:
-        return seen.listener.key
+        return seen.key
     except (Unreachable, NotProven) as error:
         raise ChatError(
             ErrorCode.REALM_UNREACHABLE,

@@ -3,63 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.background_tasks import BackgroundTasks
-from shared.protocol.commands.messages import Delivery
-from shared.protocol.commands.realms import RealmLink
 from shared.protocol.errors import ChatError
 from shared.protocol.values import fold
-from ws_server.federation.cloned_realms import DOUBLE
-from ws_server.federation.dialling import keep
-from ws_server.federation.handshake import Role, Seal, Transcript
-from ws_server.federation.link import Confirmed, Link
-from ws_server.federation.peer import SHUT, Peer
-from ws_server.federation.questions import no_answer
-from ws_server.net.session import Outlet, Session
-from ws_server.realm import Realm
+from ws_server.federation.peer import Confirmed, Peer, PeerServices
+from ws_server.federation.peer_news import PeerNews
+from ws_server.identity import Identity
+from ws_server.net.hub import Hub
+from ws_server.net.session import Session
 from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms
-from ws_server.store.messages import Draft
-from ws_server.store.outbox_rows import Item, LocalMessage
+from ws_server.store.cache import Cache
+from ws_server.store.database import Database
+from ws_server.store.drafts import StoredMessage
+from ws_server.store.journal import Journal
+from ws_server.store.outbox_rows import Item
 from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
 
-MAX_DIALS = 32
-"""Known realms that are dialled at once; the others wait."""
-MAX_ADDS = 8
-"""Realms that people add at once."""
+Dial = Callable[[Peer], Coroutine[Any, Any, None]]
+"""Dials a realm whenever its link is down: `dialling.keep`."""
 
 
 class PeerRegistry:
     """Every other realm by its id; `Realm.links` to the gate and the handlers."""
 
     def __init__(
-        self, realm: Realm, *, policy: str | None, trial: bool, public: bool, private: bool
+        self,
+        identity: Identity,
+        database: Database,
+        journal: Journal,
+        cache: Cache,
+        hub: Hub,
+        tasks: BackgroundTasks,
+        *,
+        policy: str | None,
+        trial: bool,
+        public: bool,
+        private: bool,
     ) -> None:
         """Know no other realm yet.
 
         Args:
+            tasks: Work on behalf of peers, which ends with this registry at the latest.
             policy: Who may add realms: open, admin or closed; None: by where it stands.
             trial: Only this machine reaches the server; see `Settings.trial`.
             public: Its own network is not for strangers to see.
             private: It is part of that network, so that people may add realms in it.
         """
-        self.realm = realm
+        self._local_name = identity.local_name
+        self._database = database
+        self._journal = journal
+        self.news = PeerNews(database, hub, tasks)
+        self._services = PeerServices(journal, cache, hub, self.news, tasks)
         self.policy = policy or ("trial" if trial else "admin")
         self.trial = trial
         self.public = public
         self.private = private
-        self.public_key = realm.key.public_key().public_bytes_raw()
-        self.port = 0
-        self.tls = False
-        self.dials = asyncio.Semaphore(MAX_DIALS)
-        self.adds = asyncio.Semaphore(MAX_ADDS)
-        self._dials = False
+        self.public_key = identity.public_key
+        self._dial: Dial | None = None
         self._peers: dict[int, Peer] = {}
-        self._tasks = BackgroundTasks()
+        self._tasks = tasks
 
     async def load(self) -> None:
         """Learn which realms there are; until `open`, none is dialled."""
@@ -67,17 +75,13 @@ class PeerRegistry:
         def ask(tx: Connection) -> tuple[list[KnownRealm], dict[int, int]]:
             return realms.everybody(tx), outbox_queries.counts(tx)
 
-        known, counts = await self.realm.database.read(ask)
+        known, counts = await self._database.read(ask)
         for one in known:
             self.upsert(one, counts.get(one.id, 0))
 
-    def open(self, port: int, tls: bool) -> None:
-        """Begin to dial those whose address is known.
-
-        Args:
-            port: Where this realm listens, which the others are told.
-        """
-        self.port, self.tls, self._dials = port, tls, True
+    def open(self, dial: Dial) -> None:
+        """Begin to dial those whose address is known."""
+        self._dial = dial
         for peer in self._peers.values():
             self._keep(peer)
 
@@ -101,7 +105,7 @@ class PeerRegistry:
         """
         peer = self._peers.get(known.id)
         if peer is None:
-            peer = self._peers[known.id] = Peer(self, known, queued)
+            peer = self._peers[known.id] = Peer(self._services, known, queued)
         peer.learn(known)
         if dials:
             self._keep(peer)
@@ -113,16 +117,14 @@ class PeerRegistry:
 
     def _keep(self, peer: Peer) -> None:
         known = peer.known
-        if self._dials and known.state == ACTIVE and known.address and peer.keeping is None:
-            peer.keeping = asyncio.create_task(keep(self, peer))
+        if self._dial is None or peer.keeping is not None:
+            return
+        if known.state == ACTIVE and known.address:
+            peer.keeping = asyncio.create_task(self._dial(peer))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that ends by itself, or with this realm."""
         self._tasks.start(work)
-
-    def watch(self, task: asyncio.Task[None]) -> None:
-        """See to it that a task ends before this realm does."""
-        self._tasks.keep(task)
 
     # What the gate and the handlers ask
 
@@ -154,7 +156,7 @@ class PeerRegistry:
         return [peer for peer in self.everybody() if peer.known.state != REMOVED]
 
     def deliver(
-        self, draft: Draft, session: Session | None = None, told: Confirmed | None = None
+        self, message: StoredMessage, session: Session | None, told: Confirmed | None
     ) -> None:
         """Send a message that is durable to the realms it waits for.
 
@@ -162,55 +164,41 @@ class PeerRegistry:
             session: Who sent it here.
             told: Told its state as soon as it is known, if it waits for one realm's answer.
         """
-        conversation = draft.conversation
-        assert conversation is not None
-        for realm_id, number in draft.outgoing:
+        conversation = message.conversation
+        for realm_id, number in message.outgoing:
             peer = self._peers[realm_id]
-            if draft.source is None and not peer.known.vouched:
+            if message.source is None and not peer.known.vouched:
                 self.start(self.vouch(peer))
             if conversation.number is None:
-                item = outbox_rows.private(draft, realm_id, number)
+                item = outbox_rows.private(message, number)
             elif conversation.realm_id is None:
-                item = self._relayed(draft, number)
+                item = self._relayed(message, number)
             else:
-                item = outbox_rows.post(draft, number)
-                peer.expect_echo(draft.id, session)
-            if told is not None and draft.state == outbox.QUEUED:
+                item = outbox_rows.post(message, number)
+                peer.expect_echo(message.id, session)
+            if told is not None:
                 if peer.up:
-                    peer.wait_for(draft.id, told)
+                    peer.wait_for(message.id, told)
                 else:
                     told(outbox.QUEUED, None, 0)
             peer.offer(item)
 
-    def _relayed(self, draft: Draft, number: int) -> Item:
+    def _relayed(self, message: StoredMessage, number: int) -> Item:
         """Return the row of a message of a group hosted here that was just written."""
-        group = draft.conversation
-        assert group is not None
-        sender = group.members[draft.sender]
-        home = None if sender.realm_id is None else self._peers[sender.realm_id].known
-        return outbox_rows.relayed(draft, number, home)
+        home_id = message.conversation.members[message.sender].realm_id
+        home = None if home_id is None else self._peers[home_id].known
+        return outbox_rows.relayed(message, number, home)
 
     def notify_outbox(self, realm_ids: Collection[int]) -> None:
         """Something else than a message was put into the outbox for these realms."""
         for realm_id in realm_ids:
             self._peers[realm_id].notify_outbox()
 
-    async def ask(self, realm_id: int, what: str, **body: Any) -> dict[str, Any]:
-        """Ask another realm, and return what it answers.
-
-        Raises:
-            ChatError: REALM_UNREACHABLE, REALM_REFUSED, or what it refused.
-        """
-        peer = self._peers[realm_id]
-        if peer.link is None or not peer.up:
-            raise no_answer()
-        return await peer.link.asks.ask(what, **body)
-
     async def vouch(self, peer: Peer) -> None:
         """Somebody here has to do with a realm: it is no stranger any more."""
 
         def change(tx: Connection, now: int) -> KnownRealm:
-            return realm_trust.vouch(tx, peer.known.id, self.realm.local_name)
+            return realm_trust.vouch(tx, peer.known.id, self._local_name)
 
         if peer.known.vouched:
             return
@@ -219,50 +207,4 @@ class PeerRegistry:
             self.upsert(known)
 
         with suppress(ChatError):  # noted with the next message
-            await self.realm.journal.write(change, learn)
-
-    # What is told to people
-
-    def announce_link(self, peer: Peer, state: str) -> None:
-        """Tell admins, and those with messages waiting there."""
-        self.start(self._announce_link(peer, state))
-
-    async def _announce_link(self, peer: Peer, state: str) -> None:
-        with suppress(ChatError):
-            concerned = await self.realm.database.read(outbox_queries.concerned, peer.known.id)
-            self.realm.hub.publish(RealmLink(peer.known.name, state), concerned)
-
-    def announce_name(self, peer: Peer, was: str) -> None:
-        """Tell admins, and those who have conversations with people there, its new name."""
-        self.start(self._announce_name(peer, was))
-
-    async def _announce_name(self, peer: Peer, was: str) -> None:
-        def ask(tx: Connection) -> set[int]:
-            told = set(outbox_queries.concerned(tx, peer.known.id))
-            return told | realm_trust.people_of(tx, peer.known.id)
-
-        with suppress(ChatError):
-            told = await self.realm.database.read(ask)
-            self.realm.hub.publish(RealmLink(peer.known.name, peer.told, was), told)
-
-    def announce_delivery(self, own: LocalMessage, code: str | None, told: bool) -> None:
-        """Tell the sender's sessions how a queued message fared, unless the only one knows."""
-        sessions = self.realm.hub.of(own.sender_id)
-        if len(sessions) > (1 if told else 0):
-            state = outbox.REFUSED if code else outbox.DELIVERED
-            event = Delivery(own.conversation, own.id, own.seq, state, code)
-            self.realm.hub.publish(event, (own.sender_id,))
-
-    def accepted(
-        self, realm_id: int, outlet: Outlet, transcript: Transcript, begun: float
-    ) -> Link | None:
-        """Take a link that the other realm dialled, or close it and return None."""
-        peer = self._peers[realm_id]
-        if peer.known.state != ACTIVE or peer.known.public_key != transcript.dialler.key:
-            outlet.close_with(SHUT, "this realm may not link here any more")
-            return None
-        seal = Seal(transcript, self.realm.key, Role.LISTENER)
-        link = peer.adopt(outlet, seal, dialled_by_us=False, begun=begun)
-        if link is None:
-            outlet.close_with(DOUBLE, "another link to this realm is kept")
-        return link
+            await self._journal.write(change, learn)

@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -19,14 +19,13 @@ from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
 from shared.protocol.values import MAX_GROUP_NAME, GroupAddress, fold
 from ws_server import hosted_groups
 from ws_server.federation import inbound_rows, link_check
+from ws_server.federation.peer import Peer
+from ws_server.federation.services import LinkServices
 from ws_server.hosted_groups import OfRealm, Rule
 from ws_server.publications import commit
 from ws_server.store import blocks, conversations, realms, roster_sync, users
 from ws_server.store.realms import KnownRealm
 from ws_server.store.users import User
-
-if TYPE_CHECKING:
-    from ws_server.realm import Realm
 
 _GROUP_NAME = Text(MAX_GROUP_NAME, one_line=True)
 _PAGE = Number(1, 200)
@@ -77,8 +76,11 @@ class Question:
     What it says is read, and refused with a BadValue, before a transaction is begun for it.
     """
 
-    realm: Realm
+    services: LinkServices
+    peer: Peer
+    """The asking realm."""
     asker: KnownRealm
+    """What was known of it when it asked."""
     body: Mapping[str, Any]
 
     @property
@@ -102,7 +104,7 @@ class Question:
         who = inbound_rows.fields(self.body.get("user"))
         name = LOCAL_NAME.from_json(who.get("name"))
         key = _PUBLIC_KEY.from_json(who["key"]) if "key" in who else None
-        return ByKey(name, None if key == self.realm.links.public_key else key)
+        return ByKey(name, None if key == self.services.identity.public_key else key)
 
     def count_name(self) -> None:
         """Count a name before it is looked up, so that nobody learns all of them.
@@ -110,11 +112,11 @@ class Question:
         Raises:
             ChatError: RATE_LIMITED, whoever has the name.
         """
-        self.realm.limits.name(self.asker)
+        self.services.limits.name(self.asker)
 
     def name_was_there(self) -> None:
         """Somebody has the name that was counted."""
-        self.realm.limits.name_was_there(self.asker)
+        self.services.limits.name_was_there(self.asker)
 
     def check_is_no_stranger(self) -> None:
         """Refuse to host groups for a realm that nobody here has to do with.
@@ -124,7 +126,7 @@ class Question:
         Raises:
             ChatError: FORBIDDEN.
         """
-        if not (self.asker.vouched or self.realm.links.trial):
+        if not (self.asker.vouched or self.services.peers.trial):
             raise realms.forbidden(
                 "Nobody here has confirmed your realm yet: somebody has to add it or to write to "
                 "its people first"
@@ -147,7 +149,7 @@ def answers(what: str) -> Callable[[Answerer], Answerer]:
 
 
 async def answer(
-    realm: Realm, asker: KnownRealm, what: str, body: Mapping[str, Any]
+    services: LinkServices, peer: Peer, what: str, body: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Answer one question.
 
@@ -155,12 +157,11 @@ async def answer(
         ChatError: no, and why; RATE_LIMITED, it asks too much.
         BadValue: it is malformed.
     """
-    asker = realm.links.by_id(asker.id).known
-    realm.limits.question(asker)
+    services.limits.question(peer.known)
     answerer = ANSWERS.get(what)
     if answerer is None:
         raise ChatError(ErrorCode.BAD_COMMAND, f"{what[:32]} is not understood here")
-    return await answerer(Question(realm, asker, body))
+    return await answerer(Question(services, peer, peer.known, body))
 
 
 @answers("user")
@@ -178,7 +179,7 @@ async def user(question: Question) -> dict[str, Any]:
             raise blocks.refused(found.name)
         return found
 
-    found = await question.realm.database.read(look)
+    found = await question.services.database.read(look)
     question.name_was_there()
     return {"name": found.name}
 
@@ -188,7 +189,7 @@ async def history(question: Question) -> dict[str, Any]:
     """Return a page of a group hosted here."""
     after = SEQ.from_json(question.body.get("after"))
     limit = _PAGE.from_json(question.body.get("limit"))
-    page = await question.realm.database.read(
+    page = await question.services.database.read(
         roster_sync.history, question.asker.id, question.group.number, after, limit
     )
     if page is None:
@@ -200,7 +201,7 @@ async def history(question: Question) -> dict[str, Any]:
 async def groups(question: Question) -> dict[str, Any]:
     """Return how far groups hosted here are that people of the asking realm are in."""
     after = SEQ.from_json(question.body.get("after"))
-    found = await question.realm.database.read(roster_sync.groups, question.asker.id, after)
+    found = await question.services.database.read(roster_sync.groups, question.asker.id, after)
     return {"groups": found, "more": len(found) == roster_sync.MAX_LISTED}
 
 
@@ -208,7 +209,7 @@ async def groups(question: Question) -> dict[str, Any]:
 async def roster(question: Question) -> dict[str, Any]:
     """Return who is in a group hosted here that people of the asking realm are in."""
     number = question.group.number
-    found = await question.realm.database.read(roster_sync.of_realm, question.asker.id, number)
+    found = await question.services.database.read(roster_sync.of_realm, question.asker.id, number)
     if found is None:
         raise conversations.unknown_group(question.group)
     return {"roster": found}
@@ -218,15 +219,14 @@ async def roster(question: Question) -> dict[str, Any]:
 async def probe(question: Question) -> dict[str, Any]:
     """Write a row that the asking realm has to store, and tell the time here."""
     token = KEY.from_json(question.body.get("token"))
-    peer = question.realm.links.by_id(question.asker.id)
-    await link_check.write(question.realm, peer, token)
+    await link_check.write(question.services.journal, question.peer, token)
     return {"time": time.time_ns() // 1_000_000}
 
 
 async def _change(question: Question, rule: Rule) -> dict[str, Any]:
     """Change a group hosted here, and return who is in it now."""
     change = hosted_groups.change(rule, hosted_groups.roster)
-    return {"roster": (await commit(question.realm, change)).reply}
+    return {"roster": (await commit(question.services.publisher, change)).reply}
 
 
 @answers("creategroup")
@@ -245,7 +245,7 @@ async def invite(question: Question) -> dict[str, Any]:
     question.check_is_no_stranger()
     caller, group, named = question.caller, question.group, question.user
     question.count_name()
-    waits, limits = question.realm.invitations_wait, question.realm.limits
+    waits, limits = question.services.terms.invitations_wait, question.services.limits
     limits.realm_invitation(question.asker.id)
     limits.invitation((caller.realm_id, fold(caller.name)))
 

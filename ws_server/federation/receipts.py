@@ -14,16 +14,15 @@ from sqlalchemy import Connection
 
 from shared.protocol.kinds import LOCAL_NAME, SEQ
 from shared.protocol.values import Address
-from ws_server.context import Outcome
 from ws_server.net.session import Account
-from ws_server.publications import published, receipts
-from ws_server.realm import Realm
+from ws_server.outcome import Outcome
+from ws_server.publications import Publisher, published, receipts
 from ws_server.store import conversations, markers
+from ws_server.store.drafts import Chain
 from ws_server.store.journal import Mutation
-from ws_server.store.messages import Chain
 
 
-def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Mutation:
+def taken(publisher: Publisher, reader: int, row: Mapping[str, Any], chain: Chain) -> Mutation:
     """Return the change that a receipt makes here.
 
     Args:
@@ -46,5 +45,5 @@ def taken(realm: Realm, reader: int, row: Mapping[str, Any], chain: Chain) -> Mu
         return Outcome(publications=receipts(account, chat, marks))
 
     write = Mutation(move, chain)
-    write.done = partial(published, realm)
+    write.done = partial(published, publisher)
     return write

@@ -6,7 +6,8 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Preference, Unblock
 from shared.protocol.values import Address
-from ws_server.context import Context, Outcome, Publication, handles
+from ws_server.context import Context, handles
+from ws_server.outcome import Outcome, Publication
 from ws_server.store import blocks
 from ws_server.store.journal import Mutation
 

@@ -22,13 +22,15 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_WHOLE_FILE, ConversationAddress, fold, parse_conversation
 from ws_server.context import Context, handles
-from ws_server.publications import lane_of
+from ws_server.message_replies import chunk_taken
+from ws_server.net.file_lane import lane_of
 from ws_server.store import bulk, content_fetches, disabled_accounts, files
 from ws_server.store.blobs import Blobs
 from ws_server.store.content_fetches import Away
+from ws_server.store.drafts import NO_FILE, Draft, Storage
 from ws_server.store.files import Opened, OpenUpload, StoredFile
 from ws_server.store.ids import new_id
-from ws_server.store.messages import Draft
+from ws_server.store.message_content import MessageContent
 
 TOUCH_EVERY = 3600 * 1000
 """Milliseconds after which a chunk notes again that its upload is alive."""
@@ -58,7 +60,6 @@ async def _whole_file(
             f"One frame carries at most {MAX_WHOLE_FILE:,} bytes of a file; use upload and chunk",
         )
     account, realm = ctx.user, ctx.realm
-    draft = Draft(account.id, target, key=key, quota=realm.max_user_files, bot=request.bot is True)
 
     def check(tx: Connection) -> bool:
         """Find out before anything is stored what would refuse the message, or repeat it."""
@@ -70,11 +71,13 @@ async def _whole_file(
         realm.blobs.check_room(len(content))
         return True
 
+    file, storage = None, NO_FILE
     if await realm.database.read(check):
         sha256 = await realm.blobs.run(realm.blobs.put, content)
-        draft.stored = len(content)
-        draft.file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
-    return draft
+        file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
+        storage = Storage(realm.max_user_files, stored=len(content))
+    said = MessageContent("", file, request.bot is True)
+    return Draft(account.id, target, said, key, storage)
 
 
 @handles(Upload)
@@ -115,7 +118,7 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
     return UploadOpened(id, offset, CHUNK)
 
 
-@handles(Chunk)
+@handles(Chunk, answer=chunk_taken)
 async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
     account, realm = ctx.user, ctx.realm
     async with realm.blobs.lock(request.upload):
@@ -129,16 +132,9 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
         return ChunkTaken(request.offset + len(request.data))
     file = StoredFile(new_id("f"), opened.name, opened.size, media_type(opened.name), opened.sha256)
     target = parse_conversation(opened.target)
-    return Draft(
-        account.id,
-        target,
-        file=file,
-        key=opened.key,
-        upload=opened.id,
-        quota=realm.max_user_files,
-        stored=opened.size,
-        bot=opened.bot,
-    )
+    storage = Storage(realm.max_user_files, opened.size, opened.id)
+    said = MessageContent("", file, opened.bot)
+    return Draft(account.id, target, said, opened.key, storage)
 
 
 def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
@@ -175,11 +171,11 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
         raise ChatError(
             ErrorCode.CONFLICT, f"The offset must be below {file.size}", offset=file.size
         )
-    if not lane_of(ctx.realm, ctx.session).add(file, request.offset):
+    if not lane_of(ctx.realm.pieces, ctx.session).add(file, request.offset):
         raise ChatError(
             ErrorCode.RATE_LIMITED, "Too many files are on their way to you", retry_after=5
         )
-    return FileOffered(file.info())
+    return FileOffered(file)
 
 
 def not_here(file: StoredFile, away: Away) -> ChatError:

@@ -36,17 +36,19 @@ from shared.protocol.commands.messages import Page
 from shared.protocol.records import Reply
 from shared.protocol.values import fold
 from ws_server import hosted_groups
-from ws_server.context import Context, Outcome, RemoteReply, handles
+from ws_server.context import Context, RemoteReply, handles
 from ws_server.federation import remote_group_commands
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
+from ws_server.outcome import Outcome
 from ws_server.store import conversation_summaries, conversations, markers
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.drafts import Draft
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.journal import Mutation
 from ws_server.store.markers import Reader
-from ws_server.store.messages import Draft
+from ws_server.store.message_content import MessageContent
 from ws_server.store.steps import alone
 
 Changing = Mutation | RemoteReply | Awaitable[Mutation]
@@ -63,7 +65,7 @@ def creategroup(ctx: Context, request: CreateGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.realm is not None and fold(request.realm) != ctx.realm.local_name:
         return RemoteReply(
-            remote_group_commands.create(ctx.realm, account, request.realm, request.name)
+            remote_group_commands.create(ctx.realm.federation, account, request.realm, request.name)
         )
 
     def reply(tx: Connection, made: GroupChange) -> Reply:
@@ -108,7 +110,7 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Changing:
     ctx.realm.limits.invitation(account.id)
     if request.group.realm or request.user.realm:
         return RemoteReply(
-            remote_group_commands.invite(ctx.realm, account, request.group, request.user)
+            remote_group_commands.invite(ctx.realm.federation, account, request.group, request.user)
         )
 
     person = hosted_groups.Addressed(request.user)
@@ -118,8 +120,8 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Changing:
 
 @handles(SendGroup, journaled=True)
 def sendg(ctx: Context, request: SendGroup) -> Draft:
-    key, bot = request.idempotency_key, request.bot is True
-    return Draft(ctx.user.id, request.group, request.text, key=key, bot=bot)
+    content = MessageContent(request.text, None, request.bot is True)
+    return Draft(ctx.user.id, request.group, content, request.idempotency_key)
 
 
 @handles(InboxGroup)
@@ -153,7 +155,9 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
 def leavegroup(ctx: Context, request: LeaveGroup) -> Changing:
     account = ctx.user
     if request.group.realm:
-        return RemoteReply(remote_group_commands.leave(ctx.realm, account, request.group))
+        return RemoteReply(
+            remote_group_commands.leave(ctx.realm.federation, account, request.group)
+        )
 
     return _change(ctx, hosted_groups.leave(account.id, request.group), GroupLeft)
 
@@ -177,7 +181,9 @@ def unban(ctx: Context, request: Unban) -> Changing:
 def grouphistory(ctx: Context, request: ChooseGroupHistory) -> Changing:
     account, history = ctx.user, request.history
     if request.group.realm:
-        return RemoteReply(remote_group_commands.choose_history(ctx.realm, account, request))
+        return RemoteReply(
+            remote_group_commands.choose_history(ctx.realm.federation, account, request)
+        )
     rule = hosted_groups.choose_history(account.id, request.group, joining=history == JOINING)
     return _change(ctx, rule, lambda group: GroupHistoryChosen(group, history))
 
@@ -186,7 +192,7 @@ def _govern(ctx: Context, request: Kick | Ban | Unban) -> Changing:
     """Return what an owner's command does, in a group hosted here or elsewhere."""
     account, group, command = ctx.user, request.group, request.spec.name
     if group.realm:
-        return RemoteReply(remote_group_commands.govern(ctx.realm, account, request))
+        return RemoteReply(remote_group_commands.govern(ctx.realm.federation, account, request))
     person = hosted_groups.Addressed(request.user)
     rule = hosted_groups.govern(command, account.id, group, person)
     return _in_turn(ctx, hosted_groups.change(rule, hosted_groups.governed(command)))
@@ -196,7 +202,7 @@ def _govern(ctx: Context, request: Kick | Ban | Unban) -> Changing:
 def accept(ctx: Context, request: Accept) -> Changing:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(remote_group_commands.accept(ctx.realm, account, group))
+        return RemoteReply(remote_group_commands.accept(ctx.realm.federation, account, group))
 
     return _change(ctx, hosted_groups.accept(account.name, group), InvitationAccepted)
 
@@ -205,7 +211,7 @@ def accept(ctx: Context, request: Accept) -> Changing:
 def decline(ctx: Context, request: Decline) -> Changing:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(remote_group_commands.decline(ctx.realm, account, group))
+        return RemoteReply(remote_group_commands.decline(ctx.realm.federation, account, group))
 
     return _change(ctx, hosted_groups.decline(account.id, group), InvitationDeclined)
 

@@ -20,10 +20,11 @@ from shared.protocol.commands.history import (
 from shared.protocol.commands.messages import Page
 from shared.protocol.records import Reply
 from shared.protocol.values import ConversationAddress
-from ws_server.context import Context, Outcome, handles
+from ws_server.context import Context, handles
 from ws_server.handlers import lists
 from ws_server.listing import ListQuery
 from ws_server.net.session import Account
+from ws_server.outcome import Outcome
 from ws_server.publications import receipts
 from ws_server.store import (
     conversation_summaries,

@@ -49,7 +49,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
         request.scheme == "wss",
     )
     handshake.offered = transcript
-    signature = transcript.sign(realm.key, Role.LISTENER)
+    signature = transcript.sign(realm.identity.key, Role.LISTENER)
     key, nonce, signed = map(base64.written, (own.key, own.nonce, signature))
     return LinkOffered(VERSION, own.realm, key, nonce, signed)
 
@@ -83,7 +83,7 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
     handshake.accept = partial(
-        peers.accepted, known.id, session.outlet, transcript, handshake.dialled_at
+        ctx.realm.linker.accepted, known.id, session.outlet, transcript, handshake.dialled_at
     )
     return LinkOpened(ACTIVE)
 

@@ -42,7 +42,7 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
     who = {"address": ctx.session.address, "user": ctx.user.name, "detail": request.name}
     try:
         peer = await peer_admin.add(
-            peers, request.name, request.address, request.port, request.fingerprint
+            realm.linker, request.name, request.address, request.port, request.fingerprint
         )
     except ChatError:
         realm.audit.note(Act.ADD_REALM, Result.REFUSED, **who)
@@ -76,7 +76,7 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
 
 @handles(ShowOutbox)
 async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
-    def ask(tx: Connection) -> tuple[list[outbox_queries.Waiting], bool]:
+    def ask(tx: Connection) -> tuple[list[outbox_queries.WaitingMessage], bool]:
         return outbox_queries.of_sender(tx, ctx.user.id)
 
     links = ctx.realm.links

@@ -14,7 +14,6 @@ import socket
 import ssl
 from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from websockets.server import ServerProtocol
 
@@ -23,9 +22,7 @@ from shared.settings import is_trusted
 from ws_server.net.budgets import Budget, Place, Visitor
 from ws_server.net.closing import CLOSE_TIMEOUT
 from ws_server.net.connection import Connection
-
-if TYPE_CHECKING:
-    from ws_server.net.listener import Listener
+from ws_server.net.port import Port
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +55,7 @@ class Arrival:
         self.budget = budget
         self.spare = False
         self._acceptor = acceptor
+        self._port = acceptor.port
         self._sock = sock
         self._tls = tls
         self._since = perf_counter()
@@ -93,9 +91,11 @@ class Arrival:
     def _become(self) -> Connection:
         options = {"ping_interval": None, "close_timeout": CLOSE_TIMEOUT}
         protocol = ServerProtocol(max_size=MAX_FRAME)
-        connection = Connection(protocol, self._acceptor.listener, self.budget, **options)
+        connection = Connection(
+            protocol, self._port, self.budget, self._acceptor.connections, **options
+        )
         connection.spare = self.spare
-        connection.arrival = self
+        connection.hand_over = self.hand_over
         return connection
 
     def hand_over(self, connection: Visitor) -> bool:
@@ -103,7 +103,7 @@ class Arrival:
         if self._over:
             return False
         self._end()
-        self._acceptor.listener.budgets.replace(self.budget, self, connection)
+        self._port.budgets.replace(self.budget, self, connection)
         return True
 
     def _end(self) -> None:
@@ -113,7 +113,7 @@ class Arrival:
     def drop(self, reason: str) -> None:
         if not self._over:
             self._end()
-            self._acceptor.listener.budgets.leave(self.budget, self)
+            self._port.budgets.leave(self.budget, self)
             if self._task is not None:
                 self._task.cancel()
             self._sock.close()
@@ -122,16 +122,12 @@ class Arrival:
 class Acceptor:
     """Sockets that listen, and what was accepted and has not begun."""
 
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
+    def __init__(self, port: Port) -> None:
+        self.port = port
+        self.connections: set[Connection] = set()
+        """Every TCP connection, those still in their handshake included."""
         self.arrivals: set[Arrival] = set()
         self._sockets: list[socket.socket] = []
-        self._closed = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it accepts connections."""
-        return not self._closed
 
     def open(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept what comes to a socket, which becomes its own."""
@@ -140,7 +136,7 @@ class Acceptor:
 
     def close(self) -> None:
         """Accept nothing more."""
-        self._closed = True
+        self.port.is_closing = True
         loop = asyncio.get_running_loop()
         while self._sockets:
             listening = self._sockets.pop()
@@ -150,7 +146,7 @@ class Acceptor:
             arrival.drop("")
 
     def _resume(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
-        if not self._closed:
+        if not self.port.is_closing:
             loop = asyncio.get_running_loop()
             loop.add_reader(listening, self._accept, listening, tls)
 
@@ -172,14 +168,14 @@ class Acceptor:
             self._take(sock, self._budget(sock, peer), tls)
 
     def _budget(self, sock: socket.socket, peer: tuple[str, int]) -> Budget:
-        budgets = self.listener.budgets
-        if sock.family == socket.AF_UNIX or is_trusted(peer[0], self.listener.trusted):
+        budgets = self.port.budgets
+        if sock.family == socket.AF_UNIX or is_trusted(peer[0], self.port.trusted):
             return budgets.speakers
         return budgets.of(peer[0])
 
     def _take(self, sock: socket.socket, budget: Budget, tls: ssl.SSLContext | None) -> None:
         arrival = Arrival(self, sock, tls, budget)
-        place = self.listener.budgets.admit(budget, arrival)
+        place = self.port.budgets.admit(budget, arrival)
         if place is Place.NONE:
             if tls is None:
                 with suppress(OSError):
@@ -188,4 +184,4 @@ class Acceptor:
             return
         arrival.spare = place is Place.SPARE
         self.arrivals.add(arrival)
-        self.listener.rounds.add(arrival)
+        self.port.rounds.add(arrival)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from ws_server.net.port import Port
 from ws_server.net.session import Session
-
-if TYPE_CHECKING:
-    from ws_server.net.listener import Listener
 
 CLOSE_TIMEOUT = 2.0
 """Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
@@ -21,15 +19,17 @@ LAST_REPLIES = 5.0
 
 
 class Ending(ServerConnection):
-    """What `Reader` and `Connection` have in common."""
+    """The state of a connection's end, for all that is built on it."""
 
-    def __init__(self, protocol: ServerProtocol, listener: Listener, **options: Any) -> None:
-        # The library wants of a server what the listener has: the handler, and its tasks.
-        super().__init__(protocol, cast(Server, listener), **options)
-        self._listener = listener
+    def __init__(self, protocol: ServerProtocol, port: Port, **options: Any) -> None:
+        # The library wants of a server what the port has: the handler, and its tasks.
+        super().__init__(protocol, cast(Server, port), **options)
+        self._port = port
         self.session: Session | None = None
         self._backlog = bytearray()
         """What came and is not parsed yet."""
+        self._stopped = False
+        """The gate takes no more for now."""
         self._cutting: asyncio.TimerHandle | None = None
         self._over = False
         """No more bytes are taken from the peer."""
@@ -62,7 +62,7 @@ class Ending(ServerConnection):
         """Take what has come, and nothing that comes from now on."""
         assert self.session is not None
         self._over = True
-        self._listener.gate.depart(self.session)
+        self._port.gate.depart(self.session)
         if self._backlog:
             self._wait()
         else:
@@ -70,7 +70,7 @@ class Ending(ServerConnection):
 
     def _heard_all(self) -> None:
         if self.session is not None:
-            self._listener.gate.leave(self.session)
+            self._port.gate.leave(self.session)
 
     @property
     def is_busy(self) -> bool:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from ws_server.net.budgets import STRANGER_FRAME, Budget
+from ws_server.net.port import Port
 from ws_server.net.reader import MAX_UNSENT_BYTES, Reader
 from ws_server.net.writer import HEADERS, header
-
-if TYPE_CHECKING:
-    from ws_server.net.listener import Listener
 
 FLUSH_AT = 1 << 20
 """Bytes to write at once even within one pass of the loop."""
@@ -33,9 +31,20 @@ class Connection(Reader):
     """A client's WebSocket; it is the `Outlet` of its session."""
 
     def __init__(
-        self, protocol: ServerProtocol, listener: Listener, budget: Budget, **options: Any
+        self,
+        protocol: ServerProtocol,
+        port: Port,
+        budget: Budget,
+        connections: set[Connection],
+        **options: Any,
     ) -> None:
-        super().__init__(protocol, listener, budget, **options)
+        """Begin unread and uncounted.
+
+        Args:
+            connections: All of the port, of which it is one until it ends.
+        """
+        super().__init__(protocol, port, budget, **options)
+        self._connections = connections
         self._out: list[bytes] = []
         self._out_size = 0
         self._queued = False
@@ -44,12 +53,8 @@ class Connection(Reader):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._listener.connections.add(self)
-        arrival, self.arrival = self.arrival, None
-        assert arrival is not None
-        if arrival.hand_over(self):
-            self._left = False
-        else:
+        self._connections.add(self)
+        if not self.take_over():
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -62,7 +67,7 @@ class Connection(Reader):
             self._rescue()
             self.hear_no_more()
             # What waited until the peer would read waits no longer.
-            self._listener.gate.resume(self.session)
+            self._port.gate.resume(self.session)
 
     def _rescue(self) -> None:
         """Take what is still in the kernel: after a write that failed, asyncio reads no more."""
@@ -97,9 +102,9 @@ class Connection(Reader):
         """Let the library know that the connection is gone."""
         super().connection_lost(self._why_lost)
         self._backlog.clear()
-        self._listener.connections.discard(self)
+        self._connections.discard(self)
         if self.session is not None:
-            self._listener.closed[self.ended_by()] += 1
+            self._port.closed[self.ended_by()] += 1
 
     def ended_by(self) -> str:
         """Return the code with which the server closed, or `client`, or `lost` if nobody did.
@@ -120,7 +125,7 @@ class Connection(Reader):
         self._out_size += size + 4
         if not self._queued:
             self._queued = True
-            self._listener.writer.add(self)
+            self._port.writer.add(self)
         if self._out_size > FLUSH_AT:
             self._flush_now()
 
@@ -159,7 +164,7 @@ class Connection(Reader):
         super().resume_writing()
         self.flush()
         if self.session is not None and not self.paused:
-            self._listener.gate.resume(self.session)
+            self._port.gate.resume(self.session)
 
     @property
     def congested(self) -> bool:
@@ -172,7 +177,7 @@ class Connection(Reader):
     def close_with(self, code: int, reason: str) -> None:
         """Begin the closing handshake; a peer that does not answer is cut off."""
         if self.session is not None:
-            self._listener.gate.end(self.session)
+            self._port.gate.end(self.session)
         if self.protocol.state is State.OPEN:
             # Replies go before the close frame, and who is not read from cannot answer it.
             self.resume_reading()
@@ -180,6 +185,13 @@ class Connection(Reader):
             self.protocol.send_close(code, reason)
             self.send_data()
             self.cut_off_later()
+
+    def go_away(self) -> None:
+        """End, because the server stops."""
+        if self.protocol.state is State.CONNECTING:
+            self.transport.abort()
+        else:
+            self.close_with(1001, "the server goes away")
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         # Not the library's, which waits for a reader that may never read.

@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from shared.bounded import BoundedDict
 from shared.protocol import base64, json_dialect, text_dialect
 from shared.protocol.call import Dialect
 from shared.protocol.commands.files import FileChunk
 from shared.protocol.errors import ChatError
+from ws_server.net.session import Lane, Session
 from ws_server.store.blobs import Blobs
 from ws_server.store.files import StoredFile
 
-if TYPE_CHECKING:
-    from ws_server.net.session import Session
-
 log = logging.getLogger(__name__)
 
+MAX_PUSHED = 8 * 2**20
+"""Bytes up to which a file's content is pushed behind its message."""
 MAX_QUEUED = 100
 """Files that may wait for one connection; what is over is left to getfile."""
 PIECE = 48 * 1024
@@ -106,3 +106,18 @@ class FileLane:
         finally:
             self._queue.clear()
             self._task = None
+
+
+def lane_of(pieces: Pieces, session: Session) -> Lane:
+    """Return a session's file lane, made on first use."""
+    if session.lane is None:
+        session.lane = FileLane(session, pieces)
+    return session.lane
+
+
+def push_content(pieces: Pieces, file: StoredFile, sessions: Iterable[Session]) -> None:
+    """Send a content that is here to those sessions that take files."""
+    if file.size <= MAX_PUSHED:
+        for session in sessions:
+            if session.takes_files and session.open and not session.leaving:
+                lane_of(pieces, session).add(file)

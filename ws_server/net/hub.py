@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Dialect
@@ -75,20 +75,26 @@ class Hub:
         """Return a user's sessions."""
         return self._sessions.get(user_id, ())
 
-    def reached(self, users: Iterable[int], but: Session | None) -> Iterator[Session]:
+    def reached(self, users: Iterable[int], but: Session | None = None) -> list[Session]:
         """Return the sessions of these users, all but one."""
         everybody = self._sessions
+        found: list[Session] = []
         for user_id in users:
-            # A copy, because pushing to a slow one may end it.
-            for session in tuple(everybody.get(user_id, ())):
-                if session is not but:
-                    yield session
+            if user_id in everybody:
+                found += everybody[user_id]
+        if but is not None and but in found:
+            found.remove(but)
+        return found
 
     def publish(self, event: Event, users: Iterable[int], but: Session | None = None) -> None:
-        """Push an event to all sessions of these users but one; serialised once a dialect."""
+        """Push an event to all sessions of these users but one."""
+        self.push(event, self.reached(users, but))
+
+    def push(self, event: Event, sessions: Iterable[Session]) -> None:
+        """Push an event to these sessions; serialised once a dialect."""
         as_json: bytes | None = None
         as_text: bytes | None = None
-        for session in self.reached(users, but):
+        for session in sessions:
             if session.dialect is Dialect.JSON:
                 if as_json is None:
                     as_json = json_dialect.format_event(event)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import re
 import ssl
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from itertools import count, cycle, takewhile
@@ -21,14 +20,12 @@ from websockets.protocol import State
 
 from shared.settings import Network, client_address, is_address
 from shared.sockets import BACKLOG, bind_unix, listen
-from ws_server.gate import Gate
 from ws_server.net.acceptor import HANDSHAKE_SECONDS, Acceptor
 from ws_server.net.budgets import Budgets
 from ws_server.net.connection import Connection
-from ws_server.net.fair_turns import Rounds
 from ws_server.net.origin_policy import Browsers
+from ws_server.net.port import FrameGate, Port
 from ws_server.net.session import Session
-from ws_server.net.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +54,7 @@ class Listener:
 
     def __init__(
         self,
-        gate: Gate,
+        gate: FrameGate,
         *,
         ready: Callable[[], Awaitable[str]],
         metrics: Callable[[], bytes],
@@ -65,25 +62,20 @@ class Listener:
         budgets: Budgets,
         trusted_proxies: Sequence[Network],
     ) -> None:
-        loop = asyncio.get_running_loop()
-        self.gate = gate
-        self.writer = Writer(loop)
+        self._gate = gate
         self.budgets = budgets
-        self.rounds = Rounds(loop, budgets.on)
-        self.trusted = trusted_proxies
+        self._port = Port(gate, budgets, trusted_proxies, self._handle)
         self._ready = ready
         self._metrics = metrics
         self._browsers = browsers
-        self._acceptor = Acceptor(self)
-        self.handler_tasks: set[asyncio.Task[None]] = set()
-        """One for each TCP connection, until it ends."""
-        self.connections: set[Connection] = set()
+        self._acceptor = Acceptor(self._port)
+        self.connections = self._acceptor.connections
         """Every TCP connection, those still in their handshake included."""
+        self.closed = self._port.closed
+        """How many WebSockets ended, by who ended them."""
         self.web_port: int | None = None
         """Where browsers find the web app, if there is one."""
         self._has_tls = False
-        self.closed: Counter[str] = Counter()
-        """How many WebSockets ended, by who ended them; see `Connection.ended_by`."""
         self._strangers: dict[Connection, float] = {}
         self._slots: list[set[Connection]] = [set() for _ in range(SLOTS)]
         self._next_slot = 0
@@ -118,10 +110,6 @@ class Listener:
         listening.listen(BACKLOG)
         self._acceptor.open(listening)
 
-    def is_serving(self) -> bool:
-        """Tell whether connections are accepted, as the library asks."""
-        return self._acceptor.is_open
-
     async def close(self) -> None:
         """Carry out what has come, then close all connections with 1001 or cut them off."""
         if self._ticking is not None:
@@ -129,16 +117,13 @@ class Listener:
         self._acceptor.close()
         for connection in [c for c in self.connections if c.is_busy]:
             connection.hear_no_more()
-        await self.gate.settled(LAST_COMMANDS)
+        await self._gate.settled(LAST_COMMANDS)
         for connection in list(self.connections):
-            if connection.protocol.state is State.CONNECTING:
-                connection.transport.abort()
-            else:
-                connection.close_with(1001, "the server goes away")
-        if self.handler_tasks:
-            await asyncio.wait(self.handler_tasks)
+            connection.go_away()
+        if self._port.handler_tasks:
+            await asyncio.wait(self._port.handler_tasks)
 
-    async def handler(self, connection: ServerConnection) -> None:
+    async def _handle(self, connection: ServerConnection) -> None:
         """Live as long as a TCP connection, whatever becomes of it."""
         assert isinstance(connection, Connection)
         try:
@@ -154,7 +139,7 @@ class Listener:
             connection.transport.abort()
             task = asyncio.current_task()
             assert task is not None
-            self.handler_tasks.discard(task)
+            self._port.handler_tasks.discard(task)
 
     async def _serve(self, connection: Connection) -> None:
         """Live as long as a WebSocket; its frames go to the gate by themselves."""
@@ -182,7 +167,7 @@ class Listener:
             # Only the realm's own account can open it, so what it says of others is believed.
             return forwarded[0] if len(forwarded) == 1 and is_address(forwarded[0]) else ""
         peer = str((connection.remote_address or ("",))[0])
-        return client_address(peer, forwarded, self.trusted)
+        return client_address(peer, forwarded, self._port.trusted)
 
     async def _http(self, connection: ServerConnection, request: Request) -> Response | None:
         assert isinstance(connection, Connection)

@@ -7,21 +7,19 @@ address before it is parsed. Who has signed in is read in pieces of what came.
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
-from ws_server.net.budgets import STRANGER_FRAME, Budget, Place
-from ws_server.net.closing import LAST_REPLIES, Ending
+from ws_server.net.budgets import STRANGER_FRAME, Budget
+from ws_server.net.closing import LAST_REPLIES
+from ws_server.net.counted import Counted
 from ws_server.net.frame_bounds import continues, measure
+from ws_server.net.port import Port
 from ws_server.net.session import Session
 from ws_server.pipeline import DRAINING, ENDED
-
-if TYPE_CHECKING:
-    from ws_server.net.acceptor import Arrival
-    from ws_server.net.listener import Listener
 
 MAX_UNSENT_BYTES = 4 * 2**20
 """Bytes that may wait for a connection; a slower reader is cut off with 4000."""
@@ -33,61 +31,30 @@ PAUSE_ABOVE = 64 * 1024
 """Bytes that may wait for a turn before nothing more is read."""
 NOISE_SIZE = 256
 """Control frames and smaller fragments carry nothing, or little."""
-MAX_NOISE, NOISE_SECONDS = 500, 10.0
-"""More of those in so many seconds close a connection (4502)."""
 MAX_CRUMBS = 16
 """Reads one after the other that complete no frame and are small; further ones are such noise."""
-NO_ROOM, NOISY = 1013, 4502
 HEAD_END = b"\r\n\r\n"
 
 
-class Reader(Ending):
+class Reader(Counted):
     """What comes from a peer. `Connection` adds what goes there."""
 
     def __init__(
-        self, protocol: ServerProtocol, listener: Listener, budget: Budget, **options: Any
+        self, protocol: ServerProtocol, port: Port, budget: Budget, **options: Any
     ) -> None:
-        super().__init__(protocol, listener, **options)
-        self.budget = budget
-        self.known = False
-        """Whether somebody has signed in, or another realm has proven itself."""
-        self.careful = listener.budgets.on
-        """Whether it is read frame by frame, on the budget of strangers."""
-        self.spare = False
-        """Whether it has a place in which only plain HTTP is answered."""
+        super().__init__(protocol, port, budget, **options)
         self.heard = True
         """Whether anything came since the last ping."""
-        self.arrival: Arrival | None = None
-        """As which it was accepted, until it is made."""
-        self._left = True
-        self._share = budget.turn.share
         self._waiting = False
         """Whether it waits for its turn."""
-        self._stopped = False
-        """The gate takes no more for now."""
         self._silenced = False
         """Nothing more is read until what came is parsed."""
         self._head = 0
-        self._held = 0
         self._rest = 0
         """Bytes to come of a large frame."""
         self._frames = 0
-        self._noise = 0
-        self._noise_since = perf_counter()
         self._crumbs = 0
         self._fragments: bytearray | None = None
-
-    def move(self, budget: Budget) -> bool:
-        """Count under another address from now on; False if there is no place."""
-        if budget is not self.budget:
-            self.leave()
-            place = self._listener.budgets.admit(budget, self)
-            if place is Place.NONE:
-                return False
-            self.budget, self.spare, self._left = budget, place is Place.SPARE, False
-            self._share = budget.turn.share
-            budget.hold(self._held, self.known)
-        return True
 
     # What came
 
@@ -152,7 +119,7 @@ class Reader(Ending):
             self.transport.pause_reading()
         if not self._waiting and not self._stopped:
             self._waiting = True
-            self._listener.rounds.add(self)
+            self._port.rounds.add(self)
 
     @property
     def ready(self) -> bool:
@@ -239,7 +206,7 @@ class Reader(Ending):
         size = max(0, len(self._backlog) - 3) if end < 0 else end + len(HEAD_END)
         self._head += size
         if self._head > STRANGER_FRAME:
-            self._listener.budgets.refused["head"] += 1
+            self._port.budgets.refused["head"] += 1
             why = f"The head of a request has at most {STRANGER_FRAME} bytes.\n"
             self.protocol.send_response(self.protocol.reject(431, why))
             self._parse(b"")
@@ -310,79 +277,23 @@ class Reader(Ending):
             if whole is not None:
                 self._deliver(session, bytes(whole))
             else:
-                self._listener.gate.receive_binary(session)
+                self._port.gate.receive_binary(session)
 
     def _deliver(self, session: Session, payload: bytes | bytearray | memoryview) -> None:
         try:
-            self._listener.gate.receive(session, bytes(payload))
+            self._port.gate.receive(session, bytes(payload))
         except UnicodeDecodeError:
             self.protocol.fail(1007, "not UTF-8")
             self.send_data()
             self._heard_all()
 
-    # Bounds
-
-    def admit(self, known: bool) -> None:
-        if known is not self.known and not self._left:
-            self.budget.hold(-self._held, self.known)
-            self.budget.hold(self._held, known)
-            self.known = known
-            self._listener.budgets.recognise(self.budget, self, known)
-        self.careful = not known and self._listener.budgets.on
-
-    def _make_noise(self) -> None:
-        """Count a frame that carries nothing; whoever sends many is closed."""
-        self._noise += 1
-        if self._noise > MAX_NOISE:
-            now = perf_counter()
-            if now - self._noise_since < NOISE_SECONDS and self._listener.budgets.on:
-                self.refuse("noise", NOISY, "too many frames that carry nothing")
-            self._noise, self._noise_since = 0, now
-
     def _weigh(self) -> None:
-        """Count what waits; whoever makes it too much is closed."""
+        """Count what waits."""
         held = len(self._backlog) + len(self.protocol.reader.buffer)
         if self._fragments:
             held += len(self._fragments)
-        if held == self._held:
-            return
-        change, self._held = held - self._held, held
-        if not self._left:
-            fits = self.budget.hold(change, self.known)
-            if change > 0 and not fits and self._listener.budgets.on:
-                self._backlog.clear()
-                self.refuse("unfinished", NO_ROOM, "too much of your address waits unfinished")
-
-    def refuse(self, bound: str, code: int, reason: str) -> None:
-        """Close because a bound was met."""
-        if self.protocol.state is State.OPEN:
-            self._listener.budgets.refused[bound] += 1
-        self.fail(code, reason)
-
-    def fail(self, code: int, reason: str) -> None:
-        """Close; what still comes is thrown away unparsed."""
-        if self.protocol.state is State.CONNECTING:
-            self.transport.abort()
-        elif self.protocol.state is State.OPEN:
-            if self.session is not None:
-                self._listener.gate.end(self.session)
-            self.protocol.fail(code, reason)
-            self.send_data()
-            self._stopped = False
-            self._wait()
-            self.cut_off_later()
-
-    def drop(self, reason: str) -> None:
-        self.leave()
-        self.fail(NO_ROOM, reason)
-        self.transport.close()
-
-    def leave(self) -> None:
-        """Count nowhere any more."""
-        if not self._left:
-            self._left = True
-            self.budget.hold(-self._held, self.known)
-            self._listener.budgets.leave(self.budget, self)
+        if held != self._held:
+            self._hold(held)
 
     # Pausing
 

@@ -15,8 +15,8 @@ from shared.protocol.errors import ChatError
 from shared.protocol.records import Reply
 from shared.protocol.spec import Request
 from ws_server.listing import Listing
-from ws_server.net.file_lane import FileLane
 from ws_server.pipeline import DRAINING, ENDED, LEAVING, Pipeline
+from ws_server.store.files import StoredFile
 
 if TYPE_CHECKING:
     from ws_server.federation.handshake import Transcript
@@ -70,6 +70,16 @@ class FrameTaker(Protocol):
 
     def lost(self) -> None:
         """The connection is gone."""
+
+
+class Lane(Protocol):
+    """Sends files beside what else a session is sent: `file_lane.FileLane`."""
+
+    def add(self, file: StoredFile, offset: int = 0) -> bool:
+        """Send a file from an offset, behind those already queued; False if too many wait."""
+
+    def close(self) -> None:
+        """Stop sending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +156,7 @@ class Session:
         """Events that wait for the reply to a sign-in; None when nothing is held."""
         self.lists: dict[type[Request[Any]], Listing] | None = None
         """Lists that were not read to their end, by the command that reads them."""
-        self.lane: FileLane | None = None
+        self.lane: Lane | None = None
         self.handshake: LinkHandshake | None = None
         """Since the peer said `link`; then it is no person's connection any more."""
         self.link: FrameTaker | None = None

@@ -10,21 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
 from shared.protocol.values import fold
 from ws_server.store.ids import new_id
+from ws_server.store.message_content import POST_COLUMNS, MessageContent, load
 from ws_server.store.schema import messages, posts
-
-if TYPE_CHECKING:
-    from ws_server.store.conversations import Conversation
-    from ws_server.store.realms import KnownRealm
-    from ws_server.store.replicas import Relayed
-    from ws_server.store.users import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +65,27 @@ class Own:
 class Waiting:
     """A post that its host has not given its place yet."""
 
-    text: str
     key: str | None
-    file_id: str | None
-    bot: bool
+    content: MessageContent
 
 
-def posted(tx: Connection, relayed: Sequence[Relayed]) -> dict[tuple[str, int, int], Waiting]:
-    """Return the posts of people here among messages, by id, conversation and sender.
+def posted(tx: Connection, ids: Collection[str]) -> dict[tuple[str, int, int], Waiting]:
+    """Return the posts of people here with these ids, by id, conversation and sender.
 
     A host may name any id, so all three have to be right.
     """
     p = posts.c
     rows = tx.execute(
-        select(
-            *(p.id, p.conversation_id, p.sender_id),
-            *(p.text, p.idempotency_key, p.file_id, p.bot),
-        ).where(p.id.in_([message.id for message in relayed]))
-    )
-    return {(id, group, sender): Waiting(*post) for id, group, sender, *post in rows}
+        select(p.id, p.conversation_id, p.sender_id, p.idempotency_key, *POST_COLUMNS).where(
+            p.id.in_(ids)
+        )
+    ).all()
+    return {
+        (id, group, sender): Waiting(key, load(tx, *said)) for id, group, sender, key, *said in rows
+    }
 
 
-def has_proof(message: Relayed, sender: User, host: KnownRealm, own: Own) -> bool:
-    """Tell whether the id of a message proves that the person posted it in this group."""
-    content = message.file.sha256 if message.file else message.text
-    post = Post(host.public_key, message.group, sender.name, content)
-    return post.has_id(own.secret, message.id)
-
-
-def present(tx: Connection, group: Conversation, relayed: Sequence[Relayed]) -> set[str]:
-    """Return which ids of messages are in a group already."""
+def present(tx: Connection, group_id: int, ids: Collection[str]) -> set[str]:
+    """Return which of these ids of messages are in a group already."""
     m = messages.c
-    ids = [message.id for message in relayed]
-    return set(tx.scalars(select(m.id).where(m.conversation_id == group.id, m.id.in_(ids))))
+    return set(tx.scalars(select(m.id).where(m.conversation_id == group_id, m.id.in_(ids))))

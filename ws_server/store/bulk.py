@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, String, and_, column, select, update
 
 from ws_server.store.adapter import Columns, Rows, Statement, bulk_of
+from ws_server.store.message_content import COLUMNS, POST_COLUMNS
 from ws_server.store.schema import conversations, messages, outbox, posts
 
 MESSAGE = (
@@ -16,13 +17,20 @@ MESSAGE = (
     messages.c.id,
     messages.c.sender_id,
     messages.c.time,
-    messages.c.text,
-    messages.c.file_id,
     messages.c.idempotency_key,
     messages.c.origin_seq,
-    messages.c.bot,
+    *COLUMNS,
 )
 """The columns of a new message."""
+POST = (
+    posts.c.id,
+    posts.c.conversation_id,
+    posts.c.sender_id,
+    posts.c.time,
+    posts.c.idempotency_key,
+    *POST_COLUMNS,
+)
+"""The columns of a message that waits for the host of its group."""
 OUTBOX = (
     outbox.c.realm_id,
     outbox.c.number,
@@ -42,10 +50,10 @@ KEYED = Statement(
             messages.c.sender_id,
             messages.c.idempotency_key,
             messages.c.conversation_id,
-            messages.c.id,
             messages.c.seq,
+            messages.c.id,
             messages.c.time,
-            messages.c.file_id,
+            *COLUMNS,
         )
         .select_from(given)
         .join(
@@ -63,10 +71,10 @@ POSTED = Statement(
             posts.c.sender_id,
             posts.c.idempotency_key,
             posts.c.conversation_id,
+            posts.c.refused,
             posts.c.id,
             posts.c.time,
-            posts.c.refused,
-            posts.c.file_id,
+            *POST_COLUMNS,
         )
         .select_from(given)
         .join(

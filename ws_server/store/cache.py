@@ -59,15 +59,11 @@ class Cache:
             self._group_members -= len(dropped.members)
 
     def drop_realm(self, realm: str) -> None:
-        """Forget what is known by a name that another realm has no more."""
-        self.drop_groups_of(realm)
-        for address in [a for a in self._people if a.endswith(f"@{fold(realm)}")]:
-            del self._people[address]
-
-    def drop_groups_of(self, realm: str) -> None:
-        """Forget all groups of a host."""
+        """Forget the groups that another realm hosts, and the addresses of its people."""
         for address in [a for a in self._groups if a.endswith(f"@{fold(realm)}")]:
             self.drop_group(address)
+        for address in [a for a in self._people if a.endswith(f"@{fold(realm)}")]:
+            del self._people[address]
 
     def put_group(self, group: Conversation) -> None:
         """Keep a group, unless a newer copy is known."""

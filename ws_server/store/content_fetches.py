@@ -122,7 +122,7 @@ def _add(
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class FileBounds:
     """What this realm takes of another one's files, in bytes."""
 
     file: int
@@ -137,7 +137,7 @@ def keep_replica(
     conversation_id: int,
     owner_id: int,
     host_id: int,
-    room: Room,
+    room: FileBounds,
     now: int,
 ) -> tuple[StoredFile, bool]:
     """Keep a file of a group that another realm hosts, which has given its message a place already.

@@ -19,19 +19,9 @@ UPLOAD_LIFE = 24 * 3600 * 1000
 """Milliseconds after which an abandoned upload is forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """One file: its id and what it is; the content is a blob named by its hash."""
-
-    id: str
-    name: str
-    size: int
-    type: str
-    sha256: str
-
-    def info(self) -> FileInfo:
-        """Return the file as the wire shows it."""
-        return FileInfo(self.id, self.name, self.size, self.type, self.sha256)
+@dataclass(slots=True)
+class StoredFile(FileInfo):
+    """One file, stored as the wire shows it; the content is a blob named by its hash."""
 
     def on_link(self) -> dict[str, Any]:
         """Return the file as a link carries it; each realm has an id of its own for it."""

@@ -8,15 +8,25 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, insert, select, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import MAX_NUMBER, Address, GroupAddress, fold
+from shared.protocol.values import (
+    MAX_NUMBER,
+    Address,
+    ConversationAddress,
+    GroupAddress,
+    fold,
+)
 from ws_server.store import conversations, messages, recipients
 from ws_server.store import users as accounts
 from ws_server.store.conversations import Conversation
+from ws_server.store.drafts import Draft, MessageEntry, Storage
 from ws_server.store.files import StoredFile
-from ws_server.store.messages import Draft, Progress
+from ws_server.store.message_content import MessageContent
+from ws_server.store.messages import Progress
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import imported_groups, members, users
 
+KEPT = Storage(quota=MAX_NUMBER)
+"""Files that people had before are theirs to keep."""
 LINES = 256
 """Messages handed over at a time."""
 MAX_KEPT_NUMBER = 10**14 - 1
@@ -162,7 +172,7 @@ class _Writing:
         self._before: dict[int, int] = {}
         """The last seqs before, of all conversations that were opened."""
         self._open: Conversation | None = None
-        self._waiting: list[Draft] = []
+        self._waiting: list[MessageEntry] = []
         self.done = Imported(users=len(self._new))
 
     def _pair(self, chat: Private) -> tuple[int, int]:
@@ -213,30 +223,29 @@ class _Writing:
     def add(self, lines: Sequence[Line]) -> None:
         """Add messages to the conversation opened last."""
         assert self._open is not None
-        self._waiting += [
-            Draft(
-                self._ids[line.sender],
-                Address(""),
-                line.text,
-                line.file,
-                line.key,
-                quota=MAX_NUMBER,  # what people had before is theirs to keep
-                cached=self._open,
-            )
-            for line in lines
-        ]
+        self._waiting += [self._entry(self._open, line) for line in lines]
         while len(self._waiting) >= LINES:
             self._write(self._waiting[:LINES])
             del self._waiting[:LINES]
 
-    def _write(self, drafts: list[Draft]) -> None:
-        messages.write(self._tx, drafts, self._now, self._progress)
-        for draft in drafts:
-            if draft.error is not None:
+    def _entry(self, conversation: Conversation, line: Line) -> MessageEntry:
+        sender = self._ids[line.sender]
+        target: ConversationAddress
+        if conversation.number is None:
+            target = Address(conversation.address(sender))
+        else:
+            target = GroupAddress(conversation.number)
+        content = MessageContent(line.text, line.file)
+        return MessageEntry(Draft(sender, target, content, line.key, KEPT), cached=conversation)
+
+    def _write(self, entries: list[MessageEntry]) -> None:
+        messages.write(self._tx, entries, self._now, self._progress)
+        for entry in entries:
+            if entry.error is not None:
                 self.done.refused += 1
-            elif not draft.duplicate:
+            elif not entry.duplicate:
                 self.done.messages += 1
-                self.done.files += draft.file is not None
+                self.done.files += entry.draft.content.file is not None
 
     def finish(self) -> None:
         """Write what waits, and move the markers of those who had read all before."""

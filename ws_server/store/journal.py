@@ -26,8 +26,9 @@ from ws_server.durations import Durations
 from ws_server.store import messages
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
+from ws_server.store.drafts import Chain, MessageEntry
 from ws_server.store.group_memory import group_memory
-from ws_server.store.messages import Draft, Progress
+from ws_server.store.messages import Progress
 from ws_server.store.steps import Steps, answer, answer_all
 from ws_server.store.timeline import wall_ms
 
@@ -50,7 +51,7 @@ class Mutation:
     __slots__ = ("chain", "change", "done", "error", "origin", "result")
 
     def __init__(
-        self, change: Callable[[Connection, int], Any], chain: messages.Chain | None = None
+        self, change: Callable[[Connection, int], Any], chain: Chain | None = None
     ) -> None:
         self.change = change
         self.chain = chain
@@ -70,7 +71,7 @@ class Together(Mutation):
         self.steps = change
 
 
-Entry = Draft | Mutation
+Entry = MessageEntry | Mutation
 
 
 class Journal:
@@ -167,8 +168,8 @@ class Journal:
         count = min(MAX_BATCH, len(self._waiting))
         batch = [self._waiting.popleft() for _ in range(count)]
         for entry in batch:
-            if type(entry) is Draft and entry.cached is None:
-                entry.cached = self._cache.get(entry.sender, entry.target)
+            if type(entry) is MessageEntry and entry.cached is None:
+                entry.cached = self._cache.get(entry.draft.sender, entry.draft.target)
         self._busy = True
         self._idle.clear()
         self._batches.put(batch)
@@ -249,11 +250,11 @@ class Journal:
         progress = Progress()
         now = wall_ms()
         for kind, run in groupby(batch, type):
-            if kind is Draft:
-                drafts = cast("list[Draft]", list(run))
+            if kind is MessageEntry:
+                entries = cast("list[MessageEntry]", list(run))
                 if again:
-                    messages.reload(tx, drafts, progress)
-                messages.write(tx, drafts, now, progress, again, self._secret)
+                    messages.reload(tx, entries, progress)
+                messages.write(tx, entries, now, progress, again, self._secret)
             elif kind is Together and not again:
                 self._apply_all(tx, cast("list[Together]", list(run)), now)
             else:

@@ -19,11 +19,12 @@ from sqlalchemy import (
     select,
 )
 
-from shared.protocol.commands.messages import FileInfo, Message
+from shared.protocol.commands.messages import Message
 from shared.protocol.values import in_words
 from ws_server.store import group_history, outbox, outbox_queries
 from ws_server.store.adapter import Statement
 from ws_server.store.conversations import Conversation
+from ws_server.store.message_content import COLUMNS, FILE_COLUMNS, from_row, shown
 from ws_server.store.schema import files, messages, realms, users
 from ws_server.store.steps import WHO, Steps, ask
 from ws_server.store.users import address_of
@@ -39,13 +40,8 @@ _COLUMNS = (
     messages.c.sender_id,
     address_of().label("sender"),
     messages.c.time,
-    messages.c.text,
-    messages.c.file_id,
-    messages.c.bot,
-    files.c.name.label("file_name"),
-    files.c.size,
-    files.c.type,
-    files.c.sha256,
+    *COLUMNS,
+    *FILE_COLUMNS,
 )
 
 
@@ -107,20 +103,9 @@ def to_message(
     Args:
         states: Of what waits for other realms or was refused by them, by (conversation id, seq).
     """
-    file = None
-    if row.file_id is not None:
-        file = FileInfo(row.file_id, row.file_name, row.size, row.type, row.sha256)
-    return Message(
-        row.id,
-        conversation,
-        row.seq,
-        row.sender,
-        row.time,
-        row.text,
-        file,
-        _state(row, conversation, states) if row.sender_id == reader else None,
-        bool(row.bot) or None,
-    )
+    state = _state(row, conversation, states) if row.sender_id == reader else None
+    content = from_row(row)
+    return shown(Message, row.id, conversation, row.seq, row.sender, row.time, content, state)
 
 
 def _state(row: Any, conversation: str, states: Mapping[tuple[int, int], str]) -> str:

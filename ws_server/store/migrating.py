@@ -13,10 +13,10 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, insert, insp
 from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.schema import metadata
 
-KNOWN = tuple(f"{number:04}" for number in range(1, 13))
-"""The revisions in `migrations/versions`, the newest last."""
-NEWEST = KNOWN[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"
+KNOWN = tuple(sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")))
+"""The revisions in `migrations/versions`, the newest last; a file's name begins with its own."""
+NEWEST = KNOWN[-1]
 
 # Alembic's own, which it makes in a database that it migrates.
 _version = Table(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from sqlalchemy import (
@@ -26,11 +26,9 @@ from sqlalchemy import (
 
 from ws_server.store import bulk
 from ws_server.store.authorship import Post
+from ws_server.store.drafts import MessageEntry, StoredMessage
 from ws_server.store.realms import ACTIVE
 from ws_server.store.schema import outbox, posts, realms
-
-if TYPE_CHECKING:
-    from ws_server.store.messages import Draft
 
 MESSAGE, GROUP, POST, RECEIPT, CHANGE = "message", "group", "post", "receipt", "change"
 """A private message; one of a group hosted here; one for a group hosted there; how far somebody
@@ -57,77 +55,63 @@ class Tail:
     that a busy group does not keep them out."""
 
 
-def add_messages(tx: Connection, drafts: Sequence[Draft], now: int) -> None:
+def add_messages(tx: Connection, messages: Sequence[StoredMessage], now: int) -> None:
     """Let messages wait for the realms of their recipients, and give each its numbers there.
 
     What goes to a group hosted here goes to the realm of its sender too, which learns its place.
     """
-    of_realm: dict[int, list[Draft]] = defaultdict(list)
-    for draft in drafts:
-        conversation = draft.conversation
-        assert conversation is not None
-        home = conversation.members[draft.sender].realm_id
+    of_realm: dict[int, list[StoredMessage]] = defaultdict(list)
+    for message in messages:
+        conversation = message.conversation
+        home = conversation.members[message.sender].realm_id
         for realm_id in conversation.realms:
             if realm_id != home or conversation.number is not None:
-                of_realm[realm_id].append(draft)
+                of_realm[realm_id].append(message)
     rows: list[tuple[object, ...]] = []
     tails = _tails(tx, of_realm)
     for realm_id, going in of_realm.items():
         if not tails[realm_id].is_open:
-            going = [draft for draft in going if _is_private(draft)]
-        for number, draft in enumerate(going, tails[realm_id].last + 1):
-            assert draft.conversation is not None
-            draft.outgoing.append((realm_id, number))
-            kind = GROUP
-            if draft.conversation.number is None:
-                kind, draft.state = MESSAGE, QUEUED
-            rows.append((realm_id, number, kind, draft.conversation.id, draft.seq, None, now))
+            going = [message for message in going if message.conversation.number is None]
+        for number, message in enumerate(going, tails[realm_id].last + 1):
+            message.outgoing = (*message.outgoing, (realm_id, number))
+            conversation, kind = message.conversation, GROUP
+            if conversation.number is None:
+                kind, message.state = MESSAGE, QUEUED
+            rows.append((realm_id, number, kind, conversation.id, message.seq, None, now))
     bulk.insert(tx, bulk.OUTBOX, rows)
 
 
-def _is_private(draft: Draft) -> bool:
-    return draft.conversation is not None and draft.conversation.number is None
-
-
-def add_posts(tx: Connection, drafts: Sequence[Draft], now: int, secret: bytes) -> None:
+def add_posts(tx: Connection, entries: Sequence[MessageEntry], now: int, secret: bytes) -> None:
     """Keep messages for groups hosted elsewhere, and let them wait for the hosts.
 
     Args:
         secret: Marks their ids, by which they are known again when the hosts relay them.
     """
-    of_realm: dict[int, list[Draft]] = defaultdict(list)
-    for draft in drafts:
-        assert draft.conversation is not None and draft.conversation.realm_id is not None
-        of_realm[draft.conversation.realm_id].append(draft)
-        draft.state = QUEUED
+    of_realm: dict[int, list[StoredMessage]] = defaultdict(list)
+    for entry in entries:
+        host_id = entry.message.conversation.realm_id
+        assert host_id is not None
+        of_realm[host_id].append(entry.message)
     tails = _tails(tx, of_realm)
-    for draft in drafts:
-        group = draft.conversation
-        assert group is not None and group.realm_id is not None and group.number is not None
-        content = draft.file.sha256 if draft.file else draft.text
-        sender = group.members[draft.sender].name
-        post = Post(tails[group.realm_id].key, group.number, sender, content)
-        draft.id = post.new_id(secret)
-    kept = [
-        {
-            "id": draft.id,
-            "conversation_id": draft.conversation.id if draft.conversation else None,
-            "sender_id": draft.sender,
-            "time": draft.time,
-            "text": draft.text,
-            "file_id": draft.file.id if draft.file else None,
-            "idempotency_key": draft.key,
-            "bot": draft.bot,
-        }
-        for draft in drafts
+    for realm_id, going in of_realm.items():
+        for message in going:
+            group = message.conversation.number
+            assert group is not None
+            post = Post(tails[realm_id].key, group, message.sender_name, message.content.proof)
+            message.id = post.new_id(secret)
+    kept: list[tuple[object, ...]] = [
+        (
+            *(entry.message.id, entry.message.conversation.id, entry.message.sender),
+            *(entry.message.time, entry.draft.key, *entry.message.content.values()),
+        )
+        for entry in entries
     ]
-    tx.execute(insert(posts), kept)
+    bulk.insert(tx, bulk.POST, kept)
     rows: list[tuple[object, ...]] = []
     for realm_id, going in of_realm.items():
-        for number, draft in enumerate(going, tails[realm_id].last + 1):
-            assert draft.conversation is not None
-            draft.outgoing.append((realm_id, number))
-            rows.append((realm_id, number, POST, draft.conversation.id, None, draft.id, now))
+        for number, message in enumerate(going, tails[realm_id].last + 1):
+            message.outgoing = ((realm_id, number),)
+            rows.append((realm_id, number, POST, message.conversation.id, None, message.id, now))
     bulk.insert(tx, bulk.OUTBOX, rows)
 
 

@@ -54,7 +54,7 @@ def state_of(tx: Connection, conversation: Conversation, seq: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingMessage:
     """One message of a sender that waits."""
 
     conversation: str
@@ -67,7 +67,7 @@ MAX_LISTED = 1_000
 """Rows shown to one sender; more would not fit a frame."""
 
 
-def of_sender(tx: Connection, sender_id: int) -> tuple[list[Waiting], bool]:
+def of_sender(tx: Connection, sender_id: int) -> tuple[list[WaitingMessage], bool]:
     """Return the oldest of a sender's messages that wait, and whether there are more."""
     m, c, o, p = messages.c, conversations.c, outbox.c, posts.c
     private_ones = (
@@ -92,8 +92,8 @@ def of_sender(tx: Connection, sender_id: int) -> tuple[list[Waiting], bool]:
         .order_by(o.since, o.number)
         .limit(MAX_LISTED + 1)
     )
-    found = [Waiting(*row) for row in tx.execute(private_ones)]
-    found += [Waiting(f"#{n}@{realm}", *row) for n, realm, *row in tx.execute(in_groups)]
+    found = [WaitingMessage(*row) for row in tx.execute(private_ones)]
+    found += [WaitingMessage(f"#{n}@{realm}", *row) for n, realm, *row in tx.execute(in_groups)]
     found.sort(key=lambda waiting: waiting.since)
     return found[:MAX_LISTED], len(found) > MAX_LISTED
 

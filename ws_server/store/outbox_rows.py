@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, and_, func, select
 
 from shared.protocol import base64
-from ws_server.store import files as file_store
-from ws_server.store.files import StoredFile
+from ws_server.store.drafts import StoredMessage
+from ws_server.store.message_content import (
+    COLUMNS,
+    FILE_COLUMNS,
+    MessageContent,
+    either,
+    from_row,
+    load,
+)
 from ws_server.store.outbox import GROUP, MESSAGE, POST
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations, files, messages, outbox, posts, realms, users
-
-if TYPE_CHECKING:
-    from ws_server.store.messages import Draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,61 +49,47 @@ class Item:
         return orjson.dumps({"number": self.number, "kind": self.kind, **self.body})
 
 
-def private(draft: Draft, realm_id: int, number: int) -> Item:
+def private(message: StoredMessage, number: int) -> Item:
     """Return the row of a private message that was just written."""
-    conversation = draft.conversation
-    assert conversation is not None
-    other = next(m for m in conversation.members.values() if m.realm_id == realm_id)
     body = {
-        "from": conversation.members[draft.sender].name,
-        "to": other.name.partition("@")[0],
-        **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
+        "from": message.sender_name,
+        "to": message.address.partition("@")[0],
+        **content(message.id, message.seq, message.time, message.content),
     }
-    return Item(number, MESSAGE, body, LocalMessage(draft.sender, other.name, draft.id, draft.seq))
+    return Item(number, MESSAGE, body, _own(message, message.seq))
 
 
-def content(
-    id: str, seq: int | None, time: int, text: str, file: StoredFile | None, bot: bool
-) -> dict[str, Any]:
-    """Return what a row says of a message, whatever its kind."""
-    content: dict[str, Any] = {"id": id, "time": time, "text": text}
-    if seq is not None:
-        content["seq"] = seq
-    if file is not None:
-        content["file"] = file.on_link()
-    if bot:
-        content["bot"] = True
-    return content
+def _own(message: StoredMessage, seq: int | None) -> LocalMessage:
+    return LocalMessage(message.sender, message.address, message.id, seq)
 
 
-def post(draft: Draft, number: int) -> Item:
+def content(id: str, seq: int | None, time: int, said: MessageContent) -> dict[str, Any]:
+    """Return the fields that the rows of all messages have, whatever their kind."""
+    numbered = {} if seq is None else {"seq": seq}
+    return {"id": id, "time": time, **numbered, **said.on_link()}
+
+
+def post(message: StoredMessage, number: int) -> Item:
     """Return the row of a message for a group hosted elsewhere that was just written."""
-    group = draft.conversation
-    assert group is not None
     body = {
-        "group": group.number,
-        "from": group.members[draft.sender].name,
-        **content(draft.id, None, draft.time, draft.text, draft.file, draft.bot),
+        "group": message.conversation.number,
+        "from": message.sender_name,
+        **content(message.id, None, message.time, message.content),
     }
-    return Item(
-        number, POST, body, LocalMessage(draft.sender, group.address(draft.sender), draft.id, None)
-    )
+    return Item(number, POST, body, _own(message, None))
 
 
-def relayed(draft: Draft, number: int, home: KnownRealm | None) -> Item:
+def relayed(message: StoredMessage, number: int, home: KnownRealm | None) -> Item:
     """Return the row of a message of a group hosted here that was just written.
 
     Args:
         home: The sender's realm, if it is another one.
     """
-    group = draft.conversation
-    assert group is not None
-    name = group.members[draft.sender].name.partition("@")[0]
-    who = speaker(name, home.name if home else None, home.public_key if home else None)
+    name = message.sender_name.partition("@")[0]
     body = {
-        "group": group.number,
-        "from": who,
-        **content(draft.id, draft.seq, draft.time, draft.text, draft.file, draft.bot),
+        "group": message.conversation.number,
+        "from": speaker(name, home.name if home else None, home.public_key if home else None),
+        **content(message.id, message.seq, message.time, message.content),
     }
     return Item(number, GROUP, body)
 
@@ -119,24 +109,16 @@ def read(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
             host.c.name.label("host"),
             m.id,
             m.seq,
-            m.time,
-            m.text,
-            m.bot,
             m.sender_id,
+            func.coalesce(m.time, p.time).label("time"),
             sender.c.name.label("sender"),
             home.c.name.label("home"),
             home.c.public_key,
             other.c.name.label("other"),
             p.sender_id.label("poster_id"),
             poster.c.name.label("poster"),
-            p.time.label("posted"),
-            p.text.label("post"),
-            p.bot.label("post_bot"),
-            files.c.id.label("file_id"),
-            files.c.name.label("file_name"),
-            files.c.size,
-            files.c.type,
-            files.c.sha256,
+            *either(),
+            *FILE_COLUMNS,
         )
         .select_from(
             outbox.outerjoin(conversations, c.id == o.conversation_id)
@@ -169,9 +151,7 @@ def _placed(tx: Connection, row: Any) -> Item | None:
     None if it is neither here nor there: nothing can be sent of it.
     """
     found = tx.execute(
-        select(
-            *(messages.c.time, messages.c.text, messages.c.file_id, messages.c.bot), users.c.name
-        )
+        select(users.c.name, messages.c.time, *COLUMNS)
         .join(users, users.c.id == messages.c.sender_id)
         .where(messages.c.conversation_id == row.conversation_id, messages.c.id == row.body)
         .order_by(messages.c.seq.desc())
@@ -179,24 +159,24 @@ def _placed(tx: Connection, row: Any) -> Item | None:
     ).first()
     if found is None:
         return None
-    file = file_store.get(tx, found.file_id) if found.file_id else None
+    name, time, *said = found
     body = {
         "group": row.group,
-        "from": found.name,
-        **content(row.body, None, found.time, found.text, file, found.bot),
+        "from": name,
+        **content(row.body, None, time, load(tx, *said)),
     }
     return Item(row.number, POST, body)
 
 
 def _item(row: Any, realm_name: str) -> Item:
-    file = None
-    if row.file_id is not None:
-        file = StoredFile(row.file_id, row.file_name, row.size, row.type, row.sha256)
+    if row.kind not in (MESSAGE, GROUP, POST):
+        return Item(row.number, row.kind, orjson.loads(row.body))
+    said = from_row(row)
     if row.kind == MESSAGE:
         body = {
             "from": row.sender,
             "to": row.other,
-            **content(row.id, row.seq, row.time, row.text, file, row.bot),
+            **content(row.id, row.seq, row.time, said),
         }
         own = LocalMessage(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
         return Item(row.number, MESSAGE, body, own)
@@ -204,18 +184,16 @@ def _item(row: Any, realm_name: str) -> Item:
         body = {
             "group": row.group,
             "from": speaker(row.sender, row.home, row.public_key),
-            **content(row.id, row.seq, row.time, row.text, file, row.bot),
+            **content(row.id, row.seq, row.time, said),
         }
         return Item(row.number, GROUP, body)
-    if row.kind == POST:
-        body = {
-            "group": row.group,
-            "from": row.poster,
-            **content(row.body, None, row.posted, row.post, file, row.post_bot),
-        }
-        own = LocalMessage(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
-        return Item(row.number, POST, body, own)
-    return Item(row.number, row.kind, orjson.loads(row.body))
+    body = {
+        "group": row.group,
+        "from": row.poster,
+        **content(row.body, None, row.time, said),
+    }
+    own = LocalMessage(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
+    return Item(row.number, POST, body, own)
 
 
 def speaker(name: str, realm: str | None, public_key: bytes | None) -> dict[str, str]:

@@ -63,7 +63,7 @@ def keep(tx: Connection, mode: str, start: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class InvitationCode:
     """An invitation without its code; times are Unix milliseconds."""
 
     id: str
@@ -106,10 +106,10 @@ def use(tx: Connection, hashed: bytes, now: int) -> str | None:
     return used
 
 
-def everything(tx: Connection) -> Sequence[Code]:
+def everything(tx: Connection) -> Sequence[InvitationCode]:
     """Return all invitations, the oldest first; those that are used up until they expire."""
     found = select(*_COLUMNS).order_by(_i.created, _i.id)
-    return [Code(*row) for row in tx.execute(found)]
+    return [InvitationCode(*row) for row in tx.execute(found)]
 
 
 def remove(tx: Connection, id: str) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from ws_server.store import conversations
 from ws_server.store.group_changes import REMOVED, GroupChange, PersonChange
+from ws_server.store.message_content import COLUMNS, NAMES
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import find
 from ws_server.store.schema import conversations as conversation_table
@@ -21,7 +22,7 @@ from ws_server.store.schema import users as user_table
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class GroupPosition:
     """How far a group is."""
 
     group: int
@@ -31,7 +32,7 @@ class Position:
     """The seq up to which messages may be missing here."""
 
 
-def positions(tx: Connection, host_id: int) -> dict[int, Position]:
+def positions(tx: Connection, host_id: int) -> dict[int, GroupPosition]:
     """Return how far the groups of a host are here that people of this realm are in, by number."""
     c, m = conversation_table.c, members.c
     inside = select(m.conversation_id).join(user_table, user_table.c.id == m.user_id)
@@ -40,7 +41,7 @@ def positions(tx: Connection, host_id: int) -> dict[int, Position]:
         .where(c.realm_id == host_id)
         .where(c.id.in_(inside.where(user_table.c.realm_id.is_(None))))
     )
-    return {number: Position(number, *rest) for number, *rest in rows}
+    return {number: GroupPosition(number, *rest) for number, *rest in rows}
 
 
 def known_numbers(tx: Connection, host_id: int, numbers: Collection[int]) -> set[int]:
@@ -74,11 +75,9 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
     )
     tx.execute(
         insert(posts).from_select(
-            ["id", "conversation_id", "sender_id", "time", "text", "file_id"]
-            + ["idempotency_key", "bot"],
+            ["id", "conversation_id", "sender_id", "time", "idempotency_key", *NAMES],
             select(
-                *(m.id, m.conversation_id, m.sender_id, m.time, m.text, m.file_id),
-                *(m.idempotency_key, m.bot),
+                *(m.id, m.conversation_id, m.sender_id, m.time, m.idempotency_key, *COLUMNS)
             ).where(
                 m.conversation_id == group.id,
                 m.seq > seq,
@@ -105,7 +104,7 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
         tx.execute(update(members).where(mine, mark > seq).values({mark: seq}))
 
 
-def abandon(tx: Connection, host: KnownRealm, here: Position) -> GroupChange | None:
+def abandon(tx: Connection, host: KnownRealm, here: GroupPosition) -> GroupChange | None:
     """Take this realm's people out of a group, unless it has changed since it was looked at.
 
     Its host may have lost it, and give its number to another group, which must not get what was

@@ -7,17 +7,17 @@ is newer than what is known, by the version that rises with each change.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
-from shared.protocol.values import Address
-from ws_server.store import content_fetches, conversations, files, users
-from ws_server.store.authorship import Own, Waiting, has_proof, posted, present
-from ws_server.store.content_fetches import Room
+from ws_server.store import bulk, content_fetches, conversations, users
+from ws_server.store.authorship import Own, Post, Waiting, posted, present
+from ws_server.store.content_fetches import FileBounds
 from ws_server.store.conversations import Conversation
-from ws_server.store.files import StoredFile
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import StoredMessage
+from ws_server.store.message_content import MessageContent
+from ws_server.store.outbox import DELIVERED
 from ws_server.store.realms import KnownRealm
 from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import members, messages, posts
@@ -47,9 +47,7 @@ class Relayed:
     id: str
     sender: Speaker
     time: int
-    text: str
-    file: StoredFile | None = None
-    bot: bool = False
+    content: MessageContent
 
 
 def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:
@@ -75,8 +73,10 @@ def name_at(who: Speaker) -> str:
 class Taken:
     """What came of relayed messages."""
 
-    drafts: list[Draft] = field(default_factory=list)
-    """Those that are new here, as if written here."""
+    messages: list[StoredMessage] = field(default_factory=list)
+    """Those that are new here."""
+    moved: dict[int, Conversation] = field(default_factory=dict)
+    """Their groups by number, the one with the newest message last."""
     gap: tuple[Conversation, int] | None = None
     """The group, and the seq before which something is missing; nothing from there on was taken."""
     stopped: int = 0
@@ -90,7 +90,7 @@ def store_relayed(
     host: KnownRealm,
     relayed: Sequence[Relayed],
     own: Own,
-    room: Room,
+    room: FileBounds,
     now: int,
 ) -> Taken:
     """Store messages of a host's groups in its order, up to the first gap.
@@ -103,12 +103,13 @@ def store_relayed(
         room: What this realm keeps of the host's files; what is larger is shown and not fetched.
     """
     groups: dict[int, Conversation | None] = {}
-    moved: dict[int, Conversation] = {}
     people: dict[Speaker, User | None] = {}
     joined: dict[int, dict[int, int]] = {}
-    waiting = posted(tx, relayed)
+    ids = [message.id for message in relayed]
+    waiting = posted(tx, ids)
     there: dict[int, set[str]] = {}
     taken = Taken()
+    moved = taken.moved
     for at, message in enumerate(relayed):
         if message.group not in groups:
             groups[message.group] = _read_here(find(tx, host, message.group))
@@ -127,20 +128,20 @@ def store_relayed(
             sender, post = people[message.sender], None
             if sender is not None and message.sender.key == own.key:
                 post = waiting.pop((message.id, group.id, sender.id), None)
-                if post is None and not has_proof(message, sender, host, own):
+                if post is None and not _has_proof(message, sender, host, own):
                     sender = None
                 elif post is None:
                     # Written here before a backup that was restored, unless the host repeats it.
                     if group.id not in there:
-                        there[group.id] = present(tx, group, relayed)
+                        there[group.id] = present(tx, group.id, ids)
                     sender = None if message.id in there[group.id] else sender
                     there[group.id].add(message.id)
             sent = min(message.time, now + AHEAD)
             time = timeline(tx).time_after(group.id, group.last_time, sent)
-            draft = _store(tx, group, message, time, sender, host, post, room, now)
-            draft.newcomers = [id for id, at in joined[group.id].items() if at >= message.seq]
-            taken.drafts.append(draft)
-            group.last_seq, group.last_time = message.seq, draft.time
+            stored = _store(tx, group, message, time, sender, host, post, room, now)
+            stored.newcomers = [id for id, at in joined[group.id].items() if at >= message.seq]
+            taken.messages.append(stored)
+            group.last_seq, group.last_time = stored.seq, stored.time
             moved.pop(message.group, None)
             moved[message.group] = group  # the one of the last message last
         taken.stopped = at + 1
@@ -154,7 +155,7 @@ def store_missing(
     group_id: int,
     relayed: Sequence[Relayed],
     own: Own,
-    room: Room,
+    room: FileBounds,
     now: int,
 ) -> None:
     """Store messages of a group that were left out, as nobody here was to read them.
@@ -171,7 +172,7 @@ def store_missing(
         if message.seq not in there:
             sender = person(tx, host, message.sender, own.key, now)
             is_own = sender is not None and message.sender.key == own.key
-            if is_own and sender is not None and not has_proof(message, sender, host, own):
+            if is_own and sender is not None and not _has_proof(message, sender, host, own):
                 sender = None
             time = min(message.time, now + AHEAD, group.last_time or now)
             _store(tx, group, message, time, sender, host, None, room, now)
@@ -208,6 +209,12 @@ def _joined_behind(tx: Connection, group: Conversation) -> dict[int, int]:
     return {user_id: seq for user_id, seq in found}  # noqa: C416 - rows are no pairs to mypy
 
 
+def _has_proof(message: Relayed, sender: User, host: KnownRealm, own: Own) -> bool:
+    """Tell whether the id of a message proves that the person posted it in this group."""
+    post = Post(host.public_key, message.group, sender.name, message.content.proof)
+    return post.has_id(own.secret, message.id)
+
+
 def _store(
     tx: Connection,
     group: Conversation,
@@ -216,49 +223,35 @@ def _store(
     sender: User | None,
     host: KnownRealm,
     post: Waiting | None,
-    room: Room,
+    room: FileBounds,
     now: int,
-) -> Draft:
+) -> StoredMessage:
     if sender is None:
         # Somebody of this realm who is gone, or did not write it; the message keeps its place.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
-    text, key, bot = message.text, None, message.bot
-    file, awaited = message.file, False
+    content, key, awaited = message.content, None, False
     if post is not None:
         # As it was written here, whatever the host says it is.
-        text, key, bot = post.text, post.key, post.bot
-        file = None if post.file_id is None else files.get(tx, post.file_id)
+        content, key = post.content, post.key
         tx.execute(delete(posts).where(posts.c.id == message.id))
-    elif file is not None:
+    elif content.file is not None:
         file, awaited = content_fetches.keep_replica(
-            tx, file, group.id, sender.id, host.id, room, now
+            tx, content.file, group.id, sender.id, host.id, room, now
         )
-    tx.execute(
-        insert(messages).values(
-            conversation_id=group.id,
-            seq=message.seq,
-            id=message.id,
-            sender_id=sender.id,
-            time=time,
-            text=text,
-            file_id=file.id if file else None,
-            idempotency_key=key,
-            bot=bot,
-        )
-    )
-    return Draft(
+        content = replace(content, file=file)
+    row = (group.id, message.seq, message.id, sender.id, time, key, None, *content.values())
+    bulk.insert(tx, bulk.MESSAGE, [row])
+    return StoredMessage(
+        group,
         sender.id,
-        Address(""),
-        text,
-        file,
+        sender.name,
+        group.address(sender.id),
+        message.id,
+        message.seq,
+        time,
+        content,
+        DELIVERED,
         source=host.id,
         awaited=awaited,
-        conversation=group,
-        id=message.id,
-        seq=message.seq,
-        time=time,
-        sender_name=sender.name,
-        state="delivered",
         is_post=post is not None,
-        bot=bot,
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from ws_server.store import conversations, group_history, outbox
 from ws_server.store.conversations import Conversation
-from ws_server.store.files import FILE, StoredFile
+from ws_server.store.message_content import COLUMNS, FILE_COLUMNS, from_row
 from ws_server.store.message_pages import PAGE_BYTES
 from ws_server.store.outbox_rows import content, speaker
 from ws_server.store.schema import conversations as conversation_table
@@ -143,9 +143,8 @@ def history(
     m = messages.c
     rows = tx.execute(
         select(
-            *(m.id, m.seq, m.time, m.text, m.bot),
-            *(users.c.name, realms.c.name, realms.c.public_key),
-            *FILE,
+            *(m.id, m.seq, m.time, *COLUMNS, *FILE_COLUMNS),
+            *(users.c.name, realms.c.name.label("realm"), realms.c.public_key),
         )
         .select_from(
             messages.join(users, users.c.id == m.sender_id)
@@ -158,11 +157,11 @@ def history(
     )
     page: list[dict[str, Any]] = []
     size = 0
-    for id, seq, time, text, bot, name, realm, key, *fields in rows:
-        size += 6 * len(text) + 300
+    for row in rows:
+        size += 6 * len(row.text) + 300
         if size > PAGE_BYTES and page:
             break
-        who = speaker(name, realm, key)
-        file = None if fields[0] is None else StoredFile(*fields)
-        page.append({"group": number, "from": who, **content(id, seq, time, text, file, bot)})
+        who = speaker(row.name, row.realm, row.public_key)
+        said = content(row.id, row.seq, row.time, from_row(row))
+        page.append({"group": number, "from": who, **said})
     return page

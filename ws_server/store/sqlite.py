@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event, insert, values
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, values
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
@@ -204,7 +204,11 @@ def _insert(dialect: Dialect, columns: Columns, count: int) -> str:
 
 @lru_cache
 def _insert_one(dialect: Dialect, columns: Columns) -> str:
-    return _compiled(dialect, insert(columns[0].table).values({c.name: None for c in columns}))
+    # SQLAlchemy would write the columns in the order of the table, not of the rows.
+    quote = dialect.identifier_preparer.quote
+    names = ", ".join(quote(c.name) for c in columns)
+    row = ", ".join("?" * len(columns))
+    return f"INSERT INTO {quote(columns[0].table.name)} ({names}) VALUES ({row})"
 
 
 @lru_cache(256)

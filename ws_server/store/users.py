@@ -143,6 +143,12 @@ def name_of(tx: Connection, user_id: int) -> str:
     return str(tx.scalar(select(users.c.name).where(users.c.id == user_id)))
 
 
+def address(tx: Connection, user_id: int) -> str:
+    """Return how a person is written here."""
+    query = select(address_of()).select_from(WITH_REALMS).where(users.c.id == user_id)
+    return str(tx.scalar(query))
+
+
 def ids_of_realm(
     tx: Connection, realm_id: int | None, names: Collection[str], now: int
 ) -> dict[str, int]:

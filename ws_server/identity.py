@@ -1,0 +1,24 @@
+"""Who this realm is to others: its name and its key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from shared.protocol.values import fold
+
+
+@dataclass(slots=True)
+class Identity:
+    """One realm's own name and key."""
+
+    name: str
+    key: Ed25519PrivateKey
+    public_key: bytes = field(init=False)
+    local_name: str = field(init=False)
+    """The folded name, which addresses may carry."""
+
+    def __post_init__(self) -> None:
+        self.public_key = self.key.public_key().public_bytes_raw()
+        self.local_name = fold(self.name)
