@@ -111,7 +111,7 @@ def _push(publisher: Publisher, message: StoredMessage, session: Session | None)
     others = hub.reached(
         [id for id in conversation.members if id != sender and id not in message.newcomers]
     )
-    own = hub.reached((sender,), session)
+    own = [one for one in hub.of(sender) if one is not session]
     if others:
         # A person is written to under their own address, a group under the group's.
         private = conversation.number is None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, func
 
@@ -43,13 +43,13 @@ NO_NAME = "file"
 """Stands for a file name of which nothing can be seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MessageContent:
-    """A text, or a file and no text."""
+    """A text, or a file and no text; `Final` for the reason of `Draft`."""
 
-    text: str = ""
-    file: StoredFile | None = None
-    bot: bool = False
+    text: Final[str] = ""
+    file: Final[StoredFile | None] = None
+    bot: Final[bool] = False
     """A program wrote it."""
 
     def values(self) -> tuple[object, ...]:
