@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.values import GroupAddress, parse_conversation
 from tests.world import World
-from ws_server.store import conversations, membership, realms, users
+from ws_server.store import group_members, membership, realms, users
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.users import User
 
@@ -34,7 +34,7 @@ async def invite_by_stranger(
 
     def invite(tx: Connection, now: int) -> GroupChange:
         sam = stranger(tx, now, by, realm)
-        group = conversations.create_group(tx, sam.id, "offers", now)
+        group = group_members.create_group(tx, sam.id, "offers", now)
         address = parse_conversation(group.address(0))
         assert isinstance(address, GroupAddress)
         person = users.find(tx, name)

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, func, select
 
 from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address, GroupAddress
-from tests.store.test_journal import GROUP, REFUSED, commit, make_group, say
+from tests.store.journaling import GROUP, REFUSED, commit, make_group, say
 from tests.world import World
 from ws_server.store import cache as cache_module
-from ws_server.store import conversations, users
+from ws_server.store import conversations, group_members, users
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation, Member
 from ws_server.store.drafts import MessageEntry
@@ -155,10 +155,10 @@ def join_or_leave(kind: str, user_id: int) -> Mutation:
         assert group is not None
         if kind == "leave":
             if user_id in group.members:
-                conversations.leave(tx, group, user_id)
+                group_members.leave(tx, group, user_id)
         elif user_id not in group.members:
             name = {2: "bob", 3: "carol"}[user_id]
-            conversations.join(tx, group, users.existing(tx, name))
+            group_members.join(tx, group, users.existing(tx, name))
 
     return Mutation(change)
 

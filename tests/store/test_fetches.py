@@ -10,7 +10,15 @@ import pytest
 from sqlalchemy import Connection, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store import content_fetches, conversations, files, realms, recipients, users
+from ws_server.store import (
+    content_fetches,
+    conversations,
+    files,
+    group_members,
+    realms,
+    recipients,
+    users,
+)
 from ws_server.store.content_fetches import Away, Fetch, Offered
 from ws_server.store.database import Database
 from ws_server.store.files import StoredFile
@@ -57,8 +65,8 @@ class Store:
         pair = (min(self.bob, self.eve), max(self.bob, self.eve))
         chats = recipients.open_private(tx, [pair, (self.bob, self.bob)], NOW)
         self.private, self.notes = chats[pair].id, chats[self.bob, self.bob].id
-        group = conversations.create_group(tx, self.bob, "group", NOW)
-        conversations.join(tx, group, users.of_realm(tx, self.realm, "eve", NOW))
+        group = group_members.create_group(tx, self.bob, "group", NOW)
+        group_members.join(tx, group, users.of_realm(tx, self.realm, "eve", NOW))
         self.group = group.id
 
     def file(self, sha256: str, size: int = 100) -> StoredFile:
@@ -199,7 +207,7 @@ def test_what_nobody_here_is_in_is_neither_fetched_nor_kept(store: Store) -> Non
     def leave(tx: Connection) -> None:
         group = conversations.load(tx, id=store.group)
         assert group is not None
-        conversations.leave(tx, group, store.bob)
+        group_members.leave(tx, group, store.bob)
 
     store.do(leave)
     assert store.chosen() == [] and store.do(content_fetches.open_parts) == set()

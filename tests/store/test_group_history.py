@@ -9,7 +9,14 @@ from sqlalchemy import Connection
 
 from shared.protocol.values import GroupAddress
 from tests.world import Person, World
-from ws_server.store import content_fetches, conversations, realms, roster_sync, users
+from ws_server.store import (
+    content_fetches,
+    conversations,
+    group_members,
+    realms,
+    roster_sync,
+    users,
+)
 
 Talk = tuple[Person, Person, Person, str]
 
@@ -159,7 +166,7 @@ async def test_another_realm_is_given_nothing_that_is_for_none_of_its_people(
             )
             found = conversations.load(tx, id=_id(tx, number))
             assert found is not None
-            conversations.join(tx, found, users.of_realm(tx, beta.id, name, now))
+            group_members.join(tx, found, users.of_realm(tx, beta.id, name, now))
             return beta.id
 
         return run

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,101 +12,16 @@ import pytest
 from sqlalchemy import Connection, Engine, event, func, select, text
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import Address, GroupAddress
+from shared.protocol.values import Address
+from tests.store.journaling import REFUSED, commit, group_names, held, note, say, texts
 from tests.world import World
-from ws_server.store import conversations, journal, users
+from ws_server.store import group_members, journal
 from ws_server.store import messages as message_store
 from ws_server.store.cache import Cache
-from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database, adapter_for
-from ws_server.store.drafts import NO_FILE, Draft, MessageEntry, Storage
-from ws_server.store.files import StoredFile
+from ws_server.store.drafts import MessageEntry
 from ws_server.store.journal import Entry, Journal, Mutation
-from ws_server.store.message_content import MessageContent
-from ws_server.store.schema import conversations as table
 from ws_server.store.schema import messages
-
-GROUP = GroupAddress(1)
-REFUSED = ChatError(ErrorCode.FORBIDDEN, "no")
-
-
-async def commit(book: Journal, *entries: Entry) -> None:
-    """Post entries in one pass of the loop, so that they share a batch, and wait for them all."""
-    left = len(entries)
-    finished = asyncio.Event()
-
-    def done(_: Any) -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            finished.set()
-
-    for entry in entries:
-        entry.done = done
-        book.post(entry)
-    await finished.wait()
-
-
-@contextmanager
-def held(book: Journal) -> Iterator[None]:
-    """Keep the writer in a commit for as long as the block runs."""
-    begun, go_on = threading.Event(), threading.Event()
-
-    def wait(tx: Connection, now: int) -> None:
-        begun.set()
-        assert go_on.wait(10)
-
-    book.post(Mutation(wait))
-    book._begin()
-    assert begun.wait(10)
-    try:
-        yield
-    finally:
-        go_on.set()
-
-
-def note(into: list[Any], what: Any) -> Mutation:
-    def change(tx: Connection, now: int) -> Any:
-        into.append(what)
-        return what
-
-    return Mutation(change)
-
-
-def say(
-    sender: int,
-    target: Address | GroupAddress,
-    text: str = "hi",
-    key: str | None = None,
-    cached: Conversation | None = None,
-    file: StoredFile | None = None,
-    storage: Storage = NO_FILE,
-) -> MessageEntry:
-    draft = Draft(sender, target, MessageContent(text, file), key, storage)
-    return MessageEntry(draft, cached=cached)
-
-
-def texts(tx: Connection) -> list[tuple[int, str]]:
-    rows = tx.execute(select(messages.c.seq, messages.c.text).order_by(messages.c.row))
-    return [(seq, text) for seq, text in rows]
-
-
-def group_names(tx: Connection) -> list[str]:
-    c = table.c
-    return list(tx.scalars(select(c.name).where(c.number.is_not(None)).order_by(c.number)))
-
-
-async def make_group(world: World, *names: str) -> Conversation:
-    """Make a group of these users, the first its owner, and return it as a cache may hold it."""
-
-    def make(tx: Connection, now: int) -> Conversation:
-        group = conversations.create_group(tx, users.existing(tx, names[0]).id, "team", now)
-        for name in names[1:]:
-            group = conversations.join(tx, group, users.existing(tx, name))
-        return group
-
-    made: Conversation = await world.realm.journal.write(make)
-    return made
 
 
 async def test_entries_take_effect_and_are_answered_in_the_order_posted(world: World) -> None:
@@ -185,11 +97,11 @@ async def test_done_is_called_only_once_the_entry_is_on_disk(
 
 async def test_a_refused_change_undoes_itself_alone(world: World) -> None:
     def refuse(tx: Connection, now: int) -> None:
-        conversations.create_group(tx, 1, "never", now)
+        group_members.create_group(tx, 1, "never", now)
         raise REFUSED
 
     def make(name: str) -> Mutation:
-        return Mutation(lambda tx, now: conversations.create_group(tx, 1, name, now).number)
+        return Mutation(lambda tx, now: group_members.create_group(tx, 1, name, now).number)
 
     first, wrong, second = make("one"), Mutation(refuse), make("two")
     await commit(world.realm.journal, first, wrong, second)
@@ -260,7 +172,7 @@ async def test_a_bug_in_one_change_refuses_no_other(world: World, fault: Any) ->
     batch = [
         say(1, Address("bob"), "before"),
         Mutation(fault),
-        Mutation(lambda tx, now: conversations.create_group(tx, 1, "made", now)),
+        Mutation(lambda tx, now: group_members.create_group(tx, 1, "made", now)),
         say(2, Address("alice"), "after"),
     ]
     await commit(book, *batch)
@@ -280,7 +192,7 @@ async def test_a_fault_refuses_the_whole_batch_and_leaves_nothing(
     cached = first.message.conversation
     batch = [
         say(1, Address("bob"), "lost", cached=cached),
-        Mutation(lambda tx, now: conversations.create_group(tx, 1, "lost", now)),
+        Mutation(lambda tx, now: group_members.create_group(tx, 1, "lost", now)),
         Mutation(fault),
         say(2, Address("alice"), "lost too", cached=cached, key="k"),
         say(3, Address("alice"), "lost as well"),

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from shared.protocol.values import Address
-from tests.store.test_journal import commit, say
+from tests.store.journaling import commit, say
 from tests.world import World
 from ws_server.store import bulk, sqlite
 

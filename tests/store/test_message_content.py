@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import Address
-from tests.store.test_journal import commit
+from tests.store.journaling import commit
 from tests.world import World
 from ws_server.store import conversations, message_content, message_pages
 from ws_server.store.drafts import Draft, MessageEntry, Storage

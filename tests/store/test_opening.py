@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address, GroupAddress
-from tests.store.test_journal import GROUP, commit, held, make_group, say
+from tests.store.journaling import GROUP, commit, held, make_group, say
 from tests.world import World
 from ws_server.store import bulk, postgresql_bulk, realms, recipients, sqlite, users
 from ws_server.store.adapter import Statement

@@ -12,11 +12,12 @@ from sqlalchemy import Connection
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.commands.messages import Message, Page
 from shared.protocol.values import Address, GroupAddress
-from tests.store.test_journal import GROUP, commit, make_group, say
+from tests.store.journaling import GROUP, commit, make_group, say
 from tests.world import World
 from ws_server.store import (
     conversation_summaries,
     conversations,
+    group_members,
     markers,
     message_pages,
     sync_query,
@@ -128,7 +129,7 @@ async def test_who_joins_has_read_what_was_before_and_sees_it(world: World) -> N
 
     def invite(tx: Connection, now: int) -> Conversation:
         group = conversations.group(tx, ALICE, GROUP)
-        return conversations.join(tx, group, users.existing(tx, "carol"))
+        return group_members.join(tx, group, users.existing(tx, "carol"))
 
     group = await world.realm.journal.write(invite)
     await commit(world.realm.journal, say(ALICE, GROUP))

@@ -15,7 +15,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from tests.cluster import Cluster
 from tests.handlers.test_crowds import add_conversations
-from tests.store.test_journal import commit, say, texts
+from tests.store.journaling import commit, say, texts
 from tests.world import World
 from ws_server.store import conversation_summaries, postgresql, postgresql_bulk
 from ws_server.store.adapter import DatabaseRefused, bulk_of

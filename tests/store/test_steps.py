@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
-from tests.store.test_journal import commit, say
+from tests.store.journaling import commit, say
 from tests.world import World
 from ws_server.store import conversation_summaries, sync_query, tokens
 from ws_server.store.adapter import READERS, Bulk, bulk_of

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, text
 
 from shared.protocol.values import Address, GroupAddress
 from tests.cluster import KINDS, Cluster
-from tests.store.test_journal import commit, make_group, say
+from tests.store.journaling import commit, make_group, say
 from tests.world import World
 from ws_server.store import conversation_summaries, timeline
 from ws_server.store.database import adapter_for

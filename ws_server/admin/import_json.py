@@ -31,8 +31,8 @@ from ws_server.admin.user_mapping import People
 from ws_server.passwords import THREADS
 from ws_server.realm import Realm
 from ws_server.store import bulk, imports, users
-from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.files import StoredFile
+from ws_server.store.group_members import MAX_MEMBERS
 from ws_server.store.ids import new_id
 from ws_server.store.imports import LINES, Group, Imported, Line, NewUser, Private
 
@@ -173,7 +173,7 @@ class Preparation:
                 members[folded] = None
         if not members:
             raise BadValue("no member has an account; put one into members")
-        known = await self._read(imports.group_members, old_id)
+        known = await self._read(imports.imported_group, old_id)
         if known is None:
             here: Set[str] = members.keys()
             self._reserved = max(self._reserved, imports.kept_number(old_id) or 0)

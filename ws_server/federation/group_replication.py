@@ -12,28 +12,24 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue, GroupAddress
 from ws_server.federation import inbound_rows
+from ws_server.federation.group_backfill import GroupBackfill
 from ws_server.federation.peer import Peer
 from ws_server.federation.services import LinkServices
-from ws_server.key import posts_secret
 from ws_server.outcome import Outcome
 from ws_server.publications import commit, group_outcome
-from ws_server.store import group_history, invitations, replica_repair, replicas, rosters
-from ws_server.store.authorship import Own
-from ws_server.store.content_fetches import FileBounds
+from ws_server.store import invitations, replica_repair, rosters
 from ws_server.store.conversations import Conversation
 from ws_server.store.group_admission import Admission
 from ws_server.store.group_changes import GroupChange
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replica_repair import GroupPosition
-from ws_server.store.replicas import Relayed, Taken
+from ws_server.store.replicas import Relayed
 from ws_server.store.rosters import Roster
 
 log = logging.getLogger(__name__)
 
 MAX_SOUGHT = 1_000
 """Groups whose roster is asked for on one link because a message of theirs came first."""
-PAGE = 200
-"""Messages asked for at a time to fill a gap."""
 
 
 class GroupReplication:
@@ -42,6 +38,7 @@ class GroupReplication:
     def __init__(self, services: LinkServices, host: Peer) -> None:
         self._services = services
         self._peer = host
+        self._backfill = GroupBackfill(services, host)
         self._sought: set[int] = set()
         """Unknown groups of which the host was asked."""
 
@@ -80,8 +77,8 @@ class GroupReplication:
         group = await self._commit(change)
         # The host answers only a realm that has members in the group.
         if group is not None and any(m.realm_id is None for m in group.members.values()):
-            await self._fill(roster.group, group.last_seq, roster.last_seq + 1)
-            await self._complete(roster.group)
+            await self._backfill.fill(roster.group, group.last_seq, roster.last_seq + 1)
+            await self._backfill.complete(roster.group)
         return admission.turned_away
 
     def _may_wait(self) -> bool:
@@ -119,7 +116,7 @@ class GroupReplication:
         """
         await self._commit(lambda tx, now: rosters.accept(tx, self._host, number, user_id))
         with suppress(ChatError):  # when the host is back
-            await self._complete(number)
+            await self._backfill.complete(number)
 
     async def decline(self, number: int, user_id: int) -> None:
         """Turn down somebody's invitation.
@@ -199,11 +196,11 @@ class GroupReplication:
                         told = await self._ask("roster", group=there.group)
                         await self.apply_roster(inbound_rows.roster(told.get("roster")))
                     elif here.last_seq < there.last_seq:
-                        await self._fill(there.group, here.last_seq, there.last_seq + 1)
+                        await self._backfill.fill(there.group, here.last_seq, there.last_seq + 1)
                 more = more and bool(page)
             for number in known.keys() - listed:
                 await self._abandon(known[number])
-            await self._complete_all()
+            await self._backfill.complete_all()
         except BadValue as error:
             log.warning("groups cannot be compared", extra={"why": str(error)})
         except ChatError as error:
@@ -276,13 +273,13 @@ class GroupReplication:
         begun = 0
         await self._seek({message.group for message in relayed})
         while begun < len(relayed):
-            taken = await self._write(relayed[begun:])
+            taken = await self._backfill.write(relayed[begun:])
             unknown += [begun + at for at in taken.unknown]
             begun += taken.stopped
             if taken.gap is not None:
                 group, before = taken.gap
                 assert group.number is not None
-                await self._fill(group.number, group.last_seq, before)
+                await self._backfill.fill(group.number, group.last_seq, before)
         return unknown
 
     async def _seek(self, groups: Collection[int]) -> None:
@@ -301,74 +298,3 @@ class GroupReplication:
                 await self.apply_roster(inbound_rows.roster(told.get("roster")))
             except (BadValue, ChatError) as error:
                 log.debug("a group stays unknown", extra={"why": str(error)})
-
-    async def _fill(self, group: int, last: int, before: int) -> None:
-        """Fetch from the host what is missing of a group between two seqs, and push it."""
-        while last + 1 < before:
-            found = await self._page(group, last)
-            if (await self._write(found)).gap is not None:
-                raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with a gap")
-            last = found[-1].seq
-
-    async def _page(self, group: int, last: int) -> list[Relayed]:
-        """Ask the host for messages behind a seq, one at least."""
-        answer = await self._ask("history", group=group, after=last, limit=PAGE)
-        page = answer.get("messages")
-        if not isinstance(page, list) or not page or len(page) > PAGE:
-            raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
-        try:
-            found = [inbound_rows.relayed(row) for row in page]
-        except BadValue as error:
-            raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with noise") from error
-        if any(row.group != group for row in found) or found[-1].seq <= last:
-            raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
-        return found
-
-    async def _complete_all(self) -> None:
-        """Complete what was left off when a link ended."""
-        for number in await self._services.database.read(group_history.incomplete, self._host.id):
-            await self._complete(number)
-
-    async def _complete(self, number: int) -> None:
-        """Fetch what nobody here was to read, and somebody now is; nobody is told of it."""
-        host = self._host
-        missing = await self._services.database.read(group_history.missing, host.id, number)
-        if missing is None:
-            return
-        group_id, begins, until = missing
-        last = begins
-        while last < until:
-            found = await self._page(number, last)
-            last = found[-1].seq
-            old = [message for message in found if message.seq <= until]
-
-            def store(tx: Connection, now: int, old: Sequence[Relayed] = old) -> None:
-                replicas.store_missing(tx, host, group_id, old, self._own, self._bounds, now)
-
-            await self._services.journal.write(store)
-
-        def complete(tx: Connection, now: int) -> None:
-            group_history.is_complete(tx, group_id, begins, until)
-
-        await self._services.journal.write(complete)
-
-    @property
-    def _own(self) -> Own:
-        identity = self._services.identity
-        return Own(identity.public_key, posts_secret(identity.key))
-
-    @property
-    def _bounds(self) -> FileBounds:
-        terms = self._services.terms
-        return FileBounds(terms.max_file, terms.max_realm_files)
-
-    async def _write(self, relayed: Sequence[Relayed]) -> Taken:
-        own, room = self._own, self._bounds
-
-        def store(tx: Connection, now: int) -> Outcome:
-            taken = replicas.store_relayed(tx, self._host, relayed, own, room, now)
-            # Backfilled messages too: their outbox rows, arriving later, count as duplicates.
-            return Outcome(taken, messages=taken.messages, changed=taken.moved.values())
-
-        taken: Taken = (await commit(self._services.publisher, store)).reply
-        return taken

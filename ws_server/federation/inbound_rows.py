@@ -15,8 +15,8 @@ from shared.protocol.values import (
     ConversationAddress,
     GroupAddress,
 )
-from ws_server.store.conversations import MAX_MEMBERS
 from ws_server.store.drafts import Draft, Source, Storage
+from ws_server.store.group_members import MAX_MEMBERS
 from ws_server.store.message_content import from_link
 from ws_server.store.replica_repair import GroupPosition
 from ws_server.store.replicas import Relayed, Speaker

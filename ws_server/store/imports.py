@@ -15,7 +15,7 @@ from shared.protocol.values import (
     GroupAddress,
     fold,
 )
-from ws_server.store import conversations, messages, recipients
+from ws_server.store import conversations, group_members, messages, recipients
 from ws_server.store import users as accounts
 from ws_server.store.conversations import Conversation
 from ws_server.store.drafts import Draft, MessageEntry, Storage
@@ -91,7 +91,7 @@ def everybody(tx: Connection) -> dict[str, tuple[int, str]]:
     return {key: (id, name) for key, id, name in rows}
 
 
-def group_members(tx: Connection, old_id: str) -> tuple[int, set[int]] | None:
+def imported_group(tx: Connection, old_id: str) -> tuple[int, set[int]] | None:
     """Return number and members of a group imported earlier; None if it was not."""
     row = tx.execute(
         select(conversation_table.c.id, conversation_table.c.number)
@@ -167,7 +167,7 @@ class _Writing:
         self._new = _add_users(tx, people, now)
         self._ids = {key: id for key, (id, _) in everybody(tx).items()}
         self._chats = recipients.open_private(tx, {self._pair(chat) for chat in chats}, now)
-        self._last_number = max(reserved, conversations.last_number(tx))
+        self._last_number = max(reserved, group_members.last_number(tx))
         self._progress = Progress()
         self._before: dict[int, int] = {}
         """The last seqs before, of all conversations that were opened."""
@@ -196,7 +196,7 @@ class _Writing:
         number = kept_number(group.old_id)
         if number is None or self._is_taken(number):
             number = self._last_number = self._last_number + 1
-        made = conversations.create_group(
+        made = group_members.create_group(
             self._tx, owner, group.name, self._now, others=others, number=number
         )
         self._tx.execute(
@@ -214,7 +214,7 @@ class _Writing:
         for key in group.members:
             if key in self._new:
                 user = accounts.existing(self._tx, key)
-                found = conversations.join(self._tx, found, user)
+                found = group_members.join(self._tx, found, user)
         return found
 
     def open_private(self, chat: Private) -> None:

@@ -16,6 +16,7 @@ from ws_server.store import (
     conversations,
     group_bans,
     group_history,
+    group_members,
     invitations,
     users,
 )
@@ -42,12 +43,12 @@ def create(
     Raises:
         ChatError: UNKNOWN_GROUP, the request made a group that its owner has left since.
     """
-    made = None if request is None else conversations.requested(tx, request)
+    made = None if request is None else group_members.requested(tx, request)
     if made is not None:
         if owner_id not in made.members:
             raise conversations.unknown_group(GroupAddress(made.number or 0))
         return unchanged(made, made.members[owner_id].name)
-    made = conversations.create_group(tx, owner_id, name, now, request=request)
+    made = group_members.create_group(tx, owner_id, name, now, request=request)
     return joined(made, owner_id)
 
 
@@ -83,7 +84,7 @@ def invite(
     if waits and stranger is not None and not invitations.has_written(tx, person.id, caller):
         return _let_wait(tx, group, person, stranger, now)
     invitations.remove(tx, group.id, person.id)
-    return joined(conversations.join(tx, group, person), person.id, by=caller)
+    return joined(group_members.join(tx, group, person), person.id, by=caller)
 
 
 def _let_wait(
@@ -135,7 +136,7 @@ def accept(tx: Connection, person: User, address: GroupAddress) -> GroupChange:
     if person.id in group.members:
         return unchanged(group, group.members[person.id].name)
     invitations.remove(tx, group.id, person.id)
-    return joined(conversations.join(tx, group, person), person.id)
+    return joined(group_members.join(tx, group, person), person.id)
 
 
 def decline(tx: Connection, user_id: int, address: GroupAddress) -> GroupChange:
@@ -235,7 +236,7 @@ def choose_history(
         return unchanged(group, owner.name)
     group_history.choose(tx, group.id, joining=joining)
     # Other realms tell their people of it.
-    group = conversations.changed(tx, group, ())
+    group = group_members.changed(tx, group, ())
     return GroupChange(group, [PersonChange(owner.name)], members_changed=True)
 
 
@@ -265,7 +266,7 @@ def _remove(tx: Connection, group: Conversation, person: User) -> GroupChange:
 def _part(tx: Connection, group: Conversation, user_id: int, change: str) -> GroupChange:
     """Take a member out of a group."""
     gone = group.members[user_id]
-    group = conversations.leave(tx, group, user_id)
+    group = group_members.leave(tx, group, user_id)
     told = {*group.members, user_id}
     person = PersonChange(gone.name, change, told, gone.realm_id)
     return GroupChange(group, [person], members_changed=True)
