@@ -79,7 +79,7 @@ MAY_NOT_IMPORT = {
 
 ONLY_IMPORTED_BY = {
     "argon2": ["ws_server.passwords"],
-    "asyncpg": ["ws_server.store.postgresql", "ws_server.store.postgresql_driver"],
+    "asyncpg": ["ws_server.store.engines.postgresql", "ws_server.store.engines.postgresql_driver"],
     "cryptography": [
         *(
             "shared.certificates",
@@ -117,8 +117,11 @@ ONLY_IMPORTED_BY = {
     "ws_server.metrics": ["ws_server.app", "ws_server.realm_metrics"],
     "ws_server.net.connection": ["ws_server.net.acceptor", "ws_server.net.listener"],
     "ws_server.net.listener": ["ws_server.app", "ws_server.realm_metrics"],
-    "ws_server.store.postgresql": ["ws_server.store.database"],
-    "ws_server.store.sqlite": ["ws_server.store.database", "ws_server.store.snapshot"],
+    "ws_server.store.engines.postgresql": ["ws_server.store.database"],
+    "ws_server.store.engines.sqlite": [
+        "ws_server.store.database",
+        "ws_server.store.engines.snapshot",
+    ],
 }
 """What begins with the left is imported only by what begins with one of the right."""
 
@@ -227,7 +230,7 @@ def test_no_module_sets_the_state_of_a_class_or_of_another_module(path: Path) ->
     [
         ("shared.protocol.spec", "import asyncio"),
         ("shared.protocol.spec", "from ws_server import app"),
-        ("ws_server.store.users", "from ws_server.net.hub import Hub"),
+        ("ws_server.store.accounts.users", "from ws_server.net.hub import Hub"),
         ("ws_server.handlers.meta", "def late():\n    import websockets.frames"),
         ("ws_server.gate", "if TYPE_CHECKING:\n    from ws_server.net.listener import Listener"),
         ("flet_app.state", "import flet"),
@@ -257,7 +260,7 @@ def test_a_server_on_sqlite_does_not_load_the_driver_of_postgresql() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", ask], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout.split()
-    assert "ws_server.store.sqlite" in loaded
+    assert "ws_server.store.engines.sqlite" in loaded
     assert {"asyncpg", "greenlet"}.isdisjoint(loaded)
 
 

@@ -17,11 +17,13 @@ from tests.test_architecture import DEFINITIONS, MAX_LINES, SOURCES, files
 from tests.world import World
 from ws_server import departures, handlers, passwords, pipeline
 from ws_server.context import HANDLERS
-from ws_server.federation.handshake_client import HANDSHAKE
+from ws_server.federation.handshake.handshake_client import HANDSHAKE
 from ws_server.net import connection, reader
 from ws_server.net.hub import Hub
 from ws_server.net.session import MAX_HANDSHAKE_FRAME, Session
-from ws_server.store import adapter, cache, database, journal, outbox
+from ws_server.store import cache, database, journal
+from ws_server.store.engines import adapter
+from ws_server.store.federation import outbox
 from ws_server.store.journal import Journal
 
 DOCS = ROOT / "docs"

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.audit import Act, Result
-from ws_server.store import registering
+from ws_server.store.accounts import registering
 from ws_server.store.timeline import wall_ms
 
 if TYPE_CHECKING:

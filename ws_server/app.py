@@ -29,12 +29,12 @@ from ws_server.data_folder import (
 from ws_server.data_folder import (
     Refused as Refused,
 )
-from ws_server.federation import dialling
-from ws_server.federation.awaited_contents import Contents
-from ws_server.federation.handshake_client import Dialler
-from ws_server.federation.linker import Linker
+from ws_server.federation.contents.awaited_contents import Contents
+from ws_server.federation.handshake import dialling
+from ws_server.federation.handshake.handshake_client import Dialler
+from ws_server.federation.links.linker import Linker
+from ws_server.federation.links.services import LinkServices, Terms
 from ws_server.federation.peer_registry import PeerRegistry
-from ws_server.federation.services import LinkServices, Terms
 from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
 from ws_server.housekeeping import keep_house, sweep
@@ -56,12 +56,14 @@ from ws_server.realm_metrics import measure
 from ws_server.registration import Registration
 from ws_server.settings import Settings
 from ws_server.startup import open_store, realm_name
-from ws_server.store import own_name, recipients, registering, users
-from ws_server.store.blobs import Blobs
+from ws_server.store import recipients
+from ws_server.store.accounts import registering, users
 from ws_server.store.cache import Cache
+from ws_server.store.contents.blobs import Blobs
 from ws_server.store.database import Database
+from ws_server.store.engines.sqlite_file import file_of
+from ws_server.store.federation import own_name
 from ws_server.store.journal import Journal
-from ws_server.store.sqlite_file import file_of
 from ws_server.web_app import WebApp
 from ws_server.welcome import address, welcome
 

@@ -43,7 +43,7 @@ def look_after(arguments: Sequence[str]) -> int:
     from ws_server import app
     from ws_server.admin import cli
     from ws_server.key import KeyRefused
-    from ws_server.store.adapter import DatabaseRefused
+    from ws_server.store.engines.adapter import DatabaseRefused
 
     collect()
     logs.configure("warning")
@@ -63,7 +63,7 @@ def serve(settings: Settings) -> int:
     """Serve until told to stop, and return the exit code."""
     from ws_server import app
     from ws_server.key import KeyRefused
-    from ws_server.store.adapter import DatabaseRefused
+    from ws_server.store.engines.adapter import DatabaseRefused
     from ws_server.threads import new_event_loop
 
     collect()

@@ -32,8 +32,8 @@ from ws_server.publications import publish, publish_message
 from ws_server.realm import Realm
 from ws_server.store.database import current_payer, current_requester
 from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
+from ws_server.store.federation.outbox import QUEUED
 from ws_server.store.journal import Mutation
-from ws_server.store.outbox import QUEUED
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from shared.faults import explained, shown
 from ws_server import key
 from ws_server.settings import Settings
 from ws_server.store.database import read_url
-from ws_server.store.sqlite_file import file_of, url_of
+from ws_server.store.engines.sqlite_file import file_of, url_of
 
 LOCK = "lock"
 DATABASE = "chat.db"

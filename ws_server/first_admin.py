@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.codes import new_code, plain
-from ws_server.store import users
+from ws_server.store.accounts import users
 
 
 class FirstAdmin:

@@ -16,9 +16,11 @@ from shared.protocol.commands.groups import GroupPerson
 from shared.protocol.values import Address, GroupAddress
 from ws_server.outcome import Outcome
 from ws_server.publications import group_outcome
-from ws_server.store import membership, roster_sync, users
-from ws_server.store.group_changes import INVITED, JOINED, REMOVED, GroupChange
-from ws_server.store.users import User
+from ws_server.store.accounts import users
+from ws_server.store.accounts.users import User
+from ws_server.store.federation import roster_sync
+from ws_server.store.groups import membership
+from ws_server.store.groups.group_changes import INVITED, JOINED, REMOVED, GroupChange
 
 BANNED, UNBANNED = "banned", "unbanned"
 

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from ws_server import session_expiry
 from ws_server.realm import Realm
-from ws_server.store import content_fetches, files, registering
+from ws_server.store.accounts import registering
+from ws_server.store.contents import content_fetches, files
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from shared.protocol.errors import ChatError
 from shared.token_buckets import Buckets, rate_limited
 
 if TYPE_CHECKING:
-    from ws_server.store.realms import KnownRealm
+    from ws_server.store.federation.realms import KnownRealm
 
 LONGEST_TURN = 2.0
 """Seconds that a change of a group waits for its turn; one that would wait longer is refused."""

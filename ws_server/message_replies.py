@@ -8,7 +8,7 @@ from shared.protocol.commands.files import Chunk, ChunkTaken
 from shared.protocol.commands.messages import Sent
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Request
-from ws_server.store.blocks import refused
+from ws_server.store.accounts.blocks import refused
 from ws_server.store.drafts import StoredMessage
 
 

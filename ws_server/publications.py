@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
-from ws_server.federation.awaited_contents import Contents
+from ws_server.federation.contents.awaited_contents import Contents
 from ws_server.federation.peer import Confirmed
 from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.net.file_lane import Pieces, push_content
@@ -27,7 +27,7 @@ from ws_server.store import markers
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
 from ws_server.store.drafts import MessageEntry, StoredMessage
-from ws_server.store.group_changes import GroupChange
+from ws_server.store.groups.group_changes import GroupChange
 from ws_server.store.journal import Journal, Mutation
 from ws_server.store.message_content import shown
 

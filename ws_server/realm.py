@@ -14,9 +14,9 @@ from shared.protocol.spec import Remote, Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
 from ws_server.active_uploads import Uploading
 from ws_server.audit import Audit
-from ws_server.federation.linker import Linker
+from ws_server.federation.links.linker import Linker
+from ws_server.federation.links.services import LinkServices
 from ws_server.federation.peer_registry import PeerRegistry
-from ws_server.federation.services import LinkServices
 from ws_server.first_admin import FirstAdmin
 from ws_server.identity import Identity
 from ws_server.limits import Limits
@@ -26,12 +26,12 @@ from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
 from ws_server.publications import Publisher
 from ws_server.registration import Registration
-from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
+from ws_server.store.contents.blobs import Blobs
 from ws_server.store.database import Database
+from ws_server.store.federation.outbox import MAX_WAITING_ROWS
+from ws_server.store.federation.realms import check_writable, unknown_realm
 from ws_server.store.journal import Journal
-from ws_server.store.outbox import MAX_WAITING_ROWS
-from ws_server.store.realms import check_writable, unknown_realm
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from ws_server.metrics import Metrics
 from ws_server.net.listener import Listener
 from ws_server.realm import Realm
 from ws_server.settings import Settings
-from ws_server.store.file_space import Room
-from ws_server.store.sqlite_file import file_of
+from ws_server.store.contents.file_space import Room
+from ws_server.store.engines.sqlite_file import file_of
 
 
 def measure(

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from ws_server.audit import Act, Result
 from ws_server.realm import Realm
-from ws_server.store import tokens
+from ws_server.store.accounts import tokens
 
 
 async def end_unused(realm: Realm) -> None:

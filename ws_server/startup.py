@@ -15,9 +15,9 @@ from shared.protocol.values import fold
 from ws_server import key
 from ws_server.data_folder import Refused, database_url, lock_database
 from ws_server.settings import Settings
-from ws_server.store import own_name
-from ws_server.store.blobs import Blobs
+from ws_server.store.contents.blobs import Blobs
 from ws_server.store.database import Database
+from ws_server.store.federation import own_name
 
 
 async def open_store(

@@ -19,8 +19,8 @@ from tests.cluster import Cluster
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.transfers import end
+from ws_server.store.admin.dump import LEFT_OUT
 from ws_server.store.database import Database
-from ws_server.store.dump import LEFT_OUT
 from ws_server.store.schema import metadata
 
 

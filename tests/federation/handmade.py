@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.federation.two_realms import cut, pending
 from tests.rawclient import LIMIT, RawClient
 from tests.realserver import RealServer
-from ws_server.federation.handshake import Hello, Role, Seal, Transcript
+from ws_server.federation.handshake.transcript import Hello, Role, Seal, Transcript
 
 PIECE = 48 * 1024
 BROKEN = 4400

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from shared.protocol.base64 import written as encoded
 from tests.federation.listening import Listening
 from tests.rawclient import LIMIT
-from ws_server.federation.handshake import Hello, Role, Seal, Transcript
+from ws_server.federation.handshake.transcript import Hello, Role, Seal, Transcript
 from ws_server.key import fingerprint
 
 

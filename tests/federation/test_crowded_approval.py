@@ -12,7 +12,7 @@ from tests.federation.people import operate
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.bystanders import known
-from ws_server.store.realm_trust import MAX_PENDING
+from ws_server.store.federation.realm_trust import MAX_PENDING
 
 
 async def dial(server: RealServer, name: str, address: str) -> str:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws_server.federation.handshake import (
+from ws_server.federation.handshake.transcript import (
     Hello,
     NotProven,
     OtherKey,

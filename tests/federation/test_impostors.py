@@ -17,7 +17,7 @@ from tests.federation.impostor import Impostor, Refused
 from tests.federation.people import fingerprint_of, realm
 from tests.realserver import RealServer
 from ws_server import key
-from ws_server.federation.handshake import Role, Seal
+from ws_server.federation.handshake.transcript import Role, Seal
 from ws_server.key import fingerprint
 
 

@@ -16,10 +16,10 @@ from tests.federation.handmade import HandmadeRealm
 from tests.federation.people import eventually, idle, link_is, operate, share_group, texts
 from tests.world import World
 from ws_server import realm
-from ws_server.federation.dialled_connection import Dialled
+from ws_server.federation.handshake.dialled_connection import Dialled
 from ws_server.limits import Limits
-from ws_server.store import outbox, realms
-from ws_server.store.realms import KnownRealm
+from ws_server.store.federation import outbox, realms
+from ws_server.store.federation.realms import KnownRealm
 
 
 async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws_server.federation import dial_policy
-from ws_server.federation.dial_policy import (
+from ws_server.federation.handshake import dial_policy
+from ws_server.federation.handshake.dial_policy import (
     NEVER,
     PRIVATE,
     Ip,

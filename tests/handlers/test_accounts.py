@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from tests.conversations.stages import Seat
 from tests.world import PASSWORD, Closed, Person, World
-from ws_server.store import users
+from ws_server.store.accounts import users
 from ws_server.store.database import current_requester
 
 NEW = {"real_name": "Somebody", "password": "secret1", "country": "Costa Rica"}

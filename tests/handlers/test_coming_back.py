@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from tests.handlers.test_crowds import add_conversations, add_people
 from tests.world import Person, World
-from ws_server.store import tokens
+from ws_server.store.accounts import tokens
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from tests.test_audit import Trail, trail  # noqa: F401 - a fixture
 from tests.world import Person, World
 from ws_server import housekeeping
 from ws_server.admin import control, folder
-from ws_server.store import registering
+from ws_server.store.accounts import registering
 
 NEW = {"real_name": "Somebody", "password": "secret1", "country": "Peru"}
 

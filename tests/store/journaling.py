@@ -13,10 +13,11 @@ from sqlalchemy import Connection, select
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, GroupAddress
 from tests.world import World
-from ws_server.store import group_members, users
+from ws_server.store.accounts import users
+from ws_server.store.contents.files import StoredFile
 from ws_server.store.conversations import Conversation
 from ws_server.store.drafts import NO_FILE, Draft, MessageEntry, Storage
-from ws_server.store.files import StoredFile
+from ws_server.store.groups import group_members
 from ws_server.store.journal import Entry, Journal, Mutation
 from ws_server.store.message_content import MessageContent
 from ws_server.store.schema import conversations as table

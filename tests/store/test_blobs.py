@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store.blobs import Blobs
+from ws_server.store.contents.blobs import Blobs
 
 CONTENT = b"some content"
 HASH = hashlib.sha256(CONTENT).hexdigest()

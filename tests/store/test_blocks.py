@@ -15,10 +15,12 @@ from shared.protocol.errors import ChatError
 from shared.protocol.values import Address, GroupAddress
 from tests.strangers import invite_by_stranger, stranger
 from tests.world import World
-from ws_server.store import blocks, conversations, invitations, membership, users
+from ws_server.store import conversations
+from ws_server.store.accounts import blocks, users
 from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database
 from ws_server.store.drafts import Draft, MessageEntry
+from ws_server.store.groups import invitations, membership
 from ws_server.store.message_content import MessageContent
 from ws_server.store.migrating import migrate
 

@@ -18,10 +18,12 @@ from shared.protocol.values import Address, GroupAddress
 from tests.store.journaling import GROUP, REFUSED, commit, make_group, say
 from tests.world import World
 from ws_server.store import cache as cache_module
-from ws_server.store import conversations, group_members, users
+from ws_server.store import conversations
+from ws_server.store.accounts import users
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation, Member
 from ws_server.store.drafts import MessageEntry
+from ws_server.store.groups import group_members
 from ws_server.store.journal import Entry, Mutation
 from ws_server.store.schema import messages
 

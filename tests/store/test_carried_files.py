@@ -8,9 +8,9 @@ from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address
 from tests.store.journaling import code, commit, say, texts
 from tests.world import World
-from ws_server.store import files
+from ws_server.store.contents import files
+from ws_server.store.contents.files import OpenUpload, StoredFile
 from ws_server.store.drafts import MessageEntry, Storage
-from ws_server.store.files import OpenUpload, StoredFile
 from ws_server.store.journal import Mutation
 from ws_server.store.schema import uploads
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from ws_server.store import realms, replica_repair
+from ws_server.store.federation import realms, replica_repair
 from ws_server.store.schema import conversations
 
 HIGHEST = 10**15 - 1

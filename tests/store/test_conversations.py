@@ -9,8 +9,10 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, GroupAddress
-from ws_server.store import conversations, group_members, recipients, users
+from ws_server.store import conversations, recipients
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
+from ws_server.store.groups import group_members
 
 ALICE, BOB, CAROL = 1, 2, 3
 

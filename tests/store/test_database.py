@@ -16,8 +16,8 @@ from sqlalchemy import Connection, inspect, text
 from shared.protocol.errors import ChatError, ErrorCode
 from tests.cluster import KINDS, Cluster
 from ws_server.store import database as database_module
-from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.database import Database, adapter_for
+from ws_server.store.engines.adapter import DatabaseRefused
 from ws_server.store.migrating import KNOWN, MIGRATIONS, NEWEST, current, migrate
 from ws_server.store.schema import metadata
 

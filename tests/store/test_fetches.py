@@ -10,18 +10,14 @@ import pytest
 from sqlalchemy import Connection, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store import (
-    content_fetches,
-    conversations,
-    files,
-    group_members,
-    realms,
-    recipients,
-    users,
-)
-from ws_server.store.content_fetches import Away, Fetch, Offered
+from ws_server.store import conversations, recipients
+from ws_server.store.accounts import users
+from ws_server.store.contents import content_fetches, files
+from ws_server.store.contents.content_fetches import Away, Fetch, Offered
+from ws_server.store.contents.files import StoredFile
 from ws_server.store.database import Database
-from ws_server.store.files import StoredFile
+from ws_server.store.federation import realms
+from ws_server.store.groups import group_members
 from ws_server.store.schema import conversations as conversation_table
 
 T = TypeVar("T")

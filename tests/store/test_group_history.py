@@ -9,14 +9,11 @@ from sqlalchemy import Connection
 
 from shared.protocol.values import GroupAddress
 from tests.world import Person, World
-from ws_server.store import (
-    content_fetches,
-    conversations,
-    group_members,
-    realms,
-    roster_sync,
-    users,
-)
+from ws_server.store import conversations
+from ws_server.store.accounts import users
+from ws_server.store.contents import content_fetches
+from ws_server.store.federation import realms, roster_sync
+from ws_server.store.groups import group_members
 
 Talk = tuple[Person, Person, Person, str]
 

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, event
 from shared.protocol.errors import ChatError
 from shared.protocol.values import GroupAddress
 from tests.world import World
-from ws_server.store import conversations, membership, users
+from ws_server.store import conversations
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
-from ws_server.store.group_changes import GroupChange
+from ws_server.store.groups import membership
+from ws_server.store.groups.group_changes import GroupChange
 from ws_server.store.journal import Mutation
 
 PEOPLE = [f"p{number}" for number in range(12)]

@@ -15,11 +15,12 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from tests.store.journaling import REFUSED, commit, group_names, held, note, say, texts
 from tests.world import World
-from ws_server.store import group_members, journal
+from ws_server.store import journal
 from ws_server.store import messages as message_store
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database, adapter_for
 from ws_server.store.drafts import MessageEntry
+from ws_server.store.groups import group_members
 from ws_server.store.journal import Entry, Journal, Mutation
 from ws_server.store.schema import messages
 

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select
 from tests.store.journaling import commit
 from tests.world import World
 from ws_server import housekeeping
-from ws_server.store import files
-from ws_server.store.files import UPLOAD_LIFE, OpenUpload
+from ws_server.store.contents import files
+from ws_server.store.contents.files import UPLOAD_LIFE, OpenUpload
 from ws_server.store.journal import Mutation
 from ws_server.store.schema import uploads
 

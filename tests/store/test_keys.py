@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from shared.protocol.values import Address
 from tests.store.journaling import commit, say
 from tests.world import World
-from ws_server.store import bulk, sqlite
+from ws_server.store.engines import bulk, sqlite
 
 ALICE, BOB = 1, 2
 

@@ -13,8 +13,8 @@ from shared.protocol.values import Address
 from tests.store.journaling import commit
 from tests.world import World
 from ws_server.store import conversations, message_content, message_pages
+from ws_server.store.contents.files import StoredFile
 from ws_server.store.drafts import Draft, MessageEntry, Storage
-from ws_server.store.files import StoredFile
 from ws_server.store.message_content import COLUMNS, MessageContent, from_link, shown
 
 ALICE, BOB = 1, 2

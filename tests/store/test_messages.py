@@ -11,9 +11,11 @@ from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address, GroupAddress
 from tests.store.journaling import GROUP, code, commit, make_group, say, texts
 from tests.world import World
-from ws_server.store import conversations, group_members, users
+from ws_server.store import conversations
 from ws_server.store import messages as message_store
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
+from ws_server.store.groups import group_members
 from ws_server.store.journal import Mutation
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import members, messages

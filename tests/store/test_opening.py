@@ -15,10 +15,13 @@ from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address, GroupAddress
 from tests.store.journaling import GROUP, commit, held, make_group, say
 from tests.world import World
-from ws_server.store import bulk, postgresql_bulk, realms, recipients, sqlite, users
-from ws_server.store.adapter import Statement
+from ws_server.store import recipients
+from ws_server.store.accounts import users
 from ws_server.store.database import Database
 from ws_server.store.drafts import MessageEntry
+from ws_server.store.engines import bulk, postgresql_bulk, sqlite
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.federation import realms
 from ws_server.store.schema import conversations
 
 ALICE, BOB, CAROL = 1, 2, 3

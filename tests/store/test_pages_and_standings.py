@@ -17,13 +17,13 @@ from tests.world import World
 from ws_server.store import (
     conversation_summaries,
     conversations,
-    group_members,
     markers,
     message_pages,
     sync_query,
-    users,
 )
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
+from ws_server.store.groups import group_members
 from ws_server.store.steps import answer
 
 ALICE, BOB, CAROL = 1, 2, 3

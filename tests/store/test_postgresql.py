@@ -17,9 +17,10 @@ from tests.cluster import Cluster
 from tests.handlers.test_crowds import add_conversations
 from tests.store.journaling import commit, say, texts
 from tests.world import World
-from ws_server.store import conversation_summaries, postgresql, postgresql_bulk
-from ws_server.store.adapter import DatabaseRefused, bulk_of
+from ws_server.store import conversation_summaries
 from ws_server.store.database import Database
+from ws_server.store.engines import postgresql, postgresql_bulk
+from ws_server.store.engines.adapter import DatabaseRefused, bulk_of
 from ws_server.store.steps import answer
 
 pytestmark = pytest.mark.system

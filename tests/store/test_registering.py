@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import insert
 
 from tests.world import World
-from ws_server.store import registering, users
-from ws_server.store.registering import InvitationCode
+from ws_server.store.accounts import registering, users
+from ws_server.store.accounts.registering import InvitationCode
 from ws_server.store.schema import meta
 
 HASH, OTHER = b"a" * 32, b"b" * 32

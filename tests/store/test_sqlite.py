@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from tests.world import World
-from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.database import Database
+from ws_server.store.engines.adapter import DatabaseRefused
 
 
 def opened(folder: Path) -> Database:

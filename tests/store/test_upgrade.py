@@ -15,8 +15,9 @@ from sqlalchemy import Connection, create_engine, inspect
 
 from tests.handlers.test_files import begin, push_rest
 from tests.world import World
-from ws_server.store import realms, registering, users
+from ws_server.store.accounts import registering, users
 from ws_server.store.database import Database
+from ws_server.store.federation import realms
 from ws_server.store.migrating import KNOWN, migrate
 from ws_server.store.schema import metadata
 

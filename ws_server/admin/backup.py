@@ -2,7 +2,7 @@
 
     about.json                   what this is: format, schema, tables and their columns
     realm.key                    if the realm has one yet
-    tables/NAME/000001.jsonl     rows, about 1 MiB of them an entry (ws_server.store.dump)
+    tables/NAME/000001.jsonl     rows, about 1 MiB of them an entry (ws_server.store.admin.dump)
     blobs/SHA256                 contents of files, in the order of their names
     manifest.json                sizes and hashes of all entries before the blobs, and all counts
 
@@ -31,9 +31,12 @@ from ws_server.admin.atomic_files import whole_file
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
 from ws_server.settings import Settings
-from ws_server.store import content_fetches, dump, own_name, snapshot
-from ws_server.store.blobs import Blobs, Damaged
+from ws_server.store.admin import dump
+from ws_server.store.contents import content_fetches
+from ws_server.store.contents.blobs import Blobs, Damaged
 from ws_server.store.database import history_id
+from ws_server.store.engines import snapshot
+from ws_server.store.federation import own_name
 
 FORMAT = 1
 """Rises with every change that an older version could not read."""

@@ -21,9 +21,10 @@ from ws_server.admin import control
 from ws_server.admin.commands import AdminRefused
 from ws_server.registration import told
 from ws_server.settings import Settings, is_loopback
-from ws_server.store import inspection, registering
-from ws_server.store.adapter import DatabaseRefused
-from ws_server.store.sqlite_file import file_of
+from ws_server.store.accounts import registering
+from ws_server.store.admin import inspection
+from ws_server.store.engines.adapter import DatabaseRefused
+from ws_server.store.engines.sqlite_file import file_of
 
 LEVELS = ("ok", "warn", "fail")
 RELEASED = 1_735_689_600

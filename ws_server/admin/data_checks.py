@@ -15,10 +15,10 @@ from ws_server import key as realm_key
 from ws_server.admin import control
 from ws_server.admin.backup import LAST_BACKUP
 from ws_server.admin.checks import LOOK, Case, Finding
-from ws_server.store import blobs as blob_store
-from ws_server.store import inspection
-from ws_server.store.adapter import DatabaseRefused
-from ws_server.store.sqlite_file import file_of
+from ws_server.store.admin import inspection
+from ws_server.store.contents import blobs as blob_store
+from ws_server.store.engines.adapter import DatabaseRefused
+from ws_server.store.engines.sqlite_file import file_of
 
 WEEK = 7 * 24 * 3600
 BLOBS = 20_000

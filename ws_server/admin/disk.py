@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shared import disk as room
 from ws_server.admin.checks import Case, Finding
-from ws_server.store.sqlite_file import file_of
+from ws_server.store.engines.sqlite_file import file_of
 
 GIB = 2**30
 

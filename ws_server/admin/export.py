@@ -20,20 +20,15 @@ from ws_server.admin.atomic_files import whole_file
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
 from ws_server.settings import Settings
-from ws_server.store import (
-    blocks,
-    content_fetches,
-    conversation_summaries,
-    conversations,
-    message_pages,
-    snapshot,
-    steps,
-)
-from ws_server.store import users as accounts
-from ws_server.store.blobs import Blobs, Damaged
+from ws_server.store import conversation_summaries, conversations, message_pages, steps
+from ws_server.store.accounts import blocks
+from ws_server.store.accounts import users as accounts
+from ws_server.store.accounts.users import User
+from ws_server.store.contents import content_fetches
+from ws_server.store.contents.blobs import Blobs, Damaged
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.engines import snapshot
 from ws_server.store.schema import users
-from ws_server.store.users import User
 
 PAGE = 250
 """Messages in memory at a time."""

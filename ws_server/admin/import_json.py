@@ -30,11 +30,13 @@ from ws_server.admin.old_data import OldMessage, OldUser
 from ws_server.admin.user_mapping import People
 from ws_server.passwords import THREADS
 from ws_server.realm import Realm
-from ws_server.store import bulk, imports, users
-from ws_server.store.files import StoredFile
-from ws_server.store.group_members import MAX_MEMBERS
+from ws_server.store.accounts import users
+from ws_server.store.admin import imports
+from ws_server.store.admin.imports import LINES, Group, Imported, Line, NewUser, Private
+from ws_server.store.contents.files import StoredFile
+from ws_server.store.engines import bulk
+from ws_server.store.groups.group_members import MAX_MEMBERS
 from ws_server.store.ids import new_id
-from ws_server.store.imports import LINES, Group, Imported, Line, NewUser, Private
 
 Keyed = list[tuple[OldMessage, str]]
 """Messages with their idempotency keys."""

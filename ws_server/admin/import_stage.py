@@ -8,8 +8,8 @@ from typing import IO, Any
 
 import orjson
 
-from ws_server.store.files import StoredFile
-from ws_server.store.imports import Group, Line, Private, Step
+from ws_server.store.admin.imports import Group, Line, Private, Step
+from ws_server.store.contents.files import StoredFile
 
 
 class Stage:

@@ -11,12 +11,12 @@ from shared.protocol.values import NAME as NAME_OF_REALM
 from shared.protocol.values import BadValue
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.federation import peer_admin
-from ws_server.federation.link_check import probe
+from ws_server.federation.handshake.link_check import probe
 from ws_server.federation.peer import Peer
 from ws_server.key import fingerprint
 from ws_server.realm import Realm
-from ws_server.store import own_name
-from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
+from ws_server.store.federation import own_name
+from ws_server.store.federation.realms import ACTIVE, BLOCKED, PENDING
 
 NAME = Argument("name", "what the realm is called here")
 SKEW = 300.0

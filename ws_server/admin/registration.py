@@ -12,8 +12,8 @@ from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_real
 from ws_server.audit import Act, Result
 from ws_server.codes import hash_code, letters, new_code
 from ws_server.realm import Realm
-from ws_server.store import registering
-from ws_server.store.registering import MAX_CODES, MODES, InvitationCode
+from ws_server.store.accounts import registering
+from ws_server.store.accounts.registering import MAX_CODES, MODES, InvitationCode
 
 DAY = 24 * 3600 * 1000
 """Milliseconds."""

@@ -30,9 +30,12 @@ from ws_server.admin.backup import (
 )
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.settings import Settings
-from ws_server.store import content_fetches, dump, own_name, snapshot
-from ws_server.store.adapter import DatabaseRefused
-from ws_server.store.blobs import Blobs
+from ws_server.store.admin import dump
+from ws_server.store.contents import content_fetches
+from ws_server.store.contents.blobs import Blobs
+from ws_server.store.engines import snapshot
+from ws_server.store.engines.adapter import DatabaseRefused
+from ws_server.store.federation import own_name
 from ws_server.store.migrating import check_known
 
 MAX_PART = 4 * PART

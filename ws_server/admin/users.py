@@ -12,8 +12,8 @@ from shared.protocol.values import BadValue, in_words
 from ws_server import account_rules
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.realm import Realm
-from ws_server.store import disabled_accounts, tokens, users
-from ws_server.store.users import User
+from ws_server.store.accounts import disabled_accounts, tokens, users
+from ws_server.store.accounts.users import User
 
 NAME = Argument("name", "the account's name")
 

@@ -15,20 +15,20 @@ from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.federation.cloned_realms import Replaceable, Seen
-from ws_server.federation.confirmations import Confirmations
-from ws_server.federation.outbound import Outgoing
+from ws_server.federation.links.cloned_realms import Replaceable, Seen
+from ws_server.federation.links.confirmations import Confirmations
+from ws_server.federation.outbound.outgoing import Outgoing
+from ws_server.federation.outbound.questions import Asks, no_answer
 from ws_server.federation.peer_news import PeerNews
-from ws_server.federation.questions import Asks, no_answer
 from ws_server.net.hub import Hub
 from ws_server.net.session import Session
-from ws_server.store import outbox
 from ws_server.store.cache import Cache
 from ws_server.store.drafts import StoredMessage
-from ws_server.store.group_admission import Expected
+from ws_server.store.federation import outbox
+from ws_server.store.federation.outbox_rows import Item
+from ws_server.store.federation.realms import ACTIVE, KnownRealm
+from ws_server.store.groups.group_admission import Expected
 from ws_server.store.journal import Journal
-from ws_server.store.outbox_rows import Item
-from ws_server.store.realms import ACTIVE, KnownRealm
 
 log = logging.getLogger(__name__)
 

@@ -9,18 +9,25 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.federation import dialling
-from ws_server.federation.dial_policy import Unreachable, read_address
-from ws_server.federation.handshake import NotProven
-from ws_server.federation.handshake_client import Declined, Endpoint, Proven
-from ws_server.federation.linker import Linker
+from ws_server.federation.handshake import dialling
+from ws_server.federation.handshake.dial_policy import Unreachable, read_address
+from ws_server.federation.handshake.handshake_client import Declined, Endpoint, Proven
+from ws_server.federation.handshake.transcript import NotProven
+from ws_server.federation.links.linker import Linker
 from ws_server.federation.peer import Peer
 from ws_server.key import fingerprint
 from ws_server.outcome import Outcome
 from ws_server.publications import commit
-from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms, replica_repair
-from ws_server.store.outbox_rows import Item
-from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
+from ws_server.store.federation import (
+    outbox,
+    outbox_queries,
+    outbox_rows,
+    realm_trust,
+    realms,
+    replica_repair,
+)
+from ws_server.store.federation.outbox_rows import Item
+from ws_server.store.federation.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
 log = logging.getLogger(__name__)
 

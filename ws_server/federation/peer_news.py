@@ -12,10 +12,10 @@ from shared.protocol.commands.messages import Delivery
 from shared.protocol.commands.realms import RealmLink
 from shared.protocol.errors import ChatError
 from ws_server.net.hub import Hub
-from ws_server.store import outbox, outbox_queries, realm_trust
 from ws_server.store.database import Database
-from ws_server.store.outbox_rows import LocalMessage
-from ws_server.store.realms import KnownRealm
+from ws_server.store.federation import outbox, outbox_queries, realm_trust
+from ws_server.store.federation.outbox_rows import LocalMessage
+from ws_server.store.federation.realms import KnownRealm
 
 
 class Subject(Protocol):

@@ -17,13 +17,13 @@ from ws_server.federation.peer_news import PeerNews
 from ws_server.identity import Identity
 from ws_server.net.hub import Hub
 from ws_server.net.session import Session
-from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.drafts import StoredMessage
+from ws_server.store.federation import outbox, outbox_queries, outbox_rows, realm_trust, realms
+from ws_server.store.federation.outbox_rows import Item
+from ws_server.store.federation.realms import ACTIVE, REMOVED, KnownRealm
 from ws_server.store.journal import Journal
-from ws_server.store.outbox_rows import Item
-from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm
 
 Dial = Callable[[Peer], Coroutine[Any, Any, None]]
 """Dials a realm whenever its link is down: `dialling.keep`."""

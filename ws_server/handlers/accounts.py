@@ -31,7 +31,8 @@ from ws_server.codes import hash_code
 from ws_server.context import Context, handles
 from ws_server.net.session import Account, Session
 from ws_server.registration import closed
-from ws_server.store import conversation_summaries, tokens, users
+from ws_server.store import conversation_summaries
+from ws_server.store.accounts import tokens, users
 from ws_server.store.database import current_requester
 from ws_server.store.journal import Together
 from ws_server.store.steps import Steps

@@ -24,11 +24,13 @@ from shared.protocol.values import MAX_WHOLE_FILE, ConversationAddress, fold, pa
 from ws_server.context import Context, handles
 from ws_server.message_replies import chunk_taken
 from ws_server.net.file_lane import lane_of
-from ws_server.store import bulk, content_fetches, disabled_accounts, files
-from ws_server.store.blobs import Blobs
-from ws_server.store.content_fetches import Away
+from ws_server.store.accounts import disabled_accounts
+from ws_server.store.contents import content_fetches, files
+from ws_server.store.contents.blobs import Blobs
+from ws_server.store.contents.content_fetches import Away
+from ws_server.store.contents.files import Opened, OpenUpload, StoredFile
 from ws_server.store.drafts import NO_FILE, Draft, Storage
-from ws_server.store.files import Opened, OpenUpload, StoredFile
+from ws_server.store.engines import bulk
 from ws_server.store.ids import new_id
 from ws_server.store.message_content import MessageContent
 

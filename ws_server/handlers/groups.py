@@ -37,7 +37,7 @@ from shared.protocol.records import Reply
 from shared.protocol.values import fold
 from ws_server import hosted_groups
 from ws_server.context import Context, RemoteReply, handles
-from ws_server.federation import remote_group_commands
+from ws_server.federation.groups import remote_group_commands
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
@@ -45,7 +45,7 @@ from ws_server.outcome import Outcome
 from ws_server.store import conversation_summaries, conversations, markers
 from ws_server.store.conversation_summaries import Standing
 from ws_server.store.drafts import Draft
-from ws_server.store.group_changes import GroupChange
+from ws_server.store.groups.group_changes import GroupChange
 from ws_server.store.journal import Mutation
 from ws_server.store.markers import Reader
 from ws_server.store.message_content import MessageContent

@@ -13,12 +13,12 @@ from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, Pr
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
-from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
-from ws_server.federation.handshake_client import HANDSHAKE
+from ws_server.federation.handshake.handshake_client import HANDSHAKE
+from ws_server.federation.handshake.transcript import VERSION, Hello, NotProven, Role, Transcript
 from ws_server.net.session import LinkHandshake, Session
 from ws_server.settings import is_loopback
-from ws_server.store import realm_trust, realms
-from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
+from ws_server.store.federation import realm_trust, realms
+from ws_server.store.federation.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
 
 
 def refused(why: str) -> ChatError:

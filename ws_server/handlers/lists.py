@@ -12,8 +12,9 @@ from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress, fold
 from ws_server.context import Context
 from ws_server.listing import ListedPage, ListQuery, Row, read_page
-from ws_server.store import conversation_summaries, invitations, message_pages
+from ws_server.store import conversation_summaries, message_pages
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.groups import invitations
 from ws_server.store.steps import Steps, alone
 
 LIST_BYTES = 768 * 1024

@@ -20,7 +20,8 @@ from ws_server.audit import Act, Result
 from ws_server.context import Context, RemoteReply, handles
 from ws_server.federation import peer_admin
 from ws_server.key import fingerprint
-from ws_server.store import outbox_queries, users
+from ws_server.store.accounts import users
+from ws_server.store.federation import outbox_queries
 
 
 @handles(AddRealm)

@@ -13,8 +13,8 @@ from shared.protocol.call import Dialect
 from shared.protocol.commands.files import FileChunk
 from shared.protocol.errors import ChatError
 from ws_server.net.session import Lane, Session
-from ws_server.store.blobs import Blobs
-from ws_server.store.files import StoredFile
+from ws_server.store.contents.blobs import Blobs
+from ws_server.store.contents.files import StoredFile
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from shared.protocol.records import Reply
 from shared.protocol.spec import Request
 from ws_server.listing import Listing
 from ws_server.pipeline import DRAINING, ENDED, LEAVING, Pipeline
-from ws_server.store.files import StoredFile
+from ws_server.store.contents.files import StoredFile
 
 if TYPE_CHECKING:
-    from ws_server.federation.handshake import Transcript
+    from ws_server.federation.handshake.transcript import Transcript
 
 MAX_HELD = 4 * 2**20
 """Bytes of events that wait for the reply to a sign-in; more closes the connection."""

@@ -24,8 +24,9 @@ from sqlalchemy import (
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import GroupAddress
-from ws_server.store import outbox_queries, users
-from ws_server.store.adapter import Statement
+from ws_server.store.accounts import users
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.federation import outbox_queries
 from ws_server.store.markers import numbers
 from ws_server.store.message_pages import Range, in_ranges, to_message
 from ws_server.store.schema import conversations, members, messages, realms

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, select
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
-from ws_server.store import users
+from ws_server.store.accounts import users
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 from ws_server.store.timeline import timeline

@@ -18,12 +18,12 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.engine import URL
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store import sqlite_file
-from ws_server.store.adapter import READERS, Adapter, DatabaseRefused, InDoubt
-from ws_server.store.group_memory import GroupMemory, group_memory
+from ws_server.store.engines import sqlite_file
+from ws_server.store.engines.adapter import READERS, Adapter, DatabaseRefused, InDoubt
+from ws_server.store.engines.sqlite import SQLite
+from ws_server.store.groups.group_memory import GroupMemory, group_memory
 from ws_server.store.migrating import migrate
 from ws_server.store.schema import meta
-from ws_server.store.sqlite import SQLite
 from ws_server.store.steps import Steps, answer_all
 from ws_server.store.timeline import timeline
 from ws_server.threads import FairThreadPool
@@ -48,7 +48,7 @@ def read_url(text: str) -> URL:
     if text.startswith(sqlite_file.PREFIX):
         return sqlite_file.read_url(text)
     if text.startswith(("postgresql+asyncpg://", "postgresql://")):
-        from ws_server.store import postgresql_driver
+        from ws_server.store.engines import postgresql_driver
 
         return postgresql_driver.read_url(text)
     raise DatabaseRefused(
@@ -71,7 +71,7 @@ def adapter_for(url: URL | str) -> Adapter:
     if path is not None:
         return SQLite(path)
     # Who does not use PostgreSQL need not wait for its driver to load.
-    from ws_server.store.postgresql import PostgreSQL
+    from ws_server.store.engines.postgresql import PostgreSQL
 
     return PostgreSQL(url)
 

@@ -27,7 +27,7 @@ from ws_server.store import messages
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database
 from ws_server.store.drafts import Chain, MessageEntry
-from ws_server.store.group_memory import group_memory
+from ws_server.store.groups.group_memory import group_memory
 from ws_server.store.messages import Progress
 from ws_server.store.steps import Steps, answer, answer_all
 from ws_server.store.timeline import wall_ms

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, Row, and_, column, select, update
 
-from ws_server.store import bulk, users
-from ws_server.store.adapter import Statement
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
+from ws_server.store.engines import bulk
+from ws_server.store.engines.adapter import Statement
 from ws_server.store.schema import conversations, members, messages, realms
 from ws_server.store.schema import users as user_table
 

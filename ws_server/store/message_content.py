@@ -17,8 +17,8 @@ from shared.protocol.file_names import clean_file_name
 from shared.protocol.kinds import MEDIA_TYPE, SHA256, Number, Text
 from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_FILE_NAME, MAX_TEXT, BadValue
-from ws_server.store import files as file_store
-from ws_server.store.files import StoredFile
+from ws_server.store.contents import files as file_store
+from ws_server.store.contents.files import StoredFile
 from ws_server.store.ids import new_id
 from ws_server.store.schema import files, messages, posts
 

@@ -21,13 +21,14 @@ from sqlalchemy import (
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import in_words
-from ws_server.store import group_history, outbox, outbox_queries
-from ws_server.store.adapter import Statement
+from ws_server.store.accounts.users import address_of
 from ws_server.store.conversations import Conversation
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.federation import outbox, outbox_queries
+from ws_server.store.groups import group_history
 from ws_server.store.message_content import COLUMNS, FILE_COLUMNS, from_row, shown
 from ws_server.store.schema import files, messages, realms, users
 from ws_server.store.steps import WHO, Steps, ask
-from ws_server.store.users import address_of
 
 PAGE_BYTES = 512 * 1024
 """A page ends at this many bytes of text, so that it fits a frame."""

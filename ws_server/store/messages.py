@@ -9,16 +9,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError
-from ws_server.store import (
-    content_fetches,
-    conversations,
-    files,
-    message_content,
-    outbox,
-    outbox_queries,
-    users,
-)
-from ws_server.store.bulk import (
+from ws_server.store import conversations, message_content
+from ws_server.store.accounts import users
+from ws_server.store.accounts.disabled_accounts import check_sender
+from ws_server.store.contents import content_fetches, files
+from ws_server.store.contents.files import StoredFile
+from ws_server.store.conversations import Conversation
+from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
+from ws_server.store.engines.bulk import (
     MESSAGE,
     Move,
     find_keys,
@@ -26,10 +24,7 @@ from ws_server.store.bulk import (
     insert,
     move_conversations,
 )
-from ws_server.store.conversations import Conversation
-from ws_server.store.disabled_accounts import check_sender
-from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
-from ws_server.store.files import StoredFile
+from ws_server.store.federation import outbox, outbox_queries
 from ws_server.store.ids import new_id
 from ws_server.store.recipients import Place, open_all
 from ws_server.store.timeline import timeline

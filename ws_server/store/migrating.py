@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
 
-from ws_server.store.adapter import DatabaseRefused
+from ws_server.store.engines.adapter import DatabaseRefused
 from ws_server.store.schema import metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"

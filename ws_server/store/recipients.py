@@ -15,10 +15,11 @@ from sqlalchemy import BigInteger, Connection, String, and_, column, insert, lit
 
 from shared.protocol.errors import ChatError
 from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
-from ws_server.store import bulk, users
-from ws_server.store import realms as known_realms
-from ws_server.store.adapter import Statement
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation, Member, blockers, unknown_group
+from ws_server.store.engines import bulk
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.federation import realms as known_realms
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 from ws_server.store.timeline import timeline

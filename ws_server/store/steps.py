@@ -14,8 +14,8 @@ from typing import Any, TypeVar, TypeVarTuple
 from sqlalchemy import BigInteger, Connection, column
 
 from shared.protocol.errors import ChatError
-from ws_server.store import bulk
-from ws_server.store.adapter import Rows, Statement
+from ws_server.store.engines import bulk
+from ws_server.store.engines.adapter import Rows, Statement
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -9,8 +9,8 @@ from typing import Any
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import Address, ConversationAddress, fold
-from ws_server.store import outbox_queries
 from ws_server.store.conversation_summaries import Standing, standings
+from ws_server.store.federation import outbox_queries
 from ws_server.store.message_pages import (
     NO_STATES,
     PAGE_BYTES,

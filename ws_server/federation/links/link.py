@@ -1,0 +1,273 @@
+"""One link that is up: signed frames both ways, whoever dialled.
+
+Frames are JSON objects behind a signature (`handshake.Seal`): `open` first, then `batch` and
+`ack` in both directions, and beside them `want` and its answers for the contents of files.
+docs/federation.md describes them for other implementations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import deque
+from functools import partial
+from typing import Any
+
+import orjson
+
+from shared.protocol.errors import ErrorCode
+from shared.protocol.kinds import IDENTIFIER, SEQ, Number
+from shared.protocol.values import BadValue
+from ws_server.federation.groups.group_replication import GroupReplication
+from ws_server.federation.handshake.transcript import NotProven, Seal
+from ws_server.federation.inbound.incoming import Incoming
+from ws_server.federation.inbound.question_handlers import answer
+from ws_server.federation.links.link_frames import (
+    COPIES,
+    GONE,
+    HERE,
+    LATER,
+    PIECE_OF,
+    STILL,
+    WANT,
+    Overrun,
+)
+from ws_server.federation.links.services import LinkServices
+from ws_server.federation.outbound.outgoing import Outgoing
+from ws_server.federation.outbound.questions import Asks
+from ws_server.federation.peer import Peer
+from ws_server.net.session import BROKEN, Outlet
+from ws_server.store.federation.realms import MAX_ROWS
+
+log = logging.getLogger(__name__)
+
+MAX_UNSTORED = 4 * 2**20
+"""Bytes of batches that may wait to be stored; who keeps to the window sends a third of it."""
+MAX_PAUSE = 5.0
+"""Seconds that a link is not read at most; its pings have to be answered in time."""
+FRAME_COST, UNKNOWN_COST = 5, 100
+"""Rows as which each frame counts, for its signature is checked; and one that nobody here knows."""
+
+
+class Link:
+    """One link. Its methods belong to the event loop."""
+
+    def __init__(self, services: LinkServices, peer: Peer, outlet: Outlet, seal: Seal) -> None:
+        known = peer.known
+        self._services = services
+        self._peer = peer
+        self._known = known
+        """As it was known when the link began."""
+        self._outlet = outlet
+        self._seal = seal
+        self._ended = False
+        self._incoming: Incoming | None = None
+        self.their_log = ""
+        """Which history the other side's numbers count."""
+        self.their_instance = ""
+        """Which start of the other side's server it is; empty if that does not say."""
+        self.restored = False
+        """Whether the other side knows a later history of this realm than it has itself."""
+        self._fetching = services.contents.of(known.id)
+        self._giving = services.contents.giving(known.id, outlet, self._say)
+        self.asks = Asks(known.name, self._say, partial(answer, services, peer))
+        self._unstored: deque[tuple[int, int]] = deque()
+        """The batches that wait to be stored: bytes and rows."""
+        self._pause: asyncio.TimerHandle | None = None
+        """Until when it is not read."""
+        self.outgoing = Outgoing(services.database, known.id, self._send)
+        self._still: asyncio.Future[None] | None = None
+        """Done when the other side answers, although this link was replaced."""
+
+    @property
+    def opened(self) -> bool:
+        """Whether the other side has said `open`, so that messages can flow."""
+        return self._incoming is not None
+
+    @property
+    def _log(self) -> str:
+        """Which history our numbers count: each realm has numbers of its own here.
+
+        So one that comes with a new key, and is another realm here, does not pass for having what
+        it got under the old one.
+        """
+        return f"{self._services.database.history_id}.{self._known.id}"
+
+    def begin(self) -> None:
+        """Say which history our numbers count, and how far we have that of the other side."""
+        self._say(
+            kind="open",
+            log=self._log,
+            instance=self._services.instance,
+            have={"log": self._known.received_log, "number": self._known.received},
+            refused=orjson.loads(self._known.refusals),
+        )
+
+    def receive(self, frame: bytes) -> None:
+        """Take one frame; what is not the other side's next one ends the link."""
+        if self._ended and self._still is None:
+            return
+        try:
+            if not self._ended:
+                self._slow_down(FRAME_COST)
+            body = orjson.loads(self._seal.open(frame))
+            if not isinstance(body, dict):
+                raise Overrun("a frame is an object")
+            if not self._ended:
+                self._take(body, len(frame))
+            elif self._still is not None and body.get("kind") == HERE and not self._still.done():
+                self._still.set_result(None)
+        except (NotProven, Overrun, BadValue, orjson.JSONDecodeError) as error:
+            self._give_up(str(error))
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection."""
+        self._outlet.close_with(code, reason)
+        self.lost()
+
+    def retire(self) -> Outlet:
+        """Take and send no more, and return the connection, which the caller closes."""
+        self.lost()
+        return self._outlet
+
+    def ask_if_still_there(self) -> asyncio.Future[None]:
+        """Return what is done once the other side of a link that is retired answers."""
+        self._still = asyncio.get_running_loop().create_future()
+        self._write(kind=STILL)
+        return self._still
+
+    def tell_of_copies(self) -> None:
+        """Say to the other side that two servers have its key; also over a link that is retired."""
+        self._write(kind=COPIES)
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        if self._ended:
+            return
+        self._ended = True
+        self.outgoing.close()
+        self._giving.close()
+        self._fetching.end(self._say)
+        self.asks.close()
+        if self._incoming is not None:
+            self._incoming.close()
+        self._peer.link_ended(self)
+
+    def _break(self, why: str) -> None:
+        log.warning("a link was broken off", extra={"realm": self._known.name, "why": why})
+        self.end(BROKEN, why[:100])
+
+    def _take(self, body: dict[str, Any], size: int) -> None:
+        kind = body.get("kind")
+        if self._incoming is None:
+            if kind != "open":
+                raise Overrun("a link begins with open")
+            self._open(body)
+        elif kind == "batch":
+            self._take_rows(self._incoming, body, size)
+        elif kind == "ack":
+            self._acked(body)
+        elif kind == WANT:
+            self._giving.want(body)
+        elif kind in (PIECE_OF, LATER, GONE):
+            self._fetching.answered(body)
+        elif kind == "ask":
+            self.asks.asked(body)
+        elif kind == "answer":
+            self.asks.answered(body)
+        elif kind == STILL:
+            self._say(kind=HERE)
+        elif kind == COPIES:
+            self._peer.link_copied()
+        else:
+            # What a newer version says besides is not for this one, and should be little.
+            self._slow_down(UNKNOWN_COST)
+
+    def _take_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
+        count = incoming.take(body.get("items"), size)
+        self._unstored.append((size, count))
+        if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
+            raise Overrun("more is sent than the window allows")
+        if sum(count for _, count in self._unstored) > MAX_ROWS:
+            raise Overrun("more rows are sent than the window allows")
+
+    def _slow_down(self, rows: int) -> None:
+        """Read no further for a while if this realm sends more than its share, of any kind."""
+        wait = self._services.limits.frame(self._peer.known, rows)
+        if wait > 0:
+            self._outlet.pause_reading()
+            if self._pause is not None:
+                self._pause.cancel()
+            wait = min(wait, MAX_PAUSE)
+            self._pause = asyncio.get_running_loop().call_later(wait, self._read_again)
+
+    def _read_again(self) -> None:
+        if not self._ended:
+            self._outlet.resume_reading()
+
+    def _open(self, body: dict[str, Any]) -> None:
+        self.their_log = IDENTIFIER.from_json(body.get("log"))
+        if "instance" in body:
+            self.their_instance = IDENTIFIER.from_json(body["instance"])
+        have = body.get("have")
+        if not isinstance(have, dict):
+            raise Overrun("open says what it has")
+        number = _CLAIM.from_json(have.get("number"))
+        refused = body.get("refused", {})
+        if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
+            raise Overrun("open says what it refused")
+        if have.get("log") != self._log:
+            self.restored = have.get("log") != ""
+            number, refused = 0, {}
+        codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
+        self._incoming = Incoming(
+            self._services, self._peer, self.their_log, self._confirm, self._give_up
+        )
+        self._peer.link_opened(number, codes)
+        renewed = self.their_log != self._peer.known.received_log
+        replication = GroupReplication(self._services, self._peer)
+        self._services.peers.start(replication.catch_up(renewed=renewed, restored=self.restored))
+        self.outgoing.begin(number)
+        self._fetching.begin(self._say, self._known.name)
+
+    def _acked(self, body: dict[str, Any]) -> None:
+        up_to = SEQ.from_json(body.get("up_to"))
+        refused = body.get("refused")
+        if up_to > self.outgoing.sent or not isinstance(refused, dict):
+            raise Overrun("an ack of what was not sent")
+        items = self.outgoing.confirm(up_to)
+        sent = {str(item.number): item.number for item in items}
+        codes = {sent[n]: _code(code) for n, code in refused.items() if n in sent}
+        self._peer.link_confirmed(items, up_to, codes)
+
+    def _confirm(self, up_to: int, refused: dict[int, str], refusals: str) -> None:
+        self._unstored.popleft()
+        self._peer.link_received(self.their_log, up_to, refusals)
+        if not self._ended:
+            self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
+
+    def _give_up(self, why: str) -> None:
+        if not self._ended:
+            self._break(why)
+
+    def _say(self, **body: Any) -> None:
+        self._send(orjson.dumps(body))
+
+    def _send(self, body: bytes) -> None:
+        if not self._ended:
+            self._outlet.write(self._seal.close(body))
+
+    def _write(self, **body: Any) -> None:
+        self._outlet.write(self._seal.close(orjson.dumps(body)))
+
+
+def _code(code: object) -> str:
+    """Return why a row was refused, as a code and nothing else."""
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ErrorCode.REALM_REFUSED
+
+
+_CLAIM = Number(0, 2**52)
+"""A number that leaves room for as many again, whatever the other side claims to have."""
+_CODE = re.compile("[a-z_]{1,32}")
+_NUMBER = re.compile("[1-9][0-9]{0,15}")

@@ -1,0 +1,269 @@
+"""Files that messages carry, uploads under way, and what each user may keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, true, update
+
+from shared.protocol.commands.messages import FileInfo
+from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.store.groups import group_history
+from ws_server.store.schema import files, members, uploads
+
+MAX_UPLOADS = 100
+"""Uploads one user may have under way."""
+UPLOAD_LIFE = 24 * 3600 * 1000
+"""Milliseconds after which an abandoned upload is forgotten."""
+
+
+@dataclass(slots=True)
+class StoredFile(FileInfo):
+    """One file, stored as the wire shows it; the content is a blob named by its hash."""
+
+    def on_link(self) -> dict[str, Any]:
+        """Return the file as a link carries it; each realm has an id of its own for it."""
+        return {"name": self.name, "size": self.size, "type": self.type, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """An upload under way; `target` is the recipient's address in folded form."""
+
+    id: str
+    user_id: int
+    target: str
+    name: str
+    size: int
+    sha256: str
+    key: str | None
+    bot: bool
+    touched: int
+    """Unix milliseconds, within an hour of the last chunk."""
+
+
+def add(
+    tx: Connection,
+    file: StoredFile,
+    conversation_id: int,
+    owner_id: int,
+    upload: str | None,
+    quota: int,
+) -> None:
+    """Keep a file that a message is about to carry, and end its upload.
+
+    Raises:
+        ChatError: TOO_LARGE, the owner's quota is used up.
+    """
+    coming = 0
+    if upload is not None:
+        coming = tx.scalar(select(uploads.c.size).where(uploads.c.id == upload)) or 0
+        if not coming:
+            raise ChatError(ErrorCode.UNKNOWN_FILE, "This upload has ended; begin it anew")
+    check_quota(tx, owner_id, file.size - coming, quota)
+    if upload is not None:
+        end_upload(tx, upload)
+    insert_file(tx, file, conversation_id, owner_id, None)
+
+
+def insert_file(
+    tx: Connection, file: StoredFile, conversation_id: int, owner_id: int, realm_id: int | None
+) -> None:
+    """Note a file.
+
+    Args:
+        realm_id: The other realm that has its content; None if it was stored here.
+    """
+    tx.execute(
+        insert(files).values(
+            id=file.id,
+            conversation_id=conversation_id,
+            owner_id=owner_id,
+            name=file.name,
+            size=file.size,
+            type=file.type,
+            sha256=file.sha256,
+            realm_id=realm_id,
+        )
+    )
+
+
+def check_quota(tx: Connection, owner_id: int, size: int, quota: int) -> None:
+    """Refuse a file that would take a user over the quota, uploads under way included.
+
+    Raises:
+        ChatError: TOO_LARGE.
+    """
+    kept = tx.scalar(
+        select(func.coalesce(func.sum(files.c.size), 0)).where(files.c.owner_id == owner_id)
+    )
+    coming = tx.scalar(
+        select(func.coalesce(func.sum(uploads.c.size), 0)).where(uploads.c.user_id == owner_id)
+    )
+    if (kept or 0) + (coming or 0) + size > quota:
+        raise ChatError(ErrorCode.TOO_LARGE, f"All your files together may have {quota:,} bytes")
+
+
+FILE = (files.c.id, files.c.name, files.c.size, files.c.type, files.c.sha256)
+"""The columns of a `StoredFile`."""
+
+
+def get(tx: Connection, file_id: str) -> StoredFile | None:
+    """Return a file whoever asks; for callers that checked."""
+    row = tx.execute(select(*FILE).where(files.c.id == file_id)).first()
+    return StoredFile(*row) if row else None
+
+
+def readable(tx: Connection, user_id: int, file_id: str) -> StoredFile:
+    """Return a file of a conversation one is in, of a message that is for one.
+
+    Raises:
+        ChatError: UNKNOWN_FILE.
+    """
+    row = tx.execute(
+        select(*FILE)
+        .join(members, members.c.conversation_id == files.c.conversation_id)
+        .where(files.c.id == file_id, members.c.user_id == user_id)
+        .where(group_history.file_is_visible())
+    ).first()
+    if row is None:
+        raise ChatError(ErrorCode.UNKNOWN_FILE, "You have no file with this id")
+    return StoredFile(*row)
+
+
+_UPLOAD = (
+    uploads.c.id,
+    uploads.c.user_id,
+    uploads.c.target,
+    uploads.c.name,
+    uploads.c.size,
+    uploads.c.sha256,
+    uploads.c.idempotency_key,
+    uploads.c.bot,
+    uploads.c.touched,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An upload that begins or goes on."""
+
+    upload: OpenUpload
+    was: str | None = None
+    """The id that it had until now, if it goes on for another exchange."""
+
+
+def open_upload(
+    tx: Connection, wanted: OpenUpload, now: int, quota: int, is_sent: Callable[[str], bool]
+) -> Opened:
+    """Resume an upload of the same user, recipient and content, or begin one.
+
+    Resumed is the one of the same idempotency key; without keys, the one of the same name. Else one
+    that broke, which from then on has the name and the key that are wanted, and another id: whoever
+    began it has no part in it any more. Never one that somebody is sending.
+
+    Args:
+        is_sent: Tells of an upload's id whether somebody sends it.
+
+    Raises:
+        ChatError: TOO_LARGE, the user's quota does not hold it or too many are under way.
+    """
+    rows = tx.execute(
+        select(*_UPLOAD)
+        .where(
+            uploads.c.user_id == wanted.user_id,
+            uploads.c.target == wanted.target,
+            uploads.c.sha256 == wanted.sha256,
+            uploads.c.size == wanted.size,
+        )
+        .order_by(uploads.c.touched.desc(), uploads.c.id)
+    )
+    found = [OpenUpload(*row) for row in rows]
+    for one in found:
+        if one.key == wanted.key and (one.key is not None or one.name == wanted.name):
+            touch(tx, one.id, now)
+            return Opened(one)
+    for one in found:
+        if not is_sent(one.id):
+            tx.execute(
+                update(uploads).where(uploads.c.id == one.id).values(**_row(wanted), touched=now)
+            )
+            return Opened(wanted, one.id)
+    count = tx.scalar(
+        select(func.count()).select_from(uploads).where(uploads.c.user_id == wanted.user_id)
+    )
+    if (count or 0) >= MAX_UPLOADS:
+        raise ChatError(
+            ErrorCode.TOO_LARGE, f"At most {MAX_UPLOADS} uploads at a time; finish one first"
+        )
+    check_quota(tx, wanted.user_id, wanted.size, quota)
+    tx.execute(insert(uploads).values(**_row(wanted), touched=now))
+    return Opened(wanted)
+
+
+def _row(upload: OpenUpload) -> dict[str, Any]:
+    """Return the columns of an upload, but for when it was touched."""
+    return {
+        "id": upload.id,
+        "user_id": upload.user_id,
+        "target": upload.target,
+        "name": upload.name,
+        "size": upload.size,
+        "sha256": upload.sha256,
+        "idempotency_key": upload.key,
+        "bot": upload.bot,
+    }
+
+
+def upload(tx: Connection, user_id: int, upload_id: str) -> OpenUpload:
+    """Return one's upload.
+
+    Raises:
+        ChatError: UNKNOWN_FILE.
+    """
+    found = tx.execute(
+        select(*_UPLOAD).where(uploads.c.id == upload_id, uploads.c.user_id == user_id)
+    ).first()
+    if found is None:
+        raise ChatError(
+            ErrorCode.UNKNOWN_FILE,
+            "You have no upload with this id, or it has ended; say upload again",
+        )
+    return OpenUpload(*found)
+
+
+def touch(tx: Connection, upload_id: str, now: int) -> None:
+    """Note that an upload is alive."""
+    tx.execute(update(uploads).where(uploads.c.id == upload_id).values(touched=now))
+
+
+def end_upload(tx: Connection, upload_id: str) -> None:
+    """Forget an upload."""
+    tx.execute(delete(uploads).where(uploads.c.id == upload_id))
+
+
+def forget_abandoned(tx: Connection, now: int, jumped: bool) -> None:
+    """Forget uploads that nobody touched for UPLOAD_LIFE.
+
+    Args:
+        jumped: The wall clock has jumped, so nobody knows how long that is; they begin anew.
+    """
+    unknown = true() if jumped else uploads.c.touched > now
+    tx.execute(update(uploads).where(unknown).values(touched=now))
+    tx.execute(delete(uploads).where(uploads.c.touched < now - UPLOAD_LIFE))
+
+
+def open_uploads(tx: Connection) -> set[str]:
+    """Return the ids of all uploads under way."""
+    return set(tx.scalars(select(uploads.c.id)))
+
+
+def unreferenced(tx: Connection, hashes: list[str]) -> set[str]:
+    """Return those of these hashes that no file has."""
+    used: set[str] = set()
+    for at in range(0, len(hashes), 500):
+        some = hashes[at : at + 500]
+        used.update(tx.scalars(select(files.c.sha256).where(files.c.sha256.in_(some))))
+    return set(hashes) - used

@@ -1,0 +1,309 @@
+"""PostgreSQL, by asyncpg: one connection and one event loop for each thread that asks or writes.
+
+The store's functions are plain functions, and asyncpg is asynchronous: SQLAlchemy runs such a
+function in a greenlet (`AsyncConnection.run_sync`), which steps aside while a statement is under
+way. A loop runs only while its thread has something to ask, so nothing here waits but the thread
+that called.
+
+Each transaction names itself in `meta`, in the same round trip as its COMMIT. When the connection
+breaks before the answer, that name tells whether it is on disk: the writer's advisory lock, taken
+again, proves that the old transaction has ended. (`pg_xact_status` does not: after a crash
+PostgreSQL may give the number of a lost transaction to another one.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from typing import Any, TypeVar
+
+import asyncpg  # type: ignore[import-untyped]
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ws_server.store.engines.adapter import DatabaseRefused, InDoubt
+from ws_server.store.engines.postgresql_driver import (
+    CONNECT_WAIT,
+    LOCK,
+    READ,
+    WRITE,
+    engine_for,
+    explain,
+    is_fault,
+    redact,
+    said,
+)
+from ws_server.store.ids import this_start
+from ws_server.store.timeline import Timeline
+from ws_server.threads import new_event_loop
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+AWAY_WAIT = 0.5
+"""Seconds after a failed connection in which no other is tried."""
+DOUBT_WAIT = 10.0
+"""Seconds to find out whether a commit is on disk."""
+
+COMMIT = (
+    "INSERT INTO meta VALUES ('commit', '{}') ON CONFLICT (key) DO UPDATE SET value = "
+    "excluded.value; COMMIT"
+)
+
+
+class PostgreSQL:
+    """An `Adapter` for `postgresql+asyncpg://user:password@host:port/name`."""
+
+    def __init__(self, url: URL) -> None:
+        """Connect to nothing yet."""
+        self._url = url
+        self._timeline = Timeline()
+        self._engine = engine_for(self._url, bounded=True, timeline=self._timeline)
+        self._away = _Away()
+        self._writer = _Writer(self._engine, self._away)
+        self._readers: list[_Line] = []
+        self._mine = threading.local()
+
+    def prepare(self, change: Callable[[Connection], T]) -> T:
+        self._writer.hold()
+        # A migration may take long, so it has a connection without bounds; the writer's lock
+        # keeps other servers away meanwhile.
+        engine = engine_for(self._url, bounded=False, timeline=self._timeline)
+        line = _Line(engine, self._away)
+        try:
+            return line.run(_written(line, change))
+        finally:
+            line.close()
+
+    def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
+        line: _Line | None = getattr(self._mine, "line", None)
+        if line is None:
+            line = self._mine.line = _Line(self._engine, self._away)
+            self._readers.append(line)
+        return line.run(_asked(line, question, snapshot))
+
+    def write(self, change: Callable[[Connection], T]) -> T:
+        return self._writer.run(_written(self._writer, change))
+
+    def is_fault(self, error: Exception) -> bool:
+        return is_fault(error)
+
+    def redact(self, error: Exception) -> None:
+        redact(error)
+
+    def explain(self, error: Exception) -> str | None:
+        return explain(self._url, error)
+
+    def close(self) -> None:
+        # In a thread without a running loop, as the caller may have one.
+        with ThreadPoolExecutor(1) as threads:
+            list(threads.map(_Line.close, [self._writer, *self._readers]))
+
+
+class _Away:
+    """Whether PostgreSQL refused a connection just now; then others need not try."""
+
+    def __init__(self) -> None:
+        self._until = -math.inf
+        self._why = ""
+
+    def check(self) -> None:
+        """Raise what the last connection was refused with, if that is not long ago."""
+        if time.monotonic() < self._until:
+            raise ConnectionError(self._why)
+
+    def note(self, error: Exception) -> None:
+        self._until = time.monotonic() + AWAY_WAIT
+        self._why = str(error) or f"no answer within {CONNECT_WAIT:.0f} s"
+
+
+class _Line:
+    """A connection, made when it is needed, and the event loop that drives it."""
+
+    def __init__(self, engine: AsyncEngine, away: _Away) -> None:
+        self._engine = engine
+        self._away = away
+        self._runner = asyncio.Runner(loop_factory=new_event_loop)
+        self._connection: AsyncConnection | None = None
+        self.driver: Any = None
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end in this thread."""
+        return self._runner.get_loop().run_until_complete(work)
+
+    async def begin(self, begin: str) -> None:
+        """Begin a transaction, on a new connection if the one at hand has gone."""
+        if self.driver is not None:
+            try:
+                await self.driver.execute(begin, timeout=CONNECT_WAIT)
+                return
+            except Exception:
+                await self.drop()
+        await self.connect()
+        await self.driver.execute(begin)
+
+    async def ask(self, question: Callable[[Connection], T]) -> T:
+        """Run a question in the transaction that was begun; if it fails, that is over."""
+        assert self._connection is not None
+        try:
+            return await self._connection.run_sync(_within, question)
+        except Exception as error:
+            redact(error)
+            broken = isinstance(said(error), asyncpg.InternalClientError)  # it went within a call
+            if broken or self.driver.is_closed() or self._connection.invalidated:
+                await self.drop()
+                raise ConnectionError(f"the connection broke: {said(error)}") from error
+            await self.roll_back()
+            raise
+
+    async def roll_back(self) -> None:
+        """End a transaction that failed."""
+        try:
+            await self.driver.execute("ROLLBACK", timeout=CONNECT_WAIT)
+        except Exception:
+            await self.drop()
+
+    async def connect(self) -> None:
+        """Make the connection."""
+        self._away.check()
+        try:
+            self._connection = await self._engine.connect()
+            raw = await self._connection.get_raw_connection()
+            self.driver = raw.driver_connection
+            await self.greet()
+        except Exception as error:
+            await self.drop()
+            self._away.note(error)
+            raise
+
+    async def greet(self) -> None:
+        """Say what has to be said on a new connection."""
+
+    async def drop(self) -> None:
+        """Give the connection up, whatever state it is in."""
+        connection, self._connection = self._connection, None
+        if self.driver is not None:
+            self.driver.terminate()
+            self.driver = None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.invalidate()
+            await connection.close()
+
+    async def bid_farewell(self) -> None:
+        """Close the connection in good order, if PostgreSQL answers."""
+        if self.driver is not None:
+            with suppress(Exception):
+                await self.driver.close(timeout=1)
+        await self.drop()
+
+    def close(self) -> None:
+        """Close the connection and the loop."""
+        self.run(self.bid_farewell())
+        self._runner.close()
+
+
+class _Writer(_Line):
+    """The connection that writes; it holds the lock that keeps other servers away."""
+
+    def __init__(self, engine: AsyncEngine, away: _Away) -> None:
+        super().__init__(engine, away)
+        self._process = 0
+
+    def hold(self) -> None:
+        """Connect and take the lock."""
+        self.run(self.connect())
+
+    async def greet(self) -> None:
+        # What is left of our last connection may still hold the lock.
+        await self.driver.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND "
+            f"(classid::bigint << 32) + objid::bigint = {LOCK} AND pid = {self._process}"
+        )
+        try:
+            await self.driver.execute(f"SELECT pg_advisory_lock({LOCK})")
+        except asyncpg.LockNotAvailableError:
+            raise DatabaseRefused(
+                "Another server uses this database. Stop it, or give another --database"
+            ) from None
+        self._process = self.driver.get_server_pid()
+        encoding, fsync, commit = await self.driver.fetchrow(
+            "SELECT current_setting('server_encoding'), current_setting('fsync'), "
+            "current_setting('synchronous_commit')"
+        )
+        if encoding != "UTF8":
+            raise DatabaseRefused(
+                f"The database has the encoding {encoding}, which cannot hold every text. "
+                "Make one with ENCODING 'UTF8' TEMPLATE template0"
+            )
+        if fsync == "off":
+            log.warning("PostgreSQL runs with fsync off: a power cut may lose what was answered OK")
+        if commit == "off":
+            await self.driver.execute("SET synchronous_commit = on")
+
+
+async def _asked(line: _Line, question: Callable[[Connection], T], snapshot: bool) -> T:
+    if line.driver is not None and not snapshot:
+        # BEGIN and ROLLBACK would be two of three round trips.
+        with suppress(ConnectionError):  # ended while it was idle: asked again on a new one
+            return await line.ask(question)
+    await line.begin(READ)
+    answer = await line.ask(question)
+    await line.roll_back()  # nothing was written
+    return answer
+
+
+_COUNTER = count(1)
+
+
+async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
+    await line.begin(WRITE)
+    result = await line.ask(change)
+    name = f"{this_start()}.{next(_COUNTER):x}"
+    try:
+        await line.driver.execute(COMMIT.format(name))
+    except Exception as error:
+        # An ERROR means that nothing was committed; after anything else it is not known.
+        if getattr(error, "severity_en", "") == "ERROR":
+            redact(error)
+            await line.roll_back()
+            raise
+        await line.drop()
+        log.warning("PostgreSQL went away during a commit: %s", error)
+        if not await _is_on_disk(line, name):
+            raise ConnectionError(f"the commit failed: {error}") from error
+    return result
+
+
+async def _is_on_disk(line: _Line, name: str) -> bool:
+    """Find out whether the transaction of this name was committed.
+
+    Raises:
+        InDoubt: PostgreSQL does not come back in time.
+    """
+    deadline = time.monotonic() + DOUBT_WAIT
+    while True:
+        try:
+            await line.connect()
+            return bool(
+                await line.driver.fetchval("SELECT value = $1 FROM meta WHERE key = 'commit'", name)
+            )
+        except Exception as error:
+            await line.drop()
+            if time.monotonic() > deadline:
+                raise InDoubt(f"a commit may be on disk or not: {error}") from error
+        await asyncio.sleep(AWAY_WAIT / 2)
+
+
+def _within(connection: Connection, question: Callable[[Connection], T]) -> T:
+    # BEGIN and COMMIT are ours; SQLAlchemy keeps account of a transaction of its own.
+    with connection.begin():
+        return question(connection)

@@ -1,0 +1,86 @@
+"""The file of a SQLite database: where it is, how it is opened by any path, and its faults."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from sqlalchemy.engine import URL
+
+from shared.faults import shown
+from ws_server.store.engines.adapter import DatabaseRefused
+
+MAX_PATH = 504
+"""Bytes of the longest path that SQLite opens: its own bound is 512, with `-journal` behind it."""
+PREFIX = "sqlite:///"
+
+HINTS = {
+    "SQLITE_FULL": "The disk is full: make room on it",
+    "SQLITE_READONLY": "It cannot be written: give this account the right to the file and its "
+    "folder, or mount the file system for writing",
+    "SQLITE_CANTOPEN": "See that its folder is there, and that this account may write in it",
+    "SQLITE_BUSY": "Another program holds it locked: stop that one",
+    "SQLITE_NOTADB": "Another file was put in its place: restore a backup",
+    "SQLITE_CORRUPT": "It is damaged: keep a copy, and restore the last backup",
+    "SQLITE_IOERR": "The disk failed or is full: look at it, and into the system's log",
+    "SQLITE_PERM": "Run this as the account that owns it",
+}
+"""What to do about each error of SQLite (sqlite.org/rescode.html), by the beginning of its name."""
+
+
+def url_of(path: Path) -> URL:
+    """Return the URL of a SQLite database in a file, whatever is in its path."""
+    return URL.create("sqlite", database=str(path))
+
+
+def read_url(text: str) -> URL:
+    """Return the URL that an operator wrote as `sqlite:///PATH`; %3F in it is a ?, and so on.
+
+    Raises:
+        DatabaseRefused: it names no file.
+    """
+    path = text.removeprefix(PREFIX)
+    if "?" in path:
+        raise DatabaseRefused(
+            f"--database {shown(text)}: a ? in the path is written %3F; options after it are not "
+            "taken"
+        )
+    path = os.fsdecode(unquote_to_bytes(os.fsencode(path)))
+    if path in ("", ":memory:") or path.endswith("/"):
+        raise DatabaseRefused(f"--database must name a file: {PREFIX}PATH")
+    return url_of(Path(path))
+
+
+def file_of(url: URL) -> Path | None:
+    """Return the file of a SQLite database; None for another database."""
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def check_length(path: Path) -> None:
+    """Refuse a path that SQLite cannot open.
+
+    Raises:
+        DatabaseRefused: it is too long.
+    """
+    size = len(os.fsencode(path.resolve()))
+    if size > MAX_PATH:
+        raise DatabaseRefused(
+            f"{shown(path)}: the path has {size} bytes, and SQLite opens at most {MAX_PATH}. "
+            "Name a shorter one"
+        )
+
+
+def connect(path: Path, options: str, **arguments: object) -> sqlite3.Connection:
+    """Open a file with options of SQLite's own URIs (sqlite.org/uri.html), such as `mode=ro`."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, **arguments)  # type: ignore[call-overload, no-any-return]
+
+
+def explained(path: Path, fault: BaseException) -> str:
+    """Return for an operator what SQLite says about a file, and what to do."""
+    name = str(getattr(fault, "sqlite_errorname", None))
+    hint = next((hint for begin, hint in HINTS.items() if name.startswith(begin)), "")
+    if name.startswith("SQLITE_CANTOPEN") and os.path.exists(path):
+        hint = "This account may not open it: run this as the account that owns it"
+    return f"{shown(path)}: {fault}. {hint}" if hint else f"{shown(path)}: {fault}"
