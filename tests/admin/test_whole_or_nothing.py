@@ -33,7 +33,7 @@ def fill(data: Path, count: int) -> None:
             "VALUES (1, 1, 1, ?, 0, 1700000000000)",
             (count,),
         )
-        connection.execute("INSERT INTO members VALUES (1, 1, 0, 0, 0, 0, 0)")
+        connection.execute("INSERT INTO members VALUES (1, 1, 0, 0, 0, 0, 0, 0)")
         connection.execute(
             """
             WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
