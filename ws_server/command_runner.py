@@ -21,7 +21,7 @@ from ws_server.pipeline import DRAINING, ENDED
 from ws_server.publications import announce, publish
 from ws_server.realm import Realm
 from ws_server.store.database import current_payer, current_requester
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.outbox import QUEUED
 
@@ -144,6 +144,7 @@ class CommandRunner:
             return False
         result.origin = (session, call)
         result.done = self._durable
+        result.payer = session.network if self._realm.limits.on else None
         self._realm.journal.post(result)
         session.pipeline.posted(pipelined)
         return True

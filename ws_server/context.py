@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.protocol.spec import Event, Reply, Request
 from ws_server.store.conversations import Conversation
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 from ws_server.store.messages import Draft
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from ws_server.net.session import Account, Session
 from ws_server.realm import Realm
 from ws_server.store import markers
 from ws_server.store.conversations import Conversation
+from ws_server.store.entries import Mutation
 from ws_server.store.files import StoredFile
 from ws_server.store.group_changes import GroupChange
-from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 
 MAX_PUSHED = 8 * 2**20

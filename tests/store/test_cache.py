@@ -21,7 +21,7 @@ from ws_server.store import cache as cache_module
 from ws_server.store import conversations, users
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation, Member
-from ws_server.store.journal import Entry, Mutation
+from ws_server.store.entries import Entry, Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.schema import messages
 

@@ -14,8 +14,8 @@ from tests.store.test_journal import commit
 from tests.world import World
 from ws_server import app
 from ws_server.store import files
+from ws_server.store.entries import Mutation
 from ws_server.store.files import UPLOAD_LIFE, OpenUpload
-from ws_server.store.journal import Mutation
 from ws_server.store.schema import uploads
 
 NOW = 1_800_000_000_000

@@ -14,8 +14,8 @@ from tests.world import World
 from ws_server.store import conversations, files, users
 from ws_server.store import messages as message_store
 from ws_server.store.conversations import Conversation
+from ws_server.store.entries import Mutation
 from ws_server.store.files import OpenUpload, StoredFile
-from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import members, messages, uploads

@@ -23,7 +23,7 @@ from ws_server.federation.group_replication import GroupReplication
 from ws_server.publications import announce
 from ws_server.realm import Realm
 from ws_server.store import outbox, realms, users
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 from ws_server.store.messages import Chain, Draft
 from ws_server.store.realms import KnownRealm
 from ws_server.store.replicas import Relayed

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, Number
 from ws_server.store import outbox
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 from ws_server.store.messages import Chain
 
 if TYPE_CHECKING:

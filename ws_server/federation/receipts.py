@@ -19,7 +19,7 @@ from ws_server.net.session import Account
 from ws_server.publications import published, receipts
 from ws_server.realm import Realm
 from ws_server.store import conversations, markers
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 from ws_server.store.messages import Chain
 
 

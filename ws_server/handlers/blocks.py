@@ -8,7 +8,7 @@ from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Pr
 from shared.protocol.values import Address
 from ws_server.context import Context, Outcome, Publication, handles
 from ws_server.store import blocks
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 
 
 @handles(Block)

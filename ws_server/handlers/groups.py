@@ -40,8 +40,8 @@ from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
 from ws_server.store import conversation_summaries, conversations, markers
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.entries import Mutation
 from ws_server.store.group_changes import GroupChange
-from ws_server.store.journal import Mutation
 from ws_server.store.messages import Draft
 from ws_server.store.steps import alone
 

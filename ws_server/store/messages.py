@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container
+from collections.abc import Callable, Collection, Container, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,8 @@ class Draft:
     origin: Any = None
     """Whoever posted it, for `done`; the journal does not look at it."""
     done: Callable[[Any], None] | None = None
+    payer: Hashable = None
+    """The network that pays for the time it takes; None if nobody does."""
 
 
 @dataclass(slots=True)
@@ -103,6 +105,8 @@ class Progress:
     """Those with new messages, by id, with the last seq and time that they have inside it."""
     found: dict[int, Conversation] = field(default_factory=dict)
     """Those that were looked up in it, by id; for the cache, once it is on disk."""
+    entries: int = 0
+    """How many of its entries it had time for."""
 
 
 def write(
@@ -278,7 +282,8 @@ def _meant(
 
 def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draft]:
     """Return what was written before under the drafts' idempotency keys."""
-    keys = [(draft.sender, draft.key) for draft in drafts if draft.key is not None]
+    # Each once, however often it is repeated here.
+    keys = list(dict.fromkeys((d.sender, d.key) for d in drafts if d.key is not None))
     first: dict[tuple[int, str], Draft] = {}
     for sender, key, conversation_id, id, seq, time_, file_id in find_keys(tx, keys):
         conversation = conversations.load(tx, id=conversation_id, only=(sender,))
@@ -287,7 +292,9 @@ def _repeated(tx: Connection, drafts: list[Draft]) -> dict[tuple[int, str], Draf
         file = files.get(tx, file_id) if file_id else None
         first[sender, key] = _done_before(sender, conversation, file, id, time_, state, seq)
     # Those of other realms' people never wait for a host: their own realm keeps them.
-    own = [(d.sender, d.key) for d in drafts if d.key is not None and d.chain is None]
+    own = list(
+        dict.fromkeys((d.sender, d.key) for d in drafts if d.key is not None and d.chain is None)
+    )
     return first | _repeated_posts(tx, own) if own else first
 
 
