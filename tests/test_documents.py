@@ -21,7 +21,7 @@ from ws_server.federation.handshake.handshake_client import HANDSHAKE
 from ws_server.net import connection, reader
 from ws_server.net.hub import Hub
 from ws_server.net.session import MAX_HANDSHAKE_FRAME, Session
-from ws_server.store import cache, database, journal
+from ws_server.store import cache, database, journal, write_queue
 from ws_server.store.engines import adapter
 from ws_server.store.federation import outbox
 from ws_server.store.journal import Journal
@@ -216,7 +216,8 @@ BOUNDS: dict[str, tuple[int | float, ...]] = {
     ),
     "frames of one connection parsed in a turn": (reader.MAX_FRAMES, reader.STEP),
     "frames waiting for one connection": (reader.MAX_UNSENT_BYTES,),
-    "entries waiting for the journal": (journal.MAX_WAITING_ENTRIES,),
+    "entries waiting for the journal": (write_queue.MAX_WAITING, write_queue.MAX_WAITING_EACH),
+    "a transaction": (journal.MAX_BATCH, journal.BATCH_SECONDS * 1000),
     "questions waiting for a reader": (
         *(database.MAX_WAITING_READS, database.MAX_WAITING_READS_EACH, database.READERS // 2),
     ),

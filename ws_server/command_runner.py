@@ -32,8 +32,8 @@ from ws_server.publications import publish, publish_message
 from ws_server.realm import Realm
 from ws_server.store.database import current_payer, current_requester
 from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
+from ws_server.store.entries import Mutation
 from ws_server.store.federation.outbox import QUEUED
-from ws_server.store.journal import Mutation
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +174,7 @@ class CommandRunner:
         entry = MessageEntry(result) if isinstance(result, Draft) else result
         entry.origin = (session, call, registration.answer)
         entry.done = self._durable
+        entry.payer = session.network if self._realm.limits.on else None
         self._realm.journal.post(entry)
         session.pipeline.posted(registration.pipelined)
         return True

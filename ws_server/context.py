@@ -12,7 +12,7 @@ from ws_server.message_replies import sent
 from ws_server.net.session import Account, Session
 from ws_server.realm import Realm
 from ws_server.store.drafts import Draft, StoredMessage
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 
 R = TypeVar("R", bound=Reply)
 

@@ -27,8 +27,9 @@ from ws_server.store import markers
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
 from ws_server.store.drafts import MessageEntry, StoredMessage
+from ws_server.store.entries import Mutation
 from ws_server.store.groups.group_changes import GroupChange
-from ws_server.store.journal import Journal, Mutation
+from ws_server.store.journal import Journal
 from ws_server.store.message_content import shown
 
 

@@ -17,8 +17,9 @@ from ws_server.store.accounts import users
 from ws_server.store.contents.files import StoredFile
 from ws_server.store.conversations import Conversation
 from ws_server.store.drafts import NO_FILE, Draft, MessageEntry, Storage
+from ws_server.store.entries import Entry, Mutation
 from ws_server.store.groups import group_members
-from ws_server.store.journal import Entry, Journal, Mutation
+from ws_server.store.journal import Journal
 from ws_server.store.message_content import MessageContent
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import messages

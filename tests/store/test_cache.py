@@ -23,8 +23,8 @@ from ws_server.store.accounts import users
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation, Member
 from ws_server.store.drafts import MessageEntry
+from ws_server.store.entries import Entry, Mutation
 from ws_server.store.groups import group_members
-from ws_server.store.journal import Entry, Mutation
 from ws_server.store.schema import messages
 
 

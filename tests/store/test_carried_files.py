@@ -11,7 +11,7 @@ from tests.world import World
 from ws_server.store.contents import files
 from ws_server.store.contents.files import OpenUpload, StoredFile
 from ws_server.store.drafts import MessageEntry, Storage
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 from ws_server.store.schema import uploads
 
 ALICE, BOB = 1, 2

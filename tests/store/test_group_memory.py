@@ -13,9 +13,9 @@ from tests.world import World
 from ws_server.store import conversations
 from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
+from ws_server.store.entries import Mutation
 from ws_server.store.groups import membership
 from ws_server.store.groups.group_changes import GroupChange
-from ws_server.store.journal import Mutation
 
 PEOPLE = [f"p{number}" for number in range(12)]
 GROUP = GroupAddress(1)

@@ -15,13 +15,14 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from tests.store.journaling import REFUSED, commit, group_names, held, note, say, texts
 from tests.world import World
-from ws_server.store import journal
+from ws_server.store import journal, write_queue
 from ws_server.store import messages as message_store
 from ws_server.store.cache import Cache
 from ws_server.store.database import Database, adapter_for
 from ws_server.store.drafts import MessageEntry
+from ws_server.store.entries import Entry, Mutation
 from ws_server.store.groups import group_members
-from ws_server.store.journal import Entry, Journal, Mutation
+from ws_server.store.journal import Journal
 from ws_server.store.schema import messages
 
 
@@ -230,17 +231,19 @@ async def test_a_fault_of_the_store_is_told_without_what_people_wrote(
 async def test_too_many_waiting_entries_are_refused_as_unavailable(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "MAX_WAITING_ENTRIES", 10)
+    monkeypatch.setattr(write_queue, "MAX_WAITING", 10)
     book = world.realm.journal
     ran: list[int] = []
+    waiting = asyncio.Event()
     with held(book):
-        for number in range(10):
+        for number in range(9):
             book.post(note(ran, number))
+        last = note(ran, 9)
+        last.done = lambda _: waiting.set()
+        book.post(last)
         with pytest.raises(ChatError) as refused:
             book.post(note(ran, 11))
         assert refused.value.code is ErrorCode.UNAVAILABLE
-    waiting = asyncio.Event()
-    book._waiting[-1].done = lambda _: waiting.set()
     await waiting.wait()
     assert ran == list(range(10))
 

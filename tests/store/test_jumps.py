@@ -15,7 +15,7 @@ from tests.world import World
 from ws_server import housekeeping
 from ws_server.store.contents import files
 from ws_server.store.contents.files import UPLOAD_LIFE, OpenUpload
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 from ws_server.store.schema import uploads
 
 NOW = 1_800_000_000_000

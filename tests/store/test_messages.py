@@ -15,8 +15,8 @@ from ws_server.store import conversations
 from ws_server.store import messages as message_store
 from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
+from ws_server.store.entries import Mutation
 from ws_server.store.groups import group_members
-from ws_server.store.journal import Mutation
 from ws_server.store.schema import conversations as table
 from ws_server.store.schema import members, messages
 

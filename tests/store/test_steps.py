@@ -19,7 +19,7 @@ from ws_server.store import conversation_summaries, sync_query
 from ws_server.store.accounts import tokens
 from ws_server.store.database import current_requester
 from ws_server.store.engines.adapter import READERS, Bulk, bulk_of
-from ws_server.store.journal import Mutation, Together
+from ws_server.store.entries import Mutation, Together
 from ws_server.store.schema import tokens as table
 from ws_server.store.steps import Steps, alone, answer_all
 from ws_server.threads import TOGETHER

@@ -34,7 +34,7 @@ from ws_server.registration import closed
 from ws_server.store import conversation_summaries
 from ws_server.store.accounts import tokens, users
 from ws_server.store.database import current_requester
-from ws_server.store.journal import Together
+from ws_server.store.entries import Together
 from ws_server.store.steps import Steps
 
 PROTOCOL = 1

@@ -9,7 +9,7 @@ from shared.protocol.values import Address
 from ws_server.context import Context, handles
 from ws_server.outcome import Outcome, Publication
 from ws_server.store.accounts import blocks
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 
 
 @handles(Block)

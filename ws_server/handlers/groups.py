@@ -45,8 +45,8 @@ from ws_server.outcome import Outcome
 from ws_server.store import conversation_summaries, conversations, markers
 from ws_server.store.conversation_summaries import Standing
 from ws_server.store.drafts import Draft
+from ws_server.store.entries import Mutation
 from ws_server.store.groups.group_changes import GroupChange
-from ws_server.store.journal import Mutation
 from ws_server.store.markers import Reader
 from ws_server.store.message_content import MessageContent
 from ws_server.store.steps import alone

@@ -35,8 +35,8 @@ from ws_server.store import (
 )
 from ws_server.store.conversation_summaries import Standing
 from ws_server.store.conversations import Conversation
+from ws_server.store.entries import Mutation
 from ws_server.store.federation import outbox
-from ws_server.store.journal import Mutation
 from ws_server.store.steps import Steps
 from ws_server.store.sync_query import Missed
 

@@ -14,7 +14,7 @@ from ws_server.handlers.history import inbox_page
 from ws_server.store import conversation_summaries
 from ws_server.store.conversation_summaries import Standing
 from ws_server.store.drafts import Draft
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 from ws_server.store.message_content import MessageContent
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -113,6 +113,8 @@ class MessageEntry:
     origin: Any = None
     """Whoever posted it, for `done`; the journal does not look at it."""
     done: Callable[[Any], None] | None = None
+    payer: Hashable = None
+    """The network that pays for the time it takes; None if nobody does."""
     cached: Conversation | None = None
     """The conversation from the cache; checked by the commit, looked up by it if None."""
     error: ChatError | None = None

@@ -1,8 +1,8 @@
 """The one writer: groups what arrives during a commit into the next one.
 
-Entries are written in the order they were posted, many in one transaction with one fsync. When the
-transaction is on disk, each entry's `done` is called in the same order; a fault of the store
-refuses the whole batch and leaves nothing behind.
+Many are written in one transaction with one fsync, those of one network in the order they were
+posted; `write_queue.py` says whose are next. When the transaction is on disk, each entry's `done`
+is called in the same order; a fault of the store refuses the whole batch and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import asyncio
 import logging
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from time import perf_counter
 from typing import Any, cast
 
@@ -25,53 +24,26 @@ from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.durations import Durations
 from ws_server.store import messages
 from ws_server.store.cache import Cache
-from ws_server.store.database import Database
-from ws_server.store.drafts import Chain, MessageEntry
+from ws_server.store.database import Database, current_payer
+from ws_server.store.drafts import MessageEntry
+from ws_server.store.entries import Entry, Mutation, Together
 from ws_server.store.groups.group_memory import group_memory
 from ws_server.store.messages import Progress
-from ws_server.store.steps import Steps, answer, answer_all
+from ws_server.store.steps import answer_all
 from ws_server.store.timeline import wall_ms
+from ws_server.store.write_queue import WriteQueue, too_many
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
 """Entries in one transaction; bounds how long one commit takes."""
 FAILED = "The server failed; nothing was done"
-MAX_WAITING_ENTRIES = 50_000
-"""Entries that may wait; more are refused as `unavailable`."""
-
-
-class Mutation:
-    """Any change that is no message: `change(tx, now)` runs inside the transaction.
-
-    A `ChatError` undoes this change alone. The function may run twice, the first time rolled back,
-    so it must have no effect outside the transaction.
-    """
-
-    __slots__ = ("chain", "change", "done", "error", "origin", "result")
-
-    def __init__(
-        self, change: Callable[[Connection, int], Any], chain: Chain | None = None
-    ) -> None:
-        self.change = change
-        self.chain = chain
-        self.done: Callable[[Any], None] | None = None
-        self.origin: Any = None
-        self.result: Any = None
-        self.error: ChatError | None = None
-
-
-class Together(Mutation):
-    """A change in steps, `change(now)`; those next to each other take them at the same time."""
-
-    __slots__ = ("steps",)
-
-    def __init__(self, change: Callable[[int], Steps[Any]]) -> None:
-        super().__init__(lambda tx, now: answer(tx, change(now)))
-        self.steps = change
-
-
-Entry = MessageEntry | Mutation
+BATCH_SECONDS = 0.05
+"""After which a transaction takes no further entry; those have their turn in the next one."""
+AGAIN_AT_ONCE = 64
+"""Messages written at once where each needs more care, which takes longer."""
+REST_SECONDS = 0.02
+"""Until it is looked again whether those who have spent too much may go on."""
 
 
 class Journal:
@@ -87,10 +59,11 @@ class Journal:
         self._secret = secret
         self._cache = cache
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Entry] = deque()
+        self._waiting = WriteQueue()
         self._batches: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
         self._busy = False
         self._scheduled = False
+        self._again: asyncio.TimerHandle | None = None
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -114,9 +87,9 @@ class Journal:
         Raises:
             ChatError: UNAVAILABLE, too many wait or the server stops.
         """
-        if self._closed or len(self._waiting) >= MAX_WAITING_ENTRIES:
-            raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits to be written; try again soon")
-        self._waiting.append(entry)
+        if self._closed:
+            raise too_many()
+        self._waiting.add(entry)
         self._idle.clear()
         if not self._busy and not self._scheduled:
             # At the end of this pass of the loop, so that all its frames share one commit.
@@ -151,6 +124,7 @@ class Journal:
 
         entry = change if isinstance(change, Mutation) else Mutation(change)
         entry.done = done
+        entry.payer = current_payer.get()
         self.post(entry)
         return await future
 
@@ -165,8 +139,11 @@ class Journal:
         self._scheduled = False
         if self._busy or not self._waiting:
             return
-        count = min(MAX_BATCH, len(self._waiting))
-        batch = [self._waiting.popleft() for _ in range(count)]
+        batch = self._waiting.take(MAX_BATCH, self._closed)
+        if not batch:
+            if self._again is None:
+                self._again = self._loop.call_later(REST_SECONDS, self._begin_again)
+            return
         for entry in batch:
             if type(entry) is MessageEntry and entry.cached is None:
                 entry.cached = self._cache.get(entry.draft.sender, entry.draft.target)
@@ -174,31 +151,57 @@ class Journal:
         self._idle.clear()
         self._batches.put(batch)
 
+    def _begin_again(self) -> None:
+        self._again = None
+        self._begin()
+
     def _committed(
-        self, batch: list[Entry], progress: Progress | None, began: float, ended: float
+        self,
+        batch: list[Entry],
+        progress: Progress | None,
+        spent: Mapping[Hashable, float],
+        began: float,
+        ended: float,
     ) -> None:
         self._busy = False
+        self._waiting.spend(spent)
         self.commit_seconds.add(ended - began)
         if progress is not None:
             # Before the next batch is made, which would look the same ones up again.
             for conversation in progress.found.values():
                 self._cache.put(conversation)
+            self._put_back(batch, progress.entries)
             self.commits += 1
             self.entries += len(batch)
         else:
             self.failed_commits += 1
         # The next commit runs while the loop answers this one.
         self._begin()
+        published: dict[Hashable, float] = {}
+        since = perf_counter()
         for entry in batch:
             try:
                 if entry.done is not None:
                     entry.done(entry)
             except Exception:
                 log.exception("an entry that is on disk was not answered")
+            after = perf_counter()
+            published[entry.payer] = published.get(entry.payer, 0.0) + after - since
+            since = after
+        self._waiting.spend(published)
         # Behind the connections, which write at the end of this pass of the loop.
         self._loop.call_soon(self._pushed, ended)
         if not self._busy and not self._waiting:
             self._idle.set()
+
+    def _put_back(self, batch: list[Entry], count: int) -> None:
+        """Let those of a batch for which there was no time be the first of a next one."""
+        late = batch[count:]
+        del batch[count:]
+        for entry in late:
+            if type(entry) is MessageEntry:
+                entry.cached = None
+        self._waiting.put_back(late)
 
     def _pushed(self, since: float) -> None:
         self.push_seconds.add(perf_counter() - since)
@@ -208,21 +211,26 @@ class Journal:
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
             began = perf_counter()
-            progress = self._commit(batch)
+            spent: dict[Hashable, float] = {}
+            progress = self._commit(batch, spent)
             ended = perf_counter()
-            self._loop.call_soon_threadsafe(self._committed, batch, progress, began, ended)
+            self._loop.call_soon_threadsafe(self._committed, batch, progress, spent, began, ended)
 
-    def _commit(self, batch: list[Entry]) -> Progress | None:
-        """Put a batch on disk and return what it did; or refuse all of it, and return None."""
+    def _commit(self, batch: list[Entry], spent: dict[Hashable, float]) -> Progress | None:
+        """Put a batch on disk and return what it did; or refuse all of it, and return None.
+
+        Args:
+            spent: Seconds by payer; brought up to date.
+        """
         write = self._database.write
         try:
             try:
-                progress = write(partial(self._write, batch))
+                progress = write(partial(self._write, batch, spent))
             except Exception as error:
                 if self._database.unavailable(error) is not None:
                     raise
                 # Stale, refused, or a bug in one entry, which is no reason to refuse the others.
-                progress = write(partial(self._write, batch, again=True))
+                progress = write(partial(self._write, batch, spent, again=True))
         except Exception as error:
             refusal = self._database.unavailable(error)
             if refusal is None:
@@ -241,26 +249,49 @@ class Journal:
                 progress.found[id] = conversation  # another copy of it may be behind
         return progress
 
-    def _write(self, batch: list[Entry], tx: Connection, again: bool = False) -> Progress:
-        """Write the batch in this transaction and return what that did to conversations.
+    def _write(
+        self,
+        batch: list[Entry],
+        spent: dict[Hashable, float],
+        tx: Connection,
+        again: bool = False,
+    ) -> Progress:
+        """Write what there is time for in this transaction; return what that did.
 
         Raises:
             Stale, _Refused: it has to be written `again`, with more care.
         """
         progress = Progress()
         now = wall_ms()
-        for kind, run in groupby(batch, type):
-            if kind is MessageEntry:
-                entries = cast("list[MessageEntry]", list(run))
-                if again:
-                    messages.reload(tx, entries, progress)
-                messages.write(tx, entries, now, progress, again, self._secret)
-            elif kind is Together and not again:
-                self._apply_all(tx, cast("list[Together]", list(run)), now)
-            else:
-                for entry in cast("Iterable[Mutation]", run):
-                    self._apply(tx, entry, now, again)
+        end = perf_counter() + BATCH_SECONDS
+        for entries in _runs(batch, again):
+            since = perf_counter()
+            try:
+                self._write_run(tx, entries, now, progress, again)
+            finally:
+                after = perf_counter()
+                each = (after - since) / len(entries)  # nobody knows what each took of it
+                for entry in entries:
+                    spent[entry.payer] = spent.get(entry.payer, 0.0) + each
+            progress.entries += len(entries)
+            if after > end:
+                break
         return progress
+
+    def _write_run(
+        self, tx: Connection, entries: list[Entry], now: int, progress: Progress, again: bool
+    ) -> None:
+        kind = type(entries[0])
+        if kind is MessageEntry:
+            drafts = cast("list[MessageEntry]", entries)
+            if again:
+                messages.reload(tx, drafts, progress)
+            messages.write(tx, drafts, now, progress, again, self._secret)
+        elif kind is Together and not again:
+            self._apply_all(tx, cast("list[Together]", entries), now)
+        else:
+            for entry in cast("list[Mutation]", entries):
+                self._apply(tx, entry, now, again)
 
     def _apply_all(self, tx: Connection, entries: list[Together], now: int) -> None:
         results = answer_all(tx, [entry.steps(now) for entry in entries])
@@ -295,6 +326,18 @@ class Journal:
             tx.exec_driver_sql("ROLLBACK TO SAVEPOINT entry")
             group_memory(tx).begin()
         tx.exec_driver_sql("RELEASE SAVEPOINT entry")
+
+
+def _runs(batch: list[Entry], again: bool) -> Iterator[list[Entry]]:
+    """Part a batch, in its order, into what is written at once."""
+    for kind, run in groupby(batch, type):
+        most = len(batch)
+        if kind is Mutation or (again and kind is Together):
+            most = 1
+        elif again:
+            most = AGAIN_AT_ONCE
+        while some := list(islice(run, most)):
+            yield some
 
 
 class _Refused(Exception):

@@ -42,6 +42,8 @@ class Progress:
     """Those with new messages, by id, with the last seq and time that they have inside it."""
     found: dict[int, Conversation] = field(default_factory=dict)
     """Those that were looked up in it, by id; for the cache, once it is on disk."""
+    entries: int = 0
+    """How many of its entries it had time for."""
 
 
 First = MessageEntry | StoredMessage
@@ -258,19 +260,20 @@ def _repeated(tx: Connection, entries: list[MessageEntry]) -> dict[tuple[int, st
     """Return what was written before under the drafts' idempotency keys."""
     first: dict[tuple[int, str], First] = {}
     # Those of other realms' people never wait for a host: their own realm keeps them.
-    keys: list[tuple[int, str]] = []
-    own: list[tuple[int, str]] = []
+    # Each once, however often it is repeated here.
+    keys: dict[tuple[int, str], None] = {}
+    own: dict[tuple[int, str], None] = {}
     for entry in entries:
         draft = entry.draft
         if draft.key is not None:
-            keys.append((draft.sender, draft.key))
+            keys[draft.sender, draft.key] = None
             if draft.source is None:
-                own.append(keys[-1])
-    for sender, key, conversation_id, seq, *columns in find_keys(tx, keys):
+                own[draft.sender, draft.key] = None
+    for sender, key, conversation_id, seq, *columns in find_keys(tx, list(keys)):
         conversation = _written_in(tx, conversation_id, sender)
         state = outbox_queries.state_of(tx, conversation, seq)
         first[sender, key] = _written_before(tx, sender, conversation, seq, state, columns)
-    for sender, key, conversation_id, refused, *columns in find_posts(tx, own):
+    for sender, key, conversation_id, refused, *columns in find_posts(tx, list(own)):
         conversation = _written_in(tx, conversation_id, sender)
         # It waits for the host of its group, and so has no place yet.
         state = outbox.QUEUED if refused is None else outbox.REFUSED

@@ -15,8 +15,9 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import KEY, Number
 from ws_server.federation.peer import Peer
 from ws_server.store.drafts import Chain
+from ws_server.store.entries import Mutation
 from ws_server.store.federation import outbox
-from ws_server.store.journal import Journal, Mutation
+from ws_server.store.journal import Journal
 
 WAIT = 8.0
 """Seconds for a row to be stored by the other side."""

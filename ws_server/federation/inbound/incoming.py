@@ -27,10 +27,10 @@ from ws_server.federation.peer import Peer
 from ws_server.publications import published
 from ws_server.store.accounts import users
 from ws_server.store.drafts import Chain, MessageEntry
+from ws_server.store.entries import Entry, Mutation
 from ws_server.store.federation import outbox, realms
 from ws_server.store.federation.realms import KnownRealm
 from ws_server.store.federation.replicas import Relayed
-from ws_server.store.journal import Entry, Mutation
 
 log = logging.getLogger(__name__)
 

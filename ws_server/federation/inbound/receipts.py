@@ -19,7 +19,7 @@ from ws_server.outcome import Outcome
 from ws_server.publications import Publisher, published, receipts
 from ws_server.store import conversations, markers
 from ws_server.store.drafts import Chain
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
 
 
 def taken(publisher: Publisher, reader: int, row: Mapping[str, Any], chain: Chain) -> Mutation:
