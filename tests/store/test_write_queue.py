@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
+from tests.store.journaling import say
 from tests.world import World
 from ws_server.store import journal
 from ws_server.store.entries import Entry, Mutation
-from ws_server.store.messages import Draft
 from ws_server.store.write_queue import LITTLE, MAX_WAITING_EACH, PAID_BURST, WriteQueue
 
 
@@ -105,7 +105,7 @@ async def test_a_message_does_not_wait_for_the_dear_changes_of_another_network(
         book.post(entry)
     await asyncio.sleep(0)
     written = asyncio.Event()
-    draft = Draft(1, Address("bob"), "hi")
+    draft = say(1, Address("bob"))
     draft.done = lambda _: written.set()
     book.post(draft)
     await asyncio.wait_for(written.wait(), 20)
