@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from tests.store.test_journal import commit
 from tests.world import World
-from ws_server import app
+from ws_server import housekeeping
 from ws_server.store import files
 from ws_server.store.files import UPLOAD_LIFE, OpenUpload
 from ws_server.store.journal import Mutation
@@ -57,9 +57,9 @@ async def test_contents_stay_in_the_sweep_behind_a_jump(world: World) -> None:
     """Their age is not known then; a message that is about to name one may be on its way."""
     sha256 = world.realm.blobs.put(b"content")
     os.utime(world.realm.blobs.path(sha256), (0, 0))
-    await app.sweep(world.realm, age=3600, jumped=True)
+    await housekeeping.sweep(world.realm, age=3600, jumped=True)
     assert world.realm.blobs.path(sha256).exists()
-    await app.sweep(world.realm, age=3600)
+    await housekeeping.sweep(world.realm, age=3600)
     assert not world.realm.blobs.path(sha256).exists()
 
 
@@ -89,10 +89,10 @@ async def test_housekeeping_notices_a_jump(
         def monotonic(self) -> float:
             return next(self.steadies, 0.0)
 
-    monkeypatch.setattr(app, "HOUSEKEEPING", 0.01)
-    monkeypatch.setattr(app, "sweep", sweep)
-    monkeypatch.setattr(app, "time", Clocks())
-    task = asyncio.create_task(app.keep_house(world.realm))
+    monkeypatch.setattr(housekeeping, "HOUSEKEEPING", 0.01)
+    monkeypatch.setattr(housekeeping, "sweep", sweep)
+    monkeypatch.setattr(housekeeping, "time", Clocks())
+    task = asyncio.create_task(housekeeping.keep_house(world.realm))
     async with asyncio.timeout(10):
         assert await swept.get() is jumped
     task.cancel()

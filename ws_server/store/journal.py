@@ -1,8 +1,8 @@
-"""The one writer: groups what arrives during a commit into the next one.
+"""The journal: the only writer. Entries that arrive during a commit share the next one.
 
-Entries are written in the order they were posted, many in one transaction with one fsync. When the
-transaction is on disk, each entry's `done` is called in the same order; a fault of the store
-refuses the whole batch and leaves nothing behind.
+Entries are written in the order of posting, many in one transaction with one fsync. After the
+commit, each entry's `done` is called in the same order. A fault of the store refuses the whole
+batch and leaves no trace of it.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from ws_server.store.timeline import wall_ms
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
-"""Entries in one transaction; bounds how long one commit takes."""
+"""Entries in one transaction; bounds the duration of a commit."""
 FAILED = "The server failed; nothing was done"
 MAX_WAITING_ENTRIES = 50_000
-"""Entries that may wait; more are refused as `unavailable`."""
+"""Entries that may be queued; further ones are refused as `unavailable`."""
 
 
 class Mutation:
-    """Any change that is no message: `change(tx, now)` runs inside the transaction.
+    """A change other than a message: `change(tx, now)` runs inside the transaction.
 
-    A `ChatError` undoes this change alone. The function may run twice, the first time rolled back,
-    so it must have no effect outside the transaction.
+    A `ChatError` rolls back this change alone. The function may run twice, with the first run
+    rolled back, so it must have no effect outside the transaction.
     """
 
     __slots__ = ("chain", "change", "done", "error", "origin", "result")
@@ -62,7 +62,7 @@ class Mutation:
 
 
 class Together(Mutation):
-    """A change in steps, `change(now)`; those next to each other take them at the same time."""
+    """A change in steps, `change(now)`; adjacent ones in a batch run their steps together."""
 
     __slots__ = ("steps",)
 
@@ -78,10 +78,10 @@ class Journal:
     """The queue in front of the writer thread; its methods belong to the event loop."""
 
     def __init__(self, database: Database, cache: Cache, secret: bytes = b"") -> None:
-        """Begin to write.
+        """Start the writer thread.
 
         Args:
-            secret: Marks the ids of posts for other realms' groups; see `ids.Post`.
+            secret: Signs the ids of posts for other realms' groups; see `authorship.Post`.
         """
         self._database = database
         self._secret = secret
@@ -99,27 +99,27 @@ class Journal:
         self.entries = 0
         self.commit_seconds = Durations()
         self.push_seconds = Durations()
-        """From the end of a commit until what it caused is written to the connections."""
+        """From the end of a commit until its replies and pushes are written to the connections."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """How many entries wait for their transaction to begin."""
+        """The number of queued entries whose transaction has not begun."""
         return len(self._waiting)
 
     def post(self, entry: Entry) -> None:
-        """Hand an entry over; its `done` is called once it is on disk, or refused.
+        """Enqueue an entry; its `done` is called once it is durable, or refused.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait or the server stops.
+            ChatError: UNAVAILABLE, the queue is full or the server is stopping.
         """
         if self._closed or len(self._waiting) >= MAX_WAITING_ENTRIES:
             raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits to be written; try again soon")
         self._waiting.append(entry)
         self._idle.clear()
         if not self._busy and not self._scheduled:
-            # At the end of this pass of the loop, so that all its frames share one commit.
+            # Deferred to the end of this pass of the loop, so that all its frames share one commit.
             self._scheduled = True
             self._loop.call_soon(self._begin)
 
@@ -128,14 +128,14 @@ class Journal:
         change: Callable[[Connection, int], Any] | Mutation,
         then: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Run `change(tx, now)` in the next transaction and return its result once on disk.
+        """Run `change(tx, now)` in the next transaction; return its result once it is durable.
 
         Args:
-            then: Called with the result once it is on disk, in the order of the commits, even if
-                nobody waits for it any more.
+            then: Called with the result once it is durable, in commit order, even if the caller was
+                cancelled.
 
         Raises:
-            ChatError: what `change` refused, or UNAVAILABLE.
+            ChatError: raised by `change`, or UNAVAILABLE.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
 
@@ -155,7 +155,7 @@ class Journal:
         return await future
 
     async def close(self) -> None:
-        """Write what waits, then end the thread."""
+        """Write the queued entries, then end the thread."""
         self._closed = True
         await self._idle.wait()
         self._batches.put(None)
@@ -180,14 +180,14 @@ class Journal:
         self._busy = False
         self.commit_seconds.add(ended - began)
         if progress is not None:
-            # Before the next batch is made, which would look the same ones up again.
+            # Before the next batch is built, which would look the same conversations up again.
             for conversation in progress.found.values():
                 self._cache.put(conversation)
             self.commits += 1
             self.entries += len(batch)
         else:
             self.failed_commits += 1
-        # The next commit runs while the loop answers this one.
+        # The next commit runs while the loop publishes this one.
         self._begin()
         for entry in batch:
             try:
@@ -195,7 +195,7 @@ class Journal:
                     entry.done(entry)
             except Exception:
                 log.exception("an entry that is on disk was not answered")
-        # Behind the connections, which write at the end of this pass of the loop.
+        # Scheduled after the connections, which write at the end of this pass of the loop.
         self._loop.call_soon(self._pushed, ended)
         if not self._busy and not self._waiting:
             self._idle.set()
@@ -213,7 +213,7 @@ class Journal:
             self._loop.call_soon_threadsafe(self._committed, batch, progress, began, ended)
 
     def _commit(self, batch: list[Entry]) -> Progress | None:
-        """Put a batch on disk and return what it did; or refuse all of it, and return None."""
+        """Commit a batch and return its progress; or refuse all of it and return None."""
         write = self._database.write
         try:
             try:
@@ -221,7 +221,7 @@ class Journal:
             except Exception as error:
                 if self._database.unavailable(error) is not None:
                     raise
-                # Stale, refused, or a bug in one entry, which is no reason to refuse the others.
+                # Stale, refused, or a bug in one entry: the other entries are written again.
                 progress = write(partial(self._write, batch, again=True))
         except Exception as error:
             refusal = self._database.unavailable(error)
@@ -238,14 +238,14 @@ class Journal:
         for id, (conversation, seq, time) in progress.moved.items():
             conversation.last_seq, conversation.last_time = seq, time
             if id in progress.found:
-                progress.found[id] = conversation  # another copy of it may be behind
+                progress.found[id] = conversation  # another copy of it may be stale
         return progress
 
     def _write(self, batch: list[Entry], tx: Connection, again: bool = False) -> Progress:
-        """Write the batch in this transaction and return what that did to conversations.
+        """Write the batch in this transaction and return the changes to conversations.
 
         Raises:
-            Stale, _Refused: it has to be written `again`, with more care.
+            Stale, _Refused: the batch has to be written `again`, each change in its own savepoint.
         """
         progress = Progress()
         now = wall_ms()
@@ -272,7 +272,7 @@ class Journal:
     def _apply(self, tx: Connection, entry: Mutation, now: int, again: bool) -> None:
         entry.error = None
         if not again:
-            # Few changes are refused, and a savepoint for each costs two round trips.
+            # Refusals are rare, and a savepoint for each change costs two round trips.
             try:
                 entry.result = entry.change(tx, now)
             except ChatError:
@@ -298,9 +298,9 @@ class Journal:
 
 
 class _Refused(Exception):
-    """A change was refused, and nothing marks where it began, so all are undone."""
+    """A change was refused outside a savepoint, so the whole batch is rolled back."""
 
 
 def cause(error: Exception) -> str:
-    """Return what the database said, without the statement and its parameters."""
+    """Return the database's own message, without the statement and its parameters."""
     return str(error.orig) if isinstance(error, DBAPIError) else str(error)

@@ -1,14 +1,13 @@
-"""PostgreSQL, by asyncpg: one connection and one event loop for each thread that asks or writes.
+"""PostgreSQL through asyncpg: one connection and one event loop for each reader or writer thread.
 
-The store's functions are plain functions, and asyncpg is asynchronous: SQLAlchemy runs such a
-function in a greenlet (`AsyncConnection.run_sync`), which steps aside while a statement is under
-way. A loop runs only while its thread has something to ask, so nothing here waits but the thread
-that called.
+The store's functions are synchronous, and asyncpg is asynchronous. SQLAlchemy runs such a function
+in a greenlet (`AsyncConnection.run_sync`), which yields to the loop while a statement is running. A
+loop runs only during a call of its thread, so only the calling thread waits.
 
-Each transaction names itself in `meta`, in the same round trip as its COMMIT. When the connection
-breaks before the answer, that name tells whether it is on disk: the writer's advisory lock, taken
-again, proves that the old transaction has ended. (`pg_xact_status` does not: after a crash
-PostgreSQL may give the number of a lost transaction to another one.)
+Each transaction stores an id of its own in `meta`, in the same round trip as its COMMIT. If the
+connection breaks before the reply, that id shows whether the commit is durable. Acquiring the
+writer's advisory lock again proves that the old transaction has ended. (`pg_xact_status` is not
+sufficient: after a crash, PostgreSQL may assign the number of a lost transaction to another one.)
 """
 
 from __future__ import annotations
@@ -49,9 +48,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 AWAY_WAIT = 0.5
-"""Seconds after a failed connection in which no other is tried."""
+"""Seconds after a failed connection during which no other is attempted."""
 DOUBT_WAIT = 10.0
-"""Seconds to find out whether a commit is on disk."""
+"""Seconds to determine whether a commit is durable."""
 
 COMMIT = (
     "INSERT INTO meta VALUES ('commit', '{}') ON CONFLICT (key) DO UPDATE SET value = "
@@ -63,7 +62,7 @@ class PostgreSQL:
     """An `Adapter` for `postgresql+asyncpg://user:password@host:port/name`."""
 
     def __init__(self, url: URL) -> None:
-        """Connect to nothing yet."""
+        """Create the engine; no connection is opened yet."""
         self._url = url
         self._timeline = Timeline()
         self._engine = engine_for(self._url, bounded=True, timeline=self._timeline)
@@ -74,8 +73,8 @@ class PostgreSQL:
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
         self._writer.hold()
-        # A migration may take long, so it has a connection without bounds; the writer's lock
-        # keeps other servers away meanwhile.
+        # A migration may take long, so it gets a connection without time limits. Meanwhile the
+        # writer's lock excludes other servers.
         engine = engine_for(self._url, bounded=False, timeline=self._timeline)
         line = _Line(engine, self._away)
         try:
@@ -103,20 +102,20 @@ class PostgreSQL:
         return explain(self._url, error)
 
     def close(self) -> None:
-        # In a thread without a running loop, as the caller may have one.
+        # In a thread without a running loop, because the caller may have one.
         with ThreadPoolExecutor(1) as threads:
             list(threads.map(_Line.close, [self._writer, *self._readers]))
 
 
 class _Away:
-    """Whether PostgreSQL refused a connection just now; then others need not try."""
+    """Remembers a failed connection for AWAY_WAIT, so that other threads do not try."""
 
     def __init__(self) -> None:
         self._until = -math.inf
         self._why = ""
 
     def check(self) -> None:
-        """Raise what the last connection was refused with, if that is not long ago."""
+        """Raise the reason of a recent failed connection."""
         if time.monotonic() < self._until:
             raise ConnectionError(self._why)
 
@@ -126,7 +125,7 @@ class _Away:
 
 
 class _Line:
-    """A connection, made when it is needed, and the event loop that drives it."""
+    """A connection, opened on demand, and the event loop that drives it."""
 
     def __init__(self, engine: AsyncEngine, away: _Away) -> None:
         self._engine = engine
@@ -140,7 +139,7 @@ class _Line:
         return self._runner.get_loop().run_until_complete(work)
 
     async def begin(self, begin: str) -> None:
-        """Begin a transaction, on a new connection if the one at hand has gone."""
+        """Begin a transaction, on a new connection if the present one is broken."""
         if self.driver is not None:
             try:
                 await self.driver.execute(begin, timeout=CONNECT_WAIT)
@@ -151,13 +150,13 @@ class _Line:
         await self.driver.execute(begin)
 
     async def ask(self, question: Callable[[Connection], T]) -> T:
-        """Run a question in the transaction that was begun; if it fails, that is over."""
+        """Run a function in the open transaction, which is rolled back if the function fails."""
         assert self._connection is not None
         try:
             return await self._connection.run_sync(_within, question)
         except Exception as error:
             redact(error)
-            broken = isinstance(said(error), asyncpg.InternalClientError)  # it went within a call
+            broken = isinstance(said(error), asyncpg.InternalClientError)  # disconnected in a call
             if broken or self.driver.is_closed() or self._connection.invalidated:
                 await self.drop()
                 raise ConnectionError(f"the connection broke: {said(error)}") from error
@@ -165,14 +164,14 @@ class _Line:
             raise
 
     async def roll_back(self) -> None:
-        """End a transaction that failed."""
+        """End a failed transaction."""
         try:
             await self.driver.execute("ROLLBACK", timeout=CONNECT_WAIT)
         except Exception:
             await self.drop()
 
     async def connect(self) -> None:
-        """Make the connection."""
+        """Open the connection."""
         self._away.check()
         try:
             self._connection = await self._engine.connect()
@@ -185,10 +184,10 @@ class _Line:
             raise
 
     async def greet(self) -> None:
-        """Say what has to be said on a new connection."""
+        """Set up a new connection; overridden by the writer."""
 
     async def drop(self) -> None:
-        """Give the connection up, whatever state it is in."""
+        """Terminate the connection, whatever its state."""
         connection, self._connection = self._connection, None
         if self.driver is not None:
             self.driver.terminate()
@@ -199,7 +198,7 @@ class _Line:
             await connection.close()
 
     async def bid_farewell(self) -> None:
-        """Close the connection in good order, if PostgreSQL answers."""
+        """Close the connection gracefully, if PostgreSQL responds."""
         if self.driver is not None:
             with suppress(Exception):
                 await self.driver.close(timeout=1)
@@ -212,18 +211,18 @@ class _Line:
 
 
 class _Writer(_Line):
-    """The connection that writes; it holds the lock that keeps other servers away."""
+    """The writer's connection; it holds the lock that excludes other servers."""
 
     def __init__(self, engine: AsyncEngine, away: _Away) -> None:
         super().__init__(engine, away)
         self._process = 0
 
     def hold(self) -> None:
-        """Connect and take the lock."""
+        """Connect and acquire the lock."""
         self.run(self.connect())
 
     async def greet(self) -> None:
-        # What is left of our last connection may still hold the lock.
+        # Our previous connection's backend may still hold the lock.
         await self.driver.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND "
             f"(classid::bigint << 32) + objid::bigint = {LOCK} AND pid = {self._process}"
@@ -253,7 +252,7 @@ class _Writer(_Line):
 async def _asked(line: _Line, question: Callable[[Connection], T], snapshot: bool) -> T:
     if line.driver is not None and not snapshot:
         # BEGIN and ROLLBACK would be two of three round trips.
-        with suppress(ConnectionError):  # ended while it was idle: asked again on a new one
+        with suppress(ConnectionError):  # broke while idle: retried on a new connection
             return await line.ask(question)
     await line.begin(READ)
     answer = await line.ask(question)
@@ -271,7 +270,7 @@ async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
     try:
         await line.driver.execute(COMMIT.format(name))
     except Exception as error:
-        # An ERROR means that nothing was committed; after anything else it is not known.
+        # An ERROR means that nothing was committed; any other exception leaves that open.
         if getattr(error, "severity_en", "") == "ERROR":
             redact(error)
             await line.roll_back()
@@ -284,10 +283,10 @@ async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
 
 
 async def _is_on_disk(line: _Line, name: str) -> bool:
-    """Find out whether the transaction of this name was committed.
+    """Return whether the transaction with this id was committed.
 
     Raises:
-        InDoubt: PostgreSQL does not come back in time.
+        InDoubt: PostgreSQL is not available again within DOUBT_WAIT.
     """
     deadline = time.monotonic() + DOUBT_WAIT
     while True:
@@ -304,6 +303,6 @@ async def _is_on_disk(line: _Line, name: str) -> bool:
 
 
 def _within(connection: Connection, question: Callable[[Connection], T]) -> T:
-    # BEGIN and COMMIT are ours; SQLAlchemy keeps account of a transaction of its own.
+    # BEGIN and COMMIT are sent by this module; this is only SQLAlchemy's own bookkeeping.
     with connection.begin():
         return question(connection)
