@@ -1,4 +1,4 @@
-"""Rules of the journal: order, one commit for many, faults that leave nothing, orderly closing."""
+"""Rules of the journal: order, shared commits, faults that leave no trace, orderly closing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REFUSED = ChatError(ErrorCode.FORBIDDEN, "no")
 
 
 async def commit(book: Journal, *entries: Entry) -> None:
-    """Post entries in one pass of the loop, so that they share a batch, and wait for them all."""
+    """Post entries in one pass of the loop, so that they share a batch; wait for all of them."""
     left = len(entries)
     finished = asyncio.Event()
 
@@ -52,7 +52,7 @@ async def commit(book: Journal, *entries: Entry) -> None:
 
 @contextmanager
 def held(book: Journal) -> Iterator[None]:
-    """Keep the writer in a commit for as long as the block runs."""
+    """Hold the writer in a commit until the block ends."""
     begun, go_on = threading.Event(), threading.Event()
 
     def wait(tx: Connection, now: int) -> None:
@@ -100,7 +100,7 @@ def group_names(tx: Connection) -> list[str]:
 
 
 async def make_group(world: World, *names: str) -> Conversation:
-    """Make a group of these users, the first its owner, and return it as a cache may hold it."""
+    """Create a group of these users, the first its owner; return a copy as the cache holds it."""
 
     def make(tx: Connection, now: int) -> Conversation:
         group = conversations.create_group(tx, users.existing(tx, names[0]).id, "team", now)
@@ -255,7 +255,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", [programming_error, constraint])
 async def test_a_bug_in_one_change_refuses_no_other(world: World, fault: Any) -> None:
-    """One frame of another realm once made everybody's messages of that moment `internal`."""
+    """Fixed bug: one frame of another realm failed all messages of its batch as `internal`."""
     book, database = world.realm.journal, world.realm.database
     batch = [
         say(1, Address("bob"), "before"),
@@ -291,7 +291,7 @@ async def test_a_fault_refuses_the_whole_batch_and_leaves_nothing(
     assert cached.last_seq == 1
     assert await database.read(group_names) == []
 
-    # What comes next goes on without a gap, and a key of a batch that failed is free.
+    # The next seq follows without a gap, and a key of the failed batch can be used again.
     again = say(2, Address("alice"), "again", cached=cached, key="k")
     other = say(3, Address("alice"), "other")
     await commit(book, again, other)
@@ -368,7 +368,7 @@ def test_the_id_of_a_message_is_never_used_twice() -> None:
 
 
 async def test_a_batch_looked_for_repeated_posts_by_a_list_of_all_its_keys(world: World) -> None:
-    """Each length was compiled and planned anew: half of what a lone message cost on SQLite."""
+    """Fixed: compiling and planning each length anew was half the cost of a message on SQLite."""
     first = say(1, Address("bob"))
     await commit(world.realm.journal, first)
     drafts = [

@@ -82,7 +82,7 @@ def keep(
     """
     if _bytes_of(tx, realm_id) + file.size > quota:
         raise ChatError(
-            ErrorCode.TOO_LARGE, f"All files from one realm may have {quota:,} bytes together"
+            ErrorCode.TOO_LARGE, f"The limit for all files from one realm is {quota:,} bytes"
         )
     size, away = _known(tx, realm_id, file.sha256)
     if size not in (None, file.size):

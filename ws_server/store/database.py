@@ -201,13 +201,13 @@ class Database:
         if isinstance(error, InDoubt):
             return ChatError(
                 ErrorCode.UNAVAILABLE,
-                "The store went away while this was written, so it may have been done or not; "
-                "look, or send it again under the same idempotency_key",
+                "The database disconnected during the commit, so this may be stored or not; "
+                "check, or send it again with the same idempotency_key",
             )
         if self._adapter.is_fault(error):
-            return ChatError(ErrorCode.UNAVAILABLE, "The store cannot answer now; nothing was done")
+            return ChatError(ErrorCode.UNAVAILABLE, "The database is unavailable; nothing was done")
         if isinstance(error, OSError):
-            return ChatError(ErrorCode.UNAVAILABLE, "The disk refused; nothing was done")
+            return ChatError(ErrorCode.UNAVAILABLE, "The disk failed; nothing was done")
         return None
 
     def redact(self, error: Exception) -> None:

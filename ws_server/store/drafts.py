@@ -68,7 +68,9 @@ class Chain:
             ChatError: UNAVAILABLE.
         """
         if self.broken:
-            raise ChatError(ErrorCode.UNAVAILABLE, "What came before this could not be stored")
+            raise ChatError(
+                ErrorCode.UNAVAILABLE, "An earlier entry could not be stored, so this one was not"
+            )
 
 
 @dataclass(slots=True, eq=False)

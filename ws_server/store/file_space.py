@@ -8,8 +8,8 @@ from shared import disk
 from shared.protocol.errors import ChatError, ErrorCode
 
 FULL = (
-    "The disk of this server is nearly full, so it takes no files now; texts go on. Send the file "
-    "again when its operator has made room"
+    "The disk of this server is nearly full, so it accepts no files; texts still work. Send the "
+    "file again after its operator has freed space"
 )
 ASK_AGAIN = 60.0
 """Seconds after which the client may send the file again."""
@@ -61,7 +61,7 @@ class Room:
         if self.quota is not None and taken + size > self.quota:
             raise ChatError(
                 ErrorCode.TOO_LARGE,
-                f"All files of this realm together may have {self.quota:,} bytes; its operator "
-                "can allow more",
+                f"The limit for all files of this realm is {self.quota:,} bytes; its operator "
+                "can raise it",
             )
         raise ChatError(ErrorCode.UNAVAILABLE, FULL, retry_after=ASK_AGAIN)

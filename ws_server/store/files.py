@@ -61,7 +61,7 @@ def add(
     if upload is not None:
         coming = tx.scalar(select(uploads.c.size).where(uploads.c.id == upload)) or 0
         if not coming:
-            raise ChatError(ErrorCode.UNKNOWN_FILE, "This upload has ended; begin it anew")
+            raise ChatError(ErrorCode.UNKNOWN_FILE, "This upload has ended; start it again")
     check_quota(tx, owner_id, file.size - coming, quota)
     if upload is not None:
         end_upload(tx, upload)
@@ -103,7 +103,7 @@ def check_quota(tx: Connection, owner_id: int, size: int, quota: int) -> None:
         select(func.coalesce(func.sum(uploads.c.size), 0)).where(uploads.c.user_id == owner_id)
     )
     if (kept or 0) + (coming or 0) + size > quota:
-        raise ChatError(ErrorCode.TOO_LARGE, f"All your files together may have {quota:,} bytes")
+        raise ChatError(ErrorCode.TOO_LARGE, f"The limit for all your files is {quota:,} bytes")
 
 
 FILE = (files.c.id, files.c.name, files.c.size, files.c.type, files.c.sha256)
@@ -229,7 +229,7 @@ def upload(tx: Connection, user_id: int, upload_id: str) -> OpenUpload:
     if found is None:
         raise ChatError(
             ErrorCode.UNKNOWN_FILE,
-            "You have no upload with this id, or it has ended; say upload again",
+            "You have no upload with this id, or it has ended; start it again with upload",
         )
     return OpenUpload(*found)
 

@@ -26,7 +26,7 @@ def note(tx: Connection, group: Conversation, user_id: int, *, banned: bool) -> 
         if banned:
             raise ChatError(
                 ErrorCode.TOO_LARGE,
-                f"{MAX_KEPT_OUT:,} people are kept out of {group.address(0)}; unban some first",
+                f"{group.address(0)} has {MAX_KEPT_OUT:,} banned or kicked people; unban some",
             )
         return
     row = {"conversation_id": group.id, "user_id": user_id, "banned": banned}

@@ -141,7 +141,7 @@ def write(
     writing = _Writing(tx, people, chats, reserved, now)
     for step in steps:
         if not going():
-            raise ChatError(ErrorCode.UNAVAILABLE, "The import was given up; nothing was done")
+            raise ChatError(ErrorCode.UNAVAILABLE, "The import was stopped; nothing was done")
         if isinstance(step, Group):
             writing.open_group(step)
         elif isinstance(step, Private):

@@ -115,7 +115,9 @@ class Journal:
             ChatError: UNAVAILABLE, the queue is full or the server is stopping.
         """
         if self._closed or len(self._waiting) >= MAX_WAITING_ENTRIES:
-            raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits to be written; try again soon")
+            raise ChatError(
+                ErrorCode.UNAVAILABLE, "Too many changes wait to be stored; try again soon"
+            )
         self._waiting.append(entry)
         self._idle.clear()
         if not self._busy and not self._scheduled:

@@ -95,7 +95,7 @@ def _let_wait(
     if not invitations.has_room(tx, person.id, realm_id):
         raise ChatError(
             ErrorCode.RATE_LIMITED,
-            f"Too many invitations wait for {person.name}, or of your realm here",
+            f"Too many invitations are pending for {person.name}, or from your realm",
             retry_after=3600,
         )
     invitations.add(tx, group.id, person.id, realm_id, Invitation(), now)
@@ -248,7 +248,7 @@ def _governed(
     if person is None:
         raise users.unknown_user(name)
     if person.id == caller:
-        raise ChatError(ErrorCode.FORBIDDEN, "To go yourself, use leavegroup")
+        raise ChatError(ErrorCode.FORBIDDEN, "You cannot remove yourself; use leavegroup")
     return group, person
 
 

@@ -132,7 +132,7 @@ def from_link(row: Mapping[str, Any]) -> MessageContent:
     if given is None:
         return MessageContent(_TEXT.from_json(row.get("text")), bot=bot)
     if not isinstance(given, dict) or row.get("text") != "":
-        raise BadValue("a file is an object, and goes without a text")
+        raise BadValue("a file must be an object, and its text empty")
     name = _file_name(given.get("name"))
     MEDIA_TYPE.from_json(given.get("type"))  # checked only; the type shown is derived from the name
     size, sha256 = _SIZE.from_json(given.get("size")), SHA256.from_json(given.get("sha256"))

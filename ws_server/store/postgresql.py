@@ -241,7 +241,7 @@ class _Writer(_Line):
         if encoding != "UTF8":
             raise DatabaseRefused(
                 f"The database has the encoding {encoding}, which cannot hold every text. "
-                "Make one with ENCODING 'UTF8' TEMPLATE template0"
+                "Create one with ENCODING 'UTF8' TEMPLATE template0"
             )
         if fsync == "off":
             log.warning("PostgreSQL runs with fsync off: a power cut may lose what was answered OK")

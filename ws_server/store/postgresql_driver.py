@@ -106,7 +106,7 @@ def explain(url: URL, error: Exception) -> str | None:
     shown = URL.create("postgresql+asyncpg", url.username, None, host, url.port, url.database)
     fault = said(error)
     why = str(fault).rstrip(".") or f"no answer within {CONNECT_WAIT:.0f} s"
-    hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Make what it names"
+    hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Fix this in PostgreSQL"
     return f"{shown}: {why}. {hint}, or correct --database"
 
 

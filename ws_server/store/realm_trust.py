@@ -54,7 +54,7 @@ def meant(tx: Connection, name: str) -> KnownRealm:
     strangers = [one for one in strangers if not one.vouched]
     if len(strangers) > 1:
         names = ", ".join(one.name for one in strangers)
-        raise ChatError(ErrorCode.CONFLICT, f"Several call themselves {name}: {names}")
+        raise ChatError(ErrorCode.CONFLICT, f"Several realms call themselves {name}: {names}")
     return strangers[0] if strangers else existing(tx, name)
 
 

@@ -161,7 +161,7 @@ def _sqlite(path: Path, is_new: bool) -> Iterator[Connection]:
             yield tx
             broken = tx.exec_driver_sql("PRAGMA foreign_key_check").first() if is_new else None
             if broken is not None:
-                raise DatabaseRefused(f"tables/{broken[0]}: a row refers to one that is not there")
+                raise DatabaseRefused(f"tables/{broken[0]}: a row refers to a missing row")
         was_there = True
     finally:
         engine.dispose()

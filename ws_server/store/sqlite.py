@@ -110,7 +110,9 @@ def _checked(change: Callable[[Connection], T], tx: Connection) -> T:
     before = schema()
     made = change(tx)
     if schema() != before and (broken := driver.execute("PRAGMA foreign_key_check").fetchone()):
-        raise DatabaseRefused(f"The database is damaged: a row of {broken[0]} refers to nothing")
+        raise DatabaseRefused(
+            f"The database is damaged: a row of {broken[0]} refers to a missing row"
+        )
     return made
 
 

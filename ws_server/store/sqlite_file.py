@@ -20,11 +20,11 @@ HINTS = {
     "SQLITE_FULL": "The disk is full: make room on it",
     "SQLITE_READONLY": "It cannot be written: give this account the right to the file and its "
     "folder, or mount the file system for writing",
-    "SQLITE_CANTOPEN": "See that its folder is there, and that this account may write in it",
-    "SQLITE_BUSY": "Another program holds it locked: stop that one",
+    "SQLITE_CANTOPEN": "Check that its folder exists, and that this account may write to it",
+    "SQLITE_BUSY": "Another program has locked it: stop that program",
     "SQLITE_NOTADB": "Another file was put in its place: restore a backup",
     "SQLITE_CORRUPT": "It is damaged: keep a copy, and restore the last backup",
-    "SQLITE_IOERR": "The disk failed or is full: look at it, and into the system's log",
+    "SQLITE_IOERR": "The disk failed or is full: check the disk, and the system's log",
     "SQLITE_PERM": "Run this as the account that owns it",
 }
 """The fix for each SQLite error (sqlite.org/rescode.html), by the start of its name."""
@@ -44,8 +44,8 @@ def read_url(text: str) -> URL:
     path = text.removeprefix(PREFIX)
     if "?" in path:
         raise DatabaseRefused(
-            f"--database {shown(text)}: a ? in the path is written %3F; options after it are not "
-            "taken"
+            f"--database {shown(text)}: write a ? in the path as %3F; options after it are not "
+            "supported"
         )
     path = os.fsdecode(unquote_to_bytes(os.fsencode(path)))
     if path in ("", ":memory:") or path.endswith("/"):
