@@ -139,7 +139,7 @@ def keep_replica(
     conversation_id: int,
     owner_id: int,
     host_id: int,
-    room: FileBounds,
+    bounds: FileBounds,
     now: int,
 ) -> tuple[StoredFile, bool]:
     """Store the row of a file in a replica, where the host has already assigned its message's seq.
@@ -150,9 +150,9 @@ def keep_replica(
     Returns:
         The file as shown, and whether its content is still to be fetched.
     """
-    if file.size <= room.file:
+    if file.size <= bounds.file:
         with suppress(ChatError):
-            awaited = keep(tx, file, conversation_id, owner_id, host_id, room.together, now)
+            awaited = keep(tx, file, conversation_id, owner_id, host_id, bounds.together, now)
             return file, awaited
     size, away = _known(tx, host_id, file.sha256)
     shown = file if size is None else replace(file, size=size)

@@ -288,13 +288,13 @@ def _member_rows(
             "conversation_id": conversation_id,
             "user_id": person,
             "owner": person == owner,
-            "place": at,
+            "place": position,
             "joined_seq": joined_seq,
             "read_seq": joined_seq,
             "received_seq": joined_seq,
             "hidden_seq": hidden_seq,
         }
-        for at, person in enumerate(people, place)
+        for position, person in enumerate(people, place)
     ]
 
 

@@ -222,7 +222,7 @@ class Database:
 
 def _prepare(tx: Connection) -> str:
     migrate(tx)
-    timeline(tx).go_on(tx)
+    timeline(tx).resume(tx)
     name = history_id(tx)
     # A write: a read-only database fails here, rather than at the first user's message.
     tx.execute(update(meta).where(meta.c.key == "epoch").values(value=name))

@@ -260,10 +260,10 @@ class _Writing:
             .scalar_subquery()
         )
         for before, ids in by_last.items():
-            for at in range(0, len(ids), 500):
+            for start in range(0, len(ids), 500):
                 self._tx.execute(
                     update(members)
-                    .where(members.c.conversation_id.in_(ids[at : at + 500]))
+                    .where(members.c.conversation_id.in_(ids[start : start + 500]))
                     .where(members.c.read_seq == before)
                     .values(read_seq=last, received_seq=last)
                 )

@@ -80,7 +80,7 @@ def write(
     repeats: list[tuple[MessageEntry, First]] = []
     remote: list[StoredMessage] = []
     posted: list[MessageEntry] = []
-    line = timeline(tx)
+    times = timeline(tx)
     for entry in entries:
         draft = entry.draft
         sender, key = draft.sender, draft.key
@@ -119,7 +119,7 @@ def write(
             old = last = conversation.last_seq
             last_time = conversation.last_time
         seq = last + 1
-        time = line.time_after(conversation_id, last_time, now)
+        time = times.time_after(conversation_id, last_time, now)
         source = draft.source
         id = new_id("m") if source is None else source.id
         moved[conversation_id] = (conversation, seq, time)
@@ -129,7 +129,7 @@ def write(
             old,
             seq,
             time,
-            line.next_activity(),
+            times.next_activity(),
         )
         origin_seq = None if source is None else source.seq
         row = (conversation_id, seq, id, sender, time, key, origin_seq)

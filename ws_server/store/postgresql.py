@@ -35,11 +35,11 @@ from ws_server.store.postgresql_driver import (
     LOCK,
     READ,
     WRITE,
+    driver_error,
     engine_for,
     explain,
     is_fault,
     redact,
-    said,
 )
 from ws_server.store.timeline import Timeline
 from ws_server.threads import new_event_loop
@@ -66,28 +66,28 @@ class PostgreSQL:
         self._url = url
         self._timeline = Timeline()
         self._engine = engine_for(self._url, bounded=True, timeline=self._timeline)
-        self._away = _Away()
-        self._writer = _Writer(self._engine, self._away)
-        self._readers: list[_Line] = []
+        self._failure = _RecentFailure()
+        self._writer = _Writer(self._engine, self._failure)
+        self._readers: list[_Connection] = []
         self._mine = threading.local()
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
-        self._writer.hold()
+        self._writer.connect_and_lock()
         # A migration may take long, so it gets a connection without time limits. Meanwhile the
         # writer's lock excludes other servers.
         engine = engine_for(self._url, bounded=False, timeline=self._timeline)
-        line = _Line(engine, self._away)
+        connection = _Connection(engine, self._failure)
         try:
-            return line.run(_written(line, change))
+            return connection.run(_written(connection, change))
         finally:
-            line.close()
+            connection.close()
 
     def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
-        line: _Line | None = getattr(self._mine, "line", None)
-        if line is None:
-            line = self._mine.line = _Line(self._engine, self._away)
-            self._readers.append(line)
-        return line.run(_asked(line, question, snapshot))
+        connection: _Connection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            connection = self._mine.connection = _Connection(self._engine, self._failure)
+            self._readers.append(connection)
+        return connection.run(_asked(connection, question, snapshot))
 
     def write(self, change: Callable[[Connection], T]) -> T:
         return self._writer.run(_written(self._writer, change))
@@ -104,10 +104,10 @@ class PostgreSQL:
     def close(self) -> None:
         # In a thread without a running loop, because the caller may have one.
         with ThreadPoolExecutor(1) as threads:
-            list(threads.map(_Line.close, [self._writer, *self._readers]))
+            list(threads.map(_Connection.close, [self._writer, *self._readers]))
 
 
-class _Away:
+class _RecentFailure:
     """Remembers a failed connection for AWAY_WAIT, so that other threads do not try."""
 
     def __init__(self) -> None:
@@ -124,12 +124,12 @@ class _Away:
         self._why = str(error) or f"no answer within {CONNECT_WAIT:.0f} s"
 
 
-class _Line:
+class _Connection:
     """A connection, opened on demand, and the event loop that drives it."""
 
-    def __init__(self, engine: AsyncEngine, away: _Away) -> None:
+    def __init__(self, engine: AsyncEngine, failure: _RecentFailure) -> None:
         self._engine = engine
-        self._away = away
+        self._failure = failure
         self._runner = asyncio.Runner(loop_factory=new_event_loop)
         self._connection: AsyncConnection | None = None
         self.driver: Any = None
@@ -156,10 +156,11 @@ class _Line:
             return await self._connection.run_sync(_within, question)
         except Exception as error:
             redact(error)
-            broken = isinstance(said(error), asyncpg.InternalClientError)  # disconnected in a call
+            # asyncpg raises this if the connection ended within a call.
+            broken = isinstance(driver_error(error), asyncpg.InternalClientError)
             if broken or self.driver.is_closed() or self._connection.invalidated:
                 await self.drop()
-                raise ConnectionError(f"the connection broke: {said(error)}") from error
+                raise ConnectionError(f"the connection broke: {driver_error(error)}") from error
             await self.roll_back()
             raise
 
@@ -172,18 +173,18 @@ class _Line:
 
     async def connect(self) -> None:
         """Open the connection."""
-        self._away.check()
+        self._failure.check()
         try:
             self._connection = await self._engine.connect()
             raw = await self._connection.get_raw_connection()
             self.driver = raw.driver_connection
-            await self.greet()
+            await self.set_up()
         except Exception as error:
             await self.drop()
-            self._away.note(error)
+            self._failure.note(error)
             raise
 
-    async def greet(self) -> None:
+    async def set_up(self) -> None:
         """Set up a new connection; overridden by the writer."""
 
     async def drop(self) -> None:
@@ -197,7 +198,7 @@ class _Line:
                 await connection.invalidate()
             await connection.close()
 
-    async def bid_farewell(self) -> None:
+    async def close_gracefully(self) -> None:
         """Close the connection gracefully, if PostgreSQL responds."""
         if self.driver is not None:
             with suppress(Exception):
@@ -206,22 +207,22 @@ class _Line:
 
     def close(self) -> None:
         """Close the connection and the loop."""
-        self.run(self.bid_farewell())
+        self.run(self.close_gracefully())
         self._runner.close()
 
 
-class _Writer(_Line):
+class _Writer(_Connection):
     """The writer's connection; it holds the lock that excludes other servers."""
 
-    def __init__(self, engine: AsyncEngine, away: _Away) -> None:
-        super().__init__(engine, away)
+    def __init__(self, engine: AsyncEngine, failure: _RecentFailure) -> None:
+        super().__init__(engine, failure)
         self._process = 0
 
-    def hold(self) -> None:
+    def connect_and_lock(self) -> None:
         """Connect and acquire the lock."""
         self.run(self.connect())
 
-    async def greet(self) -> None:
+    async def set_up(self) -> None:
         # Our previous connection's backend may still hold the lock.
         await self.driver.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND "
@@ -249,40 +250,40 @@ class _Writer(_Line):
             await self.driver.execute("SET synchronous_commit = on")
 
 
-async def _asked(line: _Line, question: Callable[[Connection], T], snapshot: bool) -> T:
-    if line.driver is not None and not snapshot:
+async def _asked(connection: _Connection, question: Callable[[Connection], T], snapshot: bool) -> T:
+    if connection.driver is not None and not snapshot:
         # BEGIN and ROLLBACK would be two of three round trips.
         with suppress(ConnectionError):  # broke while idle: retried on a new connection
-            return await line.ask(question)
-    await line.begin(READ)
-    answer = await line.ask(question)
-    await line.roll_back()  # nothing was written
+            return await connection.ask(question)
+    await connection.begin(READ)
+    answer = await connection.ask(question)
+    await connection.roll_back()  # nothing was written
     return answer
 
 
 _COUNTER = count(1)
 
 
-async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
-    await line.begin(WRITE)
-    result = await line.ask(change)
+async def _written(connection: _Connection, change: Callable[[Connection], T]) -> T:
+    await connection.begin(WRITE)
+    result = await connection.ask(change)
     name = f"{this_start()}.{next(_COUNTER):x}"
     try:
-        await line.driver.execute(COMMIT.format(name))
+        await connection.driver.execute(COMMIT.format(name))
     except Exception as error:
         # An ERROR means that nothing was committed; any other exception leaves that open.
         if getattr(error, "severity_en", "") == "ERROR":
             redact(error)
-            await line.roll_back()
+            await connection.roll_back()
             raise
-        await line.drop()
+        await connection.drop()
         log.warning("PostgreSQL went away during a commit: %s", error)
-        if not await _is_on_disk(line, name):
+        if not await _is_on_disk(connection, name):
             raise ConnectionError(f"the commit failed: {error}") from error
     return result
 
 
-async def _is_on_disk(line: _Line, name: str) -> bool:
+async def _is_on_disk(connection: _Connection, name: str) -> bool:
     """Return whether the transaction with this id was committed.
 
     Raises:
@@ -291,12 +292,14 @@ async def _is_on_disk(line: _Line, name: str) -> bool:
     deadline = time.monotonic() + DOUBT_WAIT
     while True:
         try:
-            await line.connect()
+            await connection.connect()
             return bool(
-                await line.driver.fetchval("SELECT value = $1 FROM meta WHERE key = 'commit'", name)
+                await connection.driver.fetchval(
+                    "SELECT value = $1 FROM meta WHERE key = 'commit'", name
+                )
             )
         except Exception as error:
-            await line.drop()
+            await connection.drop()
             if time.monotonic() > deadline:
                 raise InDoubt(f"a commit may be on disk or not: {error}") from error
         await asyncio.sleep(AWAY_WAIT / 2)

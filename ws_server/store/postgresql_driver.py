@@ -80,7 +80,7 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-def said(error: Exception) -> BaseException:
+def driver_error(error: Exception) -> BaseException:
     """Return the driver's own exception."""
     return (error.orig or error) if isinstance(error, DBAPIError) else error
 
@@ -104,7 +104,7 @@ def explain(url: URL, error: Exception) -> str | None:
     # An unescaped @ in the password makes part of the password appear in the host.
     host = (url.host or "").rpartition("@")[2] or None
     shown = URL.create("postgresql+asyncpg", url.username, None, host, url.port, url.database)
-    fault = said(error)
+    fault = driver_error(error)
     why = str(fault).rstrip(".") or f"no answer within {CONNECT_WAIT:.0f} s"
     hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Fix this in PostgreSQL"
     return f"{shown}: {why}. {hint}, or correct --database"
@@ -112,7 +112,7 @@ def explain(url: URL, error: Exception) -> str | None:
 
 def is_fault(error: Exception) -> bool:
     """Return whether an error is a fault of PostgreSQL or its connection, and not a bug."""
-    fault = said(error)
+    fault = driver_error(error)
     state = getattr(fault, "sqlstate", None)
     if state is not None:
         return str(state).startswith(_FAULTS)

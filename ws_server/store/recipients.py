@@ -186,8 +186,8 @@ def open_private(
     rows = list(bulk.ask(tx, CHATS, list(pairs)))
     missing = sorted(set(pairs).difference((low, high) for low, high, *_ in rows))
     if missing:
-        line = timeline(tx)
-        new = [(low, high, now, line.next_activity()) for low, high in missing]
+        times = timeline(tx)
+        new = [(low, high, now, times.next_activity()) for low, high in missing]
         begun = bulk.ask(tx, BEGIN, new)
         rows += begun
         bulk.insert(tx, NEW_MEMBER, [row for chat in begun for row in _member_rows(chat)])

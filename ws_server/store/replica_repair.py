@@ -117,13 +117,13 @@ def abandon(tx: Connection, host: KnownRealm, here: GroupPosition) -> GroupChang
     this = and_(members.c.conversation_id == group.id, members.c.user_id.in_(gone))
     tx.execute(delete(members).where(this))
     tx.execute(delete(invitations).where(invitations.c.conversation_id == group.id))
-    now_is = conversations.load(tx, id=group.id)
-    assert now_is is not None
+    updated = conversations.load(tx, id=group.id)
+    assert updated is not None
     c = conversation_table.c
     tx.execute(update(conversation_table).where(c.id == group.id).values(number=-group.id))
     told = set(group.members)
     left = [PersonChange(group.members[id].name, REMOVED, told) for id in gone]
-    return GroupChange(now_is, left, members_changed=True)
+    return GroupChange(updated, left, members_changed=True)
 
 
 _APART = 1 << 52

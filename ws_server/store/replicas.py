@@ -95,7 +95,7 @@ def store_relayed(
     host: KnownRealm,
     relayed: Sequence[Relayed],
     own: Own,
-    room: FileBounds,
+    bounds: FileBounds,
     now: int,
 ) -> Taken:
     """Store messages of a host's groups in the host's order, up to the first gap.
@@ -105,7 +105,7 @@ def store_relayed(
 
     Args:
         own: This realm.
-        room: Bounds of the host's files; a file above them is shown, and its content not fetched.
+        bounds: Bounds of the host's files; a file above them is shown, and its content not fetched.
     """
     groups: dict[int, Conversation | None] = {}
     people: dict[Speaker, User | None] = {}
@@ -143,7 +143,7 @@ def store_relayed(
                     in_group[group.id].add(message.id)
             sent = min(message.time, now + AHEAD)
             time = timeline(tx).time_after(group.id, group.last_time, sent)
-            stored = _store(tx, group, message, time, sender, host, post, room, now)
+            stored = _store(tx, group, message, time, sender, host, post, bounds, now)
             stored.newcomers = [
                 id for id, joined_seq in joined[group.id].items() if joined_seq >= message.seq
             ]
@@ -162,7 +162,7 @@ def store_missing(
     group_id: int,
     relayed: Sequence[Relayed],
     own: Own,
-    room: FileBounds,
+    bounds: FileBounds,
     now: int,
 ) -> None:
     """Store earlier messages of a group, skipped while no local member could read them.
@@ -182,7 +182,7 @@ def store_missing(
             if is_own and sender is not None and not _has_proof(message, sender, host, own):
                 sender = None
             time = min(message.time, now + AHEAD, group.last_time or now)
-            _store(tx, group, message, time, sender, host, None, room, now)
+            _store(tx, group, message, time, sender, host, None, bounds, now)
 
 
 def _keep_positions(tx: Connection, groups: Iterable[Conversation]) -> None:
@@ -230,7 +230,7 @@ def _store(
     sender: User | None,
     host: KnownRealm,
     post: Waiting | None,
-    room: FileBounds,
+    bounds: FileBounds,
     now: int,
 ) -> StoredMessage:
     if sender is None:
@@ -243,7 +243,7 @@ def _store(
         tx.execute(delete(posts).where(posts.c.id == message.id))
     elif content.file is not None:
         file, awaited = content_fetches.keep_replica(
-            tx, content.file, group.id, sender.id, host.id, room, now
+            tx, content.file, group.id, sender.id, host.id, bounds, now
         )
         content = replace(content, file=file)
     row = (group.id, message.seq, message.id, sender.id, time, key, None, *content.values())

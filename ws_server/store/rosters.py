@@ -90,8 +90,8 @@ def apply_roster(
     before = {} if group is None else group.members
     known = {} if group is None else invitations.of_group(tx, group.id)
     new_here = {
-        user_id: what
-        for user_id, what in _own_people(tx, roster, own_key, now).items()
+        user_id: invitation
+        for user_id, invitation in _own_people(tx, roster, own_key, now).items()
         if user_id not in before
     }
     by = _inviter(tx, host, roster.by, own_key)
@@ -231,12 +231,12 @@ def _note_invitations(
 ) -> tuple[dict[int, str], dict[int, str]]:
     """Store a roster's invitations; return the names of newly invited and of withdrawn users."""
     invited: dict[int, str] = {}
-    for user_id, what in admission.invited.items():
+    for user_id, invitation in admission.invited.items():
         if user_id in known:
-            invitations.change(tx, group_id, user_id, what)
+            invitations.change(tx, group_id, user_id, invitation)
         else:
-            invitations.add(tx, group_id, user_id, host.id, what, now)
-            if not what.declined:
+            invitations.add(tx, group_id, user_id, host.id, invitation, now)
+            if not invitation.declined:
                 invited[user_id] = users.name_of(tx, user_id)
     withdrawn = {
         user_id: users.name_of(tx, user_id)
@@ -253,16 +253,16 @@ def _enter_expected(
     known = invitations.of_group(tx, group.id)
     joined = [
         user_id
-        for user_id, what in known.items()
+        for user_id, invitation in known.items()
         if (user_id, group.number) in admission.expected
-        or (what.owner and (user_id, None) in admission.expected)
+        or (invitation.owner and (user_id, None) in admission.expected)
     ]
     return _enter(tx, group, {user_id: known[user_id] for user_id in joined}) if joined else None
 
 
 def _enter(tx: Connection, group: Conversation, people: Mapping[int, Invitation]) -> GroupChange:
-    for user_id, what in people.items():
-        invitations.enter(tx, group.id, user_id, what)
+    for user_id, invitation in people.items():
+        invitations.enter(tx, group.id, user_id, invitation)
     group_history.begin_replica(tx, group.id)
     updated = conversations.load(tx, id=group.id)
     assert updated is not None

@@ -82,14 +82,14 @@ class SQLite:
                 driver.rollback()
 
     def is_fault(self, error: Exception) -> bool:
-        fault = _said(error)
+        fault = _driver_error(error)
         return isinstance(fault, sqlite3.Error) and not isinstance(fault, _BUGS)
 
     def redact(self, error: Exception) -> None:
         """Do nothing: SQLite's errors name columns, never values."""
 
     def explain(self, error: Exception) -> str | None:
-        fault = _said(error)
+        fault = _driver_error(error)
         return (
             sqlite_file.explained(self._path, fault) if isinstance(fault, sqlite3.Error) else None
         )
@@ -116,7 +116,7 @@ def _checked(change: Callable[[Connection], T], tx: Connection) -> T:
     return made
 
 
-def _said(error: Exception) -> BaseException | None:
+def _driver_error(error: Exception) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error
 
 
@@ -192,11 +192,11 @@ def _flat(rows: Rows) -> tuple[object, ...]:
 
 
 def _chunks(rows: Rows) -> Iterator[Rows]:
-    at = 0
+    start = 0
     for size in CHUNKS:
-        while len(rows) - at >= size:
-            yield rows[at : at + size]
-            at += size
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
 
 
 @lru_cache(256)

@@ -32,7 +32,7 @@ class Timeline:
         self._steady: dict[int, int] = {}
         """The monotonic milliseconds of the last message by conversation, the oldest first."""
 
-    def go_on(self, tx: Connection) -> None:
+    def resume(self, tx: Connection) -> None:
         """Continue from the highest activity stored in the database."""
         self._activity = tx.scalar(select(func.max(conversations.c.activity))) or 0
 
