@@ -41,7 +41,7 @@ async def block(world: World, one: int, other: str, blocked: bool = True) -> Non
 
 
 async def send(world: World, sender: int, to: str, cached: Conversation | None = None) -> str:
-    """Post a message; return the code it is refused with, or what it has become."""
+    """Post a message; return the code of its refusal, or its state."""
 
     done: asyncio.Future[MessageEntry] = asyncio.get_running_loop().create_future()
     entry = MessageEntry(Draft(sender, Address.parse(to), MessageContent("hi")), cached=cached)
@@ -65,7 +65,7 @@ async def test_a_block_refuses_one_direction_whoever_has_the_lower_id(
 
 
 async def test_a_copy_in_memory_that_knows_no_block_is_not_relied_on(world: World) -> None:
-    """The chat is cached when the block is written, as it is by the servers's own sends."""
+    """The chat is cached when the block is written, as after earlier messages."""
     alice, bob = await ids(world, "alice", "bob")
     await send(world, bob, "alice")
     cached = world.realm.cache.get(bob, Address("alice"))
@@ -143,7 +143,7 @@ async def test_a_blocked_strangers_invitation_is_refused(world: World) -> None:
 
 
 def test_data_of_before_has_no_blocks_and_takes_some(tmp_path: Path) -> None:
-    """Schema 0006, and the very first one."""
+    """Schema 0006, and the first one."""
     for revision in ("0001", "0006"):
         path = tmp_path / f"{revision}.db"
         with closing(sqlite3.connect(path)) as connection:

@@ -1,4 +1,4 @@
-"""Rules of the cache: who gets a copy, that it stays bounded, and that no copy does harm."""
+"""Rules of the cache: only members get a copy, it is bounded, and stale copies do no harm."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_person_of_another_realm_is_not_the_one_here_of_that_name() -> None:
 
 
 def test_a_chat_with_a_disabled_account_is_looked_up_each_time() -> None:
-    """A copy would refuse what is sent after the account is enabled again."""
+    """A cached copy would refuse messages after the account is enabled again."""
     cache = Cache()
     cache.put(chat(7, 1, 2))
     people = {1: Member("u1", False), 2: Member("u2", False, disabled=True)}
@@ -127,7 +127,7 @@ def test_one_group_over_the_bound_is_still_kept(monkeypatch: pytest.MonkeyPatch)
 
 @dataclass
 class Model:
-    """What should be stored, in plain lists."""
+    """The expected content of the database, in plain lists."""
 
     members: set[int] = field(default_factory=lambda: {1, 2})
     posts: dict[object, list[tuple[int, str]]] = field(default_factory=dict)
@@ -180,7 +180,7 @@ def refuse_all(tx: Connection, now: int) -> None:
 async def test_random_batches_agree_with_a_simple_model(
     database_kind: Callable[[Path], str], batches: list[list[Any]]
 ) -> None:
-    """Copies stay in the hands of their users for as long as they like, as stale as they get."""
+    """Callers may hold copies for any time, however stale."""
     with tempfile.TemporaryDirectory() as folder:
         url = database_kind(Path(folder))
         async with World(Path(folder), database=url) as world:

@@ -1,4 +1,4 @@
-"""Rules of private chats and groups: who is in them, how readers name them, how they change."""
+"""Rules of private chats and groups: their members, their addresses, and changes of both."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def group(tx: Connection) -> Conversation:
 
 
 def open_private(tx: Any, user_id: int, name: str) -> Conversation:
-    """Return the chat that somebody has with a person of this realm."""
+    """Return a user's chat with another local user."""
     place = (user_id, Address(name))
     found = tx.run(lambda tx: recipients.open_all(tx, [place], 1))[place]
     assert isinstance(found, Conversation)

@@ -1,4 +1,4 @@
-"""Rules of contents from other realms: who may have which, what counts, and what goes first."""
+"""Rules of contents from other realms: access, quota, and the order of fetching."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Store:
         return StoredFile(f"f_{self._files}", "x", size, "text/plain", sha256)
 
     def here(self, conversation: int, sha256: str, size: int = 100) -> None:
-        """Let bob send a file."""
+        """Send a file as bob."""
         file = self.file(sha256, size)
         self.do(lambda tx: files.add(tx, file, conversation, self.bob, None, QUOTA))
 
@@ -83,7 +83,7 @@ class Store:
         sender: int | None = None,
         realm: int | None = None,
     ) -> bool:
-        """Take a file from eve in the private chat, or as told; True if it is to be fetched."""
+        """Store a file from eve, in the private chat by default; True if it is to be fetched."""
         where = self.private if conversation is None else conversation
         who = self.eve if sender is None else sender
         source = self.realm if realm is None else realm
@@ -135,7 +135,7 @@ def test_a_host_relays_what_another_realm_sent_once_it_is_here(store: Store) -> 
 
 
 def test_a_member_realm_gives_the_host_what_its_own_people_posted_alone(store: Store) -> None:
-    """The group is mallory's; what gamma's people say in it, mallory has already."""
+    """The group is hosted by mallory, which already has the messages of gamma's users."""
 
     def host(tx: Connection) -> None:
         tx.execute(

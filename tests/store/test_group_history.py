@@ -1,4 +1,4 @@
-"""Rules of `grouphistory joining`: who joins finds nothing older than themselves, on any road."""
+"""Rules of `grouphistory joining`: no query shows new members messages from before they joined."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Talk = tuple[Person, Person, Person, str]
 
 @pytest.fixture
 async def talk(world: World) -> Talk:
-    """Alice owns a group in which she and bob have talked; carol is not in it."""
+    """Alice owns a group with messages of hers and of bob; carol is not in it."""
     alice, bob, carol = await world.log_in("alice", "bob", "carol")
     group = str((await alice.ask("creategroup", name="team"))["group"])
     await alice.ask("invitegroup", group=group, user="bob")
@@ -31,7 +31,7 @@ async def talk(world: World) -> Talk:
 
 
 async def texts(person: Person, group: str, **page: Any) -> list[str]:
-    """Return what a person finds by each road that reads messages; all agree."""
+    """Return the messages that each kind of query shows a user; all must agree."""
     found = (await person.ask("history", conversation=group, **page))["messages"]
     if not page:
         assert (await person.ask("inboxgroup", group=group))["messages"] == found
@@ -69,7 +69,7 @@ async def test_who_joins_reads_nothing_of_before(world: World, talk: Talk) -> No
     await carol.ask("read", conversation=group, seq=1)
     await alice.ask("sendg", group=group, text="four")
     sent = await bob.ask("sendgroupfile", group=group, name="new.txt", data="aGk=")
-    # Only now: reading marks as read.
+    # Last, because reading moves the read marker.
     (again,) = await world.log_in("carol")
     assert (await listed(again, group))["unread"] == 2
     assert await texts(carol, group) == ["four", "new.txt"]
@@ -142,7 +142,7 @@ async def test_only_the_owner_chooses_and_the_same_again_changes_nothing(
 async def test_another_realm_is_given_nothing_that_is_for_none_of_its_people(
     world: World, talk: Talk
 ) -> None:
-    """Whatever it asks for, and though it knows the hash of an old file."""
+    """Whatever the realm requests, and although it knows the hash of an old file."""
     alice, _, _, group = talk
     old = (await alice.ask("history", conversation=group))["messages"][-1]["file"]["sha256"]
     await alice.ask("grouphistory", group=group, history="joining")

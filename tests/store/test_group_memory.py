@@ -1,4 +1,4 @@
-"""Changes of a large group do not read all its members, and say the same as if they did."""
+"""Changes of a large group do not load all its members, and return the same as if they did."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_read(tx: Connection) -> Conversation:
 
 
 async def test_whatever_comes_and_goes_is_remembered_as_it_is_on_disk(world: World) -> None:
-    """Also where a change of the same transaction is refused, or all of it is written again."""
+    """Also if a change in the same transaction is refused, or the batch is written again."""
     await world.add_users(*PEOPLE)
     dice = random.Random(7)
     ids = {}
@@ -79,7 +79,7 @@ async def test_whatever_comes_and_goes_is_remembered_as_it_is_on_disk(world: Wor
 
 
 async def test_a_second_change_of_a_group_reads_no_more_of_it(world: World) -> None:
-    """Each invitation to a group of 5,000 read all of them, and others waited for it."""
+    """Fixed: each invitation to a group of 5,000 loaded all members, and delayed other users."""
     await world.add_users(*PEOPLE)
     (alice,) = await world.log_in("alice")
     await alice.ask("creategroup", name="team")

@@ -1,4 +1,4 @@
-"""Rules of the journal: order, one commit for many, faults that leave nothing, orderly closing."""
+"""Rules of the journal: order, shared commits, faults that leave no trace, orderly closing."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", [programming_error, constraint])
 async def test_a_bug_in_one_change_refuses_no_other(world: World, fault: Any) -> None:
-    """One frame of another realm once made everybody's messages of that moment `internal`."""
+    """Fixed bug: one frame of another realm failed all messages of its batch as `internal`."""
     book, database = world.realm.journal, world.realm.database
     batch = [
         say(1, Address("bob"), "before"),
@@ -205,7 +205,7 @@ async def test_a_fault_refuses_the_whole_batch_and_leaves_nothing(
     assert cached.last_seq == 1
     assert await database.read(group_names) == []
 
-    # What comes next goes on without a gap, and a key of a batch that failed is free.
+    # The next seq follows without a gap, and a key of the failed batch can be used again.
     again = say(2, Address("alice"), "again", cached=cached, key="k")
     other = say(3, Address("alice"), "other")
     await commit(book, again, other)
@@ -284,7 +284,7 @@ def test_the_id_of_a_message_is_never_used_twice() -> None:
 
 
 async def test_a_batch_looked_for_repeated_posts_by_a_list_of_all_its_keys(world: World) -> None:
-    """Each length was compiled and planned anew: half of what a lone message cost on SQLite."""
+    """Fixed: compiling and planning each length anew was half the cost of a message on SQLite."""
     first = say(1, Address("bob"))
     await commit(world.realm.journal, first)
     drafts = [

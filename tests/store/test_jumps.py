@@ -1,4 +1,4 @@
-"""A wall clock that jumps ends no upload and removes no content before its time."""
+"""After a jump of the wall clock, no upload or content is removed too early."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def begin(world: World, id: str, now: int) -> None:
 
 
 def left(tx: Connection) -> dict[str, int]:
-    """Return when each upload was touched."""
+    """Return the last activity of each upload."""
     rows = tx.execute(select(uploads.c.id, uploads.c.touched))
     return {row.id: row.touched for row in rows}
 
@@ -54,7 +54,7 @@ async def test_an_upload_begun_while_the_clock_was_ahead_stayed_for_a_year(world
 
 
 async def test_contents_stay_in_the_sweep_behind_a_jump(world: World) -> None:
-    """Their age is not known then; a message that is about to name one may be on its way."""
+    """Their age is unknown then; a message that refers to one may be about to be written."""
     sha256 = world.realm.blobs.put(b"content")
     os.utime(world.realm.blobs.path(sha256), (0, 0))
     await housekeeping.sweep(world.realm, age=3600, jumped=True)
@@ -67,7 +67,7 @@ async def test_contents_stay_in_the_sweep_behind_a_jump(world: World) -> None:
     "wall, steady, jumped",
     [
         (3600, 3600, False),
-        (3630, 3600, False),  # it was set right by half a minute
+        (3630, 3600, False),  # corrected by half a minute
         (3600 + YEAR, 3600, True),
         (3600 - YEAR, 3600, True),
     ],

@@ -1,4 +1,4 @@
-"""What a message says comes through whole: table, repeated key, link, page."""
+"""A message's content survives unchanged: table, repeated key, link, page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of writing messages: places without gaps, stale copies, keys, refusals."""
+"""Rules of writing messages: seqs without gaps, stale copies, keys, refusals."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def invite(name: str) -> Mutation:
 
 
 def post_elsewhere(conversation_id: int, sender: int) -> Mutation:
-    """Post a message past the copies, as another process would."""
+    """Post a message without the cached copies, as another process would."""
 
     def change(tx: Connection, now: int) -> None:
         c = table.c
@@ -63,7 +63,7 @@ def post_elsewhere(conversation_id: int, sender: int) -> Mutation:
 
 
 async def begun(world: World) -> Conversation:
-    """Return the copy of a private chat of alice and bob that has one message."""
+    """Return a cached copy of alice's and bob's private chat, with one message."""
     first = say(ALICE, Address("bob"), "first")
     await commit(world.realm.journal, first)
     return first.message.conversation
@@ -147,7 +147,7 @@ async def test_two_copies_of_one_conversation_in_a_batch_share_its_count(world: 
     ]
     await commit(world.realm.journal, *drafts)
     assert [draft.message.seq for draft in drafts] == [2, 3, 4, 5]
-    # One of the copies now is behind; it is noticed the next time.
+    # One of the copies is stale now; the next commit detects it.
     drafts = [say(ALICE, Address("bob"), cached=copy), say(BOB, Address("alice"), cached=other)]
     await commit(world.realm.journal, *drafts)
     assert [draft.message.seq for draft in drafts] == [6, 7]
@@ -195,7 +195,7 @@ async def test_a_kicked_sender_is_refused_even_with_an_old_copy_in_flight(
     [True, False],
 )
 async def test_an_old_copy_is_noticed_beside_a_fresh_one(world: World, copy_first: bool) -> None:
-    """Somebody just invited has no copy; his post may not prove another's old one right."""
+    """A user just invited has no cached copy; their post must not validate another's stale one."""
     copy = await make_group(world, "alice", "bob")
     await commit(world.realm.journal, kick(BOB), invite("carol"))
     late, fresh = say(BOB, GROUP, "late", cached=copy), say(CAROL, GROUP, "fresh")

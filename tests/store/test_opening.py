@@ -1,4 +1,4 @@
-"""What senders mean by addresses: found for all of a batch at once, and kept for both people."""
+"""Resolving senders' addresses: in bulk for a whole batch, and cached for both users."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STATEMENTS = {
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Count the statements about many rows, by how many rows each was about."""
+    """Record the number of input rows of each bulk statement."""
     rows: list[int] = []
 
     def counting(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,7 +110,7 @@ async def test_what_was_posted_during_a_commit_was_looked_up_again_in_the_next(
 ) -> None:
     book = world.realm.journal
     with held(book):
-        # The first batch begins the chat; what comes meanwhile finds it in the cache.
+        # The first batch creates the chat; later messages find it in the cache.
         first = asyncio.create_task(commit(book, *(say(ALICE, Address("bob")) for _ in range(512))))
         later = [say(BOB, Address("alice")) for _ in range(3)]
         second = asyncio.create_task(commit(book, *later))
@@ -118,8 +118,8 @@ async def test_what_was_posted_during_a_commit_was_looked_up_again_in_the_next(
     with counted(monkeypatch) as asked:
         await asyncio.gather(first, second)
     assert [draft.message.seq for draft in later] == [513, 514, 515]
-    # Whom alice means, their chat, who they are; a new chat and its members; both times the
-    # messages and where the chat then is.
+    # Users, chats, new chats, their members, names; then moves and messages of each of the
+    # two commits.
     assert asked == [1, 1, 1, 2, 2, 1, 512, 1, 3]
 
 
@@ -165,7 +165,7 @@ async def test_refusals_are_of_single_messages(world: World) -> None:
     assert drafts[6].message.conversation.address(CAROL) == "bob@beta"
     last = drafts[-1].error
     assert last is not None and "Nobody" in last.message
-    # The group; carol with bob, with bob of beta and with nobody but herself.
+    # The group, and carol's chats with bob, with bob of beta and with herself.
     assert await count_chats(world) == 4
 
 
@@ -179,7 +179,7 @@ async def test_a_repeated_key_begins_no_chat(world: World) -> None:
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - {"BEGIN"}))
 def test_no_table_is_read_from_end_to_end(tmp_path: Path, name: str) -> None:
-    """As SQLite's planner may choose to; what is given may be."""
+    """Which SQLite's planner might choose; only input rows may be scanned."""
     database = Database.open(f"sqlite:///{tmp_path / 'chat.db'}")
 
     def plan(tx: Connection) -> list[str]:

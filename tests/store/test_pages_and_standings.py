@@ -1,4 +1,4 @@
-"""Rules of reading: pages, markers, unread counts, lists, catching up."""
+"""Rules of reading: pages, markers, unread counts, lists, sync."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ALICE, BOB, CAROL = 1, 2, 3
 
 
 async def talk(world: World, *wanted: str) -> Conversation:
-    """Let alice write these to bob, in one commit."""
+    """Send these texts from alice to bob, in one commit."""
     drafts = [say(ALICE, Address("bob"), text) for text in wanted]
     await commit(world.realm.journal, *drafts)
     return drafts[-1].message.conversation
@@ -146,7 +146,7 @@ async def test_the_list_is_newest_first_and_shows_where_both_stand(world: World)
     await commit(world.realm.journal, later)
     await mark(world, BOB, chat, received=1)
     found = await world.realm.database.look_up(conversation_summaries.standings, ALICE)
-    # The empty group counts from when it was made.
+    # The empty group is ordered by its creation.
     assert [s.address for s in found] == ["carol", "alice", "bob", "#1"]
     bob, note = found[2], found[1]
     assert (bob.other_received_seq, bob.other_read_seq, bob.unread) == (1, 0, 0)

@@ -1,4 +1,4 @@
-"""What is SQLite's own: its file, its settings, its locks and its faults."""
+"""Rules of SQLite: its file, settings, locks and faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of time: it never goes back in a conversation nor stands still, whatever the clock does."""
+"""Rules of time: within a conversation it always rises, even if the clock jumps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ YEAR = 365 * 24 * 3600 * 1000
 
 
 class Clocks:
-    """The clocks as the store sees them; a test moves them."""
+    """The clocks that the store reads, set by tests."""
 
     def __init__(self) -> None:
         self.wall, self.steady = 1_800_000_000_000, 5
@@ -82,7 +82,7 @@ async def test_a_clock_that_was_a_year_ahead_freezes_no_conversation(
     assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == [
         60_000
     ] * 3
-    # Those who had no part in it have the right time.
+    # Conversations without messages in that time have the right time.
     assert await sent(world, ALICE, "carol") == clocks.wall == before + 180_000
     assert await sent(world, CAROL, "bob") == clocks.wall
 
@@ -159,7 +159,7 @@ async def test_an_empty_group_does_not_stay_above_newer_messages(world: World) -
 def test_what_was_there_before_gets_its_place(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """A realm whose clock was ahead for a while, as the version before has left it."""
+    """A realm of the previous version, whose clock was ahead for a while."""
     if kind == "sqlite":
         url = f"sqlite:///{tmp_path / 'chat.db'}"
     else:
@@ -184,8 +184,8 @@ def test_what_was_there_before_gets_its_place(
                 )
             )
 
-        # 1: empty and old; 2: written to while the clock was ahead; 3: then, with the right time;
-        # 4: empty, made between; 5: the newest; 6: empty and newest of all.
+        # 1: empty and old; 2: has a message from while the clock was ahead; 3: has a later one with
+        # the right time; 4: empty, created in between; 5: has the newest; 6: empty and the newest.
         for id, last_seq, created in (
             *((1, 0, 100), (2, 2, 200), (3, 1, 300)),
             *((4, 0, 450), (5, 1, 500), (6, 0, 700)),

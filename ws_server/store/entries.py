@@ -1,4 +1,4 @@
-"""What the journal writes: messages, and changes of any other kind."""
+"""Entries of the journal: messages, and changes of any other kind."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ws_server.store.steps import Steps, answer
 
 
 class Mutation:
-    """Any change that is no message: `change(tx, now)` runs inside the transaction.
+    """A change other than a message: `change(tx, now)` runs inside the transaction.
 
-    A `ChatError` undoes this change alone. The function may run twice, the first time rolled back,
-    so it must have no effect outside the transaction.
+    A `ChatError` rolls back this change alone. The function may run twice, with the first run
+    rolled back, so it must have no effect outside the transaction.
     """
 
     __slots__ = ("chain", "change", "done", "error", "origin", "payer", "result")
@@ -34,7 +34,7 @@ class Mutation:
 
 
 class Together(Mutation):
-    """A change in steps, `change(now)`; those next to each other take them at the same time."""
+    """A change in steps, `change(now)`; adjacent ones in a batch run their steps together."""
 
     __slots__ = ("steps",)
 

@@ -1,8 +1,8 @@
-"""The one writer: groups what arrives during a commit into the next one.
+"""The journal: the only writer. Entries that arrive during a commit share the next one.
 
-Many are written in one transaction with one fsync, those of one network in the order they were
-posted; `write_queue.py` says whose are next. When the transaction is on disk, each entry's `done`
-is called in the same order; a fault of the store refuses the whole batch and leaves nothing behind.
+Many entries are written in one transaction with one fsync. Entries of one network are written in
+the order of posting; `write_queue.py` chooses the network. After the commit, each entry's `done` is
+called in the same order. A fault of the store refuses the whole batch and leaves no trace of it.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from ws_server.store.write_queue import WriteQueue, too_many
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
-"""Entries in one transaction; bounds how long one commit takes."""
+"""Entries in one transaction; bounds the duration of a commit."""
 FAILED = "The server failed; nothing was done"
 BATCH_SECONDS = 0.05
-"""After which a transaction takes no further entry; those have their turn in the next one."""
+"""A transaction writes no further entry after so long; the rest go into the next one."""
 AGAIN_AT_ONCE = 64
-"""Messages written at once where each needs more care, which takes longer."""
+"""Messages between two looks at the clock when a batch is written again, which takes longer."""
 REST_SECONDS = 0.02
-"""Until it is looked again whether those who have spent too much may go on."""
+"""Pause before the queue is asked again, while all that wait have spent their time."""
 
 
 class Journal:
     """The queue in front of the writer thread; its methods belong to the event loop."""
 
     def __init__(self, database: Database, cache: Cache, secret: bytes = b"") -> None:
-        """Begin to write.
+        """Start the writer thread.
 
         Args:
-            secret: Marks the ids of posts for other realms' groups; see `ids.Post`.
+            secret: Signs the ids of posts for other realms' groups; see `authorship.Post`.
         """
         self._database = database
         self._secret = secret
@@ -72,27 +72,27 @@ class Journal:
         self.entries = 0
         self.commit_seconds = Durations()
         self.push_seconds = Durations()
-        """From the end of a commit until what it caused is written to the connections."""
+        """From the end of a commit until its replies and pushes are written to the connections."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """How many entries wait for their transaction to begin."""
+        """The number of queued entries whose transaction has not begun."""
         return len(self._waiting)
 
     def post(self, entry: Entry) -> None:
-        """Hand an entry over; its `done` is called once it is on disk, or refused.
+        """Enqueue an entry; its `done` is called once it is durable, or refused.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait or the server stops.
+            ChatError: UNAVAILABLE, the queue is full or the server is stopping.
         """
         if self._closed:
             raise too_many()
         self._waiting.add(entry)
         self._idle.clear()
         if not self._busy and not self._scheduled:
-            # At the end of this pass of the loop, so that all its frames share one commit.
+            # Deferred to the end of this pass of the loop, so that all its frames share one commit.
             self._scheduled = True
             self._loop.call_soon(self._begin)
 
@@ -101,14 +101,14 @@ class Journal:
         change: Callable[[Connection, int], Any] | Mutation,
         then: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Run `change(tx, now)` in the next transaction and return its result once on disk.
+        """Run `change(tx, now)` in the next transaction; return its result once it is durable.
 
         Args:
-            then: Called with the result once it is on disk, in the order of the commits, even if
-                nobody waits for it any more.
+            then: Called with the result once it is durable, in commit order, even if the caller was
+                cancelled.
 
         Raises:
-            ChatError: what `change` refused, or UNAVAILABLE.
+            ChatError: raised by `change`, or UNAVAILABLE.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
 
@@ -129,7 +129,7 @@ class Journal:
         return await future
 
     async def close(self) -> None:
-        """Write what waits, then end the thread."""
+        """Write the queued entries, then end the thread."""
         self._closed = True
         await self._idle.wait()
         self._batches.put(None)
@@ -167,7 +167,7 @@ class Journal:
         self._waiting.spend(spent)
         self.commit_seconds.add(ended - began)
         if progress is not None:
-            # Before the next batch is made, which would look the same ones up again.
+            # Before the next batch is built, which would look the same conversations up again.
             for conversation in progress.found.values():
                 self._cache.put(conversation)
             self._put_back(batch, progress.entries)
@@ -175,7 +175,7 @@ class Journal:
             self.entries += len(batch)
         else:
             self.failed_commits += 1
-        # The next commit runs while the loop answers this one.
+        # The next commit runs while the loop publishes this one.
         self._begin()
         published: dict[Hashable, float] = {}
         since = perf_counter()
@@ -195,7 +195,7 @@ class Journal:
             self._idle.set()
 
     def _put_back(self, batch: list[Entry], count: int) -> None:
-        """Let those of a batch for which there was no time be the first of a next one."""
+        """Put the entries that were not written back in front of their queues."""
         late = batch[count:]
         del batch[count:]
         for entry in late:
@@ -217,10 +217,10 @@ class Journal:
             self._loop.call_soon_threadsafe(self._committed, batch, progress, spent, began, ended)
 
     def _commit(self, batch: list[Entry], spent: dict[Hashable, float]) -> Progress | None:
-        """Put a batch on disk and return what it did; or refuse all of it, and return None.
+        """Commit a batch and return its progress; or refuse all of it and return None.
 
         Args:
-            spent: Seconds by payer; brought up to date.
+            spent: Seconds by payer; updated.
         """
         write = self._database.write
         try:
@@ -229,7 +229,7 @@ class Journal:
             except Exception as error:
                 if self._database.unavailable(error) is not None:
                     raise
-                # Stale, refused, or a bug in one entry, which is no reason to refuse the others.
+                # Stale, refused, or a bug in one entry: the other entries are written again.
                 progress = write(partial(self._write, batch, spent, again=True))
         except Exception as error:
             refusal = self._database.unavailable(error)
@@ -246,7 +246,7 @@ class Journal:
         for id, (conversation, seq, time) in progress.moved.items():
             conversation.last_seq, conversation.last_time = seq, time
             if id in progress.found:
-                progress.found[id] = conversation  # another copy of it may be behind
+                progress.found[id] = conversation  # another copy of it may be stale
         return progress
 
     def _write(
@@ -256,10 +256,10 @@ class Journal:
         tx: Connection,
         again: bool = False,
     ) -> Progress:
-        """Write what there is time for in this transaction; return what that did.
+        """Write as many entries as BATCH_SECONDS allow; return the changes to conversations.
 
         Raises:
-            Stale, _Refused: it has to be written `again`, with more care.
+            Stale, _Refused: the batch has to be written `again`, each change in its own savepoint.
         """
         progress = Progress()
         now = wall_ms()
@@ -303,7 +303,7 @@ class Journal:
     def _apply(self, tx: Connection, entry: Mutation, now: int, again: bool) -> None:
         entry.error = None
         if not again:
-            # Few changes are refused, and a savepoint for each costs two round trips.
+            # Refusals are rare, and a savepoint for each change costs two round trips.
             try:
                 entry.result = entry.change(tx, now)
             except ChatError:
@@ -329,7 +329,7 @@ class Journal:
 
 
 def _runs(batch: list[Entry], again: bool) -> Iterator[list[Entry]]:
-    """Part a batch, in its order, into what is written at once."""
+    """Split a batch, in its order, into runs that are written at once."""
     for kind, run in groupby(batch, type):
         most = len(batch)
         if kind is Mutation or (again and kind is Together):
@@ -341,9 +341,9 @@ def _runs(batch: list[Entry], again: bool) -> Iterator[list[Entry]]:
 
 
 class _Refused(Exception):
-    """A change was refused, and nothing marks where it began, so all are undone."""
+    """A change was refused outside a savepoint, so the whole batch is rolled back."""
 
 
 def cause(error: Exception) -> str:
-    """Return what the database said, without the statement and its parameters."""
+    """Return the database's own message, without the statement and its parameters."""
     return str(error.orig) if isinstance(error, DBAPIError) else str(error)

@@ -1,4 +1,4 @@
-"""How far each member has received and read."""
+"""The received and read markers of members."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def mark(
     read: int = 0,
     received: int = 0,
 ) -> Markers:
-    """Move one's markers forward; they never go back nor beyond the last message.
+    """Advance a member's markers; they never move back, nor beyond the last message.
 
-    Reading implies receiving.
+    A message that is read also counts as received.
     """
     mine = and_(members.c.conversation_id == conversation.id, members.c.user_id == user_id)
     row = tx.execute(
@@ -55,7 +55,7 @@ def mark(
 
 
 def read_seq(tx: Connection, user_id: int, conversation: Conversation) -> int:
-    """Return one's own read marker."""
+    """Return a user's read marker; 0 if they are not a member."""
     mine = select(members.c.read_seq).where(
         members.c.conversation_id == conversation.id, members.c.user_id == user_id
     )
@@ -68,7 +68,7 @@ def numbers(rows: Iterable[Row[int, int]]) -> dict[int, int]:
 
 
 class Reader(NamedTuple):
-    """A member of a group, and how far they have read it."""
+    """A member of a group, with their read marker."""
 
     place: int
     id: int
@@ -77,7 +77,7 @@ class Reader(NamedTuple):
     read_seq: int
 
 
-# On the driver itself, as a group may have thousands.
+# A bulk statement, because a group may have thousands of members.
 _READERS = Statement(
     (column("group", BigInteger),),
     lambda given: (
@@ -94,14 +94,14 @@ _READERS = Statement(
 
 
 def readers(tx: Connection, group: Conversation) -> list[Reader]:
-    """Return the members of a group, the oldest first."""
+    """Return the members of a group in the order of joining."""
     return sorted(map(Reader._make, bulk.ask(tx, _READERS, [(group.id,)])))
 
 
 def origin_seqs(
     tx: Connection, conversation_id: int, sender_id: int, marks: Markers
 ) -> tuple[int, int]:
-    """Return how far one received and read, as the sender's own realm numbers his messages."""
+    """Return the received and read markers as seqs of the sender's own realm."""
     m = messages.c
 
     def last(seq: int) -> int:

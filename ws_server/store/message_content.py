@@ -1,7 +1,7 @@
-"""What a message says: its columns in the tables, its fields on links and on the wire.
+"""The content of a message: its columns in the tables, its fields on links and on the wire.
 
-All that write, read or send messages pass a `MessageContent` on as a whole, so a new field of a
-message is added in this module alone.
+All code that writes, reads or sends messages passes a `MessageContent` on as a whole, so a new
+field of a message is added in this module alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ws_server.store.schema import files, messages, posts
 M = TypeVar("M", bound=Message)
 
 NAMES = ("text", "file_id", "bot")
-"""The columns of what a message says, of `messages` and of `posts`."""
+"""The columns of a message's content, in `messages` and in `posts`."""
 COLUMNS = tuple(messages.c[name] for name in NAMES)
 POST_COLUMNS = tuple(posts.c[name] for name in NAMES)
 FILE_COLUMNS = (
@@ -34,57 +34,57 @@ FILE_COLUMNS = (
     files.c.type.label("file_type"),
     files.c.sha256,
 )
-"""Those of the joined table of files that `from_row` needs beside `COLUMNS`."""
+"""The columns of the joined table of files that `from_row` needs besides `COLUMNS`."""
 _SIZE = Number(1)
 _TEXT = Text(MAX_TEXT, in_bytes=True)
-"""Not held to be seen: the other realm has accepted it, and a refusal would lose it for good."""
+"""Accepts invisible text: the other realm has accepted it, so a refusal would lose the message."""
 _RAW_NAME = Text(4096)
 NO_NAME = "file"
-"""Stands for a file name of which nothing can be seen."""
+"""Replaces a file name without visible characters."""
 
 
 @dataclass(slots=True)
 class MessageContent:
-    """A text, or a file and no text; `Final` for the reason of `Draft`."""
+    """A text, or a file without a text; fields are `Final` for the reason given at `Draft`."""
 
     text: Final[str] = ""
     file: Final[StoredFile | None] = None
     bot: Final[bool] = False
-    """A program wrote it."""
+    """Written by a program."""
 
     def values(self) -> tuple[object, ...]:
         """Return the values of the columns `NAMES`."""
         return self.text, None if self.file is None else self.file.id, self.bot
 
     def on_link(self) -> dict[str, Any]:
-        """Return the fields of a row of a link; `from_link` reads them."""
-        said: dict[str, Any] = {"text": self.text}
+        """Return the fields of a link's row, which `from_link` parses."""
+        fields: dict[str, Any] = {"text": self.text}
         if self.file is not None:
-            said["file"] = self.file.on_link()
+            fields["file"] = self.file.on_link()
         if self.bot:
-            said["bot"] = True
-        return said
+            fields["bot"] = True
+        return fields
 
     @property
     def proof(self) -> str:
-        """The text, or the sha256 of the file: what the id of a post proves."""
+        """The text, or the sha256 of the file, as signed by the id of a post."""
         return self.text if self.file is None else self.file.sha256
 
 
 def either() -> tuple[ColumnElement[Any], ...]:
-    """Return `COLUMNS` of rows that are joined with a message or with a post."""
+    """Return `COLUMNS` for rows joined with a message or with a post."""
     pairs = zip(COLUMNS, POST_COLUMNS, strict=True)
     return tuple(func.coalesce(*pair).label(pair[0].name) for pair in pairs)
 
 
 def load(tx: Connection, text: str, file_id: str | None, bot: bool | int) -> MessageContent:
-    """Return what a row of the columns `NAMES` says; its file costs a query."""
+    """Return the content from the values of the columns `NAMES`; a file costs a query."""
     file = None if file_id is None else file_store.get(tx, file_id)
     return MessageContent(text, file, bool(bot))
 
 
 def from_row(row: Any) -> MessageContent:
-    """Return what a row says that has `COLUMNS` and `FILE_COLUMNS`."""
+    """Return the content of a row with `COLUMNS` and `FILE_COLUMNS`."""
     file = None
     if row.file_id is not None:
         file = StoredFile(row.file_id, row.file_name, row.file_size, row.file_type, row.sha256)
@@ -104,7 +104,7 @@ def shown(
     """Return a message as its reader sees it.
 
     Args:
-        state: Of a message of the reader's own; None for others.
+        state: The delivery state of the reader's own message; None for other messages.
     """
     return kind(
         id,
@@ -120,30 +120,30 @@ def shown(
 
 
 def from_link(row: Mapping[str, Any]) -> MessageContent:
-    """Return what a row of a link says, each field checked as if a client had sent it.
+    """Return the content of a link's row, each field checked like a client's.
 
     The file gets an id of this realm.
 
     Raises:
-        BadValue: neither a text nor a file.
+        BadValue: a field is invalid, or there is neither a text nor a file.
     """
     bot = row.get("bot") is True
     given = row.get("file")
     if given is None:
         return MessageContent(_TEXT.from_json(row.get("text")), bot=bot)
     if not isinstance(given, dict) or row.get("text") != "":
-        raise BadValue("a file is an object, and goes without a text")
+        raise BadValue("a file must be an object, and its text empty")
     name = _file_name(given.get("name"))
-    MEDIA_TYPE.from_json(given.get("type"))  # as its realm guessed; here it is as everywhere here
+    MEDIA_TYPE.from_json(given.get("type"))  # checked only; the type shown is derived from the name
     size, sha256 = _SIZE.from_json(given.get("size")), SHA256.from_json(given.get("sha256"))
     return MessageContent("", StoredFile(new_id("f"), name, size, media_type(name), sha256), bot)
 
 
 def _file_name(value: object) -> str:
-    """Return the name of a file as it is shown here.
+    """Return the cleaned name of a file.
 
     Raises:
-        BadValue: it is none.
+        BadValue: it is not a name, or is too long.
     """
     name = _RAW_NAME.from_json(value)
     try:

@@ -31,7 +31,7 @@ from ws_server.store.schema import files, messages, realms, users
 from ws_server.store.steps import WHO, Steps, ask
 
 PAGE_BYTES = 512 * 1024
-"""A page ends at this many bytes of text, so that it fits a frame."""
+"""Bytes of text after which a page ends, so that it fits one frame."""
 
 NO_STATES: Mapping[tuple[int, int], str] = {}
 _COLUMNS = (
@@ -50,7 +50,7 @@ _Row: Any = namedtuple("Row", [WHO.name, *(c.key for c in _COLUMNS)])  # type: i
 
 
 def _select(source: FromClause, *first: ColumnElement[Any]) -> Select[Any]:
-    """Return what is asked of messages, given where they come from."""
+    """Return the query for the columns of messages from a source."""
     return select(*first, *_COLUMNS).select_from(
         source.join(users, users.c.id == messages.c.sender_id)
         .outerjoin(realms, realms.c.id == users.c.realm_id)
@@ -62,7 +62,7 @@ MESSAGE = _select(messages)
 
 
 class Range(NamedTuple):
-    """Messages of one conversation: above `after`, up to and with `last`."""
+    """A range of messages in one conversation: `after` is exclusive, `last` inclusive."""
 
     conversation_id: int
     after: int
@@ -83,7 +83,7 @@ RANGES = Statement((WHO, *(column(name, BigInteger) for name in Range._fields)),
 
 
 def in_ranges(ranges: Sequence[Range]) -> Steps[list[Any]]:
-    """Return the messages of these ranges as rows of `MESSAGE`, in any order."""
+    """Return the messages in these ranges as rows of `MESSAGE`, in any order."""
     found = yield from ask(RANGES, ranges)
     return list(map(_Row._make, found))
 
@@ -102,7 +102,7 @@ def to_message(
     """Return a message as its reader sees it.
 
     Args:
-        states: Of what waits for other realms or was refused by them, by (conversation id, seq).
+        states: Delivery states by (conversation id, seq); see `outbox_queries.states`.
     """
     state = _state(row, conversation, states) if row.sender_id == reader else None
     content = from_row(row)
@@ -116,11 +116,11 @@ def _state(row: Any, conversation: str, states: Mapping[tuple[int, int], str]) -
 
 
 def size_on_wire(message: Message) -> int:
-    """Return about how many bytes a message takes in a frame, in the longer of both dialects."""
+    """Return the approximate bytes of a message in a frame, in the longer of the two dialects."""
     text = message.text if message.file is None else message.file.name
     size = len(orjson.dumps(text))
-    if (shown := in_words(text)) != text:
-        size = max(size, len(shown.encode()))
+    if (escaped := in_words(text)) != text:
+        size = max(size, len(escaped.encode()))
     return size + 300
 
 
@@ -135,7 +135,7 @@ def page(
 ) -> Found:
     """Return messages below `before`, above `after`, or the newest ones; oldest first.
 
-    Of a group those that are for its reader; see `group_history`.
+    Group messages hidden from the reader are left out; see `group_history`.
 
     Args:
         before: Exclusive; not together with `after`.

@@ -31,23 +31,23 @@ from ws_server.store.timeline import timeline
 
 
 class Stale(Exception):
-    """A cached conversation was not what the database holds; the batch is written again."""
+    """A cached conversation differs from the database; the batch is written again."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """What a transaction has done to conversations so far."""
+    """The changes that a transaction has made to conversations so far."""
 
     moved: dict[int, tuple[Conversation, int, int]] = field(default_factory=dict)
-    """Those with new messages, by id, with the last seq and time that they have inside it."""
+    """Conversations with new messages, by id, with the resulting last seq and time."""
     found: dict[int, Conversation] = field(default_factory=dict)
-    """Those that were looked up in it, by id; for the cache, once it is on disk."""
+    """Conversations looked up by the transaction, by id; cached after the commit."""
     entries: int = 0
-    """How many of its entries it had time for."""
+    """Entries of the batch that were written."""
 
 
 First = MessageEntry | StoredMessage
-"""What was sent first under a key: in the same batch, or before."""
+"""The first message under a key: in the same batch, or stored earlier."""
 
 
 def write(
@@ -58,13 +58,13 @@ def write(
     reloaded: bool = False,
     secret: bytes = b"",
 ) -> None:
-    """Write the drafts in their order and give each its message; refusals go to `entry.error`.
+    """Write drafts in their order, and set `message` or `error` of each entry.
 
     Args:
-        now: What the wall clock shows, Unix milliseconds.
-        progress: Of this transaction; brought up to date.
+        now: The wall clock, Unix milliseconds.
+        progress: The progress of this transaction; updated.
         reloaded: `reload` was called for these entries in this transaction.
-        secret: Marks the ids of posts for other realms' groups.
+        secret: Signs the ids of posts for other realms' groups.
 
     Raises:
         Stale: a conversation changed since it was cached.
@@ -77,7 +77,7 @@ def write(
     repeats: list[tuple[MessageEntry, First]] = []
     remote: list[StoredMessage] = []
     posted: list[MessageEntry] = []
-    line = timeline(tx)
+    times = timeline(tx)
     for entry in entries:
         draft = entry.draft
         sender, key = draft.sender, draft.key
@@ -91,7 +91,7 @@ def write(
             conversation = entry.cached or _meant(tx, draft, opened, now)
             check_sender(conversation, sender, draft.target)
             if entry.cached is None:
-                # No refusal comes from the cache: no commit would prove that it still holds.
+                # Refused entries are never cached: no commit would check the copy they rest on.
                 found[conversation.id] = conversation
             if content.file is not None:
                 awaited = _keep_file(tx, draft, content.file, conversation.id, now)
@@ -105,18 +105,18 @@ def write(
         conversation_id = conversation.id
         if (step := steps.get(conversation_id)) is not None:
             _, version, old, last, last_time, _ = step
-            # The commit checks one version a conversation, so all copies must be of that one.
+            # The commit checks one version per conversation, so all copies must have that version.
             if version != conversation.version:
                 raise Stale
         elif conversation_id in moved and entry.cached is not None and not reloaded:
-            # By an earlier run of this batch; the copy is behind.
+            # Moved by an earlier run of this batch, so the copy is behind.
             _, last, last_time = moved[conversation_id]
             old = last
         else:
             old = last = conversation.last_seq
             last_time = conversation.last_time
         seq = last + 1
-        time = line.time_after(conversation_id, last_time, now)
+        time = times.time_after(conversation_id, last_time, now)
         source = draft.source
         id = new_id("m") if source is None else source.id
         moved[conversation_id] = (conversation, seq, time)
@@ -126,7 +126,7 @@ def write(
             old,
             seq,
             time,
-            line.next_activity(),
+            times.next_activity(),
         )
         origin_seq = None if source is None else source.seq
         row = (conversation_id, seq, id, sender, time, key, origin_seq)
@@ -152,7 +152,7 @@ def write(
 
 
 def _post(group: Conversation, draft: Draft, now: int) -> StoredMessage:
-    """Return a message for the group of another realm, as `outbox.add_posts` expects it."""
+    """Return a message for another realm's group, as `outbox.add_posts` expects it."""
     sender = draft.sender
     return StoredMessage(
         group,
@@ -180,7 +180,7 @@ def _queue(
     now: int,
     secret: bytes,
 ) -> None:
-    """Let messages wait for the other realms that are to have them."""
+    """Enqueue messages for the other realms that receive them."""
     if remote:
         outbox.add_messages(tx, remote, now)
     if posted:
@@ -196,7 +196,7 @@ def _refuse(entry: MessageEntry, error: ChatError, first_of: dict[tuple[int, str
 def _set_aside(
     tx: Connection, entry: MessageEntry, first: First, repeats: list[tuple[MessageEntry, First]]
 ) -> None:
-    """Note a repeated draft, whose result is known when that of the first is."""
+    """Defer a repeated draft until the result of the first is known, and delete its upload."""
     repeats.append((entry, first))
     if (upload := entry.draft.storage.upload) is not None:
         files.end_upload(tx, upload)
@@ -205,7 +205,7 @@ def _set_aside(
 def _keep_file(
     tx: Connection, draft: Draft, file: StoredFile, conversation_id: int, now: int
 ) -> bool:
-    """Keep the file that a draft carries, and tell whether its content is still to come."""
+    """Store the row of a draft's file; return whether its content is still to be fetched."""
     sender, quota = draft.sender, draft.storage.quota
     if draft.source is None:
         files.add(tx, file, conversation_id, sender, draft.storage.upload, quota)
@@ -215,9 +215,9 @@ def _keep_file(
 
 
 def reload(tx: Connection, entries: list[MessageEntry], progress: Progress) -> None:
-    """Make entries ready to be written once more, with conversations as this transaction sees them.
+    """Prepare entries for a second attempt, with conversations as this transaction sees them.
 
-    What the attempt that was rolled back has decided is forgotten.
+    The results of the attempt that was rolled back are discarded.
     """
     cached = {entry.cached.id: entry.cached for entry in entries if entry.cached is not None}
     fresh = conversations.reload(tx, cached)
@@ -231,8 +231,8 @@ def reload(tx: Connection, entries: list[MessageEntry], progress: Progress) -> N
 def _open(
     tx: Connection, entries: list[MessageEntry], first_of: Container[tuple[int, str]], now: int
 ) -> dict[Place, Conversation | ChatError]:
-    """Look up in a few statements what the drafts mean that are not cached nor repeated."""
-    # In their order: of people of other realms, the first to write to them says the spelling.
+    """Look up the conversations of drafts that are neither cached nor repeated."""
+    # In their order: the first address written to a new user of another realm sets the spelling.
     wanted = dict.fromkeys(
         (entry.draft.sender, entry.draft.target)
         for entry in entries
@@ -248,19 +248,19 @@ def _meant(
 ) -> Conversation:
     place = (draft.sender, draft.target)
     if place not in opened:
-        # It repeated a draft of this batch which then was refused.
+        # The draft repeated another one of this batch, which was then refused.
         opened |= open_all(tx, [place], now)
-    meant = opened[place]
-    if isinstance(meant, ChatError):
-        raise meant
-    return meant
+    resolved = opened[place]
+    if isinstance(resolved, ChatError):
+        raise resolved
+    return resolved
 
 
 def _repeated(tx: Connection, entries: list[MessageEntry]) -> dict[tuple[int, str], First]:
-    """Return what was written before under the drafts' idempotency keys."""
+    """Return the messages stored earlier under the drafts' idempotency keys."""
     first: dict[tuple[int, str], First] = {}
-    # Those of other realms' people never wait for a host: their own realm keeps them.
-    # Each once, however often it is repeated here.
+    # Posts are only of local users; those of other realms' users are stored in their own realm.
+    # Each key once, however often a batch repeats it.
     keys: dict[tuple[int, str], None] = {}
     own: dict[tuple[int, str], None] = {}
     for entry in entries:
@@ -275,7 +275,7 @@ def _repeated(tx: Connection, entries: list[MessageEntry]) -> dict[tuple[int, st
         first[sender, key] = _written_before(tx, sender, conversation, seq, state, columns)
     for sender, key, conversation_id, refused, *columns in find_posts(tx, list(own)):
         conversation = _written_in(tx, conversation_id, sender)
-        # It waits for the host of its group, and so has no place yet.
+        # Its seq is not assigned yet.
         state = outbox.QUEUED if refused is None else outbox.REFUSED
         first[sender, key] = _written_before(tx, sender, conversation, 0, state, columns)
     return first
@@ -295,12 +295,12 @@ def _written_before(
     state: str,
     columns: Sequence[Any],
 ) -> StoredMessage:
-    """Return a message that was written before.
+    """Return a message that was stored earlier.
 
     Args:
-        columns: The last ones of `bulk.KEYED` and `bulk.POSTED`.
+        columns: The last columns of `bulk.KEYED` or `bulk.POSTED`: id, time and content.
     """
-    id, time, *said = columns
+    id, time, *content = columns
     member = conversation.members.get(sender)
     return StoredMessage(
         conversation,
@@ -310,13 +310,13 @@ def _written_before(
         id,
         seq,
         time,
-        message_content.load(tx, *said),
+        message_content.load(tx, *content),
         state,
     )
 
 
 def _answer_repeats(repeats: list[tuple[MessageEntry, First]]) -> None:
-    """Give each repeated draft the message of the first."""
+    """Set the message of each repeated draft to that of the first."""
     for entry, first in repeats:
         entry.duplicate = True
         entry.message = first if isinstance(first, StoredMessage) else first.message

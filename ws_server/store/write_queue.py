@@ -1,9 +1,10 @@
-"""What waits for the journal: a queue for each network, served in turn, and paid for in time.
+"""The queues in front of the journal: one for each network, served in turn, and charged for time.
 
-One thread writes for everybody, so somebody who asks for much that is dear would make all others
-wait. Whatever a network has written costs it seconds of that thread, and of the event loop that
-publishes what follows: who has spent half of what they may comes last and with little at a time;
-who has spent all waits until it is paid back. What comes from one connection keeps its order.
+One thread writes for everybody, so expensive changes of one network would delay all others. Each
+network is charged for the seconds that its entries take of that thread, and of the event loop that
+publishes their effects. A network that has spent half of its time comes last, with few entries in a
+batch. A network that has spent all of it waits until the time is refilled. Entries of one
+connection keep their order.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ MAX_WAITING = 50_000
 MAX_WAITING_EACH = 10_000
 """Of them, those of one network."""
 PAID_RATE, PAID_BURST = 0.5, 0.5
-"""Seconds of work that one network may cause in each second, and at once."""
+"""Seconds of work that one network may cause: in each second, and at once."""
 LITTLE = 8
-"""Entries in one batch of a network that has spent half."""
+"""Entries in one batch of a network that has spent half of its time."""
 
 
 class WriteQueue:
@@ -30,7 +31,7 @@ class WriteQueue:
 
     def __init__(self) -> None:
         self._queues: dict[Hashable, deque[Entry]] = {}
-        """By payer, whose turn is next first. None is who does not pay, and never waits."""
+        """By payer, the next one first. None pays for nothing and never waits."""
         self._count = 0
         self._paid = Buckets(PAID_RATE, PAID_BURST)
 
@@ -38,7 +39,7 @@ class WriteQueue:
         return self._count
 
     def add(self, entry: Entry) -> None:
-        """Let an entry wait.
+        """Add an entry to the queue of its payer.
 
         Raises:
             ChatError: UNAVAILABLE, too many wait.
@@ -53,7 +54,7 @@ class WriteQueue:
         self._count += 1
 
     def put_back(self, entries: Sequence[Entry]) -> None:
-        """Let entries that were taken, and had no time, go before those of their payers."""
+        """Put entries that were taken and not written back in front of their queues."""
         for entry in reversed(entries):
             self._queues.setdefault(entry.payer, deque()).appendleft(entry)
         self._count += len(entries)
@@ -62,10 +63,10 @@ class WriteQueue:
         """Take the next entries, at most so many.
 
         Args:
-            everything: Those who have spent all need not wait.
+            everything: Also entries of networks that have spent all their time.
 
         Returns:
-            None at all if all that wait have to be paid for first.
+            An empty list if all that wait have spent all their time.
         """
         free: list[Hashable] = []
         careful: list[Hashable] = []
@@ -95,7 +96,7 @@ class WriteQueue:
             self._queues[payer] = queue  # behind the others
 
     def spend(self, spent: Mapping[Hashable, float]) -> None:
-        """Let payers pay for seconds of work."""
+        """Charge payers for seconds of work."""
         for payer, seconds in spent.items():
             if payer is not None:
                 self._paid.spend(payer, seconds)

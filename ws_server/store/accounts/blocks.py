@@ -1,7 +1,7 @@
-"""People who block people: no private message and no invitation of theirs comes in.
+"""Blocking: a person who blocks another gets no private messages and no invitations from them.
 
-A block is kept with the private chat of the two, and a change of it makes a new version of that, so
-that each commit proves what it relied on.
+A block is stored with the private chat of the two. Each change raises the version of the chat, so a
+commit that relied on an older state is refused.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from ws_server.store.schema import conversations, members
 from ws_server.store.schema import users as user_table
 
 MAX_BLOCKED = 1_000
-"""People whom one person may block; a list of them fits one frame."""
+"""People that one user may block; a list of them fits one frame."""
 
 _c = conversations.c
 
 
 def refused(name: str) -> ChatError:
-    """Return the refusal of what somebody sends to a person who blocks them.
+    """Return the refusal for sending to a person who blocks the sender.
 
-    It does not tell why; nobody learns from it that they are blocked.
+    It gives no reason, so the sender does not learn that they are blocked.
     """
     return ChatError(ErrorCode.FORBIDDEN, f"Nothing can be sent to {name}")
 
@@ -32,15 +32,15 @@ def refused(name: str) -> ChatError:
 def set_blocked(
     tx: Connection, user_id: int, address: Address, blocked: bool, now: int
 ) -> tuple[str, bool]:
-    """Block a person, or no longer, and return their address, and whether that changed anything.
+    """Block or unblock a person; return their address, and whether anything changed.
 
     Raises:
-        ChatError: UNKNOWN_USER, UNKNOWN_REALM; FORBIDDEN, it is oneself; TOO_LARGE, MAX_BLOCKED
-            are.
+        ChatError: UNKNOWN_USER, UNKNOWN_REALM; FORBIDDEN, the person is the caller; TOO_LARGE,
+            the caller blocks MAX_BLOCKED people.
     """
     other = users.note_at(tx, address, now) if blocked else users.find_at(tx, address)
     if other is None and address.realm:
-        return str(address), False  # nobody here has heard of them
+        return str(address), False  # unknown here, so not blocked
     if other is None:
         raise users.unknown_user(address.user)
     if other.id == user_id:
@@ -63,14 +63,14 @@ def set_blocked(
 
 
 def blocks(tx: Connection, one: int, other: int) -> bool:
-    """Tell whether `one` blocks `other`."""
+    """Return whether `one` blocks `other`."""
     column = _c.low_blocks if one < other else _c.high_blocks
     pair = and_(_c.low_user == min(one, other), _c.high_user == max(one, other))
     return bool(tx.scalar(select(column).where(pair)))
 
 
 def blocked_by(tx: Connection, user_id: int) -> list[str]:
-    """Return the addresses of those whom a person blocks, by name."""
+    """Return the addresses of the people a user blocks, by name."""
     theirs = select(members.c.conversation_id).where(members.c.user_id == user_id)
     low = and_(_c.low_user == user_id, _c.low_blocks, user_table.c.id == _c.high_user)
     high = and_(_c.high_user == user_id, _c.high_blocks, user_table.c.id == _c.low_user)

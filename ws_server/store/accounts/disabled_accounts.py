@@ -1,4 +1,4 @@
-"""Accounts that are disabled: nobody signs in to them, so nothing is sent to them either."""
+"""Disabled accounts: their users cannot sign in, so nothing may be sent to them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ws_server.store.schema import members
 
 
 def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
-    """Disable an account, or enable it.
+    """Disable or enable an account.
 
-    Its private chats get a new version, so that no commit relies on copies of them in memory.
+    Its private chats get a new version, so that cached copies become stale.
     """
     users.set_disabled(tx, user_id, disabled)
     c = conversation_table.c
@@ -28,10 +28,11 @@ def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
 
 
 def check_sender(conversation: Conversation, sender: int, target: ConversationAddress) -> None:
-    """Refuse what somebody writes to a group they are not in, or to a person who does not read it.
+    """Refuse a message to a group without the sender, or to a person who cannot receive it.
 
     Raises:
-        ChatError: UNKNOWN_GROUP; FORBIDDEN, the account is disabled, or the person blocks one.
+        ChatError: UNKNOWN_GROUP; FORBIDDEN, the recipient's account is disabled, or one of the two
+            blocks the other.
     """
     if sender not in conversation.members:
         raise conversations.unknown_group(target)
@@ -47,8 +48,8 @@ def check_target(tx: Connection, user_id: int, target: ConversationAddress) -> N
     """Refuse a file that could not be sent, before anything is stored for it.
 
     Raises:
-        ChatError: UNKNOWN_USER; UNKNOWN_GROUP, also for a group one is not in; FORBIDDEN, the
-            account is disabled, or the person blocks one.
+        ChatError: UNKNOWN_USER; UNKNOWN_GROUP, also if the user is not in the group; FORBIDDEN, the
+            recipient's account is disabled, or they block the user.
     """
     if isinstance(target, GroupAddress):
         conversations.group(tx, user_id, target, (user_id,))

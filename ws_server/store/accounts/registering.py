@@ -1,4 +1,4 @@
-"""Who may register: what an admin said last, and the codes of invitations, as their hashes."""
+"""The registration mode set by an admin, and invitation codes, stored as hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ws_server.store.schema import invitation_codes, meta
 
 MODES = ("open", "invite", "closed")
 MAX_CODES = 1_000
-"""Invitations that can be used at a time."""
+"""Invitations that may be usable at the same time."""
 
 _KEY = "registration"
 _i = invitation_codes.c
@@ -20,30 +20,30 @@ _COLUMNS = (_i.id, _i.uses, _i.uses_left, _i.created, _i.expires)
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What an admin said last, while `--registration` was `start`."""
+    """The mode last set by an admin, and the option `--registration` at that time."""
 
     mode: str
     start: str
-    """Empty if no server ran, so that nobody knows."""
+    """Empty if no server was running, so that the option is unknown."""
 
 
 def kept(tx: Connection) -> Kept | None:
-    """Return what an admin said last; None if nobody did, or nothing else than the option says."""
+    """Return the stored mode; None if no admin set one, or set the same as the option."""
     found = tx.scalar(select(meta.c.value).where(meta.c.key == _KEY))
     mode, _, start = str(found).partition(" ")
     return Kept(mode, start) if mode in MODES else None
 
 
 def holds(tx: Connection, start: str) -> str:
-    """Return who may register where `--registration` is `start`: the newest of both decisions."""
+    """Return the mode in effect under the option `start`: the more recent of the two decisions."""
     found = kept(tx)
     return found.mode if found is not None and found.start in ("", start) else start
 
 
 def settle(tx: Connection, start: str) -> str:
-    """Return who may register in a server that starts with `--registration start`.
+    """Return the mode of a server that starts with `--registration start`, and persist it.
 
-    An option that was changed since an admin said something is the newer decision, for good.
+    An option that differs from the stored one was changed later, so it replaces the admin's mode.
     """
     mode = holds(tx, start)
     keep(tx, mode, start)
@@ -51,11 +51,11 @@ def settle(tx: Connection, start: str) -> str:
 
 
 def keep(tx: Connection, mode: str, start: str | None) -> None:
-    """Keep what an admin says.
+    """Store the mode that an admin sets.
 
     Args:
-        start: The option of the server that runs; None if none runs, so that it is the one of
-            the next start.
+        start: The option of the running server; None if none is running, in which case the option
+            of the next start counts.
     """
     tx.execute(delete(meta).where(meta.c.key == _KEY))
     if mode != start:
@@ -74,7 +74,7 @@ class InvitationCode:
 
 
 def add(tx: Connection, id: str, hashed: bytes, uses: int, now: int, expires: int) -> bool:
-    """Keep an invitation; False if there are MAX_CODES, or another one has its id."""
+    """Store an invitation; return False at MAX_CODES usable ones, or if its id exists."""
     usable = select(func.count()).select_from(invitation_codes).where(_is_usable(now))
     if (tx.scalar(usable) or 0) >= MAX_CODES:
         return False
@@ -86,13 +86,13 @@ def add(tx: Connection, id: str, hashed: bytes, uses: int, now: int, expires: in
 
 
 def is_usable(tx: Connection, hashed: bytes, now: int) -> bool:
-    """Tell whether somebody may register with a code; it asks the same of codes nobody has."""
+    """Return whether a code permits registration; unknown codes run the same query."""
     this = select(_i.id).where(_i.hash == hashed, _is_usable(now))
     return tx.scalar(this) is not None
 
 
 def use(tx: Connection, hashed: bytes, now: int) -> str | None:
-    """Count one use of a code in the transaction of its account.
+    """Count one use of a code, in the transaction that adds the account.
 
     Returns:
         The invitation's id; None if it is unknown, used up or expired.
@@ -107,18 +107,18 @@ def use(tx: Connection, hashed: bytes, now: int) -> str | None:
 
 
 def everything(tx: Connection) -> Sequence[InvitationCode]:
-    """Return all invitations, the oldest first; those that are used up until they expire."""
+    """Return all invitations, the oldest first; used up ones are listed until they expire."""
     found = select(*_COLUMNS).order_by(_i.created, _i.id)
     return [InvitationCode(*row) for row in tx.execute(found)]
 
 
 def remove(tx: Connection, id: str) -> bool:
-    """Forget an invitation; tell whether it was there."""
+    """Delete an invitation; return whether it existed."""
     return tx.execute(delete(invitation_codes).where(_i.id == id)).rowcount > 0
 
 
 def forget_expired(tx: Connection, now: int) -> None:
-    """Forget invitations that nobody can use any more."""
+    """Delete expired invitations."""
     tx.execute(delete(invitation_codes).where(_i.expires <= now))
 
 

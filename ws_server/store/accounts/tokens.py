@@ -1,4 +1,4 @@
-"""The tokens of sessions, of which only hashes are kept."""
+"""Session tokens, of which only the hashes are stored."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from ws_server.store.schema import realms, tokens, users
 from ws_server.store.steps import WHO, Steps, ask
 
 TOKENS_KEPT = 100
-"""Tokens a user; a new sign-in ends the one that was not used for the longest time."""
+"""Tokens of one user; a further sign-in deletes the least recently used one."""
 MAX_ADDRESS = 64
-"""Characters kept of an address; those of the network have fewer."""
+"""Characters stored of an address; IP addresses have fewer."""
 
 _TOKEN = column("token", LargeBinary)
 _BY_TOKEN = Statement(
@@ -45,9 +45,9 @@ _BY_TOKEN = Statement(
 
 
 def _used(user_id: Any, now: Any) -> ColumnElement[int]:
-    """Return, as SQL, when a token is used: after all of the user's, were the clock ever ahead.
+    """Return, as SQL, the time of use for a token: now, or later than all others of the user.
 
-    Otherwise those used while it was would outlive the ones in use.
+    If the clock was ahead once, tokens used then would otherwise outlive the ones in use.
     """
     of_user = tokens.alias()
     last = (
@@ -73,17 +73,18 @@ _TOKEN_USED = Statement(
 
 
 def hash_token(token: str) -> bytes:
-    """Return what is stored of a token: 256 random bits need no slow hash."""
+    """Return the stored hash of a token; its 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def add_token(
     tx: Connection, user_id: int, token: bytes, now: int, address: str | None = None
 ) -> None:
-    """Keep the hash of a new token and end the least recently used ones above TOKENS_KEPT.
+    """Store the hash of a new token; delete the least recently used ones above TOKENS_KEPT.
 
     Args:
-        address: From where it is used.
+        token: The hash.
+        address: The client's address.
     """
     used = _used(user_id, now)
     address = address and address[:MAX_ADDRESS]
@@ -99,11 +100,12 @@ def add_token(
 
 
 def use_token(token: bytes, now: int, since: int, address: str) -> Steps[User | None]:
-    """Return whose token this is, and note that it was used; None if it has ended.
+    """Return the user of a token and record its use; None if the token is invalid or expired.
 
     Args:
-        since: Unix milliseconds; a token not used since then has ended by age.
-        address: From where it is used.
+        token: The hash.
+        since: Unix milliseconds; a token not used since then has expired.
+        address: The client's address.
     """
     found = yield from ask(_BY_TOKEN, [(token, since)])
     if not found:
@@ -114,27 +116,27 @@ def use_token(token: bytes, now: int, since: int, address: str) -> Steps[User | 
 
 
 def keep_tokens(tx: Connection, hashes: Sequence[bytes], now: int) -> None:
-    """Note that tokens are in use, as their connections are open."""
-    for at in range(0, len(hashes), MAX_KEYS):
-        these = tokens.c.hash.in_(hashes[at : at + MAX_KEYS])
+    """Record the use of tokens whose connections are open."""
+    for start in range(0, len(hashes), MAX_KEYS):
+        these = tokens.c.hash.in_(hashes[start : start + MAX_KEYS])
         tx.execute(update(tokens).where(these, tokens.c.used < now).values(used=now))
 
 
 def end_unused(tx: Connection, since: int) -> int:
-    """Forget the tokens not used since then, and return how many those were."""
+    """Delete the tokens not used since a time, Unix milliseconds, and return their number."""
     return tx.execute(delete(tokens).where(tokens.c.used < since)).rowcount
 
 
 def end_token(tx: Connection, token: bytes) -> None:
-    """Forget a token."""
+    """Delete a token."""
     tx.execute(delete(tokens).where(tokens.c.hash == token))
 
 
 def end_tokens(tx: Connection, user_id: int) -> None:
-    """Forget all tokens of a user."""
+    """Delete all tokens of a user."""
     tx.execute(delete(tokens).where(tokens.c.user_id == user_id))
 
 
 def end_other_tokens(tx: Connection, user_id: int, kept: bytes) -> None:
-    """Forget all tokens of a user but one."""
+    """Delete all tokens of a user except one."""
     tx.execute(delete(tokens).where(tokens.c.user_id == user_id, tokens.c.hash != kept))

@@ -1,4 +1,4 @@
-"""Accounts."""
+"""Accounts of this realm, and the users of other realms known here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_KEYS = 500
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """One account; `password` is an argon2id hash."""
+    """One user; `password` is an argon2id hash, empty for users of other realms."""
 
     id: int
     name: str
@@ -44,16 +44,16 @@ class User:
 
 
 def address_of() -> ColumnElement[str]:
-    """Return, as SQL over `users` joined with `realms`, how a person is written here.
+    """Return, as SQL over `users` joined with `realms`, a user's address in this realm.
 
-    It has no parameters, as statements about many rows have none but those.
+    It has no parameters, because a `Statement` allows none besides its input rows.
     """
     here = users.c.realm_id.is_(None)
-    by_host = users.c.name.like(
-        literal_column("'%@%'")
-    )  # of a third realm, as the group's host says
-    there = users.c.name.concat(literal_column("'@'")).concat(realms.c.name)
-    return case((or_(here, by_host), users.c.name), else_=there)
+    here = users.c.realm_id.is_(None)
+    # Users of a third realm are stored under the host's name for them, such as `carol@gamma`.
+    by_host = users.c.name.like(literal_column("'%@%'"))
+    remote = users.c.name.concat(literal_column("'@'")).concat(realms.c.name)
+    return case((or_(here, by_host), users.c.name), else_=remote)
 
 
 WITH_REALMS = users.outerjoin(realms, realms.c.id == users.c.realm_id)
@@ -75,22 +75,22 @@ def _user(row: Sequence[Any] | None) -> User | None:
 
 
 def find(tx: Connection, name: str) -> User | None:
-    """Return the account here of this name, whatever its case; None if there is none."""
+    """Return the local account of this name, compared case-insensitively; None if there is none."""
     here = and_(users.c.realm_id.is_(None), users.c.key == fold(name))
     return _user(tx.execute(_USER.where(here)).first())
 
 
 def known(tx: Connection, address: Address) -> User | None:
-    """Return whom an address means; None for somebody of another realm not mentioned yet.
+    """Return the user at an address; None for a user of another realm not mentioned before.
 
     Raises:
-        ChatError: UNKNOWN_USER, nobody here has that name; UNKNOWN_REALM.
+        ChatError: UNKNOWN_USER, no local account has that name; UNKNOWN_REALM.
     """
     return find_at(tx, address) if address.realm else existing(tx, address.user)
 
 
 def find_at(tx: Connection, address: Address) -> User | None:
-    """Return whom an address means; None if that is nobody who is known here.
+    """Return the user at an address; None if they are not known here.
 
     Raises:
         ChatError: UNKNOWN_REALM.
@@ -101,7 +101,10 @@ def find_at(tx: Connection, address: Address) -> User | None:
 
 
 def note_at(tx: Connection, address: Address, now: int) -> User | None:
-    """Return whom an address means; a person of another realm is noted if need be.
+    """Return the user at an address, adding a user of another realm if needed.
+
+    Returns:
+        None for a local address without an account.
 
     Raises:
         ChatError: UNKNOWN_REALM.
@@ -112,13 +115,13 @@ def note_at(tx: Connection, address: Address, now: int) -> User | None:
 
 
 def find_of(tx: Connection, realm_id: int, name: str) -> User | None:
-    """Return a person of another realm; None if they have not been mentioned yet."""
-    there = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
-    return _user(tx.execute(_USER.where(there)).first())
+    """Return a user of another realm; None if they have not been mentioned before."""
+    named = and_(users.c.realm_id == realm_id, users.c.key == fold(name))
+    return _user(tx.execute(_USER.where(named)).first())
 
 
 def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
-    """Return a person of another realm, noted if need be."""
+    """Return a user of another realm, adding them if needed."""
     found = find_of(tx, realm_id, name)
     if found is None:
         tx.execute(
@@ -139,12 +142,12 @@ def of_realm(tx: Connection, realm_id: int, name: str, now: int) -> User:
 
 
 def name_of(tx: Connection, user_id: int) -> str:
-    """Return a person's name in their own realm."""
+    """Return a user's name in their own realm."""
     return str(tx.scalar(select(users.c.name).where(users.c.id == user_id)))
 
 
 def address(tx: Connection, user_id: int) -> str:
-    """Return how a person is written here."""
+    """Return a user's address in this realm."""
     query = select(address_of()).select_from(WITH_REALMS).where(users.c.id == user_id)
     return str(tx.scalar(query))
 
@@ -152,11 +155,11 @@ def address(tx: Connection, user_id: int) -> str:
 def ids_of_realm(
     tx: Connection, realm_id: int | None, names: Collection[str], now: int
 ) -> dict[str, int]:
-    """Return the ids of people of a realm by their folded names, in few statements.
+    """Return the ids of a realm's users by folded name, in few statements.
 
     Args:
-        realm_id: Another realm, whose people are noted if need be; None for this one, whose
-            accounts are as they are.
+        realm_id: Another realm, whose missing users are added; None for this one, where names
+            without an account are left out.
     """
     wanted = {fold(name): name for name in names}
     found = _ids(tx, realm_id, list(wanted))
@@ -172,7 +175,7 @@ def ids_of_realm(
 
 
 def known_of_realm(tx: Connection, realm_id: int | None, names: Collection[str]) -> dict[str, int]:
-    """Return the ids of those people of a realm that are known here, by their folded names.
+    """Return the ids of a realm's users by folded name, leaving out names unknown here.
 
     Args:
         realm_id: Another realm; None for this one.
@@ -181,14 +184,14 @@ def known_of_realm(tx: Connection, realm_id: int | None, names: Collection[str])
 
 
 def count_of_realm(tx: Connection, realm_id: int) -> int:
-    """Return how many people of another realm are known here."""
+    """Return the number of users of another realm known here."""
     return tx.scalar(select(func.count()).where(users.c.realm_id == realm_id)) or 0
 
 
 def _ids(tx: Connection, realm_id: int | None, keys: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
-    for at in range(0, len(keys), MAX_KEYS):
-        these = and_(users.c.realm_id == realm_id, users.c.key.in_(keys[at : at + MAX_KEYS]))
+    for start in range(0, len(keys), MAX_KEYS):
+        these = and_(users.c.realm_id == realm_id, users.c.key.in_(keys[start : start + MAX_KEYS]))
         rows = tx.execute(select(users.c.key, users.c.id).where(these))
         found |= {key: id for key, id in rows}  # noqa: C416 - rows are no pairs to mypy
     return found
@@ -201,7 +204,7 @@ def everybody(tx: Connection) -> list[User]:
 
 
 def existing(tx: Connection, name: str) -> User:
-    """Return the account of this name.
+    """Return the local account of this name.
 
     Raises:
         ChatError: UNKNOWN_USER.
@@ -213,7 +216,7 @@ def existing(tx: Connection, name: str) -> User:
 
 
 def active(tx: Connection, name: str) -> User:
-    """Return the account of this name, if it may be sent to and invited.
+    """Return the local account of this name, if it can receive messages and invitations.
 
     Raises:
         ChatError: UNKNOWN_USER; FORBIDDEN, it is disabled.
@@ -225,13 +228,13 @@ def active(tx: Connection, name: str) -> User:
 
 
 def unknown_user(name: str) -> ChatError:
-    """Return the refusal for a name nobody has."""
+    """Return the refusal for a name without an account."""
     hint = f"; a group is written #{name}" if name.isdecimal() else ""
     return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody here is called {name}{hint}")
 
 
 def is_disabled(name: str) -> ChatError:
-    """Return the refusal of what would reach an account that is disabled."""
+    """Return the refusal for reaching a disabled account."""
     return ChatError(
         ErrorCode.FORBIDDEN,
         f"The account of {name} is disabled; nothing reaches it until an admin enables it",
@@ -241,7 +244,7 @@ def is_disabled(name: str) -> ChatError:
 def signing_in(tx: Connection, name: str, address: str) -> tuple[User | None, bool]:
     """Return the account of a name, and whether it has a session in the network of an address.
 
-    It asks the same of names that nobody has, so that the time does not tell them apart.
+    Names without an account run the same queries, so that the response time does not reveal them.
     """
     user = find(tx, name)
     of_user = tokens.c.user_id == (user.id if user else 0)
@@ -251,13 +254,13 @@ def signing_in(tx: Connection, name: str, address: str) -> tuple[User | None, bo
 
 
 def has_admin(tx: Connection) -> bool:
-    """Tell whether this realm has an admin."""
+    """Return whether this realm has an admin."""
     admins = select(users.c.id).where(users.c.realm_id.is_(None), users.c.admin)
     return tx.execute(admins.limit(1)).first() is not None
 
 
 def is_empty(tx: Connection) -> bool:
-    """Tell whether nobody has an account here yet."""
+    """Return whether this realm has no accounts yet."""
     return tx.execute(select(users.c.id).where(users.c.realm_id.is_(None)).limit(1)).first() is None
 
 
@@ -276,7 +279,7 @@ def create(
     Args:
         password: argon2id hash.
         now: Unix milliseconds.
-        admin: It may administer the realm.
+        admin: Whether the user may administer the realm.
 
     Raises:
         ChatError: USER_EXISTS.
@@ -299,20 +302,20 @@ def create(
 
 
 def taken(name: str) -> ChatError:
-    """Return the refusal of a name that somebody has."""
+    """Return the refusal for a name that has an account."""
     return ChatError(ErrorCode.USER_EXISTS, f"{name} is taken; choose another name")
 
 
 def set_password(tx: Connection, user_id: int, password: str) -> None:
-    """Keep another argon2id hash."""
+    """Replace an account's argon2id hash."""
     tx.execute(update(users).where(users.c.id == user_id).values(password=password))
 
 
 def set_admin(tx: Connection, user_id: int, admin: bool) -> None:
-    """Let an account administer the realm, or no longer."""
+    """Grant or revoke admin rights."""
     tx.execute(update(users).where(users.c.id == user_id).values(admin=admin))
 
 
 def set_disabled(tx: Connection, user_id: int, disabled: bool) -> None:
-    """Keep an account from signing in, or let it."""
+    """Disable or enable signing in to an account."""
     tx.execute(update(users).where(users.c.id == user_id).values(disabled=disabled))

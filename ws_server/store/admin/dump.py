@@ -1,7 +1,7 @@
-"""Tables as lines of JSON, the same whatever database holds them.
+"""Tables as lines of JSON, in the same form for every database.
 
-A row is an array of its values in the order of the columns; bytes are base64. What the tables are
-is asked of the database, so that one of an older version can be read as it is.
+A row is an array of its values in the order of the columns; bytes are base64. Tables and columns
+are read from the database itself, so that an older schema can be dumped as it is.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from shared.protocol import base64
 
 LEFT_OUT = frozenset({"alembic_version", "uploads"})
-"""Tables that a backup does not hold: the schema's revision, which it names, and uploads under way,
-whose contents are not complete."""
+"""Tables left out of a backup: the schema's revision, which the backup states itself, and pending
+uploads, whose contents are incomplete."""
 MISFIT = ("22", "23")
-"""Classes of SQLSTATEs that say that a value does not fit: data and integrity."""
+"""Classes of SQLSTATEs for values that do not fit: data and integrity errors."""
 READ_AT_ONCE = 250
-"""Rows read at a time: a few milliseconds of a database's work."""
+"""Rows fetched at a time: a few milliseconds of database work."""
 AT_ONCE = 1_000
-"""Rows in memory at a time."""
+"""Rows inserted by one statement."""
 
 
 class BadRows(Exception):
-    """Lines are no rows of their table."""
+    """Lines that are not valid rows of their table."""
 
 
 def tables(tx: Connection) -> list[Table]:
-    """Return the tables of a realm, those that are referred to first."""
+    """Return the tables of a realm, referenced tables first."""
     found = MetaData()
     found.reflect(tx)
     return [table for table in found.sorted_tables if table.name not in LEFT_OUT]
@@ -59,19 +59,19 @@ def _base64(value: Any) -> str:
 
 
 def load(tx: Connection, table: Table, names: Sequence[str], content: bytes) -> int:
-    """Insert rows from lines and return how many they were.
+    """Insert rows from lines and return their number.
 
     Args:
-        names: The order of the values; they are exactly the table's columns.
+        names: The order of the values; exactly the table's columns.
 
     Raises:
-        BadRows: a line is no row of this table, or does not fit the others.
+        BadRows: a line is not a row of this table, or violates a constraint.
     """
     kinds = [(table.c[name].type.python_type, bool(table.c[name].nullable)) for name in names]
     rows = [dict(zip(names, _row(line, kinds), strict=True)) for line in content.splitlines()]
     try:
-        for at in range(0, len(rows), AT_ONCE):
-            tx.execute(insert(table), rows[at : at + AT_ONCE])
+        for start in range(0, len(rows), AT_ONCE):
+            tx.execute(insert(table), rows[start : start + AT_ONCE])
     except DBAPIError as error:
         if isinstance(error, IntegrityError | DataError) or _state(error) in MISFIT:
             raise BadRows from error
@@ -80,7 +80,7 @@ def load(tx: Connection, table: Table, names: Sequence[str], content: bytes) -> 
 
 
 def _state(error: DBAPIError) -> str:
-    """Return the class of an SQLSTATE, which SQLite does not have."""
+    """Return the class of an SQLSTATE; empty on SQLite, which has none."""
     return str(getattr(error.orig, "sqlstate", ""))[:2]
 
 

@@ -1,4 +1,4 @@
-"""Taking in another system's accounts, conversations and messages, in one transaction."""
+"""Importing accounts, conversations and messages of another system, in one transaction."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import imported_groups, members, users
 
 KEPT = Storage(quota=MAX_NUMBER)
-"""Files that people had before are theirs to keep."""
+"""Imported files are not subject to the quota."""
 LINES = 256
-"""Messages handed over at a time."""
+"""Messages written at a time."""
 MAX_KEPT_NUMBER = 10**14 - 1
-"""Groups get numbers above the highest one, and an address has at most 15 digits."""
+"""The highest imported group number: new groups count on from the highest one, and an address has
+at most 15 digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewUser:
-    """An account to add; `password` is an argon2id hash, or empty if none fits."""
+    """An account to add; `password` is an argon2id hash, or empty if none can be used."""
 
     name: str
     real_name: str
@@ -46,7 +47,7 @@ class NewUser:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group; the lines that follow belong to it. People are given by their folded names."""
+    """A group; the following lines belong to it. Members are given by their folded names."""
 
     old_id: str
     name: str
@@ -56,14 +57,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """A private chat of two people, or one's own notes; the lines that follow belong to it."""
+    """A private chat of two users, or of one with themselves; the following lines belong to it."""
 
     people: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A message; `key` is its idempotency key, the same whenever it is imported."""
+    """A message; `key` is its idempotency key, the same in each import."""
 
     sender: str
     text: str
@@ -76,18 +77,18 @@ Step = Group | Private | Sequence[Line]
 
 @dataclass(slots=True)
 class Imported:
-    """What was added."""
+    """The numbers of rows added."""
 
     users: int = 0
     groups: int = 0
     messages: int = 0
     files: int = 0
     refused: int = 0
-    """Messages of people who left their group while the import was being prepared."""
+    """Messages of users who left their group while the import was being prepared."""
 
 
 def everybody(tx: Connection) -> dict[str, tuple[int, str]]:
-    """Return id and name of every account by its folded name."""
+    """Return id and name of every account, by folded name."""
     rows = tx.execute(select(users.c.key, users.c.id, users.c.name))
     return {key: (id, name) for key, id, name in rows}
 
@@ -101,12 +102,12 @@ def imported_group(tx: Connection, old_id: str) -> tuple[int, set[int]] | None:
     ).first()
     if row is None:
         return None
-    of_it = select(members.c.user_id).where(members.c.conversation_id == row.id)
-    return row.number, set(tx.scalars(of_it))
+    inside = select(members.c.user_id).where(members.c.conversation_id == row.id)
+    return row.number, set(tx.scalars(inside))
 
 
 def kept_number(old_id: str) -> int | None:
-    """Return the number that a group would like to keep, if its old id is one."""
+    """Return the number that a group should keep: its old id, if that is a number in range."""
     if old_id.isascii() and old_id.isdecimal() and len(old_id) < 16:
         number = int(old_id)
         if str(number) == old_id and 0 < number <= MAX_KEPT_NUMBER:
@@ -123,25 +124,25 @@ def write(
     reserved: int,
     going: Callable[[], bool],
 ) -> Imported:
-    """Add what is new: accounts, groups not imported before, messages whose keys are unused.
+    """Add all that is new: accounts, groups not imported before, messages with unused keys.
 
-    Accounts and groups that exist are left alone, but that people whose account is added here join
-    the groups that name them. What is added counts as read by those who had read all before it.
+    Existing accounts and groups stay unchanged, except that newly added users join the groups
+    listing them. Added messages count as read by members who had read everything before.
 
     Args:
         now: Unix milliseconds; the time of all messages.
         chats: The private chats among `steps`.
-        steps: Every person named in them has an account or is one of `people`.
-        reserved: The highest number that a group of the import would like to keep, or 0.
-        going: Asked before each step; False gives up.
+        steps: Every user named in them has an account or is one of `people`.
+        reserved: The highest group number that the import should keep, or 0.
+        going: Called before each step; False aborts the import.
 
     Raises:
-        ChatError: UNAVAILABLE, it was given up.
+        ChatError: UNAVAILABLE, the import was aborted.
     """
     writing = _Writing(tx, people, chats, reserved, now)
     for step in steps:
         if not going():
-            raise ChatError(ErrorCode.UNAVAILABLE, "The import was given up; nothing was done")
+            raise ChatError(ErrorCode.UNAVAILABLE, "The import was stopped; nothing was done")
         if isinstance(step, Group):
             writing.open_group(step)
         elif isinstance(step, Private):
@@ -153,7 +154,7 @@ def write(
 
 
 class _Writing:
-    """One import under way inside its transaction."""
+    """One running import, inside its transaction."""
 
     def __init__(
         self,
@@ -171,7 +172,7 @@ class _Writing:
         self._last_number = max(reserved, group_members.last_number(tx))
         self._progress = Progress()
         self._before: dict[int, int] = {}
-        """The last seqs before, of all conversations that were opened."""
+        """The last seqs before the import, of all opened conversations."""
         self._open: Conversation | None = None
         self._waiting: list[MessageEntry] = []
         self.done = Imported(users=len(self._new))
@@ -249,7 +250,7 @@ class _Writing:
                 self.done.files += entry.draft.content.file is not None
 
     def finish(self) -> None:
-        """Write what waits, and move the markers of those who had read all before."""
+        """Write the remaining messages; advance the markers of members who had read everything."""
         self._write(self._waiting)
         by_last: dict[int, list[int]] = {}
         for id, before in self._before.items():
@@ -260,17 +261,17 @@ class _Writing:
             .scalar_subquery()
         )
         for before, ids in by_last.items():
-            for at in range(0, len(ids), 500):
+            for start in range(0, len(ids), 500):
                 self._tx.execute(
                     update(members)
-                    .where(members.c.conversation_id.in_(ids[at : at + 500]))
+                    .where(members.c.conversation_id.in_(ids[start : start + 500]))
                     .where(members.c.read_seq == before)
                     .values(read_seq=last, received_seq=last)
                 )
 
 
 def _add_users(tx: Connection, people: Sequence[NewUser], now: int) -> set[str]:
-    """Add accounts, none of them an admin, and return the folded names of those that were free."""
+    """Add accounts without admin rights for free names; return those names, folded."""
     free = {fold(person.name): person for person in people}
     for key in everybody(tx):
         free.pop(key, None)

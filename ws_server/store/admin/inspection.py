@@ -1,4 +1,4 @@
-"""Looking at a database without changing it, whether or not a server is using it."""
+"""Read-only inspection of a database, with or without a running server."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ from ws_server.store.schema import conversations, messages
 
 T = TypeVar("T")
 NEWEST_LOOKED_AT = 10_000
-"""Messages among which one of this realm's own time is looked for."""
+"""The most recent messages searched for one with a time of this realm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Which schema a database has."""
+    """The schema of a database, compared with this version's."""
 
     found: str | None
     newest: str
-    """The one of this version."""
+    """The newest schema of this version."""
     is_known: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What SQLite's own check came to."""
+    """The result of SQLite's own check."""
 
     fault: str
-    """Empty if none was found."""
+    """Empty if no fault was found."""
     is_whole: bool
-    """False if the time was over before all was looked at."""
+    """False if time ran out before all pages were checked."""
 
 
 def read(url: URL, question: Callable[[Connection], T]) -> T:
-    """Run `question(tx)` on one snapshot of a database; blocks, in a thread without a loop.
+    """Run `question(tx)` on one snapshot of a database; blocks, in a thread without an event loop.
 
     Raises:
-        DatabaseRefused: there is none, or it cannot be read.
+        DatabaseRefused: there is no database, or it cannot be read.
     """
     path = sqlite_file.file_of(url)
     if path is None:
         return asyncio.run(snapshot.read(url, question))
     if not path.is_file():
         raise DatabaseRefused(f"{shown(path)}: there is no database")
-    # Without a log nobody has it open, and only then may SQLite be told that nothing changes;
-    # it would leave a log behind otherwise.
+    # Without a write-ahead log the file is not in use, and `immutable` keeps SQLite from creating
+    # one. A file in use must not be opened as immutable.
     has_log = path.with_name(f"{path.name}-wal").exists()
     options = "mode=ro" if has_log else "mode=ro&immutable=1"
     engine = create_engine(
@@ -79,19 +79,19 @@ def read(url: URL, question: Callable[[Connection], T]) -> T:
 
 
 def schema(tx: Connection) -> Schema:
-    """Return which schema the database has, and which this version has."""
+    """Return the schema of the database and the newest one of this version."""
     found = current(tx)
     return Schema(found, NEWEST, found in KNOWN)
 
 
 def is_wal(path: Path) -> bool:
-    """Tell whether a SQLite database is in WAL mode, by its header (fileformat2, 1.3.3)."""
+    """Return whether a SQLite database is in WAL mode, by its header (fileformat2, 1.3.3)."""
     with open(path, "rb") as file:
         return file.read(20)[18:] == b"\2\2"
 
 
 def quick_check(tx: Connection, seconds: float) -> Check:
-    """Have SQLite check its pages for as long as that; PostgreSQL looks after its own."""
+    """Run SQLite's page check for at most these seconds; PostgreSQL is not checked."""
     if tx.dialect.name != "sqlite":
         return Check("", True)
     driver: sqlite3.Connection | None = tx.connection.driver_connection
@@ -110,16 +110,16 @@ def quick_check(tx: Connection, seconds: float) -> Check:
 
 
 def product(tx: Connection) -> str:
-    """Return which database it is, such as `postgresql 15.18`, as far as its version is numbers."""
+    """Return name and version of the database product, such as `postgresql 15.18`."""
     version = tx.dialect.server_version_info or ()
     return f"{tx.dialect.name} {'.'.join(map(str, version))}"
 
 
 def newest_message(tx: Connection) -> int | None:
-    """Return the time of the newest message to which this realm gave it, in Unix milliseconds.
+    """Return the time of the newest message timed by this realm, in Unix milliseconds.
 
-    In groups that another realm hosts, times are by that one's clock. A realm whose last
-    `NEWEST_LOOKED_AT` messages are all of those has none to judge its own clock by.
+    Messages in groups of other hosts carry the host's time, so they are skipped. None if the last
+    `NEWEST_LOOKED_AT` messages are all of that kind.
     """
     last = select(messages.c.conversation_id, messages.c.row, messages.c.time)
     last = last.order_by(messages.c.row.desc()).limit(NEWEST_LOOKED_AT)
@@ -133,14 +133,14 @@ def newest_message(tx: Connection) -> int | None:
 
 
 def contents(tx: Connection, most: int | None) -> tuple[int, list[tuple[str, int]]]:
-    """Return how many contents are here that files refer to, and hash and size of some of them.
+    """Return the number of stored contents, and hash and size of a sample of them.
 
     Args:
-        most: How many to return, chosen at random; None for all.
+        most: The size of the sample, chosen at random; None for all.
     """
     chosen = content_fetches.stored(tx).subquery()
     count = tx.scalar(select(func.count()).select_from(chosen)) or 0
-    some = select(chosen.c.sha256, chosen.c.size)
+    sample = select(chosen.c.sha256, chosen.c.size)
     if most is not None:
-        some = some.order_by(func.random()).limit(most)
-    return count, [(sha256, size) for sha256, size in tx.execute(some)]
+        sample = sample.order_by(func.random()).limit(most)
+    return count, [(sha256, size) for sha256, size in tx.execute(sample)]

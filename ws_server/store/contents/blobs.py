@@ -1,7 +1,7 @@
-"""The contents of files, named by their sha256; equal content is stored once.
+"""Blobs: the contents of files, named by their sha256; equal content is stored once.
 
-A blob is written under a temporary name, synced, renamed into place, and the folder is synced, so
-that a name always means the whole content. All functions block; the server calls them in threads.
+A blob is written under a temporary name, synced, and renamed into place; then the folder is synced.
+So a blob's name always means its complete content. All functions block and are called in threads.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _STEP = 1 << 20
 
 
 class Damaged(Exception):
-    """A blob is not what its name says; the text names its file."""
+    """A blob does not match its name; the text names its file."""
 
 
 def place(data: Path, sha256: str) -> Path:
-    """Return where in a data folder the blob of this hash is or would be."""
+    """Return the path of a hash's blob in a data folder, whether or not it exists."""
     return data / "blobs" / sha256[:2] / sha256
 
 
 def sizes_in(folder: Path) -> dict[str, int]:
-    """Return the bytes of each file by its name, without those that vanish meanwhile."""
+    """Return the size of each file in a folder by name, without those deleted meanwhile."""
     sizes = {}
     for file in folder.iterdir():
         with suppress(FileNotFoundError):
@@ -61,21 +61,21 @@ class Blobs:
         self._threads = ThreadPoolExecutor(2, "blob", initializer=lower_priority)
         self._sweeping = threading.Lock()
         self.bytes = 0
-        """What all blobs take, right after each sweep and about right between two."""
+        """Bytes of all blobs: exact after each sweep, approximate in between."""
         self._coming = 0
-        """The same of uploads, and of contents coming from other realms."""
+        """Bytes of all uploads, and of contents being fetched from other realms."""
         self.room = Room(self._blobs, reserve, quota)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, upload: str) -> asyncio.Lock:
-        """Return the lock that keeps the chunks of one upload apart."""
+        """Return the lock that serialises the chunks of one upload."""
         return self._locks.setdefault(upload, asyncio.Lock())
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one of the functions below in a thread.
 
         Raises:
-            ChatError: UNAVAILABLE, the disk refused.
+            ChatError: UNAVAILABLE, the disk failed.
         """
         try:
             return await asyncio.get_running_loop().run_in_executor(
@@ -87,25 +87,25 @@ class Blobs:
             ) from error
 
     def check_room(self, size: int) -> None:
-        """Refuse what there is no room for.
+        """Refuse a file that does not fit.
 
         Raises:
             ChatError: UNAVAILABLE, the disk is too full; TOO_LARGE, the realm's quota is used up.
-            OSError: the disk is gone.
+            OSError: the disk failed.
         """
         self.room.check(size, self.taken)
 
     def room_left(self) -> int:
-        """Return the bytes that files may still take, which may be negative.
+        """Return the bytes still available for files, which may be negative.
 
         Raises:
-            OSError: the disk is gone.
+            OSError: the disk failed.
         """
         return self.room.left(self.taken)
 
     @property
     def taken(self) -> int:
-        """What all contents take, those that are not whole yet included."""
+        """Bytes of all contents, including incomplete ones."""
         return self.bytes + self._coming
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class Blobs:
         self._threads.shutdown(cancel_futures=True)
 
     def path(self, sha256: str) -> Path:
-        """Return where the blob of this hash is or would be."""
+        """Return the path of a hash's blob, whether or not it exists."""
         return self._blobs / sha256[:2] / sha256
 
     def put(self, content: bytes) -> str:
@@ -140,7 +140,7 @@ class Blobs:
         return sha256
 
     def renew(self, sha256: str) -> bool:
-        """Tell whether a blob is here, and keep it from the next sweep."""
+        """Return whether a blob is stored, and protect it from the next sweep."""
         with self._sweeping:
             try:
                 os.utime(self.path(sha256))
@@ -149,7 +149,7 @@ class Blobs:
             return True
 
     def scratch(self) -> IO[bytes]:
-        """Return a file without a name, which is gone when it is closed or the process ends."""
+        """Return an unnamed temporary file, deleted when it is closed or the process ends."""
         return TemporaryFile(dir=self._uploads)
 
     def _place(self, part: Path, path: Path) -> None:
@@ -166,7 +166,7 @@ class Blobs:
                 os.close(handle)
 
     def read(self, sha256: str, offset: int, size: int) -> bytes:
-        """Return a piece of a blob."""
+        """Return at most `size` bytes of a blob from `offset`."""
         with open(self.path(sha256), "rb") as file:
             file.seek(offset)
             return file.read(size)
@@ -175,7 +175,7 @@ class Blobs:
         """Yield a whole blob, at most 1 MiB at a time.
 
         Raises:
-            Damaged: it is missing, or its size or hash is another, which shows at its end.
+            Damaged: the blob is missing or has another size; or, at its end, has another hash.
         """
         path = self.path(sha256)
         digest = hashlib.sha256()
@@ -192,31 +192,31 @@ class Blobs:
             raise Damaged(f"{path} is damaged: its content does not have the hash it is named by")
 
     def upload_offset(self, upload: str, size: int) -> int:
-        """Return where an upload of `size` bytes goes on.
+        """Return the offset of an upload's next chunk, 0..`size` - 1.
 
-        The chunk with the last byte is what posts the message, so if a crash came between, that
-        byte is taken again.
+        The chunk with the last byte posts the message. If a crash came in between, the upload is
+        therefore cut by one byte, so that the client sends the last byte again.
         """
         try:
-            here = self._part(upload).stat().st_size
+            stored = self._part(upload).stat().st_size
         except FileNotFoundError:
             return 0
-        if here >= size:
+        if stored >= size:
             os.truncate(self._part(upload), size - 1)
             return size - 1
-        return here
+        return stored
 
     def rename_upload(self, old: str, new: str) -> None:
-        """Let what is here of an upload belong to another id from now on."""
+        """Move the partial content of an upload to another id."""
         with suppress(FileNotFoundError):
-            os.utime(self._part(old))  # or a sweep under way might take it for abandoned
+            os.utime(self._part(old))  # so that a concurrent sweep does not remove it as abandoned
             os.replace(self._part(old), self._part(new))
 
     def append(self, upload: str, offset: int, content: bytes) -> None:
-        """Add a chunk that begins at `offset`, which is where the upload goes on.
+        """Append a chunk to an upload, at its current end `offset`.
 
         Raises:
-            OSError: the disk refused; what was written of the chunk is taken off again.
+            OSError: the disk failed; the part of the chunk that was written is removed.
             ChatError: see `check_room`.
         """
         self.check_room(len(content))
@@ -225,8 +225,8 @@ class Blobs:
                 left = memoryview(content)
                 while left:
                     left = left[file.write(left) :]
-                # Not for the upload, which may begin anew after a power cut: much unwritten data
-                # would make the journal's own sync wait for all of it.
+                # Not for the upload's sake, which may restart after a power cut: the journal's own
+                # sync would have to wait for all unwritten data.
                 os.fdatasync(file.fileno())
             except OSError:
                 file.truncate(offset)
@@ -235,7 +235,7 @@ class Blobs:
             self._coming += len(content)
 
     def finish(self, upload: str, sha256: str) -> bool:
-        """Make a complete upload a blob, durably; False (and nothing kept) if its hash differs."""
+        """Turn a complete upload into a durable blob; if its hash differs, delete it: False."""
         part = self._part(upload)
         digest = hashlib.sha256()
         with open(part, "rb") as file:
@@ -260,21 +260,21 @@ class Blobs:
     def sweep(
         self, parts: set[str], unreferenced: Callable[[list[str]], set[str]], age: float
     ) -> int:
-        """Remove what no upload and no file refers to, and return how many there were.
+        """Remove unused blobs and partial contents, and return their number.
 
         Args:
-            parts: The names of uploads under way, and of contents coming from other realms.
+            parts: The file names of pending uploads and fetches.
             unreferenced: Returns those of the given hashes that no file has.
-            age: Seconds for which nobody may have touched it, as a blob comes before the row that
-                names it; 0 when nothing is being stored.
+            age: Seconds that an unused file is kept, because a blob is stored before the row that
+                names it; 0 if nothing is being stored.
         """
 
         def discard_old(file: Path) -> bool:
-            # Another sweep, or the end of an upload, may have taken it since the folder was read.
+            # A concurrent sweep or the end of an upload may have removed it meanwhile.
             with suppress(FileNotFoundError):
                 touched, now = file.stat().st_mtime, time.time()
                 if touched > now:
-                    os.utime(file)  # the clock was ahead; it counts from now on
+                    os.utime(file)  # the clock was ahead; its age counts from now on
                 if age == 0 or touched <= now - age:
                     file.unlink()
                     return True

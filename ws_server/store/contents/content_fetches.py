@@ -1,8 +1,9 @@
-"""Contents of other realms that are still to come here, and those of ours that they may have.
+"""File contents to be fetched from other realms, and contents that those may fetch here.
 
-A file from another realm is a row at once, with its message; `fetches` has a row more until the
-content is here. What is here already is fetched all the same unless that realm is known to have it:
-it sent it before, or was sent it. So nobody gets at a content by naming its hash.
+A file from another realm gets its row in `files` with its message, and a row in `fetches` until the
+content is stored. A content that is already stored is fetched from the realm all the same, unless
+that realm is known to have it because it sent the content before or was sent it. So no realm gains
+access to a content by naming its hash.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from ws_server.store.groups import group_history
 from ws_server.store.schema import conversations, fetches, files, members, realms, users
 
 MAX_ATTEMPTS = 3
-"""Wrong contents that may come before a fetch is given up."""
+"""Contents with a wrong hash or size after which a fetch is abandoned."""
 _PENDING = fetches.c.attempts < MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """A content that is to come from another realm."""
+    """A content to be fetched from another realm."""
 
     realm_id: int
     sha256: str
@@ -49,12 +50,12 @@ class Fetch:
 
     @property
     def part(self) -> str:
-        """The name of what is here of it, beside those of uploads."""
+        """The file name of the partial content, in the folder of uploads."""
         return part_name(self.realm_id, self.sha256)
 
 
 def part_name(realm_id: int, sha256: str) -> str:
-    """Return the name of a part; each realm has its own, so that none can spoil another's."""
+    """Return the file name of a partial content; each realm has its own, so none can corrupt it."""
     return f"{sha256}.{realm_id}"
 
 
@@ -67,20 +68,21 @@ def keep(
     quota: int,
     now: int,
 ) -> bool:
-    """Keep a file that a message from another realm is about to carry.
+    """Store the row of a file whose message from another realm is about to be stored.
 
     Args:
         quota: Bytes that all files from that realm may have together.
+        now: Unix milliseconds.
 
     Returns:
-        True if the content is still to come.
+        True if the content is still to be fetched.
 
     Raises:
         ChatError: TOO_LARGE, the quota is used up; BAD_ARGUMENTS, the content has another size.
     """
     if _bytes_of(tx, realm_id) + file.size > quota:
         raise ChatError(
-            ErrorCode.TOO_LARGE, f"All files from one realm may have {quota:,} bytes together"
+            ErrorCode.TOO_LARGE, f"The limit for all files from one realm is {quota:,} bytes"
         )
     size, away = _known(tx, realm_id, file.sha256)
     if size not in (None, file.size):
@@ -95,15 +97,15 @@ def keep(
 
 
 def _bytes_of(tx: Connection, realm_id: int) -> int:
-    """Return how much all files from a realm take, or will, but for those that are given up."""
-    size = func.coalesce(func.sum(files.c.size), 0)
-    all_of_it = tx.scalar(select(size).where(files.c.realm_id == realm_id))
-    given_up = tx.scalar(
-        select(size)
+    """Return the bytes of all files from a realm, fetched or pending, without abandoned ones."""
+    total_size = func.coalesce(func.sum(files.c.size), 0)
+    total = tx.scalar(select(total_size).where(files.c.realm_id == realm_id))
+    abandoned = tx.scalar(
+        select(total_size)
         .join(fetches, _of(fetches.c.sha256, fetches.c.realm_id))
         .where(fetches.c.realm_id == realm_id, not_(_PENDING))
     )
-    return int(all_of_it or 0) - int(given_up or 0)
+    return int(total or 0) - int(abandoned or 0)
 
 
 def _add(
@@ -123,12 +125,12 @@ def _add(
 
 @dataclass(frozen=True, slots=True)
 class FileBounds:
-    """What this realm takes of another one's files, in bytes."""
+    """Bounds on the files accepted from another realm, in bytes."""
 
     file: int
-    """Of one."""
+    """The size of one file."""
     together: int
-    """Of all."""
+    """The size of all files together."""
 
 
 def keep_replica(
@@ -137,20 +139,20 @@ def keep_replica(
     conversation_id: int,
     owner_id: int,
     host_id: int,
-    room: FileBounds,
+    bounds: FileBounds,
     now: int,
 ) -> tuple[StoredFile, bool]:
-    """Keep a file of a group that another realm hosts, which has given its message a place already.
+    """Store the row of a file in a replica, where the host has already assigned its message's seq.
 
-    What there is no room for is shown, and given up before it is fetched; what is told with a wrong
-    size is shown with the right one.
+    A file above the bounds is shown, and its fetch is abandoned from the start. A file announced
+    with a wrong size is shown with the right one.
 
     Returns:
-        The file as it is shown, and whether its content is still to come.
+        The file as shown, and whether its content is still to be fetched.
     """
-    if file.size <= room.file:
+    if file.size <= bounds.file:
         with suppress(ChatError):
-            awaited = keep(tx, file, conversation_id, owner_id, host_id, room.together, now)
+            awaited = keep(tx, file, conversation_id, owner_id, host_id, bounds.together, now)
             return file, awaited
     size, away = _known(tx, host_id, file.sha256)
     shown = file if size is None else replace(file, size=size)
@@ -161,7 +163,7 @@ def keep_replica(
 
 
 def _known(tx: Connection, realm_id: int, sha256: str) -> tuple[int | None, bool]:
-    """Return the size of a content that a realm is known to have, and whether it is not here."""
+    """Return the size of a content known from a realm, and whether the content is absent here."""
     fetch = select(fetches.c.size).where(fetches.c.realm_id == realm_id, fetches.c.sha256 == sha256)
     size = tx.scalar(fetch)
     if size is not None:
@@ -176,21 +178,21 @@ def _known(tx: Connection, realm_id: int, sha256: str) -> tuple[int | None, bool
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A content that another realm may have."""
+    """A content that another realm may fetch."""
 
     size: int
     here: bool
-    """Whether it has come from the realm it is from."""
+    """Whether the content is stored here, rather than awaited from its realm."""
 
 
 def offered(tx: Connection, realm_id: int, sha256: str) -> Offered | None:
-    """Return a content that was sent to a realm with a message; None if none with this hash was.
+    """Return a content that was sent to a realm with a message; None if there is none.
 
-    That is one of this realm, or of a group hosted here, in a conversation in which the other realm
-    has people for whom it is, or which it hosts.
+    The content belongs to this realm, or to a group hosted here. Its conversation is hosted by the
+    other realm, or has members of that realm to whom the file is visible.
     """
     c = conversations.c
-    there = (
+    theirs = (
         select(members.c.user_id)
         .join(users, users.c.id == members.c.user_id)
         .where(members.c.conversation_id == c.id, users.c.realm_id == realm_id)
@@ -206,7 +208,7 @@ def offered(tx: Connection, realm_id: int, sha256: str) -> Offered | None:
         )
         .where(files.c.sha256 == sha256)
         .where(or_(files.c.realm_id.is_(None), and_(c.number.is_not(None), c.realm_id.is_(None))))
-        .where(or_(c.realm_id == realm_id, there.exists()))
+        .where(or_(c.realm_id == realm_id, theirs.exists()))
         .order_by(here.desc())
         .limit(1)
     ).first()
@@ -218,7 +220,7 @@ def _of(sha256: ColumnElement[str], realm_id: ColumnElement[int]) -> ColumnEleme
 
 
 def _wanted() -> ColumnElement[bool]:
-    """Return, as SQL, whether somebody here is in a conversation with the content."""
+    """Return, as SQL, whether a conversation with the content has a local member."""
     return (
         select(files.c.id)
         .join(members, members.c.conversation_id == files.c.conversation_id)
@@ -233,6 +235,7 @@ def chosen(tx: Connection, realm_id: int, but: Collection[str], limit: int) -> l
 
     Args:
         but: Hashes to leave out.
+        limit: Most fetches to return.
     """
     f = fetches.c
     rank = func.row_number().over(partition_by=f.sender_id, order_by=(f.size, f.since, f.sha256))
@@ -247,12 +250,12 @@ def chosen(tx: Connection, realm_id: int, but: Collection[str], limit: int) -> l
 
 
 def done(tx: Connection, realm_id: int, sha256: str) -> None:
-    """Note that a content is here."""
+    """Delete the fetch of a content that is now stored."""
     tx.execute(delete(fetches).where(fetches.c.realm_id == realm_id, fetches.c.sha256 == sha256))
 
 
 def failed(tx: Connection, realm_id: int, sha256: str, attempts: int) -> bool:
-    """Count attempts that came to nothing, and tell whether the content is given up."""
+    """Count failed attempts; return whether the fetch is now abandoned."""
     this = and_(fetches.c.realm_id == realm_id, fetches.c.sha256 == sha256)
     tx.execute(update(fetches).where(this).values(attempts=fetches.c.attempts + attempts))
     return tx.scalar(select(fetches.c.sha256).where(this, _PENDING)) is None
@@ -260,15 +263,15 @@ def failed(tx: Connection, realm_id: int, sha256: str, attempts: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """Where a content is that is not here."""
+    """The realm from which a content is awaited."""
 
     realm: str
-    """What the other realm is called here."""
+    """The realm's name here."""
     given_up: bool
 
 
 def away(tx: Connection, file_id: str) -> Away | None:
-    """Return where the content of a file is; None if it is here."""
+    """Return the realm from which a file's content is awaited; None if the content is stored."""
     row = tx.execute(
         select(realms.c.name, fetches.c.attempts)
         .select_from(
@@ -282,15 +285,15 @@ def away(tx: Connection, file_id: str) -> Away | None:
 
 
 def open_parts(tx: Connection) -> set[str]:
-    """Return the names of the parts of what is still to come and somebody here waits for."""
+    """Return the file names of pending partial contents of conversations with local members."""
     rows = tx.execute(select(fetches.c.realm_id, fetches.c.sha256).where(_PENDING, _wanted()))
     return {part_name(realm_id, sha256) for realm_id, sha256 in rows}
 
 
 def absent(tx: Connection) -> Select[str]:
-    """Return the query for the ids of files whose content is not here.
+    """Return the query for the ids of files whose content is not stored.
 
-    It can be asked of a database of an older schema too, in which there are none.
+    It also runs on an older schema without `fetches`, and then finds none.
     """
     if not inspect(tx).has_table(fetches.name):
         return select(files.c.id).where(false())
@@ -298,6 +301,6 @@ def absent(tx: Connection) -> Select[str]:
 
 
 def stored(tx: Connection) -> Select[str, int]:
-    """Return the query for the hashes and sizes of all contents that are here, each once."""
+    """Return the query for hash and size of all stored contents, each once, by hash."""
     here = files.c.id.not_in(absent(tx))
     return select(files.c.sha256, files.c.size).where(here).distinct().order_by(files.c.sha256)

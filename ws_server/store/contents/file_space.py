@@ -1,4 +1,4 @@
-"""What files may still take: of the disk, less a reserve, and of what all of them may have."""
+"""The space available for files: free disk space less a reserve, bounded by the realm's quota."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from shared import disk
 from shared.protocol.errors import ChatError, ErrorCode
 
 FULL = (
-    "The disk of this server is nearly full, so it takes no files now; texts go on. Send the file "
-    "again when its operator has made room"
+    "The disk of this server is nearly full, so it accepts no files; texts still work. Send the "
+    "file again after its operator has freed space"
 )
 ASK_AGAIN = 60.0
-"""Seconds after which a file may be sent again."""
+"""Seconds after which the client may send the file again."""
 
 
 class Room:
-    """The bounds on all files of a realm; its methods may be called in any thread.
+    """The space for all files of a realm; its methods may be called from any thread.
 
     Args:
-        folder: Where the contents are.
-        reserve: Bytes of its disk that they leave free; None takes a part of the disk.
-        quota: Bytes that all contents may have together; None leaves it to the disk.
+        folder: The folder of the contents.
+        reserve: Bytes of the disk to keep free; None for a share of the disk.
+        quota: Bytes that all contents may have together; None for no limit but the disk.
     """
 
     def __init__(self, folder: Path, reserve: int | None = None, quota: int | None = None) -> None:
@@ -29,31 +29,31 @@ class Room:
         self._given = reserve
         self.quota = quota
         self.refused = 0
-        """How often there was none."""
+        """The number of refused files."""
 
     @property
     def reserve(self) -> int:
-        """Bytes of the disk that files leave free; disks grow."""
+        """Bytes of the disk to keep free, computed anew each time because disks grow."""
         return disk.reserve(self._folder, self._given)
 
     def left(self, taken: int) -> int:
-        """Return the bytes that files may still take, which may be negative.
+        """Return the bytes still available for files, which may be negative.
 
         Args:
-            taken: Bytes that all of them have.
+            taken: Bytes that all contents have together.
 
         Raises:
-            OSError: the disk is gone.
+            OSError: the disk failed.
         """
         left = disk.free(self._folder) - self.reserve
         return left if self.quota is None else min(left, self.quota - taken)
 
     def check(self, size: int, taken: int) -> None:
-        """Refuse what there is no room for, before a byte of it is taken.
+        """Refuse a file that does not fit, before any of it is received.
 
         Raises:
             ChatError: UNAVAILABLE, the disk is too full; TOO_LARGE, the quota is used up.
-            OSError: the disk is gone.
+            OSError: the disk failed.
         """
         if size <= self.left(taken):
             return
@@ -61,7 +61,7 @@ class Room:
         if self.quota is not None and taken + size > self.quota:
             raise ChatError(
                 ErrorCode.TOO_LARGE,
-                f"All files of this realm together may have {self.quota:,} bytes; its operator "
-                "can allow more",
+                f"The limit for all files of this realm is {self.quota:,} bytes; its operator "
+                "can raise it",
             )
         raise ChatError(ErrorCode.UNAVAILABLE, FULL, retry_after=ASK_AGAIN)

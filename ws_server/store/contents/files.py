@@ -1,4 +1,4 @@
-"""Files that messages carry, uploads under way, and what each user may keep."""
+"""Files of messages, pending uploads, and the users' quotas."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ws_server.store.groups import group_history
 from ws_server.store.schema import files, members, uploads
 
 MAX_UPLOADS = 100
-"""Uploads one user may have under way."""
+"""Pending uploads of one user."""
 UPLOAD_LIFE = 24 * 3600 * 1000
-"""Milliseconds after which an abandoned upload is forgotten."""
+"""Milliseconds after which an idle upload is deleted."""
 
 
 @dataclass(slots=True)
 class StoredFile(FileInfo):
-    """One file, stored as the wire shows it; the content is a blob named by its hash."""
+    """One file with the fields shown on the wire; its content is a blob named by its hash."""
 
     def on_link(self) -> dict[str, Any]:
-        """Return the file as a link carries it; each realm has an id of its own for it."""
+        """Return the file's fields for a link; each realm assigns its own file id."""
         return {"name": self.name, "size": self.size, "type": self.type, "sha256": self.sha256}
 
 
 @dataclass(frozen=True, slots=True)
 class OpenUpload:
-    """An upload under way; `target` is the recipient's address in folded form."""
+    """A pending upload; `target` is the recipient's folded address."""
 
     id: str
     user_id: int
@@ -41,7 +41,7 @@ class OpenUpload:
     key: str | None
     bot: bool
     touched: int
-    """Unix milliseconds, within an hour of the last chunk."""
+    """Unix milliseconds of the last chunk, at most an hour old."""
 
 
 def add(
@@ -52,16 +52,16 @@ def add(
     upload: str | None,
     quota: int,
 ) -> None:
-    """Keep a file that a message is about to carry, and end its upload.
+    """Store the row of a file whose message is about to be stored, and delete its upload.
 
     Raises:
-        ChatError: TOO_LARGE, the owner's quota is used up.
+        ChatError: TOO_LARGE, the owner's quota is used up; UNKNOWN_FILE, the upload has ended.
     """
     coming = 0
     if upload is not None:
         coming = tx.scalar(select(uploads.c.size).where(uploads.c.id == upload)) or 0
         if not coming:
-            raise ChatError(ErrorCode.UNKNOWN_FILE, "This upload has ended; begin it anew")
+            raise ChatError(ErrorCode.UNKNOWN_FILE, "This upload has ended; start it again")
     check_quota(tx, owner_id, file.size - coming, quota)
     if upload is not None:
         end_upload(tx, upload)
@@ -71,7 +71,7 @@ def add(
 def insert_file(
     tx: Connection, file: StoredFile, conversation_id: int, owner_id: int, realm_id: int | None
 ) -> None:
-    """Note a file.
+    """Store the row of a file.
 
     Args:
         realm_id: The other realm that has its content; None if it was stored here.
@@ -91,7 +91,7 @@ def insert_file(
 
 
 def check_quota(tx: Connection, owner_id: int, size: int, quota: int) -> None:
-    """Refuse a file that would take a user over the quota, uploads under way included.
+    """Refuse a file that would exceed a user's quota, which includes pending uploads.
 
     Raises:
         ChatError: TOO_LARGE.
@@ -103,7 +103,7 @@ def check_quota(tx: Connection, owner_id: int, size: int, quota: int) -> None:
         select(func.coalesce(func.sum(uploads.c.size), 0)).where(uploads.c.user_id == owner_id)
     )
     if (kept or 0) + (coming or 0) + size > quota:
-        raise ChatError(ErrorCode.TOO_LARGE, f"All your files together may have {quota:,} bytes")
+        raise ChatError(ErrorCode.TOO_LARGE, f"The limit for all your files is {quota:,} bytes")
 
 
 FILE = (files.c.id, files.c.name, files.c.size, files.c.type, files.c.sha256)
@@ -111,13 +111,13 @@ FILE = (files.c.id, files.c.name, files.c.size, files.c.type, files.c.sha256)
 
 
 def get(tx: Connection, file_id: str) -> StoredFile | None:
-    """Return a file whoever asks; for callers that checked."""
+    """Return a file without checking access; None if there is none."""
     row = tx.execute(select(*FILE).where(files.c.id == file_id)).first()
     return StoredFile(*row) if row else None
 
 
 def readable(tx: Connection, user_id: int, file_id: str) -> StoredFile:
-    """Return a file of a conversation one is in, of a message that is for one.
+    """Return a file of a conversation that the user is in and that is visible to them.
 
     Raises:
         ChatError: UNKNOWN_FILE.
@@ -148,11 +148,11 @@ _UPLOAD = (
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An upload that begins or goes on."""
+    """An upload that begins or is resumed."""
 
     upload: OpenUpload
     was: str | None = None
-    """The id that it had until now, if it goes on for another exchange."""
+    """The previous id, if the upload is taken over under a new id."""
 
 
 def open_upload(
@@ -160,15 +160,15 @@ def open_upload(
 ) -> Opened:
     """Resume an upload of the same user, recipient and content, or begin one.
 
-    Resumed is the one of the same idempotency key; without keys, the one of the same name. Else one
-    that broke, which from then on has the name and the key that are wanted, and another id: whoever
-    began it has no part in it any more. Never one that somebody is sending.
+    First choice is the upload with the same idempotency key or, without keys, the same name. Second
+    choice is one that is not being sent: it gets the wanted name, key and id, so that its previous
+    sender can no longer continue it.
 
     Args:
-        is_sent: Tells of an upload's id whether somebody sends it.
+        is_sent: Returns whether the upload with an id is being sent.
 
     Raises:
-        ChatError: TOO_LARGE, the user's quota does not hold it or too many are under way.
+        ChatError: TOO_LARGE, the user's quota is exceeded or MAX_UPLOADS are pending.
     """
     rows = tx.execute(
         select(*_UPLOAD)
@@ -204,7 +204,7 @@ def open_upload(
 
 
 def _row(upload: OpenUpload) -> dict[str, Any]:
-    """Return the columns of an upload, but for when it was touched."""
+    """Return the columns of an upload, except for `touched`."""
     return {
         "id": upload.id,
         "user_id": upload.user_id,
@@ -218,7 +218,7 @@ def _row(upload: OpenUpload) -> dict[str, Any]:
 
 
 def upload(tx: Connection, user_id: int, upload_id: str) -> OpenUpload:
-    """Return one's upload.
+    """Return a user's own upload.
 
     Raises:
         ChatError: UNKNOWN_FILE.
@@ -229,26 +229,26 @@ def upload(tx: Connection, user_id: int, upload_id: str) -> OpenUpload:
     if found is None:
         raise ChatError(
             ErrorCode.UNKNOWN_FILE,
-            "You have no upload with this id, or it has ended; say upload again",
+            "You have no upload with this id, or it has ended; start it again with upload",
         )
     return OpenUpload(*found)
 
 
 def touch(tx: Connection, upload_id: str, now: int) -> None:
-    """Note that an upload is alive."""
+    """Record that an upload is active."""
     tx.execute(update(uploads).where(uploads.c.id == upload_id).values(touched=now))
 
 
 def end_upload(tx: Connection, upload_id: str) -> None:
-    """Forget an upload."""
+    """Delete an upload."""
     tx.execute(delete(uploads).where(uploads.c.id == upload_id))
 
 
 def forget_abandoned(tx: Connection, now: int, jumped: bool) -> None:
-    """Forget uploads that nobody touched for UPLOAD_LIFE.
+    """Delete uploads that have been idle for UPLOAD_LIFE.
 
     Args:
-        jumped: The wall clock has jumped, so nobody knows how long that is; they begin anew.
+        jumped: The wall clock has jumped, so ages are unknown; all uploads count as active now.
     """
     unknown = true() if jumped else uploads.c.touched > now
     tx.execute(update(uploads).where(unknown).values(touched=now))
@@ -256,14 +256,14 @@ def forget_abandoned(tx: Connection, now: int, jumped: bool) -> None:
 
 
 def open_uploads(tx: Connection) -> set[str]:
-    """Return the ids of all uploads under way."""
+    """Return the ids of all pending uploads."""
     return set(tx.scalars(select(uploads.c.id)))
 
 
 def unreferenced(tx: Connection, hashes: list[str]) -> set[str]:
     """Return those of these hashes that no file has."""
     used: set[str] = set()
-    for at in range(0, len(hashes), 500):
-        some = hashes[at : at + 500]
+    for start in range(0, len(hashes), 500):
+        some = hashes[start : start + 500]
         used.update(tx.scalars(select(files.c.sha256).where(files.c.sha256.in_(some))))
     return set(hashes) - used

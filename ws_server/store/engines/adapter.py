@@ -1,4 +1,4 @@
-"""What a kind of database must offer; `sqlite` and `postgresql` do."""
+"""The interface of a database, implemented by `sqlite` and `postgresql`."""
 
 from __future__ import annotations
 
@@ -13,80 +13,80 @@ T = TypeVar("T")
 Columns = tuple[Column[Any], ...]
 Rows = Sequence[tuple[object, ...]]
 READERS = 4
-"""Threads that ask questions."""
+"""Threads that run queries."""
 LOCK_WAIT = 2.0
-"""Seconds to wait for somebody who holds the database before answering `unavailable`."""
+"""Seconds to wait for a lock held by another process before refusing with `unavailable`."""
 
 
 class DatabaseRefused(Exception):
-    """The database cannot be used; the text tells the operator what to do."""
+    """The database cannot be used; the text tells the operator how to fix that."""
 
 
 class InDoubt(Exception):
-    """A commit was under way when the database went away; it may be on disk or not."""
+    """The database disconnected during a commit, which may or may not be durable."""
 
 
 class Adapter(Protocol):
     """One database. Its methods block and are called from threads, never from an event loop."""
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
-        """Run the first transaction, which may take as long as it likes.
+        """Run the first transaction, without a time limit.
 
         Raises:
-            DatabaseRefused: another server uses the database, or it is unfit.
+            DatabaseRefused: another server uses the database, or it is unsuitable.
         """
 
     def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
-        """Run `question(tx)`, read only; up to READERS threads at a time.
+        """Run `question(tx)` read-only; up to READERS threads at a time.
 
         Args:
-            snapshot: All its statements see one state of the database. If they need not, each
-                may see the state as it is then.
+            snapshot: Whether all its statements must see the same state of the database.
         """
 
     def write(self, change: Callable[[Connection], T]) -> T:
-        """Run `change(tx)` in a transaction that is on disk on return; one thread at a time.
+        """Run `change(tx)` in a transaction that is durable on return; one thread at a time.
 
         Raises:
-            InDoubt: nobody can tell whether it is on disk. After any other exception it is not.
+            InDoubt: the transaction may or may not be durable. After any other exception it is
+                rolled back.
         """
 
     def is_fault(self, error: Exception) -> bool:
-        """Tell a fault of the database, which may pass, from a bug of ours."""
+        """Return whether an error is a fault of the database, which may be temporary, or a bug."""
 
     def redact(self, error: Exception) -> None:
-        """Take out of an exception, which is to be logged, what people wrote."""
+        """Remove user data from an exception before it is logged."""
 
     def explain(self, error: Exception) -> str | None:
-        """Return for the operator why the database cannot be used; None if `error` is a bug."""
+        """Return, for the operator, why the database cannot be used; None if `error` is a bug."""
 
     def close(self) -> None:
-        """Close all connections; nothing runs any more."""
+        """Close all connections, after all calls have ended."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Statement:
-    """A statement about many rows that are given; each database compiles it once, in its way."""
+    """A statement over many input rows; each database compiles it once, in its own dialect."""
 
     given: tuple[ColumnClause[Any], ...]
-    """Names and types of the columns of those rows."""
+    """Names and types of the input rows' columns."""
     about: Callable[[FromClause], ClauseElement]
-    """Returns the statement about them; it has no other parameters."""
+    """Returns the statement, given the input rows as a table; it has no other parameters."""
     each: bool = False
-    """It finds many rows for each of few, which are looked up one after the other."""
+    """Few input rows with many results each; a database may look them up one after the other."""
 
 
 class Bulk(Protocol):
-    """Statements on the driver itself; found at `tx` as its execution option `bulk`."""
+    """Bulk statements on the driver itself; the execution option `bulk` of `tx`."""
 
     def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
-        """Run a question in the driver's own SQL and return its rows."""
+        """Run a query in the driver's own SQL and return its rows."""
 
     def ask(self, tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
-        """Return the rows that a statement returns, in no order."""
+        """Return the rows of a query, in no order."""
 
     def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
-        """Return how many rows a statement changed."""
+        """Run a statement and return the number of rows changed."""
 
     def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
         """Insert rows given as these columns of one table."""
@@ -94,9 +94,9 @@ class Bulk(Protocol):
     def get_ready(
         self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
     ) -> None:
-        """Compile statements and insertions, so that nobody waits for it at their first use."""
+        """Compile statements and insertions ahead of their first use."""
 
 
 def bulk_of(tx: Connection) -> Bulk:
-    """Return the statements on the driver of a transaction's database."""
+    """Return the bulk statements of a transaction's database."""
     return cast(Bulk, tx.get_execution_options()["bulk"])

@@ -1,4 +1,4 @@
-"""The statements of the hot path: they take many rows at once, each database in its own way."""
+"""The statements of the hot path, each for many rows; see `Bulk` for their execution."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ POST = (
     posts.c.idempotency_key,
     *POST_COLUMNS,
 )
-"""The columns of a message that waits for the host of its group."""
+"""The columns of a post pending for its host."""
 OUTBOX = (
     outbox.c.realm_id,
     outbox.c.number,
@@ -40,9 +40,9 @@ OUTBOX = (
     outbox.c.body,
     outbox.c.since,
 )
-"""The columns of what begins to wait for another realm."""
-# A join with the keys seeks each in the index; for `(sender_id, key) IN (...)` SQLite 3.40 reads
-# the whole of it. It holds only keys that are not null, and the planner must see that.
+"""The columns of a new outbox row."""
+# A join with the keys seeks each one in the index; for `(sender_id, key) IN (...)`, SQLite 3.40
+# scans it. The index is partial, so the planner needs the IS NOT NULL to use it.
 KEYED = Statement(
     (column("sender", BigInteger), column("key", String)),
     lambda given: (
@@ -63,7 +63,7 @@ KEYED = Statement(
         .where(messages.c.idempotency_key.is_not(None))
     ),
 )
-"""What a repeated message needs of the first."""
+"""The original of a repeated message."""
 POSTED = Statement(
     KEYED.given,
     lambda given: (
@@ -84,7 +84,7 @@ POSTED = Statement(
         .where(posts.c.idempotency_key.is_not(None))
     ),
 )
-"""What a repeated message needs of the first, if that waits for the host of its group."""
+"""The original of a repeated message, if it is a post."""
 Move = tuple[int, int, int, int, int, int]
 """A conversation's id, version and last_seq, then its new last_seq, last_time and activity."""
 MOVE = Statement(
@@ -102,36 +102,36 @@ MOVE = Statement(
 
 
 def ask(tx: Connection, statement: Statement, rows: Rows) -> Sequence[Any]:
-    """Return the rows that a statement about these returns, in no order."""
+    """Return the rows that a statement returns for these input rows, in no order."""
     return bulk_of(tx).ask(tx, statement, rows) if rows else ()
 
 
 def find_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> Sequence[Any]:
-    """Return what `KEYED` tells of the messages written under these (sender, key)."""
+    """Return the rows of `KEYED` for these (sender, key)."""
     return ask(tx, KEYED, keys)
 
 
 def find_posts(tx: Connection, keys: Sequence[tuple[int, str]]) -> Sequence[Any]:
-    """Return what `POSTED` tells of the posts written under these (sender, key)."""
+    """Return the rows of `POSTED` for these (sender, key)."""
     return ask(tx, POSTED, keys)
 
 
 def used_keys(tx: Connection, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
-    """Return those of these (sender, key) under which a message was written."""
+    """Return those of these (sender, key) under which a message is stored."""
     return {(sender, key) for sender, key, *_ in find_keys(tx, keys)}
 
 
 def insert(tx: Connection, columns: Columns, rows: Rows) -> None:
-    """Insert rows of a table, given as these of its columns, such as `MESSAGE` and `OUTBOX`."""
+    """Insert rows given as these columns of one table, such as `MESSAGE` or `OUTBOX`."""
     if rows:
         bulk_of(tx).insert(tx, columns, rows)
 
 
 def move_conversations(tx: Connection, moved: Sequence[Move]) -> bool:
-    """Move conversations to their new last seq, time and activity.
+    """Advance conversations to their new last seq, time and activity.
 
     Returns:
-        False if any of them no longer has the version and last_seq given.
+        False if any of them no longer has the given version and last_seq.
     """
     return not moved or bulk_of(tx).change(tx, MOVE, moved) == len(moved)
 

@@ -1,14 +1,13 @@
-"""PostgreSQL, by asyncpg: one connection and one event loop for each thread that asks or writes.
+"""PostgreSQL through asyncpg: one connection and one event loop for each reader or writer thread.
 
-The store's functions are plain functions, and asyncpg is asynchronous: SQLAlchemy runs such a
-function in a greenlet (`AsyncConnection.run_sync`), which steps aside while a statement is under
-way. A loop runs only while its thread has something to ask, so nothing here waits but the thread
-that called.
+The store's functions are synchronous, and asyncpg is asynchronous. SQLAlchemy runs such a function
+in a greenlet (`AsyncConnection.run_sync`), which yields to the loop while a statement is running. A
+loop runs only during a call of its thread, so only the calling thread waits.
 
-Each transaction names itself in `meta`, in the same round trip as its COMMIT. When the connection
-breaks before the answer, that name tells whether it is on disk: the writer's advisory lock, taken
-again, proves that the old transaction has ended. (`pg_xact_status` does not: after a crash
-PostgreSQL may give the number of a lost transaction to another one.)
+Each transaction stores an id of its own in `meta`, in the same round trip as its COMMIT. If the
+connection breaks before the reply, that id shows whether the commit is durable. Acquiring the
+writer's advisory lock again proves that the old transaction has ended. (`pg_xact_status` is not
+sufficient: after a crash, PostgreSQL may assign the number of a lost transaction to another one.)
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ from ws_server.store.engines.postgresql_driver import (
     LOCK,
     READ,
     WRITE,
+    driver_error,
     engine_for,
     explain,
     is_fault,
     redact,
-    said,
 )
 from ws_server.store.ids import this_start
 from ws_server.store.timeline import Timeline
@@ -49,9 +48,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 AWAY_WAIT = 0.5
-"""Seconds after a failed connection in which no other is tried."""
+"""Seconds after a failed connection during which no other is attempted."""
 DOUBT_WAIT = 10.0
-"""Seconds to find out whether a commit is on disk."""
+"""Seconds to determine whether a commit is durable."""
 
 COMMIT = (
     "INSERT INTO meta VALUES ('commit', '{}') ON CONFLICT (key) DO UPDATE SET value = "
@@ -63,32 +62,32 @@ class PostgreSQL:
     """An `Adapter` for `postgresql+asyncpg://user:password@host:port/name`."""
 
     def __init__(self, url: URL) -> None:
-        """Connect to nothing yet."""
+        """Create the engine; no connection is opened yet."""
         self._url = url
         self._timeline = Timeline()
         self._engine = engine_for(self._url, bounded=True, timeline=self._timeline)
-        self._away = _Away()
-        self._writer = _Writer(self._engine, self._away)
-        self._readers: list[_Line] = []
+        self._failure = _RecentFailure()
+        self._writer = _Writer(self._engine, self._failure)
+        self._readers: list[_Connection] = []
         self._mine = threading.local()
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
-        self._writer.hold()
-        # A migration may take long, so it has a connection without bounds; the writer's lock
-        # keeps other servers away meanwhile.
+        self._writer.connect_and_lock()
+        # A migration may take long, so it gets a connection without time limits. Meanwhile the
+        # writer's lock excludes other servers.
         engine = engine_for(self._url, bounded=False, timeline=self._timeline)
-        line = _Line(engine, self._away)
+        connection = _Connection(engine, self._failure)
         try:
-            return line.run(_written(line, change))
+            return connection.run(_written(connection, change))
         finally:
-            line.close()
+            connection.close()
 
     def read(self, question: Callable[[Connection], T], snapshot: bool = True) -> T:
-        line: _Line | None = getattr(self._mine, "line", None)
-        if line is None:
-            line = self._mine.line = _Line(self._engine, self._away)
-            self._readers.append(line)
-        return line.run(_asked(line, question, snapshot))
+        connection: _Connection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            connection = self._mine.connection = _Connection(self._engine, self._failure)
+            self._readers.append(connection)
+        return connection.run(_asked(connection, question, snapshot))
 
     def write(self, change: Callable[[Connection], T]) -> T:
         return self._writer.run(_written(self._writer, change))
@@ -103,20 +102,20 @@ class PostgreSQL:
         return explain(self._url, error)
 
     def close(self) -> None:
-        # In a thread without a running loop, as the caller may have one.
+        # In a thread without a running loop, because the caller may have one.
         with ThreadPoolExecutor(1) as threads:
-            list(threads.map(_Line.close, [self._writer, *self._readers]))
+            list(threads.map(_Connection.close, [self._writer, *self._readers]))
 
 
-class _Away:
-    """Whether PostgreSQL refused a connection just now; then others need not try."""
+class _RecentFailure:
+    """Remembers a failed connection for AWAY_WAIT, so that other threads do not try."""
 
     def __init__(self) -> None:
         self._until = -math.inf
         self._why = ""
 
     def check(self) -> None:
-        """Raise what the last connection was refused with, if that is not long ago."""
+        """Raise the reason of a recent failed connection."""
         if time.monotonic() < self._until:
             raise ConnectionError(self._why)
 
@@ -125,12 +124,12 @@ class _Away:
         self._why = str(error) or f"no answer within {CONNECT_WAIT:.0f} s"
 
 
-class _Line:
-    """A connection, made when it is needed, and the event loop that drives it."""
+class _Connection:
+    """A connection, opened on demand, and the event loop that drives it."""
 
-    def __init__(self, engine: AsyncEngine, away: _Away) -> None:
+    def __init__(self, engine: AsyncEngine, failure: _RecentFailure) -> None:
         self._engine = engine
-        self._away = away
+        self._failure = failure
         self._runner = asyncio.Runner(loop_factory=new_event_loop)
         self._connection: AsyncConnection | None = None
         self.driver: Any = None
@@ -140,7 +139,7 @@ class _Line:
         return self._runner.get_loop().run_until_complete(work)
 
     async def begin(self, begin: str) -> None:
-        """Begin a transaction, on a new connection if the one at hand has gone."""
+        """Begin a transaction, on a new connection if the present one is broken."""
         if self.driver is not None:
             try:
                 await self.driver.execute(begin, timeout=CONNECT_WAIT)
@@ -151,44 +150,45 @@ class _Line:
         await self.driver.execute(begin)
 
     async def ask(self, question: Callable[[Connection], T]) -> T:
-        """Run a question in the transaction that was begun; if it fails, that is over."""
+        """Run a function in the open transaction, which is rolled back if the function fails."""
         assert self._connection is not None
         try:
             return await self._connection.run_sync(_within, question)
         except Exception as error:
             redact(error)
-            broken = isinstance(said(error), asyncpg.InternalClientError)  # it went within a call
+            # asyncpg raises this if the connection ended within a call.
+            broken = isinstance(driver_error(error), asyncpg.InternalClientError)
             if broken or self.driver.is_closed() or self._connection.invalidated:
                 await self.drop()
-                raise ConnectionError(f"the connection broke: {said(error)}") from error
+                raise ConnectionError(f"the connection broke: {driver_error(error)}") from error
             await self.roll_back()
             raise
 
     async def roll_back(self) -> None:
-        """End a transaction that failed."""
+        """End a failed transaction."""
         try:
             await self.driver.execute("ROLLBACK", timeout=CONNECT_WAIT)
         except Exception:
             await self.drop()
 
     async def connect(self) -> None:
-        """Make the connection."""
-        self._away.check()
+        """Open the connection."""
+        self._failure.check()
         try:
             self._connection = await self._engine.connect()
             raw = await self._connection.get_raw_connection()
             self.driver = raw.driver_connection
-            await self.greet()
+            await self.set_up()
         except Exception as error:
             await self.drop()
-            self._away.note(error)
+            self._failure.note(error)
             raise
 
-    async def greet(self) -> None:
-        """Say what has to be said on a new connection."""
+    async def set_up(self) -> None:
+        """Set up a new connection; overridden by the writer."""
 
     async def drop(self) -> None:
-        """Give the connection up, whatever state it is in."""
+        """Terminate the connection, whatever its state."""
         connection, self._connection = self._connection, None
         if self.driver is not None:
             self.driver.terminate()
@@ -198,8 +198,8 @@ class _Line:
                 await connection.invalidate()
             await connection.close()
 
-    async def bid_farewell(self) -> None:
-        """Close the connection in good order, if PostgreSQL answers."""
+    async def close_gracefully(self) -> None:
+        """Close the connection gracefully, if PostgreSQL responds."""
         if self.driver is not None:
             with suppress(Exception):
                 await self.driver.close(timeout=1)
@@ -207,23 +207,23 @@ class _Line:
 
     def close(self) -> None:
         """Close the connection and the loop."""
-        self.run(self.bid_farewell())
+        self.run(self.close_gracefully())
         self._runner.close()
 
 
-class _Writer(_Line):
-    """The connection that writes; it holds the lock that keeps other servers away."""
+class _Writer(_Connection):
+    """The writer's connection; it holds the lock that excludes other servers."""
 
-    def __init__(self, engine: AsyncEngine, away: _Away) -> None:
-        super().__init__(engine, away)
+    def __init__(self, engine: AsyncEngine, failure: _RecentFailure) -> None:
+        super().__init__(engine, failure)
         self._process = 0
 
-    def hold(self) -> None:
-        """Connect and take the lock."""
+    def connect_and_lock(self) -> None:
+        """Connect and acquire the lock."""
         self.run(self.connect())
 
-    async def greet(self) -> None:
-        # What is left of our last connection may still hold the lock.
+    async def set_up(self) -> None:
+        # Our previous connection's backend may still hold the lock.
         await self.driver.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND "
             f"(classid::bigint << 32) + objid::bigint = {LOCK} AND pid = {self._process}"
@@ -242,7 +242,7 @@ class _Writer(_Line):
         if encoding != "UTF8":
             raise DatabaseRefused(
                 f"The database has the encoding {encoding}, which cannot hold every text. "
-                "Make one with ENCODING 'UTF8' TEMPLATE template0"
+                "Create one with ENCODING 'UTF8' TEMPLATE template0"
             )
         if fsync == "off":
             log.warning("PostgreSQL runs with fsync off: a power cut may lose what was answered OK")
@@ -250,60 +250,62 @@ class _Writer(_Line):
             await self.driver.execute("SET synchronous_commit = on")
 
 
-async def _asked(line: _Line, question: Callable[[Connection], T], snapshot: bool) -> T:
-    if line.driver is not None and not snapshot:
+async def _asked(connection: _Connection, question: Callable[[Connection], T], snapshot: bool) -> T:
+    if connection.driver is not None and not snapshot:
         # BEGIN and ROLLBACK would be two of three round trips.
-        with suppress(ConnectionError):  # ended while it was idle: asked again on a new one
-            return await line.ask(question)
-    await line.begin(READ)
-    answer = await line.ask(question)
-    await line.roll_back()  # nothing was written
+        with suppress(ConnectionError):  # broke while idle: retried on a new connection
+            return await connection.ask(question)
+    await connection.begin(READ)
+    answer = await connection.ask(question)
+    await connection.roll_back()  # nothing was written
     return answer
 
 
 _COUNTER = count(1)
 
 
-async def _written(line: _Line, change: Callable[[Connection], T]) -> T:
-    await line.begin(WRITE)
-    result = await line.ask(change)
+async def _written(connection: _Connection, change: Callable[[Connection], T]) -> T:
+    await connection.begin(WRITE)
+    result = await connection.ask(change)
     name = f"{this_start()}.{next(_COUNTER):x}"
     try:
-        await line.driver.execute(COMMIT.format(name))
+        await connection.driver.execute(COMMIT.format(name))
     except Exception as error:
-        # An ERROR means that nothing was committed; after anything else it is not known.
+        # An ERROR means that nothing was committed; any other exception leaves that open.
         if getattr(error, "severity_en", "") == "ERROR":
             redact(error)
-            await line.roll_back()
+            await connection.roll_back()
             raise
-        await line.drop()
+        await connection.drop()
         log.warning("PostgreSQL went away during a commit: %s", error)
-        if not await _is_on_disk(line, name):
+        if not await _is_on_disk(connection, name):
             raise ConnectionError(f"the commit failed: {error}") from error
     return result
 
 
-async def _is_on_disk(line: _Line, name: str) -> bool:
-    """Find out whether the transaction of this name was committed.
+async def _is_on_disk(connection: _Connection, name: str) -> bool:
+    """Return whether the transaction with this id was committed.
 
     Raises:
-        InDoubt: PostgreSQL does not come back in time.
+        InDoubt: PostgreSQL is not available again within DOUBT_WAIT.
     """
     deadline = time.monotonic() + DOUBT_WAIT
     while True:
         try:
-            await line.connect()
+            await connection.connect()
             return bool(
-                await line.driver.fetchval("SELECT value = $1 FROM meta WHERE key = 'commit'", name)
+                await connection.driver.fetchval(
+                    "SELECT value = $1 FROM meta WHERE key = 'commit'", name
+                )
             )
         except Exception as error:
-            await line.drop()
+            await connection.drop()
             if time.monotonic() > deadline:
                 raise InDoubt(f"a commit may be on disk or not: {error}") from error
         await asyncio.sleep(AWAY_WAIT / 2)
 
 
 def _within(connection: Connection, question: Callable[[Connection], T]) -> T:
-    # BEGIN and COMMIT are ours; SQLAlchemy keeps account of a transaction of its own.
+    # BEGIN and COMMIT are sent by this module; this is only SQLAlchemy's own bookkeeping.
     with connection.begin():
         return question(connection)

@@ -1,4 +1,4 @@
-"""PostgreSQL's statements for many rows: an array a column, or a COPY, for any number of rows."""
+"""PostgreSQL's bulk statements: one array per column, or a COPY, for any number of rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Arrays:
-    """A `Bulk` on the driver's own connection: one round trip a statement."""
+    """A `Bulk` on the driver's own connection: one round trip per statement."""
 
     def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
         rows: list[Any] = _on_driver(tx, lambda d: d.fetch(sql, *parameters))
@@ -38,8 +38,8 @@ class Arrays:
 
     def change(self, tx: Connection, statement: Statement, rows: Rows) -> int:
         sql = _about(tx.dialect, statement)
-        said: str = _on_driver(tx, lambda d: d.execute(sql, *_columns(rows)))
-        return int(said.rpartition(" ")[2])
+        status: str = _on_driver(tx, lambda d: d.execute(sql, *_columns(rows)))
+        return int(status.rpartition(" ")[2])
 
     def insert(self, tx: Connection, columns: Columns, rows: Rows) -> None:
         table, names = columns[0].table.name, [c.name for c in columns]
@@ -48,7 +48,7 @@ class Arrays:
     def get_ready(
         self, tx: Connection, statements: Iterable[Statement], tables: Iterable[Columns]
     ) -> None:
-        # About no rows: that plans them, too, and does nothing.
+        # Run with no rows, which also plans them and changes nothing.
         for statement in statements:
             nothing: list[list[object]] = [[] for _ in statement.given]
             self.fetch(tx, _about(tx.dialect, statement), nothing)
@@ -73,10 +73,10 @@ def _about(dialect: Dialect, statement: Statement) -> str:
 
 
 def _one_by_one(statement: Statement, given: FromClause) -> Select[Any]:
-    """Return a statement that is planned for one of the rows, and run for each.
+    """Return a statement that is planned for one input row, and run for each.
 
-    Where nothing is known of a table yet, as after a restore, PostgreSQL takes the rows to be found
-    for a hundredth of it, and reads the whole of it for all of them at once.
+    For a table without statistics, as after a restore, PostgreSQL estimates that a hundredth of its
+    rows match, and would scan the table for all input rows at once.
     """
     names = [literal_column(f"given.{c.name}", c.type).label(c.name) for c in statement.given]
     one = select(*names).subquery("one")
@@ -85,5 +85,5 @@ def _one_by_one(statement: Statement, given: FromClause) -> Select[Any]:
 
 
 def _on_driver(tx: Connection, run: Callable[[Any], Awaitable[T]]) -> T:
-    # SQLAlchemy's own way to the driver costs as much as the statement.
+    # SQLAlchemy's own path to the driver costs as much as the statement.
     return cast(AdaptedConnection, tx.connection.dbapi_connection).run_async(run)

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL by asyncpg, and what their faults mean."""
+"""Connections to PostgreSQL through asyncpg, and the meaning of their errors."""
 
 from __future__ import annotations
 
@@ -14,35 +14,34 @@ from ws_server.store.groups.group_memory import GroupMemory
 from ws_server.store.timeline import Timeline
 
 CONNECT_WAIT = 5.0
-"""Seconds a connection may take to be made, and a transaction to begin."""
+"""Seconds allowed for opening a connection, and for beginning a transaction."""
 STATEMENT_WAIT = 10.0
-"""Seconds a statement may take; PostgreSQL ends it then."""
+"""Seconds after which PostgreSQL cancels a statement."""
 ANSWER_WAIT = STATEMENT_WAIT + 2
-"""Seconds to wait for any answer from PostgreSQL."""
+"""Seconds to wait for any reply from PostgreSQL."""
 PLANNING = {"random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"}
-"""Every question looks rows up by their keys, so one plan fits whatever is asked for.
+"""All queries look rows up by key, so one generic plan fits all parameters.
 
-What is read in no order is in memory or on an SSD. With PostgreSQL's own cost of 4, made for disks
-that turn, it reads the whole of a small table (10,000 members for 160 of them). And it takes an
-array for ten rows: it would plan anew each time that one is shorter, for 0.4 to 0.8 ms, which is
-five times what the question itself costs.
+Random reads hit memory or an SSD. With PostgreSQL's default cost of 4, chosen for rotating disks,
+it scans small tables (10,000 members to find 160). It also assumes ten elements in an array
+parameter, and would replan for each shorter one: 0.4 to 0.8 ms, five times the cost of the query.
 """
 LOCK = int.from_bytes(b"SimpleCh")
-"""The advisory lock that the one server of a database holds."""
+"""The advisory lock held by the only server that uses a database."""
 READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 WRITE = "BEGIN"
 
 _FAULTS = ("08", "25006", "28", "3D", "40", "42501", "53", "55P03", "57", "58", "XX")
-"""SQLSTATEs, or their beginnings, of what may pass: the connection, a database that takes no
-writes, rights and names that an operator changed, too little memory, disk or connections, locks and
-timeouts, an operator who intervenes, the disk."""
+"""SQLSTATEs, or their prefixes, of faults that may be temporary: a broken connection, a read-only
+database, changed rights or names, too little memory, disk or connections, locks and timeouts, an
+operator's intervention, a failing disk."""
 
 
 def read_url(url: str) -> URL:
     """Return a database's URL with its driver.
 
     Raises:
-        DatabaseRefused: it cannot be read.
+        DatabaseRefused: it is malformed.
     """
     try:
         return make_url(url).set(drivername="postgresql+asyncpg")
@@ -54,10 +53,11 @@ def read_url(url: str) -> URL:
 
 
 def engine_for(url: URL, *, bounded: bool, timeline: Timeline | None = None) -> AsyncEngine:
-    """Return what makes connections, on which a statement may take STATEMENT_WAIT or for ever.
+    """Return an engine whose connections limit a statement to STATEMENT_WAIT, or do not limit it.
 
     Args:
-        timeline: Of the database, if messages are written on these connections.
+        bounded: Whether there are limits; False for migrations and copies of a whole database.
+        timeline: The database's timeline, if messages are written on these connections.
     """
     settings = {"application_name": "simple-chatting", "lock_timeout": _milliseconds(LOCK_WAIT)}
     settings |= PLANNING
@@ -66,7 +66,7 @@ def engine_for(url: URL, *, bounded: bool, timeline: Timeline | None = None) -> 
         url,
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
-        hide_parameters=True,  # they hold what people wrote, and errors are logged
+        hide_parameters=True,  # they contain user data, and errors are logged
         connect_args={
             "timeout": CONNECT_WAIT,
             "command_timeout": ANSWER_WAIT if bounded else None,
@@ -80,13 +80,13 @@ def _milliseconds(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-def said(error: Exception) -> BaseException:
+def driver_error(error: Exception) -> BaseException:
     """Return the driver's own exception."""
     return (error.orig or error) if isinstance(error, DBAPIError) else error
 
 
 def redact(error: BaseException | None) -> None:
-    """Take out of an exception, which may be logged, what people wrote."""
+    """Remove user data from an exception before it is logged."""
     while error is not None:
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None
@@ -96,23 +96,23 @@ def redact(error: BaseException | None) -> None:
 
 
 def explain(url: URL, error: Exception) -> str | None:
-    """Return for the operator why the database cannot be used; None if `error` is a bug."""
-    if isinstance(error, TypeError):  # an option in the URL that asyncpg does not know
+    """Return, for the operator, why the database cannot be used; None if `error` is a bug."""
+    if isinstance(error, TypeError):  # an option in the URL that asyncpg does not accept
         return f"--database: {error}"
     if not is_fault(error) and not isinstance(error, asyncpg.InterfaceError):
         return None
-    # A password with an @ that is not written as %40 reaches into the host.
+    # An unescaped @ in the password makes part of the password appear in the host.
     host = (url.host or "").rpartition("@")[2] or None
     shown = URL.create("postgresql+asyncpg", url.username, None, host, url.port, url.database)
-    fault = said(error)
+    fault = driver_error(error)
     why = str(fault).rstrip(".") or f"no answer within {CONNECT_WAIT:.0f} s"
-    hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Make what it names"
+    hint = "Start PostgreSQL" if isinstance(fault, OSError) else "Fix this in PostgreSQL"
     return f"{shown}: {why}. {hint}, or correct --database"
 
 
 def is_fault(error: Exception) -> bool:
-    """Tell a fault of PostgreSQL or of the way to it from a bug of ours."""
-    fault = said(error)
+    """Return whether an error is a fault of PostgreSQL or its connection, and not a bug."""
+    fault = driver_error(error)
     state = getattr(fault, "sqlstate", None)
     if state is not None:
         return str(state).startswith(_FAULTS)

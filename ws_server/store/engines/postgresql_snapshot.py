@@ -1,4 +1,4 @@
-"""One transaction on PostgreSQL for whoever reads or makes a whole database."""
+"""One transaction on PostgreSQL that reads or creates a whole database."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 async def transact(url: URL, work: Callable[[Connection], T], *, writes: bool) -> T:
-    """Run `work(tx)` in one transaction, however long it takes.
+    """Run `work(tx)` in one transaction, without a time limit.
 
     Raises:
-        DatabaseRefused: the database does not answer, or a server uses what is to be written.
+        DatabaseRefused: the database does not answer; with `writes`, a server uses it.
     """
     engine = engine_for(url, bounded=False)
     try:
@@ -41,6 +41,6 @@ async def transact(url: URL, work: Callable[[Connection], T], *, writes: bool) -
 
 
 def _within(connection: Connection, work: Callable[[Connection], T]) -> T:
-    # BEGIN and COMMIT are ours; SQLAlchemy keeps account of a transaction of its own.
+    # BEGIN and COMMIT are sent by this module; this is only SQLAlchemy's own bookkeeping.
     with connection.begin():
         return work(connection)

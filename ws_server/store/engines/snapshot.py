@@ -1,4 +1,4 @@
-"""A database as a whole: read while it is in use, and made anew in one transaction."""
+"""A whole database: read from one snapshot while in use, or created in one transaction."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ T = TypeVar("T")
 async def read(url: URL, question: Callable[[Connection], T]) -> T:
     """Run `question(tx)` on one snapshot of a database, while others read and write it.
 
-    It is not migrated, and nothing waits for this but the reuse of the write-ahead log. The
-    question runs in the calling thread.
+    The schema is not migrated. Meanwhile SQLite cannot reset its write-ahead log; nothing else is
+    blocked. The function runs in the calling thread.
 
     Raises:
-        DatabaseRefused: there is none, or it does not answer.
+        DatabaseRefused: there is no database, or it does not answer.
     """
     return await _transact(url, question, is_new=False)
 
@@ -42,14 +42,15 @@ async def create(
     fill: Callable[[Connection], T],
     place: Callable[[], None] | None = None,
 ) -> T:
-    """Make a database in one transaction and return what `fill(tx)` did.
+    """Create a database in one transaction and return the result of `fill(tx)`.
 
     Args:
-        revision: The schema that `fill` finds; it is migrated to the newest afterwards.
-        place: Runs last, right before the commit; its exception undoes all.
+        revision: The schema that `fill` expects; it is migrated to the newest afterwards.
+        place: Called last, right before the commit; if it raises, everything is rolled back.
 
     Raises:
-        DatabaseRefused: it is not empty, the schema is of a newer version, or the disk refused.
+        DatabaseRefused: the database is not empty, the schema is of a newer version, or the disk
+            failed.
     """
     check_known(revision)
 
@@ -73,7 +74,7 @@ def revision(tx: Connection) -> str:
     """Return the revision of the schema.
 
     Raises:
-        DatabaseRefused: it is of a newer version, or there is none.
+        DatabaseRefused: the schema is of a newer version, or there is none.
     """
     found = current(tx)
     if found is None:
@@ -83,19 +84,19 @@ def revision(tx: Connection) -> str:
 
 
 def expect_newest(tx: Connection) -> None:
-    """Refuse a schema that questions of this version do not fit.
+    """Refuse a database whose schema is not the newest.
 
     Raises:
-        DatabaseRefused: it is of another version.
+        DatabaseRefused: the schema is of another version.
     """
     if revision(tx) != NEWEST:
         raise DatabaseRefused("The database is of an older version; start the server on it first")
 
 
 def _set_sequences(tx: Connection) -> None:
-    """Let new rows come after those that were written with their ids."""
+    """Advance the sequences beyond the rows that were inserted with their ids."""
     if tx.dialect.name != "postgresql":
-        return  # SQLite goes on after the highest
+        return  # SQLite always continues after the highest id
     for table in metadata.sorted_tables:
         column = table.autoincrement_column
         if column is not None:
@@ -105,14 +106,14 @@ def _set_sequences(tx: Connection) -> None:
 
 
 async def _transact(url: URL, work: Callable[[Connection], T], *, is_new: bool) -> T:
-    """Run `work(tx)` in one transaction: one that writes, or one that only reads.
+    """Run `work(tx)` in one transaction; `is_new` creates a database, else it is read-only.
 
     Raises:
         DatabaseRefused: the database does not answer.
     """
     path = sqlite_file.file_of(url)
     if path is None:
-        # Who does not use PostgreSQL need not wait for its driver to load.
+        # Imported here, so that commands on SQLite do not load the driver.
         from ws_server.store.engines.postgresql_snapshot import transact
 
         return await transact(url, work, writes=is_new)
@@ -139,7 +140,7 @@ def _sqlite(path: Path, is_new: bool) -> Iterator[Connection]:
         if is_new:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-        # Migrations make tables anew; what is made is checked at the end instead.
+        # Migrations recreate tables; the foreign keys are checked at the end instead.
         connection.execute(f"PRAGMA foreign_keys={'OFF' if is_new else 'ON'}")
         return connection
 
@@ -147,7 +148,7 @@ def _sqlite(path: Path, is_new: bool) -> Iterator[Connection]:
         "sqlite://",
         creator=connect,
         poolclass=NullPool,
-        hide_parameters=True,  # they hold what people wrote
+        hide_parameters=True,  # they contain user data
         execution_options={"bulk": Values()},
     )
 
@@ -160,7 +161,7 @@ def _sqlite(path: Path, is_new: bool) -> Iterator[Connection]:
             yield tx
             broken = tx.exec_driver_sql("PRAGMA foreign_key_check").first() if is_new else None
             if broken is not None:
-                raise DatabaseRefused(f"tables/{broken[0]}: a row refers to one that is not there")
+                raise DatabaseRefused(f"tables/{broken[0]}: a row refers to a missing row")
         was_there = True
     finally:
         engine.dispose()

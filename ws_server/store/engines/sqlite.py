@@ -1,10 +1,10 @@
-"""SQLite: a file of the data folder, with a write-ahead log and every commit synced.
+"""SQLite: a file in the data folder, with a write-ahead log and a sync at every commit.
 
-Python's driver gives up the interpreter lock at every step of a statement, and while the event
-loop is busy it may take up to a switch interval to get it back. So a batch must be few steps, not
-few transactions only: each statement here takes up to 256 rows. SQLAlchemy compiles it once a
-size; running the text directly spares building it anew for every batch, and 30 us of SQLAlchemy's
-own way to the driver, as much as the statement itself costs.
+Python's driver releases the interpreter lock at every step of a statement. While the event loop is
+busy, regaining the lock may take up to a switch interval. A batch must therefore consist of few
+steps, so each statement here covers up to 256 rows. SQLAlchemy compiles each statement once per
+number of rows. Running the text on the driver saves building it anew for every batch, and 30 us of
+SQLAlchemy's own overhead, as much as the statement itself costs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ws_server.store.timeline import Timeline
 T = TypeVar("T")
 CHUNKS = (256, 64, 16, 4, 1)
 CHECKPOINT_PAGES = 4_000
-"""Pages in the write-ahead log before SQLite copies them into the database (16 MB)."""
+"""Pages in the write-ahead log at which SQLite copies them into the database (16 MB)."""
 
 _BUGS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
@@ -45,19 +45,19 @@ class SQLite:
     """An `Adapter` for a database in a file."""
 
     def __init__(self, path: Path) -> None:
-        """Open nothing yet."""
+        """Create the engines; no connection is opened yet."""
         self._path = path
         url = sqlite_file.url_of(path)
         timeline = Timeline()
         self._reading = _engine(url, "BEGIN", READERS, timeline)
-        # The write lock is taken at once, so that nobody can come in between.
+        # IMMEDIATE acquires the write lock at once, so no other writer can intervene.
         self._writing = _engine(url, "BEGIN IMMEDIATE", 1, timeline)
         self._writer: Connection | None = None
 
     def prepare(self, change: Callable[[Connection], T]) -> T:
         sqlite_file.check_length(self._path)
-        # A migration makes tables anew, which the checks of those that refer to them would forbid
-        # (sqlite.org/lang_altertable.html, section 7); they are made at its end instead.
+        # A migration recreates tables, which foreign key checks would reject
+        # (sqlite.org/lang_altertable.html, section 7); the keys are checked at its end instead.
         self._writer = self._writing.connect()
         driver = _driver(self._writer)
         driver.execute("PRAGMA foreign_keys=OFF")
@@ -76,20 +76,20 @@ class SQLite:
             with self._writer.begin():
                 return change(self._writer)
         finally:
-            # SQLite keeps a transaction open when its commit fails.
+            # After a failed commit, SQLite leaves the transaction open.
             driver = _driver(self._writer)
             if driver.in_transaction:
                 driver.rollback()
 
     def is_fault(self, error: Exception) -> bool:
-        fault = _said(error)
+        fault = _driver_error(error)
         return isinstance(fault, sqlite3.Error) and not isinstance(fault, _BUGS)
 
     def redact(self, error: Exception) -> None:
-        """SQLite names columns, never values."""
+        """Do nothing: SQLite's errors name columns, never values."""
 
     def explain(self, error: Exception) -> str | None:
-        fault = _said(error)
+        fault = _driver_error(error)
         return (
             sqlite_file.explained(self._path, fault) if isinstance(fault, sqlite3.Error) else None
         )
@@ -110,11 +110,13 @@ def _checked(change: Callable[[Connection], T], tx: Connection) -> T:
     before = schema()
     made = change(tx)
     if schema() != before and (broken := driver.execute("PRAGMA foreign_key_check").fetchone()):
-        raise DatabaseRefused(f"The database is damaged: a row of {broken[0]} refers to nothing")
+        raise DatabaseRefused(
+            f"The database is damaged: a row of {broken[0]} refers to a missing row"
+        )
     return made
 
 
-def _said(error: Exception) -> BaseException | None:
+def _driver_error(error: Exception) -> BaseException | None:
     return error.orig if isinstance(error, DBAPIError) else error
 
 
@@ -130,14 +132,14 @@ def _engine(url: URL, begin: str, size: int, timeline: Timeline) -> Engine:
         poolclass=QueuePool,
         pool_size=size,
         max_overflow=0,
-        hide_parameters=True,  # they hold what people wrote, and errors are logged
+        hide_parameters=True,  # they contain user data, and errors are logged
         connect_args={"check_same_thread": False, "timeout": LOCK_WAIT},
         execution_options={"bulk": Values(), "timeline": timeline, "groups": GroupMemory()},
     )
 
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _: object) -> None:
-        # The driver's own transaction handling would hide BEGIN from us.
+        # Disables the driver's own transaction handling, so that BEGIN is explicit.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -152,7 +154,7 @@ def _engine(url: URL, begin: str, size: int, timeline: Timeline) -> Engine:
 
 
 class Values:
-    """A `Bulk` of statements with VALUES for up to 256 rows."""
+    """A `Bulk` that runs statements with VALUES for up to 256 rows."""
 
     def fetch(self, tx: Connection, sql: str, parameters: Sequence[object]) -> Sequence[Any]:
         return _driver(tx).execute(sql, tuple(parameters)).fetchall()
@@ -168,7 +170,7 @@ class Values:
         driver = _driver(tx)
         for chunk in _chunks(rows):
             driver.execute(_about(tx.dialect, statement, len(chunk)), _flat(chunk))
-            # The driver does not count for a statement that begins with WITH.
+            # The driver reports no row count for a statement that begins with WITH.
             count += driver.execute("SELECT changes()").fetchone()[0]
         return count
 
@@ -190,11 +192,11 @@ def _flat(rows: Rows) -> tuple[object, ...]:
 
 
 def _chunks(rows: Rows) -> Iterator[Rows]:
-    at = 0
+    start = 0
     for size in CHUNKS:
-        while len(rows) - at >= size:
-            yield rows[at : at + size]
-            at += size
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size
 
 
 @lru_cache(256)
@@ -204,7 +206,7 @@ def _insert(dialect: Dialect, columns: Columns, count: int) -> str:
 
 @lru_cache
 def _insert_one(dialect: Dialect, columns: Columns) -> str:
-    # SQLAlchemy would write the columns in the order of the table, not of the rows.
+    # Written by hand: SQLAlchemy would order the columns by the table, not by the rows.
     quote = dialect.identifier_preparer.quote
     names = ", ".join(quote(c.name) for c in columns)
     row = ", ".join("?" * len(columns))
@@ -228,11 +230,11 @@ def _compiled(dialect: Dialect, statement: ClauseElement) -> str:
 
 
 def _repeated(sql: str, width: int, count: int) -> str:
-    """Return a statement about one row as one about many.
+    """Return a statement for one row, repeated for many rows.
 
-    SQLAlchemy takes 50 ms to compile 256 rows, for which a message would have to wait.
+    SQLAlchemy takes 50 ms to compile a statement for 256 rows, which would delay messages.
     """
     row = f"({', '.join('?' * width)})"
-    # The rows' values are the only parameters, so their order is the rows' order.
+    # The rows' values are the only parameters, so they are in the order of the rows.
     assert sql.count(row) == 1 and sql.count("?") == width, sql
     return sql.replace(row, ", ".join([row] * count))

@@ -1,8 +1,8 @@
-"""Whether people of this realm wrote what other realms relay in their names.
+"""Authorship of messages that other realms relay in the names of local users.
 
-The host of a group gives their posts their place, and may say anything. A message counts as theirs
-if its post waits here, or if its id proves it, which this realm alone can make: after a restored
-backup nothing else is left of what was posted since.
+The host of a group assigns a seq to each post and could forge any of them. A message is attributed
+to a local user if its post is pending here, or if its id carries this realm's signature. After a
+restored backup, the signature is the only trace of later posts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ws_server.store.schema import messages, posts
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a person here posts to a group that another realm hosts."""
+    """A local user's message for a group that another realm hosts."""
 
     host: bytes
     """The host's public key."""
@@ -33,46 +33,46 @@ class Post:
     """The text, or the sha256 of the file."""
 
     def new_id(self, secret: bytes) -> str:
-        """Return an id by which this realm knows the post again, whatever it has lost."""
+        """Return a signed id; this realm recognises the post by it even after losing its data."""
         id = new_id("m")
         return f"{id}.{self._mark(secret, id)}"
 
     def has_id(self, secret: bytes, id: str) -> bool:
-        """Tell whether this very person posted just this in this group under this id."""
+        """Return whether this sender posted this content in this group under this id."""
         bare, _, mark = id.rpartition(".")
         return hmac.compare_digest(mark.encode(), self._mark(secret, bare).encode())
 
     def _mark(self, secret: bytes, id: str) -> str:
-        said = hashlib.sha256(self.content.encode()).digest()
+        content_digest = hashlib.sha256(self.content.encode()).digest()
         fields = (id.encode(), self.host, str(self.group).encode(), fold(self.sender).encode())
-        text = b"\0".join(base64.b64encode(field) for field in fields) + said
+        text = b"\0".join(base64.b64encode(field) for field in fields) + content_digest
         digest = hmac.digest(secret, text, hashlib.sha256)
-        # 65 bits: an id has 40 letters, and each guess costs a row that everybody sees.
+        # 65 bits: an id has 40 characters, and each guess costs a row that all members see.
         return base64.b32encode(digest)[:13].decode().lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """This realm, as far as it has to know its own people's posts again."""
+    """The keys by which this realm recognises posts of its own users."""
 
     key: bytes
-    """Its public key."""
+    """This realm's public key."""
     secret: bytes
-    """What marks their ids."""
+    """The secret that signs the ids of posts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A post that its host has not given its place yet."""
+    """A post to which the host has not yet assigned a seq."""
 
     key: str | None
     content: MessageContent
 
 
 def posted(tx: Connection, ids: Collection[str]) -> dict[tuple[str, int, int], Waiting]:
-    """Return the posts of people here with these ids, by id, conversation and sender.
+    """Return pending posts of local users by id, conversation and sender.
 
-    A host may name any id, so all three have to be right.
+    A host may name any id, so the caller must compare all three.
     """
     p = posts.c
     rows = tx.execute(
@@ -81,11 +81,12 @@ def posted(tx: Connection, ids: Collection[str]) -> dict[tuple[str, int, int], W
         )
     ).all()
     return {
-        (id, group, sender): Waiting(key, load(tx, *said)) for id, group, sender, key, *said in rows
+        (id, group, sender): Waiting(key, load(tx, *columns))
+        for id, group, sender, key, *columns in rows
     }
 
 
 def present(tx: Connection, group_id: int, ids: Collection[str]) -> set[str]:
-    """Return which of these ids of messages are in a group already."""
+    """Return which of these message ids are stored in a group."""
     m = messages.c
     return set(tx.scalars(select(m.id).where(m.conversation_id == group_id, m.id.in_(ids))))

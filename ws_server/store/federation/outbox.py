@@ -1,7 +1,7 @@
-"""What waits for other realms: written with its message, gone once the other side has it.
+"""The outbox: rows for other realms, written with their message, deleted once acknowledged.
 
-A row's number rises with each row of its realm and is never used again, so the other side can tell
-what it has by one number. A row that was refused for ever stays, to be seen, and is not sent again.
+Row numbers rise within a realm and are never reused, so the other side acknowledges all rows it has
+by one number. A row refused for good is kept for display and is not sent again.
 """
 
 from __future__ import annotations
@@ -31,34 +31,35 @@ from ws_server.store.federation.realms import ACTIVE
 from ws_server.store.schema import outbox, posts, realms
 
 MESSAGE, GROUP, POST, RECEIPT, CHANGE = "message", "group", "post", "receipt", "change"
-"""A private message; one of a group hosted here; one for a group hosted there; how far somebody
-has read; a change of a group hosted here."""
+"""Kinds of rows: a private message; a message of a group hosted here; a message for a group that
+the other realm hosts; a read receipt; a membership change of a group hosted here."""
 PROBE = "probe"
-"""Nothing but a row, by which operators see that both sides can store one."""
+"""An empty row, with which operators test that both sides can store one."""
 STORED, QUEUED, DELIVERED, REFUSED = "stored", "queued", "delivered", "refused"
 MAX_WAITING_ROWS = 100_000
-"""Rows that may wait for a realm; then nobody can send there until it has taken some. With texts
-of at most 16 KiB that is 1.6 GB of messages at the very worst."""
+"""Unacknowledged rows for one realm; above this bound, sends to the realm are refused. With texts
+of at most 16 KiB, that is 1.6 GB of messages in the worst case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """Where the rows for a realm end."""
+    """The end of a realm's outbox."""
 
     last: int
-    """The highest number that was ever given to one."""
+    """The highest row number assigned so far."""
     key: bytes
     """The public key of the realm."""
     is_open: bool
-    """Whether it takes rows that it would also find by itself when it links again: not if it is
-    blocked or removed, or half as many wait as may. The other half is for private messages, so
-    that a busy group does not keep them out."""
+    """Whether rows are accepted that the realm would also fetch itself after reconnecting. False if
+    the realm is blocked or removed, or its outbox is half full: the other half is reserved for
+    private messages, so that a busy group cannot block them."""
 
 
 def add_messages(tx: Connection, messages: Sequence[StoredMessage], now: int) -> None:
-    """Let messages wait for the realms of their recipients, and give each its numbers there.
+    """Enqueue messages for the realms of their recipients, and set each message's row numbers.
 
-    What goes to a group hosted here goes to the realm of its sender too, which learns its place.
+    Messages of a group hosted here are also sent to the sender's own realm, which learns their
+    seqs from them.
     """
     of_realm: dict[int, list[StoredMessage]] = defaultdict(list)
     for message in messages:
@@ -82,10 +83,10 @@ def add_messages(tx: Connection, messages: Sequence[StoredMessage], now: int) ->
 
 
 def add_posts(tx: Connection, entries: Sequence[MessageEntry], now: int, secret: bytes) -> None:
-    """Keep messages for groups hosted elsewhere, and let them wait for the hosts.
+    """Store messages for groups hosted elsewhere, and enqueue them for the hosts.
 
     Args:
-        secret: Marks their ids, by which they are known again when the hosts relay them.
+        secret: Signs the ids, so that this realm recognises the posts when the hosts relay them.
     """
     of_realm: dict[int, list[StoredMessage]] = defaultdict(list)
     for entry in entries:
@@ -123,9 +124,9 @@ def enqueue(
     body: dict[str, Any],
     now: int,
 ) -> bool:
-    """Let something else than a message wait for a realm, and tell whether it does.
+    """Enqueue a row that is not a message; return whether it was accepted.
 
-    A receipt takes the place of one that waits for the same reader and conversation.
+    A receipt replaces a pending one of the same reader and conversation.
     """
     text = orjson.dumps(body).decode()
     tail = _tails(tx, (realm_id,))[realm_id]
@@ -138,8 +139,8 @@ def enqueue(
             outbox.c.kind == RECEIPT,
             outbox.c.conversation_id == conversation_id,
         )
-        for old, said in tx.execute(waiting).all():
-            if orjson.loads(said)["from"] == body["from"]:
+        for old, old_body in tx.execute(waiting).all():
+            if orjson.loads(old_body)["from"] == body["from"]:
                 tx.execute(
                     delete(outbox).where(outbox.c.realm_id == realm_id, outbox.c.number == old)
                 )
@@ -156,7 +157,7 @@ def enqueue(
     return True
 
 
-# Made once: it runs for every batch with messages for other realms.
+# Built once: it runs for every batch with messages for other realms.
 _TAILS = select(
     realms.c.id,
     realms.c.state,
@@ -167,7 +168,7 @@ _TAILS = select(
 
 
 def _tails(tx: Connection, realm_ids: Collection[int]) -> dict[int, Tail]:
-    """Return where the rows of these realms end."""
+    """Return the ends of these realms' outboxes, by realm id."""
     tails: dict[int, Tail] = {}
     if not realm_ids:
         return tails
@@ -175,7 +176,7 @@ def _tails(tx: Connection, realm_ids: Collection[int]) -> dict[int, Tail]:
         _TAILS, {"realm_ids": list(realm_ids)}
     ):
         last = max(number or 0, confirmed)
-        # Numbers are not used again, so this counts what waits, or more.
+        # Numbers are not reused, so the difference is an upper bound of the pending rows.
         tails[realm_id] = Tail(
             last, key, state == ACTIVE and last - confirmed < MAX_WAITING_ROWS // 2
         )
@@ -184,16 +185,17 @@ def _tails(tx: Connection, realm_ids: Collection[int]) -> dict[int, Tail]:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """What came to light when rows were confirmed."""
+    """The result of an acknowledgement."""
 
     moved: bool = False
-    """The other realm has a number that was never given here: it counts what it had from this
-    realm by another name, with a key it has no more. What waits has new numbers, above that."""
+    """The other realm acknowledged a number that was never assigned here: it counts rows that it
+    received from this realm under another name and an older key. Pending rows were renumbered
+    above that number."""
     overfull: bool = False
-    """So much waited that some of it may not have been noted."""
+    """The outbox was so full that some rows may have been dropped."""
 
 
-# Made once, as links run them many times a second.
+# Built once: links run them many times a second.
 _FORGET = delete(outbox).where(
     outbox.c.realm_id == bindparam("of"),
     outbox.c.number <= bindparam("up_to"),
@@ -207,7 +209,7 @@ _CONFIRMED = (
 
 
 def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) -> Cleared:
-    """Forget what the other realm has, up to a number, and keep why it refused some of it."""
+    """Delete the rows acknowledged up to a number, and record the codes of those refused."""
     tail = _tails(tx, (realm_id,))[realm_id]
     if up_to > tail.last:
         _shift(tx, realm_id, up_to)
@@ -221,17 +223,17 @@ def confirm(tx: Connection, realm_id: int, up_to: int, refused: dict[int, str]) 
 
 
 def _shift(tx: Connection, realm_id: int, by: int) -> None:
-    """Add to the numbers of all rows of a realm, at least the highest of them, so none meet."""
+    """Shift the numbers of all rows of a realm; `by` is at least the highest, so none collide."""
     moved = update(outbox).where(outbox.c.realm_id == realm_id)
     tx.execute(moved.values(number=outbox.c.number + by))
     tx.execute(update(realms).where(realms.c.id == realm_id).values(confirmed=by))
 
 
 def renumber(tx: Connection, realm_id: int, other_id: int) -> None:
-    """Let two realms that change keys number their rows so that neither key has seen a number.
+    """Renumber the outboxes of two realms that swap keys, so that neither key has seen a number.
 
-    Whoever holds a key counts the numbers of the realm that had it; a row with one of those would
-    pass for sent.
+    The holder of a key counts the row numbers of the realm that had the key before; a reused
+    number would count as delivered.
     """
     tails = _tails(tx, (realm_id, other_id))
     theirs = tails[other_id].last
@@ -242,20 +244,20 @@ def renumber(tx: Connection, realm_id: int, other_id: int) -> None:
 
 
 def refuse_all(tx: Connection, realm_id: int, code: str) -> None:
-    """Refuse what waits for a realm for ever; it is not sent again."""
+    """Refuse all pending rows of a realm for good; they are not sent again."""
     waiting = and_(outbox.c.realm_id == realm_id, outbox.c.refused.is_(None))
     _refuse(tx, waiting, code)
     tx.execute(delete(outbox).where(waiting))
 
 
 def refuse_posts(tx: Connection, realm_id: int, code: str) -> None:
-    """Refuse what waits for the groups that a realm hosts, for ever."""
+    """Refuse, for good, all pending posts to the groups that a realm hosts."""
     waiting = and_(outbox.c.realm_id == realm_id, outbox.c.kind == POST, outbox.c.refused.is_(None))
     _refuse(tx, waiting, code)
 
 
 def _refuse(tx: Connection, which: ColumnElement[bool], code: str) -> None:
-    """Keep why messages were refused; of other rows nothing needs to be kept."""
+    """Record why messages were refused; rows of other kinds need no record."""
     refused = select(outbox.c.body).where(which, outbox.c.kind == POST)
     tx.execute(update(posts).where(posts.c.id.in_(refused)).values(refused=code))
     tx.execute(update(outbox).where(which, outbox.c.kind.in_((MESSAGE, POST))).values(refused=code))

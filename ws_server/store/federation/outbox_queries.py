@@ -1,4 +1,4 @@
-"""What waits for other realms, as people, operators and histories see it."""
+"""Queries over the outbox for senders, operators and message histories."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _COUNT = select(func.count()).where(
 
 
 def count(tx: Connection, realm_id: int) -> int:
-    """Return how many rows wait for a realm."""
+    """Return how many rows are pending for a realm."""
     return tx.scalar(_COUNT, {"of": realm_id}) or 0
 
 
 def counts(tx: Connection) -> dict[int, int]:
-    """Return how many rows wait for each realm, only counts above 0."""
+    """Return the number of pending rows by realm id, only counts above 0."""
     rows = tx.execute(
         select(outbox.c.realm_id, func.count())
         .where(outbox.c.refused.is_(None))
@@ -33,7 +33,7 @@ def counts(tx: Connection) -> dict[int, int]:
 
 
 def states(tx: Connection, conversation_ids: Collection[int]) -> dict[tuple[int, int], str]:
-    """Return which messages of these conversations wait or were refused, by (conversation, seq)."""
+    """Return QUEUED or REFUSED by (conversation, seq), for messages that are not delivered."""
     if not conversation_ids:
         return {}
     rows = tx.execute(
@@ -45,7 +45,7 @@ def states(tx: Connection, conversation_ids: Collection[int]) -> dict[tuple[int,
 
 
 def state_of(tx: Connection, conversation: Conversation, seq: int) -> str:
-    """Return the state of a message in the eyes of its sender."""
+    """Return a message's delivery state, as shown to its sender."""
     if conversation.realm_id is not None:
         return DELIVERED
     if conversation.number is not None or not conversation.realms:
@@ -55,7 +55,7 @@ def state_of(tx: Connection, conversation: Conversation, seq: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessage:
-    """One message of a sender that waits."""
+    """One pending message of a sender."""
 
     conversation: str
     realm_id: int
@@ -64,11 +64,11 @@ class WaitingMessage:
 
 
 MAX_LISTED = 1_000
-"""Rows shown to one sender; more would not fit a frame."""
+"""Rows listed for one sender, so that the reply fits one frame."""
 
 
 def of_sender(tx: Connection, sender_id: int) -> tuple[list[WaitingMessage], bool]:
-    """Return the oldest of a sender's messages that wait, and whether there are more."""
+    """Return a sender's pending messages, the oldest first, and whether more were left out."""
     m, c, o, p = messages.c, conversations.c, outbox.c, posts.c
     private_ones = (
         select(address_of(), o.realm_id, m.id, o.since)
@@ -99,7 +99,7 @@ def of_sender(tx: Connection, sender_id: int) -> tuple[list[WaitingMessage], boo
 
 
 def concerned(tx: Connection, realm_id: int) -> list[int]:
-    """Return the admins, and those with messages waiting for a realm."""
+    """Return the ids of the admins and of users with messages pending for a realm."""
     o, m, p = outbox.c, messages.c, posts.c
     here = and_(o.realm_id == realm_id, o.refused.is_(None))
     writing = (

@@ -1,4 +1,4 @@
-"""One row on its way to another realm: as the commit that wrote it knows it, or read again."""
+"""Outbox rows in the form a link carries: built from a fresh commit, or read from the database."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from ws_server.store.schema import conversations, files, messages, outbox, posts
 
 @dataclass(frozen=True, slots=True)
 class LocalMessage:
-    """The message of a person here that a row carries."""
+    """The message of a local user that a row carries."""
 
     sender_id: int
     conversation: str
-    """As the sender sees it."""
+    """Its address, as the sender sees it."""
     id: str
     seq: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row on its way to another realm."""
+    """One outbox row, ready to be sent."""
 
     number: int
     kind: str
     body: dict[str, Any]
-    """What the link carries, besides number and kind."""
+    """The fields sent on the link, besides number and kind."""
     own: LocalMessage | None = None
 
     def on_link(self) -> bytes:
-        """Return the row as a link carries it."""
+        """Return the row as JSON for the link."""
         return orjson.dumps({"number": self.number, "kind": self.kind, **self.body})
 
 
 def private(message: StoredMessage, number: int) -> Item:
-    """Return the row of a private message that was just written."""
+    """Return the row of a private message that was just committed."""
     body = {
         "from": message.sender_name,
         "to": message.address.partition("@")[0],
@@ -63,14 +63,14 @@ def _own(message: StoredMessage, seq: int | None) -> LocalMessage:
     return LocalMessage(message.sender, message.address, message.id, seq)
 
 
-def content(id: str, seq: int | None, time: int, said: MessageContent) -> dict[str, Any]:
-    """Return the fields that the rows of all messages have, whatever their kind."""
+def content(id: str, seq: int | None, time: int, message: MessageContent) -> dict[str, Any]:
+    """Return the fields that message rows of every kind have in common."""
     numbered = {} if seq is None else {"seq": seq}
-    return {"id": id, "time": time, **numbered, **said.on_link()}
+    return {"id": id, "time": time, **numbered, **message.on_link()}
 
 
 def post(message: StoredMessage, number: int) -> Item:
-    """Return the row of a message for a group hosted elsewhere that was just written."""
+    """Return the row of a just committed message for a group hosted elsewhere."""
     body = {
         "group": message.conversation.number,
         "from": message.sender_name,
@@ -80,10 +80,10 @@ def post(message: StoredMessage, number: int) -> Item:
 
 
 def relayed(message: StoredMessage, number: int, home: KnownRealm | None) -> Item:
-    """Return the row of a message of a group hosted here that was just written.
+    """Return the row of a just committed message of a group hosted here.
 
     Args:
-        home: The sender's realm, if it is another one.
+        home: The sender's realm; None for this one.
     """
     name = message.sender_name.partition("@")[0]
     body = {
@@ -95,7 +95,7 @@ def relayed(message: StoredMessage, number: int, home: KnownRealm | None) -> Ite
 
 
 def read(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
-    """Return what is to be sent to a realm after a number, in order."""
+    """Return at most `limit` unrefused rows of a realm after number `after`, by number."""
     o, m, c, p = outbox.c, messages.c, conversations.c, posts.c
     sender, home, other = users.alias("sender"), realms.alias("home"), users.alias("other")
     host, poster = realms.alias("host"), users.alias("poster")
@@ -146,9 +146,9 @@ def read(tx: Connection, realm_id: int, after: int, limit: int) -> list[Item]:
 
 
 def _placed(tx: Connection, row: Any) -> Item | None:
-    """Return a post that has its place already, though the host has not confirmed the row.
+    """Return a post that the host has already relayed, though its row is not acknowledged.
 
-    None if it is neither here nor there: nothing can be sent of it.
+    None if the message is in neither table, so that nothing can be sent.
     """
     found = tx.execute(
         select(users.c.name, messages.c.time, *COLUMNS)
@@ -159,11 +159,11 @@ def _placed(tx: Connection, row: Any) -> Item | None:
     ).first()
     if found is None:
         return None
-    name, time, *said = found
+    name, time, *columns = found
     body = {
         "group": row.group,
         "from": name,
-        **content(row.body, None, time, load(tx, *said)),
+        **content(row.body, None, time, load(tx, *columns)),
     }
     return Item(row.number, POST, body)
 
@@ -171,12 +171,12 @@ def _placed(tx: Connection, row: Any) -> Item | None:
 def _item(row: Any, realm_name: str) -> Item:
     if row.kind not in (MESSAGE, GROUP, POST):
         return Item(row.number, row.kind, orjson.loads(row.body))
-    said = from_row(row)
+    message = from_row(row)
     if row.kind == MESSAGE:
         body = {
             "from": row.sender,
             "to": row.other,
-            **content(row.id, row.seq, row.time, said),
+            **content(row.id, row.seq, row.time, message),
         }
         own = LocalMessage(row.sender_id, f"{row.other}@{realm_name}", row.id, row.seq)
         return Item(row.number, MESSAGE, body, own)
@@ -184,24 +184,25 @@ def _item(row: Any, realm_name: str) -> Item:
         body = {
             "group": row.group,
             "from": speaker(row.sender, row.home, row.public_key),
-            **content(row.id, row.seq, row.time, said),
+            **content(row.id, row.seq, row.time, message),
         }
         return Item(row.number, GROUP, body)
     body = {
         "group": row.group,
         "from": row.poster,
-        **content(row.body, None, row.time, said),
+        **content(row.body, None, row.time, message),
     }
     own = LocalMessage(row.poster_id, f"#{row.group}@{row.host}", row.body, None)
     return Item(row.number, POST, body, own)
 
 
 def speaker(name: str, realm: str | None, public_key: bytes | None) -> dict[str, str]:
-    """Return how a host names a member to other realms: its own people by their name alone.
+    """Return how a host names a member to other realms: its own users by their name alone.
 
     Args:
-        name: In the member's own realm, or `carol@gamma` of a third one as told by a second.
-        realm: What the member's realm is called by the host.
+        name: The name in the member's own realm; `carol@gamma` for a user of a third realm that
+            the host knows only through a second one.
+        realm: The host's name for the member's realm.
     """
     if public_key is None:
         return {"name": name}

@@ -1,4 +1,4 @@
-"""What a realm calls itself: its name is kept with its data, and backups carry it."""
+"""This realm's own name, stored with its data and included in backups."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _KEY = "realm"
 
 
 def kept(tx: Connection) -> str | None:
-    """Return the realm's name; None until it was served for the first time.
+    """Return the stored name; None before the realm is served for the first time.
 
     Raises:
-        DatabaseRefused: what is there is no name.
+        DatabaseRefused: the stored value is not a valid name.
     """
     name = tx.scalar(select(meta.c.value).where(meta.c.key == _KEY))
     if name is not None and not NAME.fullmatch(name):
@@ -24,11 +24,11 @@ def kept(tx: Connection) -> str | None:
 
 
 def keep(tx: Connection, name: str) -> None:
-    """Keep the realm's name, instead of the one that it has."""
+    """Store the realm's name, replacing the previous one."""
     tx.execute(delete(meta).where(meta.c.key == _KEY))
     tx.execute(insert(meta).values(key=_KEY, value=name))
 
 
 def is_taken(tx: Connection, name: str) -> bool:
-    """Tell whether another realm is known under a name, so that addresses here mean that one."""
+    """Return whether another realm has this name here; addresses would refer to that realm."""
     return tx.scalar(select(realms.c.id).where(realms.c.key == fold(name))) is not None

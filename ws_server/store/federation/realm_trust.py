@@ -1,7 +1,7 @@
-"""How other realms become known: they dial in, are added, and are confirmed by somebody here.
+"""How other realms become known: they dial in, are added, and are confirmed by local users.
 
-A realm that dialled in has named itself, so it is called `beta~K3F9`, with a piece of its key. It
-is called beta once somebody here has to do with it, or has added it.
+A realm that dialled in chose its own name, so its name here is `beta~K3F9`, with a piece of its
+key. It is renamed to beta once a local user has written to its users or has added it.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from ws_server.store.federation.realms import (
 from ws_server.store.schema import conversations, members, outbox, realms, users
 
 MAX_PENDING = 50
-"""Realms that may wait for approval; for a further one, another one goes."""
+"""Realms that may wait for approval; a further one evicts another."""
 MAX_MET = 1_000
-"""Realms known here, the removed ones too, above which the same holds for any that dials."""
+"""Known realms, including removed ones, above which any realm that dials evicts another."""
 MAX_KNOWN = 1_500
-"""Realms known here, above which nobody can add one; a list of them fits one frame."""
+"""Known realms, above which none can be added; a list of them fits one frame."""
 
 
 def meant(tx: Connection, name: str) -> KnownRealm:
-    """Return the realm that an operator means, who may leave out the piece of its key.
+    """Return the realm that an operator names, with or without the piece of its key.
 
     Raises:
-        ChatError: UNKNOWN_REALM; CONFLICT, several call themselves so.
+        ChatError: UNKNOWN_REALM; CONFLICT, the name fits several unconfirmed realms.
     """
     found = find(tx, name)
     if found is not None:
@@ -54,15 +54,15 @@ def meant(tx: Connection, name: str) -> KnownRealm:
     strangers = [one for one in strangers if not one.vouched]
     if len(strangers) > 1:
         names = ", ".join(one.name for one in strangers)
-        raise ChatError(ErrorCode.CONFLICT, f"Several call themselves {name}: {names}")
+        raise ChatError(ErrorCode.CONFLICT, f"Several realms call themselves {name}: {names}")
     return strangers[0] if strangers else existing(tx, name)
 
 
 def free_name(tx: Connection, wanted: str, home: str) -> str:
-    """Return a name for a realm that was not added: its own, or with a number if that is taken.
+    """Return a free name for a realm: the wanted one, with a number appended if that is taken.
 
     Args:
-        home: This realm's own (folded) name, which is taken too.
+        home: This realm's own name, folded; it counts as taken.
     """
     taken = {home, *tx.scalars(select(realms.c.key))}
     name, number = wanted, 1
@@ -87,20 +87,20 @@ def add_from_handshake(
     trial: bool,
     now: int,
 ) -> tuple[KnownRealm, KnownRealm | None]:
-    """Note a realm that dialled here and is not known, under a name that is free.
+    """Store a realm that dialled in and is unknown, under a free name.
 
     Args:
-        met_from: The neighbourhood of its address (`shared.addresses`).
-        trial: It is a server on the same desk, so its name is believed.
+        met_from: The network of its address (`shared.addresses`).
+        trial: It is a server on the same desk, so its name is trusted.
 
     Returns:
-        The realm, and the one that had to go for it.
+        The realm, and the realm that was evicted for it, or None.
 
     Raises:
-        ChatError: REALM_REFUSED, too many are known.
+        ChatError: REALM_REFUSED, too many realms are known.
     """
     if (known := by_key(tx, public_key)) is not None:
-        return known, None  # it dialled twice at once
+        return known, None  # two dials at once
     gone = None
     waiting = tx.scalar(select(func.count()).where(realms.c.state == PENDING)) or 0
     if _total(tx) >= MAX_MET or (state == PENDING and waiting >= MAX_PENDING):
@@ -127,15 +127,16 @@ def add_from_handshake(
 
 
 def _let_one_go(tx: Connection, met_from: str) -> KnownRealm | None:
-    """Forget the oldest realm that waits for approval, of the neighbourhood that has most of them.
+    """Delete the oldest realm that waits for approval, from the network with the most of them.
 
-    So nobody keeps others out, and a newcomer's own neighbours go before others.
+    So no network can crowd out the others. If the newcomer's own network is among the largest,
+    its realms are evicted first.
 
     Args:
-        met_from: The newcomer's neighbourhood.
+        met_from: The newcomer's network.
 
     Returns:
-        The realm; None if none waits of which nothing else is kept.
+        The realm; None if every waiting realm has stored users, conversations or rows.
     """
     r = realms.c
     waiting = tx.execute(
@@ -147,7 +148,7 @@ def _let_one_go(tx: Connection, met_from: str) -> KnownRealm | None:
     counts = Counter({met_from: 1})
     counts.update(row.met_from for row in waiting)
     most = max(counts.values())
-    crowded = {where for where, count in counts.items() if count == most}
+    crowded = {network for network, count in counts.items() if count == most}
     if most > 1 and met_from in crowded:
         crowded = {met_from}
     oldest = next((row.id for row in waiting if row.met_from in crowded), None)
@@ -159,7 +160,7 @@ def _let_one_go(tx: Connection, met_from: str) -> KnownRealm | None:
 
 
 def vouch(tx: Connection, realm_id: int, home: str) -> KnownRealm:
-    """Note that somebody here has confirmed a realm: it has its own name from then on, if free."""
+    """Mark a realm as confirmed by a local user, and rename it to its own name, if that is free."""
     known = get(tx, realm_id)
     if known.vouched:
         return known
@@ -170,12 +171,12 @@ def vouch(tx: Connection, realm_id: int, home: str) -> KnownRealm:
 
 
 def _make_way(tx: Connection, named: KnownRealm, home: str) -> KnownRealm:
-    """Take a name from a realm that nobody has confirmed."""
+    """Rename an unconfirmed realm, so that its present name becomes free."""
     return _rename(tx, named, free_name(tx, named.tag, home))
 
 
 def _rename(tx: Connection, known: KnownRealm, name: str, **more: Any) -> KnownRealm:
-    """Call a realm by another name; copies of conversations with its people are stale."""
+    """Rename a realm, and invalidate cached copies of conversations with its users."""
     if name != known.name:
         inside = (
             select(members.c.conversation_id)
@@ -192,7 +193,7 @@ def _rename(tx: Connection, known: KnownRealm, name: str, **more: Any) -> KnownR
 
 
 def people_of(tx: Connection, realm_id: int) -> set[int]:
-    """Return the people here who have conversations with those of another realm, by id."""
+    """Return the ids of local users who have conversations with users of another realm."""
     other, stranger, mine = members.alias(), users.alias(), users.alias()
     return set(
         tx.scalars(
@@ -222,15 +223,15 @@ def keep(
     home: str,
     now: int,
 ) -> tuple[KnownRealm, KnownRealm | None]:
-    """Keep a realm that somebody added, or its new address if it was known under this name.
+    """Store a realm that a local user added, or its new address if it has this name already.
 
-    A realm that nobody had confirmed takes the name, and one that had it gives it away.
+    An unconfirmed realm with this key is renamed; an unconfirmed one with this name loses it.
 
     Returns:
-        The realm, and the one that has another name now.
+        The realm, and the realm that lost its name, or None.
 
     Raises:
-        ChatError: see `check_addable`.
+        ChatError: see `check_addable`; FORBIDDEN, MAX_KNOWN realms are known.
     """
     known, named = by_key(tx, public_key), find(tx, name)
     check_addable(name, named, known)
@@ -259,11 +260,11 @@ def keep(
 
 
 def check_addable(name: str, named: KnownRealm | None, known: KnownRealm | None) -> None:
-    """Refuse to add a realm that is blocked, or by a name that means another one.
+    """Refuse to add a blocked realm, or one under the name of another.
 
     Args:
-        named: Which realm the name means here.
-        known: Which realm has the key here.
+        named: The realm with this name here.
+        known: The realm with this key here.
 
     Raises:
         ChatError: REALM_EXISTS, FORBIDDEN.
@@ -284,10 +285,10 @@ def check_addable(name: str, named: KnownRealm | None, known: KnownRealm | None)
 def retrust(
     tx: Connection, realm_id: int, public_key: bytes, home: str, now: int
 ) -> tuple[KnownRealm, KnownRealm]:
-    """Pin another key under a realm's name; its old key is kept as that of a removed realm.
+    """Pin another key under a realm's name; the old key is kept with a removed realm.
 
-    If the other key is known under a name of its own, that realm is removed, and both change keys,
-    with what was received from each. The caller numbers what waits anew (`outbox.renumber`).
+    If the new key belongs to a known realm, that realm is removed, and the two swap keys together
+    with their receive positions. The caller renumbers the pending rows (`outbox.renumber`).
 
     Returns:
         The realm, and the removed one that now has the old key.
@@ -306,7 +307,7 @@ def retrust(
             vouched=True,
             now=now,
         )
-    # A key belongs to one realm at any time, so one of both has none for a moment.
+    # Keys are unique, so one of the two gets a random key in between.
     change(tx, other.id, public_key=os.urandom(32))
     for realm, had, state in ((known, other, known.state), (other, known, REMOVED)):
         change(

@@ -1,4 +1,4 @@
-"""Other realms: what they are called here, their keys, and how far each side has got."""
+"""Other realms: their names here, their keys, and the positions of both directions of a link."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ws_server.store.schema import realms
 
 ACTIVE, PENDING, BLOCKED, REMOVED = "active", "pending", "blocked", "removed"
 MAX_ROWS = 512
-"""Rows for one realm that may be on their way and unconfirmed."""
+"""Sent and unacknowledged rows of one realm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class KnownRealm:
     refusals: str
     confirmed: int
     vouched: bool
-    """Somebody here added it, wrote to its people, or let it in."""
+    """Whether a local user confirmed the realm: added it, wrote to its users, or approved it."""
 
     @property
     def tag(self) -> str:
-        """The name that it has until somebody vouches for it: its own, with a piece of its key."""
+        """The realm's name here until it is vouched for: its own name with a piece of its key."""
         return tagged(self.own_name, self.public_key)
 
     @property
     def shown_address(self) -> str:
-        """The address as `addrealm` takes it; empty if there is none."""
+        """The address in the form `addrealm` accepts; empty if there is none."""
         return ("wss://" if self.tls else "") + self.address if self.address else ""
 
 
@@ -67,7 +67,7 @@ _COLUMNS = (
 
 
 def tagged(own_name: str, public_key: bytes) -> str:
-    """Return what a realm is called that nobody here has confirmed, such as `beta~K3F9`."""
+    """Return the name of a realm that no local user has confirmed, such as `beta~K3F9`."""
     return f"{own_name[:27]}~{fingerprint(public_key)[:4]}"
 
 
@@ -76,18 +76,18 @@ def _realm(row: Sequence[Any] | None) -> KnownRealm | None:
 
 
 def everybody(tx: Connection) -> list[KnownRealm]:
-    """Return all realms by name, those that were removed too."""
+    """Return all realms by name, including removed ones."""
     rows: Sequence[Sequence[Any]] = tx.execute(select(*_COLUMNS).order_by(realms.c.key)).all()
     return [KnownRealm(*row) for row in rows]
 
 
 def find(tx: Connection, name: str) -> KnownRealm | None:
-    """Return the realm of this name here, whatever its case."""
+    """Return the realm with this local name, compared case-insensitively; None if there is none."""
     return _realm(tx.execute(select(*_COLUMNS).where(realms.c.key == fold(name))).first())
 
 
 def existing(tx: Connection, name: str) -> KnownRealm:
-    """Return the realm of this name here, which may be one that was removed.
+    """Return the realm with this local name, including removed ones.
 
     Raises:
         ChatError: UNKNOWN_REALM.
@@ -105,7 +105,7 @@ def get(tx: Connection, realm_id: int) -> KnownRealm:
 
 
 def by_key(tx: Connection, public_key: bytes) -> KnownRealm | None:
-    """Return the realm with this key."""
+    """Return the realm with this public key; None if there is none."""
     return _realm(tx.execute(select(*_COLUMNS).where(realms.c.public_key == public_key)).first())
 
 
@@ -118,7 +118,7 @@ def unknown_realm(name: str) -> ChatError:
 
 
 def check_writable(realm: KnownRealm) -> None:
-    """Refuse what would be sent to a realm that may not be talked to now.
+    """Refuse sending to a realm that is not active.
 
     Raises:
         ChatError: UNKNOWN_REALM, it was removed; FORBIDDEN, it is blocked or not approved.
@@ -132,7 +132,7 @@ def check_writable(realm: KnownRealm) -> None:
 
 
 def forbidden(why: str) -> ChatError:
-    """Return the refusal of what the admins here do not let people do."""
+    """Return the refusal of an action that the admins here do not permit."""
     return ChatError(ErrorCode.FORBIDDEN, why)
 
 
@@ -150,13 +150,14 @@ def add(
     met_from: str | None = None,
     now: int,
 ) -> KnownRealm:
-    """Keep a realm whose key was proven.
+    """Store a realm whose key was verified.
 
     Args:
-        met_from: The neighbourhood of the address from which it dialled; None if it was added.
+        met_from: The network from which the realm dialled; None if a local user added it.
+        now: Unix milliseconds.
 
     Raises:
-        ChatError: REALM_EXISTS, the name is another realm's.
+        ChatError: REALM_EXISTS, another realm has the name.
     """
     if find(tx, name) is not None:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{name} is the name of another realm here")
@@ -184,7 +185,7 @@ def add(
     return made
 
 
-# Made once, as links run it many times a second.
+# Built once: links run it many times a second.
 _RECEIVED = (
     update(realms)
     .where(realms.c.id == bindparam("of"), realms.c.received_log == bindparam("log"))
@@ -194,20 +195,21 @@ _RECEIVED = (
 
 
 def receive(tx: Connection, realm_id: int, log: str, number: int, refused: dict[int, str]) -> str:
-    """Note how far a realm's rows are durable here, and return the newest that were refused.
+    """Persist the number of a realm's last durable row; return the most recent refusals.
 
-    They are told again when the next link begins: the `ack` that told them may have been lost.
+    Refusals are sent again when the next link begins, because the `ack` that carried them may have
+    been lost.
 
     Args:
-        log: The history of the realm that the number counts.
-        refused: What was refused now, with the codes.
+        log: The history of the realm to which the number belongs.
+        refused: The codes of newly refused rows, by number.
 
     Returns:
-        As many as can be unconfirmed, as JSON.
+        JSON, codes by number, at most MAX_ROWS: as many as can be unacknowledged.
     """
     r = realms.c
     if not refused:
-        # What almost every batch comes to, in one statement.
+        # The common case, in one statement.
         found = tx.execute(_RECEIVED, {"of": realm_id, "log": log, "number": number}).first()
         if found is not None:
             return str(found.refusals)
@@ -223,6 +225,6 @@ def receive(tx: Connection, realm_id: int, log: str, number: int, refused: dict[
 
 
 def change(tx: Connection, realm_id: int, **values: Any) -> KnownRealm:
-    """Change columns of a realm, such as its address or its state, and return it."""
+    """Update columns of a realm, such as its address or state, and return the realm."""
     tx.execute(update(realms).where(realms.c.id == realm_id).values(**values))
     return get(tx, realm_id)

@@ -1,7 +1,7 @@
-"""Groups of other realms compared with their hosts, which may have gone back, or be gone.
+"""Reconciling replicas with their hosts, which may have been rolled back or lost.
 
-A host that was restored from a backup has lost what came after it, for all; one that has lost its
-data may give the number of a group to another one.
+A host restored from a backup has lost all later messages, for every realm. A host that has lost its
+database may assign a group's number to another group.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from ws_server.store.schema import users as user_table
 
 @dataclass(frozen=True, slots=True)
 class GroupPosition:
-    """How far a group is."""
+    """The position of a group's roster and history."""
 
     group: int
     version: int
     last_seq: int
     missing: int = 0
-    """The seq up to which messages may be missing here."""
+    """Messages up to this seq may be missing here."""
 
 
 def positions(tx: Connection, host_id: int) -> dict[int, GroupPosition]:
-    """Return how far the groups of a host are here that people of this realm are in, by number."""
+    """Return the positions of a host's groups that have local members, by number."""
     c, m = conversation_table.c, members.c
     inside = select(m.conversation_id).join(user_table, user_table.c.id == m.user_id)
     rows = tx.execute(
@@ -45,14 +45,14 @@ def positions(tx: Connection, host_id: int) -> dict[int, GroupPosition]:
 
 
 def known_numbers(tx: Connection, host_id: int, numbers: Collection[int]) -> set[int]:
-    """Return which of these groups of a host are known here."""
+    """Return which of these group numbers of a host are known here."""
     c = conversation_table.c
     found = select(c.number).where(c.realm_id == host_id, c.number.in_(numbers))
     return set(tx.scalars(found))
 
 
 def id_at(tx: Connection, host_id: int, number: int, seq: int) -> str | None:
-    """Return the id of a group's message."""
+    """Return the id of the message at a seq of a group; None if it is not stored."""
     c = conversation_table.c
     return tx.scalar(
         select(messages.c.id)
@@ -62,9 +62,9 @@ def id_at(tx: Connection, host_id: int, number: int, seq: int) -> str | None:
 
 
 def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
-    """Forget what a group has behind a seq, and who is in it counts as older than any news.
+    """Delete a group's messages after a seq, and set its version to 0, so any roster replaces it.
 
-    What people here have posted, and the host has not confirmed, waits for it again.
+    Posts of local users that the host has not acknowledged become pending again.
     """
     group = find(tx, host, number)
     if group is None:
@@ -105,10 +105,10 @@ def rewind(tx: Connection, host: KnownRealm, number: int, seq: int) -> None:
 
 
 def abandon(tx: Connection, host: KnownRealm, here: GroupPosition) -> GroupChange | None:
-    """Take this realm's people out of a group, unless it has changed since it was looked at.
+    """Remove all local members from a group, unless it has changed since `here` was read.
 
-    Its host may have lost it, and give its number to another group, which must not get what was
-    written in this one. So this one is without a number of the host's from then on.
+    The host may have lost the group and may assign its number to another one, whose members must
+    not read this history. The replica is therefore detached from the number.
     """
     group = find(tx, host, here.group)
     if group is None or group.version != here.version:
@@ -117,24 +117,24 @@ def abandon(tx: Connection, host: KnownRealm, here: GroupPosition) -> GroupChang
     this = and_(members.c.conversation_id == group.id, members.c.user_id.in_(gone))
     tx.execute(delete(members).where(this))
     tx.execute(delete(invitations).where(invitations.c.conversation_id == group.id))
-    now_is = conversations.load(tx, id=group.id)
-    assert now_is is not None
+    updated = conversations.load(tx, id=group.id)
+    assert updated is not None
     c = conversation_table.c
     tx.execute(update(conversation_table).where(c.id == group.id).values(number=-group.id))
     told = set(group.members)
     left = [PersonChange(group.members[id].name, REMOVED, told) for id in gone]
-    return GroupChange(now_is, left, members_changed=True)
+    return GroupChange(updated, left, members_changed=True)
 
 
 _APART = 1 << 52
-"""More than twice the highest number of a group, which has 15 digits."""
+"""More than twice the highest group number, which has 15 digits."""
 
 
 def change_hosts(tx: Connection, one_id: int, other_id: int) -> None:
-    """Let two realms that change keys change the groups they host: each belongs to a key.
+    """Swap the groups of two hosts that swap keys: each group belongs to a key.
 
-    Who is in those that `one` then hosts counts as older than any news, for its people had the
-    names of the other realm here.
+    The groups that `one` hosts afterwards get version 0, so any roster replaces them: their members
+    were stored under names of the other realm.
     """
     c = conversation_table.c
     change = update(conversation_table)
@@ -145,7 +145,7 @@ def change_hosts(tx: Connection, one_id: int, other_id: int) -> None:
 
 
 def part(tx: Connection, host: KnownRealm, number: int, user_id: int) -> bool:
-    """Take somebody of this realm out of a group whose host is gone; tell whether he was in it."""
+    """Remove a local member from a group whose host is gone; return whether they were in it."""
     group = find(tx, host, number)
     if group is None or user_id not in group.members:
         return False

@@ -1,7 +1,7 @@
-"""Groups that another realm hosts, as kept here for its members: read only, whole, in its order.
+"""Replicas of groups that another realm hosts: read-only copies, complete, in the host's order.
 
-The host alone gives places, members and roles. What it says of a group's members counts only if it
-is newer than what is known, by the version that rises with each change.
+The host alone assigns seqs, members and roles. A roster from the host is applied only if its
+version, which rises with each change, is higher than the stored one.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from ws_server.store.schema import members, messages, posts
 from ws_server.store.timeline import timeline
 
 AHEAD = 24 * 3600 * 1000
-"""Milliseconds by which a host's clock may be ahead of this one."""
+"""Milliseconds by which a host's timestamps may be ahead of the local clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A person as a host names him."""
+    """A person as named by a host."""
 
     name: str
     realm: str = ""
-    """What his realm is called by the host; empty for the host's own people."""
+    """The host's name for the person's realm; empty for the host's own users."""
     key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A message of a group as its host relays it."""
+    """A group message as relayed by its host."""
 
     group: int
     seq: int
@@ -54,38 +54,43 @@ class Relayed:
 
 
 def find(tx: Connection, host: KnownRealm, number: int) -> Conversation | None:
-    """Return a group of a host."""
+    """Return the replica of a host's group, with all its members; None if it is unknown here."""
     c = conversation_table.c
     found = tx.scalar(select(c.id).where(c.realm_id == host.id, c.number == number))
     return None if found is None else conversations.load(tx, id=found)
 
 
-def person(tx: Connection, host: KnownRealm, who: Speaker, own_key: bytes, now: int) -> User | None:
-    """Return whom a host means; None for somebody of this realm who has no account."""
-    if who.key == own_key:
-        return users.find(tx, who.name)
-    return users.of_realm(tx, host.id, name_at(who), now)
+def person(
+    tx: Connection, host: KnownRealm, speaker: Speaker, own_key: bytes, now: int
+) -> User | None:
+    """Return the person that a host names; None for a name that has no account here.
+
+    A person of another realm is added on first mention.
+    """
+    if speaker.key == own_key:
+        return users.find(tx, speaker.name)
+    return users.of_realm(tx, host.id, name_at(speaker), now)
 
 
-def name_at(who: Speaker) -> str:
-    # Of a third realm: shown by the name the host uses, as a person known through it.
-    return f"{who.name}@{who.realm}" if who.key else who.name
+def name_at(speaker: Speaker) -> str:
+    # A user of a third realm is stored under the host's name for them, as a user of the host.
+    return f"{speaker.name}@{speaker.realm}" if speaker.key else speaker.name
 
 
 @dataclass(slots=True)
 class Taken:
-    """What came of relayed messages."""
+    """The result of storing relayed messages."""
 
     messages: list[StoredMessage] = field(default_factory=list)
-    """Those that are new here."""
+    """The messages that are new here."""
     moved: dict[int, Conversation] = field(default_factory=dict)
-    """Their groups by number, the one with the newest message last."""
+    """Their groups by number, ordered by their newest message."""
     gap: tuple[Conversation, int] | None = None
-    """The group, and the seq before which something is missing; nothing from there on was taken."""
+    """The group with missing messages, and the first seq after the gap. Storing stopped there."""
     stopped: int = 0
-    """How many of the messages were dealt with."""
+    """The number of messages processed."""
     unknown: list[int] = field(default_factory=list)
-    """Which of them are for groups that are not known here."""
+    """Indexes of the messages for groups unknown here."""
 
 
 def store_relayed(
@@ -93,33 +98,33 @@ def store_relayed(
     host: KnownRealm,
     relayed: Sequence[Relayed],
     own: Own,
-    room: FileBounds,
+    bounds: FileBounds,
     now: int,
 ) -> Taken:
-    """Store messages of a host's groups in its order, up to the first gap.
+    """Store messages of a host's groups in the host's order, up to the first gap.
 
-    One in the name of a person here counts as theirs only if they posted it. Any
-    other keeps its place as one of somebody whom the host calls so.
+    A message in a local user's name is attributed to them only if they posted it. Otherwise it is
+    stored at its seq, attributed to a user of that name in the host's realm.
 
     Args:
         own: This realm.
-        room: What this realm keeps of the host's files; what is larger is shown and not fetched.
+        bounds: Bounds of the host's files; a file above them is shown, and its content not fetched.
     """
     groups: dict[int, Conversation | None] = {}
     people: dict[Speaker, User | None] = {}
     joined: dict[int, dict[int, int]] = {}
     ids = [message.id for message in relayed]
     waiting = posted(tx, ids)
-    there: dict[int, set[str]] = {}
+    in_group: dict[int, set[str]] = {}
     taken = Taken()
     moved = taken.moved
-    for at, message in enumerate(relayed):
+    for index, message in enumerate(relayed):
         if message.group not in groups:
             groups[message.group] = _read_here(find(tx, host, message.group))
         group = groups[message.group]
-        taken.stopped = at
+        taken.stopped = index
         if group is None:
-            taken.unknown.append(at)
+            taken.unknown.append(index)
         elif message.seq > group.last_seq + 1:
             taken.gap = (group, message.seq)
             break
@@ -134,20 +139,22 @@ def store_relayed(
                 if post is None and not _has_proof(message, sender, host, own):
                     sender = None
                 elif post is None:
-                    # Written here before a backup that was restored, unless the host repeats it.
-                    if group.id not in there:
-                        there[group.id] = present(tx, group.id, ids)
-                    sender = None if message.id in there[group.id] else sender
-                    there[group.id].add(message.id)
+                    # Posted here after the backup that was restored, unless the host repeats it.
+                    if group.id not in in_group:
+                        in_group[group.id] = present(tx, group.id, ids)
+                    sender = None if message.id in in_group[group.id] else sender
+                    in_group[group.id].add(message.id)
             sent = min(message.time, now + AHEAD)
             time = timeline(tx).time_after(group.id, group.last_time, sent)
-            stored = _store(tx, group, message, time, sender, host, post, room, now)
-            stored.newcomers = [id for id, at in joined[group.id].items() if at >= message.seq]
+            stored = _store(tx, group, message, time, sender, host, post, bounds, now)
+            stored.newcomers = [
+                id for id, joined_seq in joined[group.id].items() if joined_seq >= message.seq
+            ]
             taken.messages.append(stored)
             group.last_seq, group.last_time = stored.seq, stored.time
             moved.pop(message.group, None)
-            moved[message.group] = group  # the one of the last message last
-        taken.stopped = at + 1
+            moved[message.group] = group  # moved to the end
+        taken.stopped = index + 1
     _keep_positions(tx, moved.values())
     return taken
 
@@ -158,31 +165,31 @@ def store_missing(
     group_id: int,
     relayed: Sequence[Relayed],
     own: Own,
-    room: FileBounds,
+    bounds: FileBounds,
     now: int,
 ) -> None:
-    """Store messages of a group that were left out, as nobody here was to read them.
+    """Store earlier messages of a group, skipped while no local member could read them.
 
-    They are history to all, and no news to anybody.
+    They become part of the history; no member is notified.
     """
     group = _read_here(conversations.load(tx, id=group_id))
     if group is None:
         return
     m = messages.c
     seqs = [message.seq for message in relayed]
-    there = set(tx.scalars(select(m.seq).where(m.conversation_id == group.id, m.seq.in_(seqs))))
+    stored = set(tx.scalars(select(m.seq).where(m.conversation_id == group.id, m.seq.in_(seqs))))
     for message in relayed:
-        if message.seq not in there:
+        if message.seq not in stored:
             sender = person(tx, host, message.sender, own.key, now)
             is_own = sender is not None and message.sender.key == own.key
             if is_own and sender is not None and not _has_proof(message, sender, host, own):
                 sender = None
             time = min(message.time, now + AHEAD, group.last_time or now)
-            _store(tx, group, message, time, sender, host, None, room, now)
+            _store(tx, group, message, time, sender, host, None, bounds, now)
 
 
 def _keep_positions(tx: Connection, groups: Iterable[Conversation]) -> None:
-    """Keep how far groups are, the one with the newest message last."""
+    """Persist the groups' last seqs and times, and their order by newest message."""
     for group in groups:
         tx.execute(
             update(conversation_table)
@@ -196,13 +203,13 @@ def _keep_positions(tx: Connection, groups: Iterable[Conversation]) -> None:
 
 
 def _read_here(group: Conversation | None) -> Conversation | None:
-    """Return a group if somebody of this realm is in it: of no other one is anything stored."""
+    """Return a group if it has a local member; messages of other groups are not stored."""
     here = group is not None and any(m.realm_id is None for m in group.members.values())
     return group if here else None
 
 
 def _joined_behind(tx: Connection, group: Conversation) -> dict[int, int]:
-    """Return the members who joined at a seq that is missing here, by user id."""
+    """Return the members who joined at a seq not yet stored here: joined seqs by user id."""
     m = members.c
     found = tx.execute(
         select(m.user_id, m.joined_seq).where(
@@ -213,7 +220,7 @@ def _joined_behind(tx: Connection, group: Conversation) -> dict[int, int]:
 
 
 def _has_proof(message: Relayed, sender: User, host: KnownRealm, own: Own) -> bool:
-    """Tell whether the id of a message proves that the person posted it in this group."""
+    """Return whether the message id proves that the sender posted this content in this group."""
     post = Post(host.public_key, message.group, sender.name, message.content.proof)
     return post.has_id(own.secret, message.id)
 
@@ -226,20 +233,20 @@ def _store(
     sender: User | None,
     host: KnownRealm,
     post: Waiting | None,
-    room: FileBounds,
+    bounds: FileBounds,
     now: int,
 ) -> StoredMessage:
     if sender is None:
-        # Somebody of this realm who is gone, or did not write it; the message keeps its place.
+        # A deleted local user, or a message they did not write: stored under the host's realm.
         sender = users.of_realm(tx, host.id, message.sender.name, now)
     content, key, awaited = message.content, None, False
     if post is not None:
-        # As it was written here, whatever the host says it is.
+        # The content as posted here takes precedence over the host's version.
         content, key = post.content, post.key
         tx.execute(delete(posts).where(posts.c.id == message.id))
     elif content.file is not None:
         file, awaited = content_fetches.keep_replica(
-            tx, content.file, group.id, sender.id, host.id, room, now
+            tx, content.file, group.id, sender.id, host.id, bounds, now
         )
         content = replace(content, file=file)
     row = (group.id, message.seq, message.id, sender.id, time, key, None, *content.values())

@@ -1,4 +1,4 @@
-"""Groups hosted here with members of other realms: what those realms are told, and asked for."""
+"""Groups hosted here with members of other realms: their rosters and history for those realms."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import files, members, messages, realms, users
 
 MAX_LISTED = 1_000
-"""Groups in one answer."""
+"""Groups in one reply."""
 
 
 def roster(
     tx: Connection, group: Conversation, change: str = "", by: int | None = None
 ) -> dict[str, Any]:
-    """Return what other realms are told of a group's members.
+    """Return a group's roster, as sent to other realms.
 
     Args:
-        by: Who invited the one who joined.
+        change: Why it is sent; see `rosters.Roster`.
+        by: The inviter of the member who joined.
     """
     rows = tx.execute(
         select(
@@ -42,11 +43,11 @@ def roster(
         .where(members.c.conversation_id == group.id)
         .order_by(members.c.place)
     )
-    said: dict[str, Any] = {} if by is None else {"by": _speaker(tx, by)}
+    optional: dict[str, Any] = {} if by is None else {"by": _speaker(tx, by)}
     if group_history.is_from_joining(tx, group.id):
-        said["history"] = "joining"
+        optional["history"] = "joining"
     return {
-        **said,
+        **optional,
         "group": group.number,
         "name": group.name,
         "version": group.version,
@@ -65,7 +66,7 @@ def roster(
 
 
 def _speaker(tx: Connection, user_id: int) -> dict[str, Any]:
-    """Return how other realms are told of a person."""
+    """Return a person's fields, as sent to other realms."""
     query = (
         select(users.c.name, realms.c.name, realms.c.public_key)
         .select_from(users.outerjoin(realms, realms.c.id == users.c.realm_id))
@@ -82,29 +83,29 @@ def tell(
     also: Collection[int | None] = (),
     by: int | None = None,
 ) -> frozenset[int]:
-    """Let the realms of a group's members know who is in it now, and return which will be told.
+    """Enqueue a group's roster for the realms of its members; return the realms that will get it.
 
     Args:
-        group: As it is after the change, with all its members.
-        also: Realms of those who have just gone.
-        by: Who invited the one who joined.
+        group: The group after the change, with all its members.
+        also: The realms of members who have just left.
+        by: The inviter of the member who joined.
     """
     concerned = group.realms | {realm_id for realm_id in also if realm_id is not None}
     if not concerned:
         return frozenset()
-    said = roster(tx, group, change, by)
+    body = roster(tx, group, change, by)
     return frozenset(
         realm_id
         for realm_id in concerned
-        if outbox.enqueue(tx, realm_id, outbox.CHANGE, group.id, said, now)
+        if outbox.enqueue(tx, realm_id, outbox.CHANGE, group.id, body, now)
     )
 
 
 def groups(tx: Connection, realm_id: int, after: int) -> list[dict[str, Any]]:
-    """Return how far groups with members of a realm are, MAX_LISTED at most, by their numbers.
+    """Return the positions of groups with members of a realm, at most MAX_LISTED, by number.
 
     Args:
-        after: Exclusive.
+        after: The last number of the previous page, exclusive.
     """
     c, m = conversation_table.c, members.c
     inside = select(m.conversation_id).join(users, users.c.id == m.user_id)
@@ -119,7 +120,7 @@ def groups(tx: Connection, realm_id: int, after: int) -> list[dict[str, Any]]:
 
 
 def of_realm(tx: Connection, realm_id: int, number: int) -> dict[str, Any] | None:
-    """Return who is in a group, for a realm with members in it; None if it has none."""
+    """Return a group's roster for a realm with members in it; None if the realm has none."""
     group = _group(tx, realm_id, number)
     return None if group is None else roster(tx, group)
 
@@ -134,9 +135,10 @@ def _group(tx: Connection, realm_id: int, number: int) -> Conversation | None:
 def history(
     tx: Connection, realm_id: int, number: int, after: int, limit: int
 ) -> list[dict[str, Any]] | None:
-    """Return a page of a group for a realm with members in it; None if it has none.
+    """Return messages after a seq, for a realm with members in the group; None if it has none.
 
-    What none of them may read is left out.
+    Messages hidden from all members of that realm are left out. A page ends at `limit` messages or
+    about PAGE_BYTES.
     """
     group = _group(tx, realm_id, number)
     if group is None:
@@ -163,7 +165,7 @@ def history(
         size += 6 * len(row.text) + 300
         if size > PAGE_BYTES and page:
             break
-        who = speaker(row.name, row.realm, row.public_key)
-        said = content(row.id, row.seq, row.time, from_row(row))
-        page.append({"group": number, "from": who, **said})
+        sender = speaker(row.name, row.realm, row.public_key)
+        fields = content(row.id, row.seq, row.time, from_row(row))
+        page.append({"group": number, "from": sender, **fields})
     return page

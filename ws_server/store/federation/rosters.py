@@ -1,7 +1,7 @@
-"""Who is in groups that another realm hosts, as their hosts say; see `replicas`.
+"""Members of groups that another realm hosts, as the hosts announce them; see `replicas`.
 
-People of this realm get in by more than the host's word: `group_admission` decides, and an
-invitation that waits is entered when the person accepts.
+The host's roster alone does not admit local users: `group_admission` decides. A pending invitation
+becomes a membership when the person accepts.
 """
 
 from __future__ import annotations
@@ -34,38 +34,39 @@ from ws_server.store.schema import conversations as conversation_table
 from ws_server.store.schema import members
 
 MAX_HOSTED = 2_000
-"""Groups of one host that people here may be in; further ones are not taken note of."""
+"""Groups of one host that may have local members; rosters of further groups are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person in a group, as its host says."""
+    """A member of a group, as announced by its host."""
 
     speaker: Speaker
     owner: bool
     joined: int
-    """The seq after which he reads: what is written then is news to him, however late it is told
-    that he is in it."""
+    """The seq at which they joined. Later messages count as unread for them, even if the roster
+    arrives after those messages."""
     hidden: int = 0
-    """The seq up to which messages are not for him."""
+    """Messages up to this seq are hidden from them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Who is in a group, as its host says."""
+    """The members of a group, as announced by its host."""
 
     group: int
     name: str
     version: int
     last_seq: int
     members: Sequence[Member]
-    """The oldest member first."""
+    """In the order of joining."""
     change: str = ""
-    """Why it is told: joined, left or removed; invited, as the answer to who invited."""
+    """The reason for the announcement: joined, left or removed; invited, in the reply to an
+    inviter."""
     by: Speaker | None = None
-    """Who invited the one who joined, if the host tells."""
+    """The inviter of a member who joined, if the host sent it."""
     joining: bool = False
-    """Who joins reads only what is written from then on."""
+    """New members read only messages sent after they join."""
 
 
 def apply_roster(
@@ -76,10 +77,10 @@ def apply_roster(
     admission: Admission,
     now: int,
 ) -> GroupChange | None:
-    """Make a group's members those that its host says; None if that is not news here.
+    """Replace a group's members by those of a roster; None if the roster is not newer.
 
     Args:
-        admission: What decides about new members of this realm; it keeps what was decided.
+        admission: Decides about new local members, and records the decisions.
     """
     group = find(tx, host, roster.group)
     if group is not None and group.version >= roster.version:
@@ -91,8 +92,8 @@ def apply_roster(
     before = {} if group is None else group.members
     known = {} if group is None else invitations.of_group(tx, group.id)
     new_here = {
-        user_id: what
-        for user_id, what in _own_people(tx, roster, own_key, now).items()
+        user_id: invitation
+        for user_id, invitation in _own_people(tx, roster, own_key, now).items()
         if user_id not in before
     }
     by = _inviter(tx, host, roster.by, own_key)
@@ -105,27 +106,27 @@ def apply_roster(
         for user_id in new_here.keys() - admission.inside:
             del wanted[user_id]
     else:
-        # Of a group that nobody here is in no more is kept than who is invited to it.
+        # Without local members, only the invitations of a group are stored.
         wanted, version = {}, 0
     group_id = _keep_group(tx, host, roster, group, version, now)
     invited, withdrawn = _note_invitations(tx, host, group_id, admission, known, now)
     _keep_members(tx, group_id, before, wanted, roster.last_seq)
-    now_is = conversations.load(tx, id=group_id)
-    assert now_is is not None
+    updated = conversations.load(tx, id=group_id)
+    assert updated is not None
     joined = [user_id for user_id in wanted if user_id not in before]
     if group is None or not group.version:
-        # Those who were in it before are no news to whoever joins.
-        joined = [user_id for user_id in joined if now_is.members[user_id].realm_id is None]
+        # The earlier members are not announced to the first local ones.
+        joined = [user_id for user_id in joined if updated.members[user_id].realm_id is None]
     gone = [member.name for user_id, member in before.items() if user_id not in wanted]
     why_gone = roster.change if roster.change in (LEFT, REMOVED) else REMOVED
     told = {*before, *wanted}
     people = [
         *(PersonChange(name, INVITED, (user_id,)) for user_id, name in invited.items()),
         *(PersonChange(name, REMOVED, (user_id,)) for user_id, name in withdrawn.items()),
-        *(PersonChange(now_is.members[user_id].name, JOINED, told) for user_id in joined),
+        *(PersonChange(updated.members[user_id].name, JOINED, told) for user_id in joined),
         *(PersonChange(name, why_gone, told) for name in gone),
     ]
-    return GroupChange(now_is, people, members_changed=True)
+    return GroupChange(updated, people, members_changed=True)
 
 
 def _keep_group(
@@ -136,22 +137,22 @@ def _keep_group(
     version: int,
     now: int,
 ) -> int:
-    """Keep a group's name and version, and return its id.
+    """Store a group's name and version, and return its id.
 
     Args:
-        group: As it is known; None if it is new here.
-        version: Of its members as they are kept here.
+        group: The stored replica; None if the group is new here.
+        version: The version of the stored members.
     """
-    said = {
+    values = {
         "name": roster.name,
         "version": version,
         "history_from_joining": roster.joining,
     }
     if group is not None:
         mine = conversation_table.c.id == group.id
-        tx.execute(update(conversation_table).where(mine).values(said))
+        tx.execute(update(conversation_table).where(mine).values(values))
         return group.id
-    row = conversations.new_row(tx, now) | {"realm_id": host.id, "number": roster.group} | said
+    row = conversations.new_row(tx, now) | {"realm_id": host.id, "number": roster.group} | values
     made = tx.execute(insert(conversation_table).values(row))
     assert made.inserted_primary_key is not None
     return int(made.inserted_primary_key[0])
@@ -164,10 +165,10 @@ def _keep_members(
     wanted: Mapping[int, Member],
     last_seq: int,
 ) -> None:
-    """Make these people a group's members, in this order.
+    """Replace a group's members by these, in this order.
 
     Args:
-        last_seq: The newest message that the host has; nobody joined behind it.
+        last_seq: The host's newest message, an upper bound of the joined seqs.
     """
     placed = [
         {
@@ -196,7 +197,7 @@ def _keep_members(
 
 
 def _own_people(tx: Connection, roster: Roster, own_key: bytes, now: int) -> dict[int, Invitation]:
-    """Return what people of this realm are in a group, as its host says."""
+    """Return role and position of each local user in a roster, by user id."""
     own = {
         fold(member.speaker.name): Invitation(
             member.owner,
@@ -230,14 +231,14 @@ def _note_invitations(
     known: Mapping[int, Invitation],
     now: int,
 ) -> tuple[dict[int, str], dict[int, str]]:
-    """Keep the invitations that a roster brings, and return the new and the withdrawn ones."""
+    """Store a roster's invitations; return the names of newly invited and of withdrawn users."""
     invited: dict[int, str] = {}
-    for user_id, what in admission.invited.items():
+    for user_id, invitation in admission.invited.items():
         if user_id in known:
-            invitations.change(tx, group_id, user_id, what)
+            invitations.change(tx, group_id, user_id, invitation)
         else:
-            invitations.add(tx, group_id, user_id, host.id, what, now)
-            if not what.declined:
+            invitations.add(tx, group_id, user_id, host.id, invitation, now)
+            if not invitation.declined:
                 invited[user_id] = users.name_of(tx, user_id)
     withdrawn = {
         user_id: users.name_of(tx, user_id)
@@ -250,30 +251,30 @@ def _note_invitations(
 def _enter_expected(
     tx: Connection, group: Conversation, admission: Admission
 ) -> GroupChange | None:
-    """Let those in whose roster came before the answer to what was asked for them."""
+    """Admit users whose roster arrived before the reply to this realm's own request."""
     known = invitations.of_group(tx, group.id)
     joined = [
         user_id
-        for user_id, what in known.items()
+        for user_id, invitation in known.items()
         if (user_id, group.number) in admission.expected
-        or (what.owner and (user_id, None) in admission.expected)
+        or (invitation.owner and (user_id, None) in admission.expected)
     ]
     return _enter(tx, group, {user_id: known[user_id] for user_id in joined}) if joined else None
 
 
 def _enter(tx: Connection, group: Conversation, people: Mapping[int, Invitation]) -> GroupChange:
-    for user_id, what in people.items():
-        invitations.enter(tx, group.id, user_id, what)
+    for user_id, invitation in people.items():
+        invitations.enter(tx, group.id, user_id, invitation)
     group_history.begin_replica(tx, group.id)
-    now_is = conversations.load(tx, id=group.id)
-    assert now_is is not None
-    told = set(now_is.members)
-    joined = [PersonChange(now_is.members[user_id].name, JOINED, told) for user_id in people]
-    return GroupChange(now_is, joined, members_changed=True)
+    updated = conversations.load(tx, id=group.id)
+    assert updated is not None
+    told = set(updated.members)
+    joined = [PersonChange(updated.members[user_id].name, JOINED, told) for user_id in people]
+    return GroupChange(updated, joined, members_changed=True)
 
 
 def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> GroupChange | None:
-    """Let somebody in who accepts an invitation; None if they are in the group already.
+    """Make an invited user a member of a replica; None if they are one already.
 
     Raises:
         ChatError: UNKNOWN_GROUP.
@@ -288,7 +289,7 @@ def accept(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Group
 
 
 def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> GroupChange:
-    """Turn down an invitation; the group's host has to hear of it.
+    """Record that a user declined an invitation; the host is still to be notified.
 
     Raises:
         ChatError: UNKNOWN_GROUP.
@@ -310,25 +311,25 @@ def _hosted(tx: Connection, host: KnownRealm) -> int:
 def _people(
     tx: Connection, host: KnownRealm, roster: Roster, own_key: bytes, now: int
 ) -> dict[int, Member]:
-    """Return whom a roster names, as `person` would."""
+    """Return the members in a roster by user id; users of other realms are added if needed."""
     speakers = [member.speaker for member in roster.members]
     own = [s.name for s in speakers if s.key == own_key]
     others = [name_at(s) for s in speakers if s.key != own_key]
     here = users.ids_of_realm(tx, None, own, now)
-    there = users.ids_of_realm(tx, host.id, others, now)
+    elsewhere = users.ids_of_realm(tx, host.id, others, now)
     wanted: dict[int, Member] = {}
     for member in roster.members:
         if member.speaker.key == own_key:
             user_id = here.get(fold(member.speaker.name))
         else:
-            user_id = there[fold(name_at(member.speaker))]
+            user_id = elsewhere[fold(name_at(member.speaker))]
         if user_id is not None:
             wanted[user_id] = member
     return wanted
 
 
 def withdraw(tx: Connection, host: KnownRealm, number: int) -> GroupChange | None:
-    """Forget the invitations to a group; None if there were none."""
+    """Delete all invitations to a group; None if the group is unknown here."""
     group = find(tx, host, number)
     if group is None:
         return None

@@ -1,8 +1,9 @@
-"""People of this realm whom another realm's group has as new members: in, waiting, or turned away.
+"""Admission of local users whom another realm's group lists as new members.
 
-The host alone gives roles and places, but nobody here gets into a group by its word: not if they
-block the inviter, and not at once if they have never written to them. What the host says of the
-inviter counts only for its own people; those of this realm are known from what they asked here.
+The host alone assigns roles and places, but its roster alone does not admit a local user. A user
+who blocks the inviter is turned away. A user who has never written to the inviter gets a pending
+invitation. The host's statement about the inviter counts only if that is one of its own users;
+requests made by local users are recorded here.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ from ws_server.store.groups import invitations
 from ws_server.store.groups.invitations import Invitation
 
 Expected = tuple[int, int | None]
-"""A person here and a group's number; None for the group that they are just creating."""
+"""A local user and a group's number; None for the group that they are just creating."""
 
 
 @dataclass(slots=True)
 class Admission:
-    """What decides about new members, and what was decided."""
+    """The rules for admitting new members, and the decisions made."""
 
     waits: bool = False
-    """Invitations by strangers have to be accepted."""
+    """Whether invitations from strangers must be accepted."""
     expected: Container[Expected] = ()
-    """Those about whom this realm has asked the host itself, for a person of its own."""
+    """The admissions that this realm itself requested from the host, for a local user."""
     may_wait: Callable[[], bool] = lambda: True
-    """Whether the host may let one more invitation wait now; asked once for each."""
+    """Return whether the host may add one more pending invitation now; called once for each."""
     inside: set[int] = field(default_factory=set)
-    """Those who are now in the group, by user id."""
+    """Admitted users, by id."""
     invited: dict[int, Invitation] = field(default_factory=dict)
-    """Those who have to accept first, or have declined."""
+    """Users who must accept first, or who have declined."""
     turned_away: list[str] = field(default_factory=list)
-    """The names of those whom the host should let go."""
+    """The names of users whom the host is asked to remove."""
 
     def decide(
         self,
@@ -47,24 +48,24 @@ class Admission:
         known: Mapping[int, Invitation],
         inviter: tuple[int, bool] | None,
     ) -> None:
-        """Decide about the people of this realm who are new in a group.
+        """Decide about the local users who are new in a group.
 
         Args:
-            new: What they are in it, by user id.
-            known: The invitations that are here already, also those that were declined.
-            inviter: Who invited them, as the host says, and whether that is a person of its own.
+            new: Their roles and positions, by user id.
+            known: The stored invitations, including declined ones.
+            inviter: The inviter according to the host, and whether they are one of its own users.
         """
-        for user_id, what in new.items():
+        for user_id, invitation in new.items():
             asked = (user_id, number) in self.expected
-            if asked or (what.owner and (user_id, None) in self.expected):
+            if asked or (invitation.owner and (user_id, None) in self.expected):
                 self.inside.add(user_id)
             elif user_id in known:
-                self.invited[user_id] = what
+                self.invited[user_id] = invitation
             elif inviter is not None and blocks.blocks(tx, user_id, inviter[0]):
                 self.turned_away.append(users.name_of(tx, user_id))
                 if invitations.has_room(tx, user_id, host.id) and self.may_wait():
-                    # Noted, as the host may tell again that they are in it, and not by whom.
-                    self.invited[user_id] = replace(what, declined=True)
+                    # Stored, because the host may announce them again without an inviter.
+                    self.invited[user_id] = replace(invitation, declined=True)
             elif not self.waits or (
                 inviter is not None
                 and inviter[1]
@@ -72,7 +73,7 @@ class Admission:
             ):
                 self.inside.add(user_id)
             elif invitations.has_room(tx, user_id, host.id) and self.may_wait():
-                self.invited[user_id] = what
+                self.invited[user_id] = invitation
             else:
                 self.turned_away.append(users.name_of(tx, user_id))
 
@@ -80,10 +81,10 @@ class Admission:
 def inviter(
     tx: Connection, host: KnownRealm, name: str, realm_id: int | None
 ) -> tuple[int, bool] | None:
-    """Return who a host says has invited somebody, if they are known here.
+    """Return the inviter named by a host, if known here, and whether they are the host's user.
 
     Args:
-        realm_id: The person's realm; None for this one.
+        realm_id: The inviter's realm; None for this one.
     """
     found = users.find(tx, name) if realm_id is None else users.find_of(tx, realm_id, name)
     return None if found is None else (found.id, realm_id == host.id)

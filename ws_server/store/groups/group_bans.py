@@ -1,4 +1,4 @@
-"""People who may not simply be invited again to a group hosted here: kicked, or banned."""
+"""People kicked or banned from groups hosted here, whom not every member may invite again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ws_server.store.conversations import Conversation
 from ws_server.store.schema import kept_out
 
 MAX_KEPT_OUT = 10_000
-"""People of one group; of further ones who are kicked nothing is noted."""
+"""Kicked and banned people recorded for one group; above it, kicks are no longer recorded."""
 
 _k = kept_out.c
 
 
 def note(tx: Connection, group: Conversation, user_id: int, *, banned: bool) -> None:
-    """Note that a person was kicked from a group, or is banned.
+    """Record that a person was kicked from a group, or is banned.
 
     Raises:
-        ChatError: TOO_LARGE, MAX_KEPT_OUT are; only of a ban, for kicking itself goes on.
+        ChatError: TOO_LARGE, a ban above MAX_KEPT_OUT. A kick above it is not recorded.
     """
     clear(tx, group, user_id)
     count = tx.scalar(select(func.count()).where(_k.conversation_id == group.id)) or 0
@@ -26,7 +26,7 @@ def note(tx: Connection, group: Conversation, user_id: int, *, banned: bool) -> 
         if banned:
             raise ChatError(
                 ErrorCode.TOO_LARGE,
-                f"{MAX_KEPT_OUT:,} people are kept out of {group.address(0)}; unban some first",
+                f"{group.address(0)} has {MAX_KEPT_OUT:,} banned or kicked people; unban some",
             )
         return
     row = {"conversation_id": group.id, "user_id": user_id, "banned": banned}
@@ -34,12 +34,12 @@ def note(tx: Connection, group: Conversation, user_id: int, *, banned: bool) -> 
 
 
 def clear(tx: Connection, group: Conversation, user_id: int) -> None:
-    """Let a person be invited again."""
+    """Allow a person to be invited again."""
     tx.execute(delete(kept_out).where(_this(group, user_id)))
 
 
 def check(tx: Connection, group: Conversation, caller: int, user_id: int, name: str) -> None:
-    """Refuse to invite a person who is kept out; the owner may invite one who was kicked.
+    """Refuse to invite a banned person; a kicked one may be invited by the owner alone.
 
     Raises:
         ChatError: FORBIDDEN.

@@ -1,4 +1,4 @@
-"""What a transaction changed in a group, whether this realm hosts it or another one."""
+"""The changes that one transaction made to a group, hosted here or elsewhere."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ JOINED, LEFT, REMOVED, INVITED = "joined", "left", "removed", "invited"
 
 @dataclass(frozen=True, slots=True)
 class PersonChange:
-    """What a transaction changed for one person, and who is told."""
+    """A change for one person, and the users to notify."""
 
     name: str
     change: str = ""
-    """JOINED, LEFT, REMOVED or INVITED; empty if nothing was changed for them."""
+    """JOINED, LEFT, REMOVED or INVITED; empty if nothing changed for them."""
     told: Collection[int] = ()
-    """User ids: of the members before and after, or of the person alone."""
+    """The user ids to notify: the members before and after, or the person alone."""
     realm_id: int | None = None
-    """The person's realm; None if it is this one, or the group is hosted elsewhere."""
+    """The person's realm; None if it is this one, or if another realm hosts the group."""
     by: int | None = None
-    """Who invited them, if this realm hosts the group."""
+    """The inviter, if this realm hosts the group."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupChange:
-    """What a transaction changed in a group."""
+    """The changes that one transaction made to a group."""
 
     group: Conversation
-    """As it is now."""
+    """The group after the change."""
     people: Sequence[PersonChange]
-    """In the order in which it is told. Of a group hosted here always one, whom it was about."""
+    """In the order of publication. Exactly one entry for a group hosted here."""
     members_changed: bool = False
-    """Whether members came, went or changed roles; `group` has all its members then."""
+    """Whether members came, left or changed roles; `group` then has all its members."""
 
     @property
     def person(self) -> PersonChange:
-        """Whom a change of a group hosted here was about."""
+        """The person whom a change of a group hosted here concerns."""
         return self.people[0]
 
 
 def joined(group: Conversation, user_id: int, *, by: int | None = None) -> GroupChange:
-    """Return that somebody has joined a group hosted here.
+    """Return the change for a user who joined a group hosted here.
 
     Args:
-        group: With all its members.
+        group: The group with all its members.
+        by: The inviter's user id.
     """
     member = group.members[user_id]
     person = PersonChange(member.name, JOINED, group.members, member.realm_id, by)
@@ -54,10 +55,10 @@ def joined(group: Conversation, user_id: int, *, by: int | None = None) -> Group
 
 
 def unchanged(group: Conversation, name: str) -> GroupChange:
-    """Return that nothing had to be changed for somebody."""
+    """Return an empty change for a person."""
     return GroupChange(group, [PersonChange(name)])
 
 
 def told_alone(group: Conversation, user_id: int, name: str, change: str) -> GroupChange:
-    """Return a change of an invitation, of which only the person is told."""
+    """Return a change that only the person is notified of, such as an invitation."""
     return GroupChange(group, [PersonChange(name, change, (user_id,))])

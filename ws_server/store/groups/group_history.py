@@ -1,9 +1,9 @@
-"""What of a group's history its members may read: all of it, or what was written since they joined.
+"""The part of a group's history that a member may read: all of it, or messages since they joined.
 
-The group's owner chooses which of both holds for whoever joins from then on. A member keeps what
-they got by it: `members.hidden_seq` is the last message that is not for them. Messages of a group
-that another realm hosts are fetched only if somebody of this realm may read them, so the replica
-may begin behind a seq, `conversations.missing_seq`.
+The group's owner chooses which of the two applies to new members. The choice at joining stays
+with the member: `members.hidden_seq` is the last message hidden from them. Of a group that another
+realm hosts, only messages visible to a local member are fetched, so a replica may begin after a
+seq, `conversations.missing_seq`.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ _c, _m = conversations.c, members.c
 
 
 def choose(tx: Connection, group_id: int, *, joining: bool) -> None:
-    """Keep what holds for new members of a group.
+    """Set what new members of a group may read.
 
     Args:
-        joining: They read what is written from then on; else everything.
+        joining: True for messages sent after they join, False for the whole history.
     """
     tx.execute(update(conversations).where(_c.id == group_id).values(history_from_joining=joining))
 
 
 def is_from_joining(tx: Connection, group_id: int) -> bool:
-    """Tell whether new members of a group read only what is written from then on."""
+    """Return whether new members of a group read only messages sent after they join."""
     return bool(tx.scalar(select(_c.history_from_joining).where(_c.id == group_id)))
 
 
 def hidden(conversation_id: int, reader: int) -> ColumnElement[int]:
-    """Return, as SQL, the last message of a conversation that is not for a reader; 0 if all are."""
+    """Return, as SQL, the last message of a conversation that is hidden from a reader, or 0."""
     mine = select(_m.hidden_seq).where(_m.conversation_id == conversation_id, _m.user_id == reader)
     return func.coalesce(mine.scalar_subquery(), 0)
 
 
 def file_is_visible() -> ColumnElement[bool]:
-    """Return, as SQL over `files` and `members`, whether a member may read a file."""
+    """Return, as SQL over `files` and `members`, whether a file is visible to a member."""
     shown = select(messages.c.row).where(
         messages.c.file_id == files.c.id, messages.c.seq > _m.hidden_seq
     )
@@ -46,13 +46,13 @@ def file_is_visible() -> ColumnElement[bool]:
 
 
 def floor(tx: Connection, group_id: int, realm_id: int | None) -> int | None:
-    """Return the last message of a group that nobody of a realm may read.
+    """Return the last message of a group that is hidden from all members of a realm.
 
     Args:
         realm_id: None for this realm.
 
     Returns:
-        None if nobody of the realm is in the group.
+        A seq, 0 if nothing is hidden; None if the realm has no members in the group.
     """
     found: int | None = tx.scalar(_floor(realm_id).where(_m.conversation_id == group_id))
     return found
@@ -67,15 +67,15 @@ def _floor(realm_id: int | None) -> Select[Any]:
 
 
 def begin_replica(tx: Connection, group_id: int) -> None:
-    """Let a replica begin where somebody of this realm may read it, if it is not as far yet.
+    """Move the start of a replica up to the first message visible to a local member.
 
-    Its members' markers are never before what they may read.
+    The markers of its members are raised to what is hidden from them.
     """
     begins = floor(tx, group_id, None)
     if begins:
         later = and_(_c.id == group_id, _c.last_seq < begins)
         tx.execute(update(conversations).where(later).values(last_seq=begins, missing_seq=begins))
-    # Nobody has received less than they have read.
+    # received_seq is never below read_seq, so this finds all members behind.
     behind = and_(_m.conversation_id == group_id, _m.read_seq < _m.hidden_seq)
     marks = {
         mark: case((mark < _m.hidden_seq, _m.hidden_seq), else_=mark)
@@ -85,11 +85,11 @@ def begin_replica(tx: Connection, group_id: int) -> None:
 
 
 def missing(tx: Connection, host_id: int, number: int) -> tuple[int, int, int] | None:
-    """Return what is missing of a replica that somebody of this realm may read.
+    """Return the messages missing from a replica that a local member may read.
 
     Returns:
-        The group's id, the seq behind which it is missing, and the one up to which; None if
-        nothing is.
+        The group's id, and the range of seqs: exclusive start, inclusive end. None if nothing is
+        missing.
     """
     found = tx.execute(_missing(host_id).where(_c.number == number)).first()
     if found is None:
@@ -99,7 +99,7 @@ def missing(tx: Connection, host_id: int, number: int) -> tuple[int, int, int] |
 
 
 def incomplete(tx: Connection, host_id: int) -> list[int]:
-    """Return the numbers of a host's groups of which something is missing."""
+    """Return the numbers of a host's groups with missing messages."""
     return [row.number for row in tx.execute(_missing(host_id))]
 
 
@@ -111,10 +111,11 @@ def _missing(host_id: int) -> Select[Any]:
 
 
 def is_complete(tx: Connection, group_id: int, begins: int, until: int) -> None:
-    """Note that nothing is missing behind a seq any more, unless the group has changed meanwhile.
+    """Record that no messages are missing after a seq, unless the group has changed meanwhile.
 
     Args:
-        until: The seq up to which it was missing.
+        begins: Messages up to this seq stay missing.
+        until: The end of the gap that was filled, as returned by `missing`.
     """
     this = and_(_c.id == group_id, _c.missing_seq == until)
     tx.execute(update(conversations).where(this).values(missing_seq=begins))

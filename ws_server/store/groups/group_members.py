@@ -25,13 +25,13 @@ MAX_MEMBERS = 5_000
 
 
 def last_number(tx: Connection) -> int:
-    """Return the highest number of a group; 0 if there is none."""
+    """Return the highest number of a group hosted here; 0 if there is none."""
     here = select(func.max(table.c.number)).where(table.c.realm_id.is_(None))
     return tx.scalar(here) or 0
 
 
 def requested(tx: Connection, request: str) -> Conversation | None:
-    """Return the group that another realm had made here by this request."""
+    """Return the group created by a request of another realm; None if there is none."""
     found = tx.scalar(select(table.c.id).where(table.c.request == request))
     return None if found is None else conversations.load(tx, id=found)
 
@@ -46,13 +46,14 @@ def create_group(
     number: int | None = None,
     request: str | None = None,
 ) -> Conversation:
-    """Make a group.
+    """Create a group.
 
     Args:
-        user_id: Its owner and oldest member.
-        others: Its other members, in the order of joining.
-        number: A free one; the one above the highest if None.
-        request: Of another realm, so that it is known again.
+        user_id: The owner, who is its first member.
+        now: Unix milliseconds.
+        others: The other members, in the order of joining.
+        number: A free number; by default, the highest one plus 1.
+        request: The id of another realm's request, so that a repeated one finds the group.
     """
     if number is None:
         number = last_number(tx) + 1
@@ -84,18 +85,18 @@ def _member_rows(
             "conversation_id": conversation_id,
             "user_id": person,
             "owner": person == owner,
-            "place": at,
+            "place": position,
             "joined_seq": joined_seq,
             "read_seq": joined_seq,
             "received_seq": joined_seq,
             "hidden_seq": hidden_seq,
         }
-        for at, person in enumerate(people, place)
+        for position, person in enumerate(people, place)
     ]
 
 
 def join(tx: Connection, conversation: Conversation, user: users.User) -> Conversation:
-    """Add a person to a group and return the group as it is then.
+    """Add a person to a group, and return the group after the change.
 
     Raises:
         ChatError: TOO_LARGE, the group has MAX_MEMBERS.
@@ -117,7 +118,7 @@ def join(tx: Connection, conversation: Conversation, user: users.User) -> Conver
 
 
 def leave(tx: Connection, conversation: Conversation, user_id: int) -> Conversation:
-    """Take a member out of a group; an owner's place goes to the oldest member."""
+    """Remove a member from a group; an owner's role passes to the member who joined first."""
     was_owner = conversation.members[user_id].owner
     tx.execute(
         delete(members).where(
@@ -142,10 +143,10 @@ def leave(tx: Connection, conversation: Conversation, user_id: int) -> Conversat
 
 
 def changed(tx: Connection, conversation: Conversation, touched: Collection[int]) -> Conversation:
-    """Let copies of a group be stale, and return it as it is now, with all its members.
+    """Raise a group's version, so that cached copies become stale; return it with all its members.
 
     Args:
-        touched: Who came, went or got another role.
+        touched: The members who joined, left or got another role.
     """
     tx.execute(
         update(table).where(table.c.id == conversation.id).values(version=table.c.version + 1)

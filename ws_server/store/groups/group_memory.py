@@ -1,7 +1,7 @@
-"""Whole groups as the writer saw them last, so that no change of one member reads thousands.
+"""The writer's copies of whole groups, so that changing one member does not load thousands.
 
-A group is found here only at the version that the transaction sees, which rises with every change
-of its members. What a transaction leaves here counts once it is on disk; until then for itself.
+A copy is used only if its version is the one that the transaction sees; the version rises with
+every change of members. Copies made inside a transaction become permanent when it commits.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ if TYPE_CHECKING:
     from ws_server.store.conversations import Conversation
 
 MAX_REMEMBERED = 16
-"""Groups, the ones that changed last."""
+"""Groups remembered, the most recently changed ones."""
 
 
 class GroupMemory:
-    """The groups whose members changed last; it belongs to the writer's thread."""
+    """The most recently changed groups, with all members; used by the writer's thread alone."""
 
     def __init__(self) -> None:
         self._kept: BoundedDict[int, Conversation] = BoundedDict(MAX_REMEMBERED)
         self._new: dict[int, Conversation] = {}
 
     def begin(self) -> None:
-        """A transaction begins, or was undone up to a savepoint: forget what it left so far."""
+        """Discard this transaction's copies, at its start or after a rollback to a savepoint."""
         self._new.clear()
 
     def commit(self) -> None:
-        """The transaction is on disk."""
+        """Keep the copies of this transaction, which has been committed."""
         for id, group in self._new.items():
             self._kept[id] = group
         self._new.clear()
 
     def get(self, id: int, version: int) -> Conversation | None:
-        """Return a group with all its members as it is at a version."""
+        """Return a group with all its members at this version; None if there is no such copy."""
         for known in (self._new.get(id), self._kept.get(id)):
             if known is not None and known.version == version:
                 return known
         return None
 
     def keep(self, group: Conversation) -> None:
-        """Remember a group as it is in this transaction, with all its members."""
+        """Store a copy of a group with all its members, as this transaction sees it."""
         self._new[group.id] = group
 
 
 def group_memory(tx: Connection) -> GroupMemory:
-    """Return the memory of the database that this transaction writes to."""
+    """Return the group memory of the database that this transaction writes to."""
     return cast(GroupMemory, tx.get_execution_options()["groups"])

@@ -1,8 +1,9 @@
-"""Invitations by strangers of other realms, which wait until the person accepts or declines.
+"""Invitations from strangers in other realms, pending until the person accepts or declines.
 
-The person is in the group only then: whatever asks for members never finds them before. Of a group
-that another realm hosts, the host has them as a member from the invitation on; what it relays is
-not stored while nobody of this realm is in the group, and is fetched when somebody accepts.
+The invited person becomes a member only on acceptance; queries for members never return them
+before. If another realm hosts the group, that host counts the person as a member from the
+invitation on. Messages it relays are not stored while the group has no local member, and are
+fetched when a person accepts.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from ws_server.store.schema import conversations, invitations, members, messages
 from ws_server.store.schema import users as user_table
 
 MAX_OF_PERSON = 100
-"""Invitations that may wait for one person."""
+"""Pending invitations of one person."""
 MAX_OF_REALM = 1_000
-"""Invitations that may wait here by people of one other realm, or to the groups that it hosts."""
+"""Pending invitations by users of one other realm, or to the groups that it hosts."""
 
 _i, _c = invitations.c, conversations.c
 
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What somebody is in a group once they accept."""
+    """The role and position that a person gets in a group by accepting."""
 
     owner: bool = False
     place: int = 0
@@ -38,7 +39,7 @@ class Invitation:
 
 
 def has_written(tx: Connection, one: int, other: int) -> bool:
-    """Tell whether a person has ever written to another one, who then is no stranger."""
+    """Return whether `one` has ever written to `other`, who then is no stranger to them."""
     chat = conversation_store.between(tx, one, other)
     if chat is None:
         return False
@@ -49,10 +50,10 @@ def has_written(tx: Connection, one: int, other: int) -> bool:
 
 
 def has_room(tx: Connection, user_id: int, realm_id: int) -> bool:
-    """Tell whether one more invitation may wait for a person.
+    """Return whether the bounds allow one more pending invitation for a person.
 
     Args:
-        realm_id: The realm of the inviter, or of the group.
+        realm_id: The realm of the inviter, or of the group's host.
     """
     waiting = select(func.count()).select_from(invitations)
     if (tx.scalar(waiting.where(_i.user_id == user_id)) or 0) >= MAX_OF_PERSON:
@@ -61,20 +62,20 @@ def has_room(tx: Connection, user_id: int, realm_id: int) -> bool:
 
 
 def add(
-    tx: Connection, group_id: int, user_id: int, realm_id: int, what: Invitation, now: int
+    tx: Connection, group_id: int, user_id: int, realm_id: int, invitation: Invitation, now: int
 ) -> None:
-    """Let an invitation wait."""
+    """Store a pending invitation; `realm_id` as in `has_room`, `now` in Unix milliseconds."""
     tx.execute(
         insert(invitations).values(
             conversation_id=group_id,
             user_id=user_id,
             realm_id=realm_id,
-            owner=what.owner,
-            place=what.place,
-            joined_seq=what.joined_seq,
-            hidden_seq=what.hidden_seq,
+            owner=invitation.owner,
+            place=invitation.place,
+            joined_seq=invitation.joined_seq,
+            hidden_seq=invitation.hidden_seq,
             since=now,
-            declined=what.declined,
+            declined=invitation.declined,
         )
     )
 
@@ -82,7 +83,7 @@ def add(
 def of_group(
     tx: Connection, group_id: int, only: Collection[int] | None = None
 ) -> dict[int, Invitation]:
-    """Return the invitations to a group by user id, also those that were declined."""
+    """Return the invitations to a group by user id, including declined ones."""
     query = select(
         *(_i.user_id, _i.owner, _i.place, _i.joined_seq, _i.hidden_seq, _i.declined)
     ).where(_i.conversation_id == group_id)
@@ -91,41 +92,45 @@ def of_group(
     return {user_id: Invitation(*rest) for user_id, *rest in tx.execute(query)}
 
 
-def change(tx: Connection, group_id: int, user_id: int, what: Invitation) -> None:
-    """Note what somebody is in the group by now."""
-    values = {"owner": what.owner, "place": what.place, "hidden_seq": what.hidden_seq}
+def change(tx: Connection, group_id: int, user_id: int, invitation: Invitation) -> None:
+    """Update role and position in a pending invitation."""
+    values = {
+        "owner": invitation.owner,
+        "place": invitation.place,
+        "hidden_seq": invitation.hidden_seq,
+    }
     tx.execute(update(invitations).where(_this(group_id, user_id)).values(values))
 
 
 def remove(tx: Connection, group_id: int, user_id: int) -> bool:
-    """Forget an invitation; tell whether it waited."""
+    """Delete an invitation; return whether it was pending, not declined."""
     gone = delete(invitations).where(_this(group_id, user_id)).returning(_i.declined)
     return tx.scalar(gone) is False
 
 
 def decline(tx: Connection, group_id: int, user_id: int) -> None:
-    """Note that the host has to hear that somebody does not come."""
+    """Mark an invitation as declined until the host is notified."""
     tx.execute(update(invitations).where(_this(group_id, user_id)).values(declined=True))
 
 
-def enter(tx: Connection, group_id: int, user_id: int, what: Invitation) -> None:
-    """Make somebody a member of a group that another realm hosts, as they were invited."""
+def enter(tx: Connection, group_id: int, user_id: int, invitation: Invitation) -> None:
+    """Turn an invitation to another realm's group into a membership."""
     remove(tx, group_id, user_id)
-    marks = dict.fromkeys(("joined_seq", "read_seq", "received_seq"), what.joined_seq)
+    marks = dict.fromkeys(("joined_seq", "read_seq", "received_seq"), invitation.joined_seq)
     tx.execute(
         insert(members).values(
             conversation_id=group_id,
             user_id=user_id,
-            owner=what.owner,
-            place=what.place,
-            hidden_seq=what.hidden_seq,
+            owner=invitation.owner,
+            place=invitation.place,
+            hidden_seq=invitation.hidden_seq,
             **marks,
         )
     )
 
 
 def declined(tx: Connection, host_id: int) -> list[tuple[int, str]]:
-    """Return the groups of a host, by number, and those who declined, as yet without its word."""
+    """Return group number and user name of declined invitations not yet confirmed by the host."""
     found = (
         select(_c.number, user_table.c.name)
         .select_from(
@@ -139,10 +144,10 @@ def declined(tx: Connection, host_id: int) -> list[tuple[int, str]]:
 
 
 def waiting(tx: Connection, user_id: int, only: Collection[int] | None = None) -> list[Standing]:
-    """Return the groups to which somebody is invited, the newest invitation first.
+    """Return the groups a user is invited to, the newest invitation first.
 
     Args:
-        only: Only those of these groups, by id.
+        only: Restrict the result to these groups, by id.
     """
     query = (
         select(_c.id, _c.number, realms.c.name, _c.name)

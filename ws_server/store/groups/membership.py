@@ -1,8 +1,8 @@
-"""Who comes into a group hosted here, and who goes: the rules, whoever asks, from wherever.
+"""The rules of membership in groups hosted here, for local users and users of other realms.
 
-People of this realm ask by their commands, those of other realms through a link. Each function
-runs inside the transaction of its change, and refuses in the same order for all of them: whether
-the caller is in the group, whether they may, whom it is about, and what is so of that person.
+Local users send commands; users of other realms send requests through a link. Each function runs
+inside the transaction of its change. All check in the same order: whether the caller is in the
+group, whether they have the right, whether the named person exists, and that person's state.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from ws_server.store.groups.invitations import Invitation
 def create(
     tx: Connection, owner_id: int, name: str, now: int, request: str | None = None
 ) -> GroupChange:
-    """Make a group with its owner in it; the same request of another realm makes it once.
+    """Create a group with its owner; repeating a request of another realm returns the first group.
 
     Raises:
-        ChatError: UNKNOWN_GROUP, the request made a group that its owner has left since.
+        ChatError: UNKNOWN_GROUP, the owner has since left the group made by this request.
     """
     made = None if request is None else group_members.requested(tx, request)
     if made is not None:
@@ -56,17 +56,17 @@ def invite(
     *,
     waits: bool,
 ) -> GroupChange:
-    """Add a person to a group; any member may, and nothing is changed if they are in it.
+    """Add a person to a group, or invite them; unchanged if they are in it. Any member may invite.
 
     Args:
-        name: Whom the caller named.
-        person: Who that is; None if nobody.
-        waits: A person of this realm whom a stranger of another one invites has to accept.
+        name: The name as the caller wrote it.
+        person: The person of that name; None if there is none.
+        waits: Whether a local user must accept an invitation from a stranger of another realm.
 
     Raises:
-        ChatError: UNKNOWN_GROUP; UNKNOWN_USER; FORBIDDEN, the account is disabled, the person
-            blocks the caller, or is kept out of the group; TOO_LARGE; RATE_LIMITED, too many
-            invitations wait.
+        ChatError: UNKNOWN_GROUP; UNKNOWN_USER; FORBIDDEN, the account is disabled, or the person
+            blocks the caller or was kicked or banned; TOO_LARGE; RATE_LIMITED, too many
+            invitations are pending.
     """
     group = conversations.group(tx, caller, address, _both(caller, person))
     person = invitable(tx, group, caller, name, person)
@@ -84,13 +84,13 @@ def invite(
 def _let_wait(
     tx: Connection, group: Conversation, person: User, realm_id: int, now: int
 ) -> GroupChange:
-    """Note an invitation; one that waits already is left alone."""
+    """Store a pending invitation; one that exists stays unchanged."""
     if invitations.of_group(tx, group.id, (person.id,)):
         return GroupChange(group, [PersonChange(person.name, INVITED)])
     if not invitations.has_room(tx, person.id, realm_id):
         raise ChatError(
             ErrorCode.RATE_LIMITED,
-            f"Too many invitations wait for {person.name}, or of your realm here",
+            f"Too many invitations are pending for {person.name}, or from your realm",
             retry_after=3600,
         )
     invitations.add(tx, group.id, person.id, realm_id, Invitation(), now)
@@ -100,10 +100,11 @@ def _let_wait(
 def invitable(
     tx: Connection, group: Conversation, caller: int, name: str, person: User | None
 ) -> User:
-    """Return whom one invites, for a group of which one is a member, hosted here or elsewhere.
+    """Return the person to invite, for a group of the caller, hosted here or elsewhere.
 
     Args:
-        group: With at least that person, if they are in it.
+        group: Loaded with at least that person, if they are a member.
+        name, person: See `invite`.
 
     Raises:
         ChatError: UNKNOWN_USER; FORBIDDEN, the account is disabled, or the person blocks the
@@ -121,7 +122,7 @@ def invitable(
 
 
 def accept(tx: Connection, person: User, address: GroupAddress) -> GroupChange:
-    """Make somebody a member who was invited; nothing is changed if they are one.
+    """Make an invited person a member; unchanged if they are one.
 
     Raises:
         ChatError: UNKNOWN_GROUP; TOO_LARGE.
@@ -134,7 +135,7 @@ def accept(tx: Connection, person: User, address: GroupAddress) -> GroupChange:
 
 
 def decline(tx: Connection, user_id: int, address: GroupAddress) -> GroupChange:
-    """Turn down an invitation.
+    """Decline an invitation.
 
     Raises:
         ChatError: UNKNOWN_GROUP.
@@ -146,7 +147,7 @@ def decline(tx: Connection, user_id: int, address: GroupAddress) -> GroupChange:
 
 
 def _invited(tx: Connection, user_id: int, address: GroupAddress) -> Conversation:
-    """Return a group to which somebody is invited, or in which they are."""
+    """Return a group that a user is a member of, or invited to."""
     group = conversations.load(tx, group=address, only=(user_id,))
     if group is None:
         raise conversations.unknown_group(address)
@@ -158,15 +159,14 @@ def _invited(tx: Connection, user_id: int, address: GroupAddress) -> Conversatio
 def kick(
     tx: Connection, caller: int, address: GroupAddress, name: str, person: User | None
 ) -> GroupChange:
-    """Remove a person from a group that the caller owns; only the owner may invite them again.
+    """Remove a person from the caller's own group; only the owner may invite them again.
 
     Args:
-        name: Whom the caller named.
-        person: Who that is; None if nobody.
+        name, person: See `invite`.
 
     Raises:
-        ChatError: UNKNOWN_GROUP; FORBIDDEN, for all but the owner and of oneself; UNKNOWN_USER,
-            also for somebody who is not in the group.
+        ChatError: UNKNOWN_GROUP; FORBIDDEN, the caller is not the owner, or names themselves;
+            UNKNOWN_USER, also if the person is not in the group.
     """
     group, person = _governed(tx, caller, address, name, person)
     made = _remove(tx, group, person)
@@ -179,15 +179,14 @@ def kick(
 def ban(
     tx: Connection, caller: int, address: GroupAddress, name: str, person: User | None
 ) -> GroupChange:
-    """Keep a person out of a group that the caller owns, and remove them if they are in it.
+    """Ban a person from the caller's own group, and remove them if they are in it.
 
     Args:
-        name: Whom the caller named.
-        person: Who that is; None if nobody.
+        name, person: See `invite`.
 
     Raises:
-        ChatError: UNKNOWN_GROUP; FORBIDDEN, for all but the owner and of oneself; UNKNOWN_USER;
-            TOO_LARGE.
+        ChatError: UNKNOWN_GROUP; FORBIDDEN, the caller is not the owner, or names themselves;
+            UNKNOWN_USER; TOO_LARGE.
     """
     group, person = _governed(tx, caller, address, name, person)
     group_bans.note(tx, group, person.id, banned=True)
@@ -197,14 +196,14 @@ def ban(
 def unban(
     tx: Connection, caller: int, address: GroupAddress, name: str, person: User | None
 ) -> GroupChange:
-    """Let a person be invited again to a group that the caller owns.
+    """Allow a person to be invited again to the caller's own group.
 
     Args:
-        name: Whom the caller named.
-        person: Who that is; None if nobody.
+        name, person: See `invite`.
 
     Raises:
-        ChatError: UNKNOWN_GROUP; FORBIDDEN, for all but the owner and of oneself; UNKNOWN_USER.
+        ChatError: UNKNOWN_GROUP; FORBIDDEN, the caller is not the owner, or names themselves;
+            UNKNOWN_USER.
     """
     group, person = _governed(tx, caller, address, name, person)
     group_bans.clear(tx, group, person.id)
@@ -214,13 +213,13 @@ def unban(
 def choose_history(
     tx: Connection, caller: int, address: GroupAddress, *, joining: bool
 ) -> GroupChange:
-    """Choose what new members of a group that the caller owns may read.
+    """Set what new members of the caller's own group may read.
 
     Args:
-        joining: What is written from then on; else everything.
+        joining: True for messages sent after they join, False for the whole history.
 
     Raises:
-        ChatError: UNKNOWN_GROUP; FORBIDDEN, for all but the owner.
+        ChatError: UNKNOWN_GROUP; FORBIDDEN, the caller is not the owner.
     """
     group = conversations.group(tx, caller, address, (caller,))
     owner = group.members[caller]
@@ -229,7 +228,7 @@ def choose_history(
     if group_history.is_from_joining(tx, group.id) == joining:
         return unchanged(group, owner.name)
     group_history.choose(tx, group.id, joining=joining)
-    # Other realms tell their people of it.
+    # A new version, so that other realms with members get the roster.
     group = group_members.changed(tx, group, ())
     return GroupChange(group, [PersonChange(owner.name)], members_changed=True)
 
@@ -237,19 +236,19 @@ def choose_history(
 def _governed(
     tx: Connection, caller: int, address: GroupAddress, name: str, person: User | None
 ) -> tuple[Conversation, User]:
-    """Return a group and whom its owner wishes in or out: who may do that is decided here alone."""
+    """Return a group and the person its owner acts on; the only check of the owner's rights."""
     group = conversations.group(tx, caller, address, _both(caller, person))
     if not group.members[caller].owner:
         raise conversations.not_owner(group)
     if person is None:
         raise users.unknown_user(name)
     if person.id == caller:
-        raise ChatError(ErrorCode.FORBIDDEN, "To go yourself, use leavegroup")
+        raise ChatError(ErrorCode.FORBIDDEN, "You cannot remove yourself; use leavegroup")
     return group, person
 
 
 def _remove(tx: Connection, group: Conversation, person: User) -> GroupChange:
-    """Take a person out of a group, or take their invitation back."""
+    """Remove a person from a group, or withdraw their invitation."""
     if person.id in group.members:
         return _part(tx, group, person.id, REMOVED)
     if invitations.remove(tx, group.id, person.id):
@@ -258,7 +257,7 @@ def _remove(tx: Connection, group: Conversation, person: User) -> GroupChange:
 
 
 def _part(tx: Connection, group: Conversation, user_id: int, change: str) -> GroupChange:
-    """Take a member out of a group."""
+    """Remove a member from a group."""
     gone = group.members[user_id]
     group = group_members.leave(tx, group, user_id)
     told = {*group.members, user_id}
@@ -267,9 +266,9 @@ def _part(tx: Connection, group: Conversation, user_id: int, change: str) -> Gro
 
 
 def leave(tx: Connection, caller: int, address: GroupAddress) -> GroupChange:
-    """Let a member go; an owner hands the group to its oldest member.
+    """Remove the caller from a group; an owner's role passes to the oldest member.
 
-    Somebody who is only invited declines by it.
+    For a person who is only invited, this declines the invitation.
 
     Raises:
         ChatError: UNKNOWN_GROUP.
@@ -281,5 +280,5 @@ def leave(tx: Connection, caller: int, address: GroupAddress) -> GroupChange:
 
 
 def _both(caller: int, person: User | None) -> tuple[int, int]:
-    """Return which members have to be loaded; a group may have thousands."""
+    """Return the members to load: only these two, because a group may have thousands."""
     return caller, person.id if person else caller

@@ -1,4 +1,4 @@
-"""From where realms dialled first, so that those of one place do not keep out all others"""
+"""Realms store the network of their first dial, so that one network cannot crowd out others."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Groups whose new members read only what is written from then on"""
+"""Groups whose new members read only messages sent after they join."""
 
 import sqlalchemy as sa
 from alembic import op
