@@ -41,6 +41,7 @@ _FITTING = {
     "scheme": ["ws", "wss", "http"],
     "dialect": ["json", "text"],
     "mode": ["push", "offer"],
+    "history": ["all", "joining", "none"],
     "sha256": [SHA256, SHA256, "ab" * 32],
 }
 """Words of a fixed form, by argument."""
