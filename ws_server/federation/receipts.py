@@ -28,7 +28,7 @@ def taken(publisher: Publisher, reader: int, row: Mapping[str, Any], chain: Chai
     Args:
         reader: The id of the other realm's user who received or read the messages.
         row: The receipt.
-        chain: The order of the link's rows in the journal.
+        chain: Fails the entry if an earlier row of the link could not be written.
 
     Raises:
         BadValue: the row is malformed.
