@@ -38,8 +38,8 @@ class Bounds:
     connections: int
     """All connections, signed-in ones included."""
     spare: int
-    """The share of both limits that is reserved for plain HTTP, so that health checks are answered
-    under load."""
+    """Places, within both limits, that are reserved for plain HTTP, so that health checks are
+    answered under load."""
     unfinished: int
     """Bytes received from strangers and not processed yet, incomplete frames included."""
     unfinished_known: int
