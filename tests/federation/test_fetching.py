@@ -79,7 +79,7 @@ async def test_a_wrong_content_is_fetched_anew_and_given_up_after_three(stage: S
     refused = await given_up(bob, file)
     assert "mallory did not send" in refused["message"]
     assert parts(stage.beta) == {}
-    assert len(re.findall("a content from another realm is another one", stage.beta.log)) == 3
+    assert len(re.findall("a content from another realm has another hash", stage.beta.log)) == 3
     assert "it is given up" in stage.beta.log and "Traceback" not in stage.beta.log
     await mallory.hang_up()
     await mallory.dial(stage.beta)

@@ -136,9 +136,7 @@ async def test_nested_values_are_refused_and_no_bug(
     await hostile.close()
 
 
-async def test_what_was_written_since_somebody_joined_was_no_news_to_him(
-    server: RealServer, chat: Chat
-) -> None:
+async def test_messages_since_a_user_joined_are_new_to_them(server: RealServer, chat: Chat) -> None:
     """The link had broken in between, and the requested roster contained only the final state."""
     own = {"key": key_of(server), "realm": "a"}
     carol, dave = {"name": "carol", **own}, {"name": "dave", **own}

@@ -106,7 +106,7 @@ async def settled(wire: Wire) -> None:
 
 
 @pytest.mark.slow
-async def test_who_floods_does_not_delay_another_by_all_his_frames(
+async def test_a_flood_does_not_delay_other_clients_by_all_its_frames(
     world: World, wire: Wire
 ) -> None:
     """A ping that arrives during a flood is answered long before the flood is."""
@@ -237,7 +237,7 @@ async def test_who_stays_behind_is_closed_with_4000_and_the_rest_is_dropped(
     assert await wire.close_code() in (4000, None)
 
 
-async def test_commands_of_who_is_behind_wait_and_are_answered_once_he_reads(
+async def test_commands_of_a_slow_reader_wait_and_are_answered_once_they_read(
     world: World, wire: Wire
 ) -> None:
     """Commands of a slow reader are not executed until they read again; no answer is lost."""

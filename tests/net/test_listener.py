@@ -127,7 +127,7 @@ async def address_of(world: World, *forwarded: str) -> str:
         return connection.session.address
 
 
-async def test_a_stranger_cannot_choose_his_address(tmp_path: Path) -> None:
+async def test_a_stranger_cannot_choose_their_address(tmp_path: Path) -> None:
     async with World(tmp_path / "1") as world:
         assert await address_of(world, "203.0.113.7") == "127.0.0.1"
     async with World(tmp_path / "2", trusted_proxies="10.0.0.0/8") as world:

@@ -77,4 +77,4 @@ async def _parted(
                 link.tell_of_copies()
         return are_copies
     finally:
-        outlet.close_with(DOUBLE, "another link to this realm is kept")
+        outlet.close_with(DOUBLE, "duplicate link to this realm")

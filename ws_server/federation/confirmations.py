@@ -126,18 +126,18 @@ class Confirmations:
         except ChatError:
             # The peer confirms these rows again on the next link.
             if link is not None:
-                link.end(STORE_FAILED, "what was confirmed cannot be noted now")
+                link.end(STORE_FAILED, "the confirmation cannot be stored now")
             return
         self._noted(waiting)
         self._overfull = self._overfull or cleared.overfull
         link = self._link()
         if cleared.moved:
             if waiting and link is not None:
-                link.end(BROKEN, "what waits has new numbers")
+                link.end(BROKEN, "the outbox was renumbered")
             return
         if self._overfull and not waiting and link is not None:
             self._overfull = False
-            link.end(STORE_FAILED, "groups have to be compared anew")
+            link.end(STORE_FAILED, "groups must be compared again")
         self._told = up_to
         # Notify after the commit, so that a query by the sender returns the same state.
         for item in items:

@@ -142,12 +142,12 @@ class Fetching:
         """
         sha256 = SHA256.from_json(body.get("sha256"))
         if not self._wants or self._wants[0].part.fetch.sha256 != sha256:
-            raise Overrun("an answer to what was not asked")
+            raise Overrun("an answer without a request")
         want = self._wants.popleft()
         kind, part = body.get("kind"), want.part
         if kind == PIECE_OF:
             if SEQ.from_json(body.get("offset")) != want.offset:
-                raise Overrun("a piece that was not asked for")
+                raise Overrun("a piece that was not requested")
             self._window.answered(asyncio.get_running_loop().time() - want.since)
             if not part.dropped:
                 self._take(part, BASE64.from_json(body.get("data")), body.get("last"))
@@ -189,7 +189,7 @@ class Fetching:
                 await self._open()
                 self._fill()
         except ChatError as error:
-            log.error("what is to be fetched cannot be read: %s", error.message)
+            log.error("pending downloads cannot be read: %s", error.message)
             asyncio.get_running_loop().call_later(PAUSE, self.wake)
         finally:
             self._reading = False
@@ -222,7 +222,7 @@ class Fetching:
             self._waits_for_room = True
             asyncio.get_running_loop().call_later(NO_ROOM, self._look_for_room)
             log.warning(
-                "contents from another realm wait, as there is no room for them",
+                "contents from another realm wait for free disk space",
                 extra={"realm": self._name, "count": len(found) - len(fitting)},
             )
         return fitting
@@ -281,7 +281,7 @@ class Fetching:
             if part.written == fetch.size and not part.dropped:
                 await self._finish(part)
         except ChatError as error:
-            log.error("a content from another realm is not stored: %s", error.message)
+            log.error("a content from another realm cannot be stored: %s", error.message)
             self._drop(part)
             asyncio.get_running_loop().call_later(error.retry_after or PAUSE, self.wake)
         else:
@@ -295,7 +295,7 @@ class Fetching:
         blobs, fetch = self._blobs, part.fetch
         if not await blobs.run(blobs.finish, fetch.part, fetch.sha256):
             self._drop(part)
-            await self._fail(fetch, 1, "is another one")
+            await self._fail(fetch, 1, "has another hash")
             return
 
         def note(tx: Connection, now: int) -> None:

@@ -66,7 +66,7 @@ class Giving:
             Overrun: MAX_WANTS requests are waiting.
         """
         if len(self._wants) >= MAX_WANTS:
-            raise Overrun("too many pieces are asked for at a time")
+            raise Overrun("too many pieces are requested at a time")
         self._wants.append(
             (SHA256.from_json(body.get("sha256")), SEQ.from_json(body.get("offset")))
         )
@@ -102,7 +102,7 @@ class Giving:
         except ChatError as error:
             # A missing file is permanent; any other failure may be temporary.
             vanished = isinstance(error.__cause__, FileNotFoundError)
-            log.error("a content cannot be given: %s", error.message, extra={"sha256": sha256})
+            log.error("a content cannot be sent: %s", error.message, extra={"sha256": sha256})
             return {"kind": GONE if vanished else LATER, "sha256": sha256}
         if not content or len(content) < wanted:
             return {"kind": GONE, "sha256": sha256}

@@ -67,10 +67,10 @@ def read_address(address: str) -> tuple[str, bool]:
     """
     scheme, mark, host = address.rpartition("://")
     if mark and scheme.lower() not in ("ws", "wss"):
-        raise Unreachable("no scheme of a realm")
+        raise Unreachable("the scheme must be ws:// or wss://")
     if host.startswith("[") and host.endswith("]"):
         if ":" not in host:
-            raise Unreachable("no IPv6 address")
+            raise Unreachable("not an IPv6 address")
         host = host[1:-1]
     return read_host(host), scheme.lower() == "wss"
 
@@ -85,19 +85,19 @@ def read_host(host: str) -> str:
         with suppress(ValueError):
             if "%" not in host:
                 return str(ipaddress.IPv6Address(host))
-        raise Unreachable("no IPv6 address")
+        raise Unreachable("not an IPv6 address")
     try:
         name = host.encode("idna").decode().lower().removesuffix(".")
     except UnicodeError:
-        raise Unreachable("no host name") from None
+        raise Unreachable("not a host name") from None
     labels = name.split(".")
     if len(name) > MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
-        raise Unreachable("no host name")
+        raise Unreachable("not a host name")
     if _NUMERIC.fullmatch(labels[-1]):
         try:
             return str(ipaddress.IPv4Address(name))
         except ValueError:
-            raise Unreachable("no IPv4 address") from None
+            raise Unreachable("not an IPv4 address") from None
     return name
 
 
@@ -157,9 +157,9 @@ async def resolve(host: str, port: int, public: bool) -> list[Ip]:
         addresses = list(dict.fromkeys(await _look_up(host, port)))
     # One forbidden address rejects the host: a name that mixes both kinds is an attack.
     if not addresses or not all(may_dial(address, public) for address in addresses):
-        raise Unreachable("an address that is not dialled")
+        raise Unreachable("the address may not be dialled")
     if public and any(is_own(address) for address in addresses):
-        raise Unreachable("an address of this machine")
+        raise Unreachable("the address is this machine's own")
     return addresses[:MAX_ADDRESSES]
 
 
@@ -175,7 +175,7 @@ async def _look_up(host: str, port: int) -> list[Ip]:
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[Ip]] = loop.create_future()
     if not _LOOKUPS.acquire(blocking=False):
-        raise Unreachable("too many names are looked up")
+        raise Unreachable("too many name lookups are running")
 
     def tell(addresses: list[Ip]) -> None:
         if not found.done():
@@ -220,4 +220,4 @@ async def dial(host: str, port: int, public: bool) -> socket.socket:
         except BaseException:
             opened.close()
             raise
-    raise Unreachable("nobody answers")
+    raise Unreachable("no answer")

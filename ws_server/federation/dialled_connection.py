@@ -63,7 +63,7 @@ class Dialled:
             )
         except (OSError, EOFError, ValueError, WebSocketException) as error:
             opened.close()
-            raise Unreachable("no WebSocket") from error
+            raise Unreachable("not a WebSocket server") from error
         except BaseException:
             opened.close()
             raise

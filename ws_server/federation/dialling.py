@@ -59,7 +59,7 @@ async def keep(linker: Linker, peer: Peer, first: tuple[Dialled, Link] | None = 
             opened = False
             _note(peer, error)
         except Exception:
-            log.exception("a realm was not dialled; it is tried again")
+            log.exception("dialling a realm failed; it is retried")
             opened = False
         if opened:
             since, delay = time.monotonic(), FIRST_DELAY

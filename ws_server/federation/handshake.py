@@ -50,7 +50,7 @@ class OtherKey(NotProven):
     """The peer has proven a key other than the expected one."""
 
     def __init__(self, key: bytes) -> None:
-        super().__init__("another key than the one known")
+        super().__init__("the key is not the known one")
         self.key = key
 
 
@@ -65,7 +65,7 @@ def check_key(key: bytes) -> Ed25519PublicKey:
     """
     y = int.from_bytes(key, "little") & (2**255 - 1)
     if len(key) != KEY_BYTES or y >= _FIELD or y in _WEAK:
-        raise NotProven("the key is no Ed25519 key")
+        raise NotProven("the key is not a valid Ed25519 key")
     return Ed25519PublicKey.from_public_bytes(key)
 
 
@@ -166,7 +166,7 @@ class Seal:
         try:
             signature = base64.read_strict(frame[:SIGNATURE_TEXT])
             if base64.written(signature).encode() != frame[:SIGNATURE_TEXT]:
-                raise ValueError("the last letter has bits that mean nothing")
+                raise ValueError("the signature is not canonical base64")
             self._their.verify(signature, self._in + struct.pack("!Q", self._taken) + body)
         except (ValueError, InvalidSignature):
             raise NotProven("a frame is not signed by the other side") from None

@@ -147,7 +147,7 @@ class Dialler:
         except ChatError as refusal:
             raise Unreachable(_said(refusal)) from None
         if offered.version != VERSION:
-            raise Unreachable("another version")
+            raise Unreachable("another protocol version")
         try:
             theirs = Hello(
                 LOCAL_NAME.from_json(offered.name),
@@ -177,8 +177,8 @@ async def _ask(wire: Dialled, request: Request[Any], kind: type[Reply]) -> Any:
     wire.write(format_request(request))
     frame = await wire.read()
     if len(frame) > MAX_HANDSHAKE_FRAME:
-        raise Unreachable("too much said")
+        raise Unreachable("the reply is too long")
     try:
         return parse_reply(frame, kind)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Unreachable("no realm") from error
+        raise Unreachable("not a realm") from error

@@ -91,7 +91,7 @@ class Incoming:
             Overrun: `items` is not a list of rows, or MAX_BATCHES are waiting.
         """
         if not isinstance(items, list) or not items:
-            raise Overrun("a batch is a list of rows")
+            raise Overrun("a batch must be a list of rows")
         try:
             self._batches.put_nowait((items, size))
         except asyncio.QueueFull:
@@ -114,7 +114,7 @@ class Incoming:
             self._give_up(error.message)
         except Exception:
             log.exception("a batch from another realm was not stored")
-            self._give_up("a fault of this realm")
+            self._give_up("an internal error of this realm")
 
     @property
     def _sender_realm(self) -> KnownRealm:
@@ -249,7 +249,7 @@ class Incoming:
             elif kind == outbox.POST:
                 draft = inbound_rows.post(row, sender, self._realm_id, self._quota)
             else:
-                raise BadValue("no kind known here")
+                raise BadValue("unknown kind of row")
             if (
                 draft.content.file is not None
                 and draft.content.file.size > self._services.terms.max_file
@@ -306,5 +306,5 @@ def _number(item: Any, last: int) -> int:
     except BadValue:
         raise Overrun("a row has no number") from None
     if number <= last:
-        raise Overrun("the numbers do not rise")
+        raise Overrun("row numbers must rise")
     return number

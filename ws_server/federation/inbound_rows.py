@@ -140,7 +140,7 @@ def _group_name(value: object) -> str:
         BadValue: the value is not a string, is empty or is too long.
     """
     if not isinstance(value, str) or not 0 < len(value) <= MOST_RAW * MAX_GROUP_NAME:
-        raise BadValue("a group has a name")
+        raise BadValue("a group must have a name")
     check_characters(value)
     return tamed_name(value, NO_NAME)[:MAX_GROUP_NAME]
 
@@ -166,7 +166,7 @@ def _id(row: Mapping[str, Any]) -> str:
     """
     id = row.get("id")
     if not isinstance(id, str) or not _ID.fullmatch(id):
-        raise BadValue("an id has 1 to 40 visible letters of ASCII")
+        raise BadValue("an id must have 1 to 40 visible ASCII characters")
     return id
 
 

@@ -114,7 +114,7 @@ class Link:
                 self._slow_down(FRAME_COST)
             body = orjson.loads(self._seal.open(frame))
             if not isinstance(body, dict):
-                raise Overrun("a frame is an object")
+                raise Overrun("a frame must be an object")
             if not self._ended:
                 self._take(body, len(frame))
             elif self._still is not None and body.get("kind") == HERE and not self._still.done():
@@ -163,7 +163,7 @@ class Link:
         kind = body.get("kind")
         if self._incoming is None:
             if kind != "open":
-                raise Overrun("a link begins with open")
+                raise Overrun("a link must begin with open")
             self._open(body)
         elif kind == "batch":
             self._take_rows(self._incoming, body, size)
@@ -189,7 +189,7 @@ class Link:
         count = incoming.take(body.get("items"), size)
         self._unstored.append((size, count))
         if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
-            raise Overrun("more is sent than the window allows")
+            raise Overrun("more bytes are sent than the window allows")
         if sum(count for _, count in self._unstored) > MAX_ROWS:
             raise Overrun("more rows are sent than the window allows")
 
@@ -213,11 +213,11 @@ class Link:
             self.their_instance = IDENTIFIER.from_json(body["instance"])
         have = body.get("have")
         if not isinstance(have, dict):
-            raise Overrun("open says what it has")
+            raise Overrun("open must contain have")
         number = _CLAIM.from_json(have.get("number"))
         refused = body.get("refused", {})
         if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
-            raise Overrun("open says what it refused")
+            raise Overrun("refused must be a short object")
         if have.get("log") != self._log:
             self.restored = have.get("log") != ""
             number, refused = 0, {}
@@ -236,7 +236,7 @@ class Link:
         up_to = SEQ.from_json(body.get("up_to"))
         refused = body.get("refused")
         if up_to > self.outgoing.sent or not isinstance(refused, dict):
-            raise Overrun("an ack of what was not sent")
+            raise Overrun("an ack of rows that were not sent")
         items = self.outgoing.confirm(up_to)
         sent = {str(item.number): item.number for item in items}
         codes = {sent[n]: _code(code) for n, code in refused.items() if n in sent}

@@ -69,7 +69,7 @@ async def write(journal: Journal, peer: Peer, token: str) -> None:
         return outbox.enqueue(tx, peer.known.id, outbox.PROBE, None, {"token": token}, now)
 
     if not await journal.write(say):
-        raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits for this realm")
+        raise ChatError(ErrorCode.UNAVAILABLE, "The outbox for this realm is full")
     peer.notify_outbox()
 
 
@@ -99,5 +99,5 @@ async def _within(written: asyncio.Future[None]) -> None:
             await written
     except TimeoutError:
         raise ChatError(
-            ErrorCode.REALM_UNREACHABLE, f"what was written was not stored within {WAIT:.0f} s"
+            ErrorCode.REALM_UNREACHABLE, f"the probe was not stored within {WAIT:.0f} s"
         ) from None

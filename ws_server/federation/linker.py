@@ -33,12 +33,12 @@ class Linker:
         """Return the link over a connection that the peer dialled; None if it was closed."""
         peer = self.peers.by_id(realm_id)
         if peer.known.state != ACTIVE or peer.known.public_key != transcript.dialler.key:
-            outlet.close_with(SHUT, "this realm may not link here any more")
+            outlet.close_with(SHUT, "this realm may no longer link here")
             return None
         seal = Seal(transcript, self.services.identity.key, Role.LISTENER)
         link = self._adopt(peer, outlet, seal, dialled_by_us=False, begun=begun)
         if link is None:
-            outlet.close_with(DOUBLE, "another link to this realm is kept")
+            outlet.close_with(DOUBLE, "duplicate link to this realm")
         return link
 
     def dialled(self, peer: Peer, proven: Proven) -> Link | None:

@@ -222,7 +222,7 @@ async def retrust(linker: Linker, name: str, wanted: str | None) -> tuple[KnownR
     if key == peer.known.public_key:
         raise ChatError(
             ErrorCode.REALM_EXISTS,
-            f"{peer.known.name} has the key that is known, {fingerprint(key)}; nothing was changed",
+            f"{peer.known.name} still has the known key, {fingerprint(key)}; nothing was changed",
         )
 
     def change(tx: Connection, now: int) -> Outcome:
@@ -252,8 +252,8 @@ async def _new_key(linker: Linker, peer: Peer, wanted: str | None) -> bytes:
     if known.address is None or known.port is None:
         raise ChatError(
             ErrorCode.REALM_UNREACHABLE,
-            f"{known.name} has no address here, it only dials. Let it dial with its new key, and "
-            "name the fingerprint under which it then is in admin realm list",
+            f"{known.name} has no address here; it only dials. Let it dial with its new key, then "
+            "give the fingerprint that admin realm list shows for that key",
         )
 
     def judge(key: bytes) -> None:

@@ -91,7 +91,7 @@ class PeerRegistry:
             if peer.keeping is not None:
                 peer.keeping.cancel()
             if peer.link is not None:
-                peer.link.end(1001, "the realm goes away")
+                peer.link.end(1001, "the realm is stopping")
         self._tasks.cancel()
         tasks = [*self._tasks, *(p.keeping for p in self._peers.values() if p.keeping)]
         if tasks:

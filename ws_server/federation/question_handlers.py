@@ -132,8 +132,8 @@ class Question:
         """
         if not (self.asker.vouched or self.services.peers.trial):
             raise realms.forbidden(
-                "Nobody here has confirmed your realm yet: somebody has to add it or to write to "
-                "its people first"
+                "No user here has confirmed your realm yet: one of them must first add it, or "
+                "write to one of its users"
             )
 
 

@@ -82,7 +82,7 @@ class Asks:
         message = _shown(message) if isinstance(message, str) else ""
         known = isinstance(code, str) and code in PASSED_ON
         passed_on = ErrorCode(str(code)) if known else ErrorCode.REALM_REFUSED
-        told = f"{self._name} answers: {message}" if message else f"{self._name} answers no"
+        told = f"{self._name} answers: {message}" if message else f"{self._name} refused"
         future.set_exception(ChatError(passed_on, told))
 
     def asked(self, body: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class Asks:
             BadValue: the question has no number, so no answer could refer to it.
         """
         if type(body.get("id")) is not int:
-            raise BadValue("a question has a number")
+            raise BadValue("a question must have a number")
         if len(self._tasks) >= MAX_ASKED:
             self._refuse(body.get("id"), ChatError(ErrorCode.UNAVAILABLE, "Too many questions"))
             return

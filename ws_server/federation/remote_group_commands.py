@@ -122,7 +122,7 @@ async def _invite_here(
     answer = await peer.ask("user", name=user.user, by=account.name)
     name = answer.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name) or fold(name) != fold(user.user):
-        raise ChatError(ErrorCode.REALM_REFUSED, f"{peer.known.name} answered for somebody else")
+        raise ChatError(ErrorCode.REALM_REFUSED, f"{peer.known.name} answered for another user")
 
     await services.peers.vouch(peer)
 
@@ -246,6 +246,8 @@ async def _apply_roster(services: LinkServices, host: Peer, answer: dict[str, An
     try:
         roster = inbound_rows.roster(answer.get("roster"))
     except BadValue as error:
-        raise ChatError(ErrorCode.REALM_REFUSED, "The other realm answers noise") from error
+        raise ChatError(
+            ErrorCode.REALM_REFUSED, "The other realm sent a malformed answer"
+        ) from error
     await GroupReplication(services, host).apply_roster(roster)
     return roster

@@ -252,7 +252,7 @@ class Budgets:
         if oldest is None or perf_counter() - oldest[1] < GRACE_SECONDS:
             return False
         self.refused["address"] += 1
-        oldest[0].drop("others of your address wait")
+        oldest[0].drop("too many connections of your address wait to sign in")
         return True
 
     def _drop_oldest(self, why: str) -> bool:
@@ -261,7 +261,7 @@ class Budgets:
         if most is None or not most.visitors:
             return False
         self.refused[why] += 1
-        next(iter(most.visitors)).drop("too many are here who have not signed in")
+        next(iter(most.visitors)).drop("too many connections have not signed in")
         return True
 
     def replace(self, budget: Budget, old: Visitor, new: Visitor) -> None:

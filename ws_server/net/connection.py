@@ -191,7 +191,7 @@ class Connection(Reader):
         if self.protocol.state is State.CONNECTING:
             self.transport.abort()
         else:
-            self.close_with(1001, "the server goes away")
+            self.close_with(1001, "the server is stopping")
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         # The library's method waits for the peer to read, which may never happen.

@@ -82,7 +82,7 @@ class Counted(Ending):
             fits = self.budget.hold(change, self.known)
             if change > 0 and not fits and self._port.budgets.on:
                 self._backlog.clear()
-                self.refuse("unfinished", NO_ROOM, "too much of your address waits unfinished")
+                self.refuse("unfinished", NO_ROOM, "too many unprocessed bytes from your address")
 
     def _make_noise(self) -> None:
         """Count a noise frame; close this connection if there are too many."""
@@ -90,7 +90,7 @@ class Counted(Ending):
         if self._noise > MAX_NOISE:
             now = perf_counter()
             if now - self._noise_since < NOISE_SECONDS and self._port.budgets.on:
-                self.refuse("noise", NOISY, "too many frames that carry nothing")
+                self.refuse("noise", NOISY, "too many control frames or tiny fragments")
             self._noise, self._noise_since = 0, now
 
     def refuse(self, bound: str, code: int, reason: str) -> None:

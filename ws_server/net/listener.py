@@ -212,7 +212,7 @@ class Listener:
     def _too_many(self, connection: Connection) -> Response:
         response = connection.respond(
             HTTPStatus.TOO_MANY_REQUESTS,
-            "Too many connections, from your address or in all; close some, or wait.\n",
+            "Too many connections, from your address or in total; close some, or wait.\n",
         )
         response.headers["Retry-After"] = "10"
         return response

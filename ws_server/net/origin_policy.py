@@ -43,7 +43,7 @@ class Browsers:
         """Return the status and text that refuse a request; None if it is allowed."""
         origins, hosts = headers.get_all("Origin"), headers.get_all("Host")
         if len(origins) > 1 or len(hosts) > 1:
-            return HTTPStatus.BAD_REQUEST, "Origin and Host come once at most.\n"
+            return HTTPStatus.BAD_REQUEST, "Origin and Host may occur only once.\n"
         if not (origins or looks_like_browser(headers)) or path in OPEN_PATHS:
             return None
         host = parts(f"//{hosts[0]}" if hosts else "")
@@ -52,7 +52,7 @@ class Browsers:
         if origins and not self._may_connect(origins[0].rstrip("/").lower(), host):
             return (
                 HTTPStatus.FORBIDDEN,
-                "Pages from elsewhere may not use this server. Its operator can allow this "
+                "Pages of other origins may not use this server. Its operator can allow this "
                 "one with --origins.\n",
             )
         return None

@@ -194,7 +194,7 @@ class Reader(Counted):
         if continues(self._backlog):
             payload += self.protocol.current_size or 0
         if payload > STRANGER_FRAME:
-            self.refuse("frame", 1009, f"until you sign in, frames have {STRANGER_FRAME} bytes")
+            self.refuse("frame", 1009, f"frames above {STRANGER_FRAME} bytes need a sign-in")
             return bool(self._backlog)
         if len(self._backlog) < size:
             return False
