@@ -43,7 +43,7 @@ class Contents:
         """Return the downloads from a realm; they outlive its links, so each one resumes."""
         if realm_id not in self._fetching:
             self._fetching[realm_id] = Fetching(
-                *(self._database, self._journal, self._blobs, self._tasks), realm_id, self._came
+                *(self._database, self._journal, self._blobs, self._tasks), realm_id, self._finished
             )
         return self._fetching[realm_id]
 
@@ -65,7 +65,7 @@ class Contents:
                     self._counts[realm_id] += 1
         self.of(realm_id).wake()
 
-    def _came(self, realm_id: int, sha256: str, right: bool) -> None:
+    def _finished(self, realm_id: int, sha256: str, right: bool) -> None:
         """Push a content that has arrived, or drop its waiting sessions if it was given up."""
         awaiting = self._awaiting.pop((realm_id, sha256), [])
         self._counts[realm_id] -= len(awaiting)

@@ -62,15 +62,15 @@ class Confirmations:
         self._link = link
         self._tell = tell
         self._noted = noted
-        self._unkept: list[Item] = []
+        self._unflushed: list[Item] = []
         """Confirmed rows that are still in the outbox."""
         self._refused: dict[int, str] = {}
         """The codes of the refused ones among them, by row number."""
-        self._keeping: asyncio.TimerHandle | None = None
-        self._kept_at: float | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flushed_at: float | None = None
         self._acked = 0
         """The last confirmed number."""
-        self._told = 0
+        self._announced = 0
         """The last number whose confirmation is stored and announced to its sender."""
         self._overfull = False
         """The outbox rejected a row for this realm; the next link repairs that by `catch_up`."""
@@ -82,25 +82,25 @@ class Confirmations:
     def add(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
         """Queue the confirmation of rows that the peer has stored or refused."""
         self._acked = up_to
-        self._unkept += items
+        self._unflushed += items
         self._refused |= refused
-        if self._keeping is None:
+        if self._flush_timer is None:
             loop = asyncio.get_running_loop()
             wait = 0.0
-            if self._kept_at is not None:
-                wait = max(wait, self._kept_at + PAUSE - loop.time())
-            self._keeping = loop.call_later(wait, self.keep)
+            if self._flushed_at is not None:
+                wait = max(wait, self._flushed_at + PAUSE - loop.time())
+            self._flush_timer = loop.call_later(wait, self.flush)
 
-    def keep(self) -> None:
+    def flush(self) -> None:
         """Delete the rows confirmed since the last call from the outbox."""
-        if self._keeping is None:
+        if self._flush_timer is None:
             return
-        self._keeping.cancel()
-        self._keeping = None
-        self._kept_at = asyncio.get_running_loop().time()
+        self._flush_timer.cancel()
+        self._flush_timer = None
+        self._flushed_at = asyncio.get_running_loop().time()
         refused, self._refused = self._refused, {}
-        unkept, self._unkept = self._unkept, []
-        self._tasks.start(self._confirm(self._acked, refused, unkept))
+        unflushed, self._unflushed = self._unflushed, []
+        self._tasks.start(self._confirm(self._acked, refused, unflushed))
 
     async def _confirm(
         self, up_to: int, refused: dict[int, str], acked: list[Item] | None = None
@@ -113,16 +113,16 @@ class Confirmations:
         """
         realm_id, link = self._realm_id, self._link()
 
-        def forget(tx: Connection, now: int) -> tuple[Cleared, list[Item], int]:
+        def delete(tx: Connection, now: int) -> tuple[Cleared, list[Item], int]:
             items = acked
             if items is None:
-                found = read_items(tx, realm_id, self._told, MAX_ROWS)
+                found = read_items(tx, realm_id, self._announced, MAX_ROWS)
                 items = [item for item in found if item.number <= up_to]
             cleared = outbox.confirm(tx, realm_id, up_to, refused)
             return cleared, items, outbox_queries.count(tx, realm_id)
 
         try:
-            cleared, items, waiting = await self._journal.write(forget)
+            cleared, items, waiting = await self._journal.write(delete)
         except ChatError:
             # The peer confirms these rows again on the next link.
             if link is not None:
@@ -138,7 +138,7 @@ class Confirmations:
         if self._overfull and not waiting and link is not None:
             self._overfull = False
             link.end(STORE_FAILED, "groups must be compared again")
-        self._told = up_to
+        self._announced = up_to
         # Notify after the commit, so that a query by the sender returns the same state.
         for item in items:
             code = refused.get(item.number)

@@ -38,7 +38,7 @@ PAUSE = 2.0
 NO_ROOM = 60.0
 """Seconds between two checks for free disk space."""
 
-Came = Callable[[int, str, bool], None]
+Report = Callable[[int, str, bool], None]
 """Called with the realm's id, the hash, and True if the content is stored or False if given up."""
 
 
@@ -78,14 +78,14 @@ class Fetching:
         blobs: Blobs,
         tasks: BackgroundTasks,
         realm_id: int,
-        came: Came,
+        report: Report,
     ) -> None:
         self._database = database
         self._journal = journal
         self._blobs = blobs
         self._tasks = tasks
         self._realm_id = realm_id
-        self._came = came
+        self._report = report
         self._say: Callable[..., None] | None = None
         self._name = ""
         self._parts: dict[str, FetchedPart] = {}
@@ -150,7 +150,7 @@ class Fetching:
                 raise Overrun("a piece that was not requested")
             self._window.answered(asyncio.get_running_loop().time() - want.since)
             if not part.dropped:
-                self._take(part, BASE64.from_json(body.get("data")), body.get("last"))
+                self._accept(part, BASE64.from_json(body.get("data")), body.get("last"))
         elif not part.dropped:
             self._drop(part)
             if kind == LATER:
@@ -159,7 +159,7 @@ class Fetching:
                 self._tasks.start(self._fail(part.fetch, content_fetches.MAX_ATTEMPTS, "is gone"))
         self._fill()
 
-    def _take(self, part: FetchedPart, data: bytes, last: object) -> None:
+    def _accept(self, part: FetchedPart, data: bytes, last: object) -> None:
         wanted = min(PIECE, part.fetch.size - part.here)
         if len(data) != wanted or last is not (part.here + wanted == part.fetch.size):
             self._drop(part)
@@ -305,7 +305,7 @@ class Fetching:
         self._drop(part)
         self._ended.add(fetch.sha256)
         self._rests.forget(fetch.sha256)
-        self._came(fetch.realm_id, fetch.sha256, True)
+        self._report(fetch.realm_id, fetch.sha256, True)
 
     async def _fail(self, fetch: Fetch, attempts: int, why: str) -> None:
         """Count a failed attempt; the content is given up after content_fetches.MAX_ATTEMPTS."""
@@ -327,5 +327,5 @@ class Fetching:
         )
         if given_up:
             self._ended.add(fetch.sha256)
-            self._came(fetch.realm_id, fetch.sha256, False)
+            self._report(fetch.realm_id, fetch.sha256, False)
         self.wake()

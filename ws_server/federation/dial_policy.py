@@ -134,10 +134,10 @@ def may_dial(address: Ip, public: bool) -> bool:
 def is_own(address: Ip) -> bool:
     """Return whether an address belongs to this machine."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         # `connect` on a UDP socket sends nothing; the system only selects a source address.
-        asking.connect((str(address), 9))
-        return ipaddress.ip_address(asking.getsockname()[0]) == address
+        probe.connect((str(address), 9))
+        return ipaddress.ip_address(probe.getsockname()[0]) == address
     return False
 
 
@@ -177,11 +177,11 @@ async def _look_up(host: str, port: int) -> list[Ip]:
     if not _LOOKUPS.acquire(blocking=False):
         raise Unreachable("too many name lookups are running")
 
-    def tell(addresses: list[Ip]) -> None:
+    def resolved(addresses: list[Ip]) -> None:
         if not found.done():
             found.set_result(addresses)
 
-    def ask() -> None:
+    def look_up() -> None:
         addresses: list[Ip] = []
         try:
             with suppress(OSError, UnicodeError):
@@ -191,10 +191,10 @@ async def _look_up(host: str, port: int) -> list[Ip]:
         finally:
             _LOOKUPS.release()
         with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(tell, addresses)
+            loop.call_soon_threadsafe(resolved, addresses)
 
     # A daemon thread: a resolver may need half a minute, and must not delay the server's exit.
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    threading.Thread(target=look_up, name="resolve", daemon=True).start()
     return await found
 
 

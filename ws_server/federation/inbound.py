@@ -135,7 +135,7 @@ class Incoming:
         refused: dict[int, str] = {}
         posted: list[Entry] = []
         relayed: list[tuple[int, Relayed]] = []
-        await self._know(items)
+        await self._cache_senders(items)
         if not self._sender_realm.vouched:
             await self._count_names(items)
         last = 0
@@ -175,7 +175,7 @@ class Incoming:
         end.done = noted
         self._services.journal.post(end)
 
-    async def _know(self, items: list[Any]) -> None:
+    async def _cache_senders(self, items: list[Any]) -> None:
         """Cache the ids of the senders, and create users for new ones."""
         names = {
             fold(item["from"]): item["from"]
@@ -200,13 +200,13 @@ class Incoming:
     async def _count_people(self, new: dict[str, str]) -> None:
         """Wait for an unconfirmed realm's budget of new users, and drop those above its bound."""
 
-        def ask(tx: Connection) -> tuple[dict[str, int], int]:
+        def look(tx: Connection) -> tuple[dict[str, int], int]:
             return (
                 users.known_of_realm(tx, self._realm_id, new),
                 users.count_of_realm(tx, self._realm_id),
             )
 
-        known, count = await self._services.database.read(ask)
+        known, count = await self._services.database.read(look)
         strangers = [key for key in new if key not in known]
         for key in strangers[max(0, MAX_STRANGE_PEOPLE - count) :]:
             del new[key]

@@ -116,7 +116,7 @@ class Link:
             if not isinstance(body, dict):
                 raise Overrun("a frame must be an object")
             if not self._ended:
-                self._take(body, len(frame))
+                self._dispatch(body, len(frame))
             elif self._still is not None and body.get("kind") == HERE and not self._still.done():
                 self._still.set_result(None)
         except (NotProven, Overrun, BadValue, orjson.JSONDecodeError) as error:
@@ -159,14 +159,14 @@ class Link:
         log.warning("a link was broken off", extra={"realm": self._known.name, "why": why})
         self.end(BROKEN, why[:100])
 
-    def _take(self, body: dict[str, Any], size: int) -> None:
+    def _dispatch(self, body: dict[str, Any], size: int) -> None:
         kind = body.get("kind")
         if self._incoming is None:
             if kind != "open":
                 raise Overrun("a link must begin with open")
             self._open(body)
         elif kind == "batch":
-            self._take_rows(self._incoming, body, size)
+            self._receive_rows(self._incoming, body, size)
         elif kind == "ack":
             self._acked(body)
         elif kind == WANT:
@@ -185,7 +185,7 @@ class Link:
             # A newer version may send other kinds; ignore them, at a high cost.
             self._slow_down(UNKNOWN_COST)
 
-    def _take_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
+    def _receive_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
         count = incoming.take(body.get("items"), size)
         self._unstored.append((size, count))
         if sum(size for size, _ in self._unstored) > MAX_UNSTORED:

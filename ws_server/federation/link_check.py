@@ -65,10 +65,10 @@ async def write(journal: Journal, peer: Peer, token: str) -> None:
         ChatError: UNAVAILABLE, the outbox is full or the store failed.
     """
 
-    def say(tx: Connection, now: int) -> bool:
+    def enqueue(tx: Connection, now: int) -> bool:
         return outbox.enqueue(tx, peer.known.id, outbox.PROBE, None, {"token": token}, now)
 
-    if not await journal.write(say):
+    if not await journal.write(enqueue):
         raise ChatError(ErrorCode.UNAVAILABLE, "The outbox for this realm is full")
     peer.notify_outbox()
 

@@ -69,7 +69,7 @@ class Outgoing:
         if item.number <= self._sent:
             return
         if self._live and item.number == self._sent + 1 and not self._is_full():
-            self._take(item)
+            self._send_row(item)
         else:
             self.notify_outbox()
 
@@ -98,7 +98,7 @@ class Outgoing:
     def _is_full(self) -> bool:
         return len(self._unconfirmed) >= MAX_ROWS or self._bytes >= MAX_BYTES
 
-    def _take(self, item: Item) -> None:
+    def _send_row(self, item: Item) -> None:
         row = item.on_link()
         self._sent = item.number
         self._unconfirmed.append((item, len(row)))
@@ -134,7 +134,7 @@ class Outgoing:
                 for item in found:
                     if self._is_full():
                         return
-                    self._take(item)
+                    self._send_row(item)
                 if len(found) < room and not self._missed:
                     self._live = True
                     return

@@ -325,7 +325,7 @@ class Peer:
         if link is not self.link:
             return
         self.link = None
-        self._confirmations.keep()
+        self._confirmations.flush()
         self.opened.clear()
         self.down.set()
         self.up = False

@@ -87,7 +87,7 @@ async def add(linker: Linker, name: str, address: str, port: int, wanted: str | 
         raise unreachable(f"{address} {port}") from None
     listener = proven.transcript.listener
 
-    def keep(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
+    def store(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realm_trust.keep(
             tx,
             name=name,
@@ -100,13 +100,13 @@ async def add(linker: Linker, name: str, address: str, port: int, wanted: str | 
             now=now,
         )
 
-    def learn(kept: tuple[KnownRealm, KnownRealm | None]) -> None:
+    def apply(stored: tuple[KnownRealm, KnownRealm | None]) -> None:
         # The former owner of the name first, so that two peers never share a name.
-        if kept[1] is not None:
-            peers.upsert(kept[1])
+        if stored[1] is not None:
+            peers.upsert(stored[1])
 
     try:
-        known, _ = await linker.services.journal.write(keep, learn)
+        known, _ = await linker.services.journal.write(store, apply)
     except BaseException:
         peers.start(proven.wire.closed())
         raise

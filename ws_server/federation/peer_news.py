@@ -53,13 +53,13 @@ class PeerNews:
         self._tasks.start(self._announce_name(peer, was))
 
     async def _announce_name(self, peer: Subject, was: str) -> None:
-        def ask(tx: Connection) -> set[int]:
-            told = set(outbox_queries.concerned(tx, peer.known.id))
-            return told | realm_trust.people_of(tx, peer.known.id)
+        def look(tx: Connection) -> set[int]:
+            users = set(outbox_queries.concerned(tx, peer.known.id))
+            return users | realm_trust.people_of(tx, peer.known.id)
 
         with suppress(ChatError):
-            told = await self._database.read(ask)
-            self._hub.publish(RealmLink(peer.known.name, peer.told, was), told)
+            users = await self._database.read(look)
+            self._hub.publish(RealmLink(peer.known.name, peer.told, was), users)
 
     def announce_delivery(self, own: LocalMessage, code: str | None, told: bool) -> None:
         """Publish a queued message's final state to its sender's sessions.

@@ -72,10 +72,10 @@ class PeerRegistry:
     async def load(self) -> None:
         """Read all realms from the store; none is dialled before `open`."""
 
-        def ask(tx: Connection) -> tuple[list[KnownRealm], dict[int, int]]:
+        def look(tx: Connection) -> tuple[list[KnownRealm], dict[int, int]]:
             return realms.everybody(tx), outbox_queries.counts(tx)
 
-        known, counts = await self._database.read(ask)
+        known, counts = await self._database.read(look)
         for one in known:
             self.upsert(one, counts.get(one.id, 0))
 
@@ -205,8 +205,8 @@ class PeerRegistry:
         if peer.known.vouched:
             return
 
-        def learn(known: KnownRealm) -> None:
+        def apply(known: KnownRealm) -> None:
             self.upsert(known)
 
         with suppress(ChatError):  # the next message tries again
-            await self._journal.write(change, learn)
+            await self._journal.write(change, apply)

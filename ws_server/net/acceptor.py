@@ -82,13 +82,13 @@ class Arrival:
             }
         try:
             await loop.connect_accepted_socket(
-                self._become, self._sock, ssl=self._tls, **self._timeouts
+                self._create_connection, self._sock, ssl=self._tls, **self._timeouts
             )
         except (OSError, asyncio.CancelledError):
             # The peer disconnected, or failed the TLS handshake.
             self.drop("")
 
-    def _become(self) -> Connection:
+    def _create_connection(self) -> Connection:
         options = {"ping_interval": None, "close_timeout": CLOSE_TIMEOUT}
         protocol = ServerProtocol(max_size=MAX_FRAME)
         connection = Connection(
@@ -165,7 +165,7 @@ class Acceptor:
                 loop.call_later(PAUSE_SECONDS, self._resume, listening, tls)
                 return
             sock.setblocking(False)
-            self._take(sock, self._budget(sock, peer), tls)
+            self._admit(sock, self._budget(sock, peer), tls)
 
     def _budget(self, sock: socket.socket, peer: tuple[str, int]) -> Budget:
         budgets = self.port.budgets
@@ -173,7 +173,7 @@ class Acceptor:
             return budgets.speakers
         return budgets.of(peer[0])
 
-    def _take(self, sock: socket.socket, budget: Budget, tls: ssl.SSLContext | None) -> None:
+    def _admit(self, sock: socket.socket, budget: Budget, tls: ssl.SSLContext | None) -> None:
         arrival = Arrival(self, sock, tls, budget)
         place = self.port.budgets.admit(budget, arrival)
         if place is Place.NONE:
