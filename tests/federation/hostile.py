@@ -1,4 +1,4 @@
-"""A realm that sends any rows, and the rows."""
+"""A realm that sends arbitrary rows, and functions that build them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ MIB = 2**20
 
 
 def key_of(server: RealServer) -> str:
-    """Return a realm's public key as rows carry it."""
+    """Return a realm's public key in the form of rows."""
     own = key.read(server.data)
     assert own is not None
     return binascii.b2a_base64(own.public_key().public_bytes_raw(), newline=False).decode()
 
 
 def memory(server: RealServer) -> int:
-    """Return how many bytes of memory a server has."""
+    """Return the bytes of memory that a server uses."""
     pages = Path(f"/proc/{server.pid}/statm").read_text().split()[1]
     return int(pages) * resource.getpagesize()
 
 
 class Hostile(Impostor):
-    """An impostor that counts its rows, and answers questions as told."""
+    """An impostor that numbers its rows and answers questions from a script."""
 
     number = 0
     pages: list[Any]
-    """What it answers to those who ask for history, in turn; the last one for ever."""
+    """Its answers to questions for history, in this order; the last one is repeated."""
 
     @classmethod
     async def ready(cls, server: RealServer, name: str) -> Hostile:
@@ -48,7 +48,7 @@ class Hostile(Impostor):
         return hostile
 
     async def send(self, *rows: dict[str, Any]) -> dict[str, Any] | None:
-        """Send rows and return their ack; None if the link has ended instead."""
+        """Send rows and return their ack; None if the link ends without one."""
         items = []
         for row in rows:
             self.number += 1

@@ -1,4 +1,4 @@
-"""Realms that wait for approval have few places, and nobody may keep others out of them."""
+"""Places for pending realms are few; no realm may exclude others from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ws_server.store.federation.realm_trust import MAX_PENDING
 
 
 async def dial(server: RealServer, name: str, address: str) -> str:
-    """Dial in as an unknown realm from an address, and return the state, or the code refused."""
+    """Dial in as an unknown realm from an address, and return its state or the refusal's code."""
     headers = {"X-Forwarded-For": address}
     socket = await connect(server.url, additional_headers=headers, compression=None)
     realm = Impostor(socket, name)
@@ -30,7 +30,7 @@ async def dial(server: RealServer, name: str, address: str) -> str:
 
 
 async def waiting(ana: RawClient) -> list[str]:
-    """Return who waits for approval, by the names they gave themselves."""
+    """Return the names that pending realms gave themselves."""
     listed: list[dict[str, Any]] = (await ana.ask("listrealm"))["realms"]
     return [one["realm"].partition("~")[0] for one in listed if one["state"] == "pending"]
 
@@ -51,7 +51,7 @@ async def test_five_networks_of_one_site_do_not_take_all_places(started: Started
 async def test_a_flood_of_unknown_realms_keeps_nobody_out_and_pushes_nobody_out(
     started: Started,
 ) -> None:
-    """Six sites take all places and go on; two bystanders elsewhere come in, and stay."""
+    """Six sites fill all places and continue; two realms elsewhere get a place, and keep it."""
     server = started("--trusted-proxies", "127.0.0.1")
     ana = await known(server.url, "ana")
     assert await dial(server, "early", "198.51.100.1") == "pending"
@@ -88,7 +88,7 @@ async def test_who_made_way_may_come_again_also_after_a_restart(started: Started
     assert await dial(server, "r0", addresses[0]) == "pending"
     there = await waiting(ana)
     assert len(there) == MAX_PENDING and {"r0", "new"} <= set(there) and "r1" not in there
-    # Where a realm came from is kept: one of two from one place goes before all others.
+    # The origin is stored: of two realms from one site, one is evicted before all others.
     assert await dial(server, "r2-neighbour", addresses[2]) == "pending"
     there = await waiting(ana)
     assert "r2" not in there and {"r2-neighbour", "r3"} <= set(there)

@@ -1,4 +1,4 @@
-"""Groups of several realms whose new members read only what is written from then on."""
+"""Groups of several realms whose new members see only messages after they joined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.realserver import RealServer
 
 
 def kept(server: RealServer, group_name: str) -> list[str]:
-    """Return which texts of a group are on a realm's disk."""
+    """Return the texts of a group in a realm's database."""
     query = (
         "SELECT messages.text FROM messages JOIN conversations c ON c.id = conversation_id"
         " WHERE c.name = ? ORDER BY seq"
@@ -30,7 +30,7 @@ async def say(client: RawClient, group: str, *said: str) -> None:
 async def invite(
     pair: TwoRealms, ana: RawClient, group: str, name: str
 ) -> tuple[RawClient, list[str]]:
-    """Invite somebody of beta, and return what they find in the group once they are in it."""
+    """Invite a user of beta, and return the texts they see in the group as a member."""
     person = await pair.sign_in(pair.beta, name)
     await ana.ask("invitegroup", group=group, user=f"{name}@beta")
     assert (await person.event("group"))["change"] == "joined"
@@ -63,7 +63,7 @@ async def test_a_realm_that_joins_newly_is_not_sent_what_was_before(linked: TwoR
         assert [m["text"] for m in synced] == ["three", "four"]
     assert kept(linked.beta, "new here") == ["three", "four"]
     assert (await bea.say("getfile", file=old["file"]["id"]))["code"] == "unknown_file"
-    # Of one who may read all, the realm is sent the rest, and only they see it.
+    # The realm of a member with full history is sent the rest; only that member sees it.
     await ana.ask("grouphistory", group=group, history="all")
     cid, _ = await invite(linked, ana, group, "cid-new")
 
@@ -101,7 +101,7 @@ async def test_a_realm_that_was_in_the_group_comes_back_with_a_hole_and_fills_it
     await say(ana, group, "five")
     await reads(cid, "five")
     assert kept(linked.beta, "with a hole") == ["one", "two", "five"]
-    # Bea comes back, and has lost what she had.
+    # Bea joins again, and no longer sees the earlier messages.
     await ana.ask("invitegroup", group=group, user="bea-hole@beta")
     await say(ana, group, "six")
     await reads(bea, "six")

@@ -1,4 +1,4 @@
-"""A realm that says anything at all: a row is refused or the link ends, and people notice nothing.
+"""A realm that sends arbitrary rows: a row is refused or the link ends; users are not affected.
 
 See also test_impostors.py, for the frames of a link and its window.
 """
@@ -33,7 +33,7 @@ JUNK = st.recursive(
 
 
 def test_any_value_in_any_field_of_any_row_harms_nobody(server: RealServer) -> None:
-    """Each is refused, taken or ends the link; the next row is taken as ever."""
+    """Each row is stored or refused, or ends the link; the next valid row is stored."""
     own_key = key_of(server)
     people = [{"name": "eve", "owner": True}, {"name": "carol", "key": own_key, "realm": "a"}]
     rows = {
@@ -91,7 +91,7 @@ def test_any_value_in_any_field_of_any_row_harms_nobody(server: RealServer) -> N
 async def test_a_realm_gets_nowhere_with_groups_that_are_not_its_own(
     server: RealServer, chat: Chat
 ) -> None:
-    """It posts where it has no member, relays what it does not host, and asks for others."""
+    """It posts to groups without a member of its own, relays others' groups, and asks for them."""
     group = (await chat.carol.ask("creategroup", name="ours"))["group"]
     number = int(group[1:])
     hostile = await Hostile.ready(server, "outside")
@@ -118,7 +118,7 @@ async def test_a_realm_gets_nowhere_with_groups_that_are_not_its_own(
 async def test_a_host_takes_no_post_that_waits_for_another_one(
     server: RealServer, chat: Chat
 ) -> None:
-    """It may give a message any id; what waits under that id elsewhere waits on."""
+    """A host may use any message id; a queued post with the same id for another host stays."""
     own_key = key_of(server)
     people = [{"name": "eve", "owner": True}, {"name": "carol", "key": own_key, "realm": "a"}]
     honest, thief = [await Hostile.ready(server, name) for name in ("honest", "thief")]
@@ -183,7 +183,7 @@ async def test_history_that_fills_no_gap_ends_the_link(
 
 
 async def test_history_without_an_end_costs_others_nothing(server: RealServer, chat: Chat) -> None:
-    """The gap is as large as a number can be; pages come as fast as they are taken."""
+    """The gap is as large as a number can be; pages arrive as fast as they are processed."""
     people = [
         {"name": "eve", "owner": True},
         {"name": "carol", "key": key_of(server), "realm": "a"},
@@ -207,7 +207,7 @@ async def test_history_without_an_end_costs_others_nothing(server: RealServer, c
 async def test_questions_without_number_are_refused_and_bounded(
     server: RealServer, chat: Chat
 ) -> None:
-    """Who asks and does not listen is cut off when 4 MiB of answers wait."""
+    """A realm that asks and does not read is disconnected when 4 MiB of answers wait."""
     hostile = await Hostile.ready(server, "curious")
     hostile.socket.transport.pause_reading()
     before = memory(server)
@@ -235,7 +235,7 @@ async def test_answers_nobody_asked_for_are_passed_over(server: RealServer, chat
 async def test_who_answers_nothing_is_unreachable_and_holds_up_nobody(
     server: RealServer, chat: Chat
 ) -> None:
-    """Contract 6: 10 s at most; the commands behind are not held up."""
+    """Contract 6: the command fails after 10 s at most; later commands are not delayed."""
     hostile = await Hostile.ready(server, "mute")
     await eventually(lambda: realm(chat.carol, "mute"))
     label = await chat.carol.send("creategroup", name="x", realm="mute")

@@ -1,4 +1,4 @@
-"""Rules of blocking, removing and approving realms, and of the policies; all at once."""
+"""Rules of blocking, removing and approving realms, and of the policies; effective at once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_a_blocked_realm_is_cut_off_at_once_and_loses_nothing(
     refused = await emil.say("send", to="fay@beta", text="x")
     assert (refused["code"], "blocked" in refused["message"]) == ("forbidden", True)
     assert (await add(emil, "beta", beta))["code"] == "forbidden"
-    # The other side is refused and waits; what was written is still read on both.
+    # The peer is refused and waits; both sides can still read earlier messages.
     assert (await fay.ask("send", to="emil@alpha", text="waits"))["state"] == "queued"
 
     async def told() -> bool:
@@ -86,7 +86,7 @@ async def test_a_removed_realm_leaves_its_key_and_its_conversations(
     with pytest.raises(AdminRefused, match="No realm is known here as beta"):
         await operate(alpha, "realm remove", name="beta")
 
-    # Its key is refused until somebody adds it again, under its name, and no other key is.
+    # Only its key is refused, until a user adds it again under its name.
     other = await start("beta", folder="other", at=beta.port)
     assert (await add(emil, "beta", other))["code"] == "realm_exists"
     other.kill()
@@ -151,10 +151,10 @@ async def test_the_realms_that_wait_for_approval_are_bounded(start: Start, enter
     for number in range(50):
         await (await Impostor.linked(alpha.url, f"r{number}", state="pending")).close()
     emil = await enter(alpha, "emil")
-    # One that is known already comes again as often as it likes.
+    # A known realm may dial any number of times.
     await (await Impostor.linked(alpha.url, "r0", state="pending")).close()
     assert len((await emil.ask("listrealm"))["realms"]) == 50
-    # The oldest one goes for one that is new, and comes again as one that is new.
+    # A new realm evicts the oldest one, which then counts as new.
     for name, gone in (("one-more", "r0"), ("r0", "r1")):
         await (await Impostor.linked(alpha.url, name, state="pending")).close()
         listed = (await emil.ask("listrealm"))["realms"]

@@ -1,4 +1,4 @@
-"""What another realm accepted by other rules is shown here somehow: a refusal would be for ever."""
+"""Names accepted by another realm's rules are cleaned here: a refusal would repeat for ever."""
 
 from __future__ import annotations
 

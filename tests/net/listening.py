@@ -1,4 +1,4 @@
-"""A realm's port, for tests of what it answers."""
+"""A realm's listener, for tests of its responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def url(world: World, path: str = "/") -> str:
 
 
 async def raw(world: World, request: str) -> tuple[int, dict[str, str], str]:
-    """Send this request line and headers and return status, headers and body."""
+    """Send a request line with headers, and return status, headers and body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port(world))
     writer.write(f"{request}\r\nHost: localhost\r\n\r\n".encode())
     answer = (await reader.read()).decode()

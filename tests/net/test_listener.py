@@ -1,4 +1,4 @@
-"""Rules of the port: health, metrics, proxies, TLS, and what it tells strangers."""
+"""Rules of the listener: health, metrics, proxies, TLS, and responses to plain HTTP."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_any_path_serves_a_websocket_without_compression(world: World, pat
 
 
 async def address_of(world: World, *forwarded: str) -> str:
-    """Return whom the limits count for a connection with these X-Forwarded-For headers."""
+    """Return the client address for limits of a connection with these X-Forwarded-For headers."""
     headers = [("X-Forwarded-For", value) for value in forwarded]
     async with connect(url(world), proxy=None, additional_headers=headers) as socket:
         await socket.send("ping")
@@ -127,7 +127,7 @@ async def address_of(world: World, *forwarded: str) -> str:
         return connection.session.address
 
 
-async def test_a_stranger_cannot_choose_his_address(tmp_path: Path) -> None:
+async def test_a_stranger_cannot_choose_their_address(tmp_path: Path) -> None:
     async with World(tmp_path / "1") as world:
         assert await address_of(world, "203.0.113.7") == "127.0.0.1"
     async with World(tmp_path / "2", trusted_proxies="10.0.0.0/8") as world:
@@ -226,7 +226,7 @@ async def test_a_connection_that_is_gone_is_forgotten(world: World) -> None:
             await socket.send("ping")
             await socket.recv()
     assert world._server is not None
-    assert len(world._server.listener._strangers) < 5  # the last ones may still be closing
+    assert len(world._server.listener._strangers) < 5  # the last connections may still be closing
 
 
 async def test_a_port_that_is_taken_is_refused(world: World, tmp_path: Path) -> None:

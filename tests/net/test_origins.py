@@ -1,4 +1,4 @@
-"""Which pages may use the port, and under which names."""
+"""Rules for web pages and host names that may use the port."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ TWICE = [
 async def test_no_header_that_comes_twice_is_a_fault_of_the_server(
     picky: World, lines: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two `Origin` headers were a 500 with a traceback in the log."""
+    """Two `Origin` headers once caused a 500 and a traceback in the log."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port(picky))
     writer.write(f"{UPGRADE}\r\n{lines}\r\nHost: localhost\r\n\r\n".encode())
     status = int((await reader.readline()).split()[1])
@@ -73,7 +73,7 @@ async def named(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def page(origin: str, host: str) -> str:
-    """Return what a browser sends for a page of this origin; `PORT` is the server's."""
+    """Return the headers that a browser sends for a page of this origin; `PORT` is the server's."""
     return f"Host: {host}\r\nOrigin: {origin}"
 
 
@@ -95,7 +95,7 @@ def page(origin: str, host: str) -> str:
         ("chrome-extension://abc", "localhost:PORT", 403),
         ("http://localhost:99999", "localhost:PORT", 403),
         ("http://[::1", "localhost:PORT", 403),
-        # DNS rebinding: the page's name leads here, so origin and host agree.
+        # DNS rebinding: the page's name resolves to this server, so origin and host agree.
         ("http://evil.example:PORT", "evil.example:PORT", 403),
         ("http://evil.example", "evil.example", 403),
         ("http://localhost.evil.example:PORT", "localhost.evil.example:PORT", 403),
@@ -110,13 +110,13 @@ def page(origin: str, host: str) -> str:
 async def test_without_origins_only_the_servers_own_pages_may_connect(
     named: World, origin: str, host: str, status: int
 ) -> None:
-    """Any page in the web could use the port with its visitor's address."""
+    """Any web page could once use the port with its visitor's address."""
     head = f"{UPGRADE}\r\n{page(origin, host)}".replace("PORT", str(port(named)))
     assert await status_of(named, head) == status
 
 
 async def status_of(world: World, head: str) -> int:
-    """Send the head of a request and return the status of the answer."""
+    """Send the head of a request and return the response's status."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port(world))
     writer.write(f"{head}\r\n\r\n".encode())
     async with asyncio.timeout(10):
@@ -146,6 +146,6 @@ async def test_programs_may_use_any_name(named: World, host: str) -> None:
 async def test_a_browser_reads_nothing_under_a_name_that_is_not_the_servers(
     named: World, mark: str, host: str, path: str, status: int
 ) -> None:
-    """By DNS rebinding a page could read the metrics as its own."""
+    """By DNS rebinding, a page could once read the metrics as its own origin's."""
     head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{mark}"
     assert await status_of(named, head) == status

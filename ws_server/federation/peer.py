@@ -1,4 +1,4 @@
-"""One other realm: what is known of it, its link if it is up, and who waits for its answer."""
+"""One other realm: its record, its link, and the sessions that wait for its confirmations."""
 
 from __future__ import annotations
 
@@ -33,34 +33,35 @@ from ws_server.store.journal import Journal
 log = logging.getLogger(__name__)
 
 ANSWER = 1.0
-"""Seconds that `send` waits for the other realm before it answers `queued`."""
+"""Seconds that `send` waits for the peer's confirmation before it replies `queued`."""
 SHUT = 4503
-"""Closes the link of a realm that was blocked or removed, or whose key is trusted no more."""
+"""Close code for the link of a realm that was blocked or removed, or whose key was replaced."""
 MAX_ECHOES = 10_000
-"""Posts whose sender's session is remembered until the host has given them their place."""
+"""Posts whose sender's session is remembered until the host relays them back with a seq."""
 MAX_REQUESTS = 1_000
-"""Groups that people here asked for and got no answer."""
+"""Unanswered requests of local users to create a group."""
 
 Confirmed = Callable[[str, str | None, int], None]
-"""Told how a message fared: its state, the code if it was refused, its seq if that is new."""
+"""Called with a message's state, its refusal code if refused, and its seq if the host set one
+(0 if not)."""
 
 
 @dataclass(slots=True)
 class Count:
-    """Totals of one realm since the start, for the metrics."""
+    """Totals of one peer since the server's start, for the metrics."""
 
     sent: int = 0
-    """Rows that it has confirmed."""
+    """Rows that the peer has confirmed as stored."""
     received: int = 0
-    """Rows of its that are durable here."""
+    """Rows of the peer that are durable here."""
     refused: int = 0
-    """Rows that it refused for ever."""
+    """Rows that the peer has refused."""
     attempts: int = 0
-    """Times that it was dialled."""
+    """Attempts to dial the peer."""
 
 
 class PeerLink(Replaceable, Protocol):
-    """A link as its peer knows it: `link.Link`."""
+    """The part of a link that its peer uses: `link.Link`."""
 
     outgoing: Outgoing
     asks: Asks
@@ -71,7 +72,7 @@ class PeerLink(Replaceable, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PeerServices:
-    """What all peers work with."""
+    """The services that all peers use."""
 
     journal: Journal
     cache: Cache
@@ -81,7 +82,7 @@ class PeerServices:
 
 
 class Peer:
-    """One other realm: what is known of it, its link if it is up, and the tries to dial it."""
+    """One other realm: its record, its link, and the attempts to dial it."""
 
     def __init__(self, services: PeerServices, known: KnownRealm, queued: int) -> None:
         self._cache = services.cache
@@ -90,27 +91,27 @@ class Peer:
         self._tasks = services.tasks
         self.known = known
         self.queued = queued
-        """Rows that wait for it or are on their way."""
+        """Rows in its outbox, sent ones included."""
         self.link: PeerLink | None = None
         self.dialled_by_us = False
         self.up = False
         self.attempts = 0
-        """Tries to dial it since its link was up."""
+        """Attempts to dial it since its link was last up."""
         self.next_try: int | None = None
-        """Unix milliseconds."""
+        """The time of the next attempt, in Unix milliseconds."""
         self.trouble = ""
-        """Why the last try failed; empty when its link is up."""
+        """Why the last attempt failed; empty while the link is up."""
         self.other_key: bytes | None = None
-        """The key that was found at its address instead of its own."""
+        """The key that answered at its address instead of its own."""
         self.count = Count()
         self.copies = Seen()
-        """Of it: two servers with its key."""
+        """Whether two servers with the peer's key were detected."""
         self.copied = Seen()
-        """It has seen two servers with the key of this realm."""
+        """Whether the peer has detected two servers with this realm's key."""
         self.told = "down"
-        """What people were last told of its link: up or down."""
+        """The state of its link that was last announced to users: up or down."""
         self.linked_at = -math.inf
-        """Since when it has its link, by the loop's clock."""
+        """When its present link began, by the loop's clock."""
         self.wake = asyncio.Event()
         self.down = asyncio.Event()
         self.down.set()
@@ -126,14 +127,18 @@ class Peer:
         self.keeping: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
         self.expected: Counter[Expected] = Counter()
-        """Whom it was asked to take into its groups, by questions that are open."""
+        """Users that open questions ask the peer to add to its groups."""
         self.requests: BoundedDict[tuple[int, str], tuple[str, float]] = BoundedDict(MAX_REQUESTS)
-        """Groups that it was asked to create, and has not answered: by account and name, the id of
-        the request, and since when."""
+        """Unanswered requests to create a group: by account id and group name, the request's id
+        and the monotonic time of its start."""
 
     @contextmanager
     def expecting(self, who: Expected) -> Iterator[None]:
-        """Ask it inside to take somebody of this realm into a group, for a person of this realm."""
+        """Within this context, allow the peer to add a local user to one of its groups.
+
+        Args:
+            who: The user's id, and the group's number; None for a group that is being created.
+        """
         self.expected[who] += 1
         try:
             yield
@@ -146,22 +151,22 @@ class Peer:
         self.queued = count
 
     def offer(self, item: Item) -> None:
-        """A message for this realm was committed."""
+        """Send a message for this peer that was just committed."""
         self.queued += 1
         if self.link is not None and self.up:
             self.link.outgoing.offer(item)
 
     @property
     def state(self) -> str:
-        """Whether it may talk to this realm, as `listrealm` shows it."""
+        """Its trust state, as `listrealm` shows it."""
         if self.known.state == ACTIVE and self.other_key is not None:
             return "key changed"
         return "copied" if self.known.state == ACTIVE and self.copies else self.known.state
 
     def learn(self, known: KnownRealm) -> None:
-        """Take what is now known of it: its address, its state, its key."""
+        """Apply a changed record: its name, address, state or key."""
         if known.public_key == self.known.public_key:
-            # How far it has got is known better here.
+            # The received numbers in memory are newer than those of the record.
             known = replace(
                 known,
                 received=self.known.received,
@@ -184,23 +189,24 @@ class Peer:
         self.wake.set()
 
     def notify_outbox(self) -> None:
-        """Something else for this realm was committed."""
+        """Count and send a row other than a message that was just committed for this peer."""
         self.queued += 1
         if self.link is not None and self.up:
             self.link.outgoing.notify_outbox()
 
     async def ask(self, what: str, **body: Any) -> dict[str, Any]:
-        """Ask it something, and return what it answers.
+        """Send a question to the peer and return its answer.
 
         Raises:
-            ChatError: REALM_UNREACHABLE, REALM_REFUSED, or what it refused.
+            ChatError: REALM_UNREACHABLE, no link or no answer in time; or the peer's refusal, as
+                `Asks.ask` raises it.
         """
         if self.link is None or not self.up:
             raise no_answer()
         return await self.link.asks.ask(what, **body)
 
     def wait_for(self, message_id: str, told: Confirmed) -> None:
-        """Tell how a message fared, at the latest after ANSWER seconds, as `queued`."""
+        """Report a message's state to `told` once; after ANSWER seconds, as `queued`."""
         self._waiting[message_id] = told
         asyncio.get_running_loop().call_later(ANSWER, self._tell, message_id, outbox.QUEUED)
 
@@ -211,14 +217,17 @@ class Peer:
         return told is not None
 
     def expect_probe(self, token: str) -> asyncio.Future[None]:
-        """Return what is done once the row with this token was stored, here or there."""
+        """Return a future that is done once the probe row with this token is stored on either side.
+
+        The future raises ChatError(REALM_REFUSED) if the peer refuses the row.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._probes[token] = future
         future.add_done_callback(lambda _: self._probes.pop(token, None))
         return future
 
     def probed(self, token: str, refused: str | None) -> None:
-        """A row was stored, or refused."""
+        """Resolve the future of a probe row: stored, or refused with a code."""
         future = self._probes.get(token)
         if future is None or future.done():
             return
@@ -228,14 +237,14 @@ class Peer:
             future.set_exception(ChatError(ErrorCode.REALM_REFUSED, f"it answers {refused}"))
 
     def expect_echo(self, message_id: str, session: Session | None) -> None:
-        """Remember who posted a message to a group that this realm hosts."""
+        """Remember the session that posted a message to a group that this peer hosts."""
         self._echoes[message_id] = session
 
     def echoed(self, message: StoredMessage) -> Session | None:
-        """The host has given a message its place; tell who posted it.
+        """Announce to the sender that the host has assigned a seq to their message.
 
         Returns:
-            The session that posted it, if it is still there.
+            The session that posted the message, if it is still open.
         """
         if message.id not in self._echoes and not (
             message.is_post and self._hub.of(message.sender)
@@ -249,23 +258,27 @@ class Peer:
         return session if session is not None and session.open else None
 
     def keep_by(self, task: asyncio.Task[None] | None) -> None:
-        """Let another task keep the link up; None if nothing is to."""
+        """Replace the task that keeps the link up; None stops it."""
         if self.keeping is not None:
             self.keeping.cancel()
             self._tasks.keep(self.keeping)
         self.keeping = task
 
     def linked(self, link: PeerLink, dialled_by_us: bool, now: float) -> None:
-        """Have another link, which is not open yet, since a time by the loop's clock."""
+        """Attach a new link, which the peer has not opened yet.
+
+        Args:
+            now: The time of the loop's clock.
+        """
         self.link, self.dialled_by_us, self.linked_at = link, dialled_by_us, now
         self.up = False
         self.opened.clear()
         self.down.clear()
 
-    # What the link tells
+    # Reports of the link
 
     def link_copied(self) -> None:
-        """The other side sees two servers at once that have the key of this realm."""
+        """Record that the peer has detected two servers with this realm's key."""
         if self.copied.note():
             log.error(
                 "another server has this realm's key: stop one of both",
@@ -273,7 +286,7 @@ class Peer:
             )
 
     def link_opened(self, confirmed: int, refused: dict[int, str]) -> None:
-        """The other side has everything up to `confirmed`, or refused it; messages may flow."""
+        """Mark the link as up; the peer has stored or refused all rows up to `confirmed`."""
         self.up = True
         self.opened.set()
         self.attempts, self.next_try = 0, None
@@ -288,7 +301,7 @@ class Peer:
             self._news.announce_link(self, state)
 
     def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
-        """The other side has these for good, or refused them."""
+        """Process the peer's confirmation of rows, stored ones and refused ones."""
         for item in items:
             if item.kind == outbox.PROBE:
                 self.probed(item.body["token"], refused.get(item.number))
@@ -297,21 +310,22 @@ class Peer:
         self._confirmations.add(items, up_to, refused)
 
     def link_received(self, log_name: str, number: int, refusals: str) -> None:
-        """What the other side sent is durable here up to a number of a history of its.
+        """Record that the peer's rows are durable here up to a number.
 
         Args:
-            refusals: What of it was refused lately, as JSON.
+            log_name: The peer's history to which the number belongs.
+            refusals: The recently refused rows, as JSON.
         """
         before = self.known.received if self.known.received_log == log_name else 0
         self.count.received += max(0, number - before)
         self.known = replace(self.known, received=number, received_log=log_name, refusals=refusals)
 
     def link_ended(self, link: PeerLink) -> None:
-        """A link is gone; perhaps one that was replaced before."""
+        """Detach a link that has ended; ignore one that was replaced before."""
         if link is not self.link:
             return
         self.link = None
-        self._confirmations.keep()
+        self._confirmations.flush()
         self.opened.clear()
         self.down.set()
         self.up = False

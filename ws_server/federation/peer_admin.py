@@ -1,4 +1,4 @@
-"""Which key is trusted under which name: adding a realm, and what an operator decides about one."""
+"""Trust in realms: adding one, approving, blocking and removing it, and replacing its key."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ from ws_server.store.federation.realms import ACTIVE, REMOVED, KnownRealm, unkno
 log = logging.getLogger(__name__)
 
 ADD = 5.0
-"""Seconds after which `addrealm` says that nobody was reached, whatever the reason."""
+"""Seconds after which `addrealm` reports a failure, whatever its reason."""
 OPENING = 0.8
-"""Seconds that `addrealm` waits for messages to flow before it answers that the link is down."""
+"""Seconds that `addrealm` waits for the link to open before it replies that the link is down."""
 MAX_TOLD = 1_000
-"""Messages for a removed realm whose senders are told at once; others see it when they look."""
+"""Messages for a removed realm whose refusal is announced at once; queries show the others."""
 
 
 class _Seen(Exception):
-    """Ends a dial once the key there is proven, before that realm learns who asks."""
+    """Ends a dial once the listener's key is proven, before this realm authenticates."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
 
 
 async def add(linker: Linker, name: str, address: str, port: int, wanted: str | None) -> Peer:
-    """Make a realm known under a name, or known at another address, once it has proven its key.
+    """Add a realm under a name, or change its address, once it has proven its key.
 
     Args:
-        address: Its host, with `wss://` before it for TLS.
-        wanted: The fingerprint its key must have, if that is known.
+        address: The realm's host, after `wss://` for TLS.
+        wanted: The fingerprint that the realm's key must have, if the user gave one.
 
     Raises:
-        ChatError: REALM_UNREACHABLE, none answered there as wanted; REALM_EXISTS, the name is
-            another realm's or the realm has another name; FORBIDDEN, it is blocked here;
-            REALM_REFUSED, it answered no.
+        ChatError: REALM_UNREACHABLE, no realm with the right key answered; REALM_EXISTS, the name
+            belongs to another realm, or the realm has another name; FORBIDDEN, the realm is
+            blocked here; REALM_REFUSED, the realm refused the link.
     """
     peers = linker.peers
 
@@ -89,12 +89,12 @@ async def add(linker: Linker, name: str, address: str, port: int, wanted: str | 
         ) from None
     except (Unreachable, NotProven) as error:
         log.info("no realm added", extra={"realm": name, "why": str(error)})
-        # However soon that was known: times tell open ports from closed ones.
+        # Fail after a constant time, which does not reveal whether the port is open.
         await asyncio.sleep(begun + ADD - asyncio.get_running_loop().time())
         raise unreachable(f"{address} {port}") from None
     listener = proven.transcript.listener
 
-    def keep(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
+    def store(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realm_trust.keep(
             tx,
             name=name,
@@ -107,13 +107,13 @@ async def add(linker: Linker, name: str, address: str, port: int, wanted: str | 
             now=now,
         )
 
-    def learn(kept: tuple[KnownRealm, KnownRealm | None]) -> None:
-        # First who gives a name away, so that at no time two have it.
-        if kept[1] is not None:
-            peers.upsert(kept[1])
+    def apply(stored: tuple[KnownRealm, KnownRealm | None]) -> None:
+        # The former owner of the name first, so that two peers never share a name.
+        if stored[1] is not None:
+            peers.upsert(stored[1])
 
     try:
-        known, _ = await linker.services.journal.write(keep, learn)
+        known, _ = await linker.services.journal.write(store, apply)
     except BaseException:
         peers.start(proven.wire.closed())
         raise
@@ -121,7 +121,7 @@ async def add(linker: Linker, name: str, address: str, port: int, wanted: str | 
 
 
 async def _link(linker: Linker, known: KnownRealm, proven: Proven) -> Peer:
-    """Make the connection with which a realm was added its link."""
+    """Use the connection that added a realm as the realm's link."""
     peers = linker.peers
     if proven.state != ACTIVE:
         peers.start(proven.wire.closed())
@@ -142,13 +142,17 @@ async def _link(linker: Linker, known: KnownRealm, proven: Proven) -> Peer:
 async def change_state(
     linker: Linker, name: str, allowed: tuple[str, ...], state: str
 ) -> KnownRealm:
-    """Let a realm in, or keep it out, at once.
+    """Approve or block a realm, with immediate effect.
 
     Args:
-        allowed: The states it may have now; the new one if that confirms a stranger's realm.
+        name: The realm's local name.
+        allowed: The states from which the change is allowed. `state` may be among them: the change
+            then confirms a realm that no local user has confirmed.
+        state: The new state.
 
     Raises:
-        ChatError: UNKNOWN_REALM; CONFLICT, it has another state, or is confirmed in this one.
+        ChatError: UNKNOWN_REALM; CONFLICT, the realm's state is not in `allowed`, or the realm is
+            confirmed and has the new state.
     """
     peers = linker.peers
 
@@ -166,10 +170,10 @@ async def change_state(
 
 
 async def remove(linker: Linker, name: str) -> tuple[KnownRealm, int]:
-    """Forget a realm but for its key and what was written with its people.
+    """Remove a realm; its key and its conversations are kept.
 
     Returns:
-        The realm, and how many messages waited for it, which now are refused.
+        The realm, and the number of rows for it that were queued and are refused now.
 
     Raises:
         ChatError: UNKNOWN_REALM.
@@ -195,19 +199,21 @@ async def remove(linker: Linker, name: str) -> tuple[KnownRealm, int]:
 
 
 async def retrust(linker: Linker, name: str, wanted: str | None) -> tuple[KnownRealm, str]:
-    """Pin the key that a realm has now; the one it had is refused from then on.
+    """Replace the pinned key of a realm by its new key; the old key is refused from then on.
 
-    That is the key which answers at its address, or one that is known here under another name,
-    because the realm has dialled with it. What waits for the realm goes to the new key's owner.
+    The new key is the one that answers at the realm's address, or one that is known here under
+    another name because the realm has dialled with it. Queued messages go to the new key's owner.
 
     Args:
-        wanted: The fingerprint that the new key must have, if the operator names it.
+        name: The realm's local name.
+        wanted: The fingerprint that the new key must have, if the operator gave one.
 
     Returns:
-        The realm, and the name under which the old key is kept, as that of a removed realm.
+        The realm, and the name of the removed realm that keeps the old key.
 
     Raises:
-        ChatError: UNKNOWN_REALM; REALM_UNREACHABLE, no other key was found.
+        ChatError: UNKNOWN_REALM; REALM_UNREACHABLE, no realm answered or its key has another
+            fingerprint; REALM_EXISTS, the realm still has its old key.
     """
     peers = linker.peers
     peer = peers.find(name)
@@ -223,7 +229,7 @@ async def retrust(linker: Linker, name: str, wanted: str | None) -> tuple[KnownR
     if key == peer.known.public_key:
         raise ChatError(
             ErrorCode.REALM_EXISTS,
-            f"{peer.known.name} has the key that is known, {fingerprint(key)}; nothing was changed",
+            f"{peer.known.name} still has the known key, {fingerprint(key)}; nothing was changed",
         )
 
     def change(tx: Connection, now: int) -> Outcome:
@@ -243,7 +249,7 @@ async def retrust(linker: Linker, name: str, wanted: str | None) -> tuple[KnownR
 
 
 async def _new_key(linker: Linker, peer: Peer, wanted: str | None) -> bytes:
-    """Return the key named, if a realm here has it, or the one that answers at the address."""
+    """Return the key with the wanted fingerprint if a peer has it, or the key at the address."""
     peers = linker.peers
     if wanted is not None:
         for other in peers.everybody():
@@ -253,8 +259,8 @@ async def _new_key(linker: Linker, peer: Peer, wanted: str | None) -> bytes:
     if known.address is None or known.port is None:
         raise ChatError(
             ErrorCode.REALM_UNREACHABLE,
-            f"{known.name} has no address here, it only dials. Let it dial with its new key, and "
-            "name the fingerprint under which it then is in admin realm list",
+            f"{known.name} has no address here; it only dials. Let it dial with its new key, then "
+            "give the fingerprint that admin realm list shows for that key",
         )
 
     def judge(key: bytes) -> None:
@@ -275,12 +281,12 @@ async def _new_key(linker: Linker, peer: Peer, wanted: str | None) -> bytes:
 
 
 def bare(text: str) -> str:
-    """Return a fingerprint without what people write between its letters."""
+    """Return a fingerprint in upper case, without separators."""
     return "".join(c for c in text.upper() if c.isalnum())
 
 
 def unreachable(where: str) -> ChatError:
-    """Return one refusal for all that can fail, so that nobody scans a network by it."""
+    """Return the one error for all failures to connect, so that it cannot scan a network."""
     return ChatError(
         ErrorCode.REALM_UNREACHABLE,
         f"No realm answered at {where}; nothing was added. Check address and port, and try again",

@@ -1,4 +1,4 @@
-"""What people here are told of other realms: their links, their names, how messages fared there."""
+"""Events about other realms for local users: links, names, and the delivery of messages."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ws_server.store.federation.realms import KnownRealm
 
 
 class Subject(Protocol):
-    """The realm that is told of: `peer.Peer`."""
+    """The realm that an event is about: `peer.Peer`."""
 
     known: KnownRealm
     told: str
-    """What people were last told of its link: up or down."""
+    """The state of its link that was last announced to users: up or down."""
 
 
 class PeerNews:
-    """Tells the sessions of those whom it concerns."""
+    """Publishes the events to the users concerned."""
 
     def __init__(self, database: Database, hub: Hub, tasks: BackgroundTasks) -> None:
         self._database = database
@@ -35,7 +35,7 @@ class PeerNews:
         self._tasks = tasks
 
     def announce_link(self, peer: Subject, state: str) -> None:
-        """Tell admins, and those with messages waiting there."""
+        """Announce a link's state to admins and to users with queued messages for that realm."""
         self._tasks.start(self._announce_link(peer, state))
 
     async def _announce_link(self, peer: Subject, state: str) -> None:
@@ -44,20 +44,31 @@ class PeerNews:
             self._hub.publish(RealmLink(peer.known.name, state), concerned)
 
     def announce_name(self, peer: Subject, was: str) -> None:
-        """Tell admins, and those who have conversations with people there, its new name."""
+        """Announce a realm's new name to the users `announce_link` concerns and to those with
+        conversations there.
+
+        Args:
+            was: The former name.
+        """
         self._tasks.start(self._announce_name(peer, was))
 
     async def _announce_name(self, peer: Subject, was: str) -> None:
-        def ask(tx: Connection) -> set[int]:
-            told = set(outbox_queries.concerned(tx, peer.known.id))
-            return told | realm_trust.people_of(tx, peer.known.id)
+        def look(tx: Connection) -> set[int]:
+            users = set(outbox_queries.concerned(tx, peer.known.id))
+            return users | realm_trust.people_of(tx, peer.known.id)
 
         with suppress(ChatError):
-            told = await self._database.read(ask)
-            self._hub.publish(RealmLink(peer.known.name, peer.told, was), told)
+            users = await self._database.read(look)
+            self._hub.publish(RealmLink(peer.known.name, peer.told, was), users)
 
     def announce_delivery(self, own: LocalMessage, code: str | None, told: bool) -> None:
-        """Tell the sender's sessions how a queued message fared, unless the only one knows."""
+        """Publish a queued message's final state to its sender's sessions.
+
+        Args:
+            code: Why the message was refused; None if it was delivered.
+            told: Whether the sending session has received the state as its reply; if it is the
+                sender's only session, no event is published.
+        """
         sessions = self._hub.of(own.sender_id)
         if len(sessions) > (1 if told else 0):
             state = outbox.REFUSED if code else outbox.DELIVERED

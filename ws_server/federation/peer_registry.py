@@ -1,4 +1,4 @@
-"""All other realms: who they are, who dials whom, and what becomes of messages for them."""
+"""The registry of all other realms; it dials them and routes messages to them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Dial = Callable[[Peer], Coroutine[Any, Any, None]]
 
 
 class PeerRegistry:
-    """Every other realm by its id; `Realm.links` to the gate and the handlers."""
+    """Every other realm by its id; the gate and the handlers use it."""
 
     def __init__(
         self,
@@ -46,14 +46,14 @@ class PeerRegistry:
         public: bool,
         private: bool,
     ) -> None:
-        """Know no other realm yet.
+        """Start with no realm; `load` reads them.
 
         Args:
-            tasks: Work on behalf of peers, which ends with this registry at the latest.
-            policy: Who may add realms: open, admin or closed; None: by where it stands.
+            tasks: Runs work on behalf of peers; cancelled when this registry is closed.
+            policy: Which users may add realms: open, admin or closed; None derives it from `trial`.
             trial: Only this machine reaches the server; see `Settings.trial`.
-            public: Its own network is not for strangers to see.
-            private: It is part of that network, so that people may add realms in it.
+            public: Private addresses are not dialled.
+            private: Users may add realms with private addresses.
         """
         self._local_name = identity.local_name
         self._database = database
@@ -70,38 +70,39 @@ class PeerRegistry:
         self._tasks = tasks
 
     async def load(self) -> None:
-        """Learn which realms there are; until `open`, none is dialled."""
+        """Read all realms from the store; none is dialled before `open`."""
 
-        def ask(tx: Connection) -> tuple[list[KnownRealm], dict[int, int]]:
+        def look(tx: Connection) -> tuple[list[KnownRealm], dict[int, int]]:
             return realms.everybody(tx), outbox_queries.counts(tx)
 
-        known, counts = await self._database.read(ask)
+        known, counts = await self._database.read(look)
         for one in known:
             self.upsert(one, counts.get(one.id, 0))
 
     def open(self, dial: Dial) -> None:
-        """Begin to dial those whose address is known."""
+        """Start to dial all realms whose address is known."""
         self._dial = dial
         for peer in self._peers.values():
             self._keep(peer)
 
     async def close(self) -> None:
-        """End all links and tries."""
+        """End all links and attempts to dial; waits at most 2 seconds."""
         for peer in self._peers.values():
             if peer.keeping is not None:
                 peer.keeping.cancel()
             if peer.link is not None:
-                peer.link.end(1001, "the realm goes away")
+                peer.link.end(1001, "the realm is stopping")
         self._tasks.cancel()
         tasks = [*self._tasks, *(p.keeping for p in self._peers.values() if p.keeping)]
         if tasks:
             await asyncio.wait(tasks, timeout=2)
 
     def upsert(self, known: KnownRealm, queued: int = 0, *, dials: bool = True) -> Peer:
-        """Take what is now known of a realm and act on its state.
+        """Add or update a realm from its record, and act on its state.
 
         Args:
-            dials: Dial it, if it may be and nobody does yet.
+            queued: Rows in the realm's outbox; used for a new realm only.
+            dials: Start to dial the realm, if it is active and has an address.
         """
         peer = self._peers.get(known.id)
         if peer is None:
@@ -112,7 +113,7 @@ class PeerRegistry:
         return peer
 
     def forget(self, realm_id: int) -> None:
-        """Drop a realm that waited for approval, as it made way for another one."""
+        """Drop a pending realm that was evicted by another one."""
         self._peers.pop(realm_id, None)
 
     def _keep(self, peer: Peer) -> None:
@@ -123,15 +124,15 @@ class PeerRegistry:
             peer.keeping = asyncio.create_task(self._dial(peer))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something that ends by itself, or with this realm."""
+        """Run work that ends by itself; `close` cancels it."""
         self._tasks.start(work)
 
-    # What the gate and the handlers ask
+    # For the gate and the handlers
 
     def find(self, name: str) -> Peer | None:
-        """Return a realm by its name here, also one that was removed; None if there is none.
+        """Return a realm by its local name, removed ones included; None if there is none.
 
-        The name that it had until somebody confirmed it goes on meaning it.
+        A realm is found by its former, unconfirmed name, too.
         """
         folded = fold(name)
         found = next((p for p in self._peers.values() if fold(p.known.name) == folded), None)
@@ -140,7 +141,7 @@ class PeerRegistry:
         return found
 
     def by_key(self, public_key: bytes) -> Peer | None:
-        """Return the realm that has this key, also one that was removed."""
+        """Return the realm with this key, removed ones included; None if there is none."""
         return next((p for p in self._peers.values() if p.known.public_key == public_key), None)
 
     def by_id(self, realm_id: int) -> Peer:
@@ -148,21 +149,22 @@ class PeerRegistry:
         return self._peers[realm_id]
 
     def everybody(self) -> list[Peer]:
-        """Return all realms by name, also those that were removed."""
+        """Return all realms in the order of their names, removed ones included."""
         return sorted(self._peers.values(), key=lambda peer: fold(peer.known.name))
 
     def listed(self) -> list[Peer]:
-        """Return the realms that were not removed, by name."""
+        """Return all realms in the order of their names, without removed ones."""
         return [peer for peer in self.everybody() if peer.known.state != REMOVED]
 
     def deliver(
         self, message: StoredMessage, session: Session | None, told: Confirmed | None
     ) -> None:
-        """Send a message that is durable to the realms it waits for.
+        """Send a durable message to the realms in whose outboxes it is.
 
         Args:
-            session: Who sent it here.
-            told: Told its state as soon as it is known, if it waits for one realm's answer.
+            session: The session that sent the message.
+            told: Called with the message's state, if its sender waits for one realm's
+                confirmation.
         """
         conversation = message.conversation
         for realm_id, number in message.outgoing:
@@ -184,18 +186,18 @@ class PeerRegistry:
             peer.offer(item)
 
     def _relayed(self, message: StoredMessage, number: int) -> Item:
-        """Return the row of a message of a group hosted here that was just written."""
+        """Return the outbox row of a new message in a group hosted here."""
         home_id = message.conversation.members[message.sender].realm_id
         home = None if home_id is None else self._peers[home_id].known
         return outbox_rows.relayed(message, number, home)
 
     def notify_outbox(self, realm_ids: Collection[int]) -> None:
-        """Something else than a message was put into the outbox for these realms."""
+        """Send rows other than messages that were enqueued for these realms."""
         for realm_id in realm_ids:
             self._peers[realm_id].notify_outbox()
 
     async def vouch(self, peer: Peer) -> None:
-        """Somebody here has to do with a realm: it is no stranger any more."""
+        """Confirm a realm, because a local user interacts with it."""
 
         def change(tx: Connection, now: int) -> KnownRealm:
             return realm_trust.vouch(tx, peer.known.id, self._local_name)
@@ -203,8 +205,8 @@ class PeerRegistry:
         if peer.known.vouched:
             return
 
-        def learn(known: KnownRealm) -> None:
+        def apply(known: KnownRealm) -> None:
             self.upsert(known)
 
-        with suppress(ChatError):  # noted with the next message
-            await self._journal.write(change, learn)
+        with suppress(ChatError):  # the next message tries again
+            await self._journal.write(change, apply)

@@ -1,4 +1,4 @@
-"""What the connections of one port share; `Listener` makes it, and each connection has it."""
+"""The state that all connections of one port share; `Listener` creates it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Handler = Callable[[ServerConnection], Coroutine[Any, Any, None]]
 
 
 class FrameGate(Protocol):
-    """Takes what connections report: `gate.Gate`, which describes each call."""
+    """Receives the frames and events of connections: `gate.Gate`, which documents each method."""
 
     def receive(self, session: Session, frame: bytes) -> None: ...
 
@@ -37,16 +37,16 @@ class FrameGate(Protocol):
 
 
 class Port:
-    """Where connections report, what bounds them, and what writes for them."""
+    """The gate, budgets, scheduler and writer of all connections."""
 
     def __init__(
         self, gate: FrameGate, budgets: Budgets, trusted: Sequence[Network], handler: Handler
     ) -> None:
-        """Begin with no connection.
+        """Start without connections.
 
         Args:
             trusted: The networks of trusted proxies.
-            handler: Lives as long as a TCP connection; the library starts it.
+            handler: Runs for the life of a TCP connection; the library starts it.
         """
         loop = asyncio.get_running_loop()
         self.gate = gate
@@ -54,14 +54,14 @@ class Port:
         self.trusted = trusted
         self.handler = handler
         self.handler_tasks: set[asyncio.Task[None]] = set()
-        """One for each TCP connection, until it ends."""
+        """The handlers of the open TCP connections."""
         self.rounds = Rounds(loop, budgets.on)
         self.writer = Writer(loop)
         self.closed: Counter[str] = Counter()
-        """How many WebSockets ended, by who ended them; see `Connection.ended_by`."""
+        """The number of ended WebSockets, by the label of `Connection.ended_by`."""
         self.is_closing = False
         """No more connections are accepted."""
 
     def is_serving(self) -> bool:
-        """Tell whether connections are accepted, as the library asks."""
+        """Return whether connections are accepted; the library calls this."""
         return not self.is_closing

@@ -1,4 +1,4 @@
-"""Contents of files, over all links: those that come, who awaits them, and those that are given."""
+"""File contents over all links: downloads, the sessions that await them, and uploads."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ws_server.store.database import Database
 from ws_server.store.journal import Journal
 
 MAX_AWAITING = 2_000
-"""Files from one realm times sessions that await them; what is over is left to getfile."""
+"""Pairs of a file from one realm and a session that awaits it; further sessions use getfile."""
 
 
 class Contents:
-    """What is fetched from each realm, and given to each link."""
+    """The downloads from each realm, and the uploads over each link."""
 
     def __init__(
         self,
@@ -40,23 +40,23 @@ class Contents:
         self._counts: Counter[int] = Counter()
 
     def of(self, realm_id: int) -> Fetching:
-        """Return what is fetched from a realm; it outlives links, so no part is begun twice."""
+        """Return the downloads from a realm; they outlive its links, so each one resumes."""
         if realm_id not in self._fetching:
             self._fetching[realm_id] = Fetching(
-                *(self._database, self._journal, self._blobs, self._tasks), realm_id, self._came
+                *(self._database, self._journal, self._blobs, self._tasks), realm_id, self._finished
             )
         return self._fetching[realm_id]
 
     def giving(self, realm_id: int, outlet: Outlet, say: Callable[..., None]) -> Giving:
-        """Return what gives contents to a realm over one link.
+        """Return the uploads to a realm over one link.
 
         Args:
-            say: Sends a frame, given as its fields.
+            say: Sends a frame, passed as its fields.
         """
         return Giving(self._database, self._blobs, realm_id, outlet, say)
 
     def expect(self, realm_id: int, file: StoredFile, sessions: Iterable[Session]) -> None:
-        """Fetch the content of a file whose message is durable, and push it to sessions then."""
+        """Fetch the content of a file whose message is durable, then push it to sessions."""
         if file.size <= MAX_PUSHED:
             for session in sessions:
                 if session.account is not None and self._counts[realm_id] < MAX_AWAITING:
@@ -65,11 +65,11 @@ class Contents:
                     self._counts[realm_id] += 1
         self.of(realm_id).wake()
 
-    def _came(self, realm_id: int, sha256: str, right: bool) -> None:
-        """A content is here, or will not come."""
+    def _finished(self, realm_id: int, sha256: str, right: bool) -> None:
+        """Push a content that has arrived, or drop its waiting sessions if it was given up."""
         awaiting = self._awaiting.pop((realm_id, sha256), [])
         self._counts[realm_id] -= len(awaiting)
         for file, session, account in awaiting:
-            # Not if somebody else has signed in there since.
+            # Skip a session that another user has signed in to since.
             if right and not session.leaving and session.account is account:
                 push_content(self._pieces, file, (session,))

@@ -1,9 +1,9 @@
-"""Fetching contents from another realm, piece by piece, beside the texts of the same link.
+"""Downloads of file contents from another realm, in pieces that share the link with messages.
 
-What is to come is in the table `fetches`, and what is here of it in a file beside the uploads, so
-both survive cuts and restarts. A few contents are open at a time; each `want` goes to the sender
-who was served longest ago, and there to what is nearest its end. `content_pace` says how
-many pieces are on their way, and what waits.
+Pending downloads are rows of the table `fetches`; their partial data is in files beside the
+uploads, so both survive disconnects and restarts. At most MAX_OPEN contents are open at a time.
+Each `want` asks for a file of the least recently served sender; among their files, for the one with
+the fewest bytes left. `content_pace` bounds the pieces in flight and delays retries.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ log = logging.getLogger(__name__)
 MAX_OPEN = 32
 """Contents that are open at a time."""
 PAUSE = 2.0
-"""Seconds before it is tried again after the store or the disk failed."""
+"""Seconds before a retry after the store or the disk failed."""
 NO_ROOM = 60.0
-"""Seconds before it is looked again whether there is room for files."""
+"""Seconds between two checks for free disk space."""
 
-Came = Callable[[int, str, bool], None]
-"""Told the realm, the hash, and whether the content is here; or it is given up."""
+Report = Callable[[int, str, bool], None]
+"""Called with the realm's id, the hash, and True if the content is stored or False if given up."""
 
 
 @dataclass(slots=True, eq=False)
 class FetchedPart:
-    """A content that is on its way."""
+    """A content that is being downloaded."""
 
     fetch: Fetch
     written: int
@@ -52,16 +52,16 @@ class FetchedPart:
     here: int
     """Bytes on disk or in `waiting`."""
     asked: int
-    """Where the next piece to ask for begins."""
+    """Offset of the next piece to request."""
     waiting: list[bytes] = field(default_factory=list)
-    """Pieces to be written."""
+    """Received pieces that are not on disk yet."""
     dropped: bool = False
-    """Answers that still come for it count for nothing."""
+    """The download was dropped; later answers for it are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """A piece that is asked for."""
+    """A requested piece that has not arrived yet."""
 
     part: FetchedPart
     offset: int
@@ -69,7 +69,7 @@ class Want:
 
 
 class Fetching:
-    """What comes from one realm. Its methods belong to the event loop."""
+    """The downloads from one realm. Call its methods on the event loop only."""
 
     def __init__(
         self,
@@ -78,21 +78,21 @@ class Fetching:
         blobs: Blobs,
         tasks: BackgroundTasks,
         realm_id: int,
-        came: Came,
+        report: Report,
     ) -> None:
         self._database = database
         self._journal = journal
         self._blobs = blobs
         self._tasks = tasks
         self._realm_id = realm_id
-        self._came = came
+        self._report = report
         self._say: Callable[..., None] | None = None
         self._name = ""
         self._parts: dict[str, FetchedPart] = {}
         self._writing: set[str] = set()
-        """Contents of which a thread may be writing, so that nobody else may."""
+        """Hashes of contents that a thread is writing; no second writer may start."""
         self._ended: set[str] = set()
-        """Contents that ended while the table was being read."""
+        """Hashes of contents that were finished or given up while the table was being read."""
         self._rests = Rests(self.wake)
         self._wants: deque[Want] = deque()
         self._unwritten = 0
@@ -105,11 +105,11 @@ class Fetching:
         self._waits_for_room = False
 
     def begin(self, say: Callable[..., None], name: str) -> None:
-        """Go on over a new link.
+        """Continue over a new link.
 
         Args:
-            say: Sends a frame, given as its fields.
-            name: What the other realm is called here.
+            say: Sends a frame, passed as its fields.
+            name: The peer's local name.
         """
         self._say = say
         self._name = name
@@ -118,7 +118,7 @@ class Fetching:
         self.wake()
 
     def end(self, say: Callable[..., None]) -> None:
-        """The link of `say` is gone; what has come of it is written all the same."""
+        """Forget the link of `say`, which has ended; received pieces are still written."""
         if self._say != say:
             return
         self._say = None
@@ -127,30 +127,30 @@ class Fetching:
             part.asked = part.here
 
     def wake(self) -> None:
-        """Look for what is to be fetched."""
+        """Read pending downloads from the table, soon."""
         self._again = True
         if self._say is not None and not self._reading:
             self._reading = True
             self._tasks.start(self._read())
 
     def answered(self, body: Mapping[str, Any]) -> None:
-        """Take the answer to the oldest want.
+        """Process the answer to the oldest want.
 
         Raises:
-            BadValue: it is malformed.
-            Overrun: it answers something else.
+            BadValue: the answer is malformed.
+            Overrun: the answer is not for the oldest want.
         """
         sha256 = SHA256.from_json(body.get("sha256"))
         if not self._wants or self._wants[0].part.fetch.sha256 != sha256:
-            raise Overrun("an answer to what was not asked")
+            raise Overrun("an answer without a request")
         want = self._wants.popleft()
         kind, part = body.get("kind"), want.part
         if kind == PIECE_OF:
             if SEQ.from_json(body.get("offset")) != want.offset:
-                raise Overrun("a piece that was not asked for")
+                raise Overrun("a piece that was not requested")
             self._window.answered(asyncio.get_running_loop().time() - want.since)
             if not part.dropped:
-                self._take(part, BASE64.from_json(body.get("data")), body.get("last"))
+                self._accept(part, BASE64.from_json(body.get("data")), body.get("last"))
         elif not part.dropped:
             self._drop(part)
             if kind == LATER:
@@ -159,7 +159,7 @@ class Fetching:
                 self._tasks.start(self._fail(part.fetch, content_fetches.MAX_ATTEMPTS, "is gone"))
         self._fill()
 
-    def _take(self, part: FetchedPart, data: bytes, last: object) -> None:
+    def _accept(self, part: FetchedPart, data: bytes, last: object) -> None:
         wanted = min(PIECE, part.fetch.size - part.here)
         if len(data) != wanted or last is not (part.here + wanted == part.fetch.size):
             self._drop(part)
@@ -182,14 +182,14 @@ class Fetching:
     # Asking
 
     async def _read(self) -> None:
-        """Open what is to be fetched next."""
+        """Open the next downloads."""
         try:
             while self._again and self._say is not None:
                 self._again = False
                 await self._open()
                 self._fill()
         except ChatError as error:
-            log.error("what is to be fetched cannot be read: %s", error.message)
+            log.error("pending downloads cannot be read: %s", error.message)
             asyncio.get_running_loop().call_later(PAUSE, self.wake)
         finally:
             self._reading = False
@@ -202,7 +202,7 @@ class Fetching:
         found = await self._fitting(found)
         wanted = {fetch.sha256 for fetch in found}
         for sha256, part in list(self._parts.items()):
-            # Others have come before it; what is on disk of it is kept for later.
+            # Downloads with a higher priority displaced this one; its partial file stays.
             if sha256 not in wanted and part.asked == part.written:
                 del self._parts[sha256]
         blobs = self._blobs
@@ -214,7 +214,7 @@ class Fetching:
         self._served = {who: turn for who, turn in self._served.items() if who in senders}
 
     async def _fitting(self, found: list[Fetch]) -> list[Fetch]:
-        """Return those for which there is room; the others wait, and what is here of them."""
+        """Return the downloads that fit on the disk; the others keep their data and wait."""
         room = await self._blobs.run(self._blobs.room_left)
         here = {sha256: part.written for sha256, part in self._parts.items()}
         fitting = [fetch for fetch in found if fetch.size - here.get(fetch.sha256, 0) <= room]
@@ -222,7 +222,7 @@ class Fetching:
             self._waits_for_room = True
             asyncio.get_running_loop().call_later(NO_ROOM, self._look_for_room)
             log.warning(
-                "contents from another realm wait, as there is no room for them",
+                "contents from another realm wait for free disk space",
                 extra={"realm": self._name, "count": len(found) - len(fitting)},
             )
         return fitting
@@ -232,7 +232,7 @@ class Fetching:
         self.wake()
 
     def _fill(self) -> None:
-        """Ask for pieces until the window is full, at the rate that the link carries."""
+        """Request pieces until the window is full, no faster than RATE."""
         loop = asyncio.get_running_loop()
         while self._say is not None and self._window.allows(len(self._wants) + self._unwritten):
             part = self._next()
@@ -256,7 +256,7 @@ class Fetching:
         self._fill()
 
     def _next(self) -> FetchedPart | None:
-        """Return whose turn it is."""
+        """Return the download to request a piece of, as the module describes; None if none."""
         return min(
             (part for part in self._parts.values() if part.asked < part.fetch.size),
             key=lambda p: (self._served.get(p.fetch.sender_id, 0), p.fetch.size - p.asked),
@@ -266,7 +266,7 @@ class Fetching:
     # Writing
 
     async def _write(self, part: FetchedPart) -> None:
-        """Write the pieces that are here, all that came meanwhile in one step."""
+        """Write received pieces; those that arrive during a write are joined in the next one."""
         blobs, fetch = self._blobs, part.fetch
         try:
             while part.waiting:
@@ -281,11 +281,11 @@ class Fetching:
             if part.written == fetch.size and not part.dropped:
                 await self._finish(part)
         except ChatError as error:
-            log.error("a content from another realm is not stored: %s", error.message)
+            log.error("a content from another realm cannot be stored: %s", error.message)
             self._drop(part)
             asyncio.get_running_loop().call_later(error.retry_after or PAUSE, self.wake)
         else:
-            # Not after each of many: the table is read again when half of them have ended.
+            # Read the table once half of the downloads have ended, not after each one.
             if len(self._parts) < MAX_OPEN // 2:
                 self.wake()
         finally:
@@ -295,7 +295,7 @@ class Fetching:
         blobs, fetch = self._blobs, part.fetch
         if not await blobs.run(blobs.finish, fetch.part, fetch.sha256):
             self._drop(part)
-            await self._fail(fetch, 1, "is another one")
+            await self._fail(fetch, 1, "has another hash")
             return
 
         def note(tx: Connection, now: int) -> None:
@@ -305,10 +305,10 @@ class Fetching:
         self._drop(part)
         self._ended.add(fetch.sha256)
         self._rests.forget(fetch.sha256)
-        self._came(fetch.realm_id, fetch.sha256, True)
+        self._report(fetch.realm_id, fetch.sha256, True)
 
     async def _fail(self, fetch: Fetch, attempts: int, why: str) -> None:
-        """Count an attempt that came to nothing; after some the content is given up."""
+        """Count a failed attempt; the content is given up after content_fetches.MAX_ATTEMPTS."""
 
         def note(tx: Connection, now: int) -> bool:
             return content_fetches.failed(tx, fetch.realm_id, fetch.sha256, attempts)
@@ -316,7 +316,7 @@ class Fetching:
         try:
             given_up: bool = await self._journal.write(note)
         except ChatError:
-            # It will come to nothing again, and be counted then.
+            # The attempt is not counted; the download is tried and fails again.
             asyncio.get_running_loop().call_later(PAUSE, self.wake)
             return
         log.warning(
@@ -327,5 +327,5 @@ class Fetching:
         )
         if given_up:
             self._ended.add(fetch.sha256)
-            self._came(fetch.realm_id, fetch.sha256, False)
+            self._report(fetch.realm_id, fetch.sha256, False)
         self.wake()

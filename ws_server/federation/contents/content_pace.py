@@ -1,7 +1,7 @@
-"""How fast contents are asked for: the window, the rate, and pauses after "not yet".
+"""Pace of downloads: the window, the rate, and the delay before a retry after `later`.
 
-The window follows the delay that pieces meet (LEDBAT, RFC 6817, section 2.4), so that a narrow link
-stays free for texts. The rate bounds what a fast link carries.
+The window follows the queueing delay of the pieces (LEDBAT, RFC 6817, section 2.4), so messages
+are not delayed on a slow link. The rate bounds the traffic of a fast link.
 """
 
 from __future__ import annotations
@@ -15,57 +15,57 @@ from shared.bounded import BoundedDict
 from ws_server.federation.contents.content_server import RATE
 
 FIRST_WINDOW, MAX_WINDOW = 2.0, 16.0
-"""Pieces asked for and not yet on disk: at the beginning of a link, and at most."""
+"""Pieces requested and not yet on disk: at the beginning of a link, and at most."""
 TARGET = 0.1
-"""Seconds that a piece may wait for others; the window shrinks above."""
+"""Seconds of queueing delay for a piece; above, the window shrinks."""
 FIRST_DELAY, MAX_DELAY = 1.0, 60.0
-"""Seconds before a realm is asked again for what it has not got yet itself."""
+"""Seconds before a retry for a content that the peer has not received itself: first and most."""
 MAX_RESTING = 500
-"""Contents that may rest so; more of them are asked for sooner."""
+"""Contents whose retry may be delayed; beyond, the oldest is retried at once."""
 
 
 class FetchWindow:
-    """The window and the pace of what comes from one realm."""
+    """The window and the rate of the downloads from one realm."""
 
     def __init__(self) -> None:
         self._size = FIRST_WINDOW
         self._fastest = math.inf
         self.next_at = -math.inf
-        """When the next piece may be asked for, by the loop's clock."""
+        """When the next piece may be requested, by the loop's clock."""
 
     def restart(self) -> None:
-        """Begin anew, on another link."""
+        """Reset the window for a new link."""
         self._size, self._fastest = FIRST_WINDOW, math.inf
 
     def allows(self, pieces: int) -> bool:
-        """Tell whether one more may be on its way besides so many."""
+        """Return whether another piece may be requested while `pieces` are in flight."""
         return pieces < int(self._size)
 
     def answered(self, seconds: float) -> None:
-        """A piece took so long to come."""
+        """Adapt the window to a piece that arrived `seconds` after its request."""
         self._fastest = min(self._fastest, seconds)
         self._size += (1 - (seconds - self._fastest) / TARGET) / self._size
         self._size = min(MAX_WINDOW, max(1.0, self._size))
 
     def asked(self, size: int, now: float) -> None:
-        """A piece of so many bytes was asked for."""
+        """Schedule the next request after one for a piece of `size` bytes."""
         self.next_at = now + size / RATE
 
 
 class Rests:
-    """Contents that the other realm has not got yet itself."""
+    """Contents that the peer has not received itself; their retries are delayed."""
 
     def __init__(self, rested: Callable[[], None]) -> None:
-        """Args: `rested` is called when one may be asked for again."""
+        """Args: `rested` is called when a content may be requested again."""
         self._rested = rested
         self._resting: set[str] = set()
         self._delays: BoundedDict[str, float] = BoundedDict(
             MAX_RESTING, lambda oldest, _: self._resting.discard(oldest)
         )
-        """Seconds for which they rested the last time."""
+        """Seconds of each content's last delay."""
 
     def begin(self, sha256: str) -> None:
-        """Let a content rest, each time twice as long as before."""
+        """Delay the retry of a content, each time twice as long as before."""
         delay = min(MAX_DELAY, self._delays.get(sha256, FIRST_DELAY / 2) * 2)
         self._delays[sha256] = delay
         self._resting.add(sha256)
@@ -77,15 +77,15 @@ class Rests:
         self._rested()
 
     def forget(self, sha256: str) -> None:
-        """A content is here."""
+        """Reset the delay of a content that has arrived."""
         self._delays.pop(sha256, None)
 
     def clear(self) -> None:
-        """Let none rest any more."""
+        """Remove all delays."""
         self._resting.clear()
         self._delays.clear()
 
     @property
     def resting(self) -> list[str]:
-        """The hashes of those that rest."""
+        """The hashes of the contents whose retry is delayed."""
         return list(self._resting)

@@ -1,7 +1,7 @@
-"""Giving contents to another realm: one piece for each `want`, paced, so that texts go first.
+"""Uploads of file contents to another realm: one piece for each `want`, paced behind messages.
 
-A realm is given what it was sent with a message, and told `gone` for everything else, so that a
-hash opens nothing and tells nothing.
+A realm may fetch only the contents of messages that were sent to it. The answer to any other hash
+is `gone`, so knowing a hash neither opens a content nor reveals that it exists.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ws_server.store.database import Database
 log = logging.getLogger(__name__)
 
 RATE = 16 * 2**20
-"""Bytes a second that one link carries at most of contents, each way."""
+"""Most bytes of contents a second on one link, in each direction."""
 MAX_WANTS = 64
-"""Pieces that may be asked for at a time; a realm that keeps to its window asks for fewer."""
+"""Pieces that a peer may request at a time; a peer that respects its window requests fewer."""
 MAX_KNOWN = 64
-"""Contents whose permission is remembered while they are being given."""
+"""Contents whose permission is cached during their upload."""
 
 
 class Giving:
-    """The giving end of one link. Its methods belong to the event loop."""
+    """The uploads over one link. Call its methods on the event loop only."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Giving:
         outlet: Outlet,
         say: Callable[..., None],
     ) -> None:
-        """Give nothing yet.
+        """Start with no request.
 
         Args:
-            say: Sends a frame, given as its fields.
+            say: Sends a frame, passed as its fields.
         """
         self._database = database
         self._blobs = blobs
@@ -59,14 +59,14 @@ class Giving:
         self._task: asyncio.Task[None] | None = None
 
     def want(self, body: Mapping[str, Any]) -> None:
-        """Take a frame that asks for a piece; wants are answered in their order.
+        """Queue the request for a piece; requests are answered in their order.
 
         Raises:
-            BadValue: it is malformed.
-            Overrun: too many wait.
+            BadValue: the frame is malformed.
+            Overrun: MAX_WANTS requests are waiting.
         """
         if len(self._wants) >= MAX_WANTS:
-            raise Overrun("too many pieces are asked for at a time")
+            raise Overrun("too many pieces are requested at a time")
         self._wants.append(
             (SHA256.from_json(body.get("sha256")), SEQ.from_json(body.get("offset")))
         )
@@ -74,7 +74,7 @@ class Giving:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     def close(self) -> None:
-        """Give no more."""
+        """Stop sending pieces."""
         self._wants.clear()
         if self._task is not None:
             self._task.cancel()
@@ -100,9 +100,9 @@ class Giving:
             if wanted > 0:
                 content = await self._blobs.run(self._blobs.read, sha256, offset, wanted)
         except ChatError as error:
-            # A content that has vanished stays so; any other fault may pass.
+            # A missing file is permanent; any other failure may be temporary.
             vanished = isinstance(error.__cause__, FileNotFoundError)
-            log.error("a content cannot be given: %s", error.message, extra={"sha256": sha256})
+            log.error("a content cannot be sent: %s", error.message, extra={"sha256": sha256})
             return {"kind": GONE if vanished else LATER, "sha256": sha256}
         if not content or len(content) < wanted:
             return {"kind": GONE, "sha256": sha256}
@@ -115,7 +115,7 @@ class Giving:
         }
 
     async def _size(self, sha256: str) -> int | None:
-        """Return the size of a content; 0 if there is none for that realm, None if not yet."""
+        """Return a content's size; 0 if it is not for this realm, None if it is not here yet."""
         size = self._sizes.get(sha256)
         if size is not None:
             return size

@@ -1,4 +1,7 @@
-"""Group commands that need another realm: its host's consent, or its word that somebody exists."""
+"""Group commands that need another realm: as the group's host, or as an invited user's realm.
+
+All functions raise ChatError: REALM_UNREACHABLE without an answer, or the other realm's refusal.
+"""
 
 from __future__ import annotations
 
@@ -42,17 +45,17 @@ from ws_server.store.groups import membership
 from ws_server.store.ids import new_id
 
 SAME_REQUEST = 600.0
-"""Seconds in which a create that got no answer is the same request when it is tried again."""
+"""Seconds in which a retry of an unanswered `creategroup` reuses its request id."""
 
 
 async def create(
     services: LinkServices, account: Account, name: str, group_name: str
 ) -> GroupCreated:
-    """Have another realm host a new group of somebody here."""
+    """Create a group of a local user in another realm."""
     host = _peer(services, name)
     asked = (account.id, group_name)
     now = time.monotonic()
-    # Never asked is no time at all: soon after the machine's boot 0 is not long ago.
+    # Without an earlier request, `since` is now: 0 would be recent soon after the machine's boot.
     request, since = host.requests.get(asked) or (new_id("r"), now)
     if now - since > SAME_REQUEST:
         request = new_id("r")
@@ -68,7 +71,7 @@ async def create(
 async def invite(
     services: LinkServices, account: Account, group: GroupAddress, user: Address
 ) -> GroupPerson:
-    """Add somebody to a group of which host or person are of another realm."""
+    """Add a user to a group, if the group's host or the user is in another realm."""
     if not group.realm:
         return await _invite_here(services, account, group, user)
     host = _peer(services, group.realm)
@@ -91,10 +94,10 @@ async def invite(
 
 
 def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> User:
-    """Return a person of this realm who is invited to a group of another one.
+    """Return the local user who is invited to a group of another realm.
 
     Raises:
-        ChatError: as `membership.invite`, whose rules the host applies to its own people.
+        ChatError: as `membership.invite`; the host applies the same rules to its own users.
     """
     person = users.find(tx, name)
     only = (account.id, person.id if person else account.id)
@@ -105,7 +108,7 @@ def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> 
 async def _invite_here(
     services: LinkServices, account: Account, group: GroupAddress, user: Address
 ) -> GroupPerson:
-    """Add a person of another realm to a group hosted here, once that realm knows them."""
+    """Add a user of another realm to a group hosted here, once that realm confirms the name."""
     peer = _peer(services, user.realm)
 
     def look(tx: Connection) -> Member | None:
@@ -114,15 +117,15 @@ async def _invite_here(
         found = conversations.group(tx, account.id, group, only)
         return found.members.get(person.id) if person else None
 
-    # First, so that whoever is in no such group learns nothing of other realms by it.
+    # Check membership first, so that a user outside the group cannot probe names in other realms.
     member = await services.database.read(look)
     if member is not None:
         return hosted_groups.invitation_answer(str(group), member.name, "")
-    # By whom, because the person may block them.
+    # Send the inviter's name, because the invited user may have blocked them.
     answer = await peer.ask("user", name=user.user, by=account.name)
     name = answer.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name) or fold(name) != fold(user.user):
-        raise ChatError(ErrorCode.REALM_REFUSED, f"{peer.known.name} answered for somebody else")
+        raise ChatError(ErrorCode.REALM_REFUSED, f"{peer.known.name} answered for another user")
 
     await services.peers.vouch(peer)
 
@@ -136,7 +139,7 @@ async def _invite_here(
 async def govern(
     services: LinkServices, account: Account, request: Kick | Ban | Unban
 ) -> GroupPerson:
-    """Have the host remove somebody, keep them out, or let them be invited again."""
+    """Kick, ban or unban a user through the group's host."""
     group, user = request.group, request.user
     host = _peer(services, group.realm)
     answer = await host.ask(
@@ -153,7 +156,7 @@ async def govern(
 async def choose_history(
     services: LinkServices, account: Account, request: ChooseGroupHistory
 ) -> GroupHistoryChosen:
-    """Have the host of a group give its new members the history, or keep it from them."""
+    """Set the history that new members see through the group's host."""
     host = _peer(services, request.group.realm)
     answer = await host.ask(
         "grouphistory",
@@ -168,11 +171,11 @@ async def choose_history(
 async def accept(
     services: LinkServices, account: Account, group: GroupAddress
 ) -> InvitationAccepted:
-    """Join a group of another realm to which one was invited, also while its host is away."""
+    """Accept an invitation to a group of another realm, even while its host is unreachable."""
     host = _peer(services, group.realm)
     replication = GroupReplication(services, host)
     with suppress(BadValue, ChatError):
-        # First, because the invitation may be gone by now.
+        # Refresh the roster first, because the invitation may have been withdrawn.
         await replication.refresh(group.number)
     await replication.accept(group.number, account.id)
     with suppress(BadValue, ChatError):
@@ -183,7 +186,7 @@ async def accept(
 async def decline(
     services: LinkServices, account: Account, group: GroupAddress
 ) -> InvitationDeclined:
-    """Turn down an invitation to a group of another realm; its host hears of it when it can."""
+    """Decline an invitation to a group of another realm; its host is notified in the background."""
     host = _peer(services, group.realm)
     replication = GroupReplication(services, host)
     await replication.decline(group.number, account.id)
@@ -192,7 +195,7 @@ async def decline(
 
 
 async def leave(services: LinkServices, account: Account, group: GroupAddress) -> GroupLeft:
-    """Leave a group that another realm hosts, or hosted before it was removed."""
+    """Leave a group of another realm, even if that realm has been removed here."""
     host = _peer(services, group.realm)
     if host.known.state == REMOVED:
         return await _leave_for_good(services, account, host, group)
@@ -204,7 +207,7 @@ async def leave(services: LinkServices, account: Account, group: GroupAddress) -
 async def _leave_for_good(
     services: LinkServices, account: Account, host: Peer, group: GroupAddress
 ) -> GroupLeft:
-    """Leave a group whose host nobody can ask any more."""
+    """Leave a group whose host has been removed here."""
 
     address = _address(host, group)
 
@@ -218,7 +221,7 @@ async def _leave_for_good(
 
 
 def _address(host: Peer, group: GroupAddress) -> str:
-    """Return the address of a group by the name that its host has here."""
+    """Return the address of a group with its host's local name."""
     return str(GroupAddress(group.number, host.known.name))
 
 
@@ -229,7 +232,7 @@ def _peer(services: LinkServices, name: str) -> Peer:
 
 
 def _named(services: LinkServices, host: Peer, user: Address, name: str) -> dict[str, str]:
-    """Return how the host is told whom a command is about."""
+    """Return the fields that identify a user to the host."""
     if not user.realm:
         return {"name": name, "key": base64.written(services.identity.public_key)}
     if fold(user.realm) == fold(host.known.name):
@@ -238,10 +241,16 @@ def _named(services: LinkServices, host: Peer, user: Address, name: str) -> dict
 
 
 async def _apply_roster(services: LinkServices, host: Peer, answer: dict[str, Any]) -> Roster:
-    """Take what the host says of the group now, so that the command's effect is seen here too."""
+    """Apply the roster in the host's answer, so that the command takes effect here at once.
+
+    Raises:
+        ChatError: REALM_REFUSED, the roster is malformed.
+    """
     try:
         roster = inbound_rows.roster(answer.get("roster"))
     except BadValue as error:
-        raise ChatError(ErrorCode.REALM_REFUSED, "The other realm answers noise") from error
+        raise ChatError(
+            ErrorCode.REALM_REFUSED, "The other realm sent a malformed answer"
+        ) from error
     await GroupReplication(services, host).apply_roster(roster)
     return roster

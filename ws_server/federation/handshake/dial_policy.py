@@ -1,9 +1,9 @@
-"""How another realm is dialled: which addresses are never, and how one socket is opened to it.
+"""Rules for dialling another realm: which addresses are allowed, and how its socket is opened.
 
-A name is resolved once, every address it has is judged, and the socket goes to an address that was
-judged, so that nobody can have the server look at what only the server can reach. `ipaddress`'s
-`is_global` is no such test: it calls 6to4, NAT64 and IPv4-compatible spellings of private addresses
-global (Python 3.11), so the ranges are listed here.
+A name is resolved once, all its addresses are checked, and the socket connects to a checked
+address. So nobody can make the server probe a network that only the server can reach (SSRF).
+`ipaddress`'s `is_global` does not suffice: it accepts 6to4, NAT64 and IPv4-compatible spellings of
+private addresses (Python 3.11). Therefore the ranges are listed here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 CONNECT_TIMEOUT = 4.0
-"""Seconds for one address to take the connection."""
+"""Seconds for one address to accept the connection."""
 MAX_ADDRESSES = 8
 """Addresses of one name that are tried."""
 MAX_HOST = 253
@@ -37,70 +37,72 @@ NEVER = _networks(
     *("::/128", "100::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16"),
     *("fe80::/10", "ff00::/8"),
 )
-"""Unspecified, link-local, multicast, reserved, tunnel and documentation addresses: no realm's."""
+"""Unspecified, link-local, multicast, reserved, tunnel and documentation addresses."""
 PRIVATE = _networks(
     *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
     *("::1/128", "64:ff9b:1::/48", "fc00::/7", "fec0::/10"),
 )
-"""This machine and its own network, which a public realm does not dial for strangers."""
+"""This machine and private networks, which a public realm does not dial on behalf of users."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.ip_network("::/96")
 _LABEL = re.compile(r"(?![-])[a-z0-9_-]{1,63}(?<!-)")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _LOOKUPS = threading.BoundedSemaphore(16)
-"""Names that are looked up at once, those nobody waits for any more included."""
+"""Concurrent name lookups, including those whose caller has given up."""
 
 
 class Unreachable(Exception):
-    """No connection; whoever asked is told no more than that."""
+    """No connection. Users are shown this fact only, so that they cannot scan a network."""
 
 
 def read_address(address: str) -> tuple[str, bool]:
-    """Return the host in an address as `addrealm` takes it, in one spelling, and whether with TLS.
+    """Parse an address of `addrealm`: return its host in canonical form, and whether it has TLS.
+
+    Args:
+        address: A host name, an IPv4 or an IPv6 address, after an optional `ws://` or `wss://`.
 
     Raises:
-        Unreachable: it is no host name, IPv4 or IPv6 address with at most `ws://` or `wss://`
-            before it. Spellings that only some programs take for an IPv4 address (`127.1`,
-            `0x7f.1`, `2130706433`) are none.
+        Unreachable: the address is malformed. IPv4 addresses that only some programs accept
+            (`127.1`, `0x7f.1`, `2130706433`) are malformed.
     """
     scheme, mark, host = address.rpartition("://")
     if mark and scheme.lower() not in ("ws", "wss"):
-        raise Unreachable("no scheme of a realm")
+        raise Unreachable("the scheme must be ws:// or wss://")
     if host.startswith("[") and host.endswith("]"):
         if ":" not in host:
-            raise Unreachable("no IPv6 address")
+            raise Unreachable("not an IPv6 address")
         host = host[1:-1]
     return read_host(host), scheme.lower() == "wss"
 
 
 def read_host(host: str) -> str:
-    """Return a host in one spelling: a name in ASCII and lower case, or an IP address.
+    """Return a host in canonical form: a name in ASCII and lower case, or an IP address.
 
     Raises:
-        Unreachable: it is none.
+        Unreachable: the text is neither a host name nor an IP address.
     """
     if ":" in host:
         with suppress(ValueError):
             if "%" not in host:
                 return str(ipaddress.IPv6Address(host))
-        raise Unreachable("no IPv6 address")
+        raise Unreachable("not an IPv6 address")
     try:
         name = host.encode("idna").decode().lower().removesuffix(".")
     except UnicodeError:
-        raise Unreachable("no host name") from None
+        raise Unreachable("not a host name") from None
     labels = name.split(".")
     if len(name) > MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
-        raise Unreachable("no host name")
+        raise Unreachable("not a host name")
     if _NUMERIC.fullmatch(labels[-1]):
         try:
             return str(ipaddress.IPv4Address(name))
         except ValueError:
-            raise Unreachable("no IPv4 address") from None
+            raise Unreachable("not an IPv4 address") from None
     return name
 
 
 def meant(address: Ip) -> tuple[Ip, ...]:
-    """Return an address and the IPv4 addresses that it stands for, if it is an IPv6 one."""
+    """Return an address and, for an IPv6 address, the IPv4 addresses embedded in it."""
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     embedded: list[Ip] = [address]
@@ -115,10 +117,10 @@ def meant(address: Ip) -> tuple[Ip, ...]:
 
 
 def may_dial(address: Ip, public: bool) -> bool:
-    """Tell whether a realm may be dialled there.
+    """Return whether an address may be dialled.
 
     Args:
-        public: This realm faces the internet, so that its own network is not for strangers to see.
+        public: This realm faces the internet, so users must not reach its private network.
     """
     networks = NEVER + PRIVATE if public else NEVER
     return not any(
@@ -130,52 +132,56 @@ def may_dial(address: Ip, public: bool) -> bool:
 
 
 def is_own(address: Ip) -> bool:
-    """Tell whether an address is one of this machine's."""
+    """Return whether an address belongs to this machine."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as asking:
-        # Nothing is sent: the system only chooses where it would send from.
-        asking.connect((str(address), 9))
-        return ipaddress.ip_address(asking.getsockname()[0]) == address
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+        # `connect` on a UDP socket sends nothing; the system only selects a source address.
+        probe.connect((str(address), 9))
+        return ipaddress.ip_address(probe.getsockname()[0]) == address
     return False
 
 
 async def resolve(host: str, port: int, public: bool) -> list[Ip]:
-    """Return the addresses of a host, in the system's order.
+    """Resolve a host to at most MAX_ADDRESSES addresses, in the system's order.
 
     Args:
-        host: As `read_host` returns it.
+        host: A result of `read_host`.
+        public: As for `may_dial`.
 
     Raises:
-        Unreachable: there is none, or any of them may not be dialled.
+        Unreachable: the host has no address, or one that may not be dialled.
     """
     try:
         addresses: list[Ip] = [ipaddress.ip_address(host)]
     except ValueError:
         addresses = list(dict.fromkeys(await _look_up(host, port)))
-    # All of them: a name that also points inside is one that somebody made to look inside.
+    # One forbidden address rejects the host: a name that mixes both kinds is an attack.
     if not addresses or not all(may_dial(address, public) for address in addresses):
-        raise Unreachable("an address that is not dialled")
+        raise Unreachable("the address may not be dialled")
     if public and any(is_own(address) for address in addresses):
-        raise Unreachable("an address of this machine")
+        raise Unreachable("the address is this machine's own")
     return addresses[:MAX_ADDRESSES]
 
 
 async def _look_up(host: str, port: int) -> list[Ip]:
-    """Ask the system for a name's addresses, in a thread that may outlive whoever asks.
+    """Resolve a name in a thread, which may outlive its caller.
+
+    Returns:
+        The addresses; empty if the name does not resolve.
 
     Raises:
-        Unreachable: it has none, or too many names are being looked up.
+        Unreachable: too many lookups are running.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[Ip]] = loop.create_future()
     if not _LOOKUPS.acquire(blocking=False):
-        raise Unreachable("too many names are looked up")
+        raise Unreachable("too many name lookups are running")
 
-    def tell(addresses: list[Ip]) -> None:
+    def resolved(addresses: list[Ip]) -> None:
         if not found.done():
             found.set_result(addresses)
 
-    def ask() -> None:
+    def look_up() -> None:
         addresses: list[Ip] = []
         try:
             with suppress(OSError, UnicodeError):
@@ -185,18 +191,18 @@ async def _look_up(host: str, port: int) -> list[Ip]:
         finally:
             _LOOKUPS.release()
         with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(tell, addresses)
+            loop.call_soon_threadsafe(resolved, addresses)
 
-    # A daemon, as a resolver may take half a minute, and stopping waits for no other thread.
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    # A daemon thread: a resolver may need half a minute, and must not delay the server's exit.
+    threading.Thread(target=look_up, name="resolve", daemon=True).start()
     return await found
 
 
 async def dial(host: str, port: int, public: bool) -> socket.socket:
-    """Return a connected socket to the first address that answers.
+    """Return a socket connected to the first address that accepts.
 
     Raises:
-        Unreachable: none does.
+        Unreachable: no address accepts, or `resolve` raised it.
     """
     loop = asyncio.get_running_loop()
     for address in await resolve(host, port, public):
@@ -214,4 +220,4 @@ async def dial(host: str, port: int, public: bool) -> socket.socket:
         except BaseException:
             opened.close()
             raise
-    raise Unreachable("nobody answers")
+    raise Unreachable("no answer")

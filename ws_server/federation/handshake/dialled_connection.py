@@ -1,4 +1,4 @@
-"""The dialler's end of a link's WebSocket, as an `Outlet` like the listener's own connections."""
+"""A WebSocket that this realm dialled: the client side of a link, as an `Outlet`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shared.protocol.values import MAX_FRAME
 from ws_server.federation.handshake.dial_policy import Unreachable, dial
 
 MAX_UNSENT_BYTES = 4 * 2**20
-"""Bytes that may wait for the other realm; a slower one is cut off and dialled anew."""
+"""Bytes that may wait to be sent; beyond, the link is closed and dialled again."""
 CLOSE_TIMEOUT = 2.0
 
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """Return the system's certificate authorities, which take long to read."""
+    """Return the system's certificate authorities; cached, because reading them is slow."""
     return ssl.create_default_context()
 
 
@@ -42,10 +42,10 @@ class Dialled:
 
     @classmethod
     async def open(cls, host: str, port: int, tls: bool, public: bool) -> Dialled:
-        """Connect to the address that was judged, following no redirect and using no proxy.
+        """Connect to an address that `dial` has checked, without redirects and proxies.
 
         Raises:
-            Unreachable: nobody listens there, or it is no WebSocket.
+            Unreachable: no server listens there, or it does not accept a WebSocket.
         """
         opened = await dial(host, port, public)
         shown = f"[{host}]" if ":" in host else host
@@ -63,7 +63,7 @@ class Dialled:
             )
         except (OSError, EOFError, ValueError, WebSocketException) as error:
             opened.close()
-            raise Unreachable("no WebSocket") from error
+            raise Unreachable("not a WebSocket server") from error
         except BaseException:
             opened.close()
             raise
@@ -83,7 +83,7 @@ class Dialled:
         """Return the next text frame.
 
         Raises:
-            Unreachable: the connection has ended, or a frame is none.
+            Unreachable: the connection has ended.
         """
         try:
             await self._reading.wait()
@@ -117,7 +117,7 @@ class Dialled:
                         self._roomy.set()
 
     def admit(self, known: bool) -> None:
-        """A realm that was dialled is no stranger, and has no budget here."""
+        """Do nothing: budgets count incoming connections only."""
 
     def pause_reading(self) -> None:
         self._reading.clear()

@@ -1,4 +1,4 @@
-"""Dialling a realm whose link is down, again and again: nothing that waits is ever given up."""
+"""Reconnection: dial a realm while its link is down, with backoff and without a limit."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ from ws_server.store.federation.realms import ACTIVE
 log = logging.getLogger(__name__)
 
 FIRST_DELAY, DELAY, LATER_DELAY = 0.5, 5.0, 60.0
-"""Seconds between tries: the first, the most in the first OUTAGE seconds, the most afterwards."""
+"""Seconds between attempts: at first, at most in the first OUTAGE seconds, at most afterwards."""
 NOT_APPROVED = "its admin has not approved this realm yet"
 OUTAGE = 600.0
 
 
 def begin(linker: Linker, port: int, tls: bool) -> None:
-    """Dial those whose address is known, from now on.
+    """Start to dial all realms whose address is known.
 
     Args:
-        port: Where this realm listens, which the others are told.
+        port: Where this realm listens; sent to the others in the handshake.
+        tls: Whether this realm listens with TLS.
     """
     linker.dialler.listens(port, tls)
     linker.peers.open(partial(keep, linker))
 
 
 async def keep(linker: Linker, peer: Peer, first: tuple[Dialled, Link] | None = None) -> None:
-    """Dial a realm whenever its link is down.
+    """Dial a realm whenever its link is down; runs until it is cancelled.
 
     Args:
-        first: A link that is there already.
+        first: A link that is already up, and the connection to read it from.
     """
     since, delay = time.monotonic(), FIRST_DELAY
     while True:
@@ -58,11 +59,11 @@ async def keep(linker: Linker, peer: Peer, first: tuple[Dialled, Link] | None = 
             opened = False
             _note(peer, error)
         except Exception:
-            log.exception("a realm was not dialled; it is tried again")
+            log.exception("dialling a realm failed; it is retried")
             opened = False
         if opened:
             since, delay = time.monotonic(), FIRST_DELAY
-            # A link that ends at once is no reason to dial without a pause.
+            # A link may end at once; without a pause, this would be a busy loop.
             await asyncio.sleep(FIRST_DELAY * random.uniform(0.2, 1.0))
             continue
         most = DELAY if time.monotonic() - since < OUTAGE else LATER_DELAY
@@ -78,10 +79,11 @@ async def keep(linker: Linker, peer: Peer, first: tuple[Dialled, Link] | None = 
 
 
 async def _live(linker: Linker, peer: Peer) -> bool:
-    """Dial, and read until the link ends; return whether messages could flow.
+    """Dial and read until the link ends; return whether the peer opened it.
 
     Raises:
-        Unreachable, NotProven: there was none.
+        Unreachable: no connection, or the peer has not approved this realm.
+        NotProven: the peer did not authenticate.
     """
     known = peer.known
     assert known.address is not None and known.port is not None
@@ -97,7 +99,7 @@ async def _live(linker: Linker, peer: Peer) -> bool:
 
 
 async def _read(wire: Dialled, link: Link) -> bool:
-    """Read a link until it ends; return whether messages could flow."""
+    """Read a link until it ends; return whether the peer opened it."""
     try:
         while True:
             link.receive(await wire.read())
@@ -109,7 +111,7 @@ async def _read(wire: Dialled, link: Link) -> bool:
 
 
 def _note(peer: Peer, error: Exception) -> None:
-    """Let operators see why there is no link; another key at the address is news for them."""
+    """Record and log why there is no link; a changed key at the address is a warning."""
     peer.trouble = str(error)
     other = error.key if isinstance(error, OtherKey) else None
     if other is not None and other != peer.other_key:
@@ -123,5 +125,5 @@ def _note(peer: Peer, error: Exception) -> None:
         )
     else:
         log.debug("no link", extra={"realm": peer.known.name, "why": str(error)})
-    # An address that now answers nothing, or not as a realm, does not make the change undone.
+    # A later failure of another kind does not clear the changed key.
     peer.other_key = other or peer.other_key

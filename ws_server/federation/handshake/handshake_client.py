@@ -1,4 +1,4 @@
-"""The opening of a link as the dialler does it; `handlers.links` is the other side."""
+"""The dialler's side of the handshake of a link; `handlers.links` is the listener's."""
 
 from __future__ import annotations
 
@@ -30,54 +30,54 @@ from ws_server.identity import Identity
 from ws_server.net.session import MAX_HANDSHAKE_FRAME
 
 HANDSHAKE = 10.0
-"""Seconds from `link` to the proof, as the listener grants them."""
+"""Seconds from `link` to the proof that the listener allows."""
 DIAL = 9.0
-"""Seconds for everything up to the proof, names included."""
+"""Seconds for dialling and the handshake, name resolution included."""
 MAX_DIALS = 32
 """Known realms that are dialled at once; the others wait."""
 MAX_ADDS = 8
-"""Realms that people add at once."""
+"""Realms that are dialled at once for `addrealm`."""
 
 
 class Declined(Unreachable):
-    """The realm there has proven its key, and answered no."""
+    """The realm has proven its key, then refused the link."""
 
 
 Judge = Callable[[bytes], None]
-"""Looks at the key that the listener has proven, and raises to leave before it learns ours."""
+"""Checks the listener's proven key; an exception ends the dial before our proof is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a realm is dialled."""
+    """The address at which a realm is dialled."""
 
     host: str
-    """As `dial_policy.read_host` returns it."""
+    """A result of `dial_policy.read_host`."""
     port: int
     tls: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A connection on which both sides have proven who they are."""
+    """A connection on which both sides have authenticated."""
 
     wire: Dialled
     transcript: Transcript
     state: str
-    """What the other side lets this one do: active, or pending until its admin approves."""
+    """This realm's state at the peer: active, or pending until the peer's admin approves it."""
     begun: float
-    """When it was dialled, by the loop's clock."""
+    """When dialling began, by the loop's clock."""
 
 
 class Dialler:
-    """Dials other realms and proves to them who this one is."""
+    """Dials other realms and authenticates this one to them."""
 
     def __init__(self, identity: Identity, tasks: BackgroundTasks, public: bool) -> None:
-        """Know no port of this realm yet.
+        """Start without a port of this realm; `listens` sets it.
 
         Args:
-            tasks: Where connections are closed.
-            public: No private address is dialled.
+            tasks: Runs the closing of connections.
+            public: Private addresses are not dialled.
         """
         self._identity = identity
         self._tasks = tasks
@@ -88,7 +88,7 @@ class Dialler:
         self.adds = asyncio.Semaphore(MAX_ADDS)
 
     def listens(self, port: int, tls: bool) -> None:
-        """Tell other realms from now on where this one listens."""
+        """Send this port in all further handshakes."""
         self._port, self._tls = port, tls
 
     async def dial(
@@ -101,19 +101,20 @@ class Dialler:
         public: bool | None = None,
         limit: float = DIAL,
     ) -> Proven:
-        """Dial a realm and do the handshake; the caller owns the connection.
+        """Dial a realm and perform the handshake; the caller owns the connection.
 
         Args:
-            expected: The key it must have; None at the first contact.
-            turns: How many may dial at once, if the wait for that is part of the time.
-            public: No private address is dialled; as the operator wants it if None.
-            limit: Seconds for everything.
+            expected: The key that the listener must have; None at the first contact.
+            judge: Checks the listener's proven key.
+            turns: Bounds concurrent dials; the wait for it counts towards `limit`.
+            public: Private addresses are not dialled; None means the operator's setting.
+            limit: Seconds for dialling and the handshake.
 
         Raises:
-            Unreachable: nobody there speaks this protocol.
-            Declined: a realm does, and refused.
-            OtherKey: it has proven another key than the one expected.
-            NotProven: it has proven nothing, or is this realm.
+            Unreachable: no answer in time, or the server does not speak this protocol.
+            Declined: the listener authenticated, then refused.
+            OtherKey: the listener has proven a key other than `expected`.
+            NotProven: the listener did not authenticate, or is this realm.
         """
         begun = asyncio.get_running_loop().time()
         shut = self._public if public is None else public
@@ -137,7 +138,7 @@ class Dialler:
         return Proven(wire, transcript, opened.state, begun)
 
     async def _ask_who(self, wire: Dialled, expected: bytes | None) -> Transcript:
-        """Say `link`, and return the transcript that the listener has signed."""
+        """Send `link`, and return the transcript with the listener's verified signature."""
         own = Hello(self._identity.name, self._identity.public_key)
         scheme = "wss" if self._tls else "ws"
         hello = OpenLink(VERSION, own.realm, own.key, own.nonce, self._port, scheme, expected)
@@ -146,7 +147,7 @@ class Dialler:
         except ChatError as refusal:
             raise Unreachable(_said(refusal)) from None
         if offered.version != VERSION:
-            raise Unreachable("another version")
+            raise Unreachable("another protocol version")
         try:
             theirs = Hello(
                 LOCAL_NAME.from_json(offered.name),
@@ -162,7 +163,7 @@ class Dialler:
 
 
 def _said(refusal: ChatError) -> str:
-    """Return why the other side refused, in one line that steers no terminal."""
+    """Return the peer's reason as one line without control characters."""
     return "refused there: " + in_words(" ".join(str(refusal.message)[:200].split()))
 
 
@@ -170,14 +171,14 @@ async def _ask(wire: Dialled, request: Request[Any], kind: type[Reply]) -> Any:
     """Send a command of the handshake and return its reply.
 
     Raises:
-        ChatError: what the other side refused, whose text may be no text.
-        Unreachable: it answers like no realm.
+        ChatError: the peer refused; the message may not be a string.
+        Unreachable: the peer's reply is too long or malformed.
     """
     wire.write(format_request(request))
     frame = await wire.read()
     if len(frame) > MAX_HANDSHAKE_FRAME:
-        raise Unreachable("too much said")
+        raise Unreachable("the reply is too long")
     try:
         return parse_reply(frame, kind)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Unreachable("no realm") from error
+        raise Unreachable("not a realm") from error

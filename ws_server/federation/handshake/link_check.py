@@ -1,4 +1,4 @@
-"""Whether a link works, by a row each way that the other side has to store before it says so."""
+"""Probe of a link: one row in each direction, confirmed once it is durable."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ from ws_server.store.federation import outbox
 from ws_server.store.journal import Journal
 
 WAIT = 8.0
-"""Seconds for a row to be stored by the other side."""
+"""Seconds for a row to be stored by its receiver."""
 _TIME = Number(0, 2**53)
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """How a row fared each way."""
+    """The timings of a probe."""
 
     there: float
-    """Seconds from here until the other realm said that it has it for good."""
+    """Seconds from writing a row here until the peer confirmed it."""
     back: float
-    """Seconds from asking for a row until it was on disk here."""
+    """Seconds from requesting a row until it was durable here."""
     ahead: float
-    """Seconds by which the other realm's clock is ahead of this one's, about."""
+    """Seconds by which the peer's clock is ahead of this one's, within the round-trip time."""
 
 
 async def probe(journal: Journal, peer: Peer) -> Trip:
-    """Have the other realm store a row of this one, and write one for this one to store.
+    """Send a row to the peer and request one from it.
 
     Raises:
-        ChatError: REALM_UNREACHABLE, no link or no answer in time; or what was refused.
+        ChatError: REALM_UNREACHABLE, no link or no answer within WAIT seconds; UNAVAILABLE, a full
+            outbox or a failed store; or the peer's refusal.
+        BadValue: the peer's answer has no valid time.
     """
     begun = time.monotonic()
     token = secrets.token_hex(8)
@@ -58,25 +60,25 @@ async def probe(journal: Journal, peer: Peer) -> Trip:
 
 
 async def write(journal: Journal, peer: Peer, token: str) -> None:
-    """Put a row into the outbox for a realm.
+    """Enqueue a probe row in the outbox for a peer.
 
     Raises:
-        ChatError: UNAVAILABLE.
+        ChatError: UNAVAILABLE, the outbox is full or the store failed.
     """
 
-    def say(tx: Connection, now: int) -> bool:
+    def enqueue(tx: Connection, now: int) -> bool:
         return outbox.enqueue(tx, peer.known.id, outbox.PROBE, None, {"token": token}, now)
 
-    if not await journal.write(say):
-        raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits for this realm")
+    if not await journal.write(enqueue):
+        raise ChatError(ErrorCode.UNAVAILABLE, "The outbox for this realm is full")
     peer.notify_outbox()
 
 
 def taken(peer: Peer, row: Mapping[str, Any], chain: Chain) -> Mutation:
-    """Return the entry of a row that came: it changes nothing, and is on disk like any other.
+    """Return the journal entry for a received probe row; it changes nothing but is confirmed.
 
     Raises:
-        BadValue: it is malformed.
+        BadValue: the row is malformed.
     """
     token = KEY.from_json(row.get("token"))
 
@@ -98,5 +100,5 @@ async def _within(written: asyncio.Future[None]) -> None:
             await written
     except TimeoutError:
         raise ChatError(
-            ErrorCode.REALM_UNREACHABLE, f"what was written was not stored within {WAIT:.0f} s"
+            ErrorCode.REALM_UNREACHABLE, f"the probe was not stored within {WAIT:.0f} s"
         ) from None

@@ -1,11 +1,12 @@
-"""Who is at the other end: the handshake of a link, and the signature on each of its frames.
+"""Authentication of a link: the handshake, and the signature on each frame.
 
-Both sides sign one transcript: the version, both keys, both nonces, both names, the key that the
-dialler expects and the port at which it can be dialled. Each signature and each frame's also names
-the role of who signs, so nothing can be reflected, replayed on another link, left out or altered;
-after the first contact nobody can stand between two realms, because each has the other's key.
+Both sides sign one transcript: both keys, both nonces, both names, the key that the dialler
+expects, and the port at which the dialler listens. Every signature also covers the version and the
+signer's role; a frame's signature covers its number, too. So no frame can be reflected, replayed on
+another link, dropped or altered unnoticed. After the first contact a man in the middle is
+impossible, because each realm has stored the other's key.
 
-Pure: no sockets. docs/federation.md says the same for who writes another implementation.
+Pure: no sockets. docs/federation.md specifies this protocol for other implementations.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ VERSION = 1
 KEY_BYTES = 32
 NONCE_BYTES = 32
 SIGNATURE_TEXT = 88
-"""Characters of a signature in base64, which every frame begins with."""
+"""Characters of a signature in base64, the beginning of every frame."""
 _HELLO = b"simple-chatting link 1 hello"
 _FRAME = b"simple-chatting link 1 frame"
 
@@ -38,36 +39,38 @@ _WEAK = frozenset(
         0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
     )
 )
-"""The y of all points of order 1, 2, 4 and 8: under such a key, anybody can sign anything."""
+"""The y of all points of order 1, 2, 4 and 8: with such a key, everybody can forge signatures."""
 
 
 class NotProven(Exception):
-    """The other side did not prove to be who it should be, or a frame is not its own."""
+    """The peer failed to authenticate, or a frame has no valid signature."""
 
 
 class OtherKey(NotProven):
-    """The other side has proven a key, but not the one it should have."""
+    """The peer has proven a key other than the expected one."""
 
     def __init__(self, key: bytes) -> None:
-        super().__init__("another key than the one known")
+        super().__init__("the key is not the known one")
         self.key = key
 
 
 def check_key(key: bytes) -> Ed25519PublicKey:
-    """Return a public key that only its owner can sign with (RFC 8032, section 5.1.3).
+    """Parse a public key and reject a weak one (RFC 8032, section 5.1.3).
+
+    Bytes that encode no point are accepted here; no signature verifies with them.
 
     Raises:
-        NotProven: it has another size, is written in a form that is not the one its point has, or
-            is a point of small order. What is no point at all never verifies a signature.
+        NotProven: the key has another size, is not the canonical encoding of its point, or is a
+            point of small order.
     """
     y = int.from_bytes(key, "little") & (2**255 - 1)
     if len(key) != KEY_BYTES or y >= _FIELD or y in _WEAK:
-        raise NotProven("the key is no Ed25519 key")
+        raise NotProven("the key is not a valid Ed25519 key")
     return Ed25519PublicKey.from_public_bytes(key)
 
 
 class Role(Enum):
-    """Who opened the connection."""
+    """The side of a connection: the dialler opened it."""
 
     DIALLER = b"dialler"
     LISTENER = b"listener"
@@ -79,7 +82,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What one side says of itself."""
+    """The identity that one side claims in the handshake."""
 
     realm: str
     key: bytes
@@ -89,19 +92,19 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """All that was said before the signatures."""
+    """All data of the handshake that both sides sign."""
 
     dialler: Hello
     listener: Hello
     expected: bytes | None
-    """The listener's key as the dialler knows it; None at the first contact."""
+    """The listener's key that the dialler has stored; None at the first contact."""
     port: int
-    """Where the dialler listens, 0 if nowhere."""
+    """Where the dialler listens; 0 if it does not."""
     tls: bool
-    """Whether it listens with TLS."""
+    """Whether the dialler listens with TLS."""
 
     def digest(self) -> bytes:
-        """Return the sha256 of all fields, each behind its length."""
+        """Return the SHA-256 of all fields, each after its length."""
         fields = (
             *(self.dialler.realm.encode(), self.dialler.key, self.dialler.nonce),
             *(self.listener.realm.encode(), self.listener.key, self.listener.nonce),
@@ -110,15 +113,18 @@ class Transcript:
         return hashlib.sha256(b"".join(struct.pack("!I", len(f)) + f for f in fields)).digest()
 
     def sign(self, own: Ed25519PrivateKey, role: Role) -> bytes:
-        """Return the signature with which a side proves that it holds its key."""
+        """Return the signature with which one side proves possession of its key."""
         return own.sign(_HELLO + role.value + self.digest())
 
     def check(self, signature: bytes, role: Role) -> None:
-        """Check the other side's proof, `role` being the one it has.
+        """Verify the peer's signature.
+
+        Args:
+            role: The peer's role.
 
         Raises:
-            NotProven: it is not signed with the key it names, or both have the same key.
-            OtherKey: it is, but the listener's is not the one the dialler expects.
+            NotProven: the signature does not match the peer's key, or both sides have one key.
+            OtherKey: the signature is valid, but the listener's key is not the expected one.
         """
         hello = self.listener if role is Role.LISTENER else self.dialler
         if self.listener.key == self.dialler.key:
@@ -132,7 +138,7 @@ class Transcript:
 
 
 class Seal:
-    """Signs the frames of one side of a link and checks those of the other, in their order."""
+    """Signs the outgoing frames of a link and verifies the incoming ones, in their order."""
 
     def __init__(self, transcript: Transcript, own: Ed25519PrivateKey, role: Role) -> None:
         digest = transcript.digest()
@@ -154,13 +160,13 @@ class Seal:
         """Return the body of the next frame.
 
         Raises:
-            NotProven: it is not the next one of the other side, unaltered.
+            NotProven: the frame is not the peer's next one, or was altered.
         """
         body = frame[SIGNATURE_TEXT:]
         try:
             signature = base64.read_strict(frame[:SIGNATURE_TEXT])
             if base64.written(signature).encode() != frame[:SIGNATURE_TEXT]:
-                raise ValueError("the last letter has bits that mean nothing")
+                raise ValueError("the signature is not canonical base64")
             self._their.verify(signature, self._in + struct.pack("!Q", self._taken) + body)
         except (ValueError, InvalidSignature):
             raise NotProven("a frame is not signed by the other side") from None

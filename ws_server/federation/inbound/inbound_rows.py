@@ -1,4 +1,4 @@
-"""The rows that links carry, read: every field is checked as if a client had sent it."""
+"""Parsing of the rows on a link; every field is validated like a client's."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ws_server.store.message_content import from_link
 
 POSITIVE = Number(1)
 GROUP_NUMBER = Number(1, 10**15 - 1)
-"""As many digits as people and programs can write of a group."""
+"""A group's number in its host's realm; at most 15 digits, as in a group's address."""
 _ID = re.compile(r"[!-~]{1,40}")
 _PUBLIC_KEY = Base64(size=32)
 NO_NAME = "(no name)"
-"""Stands for a group's name of which nothing can be seen."""
+"""Replaces a group's name without a visible character."""
 
 
 def fields(row: object) -> Mapping[str, Any]:
     """Return a row as an object.
 
     Raises:
-        BadValue: it is none.
+        BadValue: the row is not an object.
     """
     if not isinstance(row, dict):
         raise BadValue("must be an object")
@@ -44,15 +44,15 @@ def fields(row: object) -> Mapping[str, Any]:
 
 
 def private(row: Mapping[str, Any], sender: int, realm_id: int, quota: int) -> Draft:
-    """Return the private message that a row carries.
+    """Parse a row with a private message.
 
     Args:
-        sender: The id of who it is from.
-        realm_id: The realm that sent it.
+        sender: The id of the message's sender.
+        realm_id: The id of the realm that sent the row.
         quota: Bytes that all files of that realm may have together.
 
     Raises:
-        BadValue: it is none that could ever be taken.
+        BadValue: the row is malformed.
     """
     to = Address(LOCAL_NAME.from_json(row.get("to")))
     source = Source(realm_id, _id(row), POSITIVE.from_json(row.get("seq")))
@@ -60,10 +60,10 @@ def private(row: Mapping[str, Any], sender: int, realm_id: int, quota: int) -> D
 
 
 def post(row: Mapping[str, Any], sender: int, realm_id: int, quota: int) -> Draft:
-    """Return the message for a group hosted here that a row carries; arguments as `private`.
+    """Parse a row with a message to a group hosted here; the arguments are those of `private`.
 
     Raises:
-        BadValue: it is none that could ever be taken.
+        BadValue: the row is malformed.
     """
     group = GroupAddress(GROUP_NUMBER.from_json(row.get("group")))
     return _draft(row, sender, group, Source(realm_id, _id(row)), quota)
@@ -72,15 +72,15 @@ def post(row: Mapping[str, Any], sender: int, realm_id: int, quota: int) -> Draf
 def _draft(
     row: Mapping[str, Any], sender: int, target: ConversationAddress, source: Source, quota: int
 ) -> Draft:
-    # The key makes a row that comes twice, after a cut or a restored backup, come once.
+    # The idempotency key drops a row sent twice, after a disconnect or a restored backup.
     return Draft(sender, target, from_link(row), source.id, Storage(quota), source)
 
 
 def speaker(value: object) -> Speaker:
-    """Return whom a host names.
+    """Parse a user as a group's host names them.
 
     Raises:
-        BadValue: nobody.
+        BadValue: the value is malformed.
     """
     row = fields(value)
     name = LOCAL_NAME.from_json(row.get("name"))
@@ -91,10 +91,10 @@ def speaker(value: object) -> Speaker:
 
 
 def relayed(value: object) -> Relayed:
-    """Return a message of a group as its host relays it.
+    """Parse a group's message that its host relays.
 
     Raises:
-        BadValue: it is none.
+        BadValue: the value is malformed.
     """
     row = fields(value)
     return Relayed(
@@ -108,10 +108,10 @@ def relayed(value: object) -> Relayed:
 
 
 def roster(value: object) -> Roster:
-    """Return who is in a group, as its host tells it.
+    """Parse a group's roster, at most MAX_MEMBERS members.
 
     Raises:
-        BadValue: it is malformed.
+        BadValue: the value is malformed.
     """
     row = fields(value)
     members = row.get("members")
@@ -133,14 +133,14 @@ def roster(value: object) -> Roster:
 def _group_name(value: object) -> str:
     """Return a group's name as it is shown here.
 
-    Its host has accepted it, perhaps by other rules. A roster that is refused would come again for
-    ever, so a name is cleaned by force.
+    The host may have accepted the name by other rules. The host would send a refused roster again
+    for ever, so invalid characters are replaced instead.
 
     Raises:
-        BadValue: it is none.
+        BadValue: the value is not a string, is empty or is too long.
     """
     if not isinstance(value, str) or not 0 < len(value) <= MOST_RAW * MAX_GROUP_NAME:
-        raise BadValue("a group has a name")
+        raise BadValue("a group must have a name")
     check_characters(value)
     return tamed_name(value, NO_NAME)[:MAX_GROUP_NAME]
 
@@ -153,28 +153,28 @@ def _member(value: object, last_seq: int) -> Member:
 
 
 def _change(value: object) -> str:
-    """Return why a roster is told, as far as that is known here."""
+    """Return the change that caused a roster; empty if it is unknown here."""
     known = ("joined", "left", "removed", "invited")
     return value if isinstance(value, str) and value in known else ""
 
 
 def _id(row: Mapping[str, Any]) -> str:
-    """Return a message's id, which programs show and log.
+    """Return a message's id, 1 to 40 visible ASCII characters.
 
     Raises:
-        BadValue: it is none.
+        BadValue: the row has no such id.
     """
     id = row.get("id")
     if not isinstance(id, str) or not _ID.fullmatch(id):
-        raise BadValue("an id has 1 to 40 visible letters of ASCII")
+        raise BadValue("an id must have 1 to 40 visible ASCII characters")
     return id
 
 
 def positions(value: object) -> list[GroupPosition]:
-    """Return how far groups are, as their host lists them.
+    """Parse a host's list of its groups' versions and last seqs, at most MAX_LISTED entries.
 
     Raises:
-        BadValue: it is malformed.
+        BadValue: the value is malformed.
     """
     if not isinstance(value, list) or len(value) > MAX_LISTED:
         raise BadValue("groups must be a list")

@@ -1,8 +1,9 @@
-"""Rows of another realm that arrive over one link: checked, stored, pushed, confirmed once durable.
+"""Rows that another realm sends over one link: validate, store, push, confirm once durable.
 
-The sender's realm is the authenticated peer. A row may name only its own users or, in groups it
-hosts, any member. A row that can never be stored is refused with a code, so that those behind it
-go on. One that cannot be stored now is not confirmed, and arrives again on the next link.
+The sender's realm is the authenticated peer. A row may name only the peer's own users or, in groups
+that the peer hosts, any member. A row that can never be stored is refused with a code, so that the
+rows after it proceed. A row that cannot be stored now stays unconfirmed; the peer sends it again on
+the next link.
 """
 
 from __future__ import annotations
@@ -35,25 +36,25 @@ from ws_server.store.federation.replicas import Relayed
 log = logging.getLogger(__name__)
 
 MAX_BATCHES = 1_024
-"""Batches that may wait here; a realm that respects the window never has as many."""
+"""Batches that may wait to be stored; a peer that respects the window never reaches this."""
 MAX_KNOWN = 10_000
-"""Senders whose ids are kept in memory."""
+"""Senders whose ids are cached."""
 MAX_STRANGE_PEOPLE = 1_000
-"""People of a realm that nobody here has confirmed who are noted; rows of others are refused."""
+"""Users that are created for an unconfirmed realm; rows of further senders are refused."""
 LOOK_AGAIN = 1.0
-"""Seconds between two checks whether somebody here has confirmed the realm."""
+"""Seconds between two checks whether a local user has confirmed the realm."""
 
 
 class TooMany(Exception):
-    """A stranger has named too many people."""
+    """An unconfirmed realm has named too many users."""
 
 
 class TooLarge(Exception):
-    """A file is larger than this realm takes."""
+    """A file is larger than this realm accepts."""
 
 
 class Incoming:
-    """The receiving end of one link. Its methods belong to the event loop."""
+    """The incoming rows of one link. Call its methods on the event loop only."""
 
     def __init__(
         self,
@@ -63,19 +64,19 @@ class Incoming:
         confirm: Callable[[int, dict[int, str], str], None],
         give_up: Callable[[str], None],
     ) -> None:
-        """Begin with an empty queue.
+        """Start with an empty queue.
 
         Args:
-            log_name: The history of the other realm in which its numbers count.
+            log_name: The peer's history to which its row numbers belong.
             confirm: Called with the last durable number, the codes of the batch's refused rows by
                 their numbers, and the refusals that the next link sends, as JSON.
-            give_up: Called when rows cannot be stored now; the link has to end.
+            give_up: Called with the reason when rows cannot be stored now; the link has to end.
         """
         self._services = services
         self._peer = peer
         self._realm_id = peer.known.id
         self._reached: set[str] = set()
-        """Names of people here that a stranger has written to, folded."""
+        """Names of existing local users that an unconfirmed realm has written to, folded."""
         self._log_name = log_name
         self._confirm = confirm
         self._give_up = give_up
@@ -89,10 +90,10 @@ class Incoming:
         """Queue one batch of `size` bytes and return how many rows it has.
 
         Raises:
-            Overrun: it is no batch, or too many wait.
+            Overrun: `items` is not a list of rows, or MAX_BATCHES are waiting.
         """
         if not isinstance(items, list) or not items:
-            raise Overrun("a batch is a list of rows")
+            raise Overrun("a batch must be a list of rows")
         try:
             self._batches.put_nowait((items, size))
         except asyncio.QueueFull:
@@ -100,7 +101,7 @@ class Incoming:
         return len(items)
 
     def close(self) -> None:
-        """Stop; rows that the journal already has are written all the same."""
+        """Stop; rows that were posted to the journal are still written."""
         self._task.cancel()
 
     async def _run(self) -> None:
@@ -115,15 +116,15 @@ class Incoming:
             self._give_up(error.message)
         except Exception:
             log.exception("a batch from another realm was not stored")
-            self._give_up("a fault of this realm")
+            self._give_up("an internal error of this realm")
 
     @property
     def _sender_realm(self) -> KnownRealm:
-        """The sending realm, as it is known now."""
+        """The peer's present record."""
         return self._peer.known
 
     async def _wait(self, seconds: float) -> None:
-        """Wait, at most until somebody here has confirmed the realm."""
+        """Wait for a rate limit, but no longer than until a local user confirms the realm."""
         until = asyncio.get_running_loop().time() + seconds
         was_strange = not self._sender_realm.vouched
         while (left := until - asyncio.get_running_loop().time()) > 0:
@@ -132,11 +133,11 @@ class Incoming:
             await asyncio.sleep(min(left, LOOK_AGAIN))
 
     async def _store(self, items: list[Any]) -> None:
-        """Hand one batch to the journal; the last entry notes how far it went."""
+        """Post one batch to the journal; its last entry stores the number up to which it goes."""
         refused: dict[int, str] = {}
         posted: list[Entry] = []
         relayed: list[tuple[int, Relayed]] = []
-        await self._know(items)
+        await self._cache_senders(items)
         if not self._sender_realm.vouched:
             await self._count_names(items)
         last = 0
@@ -162,7 +163,7 @@ class Incoming:
 
         def note(tx: Connection, now: int) -> tuple[dict[int, str], str]:
             self._chain.check()
-            # What was posted before is decided by now.
+            # The journal works in order, so the outcome of each posted row is known here.
             codes = refused | {e.origin: str(e.error.code) for e in posted if e.error is not None}
             return codes, realms.receive(tx, self._realm_id, self._log_name, last, codes)
 
@@ -176,8 +177,8 @@ class Incoming:
         end.done = noted
         self._services.journal.post(end)
 
-    async def _know(self, items: list[Any]) -> None:
-        """Learn the ids of senders who are new here."""
+    async def _cache_senders(self, items: list[Any]) -> None:
+        """Cache the ids of the senders, and create users for new ones."""
         names = {
             fold(item["from"]): item["from"]
             for item in items
@@ -199,15 +200,15 @@ class Incoming:
         self._senders.update(await self._services.journal.write(find))
 
     async def _count_people(self, new: dict[str, str]) -> None:
-        """Wait for the budget of a stranger's new people, and leave out those above its bound."""
+        """Wait for an unconfirmed realm's budget of new users, and drop those above its bound."""
 
-        def ask(tx: Connection) -> tuple[dict[str, int], int]:
+        def look(tx: Connection) -> tuple[dict[str, int], int]:
             return (
                 users.known_of_realm(tx, self._realm_id, new),
                 users.count_of_realm(tx, self._realm_id),
             )
 
-        known, count = await self._services.database.read(ask)
+        known, count = await self._services.database.read(look)
         strangers = [key for key in new if key not in known]
         for key in strangers[max(0, MAX_STRANGE_PEOPLE - count) :]:
             del new[key]
@@ -215,7 +216,7 @@ class Incoming:
         await self._wait(self._services.limits.new_people(self._sender_realm, count))
 
     async def _count_names(self, items: list[Any]) -> None:
-        """Wait for the budget of a stranger that writes to names which nobody here has."""
+        """Wait for an unconfirmed realm's budget of recipients that do not exist here."""
         names = {
             fold(item["to"])
             for item in items
@@ -231,11 +232,12 @@ class Incoming:
         await self._wait(self._services.limits.names_of_nobody(self._sender_realm, missed))
 
     def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Entry:
-        """Post what a row carries.
+        """Parse a row and post its change to the journal.
 
         Raises:
-            BadValue: it is nothing that could ever be taken.
-            TooLarge: its file is larger than this realm takes.
+            BadValue: the row is malformed, or of an unknown kind.
+            TooMany: the row's sender was not created.
+            TooLarge: the row's file is larger than this realm accepts.
         """
         entry: Entry
         if kind == outbox.PROBE:
@@ -249,7 +251,7 @@ class Incoming:
             elif kind == outbox.POST:
                 draft = inbound_rows.post(row, sender, self._realm_id, self._quota)
             else:
-                raise BadValue("no kind known here")
+                raise BadValue("unknown kind of row")
             if (
                 draft.content.file is not None
                 and draft.content.file.size > self._services.terms.max_file
@@ -263,7 +265,7 @@ class Incoming:
 
     @property
     def _quota(self) -> int:
-        """Bytes that all files of the realm may have together: of a stranger, one file's."""
+        """Bytes that all files of the realm may have; one file's if the realm is unconfirmed."""
         most = self._services.terms.max_realm_files
         return most if self._sender_realm.vouched else min(most, self._services.terms.max_file)
 
@@ -271,8 +273,8 @@ class Incoming:
         """Return the id of a row's sender.
 
         Raises:
-            BadValue: it names none.
-            TooMany: they were not noted.
+            BadValue: the row names no sender.
+            TooMany: the sender was not created.
         """
         sender = self._senders.get(fold(LOCAL_NAME.from_json(row.get("from"))))
         if sender is None:
@@ -280,7 +282,7 @@ class Incoming:
         return sender
 
     async def _relay(self, relayed: list[tuple[int, Relayed]], refused: dict[int, str]) -> None:
-        """Store messages of groups that the other realm hosts."""
+        """Store messages of groups that the peer hosts."""
         if relayed:
             for at in await self._replication.store_relayed([message for _, message in relayed]):
                 refused[relayed[at][0]] = ErrorCode.UNKNOWN_GROUP
@@ -296,11 +298,15 @@ def _is_name(name: Any) -> bool:
 
 
 def _number(item: Any, last: int) -> int:
-    """Return a row's number, which must rise."""
+    """Return a row's number.
+
+    Raises:
+        Overrun: the row has no number, or one that is not above `last`.
+    """
     try:
         number = inbound_rows.POSITIVE.from_json(inbound_rows.fields(item).get("number"))
     except BadValue:
         raise Overrun("a row has no number") from None
     if number <= last:
-        raise Overrun("the numbers do not rise")
+        raise Overrun("row numbers must rise")
     return number

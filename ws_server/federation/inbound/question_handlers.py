@@ -1,6 +1,6 @@
-"""What this realm answers to questions of another one: about its people, and as a host of groups.
+"""Answers to the questions of another realm: about users here, and about groups hosted here.
 
-A question is of one of the asking realm's own people (`by`), never of anybody else.
+A question acts for a user of the asking realm (`by`), never for any other user.
 """
 
 from __future__ import annotations
@@ -37,27 +37,30 @@ _PUBLIC_KEY = Base64(size=32)
 
 @dataclass(frozen=True, slots=True)
 class ByKey:
-    """Somebody of this realm, of the asker's, or of a third one; a `hosted_groups.Named`."""
+    """A user of this realm, the asking realm or a third one; a `hosted_groups.Named`."""
 
     name: str
     key: bytes | None
-    """That of his realm; None if it is this one."""
+    """The key of the user's realm; None for this realm."""
 
     def find(self, tx: Connection) -> User | None:
-        """Return who that is; None if nobody known here.
+        """Return the user; None if there is no such user here.
 
         Raises:
-            ChatError: UNKNOWN_REALM.
+            ChatError: UNKNOWN_REALM, no realm here has the key.
         """
         if self.key is None:
             return users.find(tx, self.name)
         return users.find_of(tx, self._realm_id(tx, self.key), self.name)
 
     def note(self, tx: Connection, now: int) -> User | None:
-        """Return who that is; a person of another realm is noted, as that realm vouches for them.
+        """Return the user, and create a user of another realm, because that realm vouches for them.
+
+        Returns:
+            The user; None if this realm has no such user.
 
         Raises:
-            ChatError: UNKNOWN_REALM.
+            ChatError: UNKNOWN_REALM, no realm here has the key.
         """
         if self.key is None:
             return users.find(tx, self.name)
@@ -76,25 +79,26 @@ class ByKey:
 class Question:
     """One question of a realm.
 
-    What it says is read, and refused with a BadValue, before a transaction is begun for it.
+    The properties parse the body, and raise BadValue if it is malformed. They are read before a
+    transaction begins.
     """
 
     services: LinkServices
     peer: Peer
     """The asking realm."""
     asker: KnownRealm
-    """What was known of it when it asked."""
+    """The asking realm's record when the question arrived."""
     body: Mapping[str, Any]
 
     @property
     def by(self) -> str:
-        """The asking realm's own person."""
+        """The name of the asking realm's user."""
         name: str = LOCAL_NAME.from_json(self.body.get("by"))
         return name
 
     @property
     def caller(self) -> OfRealm:
-        """The same, as who wishes a change of a group."""
+        """The same user, as the author of a change to a group."""
         return OfRealm(self.asker.id, self.by)
 
     @property
@@ -103,36 +107,36 @@ class Question:
 
     @property
     def user(self) -> ByKey:
-        """Whom the question is about."""
+        """The user whom the question is about."""
         who = inbound_rows.fields(self.body.get("user"))
         name = LOCAL_NAME.from_json(who.get("name"))
         key = _PUBLIC_KEY.from_json(who["key"]) if "key" in who else None
         return ByKey(name, None if key == self.services.identity.public_key else key)
 
     def count_name(self) -> None:
-        """Count a name before it is looked up, so that nobody learns all of them.
+        """Count a lookup of a name, so that a realm cannot enumerate the users here.
 
         Raises:
-            ChatError: RATE_LIMITED, whoever has the name.
+            ChatError: RATE_LIMITED, whether or not the name exists.
         """
         self.services.limits.name(self.asker)
 
     def name_was_there(self) -> None:
-        """Somebody has the name that was counted."""
+        """Undo the last count, because a user has the name."""
         self.services.limits.name_was_there(self.asker)
 
     def check_is_no_stranger(self) -> None:
-        """Refuse to host groups for a realm that nobody here has to do with.
+        """Refuse to host groups for a realm that no local user has confirmed.
 
-        Its people could put those of this realm into them.
+        Its users could add users of this realm to such groups.
 
         Raises:
             ChatError: FORBIDDEN.
         """
         if not (self.asker.vouched or self.services.peers.trial):
             raise realms.forbidden(
-                "Nobody here has confirmed your realm yet: somebody has to add it or to write to "
-                "its people first"
+                "No user here has confirmed your realm yet: one of them must first add it, or "
+                "write to one of its users"
             )
 
 
@@ -141,7 +145,7 @@ ANSWERS: dict[str, Answerer] = {}
 
 
 def answers(what: str) -> Callable[[Answerer], Answerer]:
-    """Register who answers a kind of question."""
+    """Register the function that answers a kind of question."""
 
     def register(answerer: Answerer) -> Answerer:
         assert what not in ANSWERS, f"{what} is answered twice"
@@ -157,8 +161,9 @@ async def answer(
     """Answer one question.
 
     Raises:
-        ChatError: no, and why; RATE_LIMITED, it asks too much.
-        BadValue: it is malformed.
+        ChatError: the refusal; RATE_LIMITED, the realm asks too many questions; BAD_COMMAND, the
+            kind of question is unknown.
+        BadValue: the question is malformed.
     """
     services.limits.question(peer.known)
     answerer = ANSWERS.get(what)
@@ -169,8 +174,7 @@ async def answer(
 
 @answers("user")
 async def user(question: Question) -> dict[str, Any]:
-    """Tell whether somebody here may be invited by a person of the asking realm, if it says by
-    whom, and how the name is spelt."""
+    """Return the spelling of a local user's name; refuse if the user has blocked the asker."""
     name = LOCAL_NAME.from_json(question.body.get("name"))
     question.count_name()
     by = question.by if "by" in question.body else None
@@ -202,7 +206,7 @@ async def history(question: Question) -> dict[str, Any]:
 
 @answers("groups")
 async def groups(question: Question) -> dict[str, Any]:
-    """Return how far groups hosted here are that people of the asking realm are in."""
+    """Return versions and last seqs of groups hosted here that have members of the asking realm."""
     after = SEQ.from_json(question.body.get("after"))
     found = await question.services.database.read(roster_sync.groups, question.asker.id, after)
     return {"groups": found, "more": len(found) == roster_sync.MAX_LISTED}
@@ -210,7 +214,7 @@ async def groups(question: Question) -> dict[str, Any]:
 
 @answers("roster")
 async def roster(question: Question) -> dict[str, Any]:
-    """Return who is in a group hosted here that people of the asking realm are in."""
+    """Return the roster of a group hosted here that has members of the asking realm."""
     number = question.group.number
     found = await question.services.database.read(roster_sync.of_realm, question.asker.id, number)
     if found is None:
@@ -220,21 +224,21 @@ async def roster(question: Question) -> dict[str, Any]:
 
 @answers("probe")
 async def probe(question: Question) -> dict[str, Any]:
-    """Write a row that the asking realm has to store, and tell the time here."""
+    """Enqueue a probe row for the asking realm, and return the time here in Unix milliseconds."""
     token = KEY.from_json(question.body.get("token"))
     await link_check.write(question.services.journal, question.peer, token)
     return {"time": time.time_ns() // 1_000_000}
 
 
 async def _change(question: Question, rule: Rule) -> dict[str, Any]:
-    """Change a group hosted here, and return who is in it now."""
+    """Change a group hosted here, and return its new roster."""
     change = hosted_groups.change(rule, hosted_groups.roster)
     return {"roster": (await commit(question.services.publisher, change)).reply}
 
 
 @answers("creategroup")
 async def creategroup(question: Question) -> dict[str, Any]:
-    """Make a group that a person of the asking realm owns; the same request makes it once."""
+    """Create a group owned by a user of the asking realm; idempotent by the request's id."""
     question.check_is_no_stranger()
     name = _GROUP_NAME.from_json(question.body.get("name"))
     request = f"{question.asker.id}:{KEY.from_json(question.body.get('request'))}"
@@ -244,7 +248,7 @@ async def creategroup(question: Question) -> dict[str, Any]:
 
 @answers("invite")
 async def invite(question: Question) -> dict[str, Any]:
-    """Add somebody to a group, as a member of the asking realm wishes."""
+    """Add or invite a user to a group, for a member of the asking realm."""
     question.check_is_no_stranger()
     caller, group, named = question.caller, question.group, question.user
     question.count_name()
@@ -260,19 +264,19 @@ async def invite(question: Question) -> dict[str, Any]:
 
 @answers("kick")
 async def kick(question: Question) -> dict[str, Any]:
-    """Remove somebody from a group, as its owner in the asking realm wishes."""
+    """Remove a user from a group, for its owner in the asking realm."""
     return await _govern(question, "kick")
 
 
 @answers("ban")
 async def ban(question: Question) -> dict[str, Any]:
-    """Keep somebody out of a group, as its owner in the asking realm wishes."""
+    """Ban a user from a group, for its owner in the asking realm."""
     return await _govern(question, "ban")
 
 
 @answers("unban")
 async def unban(question: Question) -> dict[str, Any]:
-    """Let somebody be invited again, as the group's owner in the asking realm wishes."""
+    """Unban a user, for the group's owner in the asking realm."""
     return await _govern(question, "unban")
 
 
@@ -283,7 +287,7 @@ async def _govern(question: Question, command: str) -> dict[str, Any]:
 
 @answers("grouphistory")
 async def grouphistory(question: Question) -> dict[str, Any]:
-    """Choose what new members of a group may read, as its owner in the asking realm wishes."""
+    """Set the history that new members of a group see, for its owner in the asking realm."""
     joining = HISTORY.from_json(question.body.get("history")) == JOINING
     rule = hosted_groups.choose_history(question.caller, question.group, joining=joining)
     return await _change(question, rule)
@@ -291,6 +295,6 @@ async def grouphistory(question: Question) -> dict[str, Any]:
 
 @answers("leave")
 async def leave(question: Question) -> dict[str, Any]:
-    """Let a member of the asking realm go."""
+    """Remove a member of the asking realm from a group, at their own request."""
     rule = hosted_groups.leave(question.caller, question.group)
     return await _change(question, rule)

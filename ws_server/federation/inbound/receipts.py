@@ -1,7 +1,7 @@
-"""Receipts from another realm: how far its people have read.
+"""Receipts from another realm: up to which message its users have received and read.
 
-Each realm numbers a chat for itself. A receipt names the seq that the message has in its sender's
-realm; the reader's realm keeps it with each message.
+Each realm assigns its own seqs in a private chat. A receipt carries the seq of the sender's realm;
+the reader's realm stores that seq with each message.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from ws_server.store.entries import Mutation
 
 
 def taken(publisher: Publisher, reader: int, row: Mapping[str, Any], chain: Chain) -> Mutation:
-    """Return the change that a receipt makes here.
+    """Parse a receipt and return its journal entry.
 
     Args:
-        reader: The id of the person of the other realm who received or read.
+        reader: The id of the other realm's user who received or read the messages.
+        row: The receipt.
+        chain: Fails the entry if an earlier row of the link could not be written.
 
     Raises:
-        BadValue: it is malformed.
+        BadValue: the row is malformed.
     """
     to = Address(LOCAL_NAME.from_json(row.get("to")))
     received = SEQ.from_json(row.get("received"))

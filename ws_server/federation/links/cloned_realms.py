@@ -1,9 +1,8 @@
-"""Two servers at once that have one realm's key: a data folder was copied, and both copies run.
+"""Detection of cloned realms: a data folder was copied, and two servers run with its key.
 
-Each start of a server has a name of its own, its instance. A realm that restarts, or dials anew
-after a break, has left its old connection before it makes the new one. So when a link replaces one
-of another instance, and the old one still answers although the new one has proven the same key,
-these are two servers. Both are told, because neither can see it by itself.
+Each start of a server has a random name, its instance. A realm closes its old connection before it
+dials a new one. If a new link has another instance and the replaced link still answers, two servers
+run with the same key. This realm notifies both, because neither can detect the other.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ from typing import Any, Protocol
 from ws_server.net.session import Outlet
 
 GRACE = 1.0
-"""Seconds after which the connection of a link that was replaced is closed."""
+"""Seconds before the connection of a replaced link is closed."""
 DOUBLE = 4401
-"""Closes the one of two links between the same realms that is not kept."""
+"""Close code for the surplus one of two links between the same realms."""
 LATELY = 3600.0
-"""Seconds for which it is said that a realm was seen twice."""
+"""Seconds for which a realm is reported as cloned after the last detection."""
 
 
 class Seen:
-    """Whether copies of a realm were seen lately; true for LATELY seconds."""
+    """Whether clones of a realm were detected recently; true for LATELY seconds."""
 
     def __init__(self) -> None:
         self._at: float | None = None
 
     def note(self) -> bool:
-        """Note that they were, and tell whether that is new."""
+        """Record a detection; return False if the last one is still recent."""
         is_new = not self
         self._at = asyncio.get_running_loop().time()
         return is_new
@@ -39,26 +38,27 @@ class Seen:
 
 
 class Replaceable(Protocol):
-    """A link that another one replaces, or that does: `link.Link`."""
+    """Either link of a replacement, the old or the new one: `link.Link`."""
 
     their_instance: str
-    """Which start of the other side's server it is; empty if that does not say."""
+    """The name of the peer's server start; empty if the peer sends none."""
 
     def retire(self) -> Outlet:
-        """Take and send no more, and return the connection, which the caller closes."""
+        """Stop receiving and sending, and return the connection, which the caller closes."""
 
     def ask_if_still_there(self) -> asyncio.Future[None]:
-        """Return what is done once the other side of a link that is retired answers."""
+        """Probe the peer over a retired link; the future is done when the peer answers."""
 
     def tell_of_copies(self) -> None:
-        """Say to the other side that two servers have its key; also over a link that is retired."""
+        """Notify the peer that two servers use its key; works over a retired link, too."""
 
 
 def part(old: Replaceable, new: Replaceable) -> Coroutine[Any, Any, bool]:
-    """End a link that is replaced.
+    """Retire a link that was replaced.
 
     Returns:
-        What closes its connection after GRACE seconds, and tells whether it is a copy's.
+        A coroutine that closes the old connection after GRACE seconds, and returns whether its
+        server is a clone.
     """
     return _parted(old, old.retire(), old.ask_if_still_there(), new)
 
@@ -67,8 +67,8 @@ async def _parted(
     old: Replaceable, outlet: Outlet, still: asyncio.Future[None], new: Replaceable
 ) -> bool:
     try:
-        # Not at once: the other side would see the old one end before it has the new one, and
-        # tell its people that the link is down.
+        # Without the delay, the peer would see the old link end before it has the new one, and
+        # would announce to its users that the link is down.
         await asyncio.sleep(GRACE)
         instances = {old.their_instance, new.their_instance}
         are_copies = still.done() and len(instances) == 2 and "" not in instances
@@ -77,4 +77,4 @@ async def _parted(
                 link.tell_of_copies()
         return are_copies
     finally:
-        outlet.close_with(DOUBLE, "another link to this realm is kept")
+        outlet.close_with(DOUBLE, "duplicate link to this realm")

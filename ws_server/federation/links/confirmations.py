@@ -1,4 +1,4 @@
-"""What another realm has confirmed: its rows leave the outbox, and their senders are told."""
+"""Confirmations from another realm: delete its rows from the outbox and notify their senders."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ws_server.store.federation.realms import MAX_ROWS
 from ws_server.store.journal import Journal
 
 PAUSE = 0.01
-"""Seconds between two times that the outbox forgets what was confirmed: a write for each of many
-small confirmations would keep messages waiting."""
+"""Least seconds between two deletions from the outbox. One write for each of many small
+confirmations would delay messages."""
 STORE_FAILED = 4402
-"""Closes a link of which something cannot be, or was not noted; it is dialled anew."""
+"""Close code for a link whose state could not be stored; it is dialled again."""
 
 
 class Breakable(Protocol):
-    """A link, which ends if what it has confirmed cannot be noted."""
+    """A link, which is closed if its confirmations cannot be stored."""
 
     def end(self, code: int, reason: str) -> None:
         """Close the connection."""
 
 
 class Confirmations:
-    """Those of one realm, over all its links."""
+    """The confirmations from one realm, over all its links."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class Confirmations:
         tell: Callable[[str, str, str | None], bool],
         noted: Callable[[int], None],
     ) -> None:
-        """Begin with nothing confirmed.
+        """Start with no confirmation.
 
         Args:
             link: Returns the present link.
-            tell: Tells whoever waits for a message's fate its state and why it was refused; False
-                if nobody waits.
-            noted: Told how many rows still wait.
+            tell: Reports a message's state and its refusal code to the session that waits for
+                them; returns False if none waits.
+            noted: Called with the number of rows that are still in the outbox.
         """
         self._realm_id = realm_id
         self._journal = journal
@@ -62,87 +62,87 @@ class Confirmations:
         self._link = link
         self._tell = tell
         self._noted = noted
-        self._unkept: list[Item] = []
-        """What was confirmed, and is not noted yet."""
+        self._unflushed: list[Item] = []
+        """Confirmed rows that are still in the outbox."""
         self._refused: dict[int, str] = {}
-        """What of that was refused."""
-        self._keeping: asyncio.TimerHandle | None = None
-        self._kept_at: float | None = None
+        """The codes of the refused ones among them, by row number."""
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flushed_at: float | None = None
         self._acked = 0
-        """The number up to which a link has confirmed."""
-        self._told = 0
-        """The number up to which that is noted, and people were told."""
+        """The last confirmed number."""
+        self._announced = 0
+        """The last number whose confirmation is stored and announced to its sender."""
         self._overfull = False
-        """Something for it was not even noted; the next link finds it by comparing groups."""
+        """The outbox rejected a row for this realm; the next link repairs that by `catch_up`."""
 
     def opened(self, up_to: int, refused: dict[int, str]) -> None:
-        """A link begins: the other side has everything up to a number, or refused it."""
+        """Store the confirmation that opens a link: rows up to a number are stored or refused."""
         self._tasks.start(self._confirm(up_to, refused))
 
     def add(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
-        """The other side has these for good, or refused them; that is noted soon."""
+        """Queue the confirmation of rows that the peer has stored or refused."""
         self._acked = up_to
-        self._unkept += items
+        self._unflushed += items
         self._refused |= refused
-        if self._keeping is None:
+        if self._flush_timer is None:
             loop = asyncio.get_running_loop()
             wait = 0.0
-            if self._kept_at is not None:
-                wait = max(wait, self._kept_at + PAUSE - loop.time())
-            self._keeping = loop.call_later(wait, self.keep)
+            if self._flushed_at is not None:
+                wait = max(wait, self._flushed_at + PAUSE - loop.time())
+            self._flush_timer = loop.call_later(wait, self.flush)
 
-    def keep(self) -> None:
-        """Let the outbox forget what was confirmed since it last did."""
-        if self._keeping is None:
+    def flush(self) -> None:
+        """Delete the rows confirmed since the last call from the outbox."""
+        if self._flush_timer is None:
             return
-        self._keeping.cancel()
-        self._keeping = None
-        self._kept_at = asyncio.get_running_loop().time()
+        self._flush_timer.cancel()
+        self._flush_timer = None
+        self._flushed_at = asyncio.get_running_loop().time()
         refused, self._refused = self._refused, {}
-        unkept, self._unkept = self._unkept, []
-        self._tasks.start(self._confirm(self._acked, refused, unkept))
+        unflushed, self._unflushed = self._unflushed, []
+        self._tasks.start(self._confirm(self._acked, refused, unflushed))
 
     async def _confirm(
         self, up_to: int, refused: dict[int, str], acked: list[Item] | None = None
     ) -> None:
-        """Forget what the other side has, and tell people what they were not told yet.
+        """Delete confirmed rows, then notify the senders who have not been notified yet.
 
         Args:
-            acked: What the link has just confirmed; None when one begins, and what the last one
-                did not hear any more has to be looked up.
+            acked: The rows confirmed by the link. None when a link opens: rows that the peer
+                stored after the last link ended are read from the outbox.
         """
         realm_id, link = self._realm_id, self._link()
 
-        def forget(tx: Connection, now: int) -> tuple[Cleared, list[Item], int]:
+        def delete(tx: Connection, now: int) -> tuple[Cleared, list[Item], int]:
             items = acked
             if items is None:
-                found = read_items(tx, realm_id, self._told, MAX_ROWS)
+                found = read_items(tx, realm_id, self._announced, MAX_ROWS)
                 items = [item for item in found if item.number <= up_to]
             cleared = outbox.confirm(tx, realm_id, up_to, refused)
             return cleared, items, outbox_queries.count(tx, realm_id)
 
         try:
-            cleared, items, waiting = await self._journal.write(forget)
+            cleared, items, waiting = await self._journal.write(delete)
         except ChatError:
-            # The next link confirms it again.
+            # The peer confirms these rows again on the next link.
             if link is not None:
-                link.end(STORE_FAILED, "what was confirmed cannot be noted now")
+                link.end(STORE_FAILED, "the confirmation cannot be stored now")
             return
         self._noted(waiting)
         self._overfull = self._overfull or cleared.overfull
         link = self._link()
         if cleared.moved:
             if waiting and link is not None:
-                link.end(BROKEN, "what waits has new numbers")
+                link.end(BROKEN, "the outbox was renumbered")
             return
         if self._overfull and not waiting and link is not None:
             self._overfull = False
-            link.end(STORE_FAILED, "groups have to be compared anew")
-        self._told = up_to
-        # Told once it is noted, so that who then looks finds what he was told.
+            link.end(STORE_FAILED, "groups must be compared again")
+        self._announced = up_to
+        # Notify after the commit, so that a query by the sender returns the same state.
         for item in items:
             code = refused.get(item.number)
-            # A post is delivered when its echo brings its place.
+            # A post counts as delivered when the host relays it back with its seq.
             if item.own is not None and (code is not None or item.kind != outbox.POST):
                 state = outbox.DELIVERED if code is None else outbox.REFUSED
                 told = self._tell(item.own.id, state, code)

@@ -1,8 +1,8 @@
-"""One link that is up: signed frames both ways, whoever dialled.
+"""One established link: signed frames in both directions, the same for dialler and listener.
 
-Frames are JSON objects behind a signature (`handshake.Seal`): `open` first, then `batch` and
-`ack` in both directions, and beside them `want` and its answers for the contents of files.
-docs/federation.md describes them for other implementations.
+A frame is a signature followed by a JSON object (`handshake.Seal`). `open` is the first frame; then
+`batch` and `ack` carry rows, `want` and its answers carry file contents, and `ask` and `answer`
+carry questions. docs/federation.md specifies them for other implementations.
 """
 
 from __future__ import annotations
@@ -43,59 +43,60 @@ from ws_server.store.federation.realms import MAX_ROWS
 log = logging.getLogger(__name__)
 
 MAX_UNSTORED = 4 * 2**20
-"""Bytes of batches that may wait to be stored; who keeps to the window sends a third of it."""
+"""Bytes of batches that may wait to be stored; a peer that respects the window sends a third."""
 MAX_PAUSE = 5.0
-"""Seconds that a link is not read at most; its pings have to be answered in time."""
+"""Most seconds without reading a link; longer, the peer's pings would time out."""
 FRAME_COST, UNKNOWN_COST = 5, 100
-"""Rows as which each frame counts, for its signature is checked; and one that nobody here knows."""
+"""Cost in rows of verifying a frame, and of a frame of an unknown kind."""
 
 
 class Link:
-    """One link. Its methods belong to the event loop."""
+    """One link. Call its methods on the event loop only."""
 
     def __init__(self, services: LinkServices, peer: Peer, outlet: Outlet, seal: Seal) -> None:
         known = peer.known
         self._services = services
         self._peer = peer
         self._known = known
-        """As it was known when the link began."""
+        """The peer's record at the beginning of the link."""
         self._outlet = outlet
         self._seal = seal
         self._ended = False
         self._incoming: Incoming | None = None
         self.their_log = ""
-        """Which history the other side's numbers count."""
+        """The peer's history to which its row numbers belong."""
         self.their_instance = ""
-        """Which start of the other side's server it is; empty if that does not say."""
+        """The name of the peer's server start; empty if the peer sends none."""
         self.restored = False
-        """Whether the other side knows a later history of this realm than it has itself."""
+        """Whether the peer has received rows of another history of this realm: a backup was
+        restored here."""
         self._fetching = services.contents.of(known.id)
         self._giving = services.contents.giving(known.id, outlet, self._say)
         self.asks = Asks(known.name, self._say, partial(answer, services, peer))
         self._unstored: deque[tuple[int, int]] = deque()
-        """The batches that wait to be stored: bytes and rows."""
+        """The batches that wait to be stored: bytes and rows of each."""
         self._pause: asyncio.TimerHandle | None = None
-        """Until when it is not read."""
+        """Resumes reading the link."""
         self.outgoing = Outgoing(services.database, known.id, self._send)
         self._still: asyncio.Future[None] | None = None
-        """Done when the other side answers, although this link was replaced."""
+        """Done when the peer answers `still` over this link after its replacement."""
 
     @property
     def opened(self) -> bool:
-        """Whether the other side has said `open`, so that messages can flow."""
+        """Whether the peer has sent `open`, so that messages flow."""
         return self._incoming is not None
 
     @property
     def _log(self) -> str:
-        """Which history our numbers count: each realm has numbers of its own here.
+        """The history to which our row numbers belong: one for each peer.
 
-        So one that comes with a new key, and is another realm here, does not pass for having what
-        it got under the old one.
+        A realm that returns with a new key is another peer here. Its own history prevents the
+        confirmations of the old key from counting for the new one.
         """
         return f"{self._services.database.history_id}.{self._known.id}"
 
     def begin(self) -> None:
-        """Say which history our numbers count, and how far we have that of the other side."""
+        """Send `open`: our history, and the last row that we stored of the peer's history."""
         self._say(
             kind="open",
             log=self._log,
@@ -105,7 +106,7 @@ class Link:
         )
 
     def receive(self, frame: bytes) -> None:
-        """Take one frame; what is not the other side's next one ends the link."""
+        """Verify and process one frame; an invalid frame ends the link."""
         if self._ended and self._still is None:
             return
         try:
@@ -113,9 +114,9 @@ class Link:
                 self._slow_down(FRAME_COST)
             body = orjson.loads(self._seal.open(frame))
             if not isinstance(body, dict):
-                raise Overrun("a frame is an object")
+                raise Overrun("a frame must be an object")
             if not self._ended:
-                self._take(body, len(frame))
+                self._dispatch(body, len(frame))
             elif self._still is not None and body.get("kind") == HERE and not self._still.done():
                 self._still.set_result(None)
         except (NotProven, Overrun, BadValue, orjson.JSONDecodeError) as error:
@@ -127,22 +128,22 @@ class Link:
         self.lost()
 
     def retire(self) -> Outlet:
-        """Take and send no more, and return the connection, which the caller closes."""
+        """Stop receiving and sending, and return the connection, which the caller closes."""
         self.lost()
         return self._outlet
 
     def ask_if_still_there(self) -> asyncio.Future[None]:
-        """Return what is done once the other side of a link that is retired answers."""
+        """Probe the peer over a retired link; the future is done when the peer answers."""
         self._still = asyncio.get_running_loop().create_future()
         self._write(kind=STILL)
         return self._still
 
     def tell_of_copies(self) -> None:
-        """Say to the other side that two servers have its key; also over a link that is retired."""
+        """Notify the peer that two servers use its key; works over a retired link, too."""
         self._write(kind=COPIES)
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """End the link, because its connection has ended or is closing."""
         if self._ended:
             return
         self._ended = True
@@ -158,14 +159,14 @@ class Link:
         log.warning("a link was broken off", extra={"realm": self._known.name, "why": why})
         self.end(BROKEN, why[:100])
 
-    def _take(self, body: dict[str, Any], size: int) -> None:
+    def _dispatch(self, body: dict[str, Any], size: int) -> None:
         kind = body.get("kind")
         if self._incoming is None:
             if kind != "open":
-                raise Overrun("a link begins with open")
+                raise Overrun("a link must begin with open")
             self._open(body)
         elif kind == "batch":
-            self._take_rows(self._incoming, body, size)
+            self._receive_rows(self._incoming, body, size)
         elif kind == "ack":
             self._acked(body)
         elif kind == WANT:
@@ -181,19 +182,19 @@ class Link:
         elif kind == COPIES:
             self._peer.link_copied()
         else:
-            # What a newer version says besides is not for this one, and should be little.
+            # A newer version may send other kinds; ignore them, at a high cost.
             self._slow_down(UNKNOWN_COST)
 
-    def _take_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
+    def _receive_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
         count = incoming.take(body.get("items"), size)
         self._unstored.append((size, count))
         if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
-            raise Overrun("more is sent than the window allows")
+            raise Overrun("more bytes are sent than the window allows")
         if sum(count for _, count in self._unstored) > MAX_ROWS:
             raise Overrun("more rows are sent than the window allows")
 
     def _slow_down(self, rows: int) -> None:
-        """Read no further for a while if this realm sends more than its share, of any kind."""
+        """Pause reading if the peer exceeds its rate of frames and rows."""
         wait = self._services.limits.frame(self._peer.known, rows)
         if wait > 0:
             self._outlet.pause_reading()
@@ -212,11 +213,11 @@ class Link:
             self.their_instance = IDENTIFIER.from_json(body["instance"])
         have = body.get("have")
         if not isinstance(have, dict):
-            raise Overrun("open says what it has")
+            raise Overrun("open must contain have")
         number = _CLAIM.from_json(have.get("number"))
         refused = body.get("refused", {})
         if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
-            raise Overrun("open says what it refused")
+            raise Overrun("refused must be a short object")
         if have.get("log") != self._log:
             self.restored = have.get("log") != ""
             number, refused = 0, {}
@@ -235,7 +236,7 @@ class Link:
         up_to = SEQ.from_json(body.get("up_to"))
         refused = body.get("refused")
         if up_to > self.outgoing.sent or not isinstance(refused, dict):
-            raise Overrun("an ack of what was not sent")
+            raise Overrun("an ack of rows that were not sent")
         items = self.outgoing.confirm(up_to)
         sent = {str(item.number): item.number for item in items}
         codes = {sent[n]: _code(code) for n, code in refused.items() if n in sent}
@@ -263,11 +264,11 @@ class Link:
 
 
 def _code(code: object) -> str:
-    """Return why a row was refused, as a code and nothing else."""
+    """Return the code of a refused row; REALM_REFUSED if it is malformed."""
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ErrorCode.REALM_REFUSED
 
 
 _CLAIM = Number(0, 2**52)
-"""A number that leaves room for as many again, whatever the other side claims to have."""
+"""The last number that a peer may claim; counting on from it stays within 2**53."""
 _CODE = re.compile("[a-z_]{1,32}")
 _NUMBER = re.compile("[1-9][0-9]{0,15}")

@@ -1,11 +1,11 @@
-"""The kinds of frames on a link that several modules know; docs/federation.md describes them."""
+"""The kinds of frames on a link that several modules share; docs/federation.md specifies them."""
 
 from __future__ import annotations
 
 WANT, PIECE_OF, LATER, GONE = "want", "piece", "later", "gone"
-"""Ask for a piece of a content, and the three answers."""
+"""The request for a piece of a content, and its three answers."""
 STILL, HERE, COPIES = "still", "here", "copies"
-"""Asks whether a server is still there whose link was replaced; its answer; and what follows."""
+"""The probe of a replaced link, its answer, and the notice that two servers share a key."""
 
 
 class Overrun(Exception):

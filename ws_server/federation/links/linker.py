@@ -1,4 +1,4 @@
-"""Makes links of connections on which both realms have proven who they are, whoever dialled."""
+"""Creation of links from authenticated connections, dialled by either side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Linker:
-    """Gives peers their links."""
+    """Attaches links to peers."""
 
     def __init__(self, services: LinkServices, dialler: Dialler) -> None:
         self.services = services
@@ -30,19 +30,19 @@ class Linker:
     def accepted(
         self, realm_id: int, outlet: Outlet, transcript: Transcript, begun: float
     ) -> Link | None:
-        """Take a link that the other realm dialled, or close it and return None."""
+        """Return the link over a connection that the peer dialled; None if it was closed."""
         peer = self.peers.by_id(realm_id)
         if peer.known.state != ACTIVE or peer.known.public_key != transcript.dialler.key:
-            outlet.close_with(SHUT, "this realm may not link here any more")
+            outlet.close_with(SHUT, "this realm may no longer link here")
             return None
         seal = Seal(transcript, self.services.identity.key, Role.LISTENER)
         link = self._adopt(peer, outlet, seal, dialled_by_us=False, begun=begun)
         if link is None:
-            outlet.close_with(DOUBLE, "another link to this realm is kept")
+            outlet.close_with(DOUBLE, "duplicate link to this realm")
         return link
 
     def dialled(self, peer: Peer, proven: Proven) -> Link | None:
-        """Make a connection that this realm dialled its link, or close it and return None."""
+        """Return the link over a connection that this realm dialled; None if it was closed."""
         link = None
         if proven.transcript.listener.key == peer.known.public_key and peer.known.state == ACTIVE:
             seal = Seal(proven.transcript, self.services.identity.key, Role.DIALLER)
@@ -54,14 +54,14 @@ class Linker:
     def _adopt(
         self, peer: Peer, outlet: Outlet, seal: Seal, *, dialled_by_us: bool, begun: float
     ) -> Link | None:
-        """Take a proven connection as the link; None if the one that is up is kept instead.
+        """Make a connection the peer's link; return None if the present link wins.
 
-        Of two that were dialled at once, that is the one whose dialler has the lower key, so both
-        sides choose the same. Any other new one replaces the present one: who dials has no link,
-        so the present one is cut, and this side has not noticed yet.
+        If both sides dialled at the same time, the link of the dialler with the lower key wins, so
+        both sides choose the same one. In all other cases the new link replaces the present one: a
+        peer dials only when it has no link, so the present one is stale.
 
         Args:
-            begun: When the dialler began, or its first frame came, by the loop's clock.
+            begun: When dialling began or the dialler's first frame arrived, by the loop's clock.
         """
         present = peer.link
         now = asyncio.get_running_loop().time()

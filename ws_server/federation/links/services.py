@@ -1,4 +1,4 @@
-"""What the links to other realms work with, once for all of them."""
+"""The services that all links share."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ws_server.store.journal import Journal
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What this realm takes from others."""
+    """Limits of what this realm accepts from other realms."""
 
     max_file: int
     """Bytes of one file."""
     max_realm_files: int
     """Bytes that all files of one realm may have together."""
     invitations_wait: bool
-    """Whether those by strangers of other realms do, until somebody accepts them."""
+    """Whether invitations by users of other realms are pending until the invited user accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkServices:
-    """What rows, questions and contents of other realms are stored and answered with."""
+    """The services that process rows, questions and file contents of other realms."""
 
     identity: Identity
     instance: str
-    """Names this start of the server."""
+    """The random name of this start of the server."""
     terms: Terms
     limits: Limits
     database: Database

@@ -1,7 +1,7 @@
-"""What goes to another realm over one link: the outbox in its order, within a window.
+"""The outgoing rows of one link: the outbox in its order, within a window.
 
-While the link keeps up, messages come from the commit that wrote them and cost no query. When it
-does not, they are left in the outbox and read from there, so memory holds no more than the window.
+While the link keeps up, rows are sent straight after their commit, without a query. When it falls
+behind, rows stay in the outbox and are read from there, so memory never holds more than the window.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 1 << 20
 """Bytes of rows that may be unconfirmed."""
 MAX_BATCH = 512 * 1024
-"""Bytes of rows in one frame, which with its signature is at most 1 MiB."""
+"""Bytes of rows in one frame; a frame has at most 1 MiB, its signature included."""
 MAX_READ = 64
 """Rows read from the outbox at once; the roster of a large group has hundreds of KiB."""
 PAUSE = 1.0
@@ -30,7 +30,7 @@ PAUSE = 1.0
 
 
 class Outgoing:
-    """The stream of one link. Its methods belong to the event loop."""
+    """The stream of rows to one peer. Call its methods on the event loop only."""
 
     def __init__(self, database: Database, realm_id: int, send: Callable[[bytes], None]) -> None:
         self._database = database
@@ -41,19 +41,19 @@ class Outgoing:
         self._bytes = 0
         self._batch: list[bytes] = []
         self._live = False
-        """All that waits was sent, so new rows may come straight from their commit."""
+        """All rows of the outbox were sent, so new rows are sent straight after their commit."""
         self._missed = False
-        """A row was committed that the present reading may not have seen."""
+        """A row was committed that the query in progress may not include."""
         self._reading: asyncio.Task[None] | None = None
         self._closed = False
 
     def begin(self, after: int) -> None:
-        """Send what comes after a number, the last one that the other side has."""
+        """Send the rows after a number, the last one that the peer has."""
         self._sent = after
         self._read_on()
 
     def close(self) -> None:
-        """Send no more; what is unconfirmed stays in the outbox."""
+        """Stop sending; unconfirmed rows stay in the outbox."""
         self._closed = True
         self._live = False
         self._batch.clear()
@@ -61,26 +61,26 @@ class Outgoing:
             self._reading.cancel()
 
     def offer(self, item: Item) -> None:
-        """Take a row that was just committed, or leave it in the outbox until there is room.
+        """Send a row that was just committed, or leave it in the outbox until there is room.
 
-        Rows of one commit may be told in another order than they are numbered; what is not the
-        next one is read from the outbox, so that none is passed over.
+        Rows of one commit may be offered out of order. Only the next number is sent from here; the
+        others are read from the outbox, so that no row is skipped.
         """
         if item.number <= self._sent:
             return
         if self._live and item.number == self._sent + 1 and not self._is_full():
-            self._take(item)
+            self._send_row(item)
         else:
             self.notify_outbox()
 
     def notify_outbox(self) -> None:
-        """Something that is only in the outbox was just committed."""
+        """Read the outbox, because rows were committed that are not offered here."""
         self._live = False
         self._missed = True
         self._read_on()
 
     def confirm(self, up_to: int) -> list[Item]:
-        """The other side has everything up to a number; return what that was."""
+        """Remove the rows up to a number from the window, and return them."""
         confirmed: list[Item] = []
         while self._unconfirmed and self._unconfirmed[0][0].number <= up_to:
             item, size = self._unconfirmed.popleft()
@@ -92,13 +92,13 @@ class Outgoing:
 
     @property
     def sent(self) -> int:
-        """The highest number that was sent."""
+        """The highest number sent."""
         return self._sent
 
     def _is_full(self) -> bool:
         return len(self._unconfirmed) >= MAX_ROWS or self._bytes >= MAX_BYTES
 
-    def _take(self, item: Item) -> None:
+    def _send_row(self, item: Item) -> None:
         row = item.on_link()
         self._sent = item.number
         self._unconfirmed.append((item, len(row)))
@@ -108,7 +108,7 @@ class Outgoing:
         self._batch.append(row)
 
     def _flush(self) -> None:
-        """Send what came in one pass of the loop, in as few frames as fit."""
+        """Send the rows of one pass of the event loop, in as few frames as fit."""
         batch, self._batch = self._batch, []
         while batch:
             size, count = len(batch[0]), 1
@@ -123,7 +123,7 @@ class Outgoing:
             self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
-        """Send from the outbox until nothing waits there or the window is full."""
+        """Send rows from the outbox until it is exhausted or the window is full."""
         try:
             while not self._is_full():
                 self._missed = False
@@ -134,7 +134,7 @@ class Outgoing:
                 for item in found:
                     if self._is_full():
                         return
-                    self._take(item)
+                    self._send_row(item)
                 if len(found) < room and not self._missed:
                     self._live = True
                     return

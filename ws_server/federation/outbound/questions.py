@@ -1,4 +1,4 @@
-"""Questions that need an answer from the other realm, such as to create a group there."""
+"""Requests between realms that need an answer, such as creating a group in the other realm."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
 
 WAIT = 10.0
-"""Seconds for an answer; then it is `realm_unreachable`."""
+"""Seconds for an answer; then the question fails with `realm_unreachable`."""
 AT_ONCE = 8
-"""Questions of one realm that are worked on at once, so that they do not hold up its people."""
+"""Questions of one realm that are answered at once, so that users here are not delayed."""
 MAX_ASKED = 256
-"""Questions of one side that may be open."""
+"""Open questions in each direction."""
 PASSED_ON = frozenset(
     (
         *(ErrorCode.UNKNOWN_USER, ErrorCode.UNKNOWN_GROUP, ErrorCode.UNKNOWN_REALM),
         *(ErrorCode.FORBIDDEN, ErrorCode.TOO_LARGE, ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED),
     )
 )
-"""Refusals that mean the same here as there."""
+"""Error codes of the other realm that are passed on to the user unchanged."""
 
 Answerer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Asks:
-    """Both directions of one link's questions. Its methods belong to the event loop."""
+    """The questions of one link, in both directions. Call its methods on the event loop only."""
 
     def __init__(self, name: str, say: Callable[..., None], answerer: Answerer) -> None:
-        """Ask nothing yet.
+        """Start with no question.
 
         Args:
-            name: What the other realm is called here, as people are told who answers.
+            name: The other realm's local name, for error messages.
+            say: Sends a frame, passed as its fields.
+            answerer: Answers a question, given its kind and its frame.
         """
         self._name = name
         self._say = say
@@ -45,10 +47,11 @@ class Asks:
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, what: str, **body: Any) -> dict[str, Any]:
-        """Ask the other realm, and return what it answers.
+        """Send a question to the other realm and return its answer.
 
         Raises:
-            ChatError: REALM_UNREACHABLE, no answer in time; REALM_REFUSED or a code of PASSED_ON.
+            ChatError: REALM_UNREACHABLE, no answer in WAIT seconds or MAX_ASKED questions are open;
+                REALM_REFUSED or a code of PASSED_ON, the other realm's refusal.
         """
         if len(self._open) >= MAX_ASKED:
             raise no_answer()
@@ -66,7 +69,7 @@ class Asks:
             del self._open[number]
 
     def answered(self, body: dict[str, Any]) -> None:
-        """Take an answer; one that nobody waits for any more is dropped."""
+        """Process an answer; drop it if its question is no longer open."""
         number = body.get("id")
         future = self._open.get(number) if type(number) is int else None
         if future is None or future.done():
@@ -79,24 +82,24 @@ class Asks:
         message = _shown(message) if isinstance(message, str) else ""
         known = isinstance(code, str) and code in PASSED_ON
         passed_on = ErrorCode(str(code)) if known else ErrorCode.REALM_REFUSED
-        told = f"{self._name} answers: {message}" if message else f"{self._name} answers no"
+        told = f"{self._name} answers: {message}" if message else f"{self._name} refused"
         future.set_exception(ChatError(passed_on, told))
 
     def asked(self, body: dict[str, Any]) -> None:
-        """Answer a question, beside what else the link carries.
+        """Answer a question in a task of its own.
 
         Raises:
-            BadValue: it has no number, so that nobody could tell what is answered.
+            BadValue: the question has no number, so no answer could refer to it.
         """
         if type(body.get("id")) is not int:
-            raise BadValue("a question has a number")
+            raise BadValue("a question must have a number")
         if len(self._tasks) >= MAX_ASKED:
             self._refuse(body.get("id"), ChatError(ErrorCode.UNAVAILABLE, "Too many questions"))
             return
         self._tasks.start(self._answer(body))
 
     def close(self) -> None:
-        """Give up all questions."""
+        """Cancel all answers, and fail all open questions with REALM_UNREACHABLE."""
         self._tasks.cancel()
         for future in self._open.values():
             if not future.done():
@@ -121,12 +124,12 @@ class Asks:
 
 
 def _shown(message: str) -> str:
-    """Return what another realm says, as it may be shown to people."""
+    """Return the printable characters of another realm's message, from its first 300."""
     return "".join(letter for letter in message[:300] if letter.isprintable())
 
 
 def no_answer() -> ChatError:
-    """Return the refusal when the other realm does not answer."""
+    """Return the error for a realm that does not answer."""
     return ChatError(
         ErrorCode.REALM_UNREACHABLE, "The other realm does not answer now; try again later"
     )
