@@ -1,4 +1,4 @@
-"""Who this realm is to others: its name and its key."""
+"""The identity of this realm towards others: its name and its key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.protocol.values import fold
 
 @dataclass(slots=True)
 class Identity:
-    """One realm's own name and key."""
+    """The name and the key of one realm."""
 
     name: str
     key: Ed25519PrivateKey
