@@ -57,7 +57,7 @@ class Gate:
             self._commands.advance(session)
 
     def receive_binary(self, session: Session) -> None:
-        """Close on a binary frame: commands and links use text only."""
+        """Refuse a binary frame; during a link handshake, close the connection."""
         if session.handshake is not None:
             session.outlet.close_with(BROKEN, "links carry text frames")
             return

@@ -1,4 +1,4 @@
-"""What follows from a change once it is on disk; `publications.publish` carries it out."""
+"""The effects of a change once it is on disk; `publications.publish` applies them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ws_server.store.drafts import StoredMessage
 
 @dataclass(slots=True)
 class Publication:
-    """An event and the users whose sessions get it, all but the one that caused it."""
+    """An event, and the users whose sessions get it, except the session that caused it."""
 
     event: Event
     users: Collection[int]
@@ -21,7 +21,7 @@ class Publication:
 
 @dataclass(slots=True)
 class Outcome:
-    """The reply, the events, and what becomes of the cache."""
+    """The reply, the events, and the changes of the cache."""
 
     reply: Any = None
     """What the one who asked is answered: a Reply for a session, which is sent first."""

@@ -1,6 +1,6 @@
-"""What one running realm consists of; `app.py` puts it together.
+"""The services of a running realm; `app.py` puts them together.
 
-The gate, the handlers and the operator's commands have it. What it consists of does not know it.
+The gate, the handlers and the operator's commands use a `Realm`. Its services do not import it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ws_server.store.realms import check_writable, unknown_realm
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where a realm is served."""
+    """The ports and addresses of a served realm."""
 
     host: str
     port: int
@@ -95,17 +95,17 @@ class Realm:
 
     @property
     def name(self) -> str:
-        """What the realm calls itself."""
+        """The realm's own name."""
         return self.identity.name
 
     def local(self, request: Request[Any]) -> Request[Any]:
-        """Return the request without this realm's own name in its addresses.
+        """Return the request with this realm's own name removed from its addresses.
 
         Raises:
-            ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
-                is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
+            ChatError: UNKNOWN_REALM, an address names an unknown realm; FORBIDDEN, a realm to which
+                nothing may be sent; UNAVAILABLE, a realm for which too many rows wait.
         """
-        if not request.named_realms():  # nearly every message
+        if not request.named_realms():  # true of nearly every message
             return request
         request = request.without_local_realm(self.local_name)
         remote = request.spec.remote
@@ -132,7 +132,7 @@ class Realm:
         return request.with_realms(renamed) if renamed else request
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
-        """Return what this realm takes, as told at sign-in."""
+        """Return this realm's limits, as sent at sign-in."""
         return LimitsOnTheWire(
             frame=MAX_FRAME,
             text=MAX_TEXT,

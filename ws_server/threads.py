@@ -1,4 +1,4 @@
-"""Threads in which those who ask take turns, and threads for work that may wait."""
+"""Thread pools in which requesters are served in turn, and threads of low priority."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.token_buckets import Buckets
 
 try:
     from uvloop import new_event_loop
-except ImportError:  # not made for Windows
+except ImportError:  # uvloop has no build for Windows
     from asyncio import new_event_loop  # type: ignore[assignment]
 
 __all__ = ["FairThreadPool", "lower_priority", "new_event_loop", "switch_often", "too_many"]
@@ -42,7 +42,7 @@ REST_SECONDS = 0.02
 
 @dataclass(slots=True)
 class _Job:
-    """What one asker waits for."""
+    """A job, and the future that its requester awaits."""
 
     work: Work[Any, Any]
     argument: Any
@@ -51,11 +51,11 @@ class _Job:
 
 
 class FairThreadPool:
-    """A few threads, and a queue for each who asks; the queues are served in turn.
+    """A few threads, and one queue for each requester; the queues are served in turn.
 
-    So whoever asks for much waits for himself, not others for him. Threads share one interpreter
-    with the event loop, so jobs are also paid for, in time of the processor: whose payer has spent
-    too much wait until it is paid back.
+    Many jobs of one requester therefore delay only that requester. Threads share one interpreter
+    with the event loop, so CPU time is charged to a payer. A payer who has spent too much waits
+    until it is paid back.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class FairThreadPool:
         most_each: int,
         initializer: Callable[[], None] | None = None,
     ) -> None:
-        """Start no thread yet.
+        """Start without threads.
 
         Args:
-            each_at_once: Jobs of one asker that may run side by side.
-            most: Jobs that may wait; then the asker with most of them loses the last.
-            most_each: Jobs of one asker that may wait.
+            each_at_once: Jobs of one requester that may run at the same time.
+            most: Jobs that may wait; above, the requester with most jobs loses the last one.
+            most_each: Jobs of one requester that may wait.
         """
         self._pool = ThreadPoolExecutor(threads, name, initializer=initializer)
         self._free = threads
@@ -94,26 +94,26 @@ class FairThreadPool:
         return self._count
 
     async def run(self, who: Hashable, job: Callable[[], T], payer: Hashable = None) -> T:
-        """Run a job in a thread when its turn has come.
+        """Run a job in a thread when its turn arrives.
 
         Args:
-            payer: Who pays for its time; None if nobody does.
+            payer: Charged for the CPU time; None for no charge.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait.
+            ChatError: UNAVAILABLE, too many jobs wait.
         """
         return await self.share(who, lambda _: [job()], None, payer)
 
     async def share(
         self, who: Hashable, work: Work[A, T], argument: A, payer: Hashable = None
     ) -> T:
-        """Run `work([argument, ...])` in a thread when the turn of one of its askers has come.
+        """Run `work([argument, ...])` in a thread at the turn of one of its requesters.
 
         Args:
-            payer: Who pays for its part of the time; None if nobody does.
+            payer: Charged for its share of the CPU time; None for no charge.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait.
+            ChatError: UNAVAILABLE, too many jobs wait.
         """
         queued = len(self._waiting.get(who, ()))
         if queued >= self._most_each or not self._has_room(queued):
@@ -125,12 +125,12 @@ class FairThreadPool:
         return cast(T, await future)
 
     def charge(self, payer: Hashable, seconds: float) -> None:
-        """Let somebody pay for more than the time that their jobs take in threads."""
+        """Charge a payer for work beyond the time of their jobs in threads."""
         if payer is not None:
             self._paid.spend(payer, seconds)
 
     def _has_room(self, queued: int) -> bool:
-        """Make room, if need be, at the cost of the asker that has most waiting."""
+        """Make room, if necessary by dropping a job of the requester with most waiting."""
         if self._count < self._most:
             return True
         longest = max(self._waiting.values(), key=len)
@@ -143,7 +143,7 @@ class FairThreadPool:
         return True
 
     def _start(self) -> None:
-        """Give every free thread the job of the asker whose turn it is, and equal ones with it."""
+        """Give each free thread the job whose turn it is, together with equal jobs next in turn."""
         while self._free and (askers := self._next()):
             jobs = {who: self._take(who) for who in askers}
             self._free -= 1
@@ -157,9 +157,9 @@ class FairThreadPool:
             running.add_done_callback(partial(self._finish, jobs, took))
 
     def _next(self) -> list[Hashable]:
-        """Return whose turn it is, and those next in turn whose job is of the same work.
+        """Return the requester whose turn it is, and those next in turn with the same work.
 
-        Nobody, if all of them have to wait.
+        Empty if all of them must wait.
         """
         found: list[Hashable] = []
         looked_at, owing = 0, False
@@ -180,7 +180,7 @@ class FairThreadPool:
         return found
 
     def _affords(self, payer: Hashable) -> bool:
-        # Who has spent half has one job at a time: each slows the event loop down.
+        # A payer who has spent half may run one job at a time, as each slows the event loop down.
         left = PAID_BURST / 2 if self._paying[payer] else 0.0
         return payer is None or not self._paid.wait(payer, left)
 
@@ -192,7 +192,7 @@ class FairThreadPool:
         queue = self._waiting.pop(who)
         job = queue.popleft()
         if queue:
-            self._waiting[who] = queue  # behind the others
+            self._waiting[who] = queue  # behind the other requesters
         self._count -= 1
         return job
 
@@ -207,7 +207,7 @@ class FairThreadPool:
             if not self._paying[job.payer]:
                 del self._paying[job.payer]
             if job.payer is not None:
-                # Nobody knows what each took of it.
+                # The shares of a common run are not measured, so they are equal.
                 self._paid.spend(job.payer, sum(took) / len(jobs))
         self._free += 1
         self._running.subtract(jobs.keys())
@@ -225,7 +225,7 @@ class FairThreadPool:
         self._start()
 
     def close(self) -> None:
-        """End the threads; what has not begun is given up."""
+        """Stop the threads; jobs that have not begun are dropped."""
         for queue in self._waiting.values():
             for job in queue:
                 job.future.cancel()
@@ -236,7 +236,7 @@ class FairThreadPool:
 
 
 def _timed(work: Work[Any, Any], arguments: Sequence[Any], took: list[float]) -> Sequence[Any]:
-    """Do a work, and note the seconds of the processor that it took."""
+    """Run the work, and append the CPU seconds used to `took`."""
     begun = thread_time()
     try:
         return work(arguments)
@@ -254,17 +254,17 @@ def _settle(future: asyncio.Future[Any], result: Any) -> None:
 
 
 def switch_often() -> None:
-    """Let the event loop wait less for threads that run Python."""
+    """Shorten the event loop's wait for threads that run Python code."""
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def too_many() -> ChatError:
-    """Return the refusal for a job that cannot wait here."""
+    """Return the refusal of a job for which the queue has no room."""
     return ChatError(ErrorCode.UNAVAILABLE, "Too many are asking; try again soon")
 
 
 def lower_priority() -> None:
-    """Lower this thread's priority, so that people who chat go first.
+    """Lower this thread's priority below the event loop's.
 
     Linux gives every thread a nice value of its own (man 2 setpriority); elsewhere nothing changes.
     """
