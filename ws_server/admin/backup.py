@@ -1,13 +1,13 @@
-"""`admin backup`: the whole realm in one archive, as it is at one moment.
+"""`admin backup`: the whole realm in one archive, a snapshot of one moment.
 
-    about.json                   what this is: format, schema, tables and their columns
+    about.json                   format, schema, tables and their columns
     realm.key                    if the realm has one yet
     tables/NAME/000001.jsonl     rows, about 1 MiB of them an entry (ws_server.store.dump)
     blobs/SHA256                 contents of files, in the order of their names
     manifest.json                sizes and hashes of all entries before the blobs, and all counts
 
-The manifest comes last because only then everything is known, and so that nothing is taken for
-whole without it. A blob needs no line there: its name is its hash, and the rows say its size.
+The manifest is last, as its counts are known only then; an archive without it is incomplete. It
+does not list blobs: a blob's name is its hash, and the rows contain its size.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ class About:
 
 @dataclass(slots=True)
 class Manifest:
-    """The last entry; who writes and who reads an archive fill it in the same way."""
+    """The last entry; the writer and the reader of an archive fill it in the same way."""
 
     entries: dict[str, dict[str, str | int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     blobs: dict[str, int] = field(default_factory=lambda: {"count": 0, "bytes": 0})
 
     def add(self, name: str, size: int, sha256: str) -> None:
-        """Count an entry that is no blob."""
+        """Count an entry that is not a blob."""
         self.entries[name] = {"size": size, "sha256": sha256}
 
     def add_entry(self, entry: ArchiveEntry) -> None:
-        """Count an entry that was read."""
+        """Count an entry that was read completely."""
         self.add(entry.name, entry.size, entry.sha256)
 
     def add_blob(self, size: int) -> None:
@@ -85,7 +85,7 @@ class Manifest:
 
 
 def part_name(table: str, number: int) -> str:
-    """Return the name of a table's part; the first is 1."""
+    """Return the name of a table's part; parts count from 1."""
     return f"tables/{table}/{number:06d}.jsonl"
 
 
@@ -123,12 +123,13 @@ class _Backup:
         self._blobs: list[tuple[str, int]] = []
 
     def write_tables(self, tx: Connection) -> None:
-        """Write all that comes before the blobs, and note which they are.
+        """Write all entries before the blobs, and collect the names of the blobs.
 
-        They are written when the snapshot is given back, as nothing removes what it refers to.
+        The blobs follow after the snapshot is released: no blob of the snapshot is removed
+        meanwhile.
         """
         tables = {str(table.name): table for table in dump.tables(tx)}
-        # A realm that was last served by an earlier version has no name in its database.
+        # The database of a realm last served by an earlier version has no realm name.
         given = self._settings.realm if "realm" in self._settings.model_fields_set else None
         about = About(
             format=FORMAT,
@@ -165,7 +166,7 @@ class _Backup:
         self.manifest.add(name, len(content), hashlib.sha256(content).hexdigest())
 
     def write_blobs(self) -> None:
-        """Write the contents of files, and end the archive."""
+        """Write the blobs, and end the archive."""
         blobs = Blobs(self._settings.data)
         for sha256, size in self._blobs:
             try:
@@ -181,7 +182,7 @@ class _Backup:
 
 
 def remember(data: Path, now: int) -> None:
-    """Note when a backup was made, if the data folder may be written; the owner may read it."""
+    """Store the time of the backup in a writable data folder; only the owner may read it."""
     path, part = data / LAST_BACKUP, data / f".{LAST_BACKUP}.part"
     with suppress(OSError):
         try:

@@ -1,4 +1,4 @@
-"""The checks of `admin doctor`: each looks at one thing and says how to mend what is not well."""
+"""The checks of `admin doctor`: each examines one subject and names a remedy for each fault."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LIMIT_OF_REALMS = 14.0
 
 
 class Finding(NamedTuple):
-    """What a check found; `hint` says how to mend what is not `ok`."""
+    """The result of a check; `hint` is the remedy unless the level is `ok`."""
 
     level: str
     text: str
@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class Case:
-    """The realm that is looked at."""
+    """The realm under examination."""
 
     settings: Settings
     database: URL
@@ -63,7 +63,7 @@ Check = Callable[[Case], Awaitable[list[Finding]]]
 
 
 async def server(case: Case) -> list[Finding]:
-    """Does a server run, and does it answer?"""
+    """Check that a server runs and answers."""
 
     def note(line: str) -> None:
         name, _, value = line.partition(": ")
@@ -89,7 +89,7 @@ async def server(case: Case) -> list[Finding]:
 
 
 async def port(case: Case) -> list[Finding]:
-    """Does the server answer at its port; is the port free if none runs?"""
+    """Check that the server answers at its port or, if none runs, that the port is free."""
     if not case.running:
         hosts, number = case.settings.listen_on, case.settings.port
         taken = [host for host in hosts if not _is_free(host, number)]
@@ -128,16 +128,16 @@ def _is_free(host: str, number: int) -> bool:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
     except OSError:
-        # A machine without IPv6 has no ::1, and the server does without it.
+        # A machine without IPv6 has no ::1; the server then skips it too.
         return host == "::1"
     return True
 
 
 def _ready(host: str, number: int, tls: bool) -> int:
-    """Return how `/readyz` is answered."""
+    """Return the HTTP status of `/readyz`."""
     here = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     if tls:
-        # It is this machine that is asked, by an address that no certificate names.
+        # The request goes to this machine, by an address that no certificate contains.
         context = ssl._create_unverified_context()
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
             here, number, timeout=8, context=context
@@ -150,7 +150,7 @@ def _ready(host: str, number: int, tls: bool) -> int:
 
 
 async def settings(case: Case) -> list[Finding]:
-    """Are there settings that are dangerous in public?"""
+    """Check for settings that are dangerous in public."""
     given = case.settings
     host = case.running.get("host", given.host)
     tls = case.running.get("tls", "on" if given.tls_cert else "off")
@@ -202,7 +202,7 @@ async def settings(case: Case) -> list[Finding]:
 
 
 async def _registration(case: Case) -> str:
-    """Return who may register, or may once the server is started."""
+    """Return the registration mode, of the running server or of the next start."""
     if "registration" in case.running:
         return case.running["registration"]
     start = case.settings.registration
@@ -211,12 +211,12 @@ async def _registration(case: Case) -> str:
             inspection.read, case.database, lambda tx: registering.holds(tx, start)
         )
     except DatabaseRefused:
-        return start  # as the check of the database says
+        return start  # the check of the database reports the fault
     return told(mode, start)
 
 
 async def database(case: Case) -> list[Finding]:
-    """Does the database open, is its schema of this version, and is it sound?"""
+    """Check that the database opens, has this version's schema, and is sound."""
     file = file_of(case.database)
 
     def look(tx: Connection) -> list[Finding]:
@@ -248,7 +248,7 @@ async def database(case: Case) -> list[Finding]:
 
 
 async def clock(case: Case) -> list[Finding]:
-    """Is the clock plausible, and kept right?"""
+    """Check that the clock is plausible and synchronised."""
     now = time.time()
     shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     hint = "Set the clock, and have it kept right by NTP (systemd-timesyncd or chrony)"
@@ -257,7 +257,7 @@ async def clock(case: Case) -> list[Finding]:
     try:
         newest = await asyncio.to_thread(inspection.read, case.database, inspection.newest_message)
     except DatabaseRefused:
-        newest = None  # as the check of the database says
+        newest = None  # the check of the database reports the fault
     if newest is not None and newest / 1000 > now + 60:
         ahead = newest / 1000 - now
         text = f"{shown} is {ahead:.0f} s before the newest message that this clock dated"
@@ -272,7 +272,7 @@ async def clock(case: Case) -> list[Finding]:
 
 
 def _is_synchronised() -> bool | None:
-    """Tell whether the kernel's clock is synchronised; None if it does not say (man 2 adjtimex)."""
+    """Return whether the kernel's clock is synchronised; None if unknown (man 2 adjtimex)."""
     try:
         state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
     except (OSError, AttributeError):
@@ -281,7 +281,7 @@ def _is_synchronised() -> bool | None:
 
 
 async def realms(case: Case) -> list[Finding]:
-    """Does each linked realm store what this one writes, and this one what it writes?"""
+    """Check that each linked realm stores what this one writes, and the reverse."""
     if not case.running:
         return [Finding("ok", "links are tried while the server runs")]
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""Who may register, and invitations, as the operator sees them."""
+"""The operator's commands about registration and invitations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WHAT = {
 
 @in_realm("registration", Argument("mode", "open, invite or closed", required=False))
 async def registration(realm: Realm, given: Given, say: Say) -> None:
-    """Say who may register from now on: everybody, people with an invitation, or nobody."""
+    """Set who may register: everybody, people with an invitation, or nobody."""
     held = realm.registration
     if (mode := given.get("mode")) is not None:
         if mode not in MODES:
@@ -47,7 +47,7 @@ async def registration(realm: Realm, given: Given, say: Say) -> None:
     Argument("--days", f"how long it is good, {DEFAULT_DAYS} if not given", required=False),
 )
 async def create(realm: Realm, given: Given, say: Say) -> None:
-    """Make an invitation and print its code, which is not kept and cannot be shown again."""
+    """Create an invitation and print its code, which is not stored and cannot be shown again."""
     uses = _number(given, "uses", 1, MAX_USES)
     days = _number(given, "days", DEFAULT_DAYS, MAX_DAYS)
     code, id = new_code(), letters(ID_LETTERS)
@@ -69,10 +69,10 @@ async def create(realm: Realm, given: Given, say: Say) -> None:
 
 
 def _number(given: Given, name: str, default: int, most: int) -> int:
-    """Return a whole number that was given.
+    """Return an argument as a whole number.
 
     Raises:
-        AdminRefused: it is none, or out of bounds.
+        AdminRefused: it is not a whole number, or out of bounds.
     """
     if name not in given:
         return default
@@ -89,7 +89,7 @@ def _accounts(count: int) -> str:
 
 @in_realm("invitation list")
 async def list_(realm: Realm, given: Given, say: Say) -> None:
-    """List all invitations by their ids, with what is left of each; codes are not kept."""
+    """List all invitations by their ids, with the uses left of each; codes are not stored."""
     now = time.time_ns() // 1_000_000
     found = await realm.database.read(registering.everything)
     for invitation in found:
@@ -112,7 +112,7 @@ def _day(moment: int) -> str:
 
 @in_realm("invitation remove", Argument("id", "what invitation list calls it"))
 async def remove(realm: Realm, given: Given, say: Say) -> None:
-    """Take an invitation back; accounts that were made with it stay."""
+    """Revoke an invitation; accounts made with it stay."""
     id = given["id"].upper()
     if not await realm.journal.write(lambda tx, now: registering.remove(tx, id)):
         raise AdminRefused("There is no such invitation; invitation list names them")
