@@ -15,7 +15,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
 
 COMMON = Path(__file__).with_name("common_passwords.txt")
-"""The most common passwords, one a line; the comment at its beginning names the source."""
+"""The most common passwords, one in each line; the comment at the beginning names the source."""
 
 RESERVED = frozenset(
     # Role mailboxes, which people trust (RFC 2142).
@@ -28,10 +28,10 @@ RESERVED = frozenset(
     # Placeholders that programs show for a missing name.
     "anonymous none null undefined".split()
 )
-"""Names that nobody may register; the realm's own name is another. An admin may give them away."""
+"""Names that users may not register, besides the realm's own. An admin may assign them."""
 
 _LOOK_ALIKES = {"0": "0o", "1": "1il", "5": "5s", "3": "3e", "4": "4a"}
-"""Digits that are read as letters."""
+"""Digits that resemble letters."""
 
 
 def check_name(name: str, realm: str) -> None:

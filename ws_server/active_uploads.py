@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 from ws_server.net.session import Session
 
 PATIENCE = 30.0
-"""Seconds without a chunk after which an upload counts as broken, though its connection is open.
-One that only was slow has to begin anew if somebody else took it over."""
+"""Seconds without a chunk after which an upload counts as broken, although its connection is open.
+If another upload then resumes it, the slow one must start over."""
 
 
 class Uploading:
@@ -23,7 +23,7 @@ class Uploading:
 
     def __init__(self) -> None:
         self._sent: dict[str, tuple[Session, float]] = {}
-        """By upload: its session, and when that last said something of it; the oldest first."""
+        """By upload: its session, and the time of its last chunk; the oldest first."""
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     def turn(self, user_id: int) -> asyncio.Lock:

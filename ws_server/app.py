@@ -68,7 +68,7 @@ from ws_server.welcome import address, welcome
 log = logging.getLogger(__name__)
 
 DAY = 24 * 3600 * 1000
-"""Milliseconds."""
+"""One day in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Server:
     listener: Listener
     port: int
     web_port: int | None
-    """Where browsers find the web app; None if it is not served."""
+    """The port of the web app; None if it is not served."""
 
 
 async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool = False) -> Realm:

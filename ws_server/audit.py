@@ -19,7 +19,7 @@ from shared.token_buckets import Buckets
 log = logging.getLogger(__name__)
 
 SUMMARY_AFTER = 60.0
-"""Seconds in which lines are counted before it is told how many were left out."""
+"""Seconds until a summary of the lines left out is written."""
 
 
 class Act(StrEnum):
@@ -48,7 +48,7 @@ class Result(StrEnum):
 
 
 OPERATOR = "local"
-"""The address of those who use the data folder, and of the server itself."""
+"""The address of operators, who use the data folder, and of the server itself."""
 
 
 class Audit:

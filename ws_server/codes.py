@@ -6,10 +6,10 @@ import hashlib
 import secrets
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Those that are not read as others."""
+"""Letters and digits that are not mistaken for others."""
 GROUPS = 4
 GROUP = 4
-"""80 bits in all."""
+"""Letters in a group; four groups are 80 bits."""
 
 
 def letters(count: int) -> str:

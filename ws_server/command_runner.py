@@ -38,9 +38,9 @@ from ws_server.store.outbox import QUEUED
 log = logging.getLogger(__name__)
 
 LONG_ANSWER = 0.001
-"""Seconds of the event loop above which an answer is paid for."""
+"""Seconds of the event loop above which an answer is charged to its requester."""
 LOOP_FACTOR = 5
-"""Times that it costs what the same time of a reader does: everybody waits for the loop."""
+"""Charge for a second of the event loop, in seconds of a reader: everybody waits for the loop."""
 
 
 class CommandRunner:
@@ -55,7 +55,7 @@ class CommandRunner:
         self._end = end
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
-        """How many commands were refused, by code."""
+        """The number of refused commands, by code."""
 
     async def close(self) -> None:
         """Wait for running commands, at most a second."""

@@ -25,10 +25,10 @@ class RemoteReply:
 
 
 Answer = Reply | Draft | Mutation | RemoteReply
-"""A handler answers at once, with a message to write, or with a change that makes an Outcome."""
+"""The result of a handler: a reply, a message to write, a change, or a wait for another realm."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
 MessageAnswer = Callable[[StoredMessage, Any, bool], Reply]
-"""Makes the reply to a command from the message that it sent, and whether it repeated another."""
+"""Makes the reply from the message, the request, and whether that repeated an earlier one."""
 
 
 class Context:

@@ -19,8 +19,8 @@ from ws_server.store.sqlite_file import file_of, url_of
 LOCK = "lock"
 DATABASE = "chat.db"
 ELSEWHERE = "database-elsewhere"
-"""A file in the data folder of a realm whose database is named by --database, so that nobody begins
-a new one in the folder by leaving that out."""
+"""A file that marks a realm whose database is given by --database, so that a start without that
+option does not create a new database in the folder."""
 
 
 class Refused(Exception):

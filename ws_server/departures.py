@@ -9,9 +9,9 @@ from contextlib import suppress
 from ws_server.net.session import Session
 
 MAX_SECONDS = 30.0
-"""In which what a peer sent before it went is carried out; the rest is dropped."""
+"""Seconds to carry out the commands of a departed peer; the rest is dropped."""
 MAX_SESSIONS = 1_000
-"""Of one more, the oldest is ended."""
+"""Departing sessions at a time; one more ends the oldest."""
 
 
 class Departures:
@@ -21,7 +21,7 @@ class Departures:
         """Args: `end` ends a session and calls `discard`."""
         self._end = end
         self._deadlines: dict[Session, asyncio.TimerHandle] = {}
-        """The oldest first."""
+        """The timers of all departing sessions, the oldest first."""
         self._all_ended: asyncio.Event | None = None
 
     def add(self, session: Session) -> None:

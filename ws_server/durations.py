@@ -6,7 +6,7 @@ from bisect import bisect_left
 from itertools import accumulate
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Upper bounds in seconds: from a commit on a fast disk to what people call broken."""
+"""Upper bounds in seconds: from a commit on a fast disk to a wait that users take for a failure."""
 
 
 class Durations:
@@ -17,7 +17,7 @@ class Durations:
     def __init__(self) -> None:
         self._counts = [0] * (len(BOUNDS) + 1)
         self.total = 0.0
-        """Seconds."""
+        """The sum in seconds."""
 
     def add(self, seconds: float) -> None:
         """Count one duration."""

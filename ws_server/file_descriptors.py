@@ -6,9 +6,9 @@ import resource
 from contextlib import suppress
 
 RESERVED = 96
-"""At least, for whatever is no connection; a tenth of many, but no more than ten times as much."""
+"""Descriptors not for connections: a tenth of all, at least this many, at most ten times it."""
 MAX_DESCRIPTORS = 1_000_000
-"""Where the system sets no limit."""
+"""The limit to set if the system has none."""
 
 
 def raise_limit() -> None:

@@ -28,7 +28,7 @@ class FirstAdmin:
     def __init__(self, trial: bool) -> None:
         self.trial = trial
         self.code: str | None = None
-        """What makes its bearer the admin; None if there is no need of one."""
+        """The code that makes its bearer the admin; None if none is expected."""
 
     def wanted(self) -> None:
         """Make the code, as the realm has no admin; a trial needs none."""

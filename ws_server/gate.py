@@ -15,7 +15,7 @@ from ws_server.net.session import BROKEN, MAX_HANDSHAKE_FRAME, Session
 from ws_server.realm import Realm
 
 MAX_PENALTY = 10.0
-"""Seconds in which a connection is not read because of a refused frame."""
+"""Seconds for which a connection is not read after a refused frame."""
 
 
 class Gate:
@@ -27,7 +27,7 @@ class Gate:
         self._departures = Departures(self.end)
         self.commands = 0
         self.refused = self._commands.refused
-        """How many commands were refused, by code."""
+        """The number of refused commands, by code."""
 
     def receive(self, session: Session, frame: bytes) -> None:
         """Receive one text frame.

@@ -27,7 +27,7 @@ _GOVERNING = {
     "ban": (membership.ban, BANNED),
     "unban": (membership.unban, UNBANNED),
 }
-"""The rules of an owner's commands, and what the owner is answered."""
+"""The rules of an owner's commands, and the owner's replies."""
 _DONE = {
     "": "is already in",
     JOINED: "is now in",
@@ -92,7 +92,7 @@ class OfRealm:
 
 
 Caller = int | OfRealm
-"""Who asks: somebody of this realm by their id, or of another one."""
+"""The caller: the id of a local user, or a user of another realm."""
 Rule = Callable[[Connection, int], GroupChange]
 """Runs inside the transaction, with the time in Unix milliseconds."""
 

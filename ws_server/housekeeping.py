@@ -15,9 +15,9 @@ from ws_server.store import content_fetches, files, registering
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 3600.0
-"""Seconds between two sweeps of what was abandoned."""
+"""Seconds between two sweeps."""
 JUMP = 60.0
-"""Seconds by which the wall clock may be corrected in that time."""
+"""Seconds by which the wall clock may be corrected between two sweeps."""
 
 
 async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:

@@ -17,7 +17,7 @@ class Identity:
     key: Ed25519PrivateKey
     public_key: bytes = field(init=False)
     local_name: str = field(init=False)
-    """The folded name, which addresses may carry."""
+    """The folded name, for comparison with the realm part of addresses."""
 
     def __post_init__(self) -> None:
         self.public_key = self.key.public_key().public_bytes_raw()

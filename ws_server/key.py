@@ -16,7 +16,7 @@ from shared.faults import explained, shown
 FILE = "realm.key"
 """The key's file in the data folder: PKCS #8 in PEM, readable by the server's account only."""
 FINGERPRINT_BYTES = 20
-"""160 bits: nobody finds another key with this fingerprint, and a person can compare it."""
+"""160 bits: a second key with the same fingerprint is infeasible, and people can compare it."""
 
 
 class KeyRefused(Exception):

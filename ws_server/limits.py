@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from ws_server.store.realms import KnownRealm
 
 LONGEST_TURN = 2.0
-"""Seconds that a change of a group waits for its turn; one that would wait longer is refused."""
+"""Seconds that a change of a group may wait for its turn; above, it is refused."""
 REFUSED_UNIT = 16 * 1024
-"""Bytes of a refused frame that count as one command more."""
+"""Bytes of a refused frame that count as one more command."""
 
 
 WRITTEN, WRITTEN_AT_ONCE = 16 * 2**10, 4 * 2**20
-"""Bytes of commands, files apart, of one user: a second, and at once."""
+"""Bytes of one user's commands, files excluded: a second, and at once."""
 
 
 class NetworkBuckets:
@@ -75,17 +75,17 @@ class RealmBuckets:
     """The budget of each realm of one class."""
 
     work: Buckets
-    """Rows a second, or what is as dear."""
+    """Rows a second; other work counts as rows."""
     questions: Buckets
     misses: Buckets
-    """Names they ask for that nobody has, so that no list of those here can be made."""
+    """Requests for names that do not exist; the bound keeps names from being enumerated."""
 
 
 class Limits:
     """All rate limits of section 6 of the contract; with `--rate-limits off` every check passes."""
 
     MAX_ERRORS, ERROR_WINDOW = 1_000, 60.0
-    """More error replies than this in so many seconds close a connection."""
+    """More error replies than this within so many seconds close a connection."""
 
     def __init__(self, on: bool) -> None:
         self.on = on

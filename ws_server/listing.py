@@ -18,7 +18,7 @@ from shared.protocol.values import fold
 from ws_server.store.steps import Steps, alone
 
 AT_ONCE = 500
-"""Rows asked for at a time, until the page is full."""
+"""Rows read at a time until the page is full."""
 
 
 class Row(Protocol):
@@ -39,10 +39,10 @@ class Listing:
     """The order of a list as read for its first page."""
 
     of: Hashable
-    """Whose list, and of what."""
+    """The user and the kind of list."""
     ids: array[int]
     ends: dict[str, int] = field(default_factory=dict)
-    """The folded addresses at which pages ended, and where the next page begins."""
+    """By the folded address at which a page ended: the index where the next page begins."""
 
 
 @dataclass(slots=True)
@@ -70,9 +70,9 @@ class ListedPage(Generic[T]):
 
     rows: list[T]
     rest: Listing | None
-    """The list, if it goes on behind this page."""
+    """The list, if it continues after this page."""
     begun_anew: str = ""
-    """The address to go on from, if it is not in the list."""
+    """The address requested, if the list lacks it."""
 
     @property
     def more(self) -> bool | None:

@@ -57,10 +57,10 @@ from enum import Enum
 from shared.protocol.call import Call
 
 MAX_QUEUED = 64
-"""Commands of one connection that wait; then it is read no further until half are done."""
+"""Queued commands of one connection; at this bound, reading stops until half have begun."""
 MAX_QUEUED_BYTES = 2 * 2**20
 MAX_UNANSWERED = 512
-"""Pipelined commands of one connection under way; the next one waits in the queue."""
+"""Pipelined commands of one connection under way; above, the next one waits in the queue."""
 
 
 class Life(Enum):
@@ -91,13 +91,13 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.exclusive = False
-        """One command runs or waits for its commit, and no other one may begin."""
+        """One command runs or waits for its commit, and no other may begin."""
         self.unanswered = 0
         """Commands that wait for their commit."""
         self.remote = 0
         """Commands that wait for another realm."""
         self.queue: deque[Call] | None = None
-        """Commands that have not begun; made when the first one waits."""
+        """Commands that have not begun; created for the first one that waits."""
         self._queued_bytes = 0
         self.is_full = False
         self.is_penalised = False

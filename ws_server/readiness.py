@@ -16,12 +16,12 @@ from ws_server.realm import Realm
 from ws_server.store.schema import meta
 
 PROOFS_PER_SECOND, PROOFS_AT_ONCE = 0.5, 10.0
-"""How often a write is tried for those who ask; beyond that the last answer is given again."""
+"""Rate of the proofs by a write; above it, requests get the previous answer."""
 LIMIT = 5.0
-"""Seconds that a write may take."""
+"""Seconds that the proof may take."""
 PROOF = 256 << 10
-"""Bytes that must fit on the disk, in a file that is gone at once. SQLite writes over its log,
-which takes no more room; so a commit may succeed on a full disk where the next message does not."""
+"""Bytes that must fit on the disk, in a file that is removed at once. SQLite reuses the space of
+its log, so a commit may succeed on a full disk although the next message would not."""
 
 
 class Readiness:

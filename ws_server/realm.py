@@ -42,7 +42,7 @@ class Serving:
     port: int
     tls: bool
     since: float
-    """On the monotonic clock, which counts what the wall clock may skip or repeat."""
+    """On the monotonic clock, in seconds; the wall clock may jump."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Realm:
     """The services behind the gate."""
 
     linker: Linker
-    """Makes the links to other realms; what it works with is shown below, too."""
+    """Makes the links to other realms; its parts are fields below, too."""
     registration: Registration
     database: Database
     cache: Cache
@@ -60,29 +60,29 @@ class Realm:
     limits: Limits
     max_user_files: int
     session_age: int
-    """Milliseconds for which a token may be unused."""
+    """Milliseconds for which a token may remain unused."""
     guesses: Guesses
     first_admin: FirstAdmin
     audit: Audit = field(default_factory=Audit)
     stray_bytes: dict[int, int] = field(default_factory=dict)
-    """Contents stored since the last sweep for messages that then were refused, by user id."""
+    """Bytes stored since the last sweep for messages that were then refused, by user id."""
     uploading: Uploading = field(default_factory=Uploading)
     serving: Serving | None = None
-    """None while it has no port."""
+    """None while the realm has no port."""
     identity: Identity = field(init=False)
     federation: LinkServices = field(init=False)
-    """What links work with."""
+    """The services that links use."""
     links: PeerRegistry = field(init=False)
     """The other realms."""
     publisher: Publisher = field(init=False)
     hub: Hub = field(init=False)
     pieces: Pieces = field(init=False)
     local_name: str = field(init=False)
-    """The folded name, which addresses may carry."""
+    """The folded name, for comparison with the realm part of addresses."""
     max_file: int = field(init=False)
-    """Bytes of one file."""
+    """Maximum size of a file in bytes."""
     invitations_wait: bool = field(init=False)
-    """Whether those by strangers of other realms do, until somebody accepts them."""
+    """Whether invitations by strangers of other realms wait until they are accepted."""
 
     def __post_init__(self) -> None:
         self.federation = services = self.linker.services

@@ -31,7 +31,7 @@ from shared.text_files import decoded
 from ws_server import __version__
 
 SHARED = ipaddress.ip_network("100.64.0.0/10")
-"""Addresses of providers' and overlay networks (RFC 6598)."""
+"""Shared address space of providers and overlay networks (RFC 6598)."""
 
 
 def is_loopback(host: str) -> bool:

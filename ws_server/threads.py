@@ -28,16 +28,17 @@ __all__ = ["FairThreadPool", "lower_priority", "new_event_loop", "switch_often",
 T = TypeVar("T")
 A = TypeVar("A")
 Work = Callable[[Sequence[A]], Sequence[T | Exception]]
-"""Does what several asked, and returns for each the result, or what is raised to them."""
+"""Runs several equal jobs; returns for each its result or the exception to raise."""
 TOGETHER = 16
-"""Jobs done at once, if they are of one work and wait at the same time."""
+"""Jobs run together, if they are equal and wait at the same time."""
 SWITCH_SECONDS = 0.001
-"""After which a thread that runs Python lets another one run. With Python's own 5 ms, the event
-loop waited so long at each of the ten steps of a message while threads read much."""
+"""Seconds after which a thread that runs Python code yields to another. With Python's default of 5
+ms, the event loop waited that long at each of the ten steps of a message while threads read
+much."""
 PAID_RATE, PAID_BURST = 0.5, 0.5
-"""Seconds of processor time that the jobs of one payer may take in each second, and at once."""
+"""Seconds of CPU time that the jobs of one payer may use: in each second, and at once."""
 REST_SECONDS = 0.02
-"""Until it is looked again whether those who have spent more may go on."""
+"""Seconds until the balance of a payer in debt is checked again."""
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class FairThreadPool:
         self._count = 0
         self._paid = Buckets(PAID_RATE, PAID_BURST)
         self._paying: Counter[Hashable] = Counter()
-        """Jobs that run, by payer."""
+        """Running jobs, by payer."""
         self._again: asyncio.TimerHandle | None = None
 
     @property

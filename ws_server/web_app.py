@@ -31,17 +31,17 @@ from ws_server.settings import Settings
 log = logging.getLogger(__name__)
 
 FILE = "web.sock"
-"""In the data folder: where the app reaches the realm."""
+"""The app's socket to the realm, in the data folder."""
 FOLDER = "web"
-"""In the data folder: for files on their way between browsers and the realm; emptied at start."""
+"""The folder in the data folder for files between browsers and the realm; emptied at start."""
 SOURCES = Path(ws_server.__file__).parent.parent
 PASSED_VARIABLES = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH")
 PASSED_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_MAX_")
-"""Of the environment, what the app gets: none of the server's secrets is among it."""
+"""Environment variables passed to the app; they exclude the server's secrets."""
 STOP_LIMIT = 2.0
-"""Seconds the app has to end after all connections of the realm are closed; then it is killed."""
+"""Seconds for the app to end after all connections of the realm are closed; then it is killed."""
 YOUNG = 60.0
-"""Seconds that the app should live; if it ends sooner, the next start waits."""
+"""Seconds; if the app ends sooner, its next start is delayed."""
 LONGEST_PAUSE = 60.0
 
 

@@ -43,7 +43,7 @@ Registration is closed{why}:
 """
 
 TRY_IN = {"open": TRY, "invite": TRY_INVITED, "closed": TRY_CLOSED}
-"""What to try, by who may register."""
+"""The next steps to print, by registration mode."""
 
 STOP = "Ctrl+C stops the server."
 

@@ -17,7 +17,7 @@ from ws_server.admin.pace import Pace
 
 MAX_NAME = 200
 SYNC_STEP = 1 << 17
-"""Bytes written between two syncs, or a server beside would wait for all of them in its own."""
+"""Bytes written between two syncs; more would delay the syncs of a running server."""
 
 
 class _SyncedSteps(io.FileIO):

@@ -36,12 +36,12 @@ from ws_server.store.blobs import Blobs, Damaged
 from ws_server.store.database import history_id
 
 FORMAT = 1
-"""Rises with every change that an older version could not read."""
+"""Increased with every change that earlier versions cannot read."""
 ABOUT, MANIFEST = "about.json", "manifest.json"
 PART = 1 << 20
 """Bytes of rows after which a part ends."""
 LAST_BACKUP = "last-backup"
-"""The file in the data folder that says when the last good backup began, in Unix seconds."""
+"""The file in the data folder with the start time of the last complete backup, in Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class About:
     time: int
     """Unix seconds."""
     tables: dict[str, list[str]]
-    """The columns of each table, in the order of the values; those referred to come first."""
+    """The columns of each table, in the order of the values; referenced tables come first."""
 
 
 @dataclass(slots=True)

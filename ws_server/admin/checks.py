@@ -27,13 +27,13 @@ from ws_server.store.sqlite_file import file_of
 
 LEVELS = ("ok", "warn", "fail")
 RELEASED = 1_735_689_600
-"""1 January 2025: this version is younger, so no clock that is right shows an earlier time."""
+"""1 January 2025, before this version: a correct clock shows a later time."""
 SLOW = 1.0
-"""Seconds after which an answer is called slow."""
+"""Seconds above which an answer counts as slow."""
 LOOK = 3.0
-"""Seconds that a look at much takes at most; what is left then is not looked at."""
+"""Seconds for a check of many items; the remaining items are skipped."""
 LIMIT_OF_REALMS = 14.0
-"""Seconds for rows to and from all other realms."""
+"""Seconds for the rows to and from all other realms."""
 
 
 class Finding(NamedTuple):
@@ -52,7 +52,7 @@ class Case:
     database: URL
     deep: bool
     running: dict[str, str] = field(default_factory=dict)
-    """What the server says of itself; empty if none runs, or none answers."""
+    """The running server's report of itself; empty without a server, or without an answer."""
 
     @property
     def data(self) -> Path:

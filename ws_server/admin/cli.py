@@ -23,7 +23,7 @@ from ws_server.threads import lower_priority
 
 PROGRAM = "python -m ws_server admin"
 WHERE = ("data", "database", "config")
-"""The settings that say where a realm is."""
+"""The settings that locate a realm."""
 WHERE_USAGE = " ".join(f"[--{name} {name.upper()}]" for name in WHERE)
 
 

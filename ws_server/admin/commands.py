@@ -10,7 +10,7 @@ from ws_server.realm import Realm
 from ws_server.settings import Settings
 
 Given = Mapping[str, str]
-"""The arguments by name, without dashes: `real_name`; flags that were given are "yes"."""
+"""The arguments by name, without dashes: `real_name`; a flag that is set is "yes"."""
 Say = Callable[[str], None]
 """Prints one line for the operator."""
 InRealm = Callable[[Realm, Given, Say], Awaitable[None]]
@@ -33,9 +33,9 @@ class HandedFile:
 
 
 Parts = AsyncIterator[HandedFile]
-"""A folder's files, one at a time, so that no more than one is in memory."""
+"""The files of a folder, one at a time, so that only one is in memory."""
 Read = Callable[[Given], Iterator[HandedFile]]
-"""Begins to read the folder, in the operator's process; refuses one that is of another kind."""
+"""Reads the folder in the operator's process; raises AdminRefused for an unsuitable folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Argument:
 
 
 CREATE = Argument("--create", "make a new realm if the folder holds none", flag=True)
-"""Of commands that may begin a realm; without it a mistyped folder would become a new one."""
+"""An option of commands that may create a realm; without it, a mistyped path would create one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 
 FILE = "admin.sock"
 MAX_REQUEST = 64 * 1024
-"""Bytes of one request."""
+"""Maximum size of a request in bytes."""
 MAX_LINE = 1 << 20
 READ_TIMEOUT = 10.0
-"""Seconds a request may take to arrive."""
+"""Seconds for a request to arrive."""
 
 
 class NoServer(Exception):

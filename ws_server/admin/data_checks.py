@@ -22,7 +22,7 @@ from ws_server.store.sqlite_file import file_of
 
 WEEK = 7 * 24 * 3600
 BLOBS = 20_000
-"""Contents looked for, unless all are."""
+"""Blobs to check, unless all are requested."""
 GIB = 2**30
 
 

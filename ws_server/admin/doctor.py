@@ -23,9 +23,9 @@ CHECKS: dict[str, Check] = {
     "blobs": data_checks.blobs,
     "realms": checks.realms,
 }
-"""Every check by its name, in their order; the first learns from the server what others need."""
+"""Every check by its name, in order; the first one gets data from the server that others need."""
 LIMIT = 15.0
-"""Seconds for one check, which ends by itself much sooner."""
+"""Seconds for one check; each has a shorter limit of its own."""
 
 
 @beside("doctor", Argument("--deep", "read every file's content, however long it takes", flag=True))

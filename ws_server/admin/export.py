@@ -38,7 +38,7 @@ from ws_server.store.users import User
 PAGE = 250
 """Messages in memory at a time."""
 MAX_NAME = 120
-"""Characters of a file's name kept in the zip; with its id it fits any file system."""
+"""Characters kept of a file's name; with the id, the name fits any file system."""
 EARLIEST = 315_532_800
 """Unix seconds of 1980."""
 INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -96,7 +96,7 @@ class _Export:
         self.conversations = 0
         self.messages = 0
         self.files: dict[str, Message] = {}
-        """The messages that carry files, by the file's place in the zip."""
+        """The messages that carry files, by the file's path in the zip."""
 
     def write_records(self, tx: Connection, name: str) -> None:
         """Write everything except the contents of files, and collect the files.

@@ -15,7 +15,7 @@ from shared.faults import shown
 from ws_server.admin.commands import AdminRefused, HandedFile, Parts
 
 MAX_SIZE = 1 << 30
-"""Bytes of one file: it is in memory as a whole."""
+"""Maximum size of one file in bytes; a file is in memory as a whole."""
 _STEP = 1 << 18
 
 

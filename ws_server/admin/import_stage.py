@@ -18,7 +18,7 @@ class Stage:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.files = 0
-        """How many of the messages carry a file."""
+        """The number of messages that carry a file."""
         self.chats: list[Private] = []
         """All private chats among the steps."""
 

@@ -26,7 +26,7 @@ from shared.text_files import decoded
 
 FOLDERS = ("users", "groups", "privates")
 UNKNOWN = "-"
-"""Stands for a country that is missing."""
+"""The default for a missing country."""
 TEXT = ("message", "mesasge")
 
 _REAL_NAME = Register.spec.by_name["real_name"].kind
@@ -42,7 +42,7 @@ class OldUser:
     real_name: str
     country: str
     password: str = field(repr=False)
-    """Plain; empty if it is missing or nobody could type it."""
+    """Plain text; empty if it is missing or cannot be typed."""
     faults: list[str]
 
 
@@ -62,7 +62,7 @@ class OldFile:
 
     name: str
     known_as: str
-    """Its name in the message's key, which an import of an earlier version may have given."""
+    """The name used in the message's idempotency key, as imports of earlier versions made it."""
     data: str = field(repr=False)
     size: int
     sha256: str

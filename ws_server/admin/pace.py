@@ -10,11 +10,11 @@ from pathlib import Path
 from ws_server.admin.control import FILE
 
 RESTS = 2.0
-"""Seconds of rest for each second of work, so that most of what the server does meets neither."""
+"""Seconds of rest for each second of work, so that most of the server's work is undisturbed."""
 LONGEST = 0.05
-"""Seconds of one rest at most."""
+"""Maximum length of one rest in seconds."""
 LOWEST = 19
-"""The lowest priority of a process; see nice(1)."""
+"""The lowest priority of a process: nice(1)."""
 
 
 class Pace:

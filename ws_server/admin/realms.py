@@ -20,7 +20,7 @@ from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
 
 NAME = Argument("name", "what the realm is called here")
 SKEW = 300.0
-"""Seconds that clocks may differ."""
+"""Tolerated difference of clocks in seconds."""
 FINGERPRINT = Argument("fingerprint", "the key it must have now", required=False)
 
 

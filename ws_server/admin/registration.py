@@ -16,7 +16,7 @@ from ws_server.store import registering
 from ws_server.store.registering import MAX_CODES, MODES, InvitationCode
 
 DAY = 24 * 3600 * 1000
-"""Milliseconds."""
+"""One day in milliseconds."""
 MAX_USES, MAX_DAYS = 10_000, 366
 DEFAULT_DAYS = 7
 ID_LETTERS = 6

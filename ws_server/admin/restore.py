@@ -37,9 +37,9 @@ from ws_server.store.migrating import check_known
 
 MAX_PART = 4 * PART
 MAX_TEXT = 1 << 24
-"""Bytes of the first and of the last entry."""
+"""Maximum size of the first and the last entry in bytes."""
 SECRETS = frozenset({"tokens", "invitation_codes"})
-"""Tables of what may be in other hands since; archives of earlier versions have fewer."""
+"""Tables of secrets that may have been copied since; archives of earlier versions have fewer."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -17,7 +17,7 @@ class People:
         self._old: dict[str, str] = {}
         self._twins: set[str] = set()
         self.new: dict[str, OldUser] = {}
-        """Those without an account here, by folded name."""
+        """Users without an account here, by folded name."""
 
     def add(self, found: Iterable[OldUser]) -> list[tuple[OldUser, str]]:
         """Add the users of the folder.

@@ -33,11 +33,11 @@ from ws_server.store.ids import new_id
 from ws_server.store.message_content import MessageContent
 
 TOUCH_EVERY = 3600 * 1000
-"""Milliseconds after which a chunk notes again that its upload is alive."""
+"""Milliseconds after which a chunk renews its upload's time of last use."""
 CHUNK = 128 * 1024
-"""Raw bytes asked for in one `chunk`: 171 KiB of base64."""
+"""Raw bytes expected in one `chunk`: 171 KiB of base64."""
 ASK_AGAIN = 2.0
-"""Seconds after which to ask again for a content that is on its way from another realm."""
+"""Seconds after which to retry for a content in transit from another realm."""
 
 
 @handles(SendFile)

@@ -52,7 +52,7 @@ from ws_server.store.message_content import MessageContent
 from ws_server.store.steps import alone
 
 Changing = Mutation | RemoteReply | Awaitable[Mutation]
-"""A change of a group: here, in another realm, or once it is its turn."""
+"""A change of a group: here, in another realm, or here after a wait for the rate limit."""
 
 
 def role(owner: bool) -> str:

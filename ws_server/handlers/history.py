@@ -41,7 +41,7 @@ from ws_server.store.steps import Steps
 from ws_server.store.sync_query import Missed
 
 POSITION_BYTES = 384 * 1024
-"""Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
+"""Bytes of positions in one reply to `sync`, besides PAGE_BYTES of messages."""
 
 
 def tell_realm(

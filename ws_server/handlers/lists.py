@@ -17,7 +17,7 @@ from ws_server.store.conversation_summaries import Standing
 from ws_server.store.steps import Steps, alone
 
 LIST_BYTES = 768 * 1024
-"""A page ends at this many bytes, so that it fits a frame."""
+"""Maximum size of a page in bytes, so that it fits into a frame."""
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
