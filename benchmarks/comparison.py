@@ -74,7 +74,7 @@ class Comparison:
                 error=error,
             )
             tries.append(run)
-            # A noisy failed run counts as well: only successful runs are chosen by noise.
+            # A failed run is returned even if it was noisy, so that noise hides no failure.
             if not run.sound or not run.noisy:
                 return run
             used = run.figures["others_cpu"]

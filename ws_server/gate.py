@@ -52,7 +52,7 @@ class Gate:
         self._take(session, call, len(frame))
 
     def resume(self, session: Session) -> None:
-        """Continue with the queued commands, as the peer has read what was written."""
+        """Continue with the queued commands, as the peer has read the frames written."""
         if session.pipeline.queue:
             self._commands.advance(session)
 
@@ -65,7 +65,7 @@ class Gate:
         self._take(session, Call(session.dialect, error=error), 0)
 
     def depart(self, session: Session) -> None:
-        """Stop pushing to a peer that is gone or closing; carry out what it has sent.
+        """Stop pushing to a peer that is gone or closing; carry out the commands it has sent.
 
         More of its frames may still be read; `leave` reports the last.
         """

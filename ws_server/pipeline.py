@@ -103,7 +103,7 @@ class Pipeline:
         self.is_penalised = False
         self.life = OPEN
 
-    # What is under way
+    # TURN
 
     def admits(self, pipelined: bool) -> bool:
         """Return whether a command may begin."""
@@ -150,7 +150,7 @@ class Pipeline:
         assert self.remote
         self.remote -= 1
 
-    # What waits
+    # The queue
 
     def queued(self, call: Call) -> bool:
         """Note that a command was queued; return True if reading stops now."""
@@ -173,7 +173,7 @@ class Pipeline:
         self.queue = None
         self._queued_bytes = 0
 
-    # Whether to read
+    # INTAKE
 
     @property
     def reads(self) -> bool:
@@ -197,7 +197,7 @@ class Pipeline:
         self.is_penalised = False
         return self.reads
 
-    # How long
+    # LIFE
 
     @property
     def is_done(self) -> bool:

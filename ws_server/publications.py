@@ -93,7 +93,7 @@ def publish_message(
 
     Args:
         session: The sender's session, which gets the reply instead; None if another realm sent it.
-        told: Called with the message's result in the recipient's realm, if there is one.
+        told: Called with the result from another realm, if the message waits for one.
     """
     if message.seq:
         if message.conversation.realm_id is not None:
