@@ -31,7 +31,7 @@ def check_code(realm: Realm, address: str, given: str) -> None:
         realm.audit.note(Act.CODE, Result.REFUSED, address=address)
         raise ChatError(
             ErrorCode.BAD_CREDENTIALS,
-            "The code is wrong; the newest start of the server printed the one that holds",
+            "The code is wrong; the newest start of the server printed the valid one",
         )
 
 

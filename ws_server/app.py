@@ -216,7 +216,9 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     try:
         await control.open()
     except OSError as error:
-        raise Refused(f"--data takes no socket: {explained(error, settings.data)}") from error
+        raise Refused(
+            f"--data does not allow a socket: {explained(error, settings.data)}"
+        ) from error
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)

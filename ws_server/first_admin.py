@@ -44,9 +44,9 @@ class FirstAdmin:
         if self.code is None:
             raise ChatError(
                 ErrorCode.FORBIDDEN,
-                "No code is asked for: the first account is the admin"
+                "No code is needed: the first account is the admin"
                 if self.trial
-                else "No code is asked for any more: this realm has an admin",
+                else "No code is needed any more: this realm has an admin",
             )
         return hmac.compare_digest(plain(code), plain(self.code))
 

@@ -61,7 +61,7 @@ class Gate:
         if session.handshake is not None:
             session.outlet.close_with(BROKEN, "links carry text frames")
             return
-        error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not understood; send text")
+        error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not supported; send text")
         self._take(session, Call(session.dialect, error=error), 0)
 
     def depart(self, session: Session) -> None:

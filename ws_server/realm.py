@@ -122,7 +122,7 @@ class Realm:
                 if remote is Remote.QUEUED and peer.queued >= MAX_WAITING_ROWS:
                     raise ChatError(
                         ErrorCode.UNAVAILABLE,
-                        f"Too much waits for {peer.known.name} already; try again when it is back",
+                        f"Too many messages wait for {peer.known.name}; try again when it is back",
                     )
                 if remote is Remote.NONE:
                     raise ChatError(

@@ -261,7 +261,7 @@ def switch_often() -> None:
 
 def too_many() -> ChatError:
     """Return the refusal of a job for which the queue has no room."""
-    return ChatError(ErrorCode.UNAVAILABLE, "Too many are asking; try again soon")
+    return ChatError(ErrorCode.UNAVAILABLE, "The server is busy; try again soon")
 
 
 def lower_priority() -> None:

@@ -94,9 +94,9 @@ def read_entry(file: IO[bytes]) -> ArchiveEntry:
     try:
         entry = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError) as error:
-        raise ArchiveRefused("it is damaged, or no backup") from error
+        raise ArchiveRefused("it is damaged or not a backup") from error
     if entry.type != tarfile.REGTYPE or entry.size < 0:
-        raise ArchiveRefused("it holds something that is no plain file")
+        raise ArchiveRefused("it contains an entry that is not a plain file")
     return ArchiveEntry(file, entry.name, entry.size)
 
 
@@ -107,11 +107,11 @@ def read_end(file: IO[bytes]) -> None:
         ArchiveRefused: the archive is truncated, or continues.
     """
     if _exactly(file, len(END)) != END or file.read(1):
-        raise ArchiveRefused("it goes on after its end")
+        raise ArchiveRefused("it continues after its end")
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:
     content = file.read(size)
     if len(content) < size:
-        raise ArchiveRefused("it is cut off, or no backup")
+        raise ArchiveRefused("it is truncated or not a backup")
     return content

@@ -51,7 +51,7 @@ def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
     if path.is_dir():
         raise AdminRefused(f"{shown(path)} is a folder; name a file")
     if path.exists() and not path.is_file():
-        raise AdminRefused(f"{shown(path)} is no file but a device or a pipe; name a file")
+        raise AdminRefused(f"{shown(path)} is a device or a pipe; name a file")
     part = _beside(path)
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -94,7 +94,7 @@ def blob_name(sha256: str) -> str:
     return f"blobs/{sha256}"
 
 
-@beside("backup", Argument("file", "the archive to write; one that is there is replaced"))
+@beside("backup", Argument("file", "the archive to write; an existing one is replaced"))
 async def backup(settings: Settings, given: Given, say: Say) -> None:
     """Write the database, all files' contents and the realm's key into one archive."""
     data_folder.expect_realm(settings.data)

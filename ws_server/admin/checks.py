@@ -75,7 +75,7 @@ async def server(case: Case) -> list[Finding]:
     except control.NoServer:
         return [Finding("ok", "none runs on this folder")]
     except TimeoutError:
-        return [Finding("fail", "does not answer at its socket", "Look into its log; restart it")]
+        return [Finding("fail", "does not answer at its socket", "Check its log; restart it")]
     except AdminRefused as refusal:
         return [Finding("fail", str(refusal))]
     said = case.running
@@ -107,15 +107,15 @@ async def port(case: Case) -> list[Finding]:
     try:
         answer = await asyncio.to_thread(_ready, host, number, case.running["tls"] == "on")
     except (OSError, http.client.HTTPException) as error:
-        hint = "Look into the server's log, and for a firewall; restart the server"
+        hint = "Check the server's log and the firewall; restart the server"
         return [Finding("fail", f"{host} port {number} does not answer: {error}", hint)]
     took = time.monotonic() - begun
     if answer != 200:
-        hint = "It takes no writes now: look at disk and database below, and into its log"
+        hint = "It accepts no writes now: see disk and database below, and its log"
         return [Finding("fail", f"/readyz at port {number} answers {answer}", hint)]
     text = f"/readyz at port {number} answers in {took * 1000:.0f} ms"
     if took > SLOW:
-        return [Finding("warn", text, "Look what loads the machine or its disk")]
+        return [Finding("warn", text, "Find out what loads the machine or its disk")]
     return [Finding("ok", text)]
 
 
@@ -169,15 +169,15 @@ async def settings(case: Case) -> list[Finding]:
             Finding(
                 "warn",
                 f"{host} is open to other machines without TLS, so passwords can be overheard",
-                "Give --tls-cert and --tls-key, or a reverse proxy that ends TLS",
+                "Set --tls-cert and --tls-key, or use a reverse proxy that terminates TLS",
             )
         )
     if given.trusted_proxies and given.web_port is not None and not given.is_reached_by_name:
         found.append(
             Finding(
                 "warn",
-                "browsers come through a proxy, and no name is theirs to use, so they get 403",
-                "Give --hosts NAME, or --origins",
+                "browsers use a proxy, but no host name is permitted, so they get 403",
+                "Set --hosts NAME, or --origins",
             )
         )
     trial = case.running.get("trial", "on" if given.trial else "off") == "on"
@@ -225,7 +225,9 @@ async def database(case: Case) -> list[Finding]:
         found = []
         if not schema.is_known:
             hint = "Use the version that made it, or restore a backup"
-            found.append(Finding("fail", f"its schema {schema.found} is not known here", hint))
+            found.append(
+                Finding("fail", f"its schema {schema.found} is unknown to this version", hint)
+            )
         elif schema.found != schema.newest:
             text = f"its schema {schema.found} is older than this version's {schema.newest}"
             found.append(Finding("warn", text, "Starting the server brings it up to date"))
@@ -251,7 +253,7 @@ async def clock(case: Case) -> list[Finding]:
     """Check that the clock is plausible and synchronised."""
     now = time.time()
     shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
-    hint = "Set the clock, and have it kept right by NTP (systemd-timesyncd or chrony)"
+    hint = "Set the clock, and synchronise it by NTP (systemd-timesyncd or chrony)"
     if now < RELEASED:
         return [Finding("fail", f"{shown} is before this version was made", hint)]
     try:
@@ -265,9 +267,9 @@ async def clock(case: Case) -> list[Finding]:
         return [Finding("fail", text, hint)]
     synchronised = _is_synchronised()
     if synchronised is False:
-        hint = "Have it kept right by NTP: enable systemd-timesyncd or chrony"
+        hint = "Synchronise it by NTP: enable systemd-timesyncd or chrony"
         return [Finding("warn", f"{shown}, but the system clock is not synchronised", hint)]
-    how = "kept right by the system" if synchronised else "plausible"
+    how = "synchronised by the system" if synchronised else "plausible"
     return [Finding("ok", f"{shown}, {how}")]
 
 
@@ -289,8 +291,8 @@ async def realms(case: Case) -> list[Finding]:
         async with asyncio.timeout(LIMIT_OF_REALMS):
             await control.call(case.data, "realm check", {}, lines.append)
     except (TimeoutError, control.NoServer):
-        hint = "Look into the server's log; restart it"
-        return [Finding("fail", "the server does not say how its links are", hint)]
+        hint = "Check the server's log; restart it"
+        return [Finding("fail", "the server does not report its links", hint)]
     except AdminRefused as refusal:
         return [Finding("fail", str(refusal))]
     found = [Finding(level, text) for level, _, text in (line.partition(" ") for line in lines)]

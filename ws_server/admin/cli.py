@@ -139,14 +139,14 @@ def read_secret(name: str) -> str:
         print(f"The {name} {why}", file=sys.stderr)
         sys.exit(2)
     if not line:
-        print(f"The {name} is read from standard input, and nothing came", file=sys.stderr)
+        print(f"The {name} is read from standard input, which was empty", file=sys.stderr)
         sys.exit(2)
     return line
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, built from their table."""
-    top = argparse.ArgumentParser(PROGRAM, description="Look after a realm.")
+    top = argparse.ArgumentParser(PROGRAM, description="Administer a realm.")
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument(
         "--data", type=Path, default=argparse.SUPPRESS, help="the realm's data folder"

@@ -189,4 +189,4 @@ async def call(
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
-    raise AdminRefused("The server ended before it answered. Look whether the change was made")
+    raise AdminRefused("The server ended before it answered. Check whether the change was made")

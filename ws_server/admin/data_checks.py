@@ -92,12 +92,12 @@ async def blobs(case: Case) -> list[Finding]:
         count, some = await asyncio.to_thread(inspection.read, case.database, ask)
     except DatabaseRefused as refusal:
         hint = "See the check of the database"
-        return [Finding("fail", f"the database does not say which there are: {refusal}", hint)]
+        return [Finding("fail", f"the database cannot list them: {refusal}", hint)]
     looked, wrong = await asyncio.to_thread(_look_for, case, some)
-    how = "read and right" if case.deep else "there"
+    how = "intact" if case.deep else "present"
     if not wrong:
-        return [Finding("ok", f"{looked:,} of {count:,} contents looked for, all {how}")]
-    text = f"{len(wrong):,} of {looked:,} contents are missing or damaged, such as {wrong[0]}"
+        return [Finding("ok", f"{looked:,} of {count:,} files checked, all {how}")]
+    text = f"{len(wrong):,} of {looked:,} files are missing or damaged, such as {wrong[0]}"
     return [Finding("fail", text, "Put them back from a backup of the data folder's blobs")]
 
 

@@ -97,7 +97,7 @@ def _part(inside: int, below: str, file: str) -> HandedFile:
         with open(os.open(file, flags, dir_fd=inside), "rb", buffering=0) as opened:
             about = os.fstat(opened.fileno())
             if not stat.S_ISREG(about.st_mode):
-                return HandedFile(label, fault="is no regular file")
+                return HandedFile(label, fault="is not a regular file")
             if about.st_size > MAX_SIZE:
                 return HandedFile(label, fault=f"has more than {MAX_SIZE:,} bytes")
             return HandedFile(name, opened.read(about.st_size))
@@ -107,7 +107,7 @@ def _part(inside: int, below: str, file: str) -> HandedFile:
 
 def _why(error: OSError) -> str:
     if error.errno == errno.ELOOP:
-        return "is a symbolic link, which is not followed; put what it points to here"
+        return "is a symbolic link, which is not followed; replace it by its target"
     return error.strerror or "cannot be read"
 
 

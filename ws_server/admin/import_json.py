@@ -62,7 +62,7 @@ async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> Non
             done = await prepared.write()
     except ChatError as error:
         raise AdminRefused(
-            f"{error.message}. When that is mended run this again; nothing comes in twice"
+            f"{error.message}. Once that is fixed, run this again; nothing is imported twice"
         ) from error
     report(say, prepared, done)
     if not any(user.admin for user in await realm.database.read(users.everybody)):
@@ -79,11 +79,11 @@ def report(say: Say, prepared: Preparation, done: Imported) -> None:
         f"({done.files} of them files); skipped {skipped}"
     )
     if prepared.existing:
-        say(f"{prepared.existing} users have an account here already, which was left as it is")
+        say(f"{prepared.existing} users have an account here already, which is unchanged")
     if done == Imported(refused=done.refused):
-        say("Nothing new: what could be read was imported before")
+        say("Nothing new: all valid entries were imported before")
     if skipped:
-        say("What was skipped is listed above; mend it and run this again to add it")
+        say("Skipped entries are listed above; fix them and run this again to add them")
 
 
 class Preparation:

@@ -110,7 +110,7 @@ def load(content: bytes | bytearray) -> object:
     try:
         return json.loads(text, parse_int=float)  # Python refuses to parse very long integers
     except json.JSONDecodeError as error:
-        raise BadValue(f"is no JSON (line {error.lineno:,}, column {error.colno:,})") from None
+        raise BadValue(f"is not JSON (line {error.lineno:,}, column {error.colno:,})") from None
     except RecursionError:
         raise BadValue("is nested too deeply") from None
 
@@ -133,7 +133,7 @@ def user(name: str, body: object) -> OldUser:
         BadValue: the file holds no account.
     """
     if not isinstance(body, dict):
-        raise BadValue("is no object with nama, negara and password")
+        raise BadValue("is not an object with nama, negara and password")
     faults: list[str] = []
     password = body.get("password")
     try:
@@ -160,7 +160,7 @@ def group(old_id: str, body: object) -> OldGroup:
         BadValue: the file holds no group.
     """
     if not isinstance(body, dict):
-        raise BadValue("is no object with nama, members and message_history")
+        raise BadValue("is not an object with nama, members and message_history")
     members = body.get("members")
     if not isinstance(members, list):
         raise BadValue("members must be a list of names")
@@ -168,10 +168,10 @@ def group(old_id: str, body: object) -> OldGroup:
     found = _or_else(body, "nama", _GROUP_NAME, f"group {shown(old_id)}"[:128], faults)
     history = body.get("message_history")
     if history is None:
-        faults.append("there is no message_history, so no message of it is taken")
+        faults.append("message_history is missing, so no message is imported")
         history = []
     elif not isinstance(history, list):
-        faults.append("message_history must be a list, so no message of it is taken")
+        faults.append("message_history must be a list, so no message is imported")
         history = []
     return OldGroup(found, members, history, faults)
 
@@ -183,7 +183,7 @@ def chat(body: object) -> list[object]:
         BadValue: the file holds no list of messages.
     """
     if not isinstance(body, list):
-        raise BadValue("is no list of messages")
+        raise BadValue("is not a list of messages")
     return body
 
 
@@ -197,7 +197,7 @@ def messages(entry: object, max_file: int) -> Iterator[OldMessage]:
         BadValue: the entry has no content, or breaks a rule.
     """
     if not isinstance(entry, dict):
-        raise BadValue("is no object with sender and message")
+        raise BadValue("is not an object with sender and message")
     if not entry:
         raise BadValue("is empty")
     sender = entry.get("sender")

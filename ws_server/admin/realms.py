@@ -18,7 +18,7 @@ from ws_server.realm import Realm
 from ws_server.store import own_name
 from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
 
-NAME = Argument("name", "what the realm is called here")
+NAME = Argument("name", "the realm's name here")
 SKEW = 300.0
 """Tolerated difference of clocks in seconds."""
 FINGERPRINT = Argument("fingerprint", "the key it must have now", required=False)
@@ -53,7 +53,7 @@ def line(peer: Peer) -> str:
     return f"{known.name}: {', '.join(parts)}, {fingerprint(known.public_key)}"
 
 
-@in_realm("realm rename", Argument("new", "what this realm is to call itself"))
+@in_realm("realm rename", Argument("new", "the new name of this realm"))
 async def rename(realm: Realm, given: Given, say: Say) -> None:
     """Rename this realm from its next start on; its key and its data stay."""
     new = given["new"]
@@ -68,8 +68,8 @@ async def rename(realm: Realm, given: Given, say: Say) -> None:
 
     if not await realm.journal.write(change):
         raise AdminRefused(f"Another realm is known as {new} here; give this one another name")
-    say(f"The realm is called {new} from its next start on, which needs no --realm any more")
-    say("Other realms go on calling it as they did; its people keep their accounts and messages")
+    say(f"The realm is named {new} from its next start on; --realm is no longer needed")
+    say("Other realms keep its former name; its users keep their accounts and messages")
 
 
 @in_realm("realm check", running=True)
@@ -155,4 +155,4 @@ async def retrust(realm: Realm, given: Given, say: Say) -> None:
     """Trust a realm's new key instead of the known one; compare it with its operator first."""
     known, old = await peer_admin.retrust(realm.linker, given["name"], given.get("fingerprint"))
     say(f"{known.name} now has the fingerprint {fingerprint(known.public_key)}")
-    say(f"The key it had is refused; it is kept as {old}")
+    say(f"Its former key is refused; it is listed as {old}")

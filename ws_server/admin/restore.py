@@ -46,7 +46,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 @beside(
     "restore",
     Argument("file", "an archive that backup wrote"),
-    Argument("--end-sessions", "let everybody sign in again, and take invitations back", flag=True),
+    Argument("--end-sessions", "end all sessions, and revoke all invitations", flag=True),
 )
 async def restore(settings: Settings, given: Given, say: Say) -> None:
     """Create a realm from an archive, in a new or empty folder."""
@@ -89,7 +89,7 @@ def refuse_taken(data: Path) -> None:
         return
     where = shown(data)
     if not data.is_dir():
-        raise AdminRefused(f"{where} is no folder; name a new one with --data")
+        raise AdminRefused(f"{where} is not a folder; name a new one with --data")
     if _is_locked(data):
         raise AdminRefused(f"A server runs on {where}. Stop it, and name a new folder with --data")
     if data_folder.holds_realm(data):
@@ -162,7 +162,7 @@ class _Restore:
     def _read_about(self) -> About:
         entry = read_entry(self._file)
         if entry.name != ABOUT:
-            raise ArchiveRefused("it is no backup of a realm")
+            raise ArchiveRefused("it is not a backup of a realm")
         try:
             found = orjson.loads(entry.content(MAX_TEXT))
             if found["format"] > FORMAT:
@@ -244,7 +244,7 @@ class _Restore:
 
     def _compare(self, entry: ArchiveEntry) -> None:
         if entry.name != MANIFEST:
-            raise ArchiveRefused(f"{entry.name[:100]!r} is too much in it, or in the wrong place")
+            raise ArchiveRefused(f"{entry.name[:100]!r} is unexpected, or in the wrong place")
         content = entry.content(MAX_TEXT)
         read_end(self._file)
         if content == self.manifest.content():
@@ -255,7 +255,7 @@ class _Restore:
         except (AttributeError, KeyError, TypeError, ValueError):
             wrong = []
         what = wrong[0] if wrong else "something"
-        raise ArchiveRefused(f"{what} in it is damaged, missing or too much")
+        raise ArchiveRefused(f"{what} in it is damaged, missing or unexpected")
 
     def _check_references(self, tx: Connection) -> None:
         """Compare the blobs with the files that refer to them."""
@@ -270,4 +270,4 @@ class _Restore:
                 raise ArchiveRefused(f"{blob_name(sha256)} is missing or has another size")
         count = tx.scalar(select(func.count(wanted.subquery().c.sha256.distinct())))
         if count != self.manifest.blobs["count"]:
-            raise ArchiveRefused("it holds contents of files that no message carries")
+            raise ArchiveRefused("it contains files that no message refers to")

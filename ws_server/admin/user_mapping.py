@@ -67,7 +67,7 @@ class People:
                 found[min(a, b), max(a, b)] = None
         if not found:
             raise BadValue(
-                "its name is not that of two accounts joined by _; add who is missing to users"
+                "its name is not that of two accounts joined by _; add the missing one to users"
             )
         senders = {self.find(entry.get("sender")) for entry in history if isinstance(entry, dict)}
         fitting = [pair for pair in found if senders - {None} <= set(pair)]
@@ -77,6 +77,6 @@ class People:
             return next(iter(found))
         either = ", or of ".join(f"{a} and {b}" for a, b in found)
         raise BadValue(
-            f"may be the chat of {either}, and its senders do not tell; "
+            f"may be the chat of {either}, and its senders do not decide; "
             'add an entry {"sender": NAME} for each of the two'
         )

@@ -151,7 +151,7 @@ def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
     if not blobs.finish(opened.id, opened.sha256):
         raise ChatError(
             ErrorCode.BAD_ARGUMENTS,
-            "The content does not have the sha256 that upload announced; begin it anew",
+            "The content does not have the sha256 that upload announced; start it again",
             offset=0,
         )
     return True

@@ -32,7 +32,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
     if session.account is not None:
         raise refused("This connection is a person's")
     if session.handshake is not None:
-        raise refused("A connection says link once")
+        raise refused("A connection sends link once")
     loop = asyncio.get_running_loop()
     handshake = session.handshake = LinkHandshake(loop.time())
     loop.call_later(HANDSHAKE, _end_unproven, session)
@@ -65,7 +65,7 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     session, peers = ctx.session, ctx.realm.links
     handshake = session.handshake
     if handshake is None or handshake.offered is None:
-        raise refused("Say link first")
+        raise refused("Send link first")
     transcript, handshake.offered = handshake.offered, None
     try:
         transcript.check(request.signature, Role.DIALLER)
