@@ -227,7 +227,7 @@ BOUNDS: dict[str, tuple[int | float, ...]] = {
     "conversations in the cache": (cache.MAX_PRIVATE, cache.MAX_GROUP_MEMBERS),
     "frames of the handshake of a link": (MAX_HANDSHAKE_FRAME, HANDSHAKE),
     "rows that wait for one realm": (outbox.MAX_WAITING_ROWS,),
-    "carrying out what a peer sent": (
+    "carrying out the commands of a departed peer": (
         departures.MAX_SECONDS,
         departures.MAX_SESSIONS,
         connection.MAX_RESCUED,

@@ -17,7 +17,7 @@ from shared.faults import explained, shown
 from shared.settings import split, tls_context
 from shared.sockets import TRIES, not_listening
 from ws_server import file_descriptors, threads, web_app
-from ws_server import handlers as handlers  # registers what answers the commands
+from ws_server import handlers as handlers  # registers the handlers of all commands
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -70,29 +70,29 @@ from ws_server.welcome import address, welcome
 log = logging.getLogger(__name__)
 
 DAY = 24 * 3600 * 1000
-"""Milliseconds."""
+"""One day in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A realm with its port."""
+    """A realm and its port."""
 
     realm: Realm
     gate: Gate
     listener: Listener
     port: int
     web_port: int | None
-    """Where browsers find the web app; None if it is not served."""
+    """The port of the web app; None if it is not served."""
 
 
 async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool = False) -> Realm:
-    """Open the realm without a port; `stack` closes it again, in reverse order.
+    """Open the realm without a port; `stack` closes it in reverse order.
 
     Args:
-        serves: It is going to be served under its name, which it keeps from then on.
+        serves: The realm will be served under its name, which is then fixed in its data.
 
     Raises:
-        Refused: a setting does not work; nothing is left running, and of a new realm no file.
+        Refused: a setting does not work; nothing is left running, and a new realm leaves no file.
         DatabaseRefused: the database cannot be used.
         KeyRefused: the realm's key cannot be used.
     """
@@ -157,7 +157,7 @@ def make_linker(
     cache: Cache,
     journal: Journal,
 ) -> Linker:
-    """Put together what publishes changes here, and what links to other realms."""
+    """Construct the publisher of changes and the linker to other realms."""
     hub, pieces, tasks = Hub(), Pieces(blobs), BackgroundTasks()
     contents = Contents(database, journal, blobs, pieces, tasks)
     peers = PeerRegistry(
@@ -176,11 +176,11 @@ def make_linker(
 
 
 async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
-    """Start everything; `stack` stops it again, in reverse order.
+    """Start everything; `stack` stops it in reverse order.
 
     Raises:
-        SettingsRefused, Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left
-            running.
+        SettingsRefused, Refused, DatabaseRefused, KeyRefused: the server cannot start; nothing is
+            left running.
     """
     tls = tls_context(settings)
     realm = await open_realm(settings, stack, serves=True)
@@ -199,7 +199,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         trusted_proxies=settings.networks,
     )
     browsers = WebApp(settings)
-    # Told to stop first, and waited for last, it ends while connections are closed.
+    # Signalled first and awaited last, so that it ends while connections are closed.
     stack.push_async_callback(browsers.close)
     stack.push_async_callback(listener.close)
     measure(metrics, settings, realm, gate, listener)
@@ -218,7 +218,9 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
     try:
         await control.open()
     except OSError as error:
-        raise Refused(f"--data takes no socket: {explained(error, settings.data)}") from error
+        raise Refused(
+            f"--data does not allow a socket: {explained(error, settings.data)}"
+        ) from error
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)
@@ -230,10 +232,10 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
 async def open_web_app(
     settings: Settings, browsers: WebApp, listener: Listener, port: int, stack: AsyncExitStack
 ) -> int | None:
-    """Serve the web app, and return its port; None if it is off, or not installed.
+    """Serve the web app and return its port; None if it is off or not installed.
 
     Raises:
-        Refused: it cannot be served.
+        Refused: the web app cannot be served.
     """
     if settings.web_port is None:
         return None
@@ -257,7 +259,7 @@ async def open_web_app(
 
 
 def written_in(settings: Settings) -> list[Path]:
-    """Return the folders in which the realm keeps what it is told."""
+    """Return the folders that the realm writes to."""
     folders = [settings.data]
     file = file_of(database_url(settings))
     if file is not None and file.parent.resolve() != settings.data.resolve():
@@ -305,5 +307,5 @@ async def run(settings: Settings) -> None:
 
 
 def set_umask() -> None:
-    """Let nobody else read what the server writes."""
+    """Create the server's files readable by its own account only."""
     os.umask(0o077)

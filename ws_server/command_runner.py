@@ -1,6 +1,6 @@
-"""Runs commands: admitted ones in their order; once durable, it replies, then publishes.
+"""Runs admitted commands in order. Once a change is durable, it replies, then publishes.
 
-Commands of one connection take effect in the order sent. `pipeline.py` says which one may begin.
+Commands of one connection take effect in the order sent. `pipeline.py` decides which may begin.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from ws_server.store.federation.outbox import QUEUED
 log = logging.getLogger(__name__)
 
 LONG_ANSWER = 0.001
-"""Seconds of the event loop above which an answer is paid for."""
+"""Seconds of the event loop above which an answer is charged to its requester."""
 LOOP_FACTOR = 5
-"""Times that it costs what the same time of a reader does: everybody waits for the loop."""
+"""Charge for a second of the event loop, in seconds of a reader: everybody waits for the loop."""
 
 
 class CommandRunner:
-    """The one way from a command to its handler, the journal and the reply."""
+    """The only path from a command to its handler, the journal and the reply."""
 
     def __init__(self, realm: Realm, end: Callable[[Session], None]) -> None:
         """Args: `end` ends a session."""
@@ -55,20 +55,20 @@ class CommandRunner:
         self._end = end
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
-        """How many commands were refused, by code."""
+        """The number of refused commands, by code."""
 
     async def close(self) -> None:
-        """Wait for the commands that run, at most a second."""
+        """Wait for running commands, at most a second."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
 
     def settle(self, session: Session) -> None:
-        """End a session of which nothing will come, once all that came is answered."""
+        """End a departed session once all its commands are answered."""
         if session.pipeline.is_done:
             self._end(session)
 
     def advance(self, session: Session) -> None:
-        """Go on with what waits; end the session if nothing does and nothing will come."""
+        """Run queued commands; end the session if it is departed and none is left."""
         pipeline = session.pipeline
         while pipeline.queue and self.run(session, pipeline.queue[0]):
             pipeline.dequeued()
@@ -78,7 +78,7 @@ class CommandRunner:
             self.settle(session)
 
     def run(self, session: Session, call: Call) -> bool:
-        """Run a command if its turn has come; False if those before it must end first."""
+        """Run a command if its turn has come; return False if earlier ones must finish first."""
         request, pipeline = call.request, session.pipeline
         if call.error is None and request is not None:
             registration = HANDLERS[type(request)]
@@ -98,7 +98,7 @@ class CommandRunner:
             if request.spec.addresses or "realm" in request.spec.by_name:
                 request = self._realm.local(request)
             result = registration.handler(Context(self._realm, session), request)
-            # Awaitable is an abstract class: asking for it first takes three times as long.
+            # Awaitable is an abstract class; checking it first takes three times as long.
             if isinstance(result, (Draft, Mutation, Reply, RemoteReply)):
                 self._answer(session, call, registration, result)
             else:
@@ -106,7 +106,7 @@ class CommandRunner:
                 self._start(self._wait_for(session, call, registration, result))
         except ChatError as error:
             if pipeline.unanswered:
-                # Its reply must not pass those of the commands before it.
+                # This reply must not overtake those of earlier commands.
                 call.error = error.with_traceback(None)
                 return False
             self._refuse(session, call, error)
@@ -120,7 +120,7 @@ class CommandRunner:
         task.add_done_callback(self._tasks.discard)
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
-        """Reply when another realm has answered; later replies may pass this one."""
+        """Reply once another realm has answered; later replies may overtake this one."""
         current_requester.set(session.asker)
         try:
             self._reply(session, call, await answering)
@@ -163,7 +163,7 @@ class CommandRunner:
     def _answer(
         self, session: Session, call: Call, registration: RegisteredHandler, result: Answer
     ) -> bool:
-        """Reply, or hand what is to be written to the journal; True if the reply comes later."""
+        """Reply, or post the change to the journal; return True if the reply follows later."""
         if isinstance(result, Reply):
             self._reply(session, call, result)
             return False
@@ -180,7 +180,7 @@ class CommandRunner:
         return True
 
     def _durable(self, entry: MessageEntry | Mutation) -> None:
-        """An entry is on disk, or was refused: reply, then publish."""
+        """Reply to an entry that is on disk or was refused, then publish it."""
         session, call, answer = entry.origin
         pipeline = session.pipeline
         pipeline.committed()
@@ -193,7 +193,7 @@ class CommandRunner:
             if entry.duplicate or message.state != QUEUED:
                 self._reply(session, call, answer(message, call.request, entry.duplicate))
             else:
-                # Later replies may pass this one, which waits for another realm's answer.
+                # This reply waits for another realm; later replies may overtake it.
                 pipeline.asked()
                 told = partial(self._delivered, session, call, answer, message)
             if not entry.duplicate:
@@ -223,7 +223,7 @@ class CommandRunner:
         code: str | None,
         seq: int,
     ) -> None:
-        """Another realm has a message, refused it, or has not answered in time."""
+        """Reply once another realm stored or refused a message, or did not answer in time."""
         if code is None:
             message.state = state
             message.seq = seq or message.seq
@@ -240,12 +240,12 @@ class CommandRunner:
             self._link(session, session.handshake.accept)
 
     def _link(self, session: Session, accept: Callable[[], FrameTaker | None]) -> None:
-        """Hand the connection of a realm that has proven itself over to its link."""
+        """Hand the connection of a verified realm over to its link."""
         assert session.handshake is not None
         session.handshake.accept = None
         if session.open:
             session.outlet.admit(known=True)
-            # What came before the link is no frame of it.
+            # Frames received before this point do not belong to the link.
             session.pipeline.dropped()
             session.link = accept()
 
@@ -259,7 +259,7 @@ class CommandRunner:
             session.outlet.close_with(4502, "too many errors")
 
     def _bug(self, call: Call) -> ChatError:
-        """Log the exception being handled, once, without what the command carried."""
+        """Log the exception being handled, once, without the command's arguments."""
         log.exception("command %s failed", call.command)
         return ChatError(ErrorCode.INTERNAL, "The server failed; this is its bug, not yours")
 

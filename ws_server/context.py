@@ -1,4 +1,4 @@
-"""What a handler may see, what it may answer, and how it says which command it handles."""
+"""The context and the results of handlers, and `handles`, which registers one."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ R = TypeVar("R", bound=Reply)
 
 @dataclass(frozen=True, slots=True)
 class RemoteReply:
-    """A command that waits for another realm; those behind it need not wait for it."""
+    """The result of a command that waits for another realm; later commands need not wait for it."""
 
     reply: Coroutine[Any, Any, Reply]
 
 
 Answer = Reply | Draft | Mutation | RemoteReply
-"""A handler answers at once, with a message to write, or with a change that makes an Outcome."""
+"""The result of a handler: a reply, a message to write, a change, or a wait for another realm."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
 MessageAnswer = Callable[[StoredMessage, Any, bool], Reply]
-"""Makes the reply to a command from the message that it sent, and whether it repeated another."""
+"""Makes the reply from the message, the request, and whether that repeated an earlier one."""
 
 
 class Context:
-    """One command: who asks, and the realm that is asked."""
+    """One command: its caller, and the realm that carries it out."""
 
     __slots__ = ("_account", "realm", "session")
 
     def __init__(self, realm: Realm, session: Session) -> None:
         self.realm = realm
         self.session = session
-        # Kept, because the connection may be gone before a handler has begun.
+        # A copy, as the connection may be gone before the handler begins.
         self._account = session.account
 
     @property
     def user(self) -> Account:
-        """Who is signed in; the gate has checked that somebody is."""
+        """The signed-in account; the gate has checked that there is one."""
         assert self._account is not None
         return self._account
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredHandler:
-    """A handler; `pipelined` ones answer with a Draft or a Mutation and may overlap."""
+    """A handler; `pipelined` ones return a Draft or a Mutation and may overlap."""
 
     handler: Handler
     pipelined: bool
@@ -67,11 +67,11 @@ def handles(
     """Register the handler of a command.
 
     Args:
-        journaled: The handler is no coroutine and returns a Draft or a cheap Mutation. The journal
-            keeps their order, so further ones of the same connection need not wait for the commit.
-            Expensive changes are not `journaled`: pipelined, they would let one client fill the
-            journal.
-        answer: Makes the reply, if the handler returns a Draft.
+        journaled: The handler is not a coroutine and returns a Draft or a cheap Mutation. The
+            journal keeps their order, so the next command of the connection need not wait for the
+            commit. Do not mark expensive changes `journaled`: pipelined, they would let one client
+            fill the journal.
+        answer: Makes the reply if the handler returns a Draft.
     """
 
     def register(handler: Handler) -> Handler:

@@ -1,4 +1,4 @@
-"""What is done every hour: what was abandoned is forgotten."""
+"""The hourly sweep: removes abandoned uploads and unused contents."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ws_server.store.contents import content_fetches, files
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING = 3600.0
-"""Seconds between two sweeps of what was abandoned."""
+"""Seconds between two sweeps."""
 JUMP = 60.0
-"""Seconds by which the wall clock may be corrected in that time."""
+"""Seconds by which the wall clock may be corrected between two sweeps."""
 
 
 async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
-    """Forget abandoned uploads, and contents that no message ever came to carry.
+    """Remove abandoned uploads, and contents that no message refers to.
 
     Args:
-        age: Seconds for which nobody may have touched contents that are removed.
-        jumped: The wall clock has jumped, so that nobody knows how old anything is.
+        age: Seconds since the last access of contents before they are removed.
+        jumped: The wall clock has jumped, so ages are unreliable.
     """
 
     def forget(tx: Connection, now: int) -> set[str]:
@@ -35,7 +35,7 @@ async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
 
     parts = await realm.journal.write(forget)
     if jumped:
-        return  # the next time
+        return  # next time
     realm.stray_bytes.clear()
 
     def remove(tx: Connection) -> int:
@@ -47,11 +47,11 @@ async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
 
 
 async def keep_house(realm: Realm) -> None:
-    """Sweep from time to time."""
+    """Sweep every hour."""
     while True:
         wall, steady = time.time(), time.monotonic()
         await asyncio.sleep(HOUSEKEEPING)
-        # A machine that slept counts as well: its monotonic clock stood still.
+        # Suspension is detected too: the monotonic clock stops during it.
         jump = (time.time() - wall) - (time.monotonic() - steady)
         try:
             jumped = abs(jump) > JUMP

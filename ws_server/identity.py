@@ -1,4 +1,4 @@
-"""Who this realm is to others: its name and its key."""
+"""The identity of this realm towards others: its name and its key."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shared.protocol.values import fold
 
 @dataclass(slots=True)
 class Identity:
-    """One realm's own name and key."""
+    """The name and the key of one realm."""
 
     name: str
     key: Ed25519PrivateKey
     public_key: bytes = field(init=False)
     local_name: str = field(init=False)
-    """The folded name, which addresses may carry."""
+    """The folded name, for comparison with the realm part of addresses."""
 
     def __post_init__(self) -> None:
         self.public_key = self.key.public_key().public_bytes_raw()

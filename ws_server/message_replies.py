@@ -1,4 +1,4 @@
-"""The replies to commands that send a message, whichever command it was."""
+"""Replies to all commands that send a message."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ws_server.store.drafts import StoredMessage
 
 
 def sent(message: StoredMessage, request: Request[Any], is_duplicate: bool = False) -> Sent:
-    """Return the reply to a command that sent a message which now is durable.
+    """Return the reply to a command whose message is durable now.
 
     Args:
-        is_duplicate: The command repeated an earlier one, which sent the message.
+        is_duplicate: The command repeated an earlier one, which had sent the message.
     """
     return Sent(
         message.address,
@@ -30,7 +30,7 @@ def sent(message: StoredMessage, request: Request[Any], is_duplicate: bool = Fal
 
 
 def chunk_taken(message: StoredMessage, request: Chunk, is_duplicate: bool = False) -> ChunkTaken:
-    """Return the reply to the last chunk of a file; arguments as those of `sent`."""
+    """Return the reply to the last chunk of a file; arguments as for `sent`."""
     done = sent(message, request, is_duplicate)
     return ChunkTaken(
         request.offset + len(request.data),
@@ -45,7 +45,7 @@ def chunk_taken(message: StoredMessage, request: Chunk, is_duplicate: bool = Fal
 
 
 def refused_there(message: StoredMessage, code: str) -> ChatError:
-    """Return the refusal of a message by the recipient's realm."""
+    """Return the refusal of a message that the recipient's realm refused."""
     to, conversation = message.address, message.conversation
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")

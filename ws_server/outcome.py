@@ -1,4 +1,4 @@
-"""What follows from a change once it is on disk; `publications.publish` carries it out."""
+"""The effects of a change once it is on disk; `publications.publish` applies them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ws_server.store.drafts import StoredMessage
 
 @dataclass(slots=True)
 class Publication:
-    """An event and the users whose sessions get it, all but the one that caused it."""
+    """An event, and the users whose sessions get it, except the session that caused it."""
 
     event: Event
     users: Collection[int]
@@ -21,18 +21,18 @@ class Publication:
 
 @dataclass(slots=True)
 class Outcome:
-    """The reply, the events, and what becomes of the cache."""
+    """The reply, the events, and the changes of the cache."""
 
     reply: Any = None
-    """What the one who asked is answered: a Reply for a session, which is sent first."""
+    """The reply to the caller: a Reply for a session, which is sent before all events."""
     publications: list[Publication] = field(default_factory=list)
     realms: Collection[int] = ()
-    """Other realms for which something now waits."""
+    """Other realms that have new rows in the outbox."""
     changed: Collection[Conversation] = ()
-    """Groups as they are now, with all their members, for the cache."""
+    """Groups in their new state, with all members, for the cache."""
     forgotten: Collection[str] = ()
-    """Addresses of groups that have to leave the cache."""
+    """Addresses of groups to remove from the cache."""
     forgotten_realms: Collection[str] = ()
-    """Names of realms of which all has to leave the cache."""
+    """Names of realms whose entries are removed from the cache."""
     messages: Sequence[StoredMessage] = ()
-    """New ones of groups that another realm hosts."""
+    """New messages of groups that another realm hosts."""

@@ -1,8 +1,7 @@
-"""What follows from a change that is on disk, whoever made it: somebody here, or another realm.
+"""Publishes the effects of changes that are on disk, of local people and of other realms alike.
 
-`publish` alone carries out an `Outcome`, and `publish_message` what follows from one message. What
-happened changes the cache only here, but for a peer's new name (`peer.py`). The journal adds what
-it has looked up.
+Only `publish` applies an `Outcome`, and only `publish_message` distributes a message. They alone
+change the cache, with two exceptions: a peer's new name (`peer.py`) and the journal's lookups.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from ws_server.store.message_content import shown
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """What publishing takes."""
+    """The services that publishing needs."""
 
     journal: Journal
     cache: Cache
@@ -46,17 +45,17 @@ class Publisher:
 
 
 async def commit(publisher: Publisher, change: Callable[[Connection, int], Outcome]) -> Outcome:
-    """Run a change in the next transaction, publish what follows from it, and return that.
+    """Run a change in the next transaction, publish its outcome and return it.
 
     Raises:
-        ChatError: what `change` refused, or UNAVAILABLE.
+        ChatError: `change` refused, or UNAVAILABLE.
     """
     outcome: Outcome = await publisher.journal.write(change, partial(publish, publisher))
     return outcome
 
 
 def published(publisher: Publisher, entry: MessageEntry | Mutation) -> None:
-    """Publish what follows from an entry that nobody waits for; nothing if it was refused."""
+    """Publish the effects of an entry that no caller awaits; none if it was refused."""
     if entry.error is not None:
         return
     if isinstance(entry, Mutation):
@@ -66,10 +65,10 @@ def published(publisher: Publisher, entry: MessageEntry | Mutation) -> None:
 
 
 def publish(publisher: Publisher, outcome: Outcome, session: Session | None = None) -> None:
-    """Carry out what follows from a change that is on disk.
+    """Apply the outcome of a change that is on disk.
 
     Args:
-        session: The one that made the change; it is answered instead of being told.
+        session: The session that made the change; it gets the reply instead of the events.
     """
     for address in outcome.forgotten:
         publisher.cache.drop_group(address)
@@ -91,15 +90,15 @@ def publish_message(
     session: Session | None = None,
     told: Confirmed | None = None,
 ) -> None:
-    """Push a message that is on disk to people here, and send it to other realms.
+    """Push a message that is on disk to local users, and send it to other realms.
 
     Args:
-        session: The sender's, which is answered instead; None if another realm sent it.
-        told: Told how the message fares in another realm, if it waits for that.
+        session: The sender's session, which gets the reply instead; None if another realm sent it.
+        told: Called with the result from another realm, if the message waits for one.
     """
     if message.seq:
         if message.conversation.realm_id is not None:
-            # Its host relays it: whoever posted it here is answered by that.
+            # Echo from the group's host: the session that posted the message gets the reply.
             session = publisher.peers.by_id(message.conversation.realm_id).echoed(message)
         _push(publisher, message, session)
     if message.outgoing:
@@ -114,7 +113,7 @@ def _push(publisher: Publisher, message: StoredMessage, session: Session | None)
     )
     own = [one for one in hub.of(sender) if one is not session]
     if others:
-        # A person is written to under their own address, a group under the group's.
+        # Recipients see a private chat under the sender's address, a group under its own.
         private = conversation.number is None
         hub.push(_arrived(message, message.sender_name if private else message.address), others)
     if own:
@@ -127,7 +126,7 @@ def _push(publisher: Publisher, message: StoredMessage, session: Session | None)
 
 
 def _arrived(message: StoredMessage, address: str, state: str | None = None) -> MessageArrived:
-    """Return the event for those who write to the conversation under this address."""
+    """Return the event for users who see the conversation under this address."""
     event = shown(
         MessageArrived,
         message.id,
@@ -144,10 +143,10 @@ def _arrived(message: StoredMessage, address: str, state: str | None = None) -> 
 
 
 def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] = ()) -> Outcome:
-    """Return what follows from the change of a group, hosted here or elsewhere.
+    """Return the outcome of a change of a group, hosted here or elsewhere.
 
     Args:
-        realms: Other realms for which something now waits.
+        realms: Other realms that have new rows in the outbox.
     """
     group = made.group
     publications = [
@@ -155,16 +154,17 @@ def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] 
         for who in made.people
         if who.change
     ]
-    # If no member came or went, not all members may be loaded.
+    # If no member joined or left, the members may not all be loaded.
     return Outcome(reply, publications, realms, (group,) if made.members_changed else ())
 
 
 def receipts(
     account: Account, conversation: Conversation, marks: markers.Markers
 ) -> list[Publication]:
-    """Tell one's own other sessions, and in a private chat the other person, of moved markers.
+    """Return the events of moved markers: for the user's other sessions and, in a private chat, for
+    the other user.
 
-    The other person is told nothing if one of the two blocks the other.
+    The other user gets none if either of the two blocks the other.
     """
     if not marks.changed:
         return []

@@ -1,6 +1,6 @@
-"""What one running realm consists of; `app.py` puts it together.
+"""The services of a running realm; `app.py` puts them together.
 
-The gate, the handlers and the operator's commands have it. What it consists of does not know it.
+The gate, the handlers and the operator's commands use a `Realm`. Its services do not import it.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from ws_server.store.journal import Journal
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where a realm is served."""
+    """The ports and addresses of a served realm."""
 
     host: str
     port: int
     tls: bool
     since: float
-    """On the monotonic clock, which counts what the wall clock may skip or repeat."""
+    """On the monotonic clock, in seconds; the wall clock may jump."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class Realm:
     """The services behind the gate."""
 
     linker: Linker
-    """Makes the links to other realms; what it works with is shown below, too."""
+    """Makes the links to other realms; its parts are fields below, too."""
     registration: Registration
     database: Database
     cache: Cache
@@ -60,29 +60,29 @@ class Realm:
     limits: Limits
     max_user_files: int
     session_age: int
-    """Milliseconds for which a token may be unused."""
+    """Milliseconds for which a token may remain unused."""
     guesses: Guesses
     first_admin: FirstAdmin
     audit: Audit = field(default_factory=Audit)
     stray_bytes: dict[int, int] = field(default_factory=dict)
-    """Contents stored since the last sweep for messages that then were refused, by user id."""
+    """Bytes stored since the last sweep for messages that were then refused, by user id."""
     uploading: Uploading = field(default_factory=Uploading)
     serving: Serving | None = None
-    """None while it has no port."""
+    """None while the realm has no port."""
     identity: Identity = field(init=False)
     federation: LinkServices = field(init=False)
-    """What links work with."""
+    """The services that links use."""
     links: PeerRegistry = field(init=False)
     """The other realms."""
     publisher: Publisher = field(init=False)
     hub: Hub = field(init=False)
     pieces: Pieces = field(init=False)
     local_name: str = field(init=False)
-    """The folded name, which addresses may carry."""
+    """The folded name, for comparison with the realm part of addresses."""
     max_file: int = field(init=False)
-    """Bytes of one file."""
+    """Maximum size of a file in bytes."""
     invitations_wait: bool = field(init=False)
-    """Whether those by strangers of other realms do, until somebody accepts them."""
+    """Whether invitations by strangers of other realms wait until they are accepted."""
 
     def __post_init__(self) -> None:
         self.federation = services = self.linker.services
@@ -95,17 +95,17 @@ class Realm:
 
     @property
     def name(self) -> str:
-        """What the realm calls itself."""
+        """The realm's own name."""
         return self.identity.name
 
     def local(self, request: Request[Any]) -> Request[Any]:
-        """Return the request without this realm's own name in its addresses.
+        """Return the request with this realm's own name removed from its addresses.
 
         Raises:
-            ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
-                is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
+            ChatError: UNKNOWN_REALM, an address names an unknown realm; FORBIDDEN, a realm to which
+                nothing may be sent; UNAVAILABLE, a realm for which too many rows wait.
         """
-        if not request.named_realms():  # nearly every message
+        if not request.named_realms():  # true of nearly every message
             return request
         request = request.without_local_realm(self.local_name)
         remote = request.spec.remote
@@ -122,7 +122,7 @@ class Realm:
                 if remote is Remote.QUEUED and peer.queued >= MAX_WAITING_ROWS:
                     raise ChatError(
                         ErrorCode.UNAVAILABLE,
-                        f"Too much waits for {peer.known.name} already; try again when it is back",
+                        f"Too many messages wait for {peer.known.name}; try again when it is back",
                     )
                 if remote is Remote.NONE:
                     raise ChatError(
@@ -132,7 +132,7 @@ class Realm:
         return request.with_realms(renamed) if renamed else request
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
-        """Return what this realm takes, as told at sign-in."""
+        """Return this realm's limits, as sent at sign-in."""
         return LimitsOnTheWire(
             frame=MAX_FRAME,
             text=MAX_TEXT,

@@ -108,8 +108,8 @@ def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 ENTRIES: list[tuple[object, str]] = [
     ({}, "is empty"),
-    ([], "is no object"),
-    (3, "is no object"),
+    ([], "is not an object"),
+    (3, "is not an object"),
     ({"message": "x"}, "sender must be a name"),
     ({"sender": 3, "message": "x"}, "sender must be a name"),
     ({"sender": "eve", "message": "x"}, "the sender eve is not a member"),

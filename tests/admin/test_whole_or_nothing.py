@@ -189,7 +189,7 @@ def test_a_restore_goes_nowhere_where_there_is_something(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("x")
     assert "is not empty" in refusal("restore", archive, data=tmp_path / "full")
-    assert "is no folder" in refusal("restore", archive, data=tmp_path / "full" / "letter.txt")
+    assert "is not a folder" in refusal("restore", archive, data=tmp_path / "full" / "letter.txt")
     assert set(before) - {path.name for path in used.iterdir()} <= {
         *("admin.sock", "chat.db-shm", "chat.db-wal")
     }

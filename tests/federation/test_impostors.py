@@ -103,7 +103,7 @@ async def test_a_persons_connection_becomes_no_link_and_a_links_no_persons(
         mixed.socket, own = bea.socket, mixed.socket
         with pytest.raises(Refused, match="person's"):
             await mixed.say_link()
-        with pytest.raises(Refused, match="Say link first"):
+        with pytest.raises(Refused, match="Send link first"):
             await mixed.ask(command="linkproof", signature=encoded(b"x" * 64))
         assert (await bea.ask("whoami"))["user"] == "bea"
         mixed.socket = own

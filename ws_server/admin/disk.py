@@ -1,4 +1,4 @@
-"""The check of `admin doctor` that looks at the disk."""
+"""The check of `admin doctor` for disk space."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GIB = 2**30
 
 
 async def disk(case: Case) -> list[Finding]:
-    """Is there room where data and database are?"""
+    """Check that the disks of the data and the database have free space."""
     folders = {case.data.resolve()}
     if (file := file_of(case.database)) is not None:
         folders.add(file.resolve().parent)

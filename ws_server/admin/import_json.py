@@ -1,4 +1,4 @@
-"""Taking in the data of the old Simple-Chatting: all that can be read, or nothing at all."""
+"""The import of the old Simple-Chatting's data: every valid entry, or nothing at all."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read(given: Given) -> Iterator[HandedFile]:
     begins=True,
 )
 async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> None:
-    """Take in the data of the old Simple-Chatting; a second time adds what is new."""
+    """Import the data of the old Simple-Chatting; a repetition adds only new data."""
     try:
         with closing(await realm.blobs.run(realm.blobs.scratch)) as file:
             prepared = Preparation(realm, Stage(file), say)
@@ -64,7 +64,7 @@ async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> Non
             done = await prepared.write()
     except ChatError as error:
         raise AdminRefused(
-            f"{error.message}. When that is mended run this again; nothing comes in twice"
+            f"{error.message}. Once that is fixed, run this again; nothing is imported twice"
         ) from error
     report(say, prepared, done)
     if not any(user.admin for user in await realm.database.read(users.everybody)):
@@ -72,7 +72,7 @@ async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> Non
 
 
 def report(say: Say, prepared: Preparation, done: Imported) -> None:
-    """Say what came of it."""
+    """Print the counts of the import, and the entries skipped."""
     skipped = prepared.skipped + done.refused
     if done.refused:
         say(f"{done.refused} messages of people who left their group meanwhile were skipped")
@@ -81,15 +81,15 @@ def report(say: Say, prepared: Preparation, done: Imported) -> None:
         f"({done.files} of them files); skipped {skipped}"
     )
     if prepared.existing:
-        say(f"{prepared.existing} users have an account here already, which was left as it is")
+        say(f"{prepared.existing} users have an account here already, which is unchanged")
     if done == Imported(refused=done.refused):
-        say("Nothing new: what could be read was imported before")
+        say("Nothing new: all valid entries were imported before")
     if skipped:
-        say("What was skipped is listed above; mend it and run this again to add it")
+        say("Skipped entries are listed above; fix them and run this again to add them")
 
 
 class Preparation:
-    """Reads part after part and stages what is new; the realm is not changed before `write`."""
+    """Reads file after file and stages new data; the realm is unchanged until `write`."""
 
     def __init__(self, realm: Realm, stage: Stage, say: Say) -> None:
         self._realm = realm
@@ -105,7 +105,7 @@ class Preparation:
         self.existing = 0
 
     async def begin(self) -> None:
-        """Look who has an account."""
+        """Load the accounts of the realm."""
         self._people = People(await self._read(imports.everybody))
 
     def _note(self, name: str, why: str) -> None:
@@ -116,7 +116,7 @@ class Preparation:
         self._note(name, f"{why}; skipped")
 
     async def take(self, part: HandedFile) -> None:
-        """Take the next file; users come first.
+        """Stage the next file; files of users must be first.
 
         Raises:
             ChatError: UNAVAILABLE, the store or the disk refused.
@@ -145,7 +145,7 @@ class Preparation:
         self._users.append(user)
 
     def _settle(self) -> None:
-        """Decide whose the accounts are, once all files of users were read."""
+        """Match the accounts, once all files of users were read."""
         if self._users is None:
             return
         twins = self._people.add(self._users)
@@ -200,7 +200,7 @@ class Preparation:
     async def _fresh(
         self, name: str, history: Sequence[object], people: Set[str], wanted: str
     ) -> Keyed:
-        """Return the messages of a history that are not here yet; list what cannot be read."""
+        """Return the messages of a history that are not here yet; report invalid entries."""
         found, faults = await self._run(self._messages, name, history, people, wanted)
         for number, why in faults:
             self._skip(f"{name}, entry {number}", why)
@@ -219,7 +219,7 @@ class Preparation:
     def _messages(
         self, name: str, history: Sequence[object], people: Set[str], wanted: str
     ) -> tuple[Keyed, list[tuple[int, str]]]:
-        """Read a history; faults come with the entry's number. Runs in a thread."""
+        """Parse a history; faults carry the entry's number. Runs in a thread."""
         found: Keyed = []
         faults: list[tuple[int, str]] = []
         repetitions: Counter[bytes] = Counter()
@@ -256,7 +256,7 @@ class Preparation:
         """Write what was staged in one transaction.
 
         Raises:
-            ChatError: UNAVAILABLE, the store or the disk refused; the realm is as it was.
+            ChatError: UNAVAILABLE, the store or the disk refused; the realm is unchanged.
         """
         self._settle()
         people = await self._hashed()
@@ -280,14 +280,14 @@ class Preparation:
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
-            # The transaction reads the stage, which must not be closed before it ends.
+            # The transaction reads the stage, so the stage must stay open until its end.
             given_up.set()
             with suppress(ChatError):
                 await writing
             raise
 
     def _finish(self) -> None:
-        """Have all in the stage, and all contents kept from the sweep until they are in use."""
+        """Flush the stage, and protect all contents from the sweep until messages refer to them."""
         self._stage.finish()
         for sha256 in self._stage.hashes():
             if not self._realm.blobs.renew(sha256):
@@ -310,5 +310,5 @@ class Preparation:
 
 
 def _shown(name: object) -> str:
-    """Return what stands where a name should, short and in one line."""
+    """Return a name of any type, shortened to one line."""
     return shown(str(name))[:64]

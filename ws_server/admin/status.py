@@ -1,4 +1,4 @@
-"""The running server as the operator, and `admin doctor`, see it."""
+"""`admin status`: the running server, for the operator and `admin doctor`."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ PROTOCOL = 1
 
 
 def wrong_password() -> ChatError:
-    """Return one refusal for all that can be wrong, so that names cannot be guessed by it."""
+    """Return the one refusal for every failed sign-in, so that existing names are not revealed."""
     return ChatError(ErrorCode.BAD_CREDENTIALS, "The user or the password is wrong")
 
 
@@ -88,7 +88,7 @@ async def register(ctx: Context, request: Register) -> Registered:
     account_rules.check_name(request.user, realm.name)
     account_rules.check_password(request.password, request.user, request.real_name, realm.name)
     try:
-        # Before anything is looked up, or names could be tried for nothing.
+        # Counted before any lookup; otherwise names could be probed without limit.
         realm.limits.registration(address)
     except ChatError:
         realm.audit.note(Act.REGISTER, Result.LIMITED, address=address)
@@ -125,7 +125,7 @@ async def auth(ctx: Context, request: Auth) -> SignedIn:
     try:
         return await _sign_in(ctx, name, request.password)
     except PasswordReplaced:
-        # Perhaps by the same one, spelt as it is today: two windows sign in at once.
+        # Perhaps replaced by the normalised form of the same password: two windows sign in at once.
         return await _sign_in(ctx, name, request.password)
 
 
@@ -171,8 +171,8 @@ async def check_password(
     """Check a password, at the pace allowed for this address and account.
 
     Args:
-        account: The name that was given, which perhaps nobody has.
-        act: What it is checked for.
+        account: The name given, whether or not the account exists.
+        act: The purpose of the check, for the audit trail.
         at_home: The account has a session in the network of this address.
 
     Raises:
@@ -180,10 +180,10 @@ async def check_password(
     """
     realm, session = ctx.realm, ctx.session
     stored = user.password if user else None
-    # The name only if it is one: people type passwords into the wrong place.
+    # Log the name of an existing account only: people type passwords into the wrong field.
     known = user.name if user else ""
     guess = session.address, fold(account), at_home
-    # One at a time, so that many at once are no more guesses than one after the other.
+    # One check at a time, so that parallel attempts allow no more guesses than serial ones.
     async with realm.passwords.turn(session.network, fold(account)):
         try:
             realm.guesses.begin(*guess)
@@ -205,7 +205,7 @@ async def check_password(
 
 
 def check_unchanged(tx: Connection, user: users.User) -> None:
-    """Refuse a password that was changed, or an account disabled, while it was being checked.
+    """Refuse if the password was changed, or the account disabled, during the check.
 
     Raises:
         PasswordReplaced, or ChatError: FORBIDDEN.
@@ -226,7 +226,7 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
     def use(now: int) -> Steps[users.User | None]:
         return tokens.use_token(hashed, now, now - realm.session_age, address)
 
-    # Everybody comes back at once after a restart, and others wait for them to be written.
+    # After a restart all clients resume at once, and others would wait for these writes.
     user = await realm.journal.write(Together(use))
     if user is None:
         _note(ctx, Act.RESUME, Result.REFUSED, "")
@@ -239,9 +239,9 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
 
 async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     realm = ctx.realm
-    # Many may come back from one address at once; from here on each waits for themselves.
+    # Many users may resume from one address at once; from here on each has their own turn.
     current_requester.set(user.id)
-    # First listen, then count: a message in between is pushed, and none is missed.
+    # Subscribe first, then count: a message in between is pushed, so none is missed.
     before = ctx.session.account
     realm.hub.sign_in(ctx.session, Account(user.id, user.name, tokens.hash_token(token)))
     try:

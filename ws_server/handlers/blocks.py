@@ -1,4 +1,4 @@
-"""Blocks."""
+"""Handlers of the commands about blocks."""
 
 from __future__ import annotations
 

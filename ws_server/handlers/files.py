@@ -1,4 +1,4 @@
-"""Files: taking them in, and sending them out behind their messages."""
+"""Handlers that receive files, and send them after their messages."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from ws_server.store.ids import new_id
 from ws_server.store.message_content import MessageContent
 
 TOUCH_EVERY = 3600 * 1000
-"""Milliseconds after which a chunk notes again that its upload is alive."""
+"""Milliseconds after which a chunk renews its upload's time of last use."""
 CHUNK = 128 * 1024
-"""Raw bytes asked for in one `chunk`: 171 KiB of base64."""
+"""Raw bytes expected in one `chunk`: 171 KiB of base64."""
 ASK_AGAIN = 2.0
-"""Seconds after which to ask again for a content that is on its way from another realm."""
+"""Seconds after which to retry for a content in transit from another realm."""
 
 
 @handles(SendFile)
@@ -64,7 +64,7 @@ async def _whole_file(
     account, realm = ctx.user, ctx.realm
 
     def check(tx: Connection) -> bool:
-        """Find out before anything is stored what would refuse the message, or repeat it."""
+        """Check in advance, before the content is stored, for a refusal or a repetition."""
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
         disabled_accounts.check_target(tx, account.id, target)
@@ -102,7 +102,7 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
     def begin(tx: Connection, now: int) -> Opened:
         key = wanted.key
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
-            # Its end will be the first message once more; what broke is left to who needs it.
+            # The last chunk will repeat the first message; a broken upload is left to others.
             return files.open_upload(tx, wanted, now, realm.max_user_files, lambda id: True)
         disabled_accounts.check_target(tx, account.id, request.to)
         realm.blobs.check_room(request.size)
@@ -128,7 +128,7 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
         realm.uploading.heard(opened.id, ctx.session)
         done = await realm.blobs.run(_take_chunk, realm.blobs, opened, request)
     if not done:
-        # In the future, if the clock was ahead.
+        # `touched` is in the future if the clock was ahead.
         if abs(time.time() * 1000 - opened.touched) > TOUCH_EVERY:
             await realm.journal.write(lambda tx, now: files.touch(tx, opened.id, now))
         return ChunkTaken(request.offset + len(request.data))
@@ -140,7 +140,7 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
 
 
 def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
-    """Add a chunk to its upload; True if that completed the file, which now is a blob."""
+    """Append a chunk to its upload; return True if that completed the file as a blob."""
     here = blobs.upload_offset(opened.id, opened.size)
     end = request.offset + len(request.data)
     if request.offset != here:
@@ -153,7 +153,7 @@ def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
     if not blobs.finish(opened.id, opened.sha256):
         raise ChatError(
             ErrorCode.BAD_ARGUMENTS,
-            "The content does not have the sha256 that upload announced; begin it anew",
+            "The content does not have the sha256 that upload announced; start it again",
             offset=0,
         )
     return True
@@ -181,7 +181,7 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
 
 
 def not_here(file: StoredFile, away: Away) -> ChatError:
-    """Return the refusal for a file whose content another realm has."""
+    """Return the refusal for a file whose content is in another realm only."""
     if away.given_up:
         return ChatError(
             ErrorCode.UNKNOWN_FILE,

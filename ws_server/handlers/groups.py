@@ -1,4 +1,4 @@
-"""Groups."""
+"""Handlers of the commands about groups."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ from ws_server.store.message_content import MessageContent
 from ws_server.store.steps import alone
 
 Changing = Mutation | RemoteReply | Awaitable[Mutation]
-"""A change of a group: here, in another realm, or once it is its turn."""
+"""A change of a group: here, in another realm, or here after a wait for the rate limit."""
 
 
 def role(owner: bool) -> str:
-    """Return what a member is called on the wire."""
+    """Return the name of a member's role on the wire."""
     return "owner" if owner else "member"
 
 
@@ -189,7 +189,7 @@ def grouphistory(ctx: Context, request: ChooseGroupHistory) -> Changing:
 
 
 def _govern(ctx: Context, request: Kick | Ban | Unban) -> Changing:
-    """Return what an owner's command does, in a group hosted here or elsewhere."""
+    """Return the result of an owner's command, in a group hosted here or elsewhere."""
     account, group, command = ctx.user, request.group, request.spec.name
     if group.realm:
         return RemoteReply(remote_group_commands.govern(ctx.realm.federation, account, request))
@@ -217,13 +217,13 @@ def decline(ctx: Context, request: Decline) -> Changing:
 
 
 def _change(ctx: Context, rule: hosted_groups.Rule, reply: Callable[[str], Reply]) -> Changing:
-    """Return a change that is answered with the address of its group."""
+    """Return a change whose reply contains the address of its group."""
     answer = hosted_groups.change(rule, lambda tx, made: reply(made.group.address(0)))
     return _in_turn(ctx, answer)
 
 
 def _in_turn(ctx: Context, change: Callable[[Connection, int], Outcome]) -> Changing:
-    """Return a change for when the caller's network may change groups again.
+    """Return a change that waits until the rate limit of the caller's network allows it.
 
     Raises:
         ChatError: RATE_LIMITED.

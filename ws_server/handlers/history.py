@@ -1,4 +1,4 @@
-"""History, markers and catching up."""
+"""Handlers of history, markers and `sync`."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from ws_server.store.steps import Steps
 from ws_server.store.sync_query import Missed
 
 POSITION_BYTES = 384 * 1024
-"""Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
+"""Bytes of positions in one reply to `sync`, besides PAGE_BYTES of messages."""
 
 
 def tell_realm(
     tx: Connection, account: Account, conversation: Conversation, marks: markers.Markers, now: int
 ) -> Collection[int]:
-    """Let the other person's realm know of moved markers, and return which realm will be told."""
+    """Enqueue moved markers for the other user's realm; return the realms with new rows."""
     if not marks.changed or conversation.number is not None or not conversation.realms:
         return ()
     if conversation.blockers:
@@ -70,7 +70,7 @@ def tell_realm(
 async def inbox_page(
     ctx: Context, target: ConversationAddress, before: int | None, limit: int
 ) -> Page | Mutation:
-    """Read a page and mark it read; nothing is written if it was read before."""
+    """Return a page and mark it read; nothing is written if it was read before."""
     account = ctx.user
 
     def ask(tx: Connection) -> tuple[Conversation | None, Page, int]:
@@ -132,7 +132,7 @@ def _move_marker(
     answer: Callable[[str, markers.Markers], Reply],
     **moved: int,
 ) -> Mutation:
-    """Move the markers given as those of `markers.mark`, and answer where they stand then."""
+    """Move the markers, with the arguments of `markers.mark`, and reply with the new ones."""
     account = ctx.user
 
     def move(tx: Connection, now: int) -> Outcome:
@@ -154,7 +154,7 @@ async def sync(ctx: Context, request: Sync) -> Synced:
 
     def everything() -> Steps[list[Standing]]:
         nonlocal missed
-        # Here, as that takes milliseconds for thousands of names.
+        # Parsed in this thread, as thousands of names need milliseconds.
         have = {
             address.without_local_realm(ctx.realm.local_name): seq
             for address, seq in request.have.items()

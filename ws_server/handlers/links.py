@@ -1,4 +1,4 @@
-"""What a realm answers to another one that dials it."""
+"""Handlers of the commands that another realm sends to open a link."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ws_server.store.federation.realms import ACTIVE, BLOCKED, PENDING, REMOVED,
 
 
 def refused(why: str) -> ChatError:
-    """Return the answer no to a realm."""
+    """Return the refusal of a link."""
     return ChatError(ErrorCode.REALM_REFUSED, why)
 
 
@@ -32,7 +32,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
     if session.account is not None:
         raise refused("This connection is a person's")
     if session.handshake is not None:
-        raise refused("A connection says link once")
+        raise refused("A connection sends link once")
     loop = asyncio.get_running_loop()
     handshake = session.handshake = LinkHandshake(loop.time())
     loop.call_later(HANDSHAKE, _end_unproven, session)
@@ -55,7 +55,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
 
 
 def _end_unproven(session: Session) -> None:
-    """A connection that said `link` is a link by now, or it ends."""
+    """Close the connection unless its handshake has completed."""
     if session.open and session.link is None:
         session.outlet.close_with(4500, f"no link within {HANDSHAKE:.0f} s")
 
@@ -65,7 +65,7 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     session, peers = ctx.session, ctx.realm.links
     handshake = session.handshake
     if handshake is None or handshake.offered is None:
-        raise refused("Say link first")
+        raise refused("Send link first")
     transcript, handshake.offered = handshake.offered, None
     try:
         transcript.check(request.signature, Role.DIALLER)
@@ -89,12 +89,12 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
 
 
 async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
-    """Note a realm that was not known, as the operator wants it."""
+    """Add an unknown realm, as the operator's policy allows."""
     realm, peers = ctx.realm, ctx.realm.links
     if peers.policy == "closed":
         raise refused("This realm links to no others")
     realm.limits.first_contact(ctx.session.address)
-    # A realm on the same desk, and nobody whom something else brings here from elsewhere.
+    # Only a realm on this machine, not one that a proxy forwards from elsewhere.
     beside = peers.trial and is_loopback(ctx.session.address) and not ctx.session.forwarded
     is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
     state = ACTIVE if is_let_in else PENDING
@@ -130,7 +130,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
 
 
 async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript) -> KnownRealm:
-    """Learn where a realm can be dialled, from where it dialled."""
+    """Store the address and port at which the realm that dialled can be dialled."""
     address = ctx.session.address
 
     def change(tx: Connection, now: int) -> KnownRealm:

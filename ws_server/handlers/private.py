@@ -1,4 +1,4 @@
-"""Private chats."""
+"""Handlers of the commands about private chats."""
 
 from __future__ import annotations
 

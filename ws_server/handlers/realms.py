@@ -1,4 +1,4 @@
-"""Realms: adding them, listing them, and what waits for them."""
+"""Handlers that add and list realms, and list the messages that wait for them."""
 
 from __future__ import annotations
 
