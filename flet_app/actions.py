@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from flet_app import commands
-from flet_app.conversation import INVITED, MAX_KEPT_CLOSED, Conversation, entry_of
-from flet_app.session import MAX_PAGE, Session
+from flet_app.conversation import INVITED, MAX_KEPT_CLOSED, AppConversation, entry_of
+from flet_app.session import MAX_PAGE, AppSession
 from flet_app.state import Part
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import Auth, Logout, Resume
@@ -34,12 +34,12 @@ from shared.protocol.spec import Request
 PAGE = 50
 
 
-class Actions(Session):
+class Actions(AppSession):
     """The actions of one window in its session."""
 
     # Conversations
 
-    def switch(self, address: str) -> Conversation:
+    def switch(self, address: str) -> AppConversation:
         """Show a conversation with the messages that are loaded."""
         previous = self.state.open
         c = self.state.conversation(address)
@@ -49,7 +49,7 @@ class Actions(Session):
         self._loaded[c] = None
         return c
 
-    async def load(self, c: Conversation) -> None:
+    async def load(self, c: AppConversation) -> None:
         """Fetch a conversation's newest messages if needed; drop a conversation that does not
         exist."""
         if c.loaded or c.role == INVITED:
@@ -69,7 +69,7 @@ class Actions(Session):
         """Return a person's address as the realm spells it; a local person must exist."""
         return (await self.client.history(address, limit=1)).conversation
 
-    async def load_older(self, c: Conversation) -> None:
+    async def load_older(self, c: AppConversation) -> None:
         """Fetch the page before the oldest loaded message."""
         first = c.first_seq
         if not c.loaded or not c.older or first is None:
@@ -81,7 +81,7 @@ class Actions(Session):
         if c is self.state.open:
             self.state.changed(Part.MESSAGES)
 
-    def saw(self, c: Conversation) -> None:
+    def saw(self, c: AppConversation) -> None:
         """Mark a conversation read: the person sees its newest message."""
         if c.last_seq > c.read_seq:
             self.state.read(c, c.last_seq)
@@ -90,7 +90,7 @@ class Actions(Session):
 
     # Groups and realms
 
-    async def create_group(self, name: str, realm: str = "") -> Conversation:
+    async def create_group(self, name: str, realm: str = "") -> AppConversation:
         """Create a group, hosted by this realm or by another one."""
         made = await self.client.creategroup(name, realm or None)
         c = self.state.conversation(made.group)
@@ -102,14 +102,14 @@ class Actions(Session):
         left = await self.client.leavegroup(address)
         self.state.left(left.group)
 
-    async def accept(self, c: Conversation) -> None:
+    async def accept(self, c: AppConversation) -> None:
         """Accept an invitation to a group."""
         await self.client.accept(c.address)
         c.role = "member"
         self.state.stale = True
         self._due.set()
 
-    async def decline(self, c: Conversation) -> None:
+    async def decline(self, c: AppConversation) -> None:
         """Decline an invitation; it disappears from the list."""
         await self.client.decline(c.address)
         self.state.left(c.address)

@@ -11,9 +11,9 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.conversation import Conversation, Entry
+from flet_app.conversation import AppConversation, Entry
 from flet_app.parts.controls import icon_button
-from flet_app.sending import Upload
+from flet_app.sending import FileUpload
 from flet_app.window import EXPECTED, Window
 from shared.bounded import BoundedDict
 
@@ -31,10 +31,10 @@ class Picked:
     def __init__(self, window: Window) -> None:
         self._window = window
         self.picker = ft.FilePicker(on_upload=window.handler(self._uploaded))
-        self.coming: dict[str, Upload] = {}
+        self.coming: dict[str, FileUpload] = {}
         self._wanted: list[ft.FilePickerUploadFile] = []
 
-    def expect(self, file: ft.FilePickerFile, upload: Upload) -> None:
+    def expect(self, file: ft.FilePickerFile, upload: FileUpload) -> None:
         """Queue a file that the browser will upload."""
         self.coming[file.name] = upload
         self._wanted.append(
@@ -45,7 +45,7 @@ class Picked:
         """Start the uploads; returns before they end."""
         await self.picker.upload(self._wanted)
 
-    def __iter__(self) -> Iterator[tuple[str, Upload]]:
+    def __iter__(self) -> Iterator[tuple[str, FileUpload]]:
         return iter(list(self.coming.items()))
 
     def give_up(self, name: str, done: float | None) -> None:
@@ -82,7 +82,7 @@ class Attachments:
         """What an image control takes, by the path of a picture; those wanted last are last."""
         self._offers: deque[str] = deque()
 
-    async def pick(self, c: Conversation) -> None:
+    async def pick(self, c: AppConversation) -> None:
         """Let the person choose files, then send them."""
         picked = Picked(self._window)
         if self._choosing is not None:
@@ -118,7 +118,7 @@ class Attachments:
                 picked.give_up(name, upload.entry.done)
             raise
 
-    async def paste(self, c: Conversation, files: list[Any]) -> None:
+    async def paste(self, c: AppConversation, files: list[Any]) -> None:
         """Send what was pasted, such as a screenshot."""
         for file in files[:AT_ONCE]:
             name = file.name or "pasted.png"
@@ -141,13 +141,13 @@ class Attachments:
         for picked, name, done in before:
             picked.give_up(name, done)
 
-    def _send(self, c: Conversation, path: Path, name: str) -> None:
+    def _send(self, c: AppConversation, path: Path, name: str) -> None:
         sending = self._window.actions.sending
         if sending is None:
             raise OSError("nobody is signed in")
         sending.file(c, path, name, path.stat().st_size).ready(came=False)
 
-    def _begin(self, c: Conversation, name: str, size: int) -> Upload:
+    def _begin(self, c: AppConversation, name: str, size: int) -> FileUpload:
         """Show a file whose content is not at its path yet."""
         host, sending = self._window.host, self._window.actions.sending
         if sending is None:
@@ -198,7 +198,7 @@ class Attachments:
             return texts("large_picture")
         return texts("many_pixels", width=f"{found.width:,}", height=f"{found.height:,}")
 
-    async def cancel(self, c: Conversation, entry: Entry) -> None:
+    async def cancel(self, c: AppConversation, entry: Entry) -> None:
         """Cancel the transfer of a file."""
         actions = self._window.actions
         if actions.sending is not None:
@@ -206,7 +206,7 @@ class Attachments:
         if actions.files is not None:
             actions.files.cancel(entry)
 
-    async def save(self, _: Conversation, entry: Entry) -> None:
+    async def save(self, _: AppConversation, entry: Entry) -> None:
         """Save a file for the person: as a browser download, or at the place chosen in a dialog."""
         assert entry.file is not None
         window, name = self._window, entry.file.name
@@ -223,7 +223,7 @@ class Attachments:
             await asyncio.to_thread(shutil.copyfile, path, target)
             window.tell(window.texts("saved_at", path=target))
 
-    async def enlarge(self, c: Conversation, entry: Entry) -> None:
+    async def enlarge(self, c: AppConversation, entry: Entry) -> None:
         """Show a picture as large as the window."""
         assert entry.file is not None
         window, texts = self._window, self._window.texts

@@ -15,7 +15,7 @@ from typing import Any
 import flet as ft
 from flet.messaging.session import Session
 
-from flet_app.browser_identity import Visitor
+from flet_app.browser_identity import BrowserIdentity
 from flet_app.file_urls import SessionFiles, Tickets
 from flet_app.host import Expected
 from flet_app.language import Texts
@@ -49,7 +49,7 @@ class BrowserHost:
 
     def __init__(
         self,
-        visitor: Visitor,
+        visitor: BrowserIdentity,
         realm: RealmWay,
         tickets: Tickets,
         session: Session,

@@ -34,7 +34,7 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class BrowserIdentity:
     """A browser as the limits and the app see it."""
 
     browser: str
@@ -49,7 +49,7 @@ class Visitor:
     zone: tzinfo
 
 
-def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
+def visitor_of(scope: Scope, trusted: Sequence[Network]) -> BrowserIdentity:
     """Return the visitor that a request or a WebSocket handshake comes from."""
     connection = HTTPConnection(scope)
     headers, cookies = connection.headers, connection.cookies
@@ -60,7 +60,7 @@ def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
     )
     address = address if is_address(address) else ""
     browser = cookies.get(SECURE_BROWSER if secure else BROWSER, "")
-    return Visitor(
+    return BrowserIdentity(
         browser=browser if TOKEN.fullmatch(browser) else "",
         address=address,
         network=network(address),
@@ -70,7 +70,7 @@ def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
     )
 
 
-def is_from_before(cookies: Mapping[str, str], visitor: Visitor) -> bool:
+def is_from_before(cookies: Mapping[str, str], visitor: BrowserIdentity) -> bool:
     """Tell whether a browser has only the cookie that earlier versions set over https."""
     return visitor.secure and not visitor.browser and BROWSER in cookies
 

@@ -76,7 +76,7 @@ INVITED = "invited"
 
 
 @dataclass(slots=True, eq=False)
-class Conversation:
+class AppConversation:
     """A private chat or a group."""
 
     address: str

@@ -18,7 +18,7 @@ from flet.utils import is_linux_server
 from flet_app.host import Expected, language_of, local_zone
 from flet_app.main import start
 from flet_app.script import PageScript
-from flet_app.settings import Settings
+from flet_app.settings import AppSettings
 from flet_app.site import ASSETS
 from shared.client import ChatClient
 from shared.protocol.file_names import clean_file_name
@@ -80,7 +80,7 @@ def _wishes() -> list[str]:
     return [*os.environ.get("LANGUAGE", "").split(":"), *named, locale.getlocale()[0] or ""]
 
 
-def open_window(settings: Settings) -> None:
+def open_window(settings: AppSettings) -> None:
     """Open the window; return when it is closed.
 
     Raises:

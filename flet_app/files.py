@@ -30,7 +30,7 @@ def is_picture(file: FileInfo) -> bool:
     return media_type(file.name) in IMAGES and file.size <= SHOWN_SIZE
 
 
-class Files:
+class AppFiles:
     """The files of one session.
 
     Args:

@@ -19,7 +19,7 @@ from flet.messaging.protocol import MessageAction, decode_ext_from_msgpack
 
 from flet_app import msgpack_bounds
 from flet_app.frame_shapes import takes_value
-from flet_app.script import HEAD, MAX_SAID, InvalidMessage, Said, read
+from flet_app.script import HEAD, MAX_SAID, InvalidMessage, PageFrame, read
 
 MAX_FRAME = 8 << 20
 """Bytes of a frame with pasted files."""
@@ -84,7 +84,7 @@ class Frames:
         self._left = BURST
         self._at = -math.inf
 
-    async def checked(self, frame: bytes) -> bytes | Said | None:
+    async def checked(self, frame: bytes) -> bytes | PageFrame | None:
         """Return the frame that Flet may process, or the message of our script, when its turn
         comes.
 

@@ -44,7 +44,7 @@ _linkify = LinkifyIt({"ftp:": None, "//": None}, {"fuzzy_email": False, "fuzzy_l
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TextLink:
     """One address of a text."""
 
     start: int
@@ -56,7 +56,7 @@ class Link:
 
 
 @lru_cache(maxsize=2_000)
-def links(text: str) -> tuple[Link, ...]:
+def links(text: str) -> tuple[TextLink, ...]:
     """Return the first MAX_LINKS addresses of a text, in order.
 
     Text with `http://`, `https://` or `mailto:` becomes a link, and so do `www.` and bare domains,
@@ -66,7 +66,7 @@ def links(text: str) -> tuple[Link, ...]:
     return tuple(islice(_links(text), MAX_LINKS))
 
 
-def _links(text: str) -> Iterator[Link]:
+def _links(text: str) -> Iterator[TextLink]:
     for start, word in _words(text):
         wrapped = _WRAPPED.match(word)
         before = wrapped[0] if wrapped else ""
@@ -87,12 +87,12 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
             start += len(word)
 
 
-def _link(match: Match, start: int, before: str) -> Link | None:
+def _link(match: Match, start: int, before: str) -> TextLink | None:
     shown = _without_end(match.raw, before)
     end, scheme = start + len(shown), match.schema or "http:"
     rest = shown[len(match.schema) :]
     if scheme == "mailto:":
-        return Link(start, end, scheme + rest)
+        return TextLink(start, end, scheme + rest)
     try:
         found = urlsplit(scheme + ("" if match.schema else "//") + rest)
         host, port = found.hostname or "", found.port
@@ -104,7 +104,7 @@ def _link(match: Match, start: int, before: str) -> Link | None:
     if not match.schema and not _is_no_file(host, rest):
         return None
     url = found._replace(netloc=sent if port is None else f"{sent}:{port}").geturl()
-    return Link(start, end, url, sent if _is_look_alike(host) else "")
+    return TextLink(start, end, url, sent if _is_look_alike(host) else "")
 
 
 def _without_end(raw: str, before: str) -> str:

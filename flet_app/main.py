@@ -10,7 +10,7 @@ from flet_app import commands
 from flet_app.host import Host
 from flet_app.language import Texts
 from flet_app.parts.controls import decoration
-from flet_app.script import Said
+from flet_app.script import PageFrame
 from flet_app.state import Part
 from flet_app.theme import theme
 from flet_app.views.chat import Chat
@@ -102,7 +102,7 @@ class App:
         if isinstance(self._screen, Chat) and (place := window.place):
             window.run(self._reopen(self._screen, place))
 
-    def _heard(self, said: Said) -> None:
+    def _heard(self, said: PageFrame) -> None:
         """Handle a message of the page's script; it repeats those that come before signing in."""
         if isinstance(self._screen, Chat):
             self._window.run(self._screen.heard(said))

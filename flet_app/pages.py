@@ -17,13 +17,13 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from flet_app.browser_host import BrowserHost, RealmWay, begun
-from flet_app.browser_identity import Visitor, mark
+from flet_app.browser_identity import BrowserIdentity, mark
 from flet_app.file_urls import Tickets
 from flet_app.frame_filter import Frames, InvalidFrame
 from flet_app.host import Host
 from flet_app.kept_pages import KeptPages, Socket
 from flet_app.page_socket import EXTENSION, PageSocket
-from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
+from flet_app.script import CHANNEL, HelloFrame, PageFrame, PageScript, PingFrame
 from shared.token_buckets import Buckets
 
 LINGER = 300
@@ -70,7 +70,9 @@ class Pages:
         self._strangers = Buckets(STRANGERS, STRANGERS_AT_ONCE)
         self._scripts: weakref.WeakKeyDictionary[Session, PageScript] = weakref.WeakKeyDictionary()
 
-    async def serve(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(
+        self, visitor: BrowserIdentity, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve one WebSocket until it ends."""
         loop = asyncio.get_running_loop()
         # Flet identifies browsers by address and user agent. A phone changes its address, and
@@ -155,11 +157,11 @@ class Pages:
         if not self.kept.is_known(session):
             await session.disconnect(0)
 
-    def _said(self, socket: Socket, said: Said) -> None:
+    def _said(self, socket: Socket, said: PageFrame) -> None:
         """Handle a message of our script."""
-        if isinstance(said, Hello):
+        if isinstance(said, HelloFrame):
             socket.hello = said
-        elif isinstance(said, Ping):
+        elif isinstance(said, PingFrame):
             # Answer after the first steps of all handlers that earlier frames have started.
             answer = json.dumps({"kind": "pong", "ping": said.ping}).encode()
             asyncio.get_running_loop().call_soon(

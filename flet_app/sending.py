@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flet_app.conversation import WAITING, Conversation, Entry
+from flet_app.conversation import WAITING, AppConversation, Entry
 from flet_app.state import Part, State
 from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
@@ -41,11 +41,11 @@ FILES_AT_ONCE = 2
 
 
 @dataclass(slots=True, eq=False)
-class Upload:
+class FileUpload:
     """A file that is shown; the browser may still be uploading its content."""
 
     sending: Sending
-    c: Conversation
+    c: AppConversation
     entry: Entry
     path: Path
     """Path of the content, once complete."""
@@ -86,7 +86,7 @@ class Sending:
             lambda error: log.error("sending failed", exc_info=error)
         )
         self._turns = asyncio.Semaphore(FILES_AT_ONCE)
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: dict[str, FileUpload] = {}
         """The files on their way, by key."""
         self._keys: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
         """Those that were given: whether they are answered."""
@@ -102,7 +102,7 @@ class Sending:
 
     def text(
         self,
-        c: Conversation,
+        c: AppConversation,
         text: str,
         key: str = "",
         answered: Callable[[], None] = lambda: None,
@@ -127,7 +127,7 @@ class Sending:
         if c.address not in self._tasks:
             self._start(c.address, self._deliver(c, lane))
 
-    def file(self, c: Conversation, path: Path, name: str, size: int) -> Upload:
+    def file(self, c: AppConversation, path: Path, name: str, size: int) -> FileUpload:
         """Show a file at once. It is sent in parallel to the texts once `ready` is called.
 
         Raises:
@@ -144,16 +144,16 @@ class Sending:
         entry = self._own(c, "")
         type = media_type(name)
         entry.file, entry.done = FileInfo("", name, size, type, ""), 0.0
-        upload = self._uploads[entry.key] = Upload(self, c, entry, path)
+        upload = self._uploads[entry.key] = FileUpload(self, c, entry, path)
         self._state.put(c, entry)
         return upload
 
-    def send_file(self, upload: Upload, begin: float) -> None:
+    def send_file(self, upload: FileUpload, begin: float) -> None:
         """Send a file whose content is complete; its progress goes from `begin` to 1."""
         if upload.entry.key in self._uploads:
             self._start(upload.entry.key, self._send_file(upload, begin))
 
-    def refuse(self, upload: Upload, why: str) -> None:
+    def refuse(self, upload: FileUpload, why: str) -> None:
         """Mark a file as refused."""
         if self._uploads.pop(upload.entry.key, None) is not None:
             self._state.refused(upload.c, upload.entry, why)
@@ -163,7 +163,7 @@ class Sending:
         """Show the progress of a file."""
         self._state.changed(Part.MESSAGES)
 
-    def cancel(self, c: Conversation, entry: Entry) -> None:
+    def cancel(self, c: AppConversation, entry: Entry) -> None:
         """Cancel a file and remove its bubble."""
         upload = self._uploads.pop(entry.key, None)
         if upload is not None:
@@ -180,7 +180,7 @@ class Sending:
         """Remember a key that was given, or that it is answered."""
         self._keys[key] = answered
 
-    def _own(self, c: Conversation, text: str, key: str = "") -> Entry:
+    def _own(self, c: AppConversation, text: str, key: str = "") -> Entry:
         key = key or secrets.token_hex(16)
         return Entry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
 
@@ -195,7 +195,7 @@ class Sending:
         self._tasks[key] = self._background.start(work)
         self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
 
-    async def _deliver(self, c: Conversation, lane: deque[Entry]) -> None:
+    async def _deliver(self, c: AppConversation, lane: deque[Entry]) -> None:
         """Send the texts of a conversation in order."""
         while lane:
             entry = lane[0]
@@ -212,7 +212,7 @@ class Sending:
                 answered()
 
     async def _until_answered(
-        self, c: Conversation, entry: Entry, request: Request[Sent]
+        self, c: AppConversation, entry: Entry, request: Request[Sent]
     ) -> Sent | None:
         try:
             return await patiently(lambda: self._client.call(request), PAUSE, unanswered=True)
@@ -220,7 +220,7 @@ class Sending:
             self._state.refused(c, entry, error.message)
             return None
 
-    async def _send_file(self, upload: Upload, begin: float) -> None:
+    async def _send_file(self, upload: FileUpload, begin: float) -> None:
         c, entry = upload.c, upload.entry
         assert entry.file is not None
 
@@ -256,7 +256,7 @@ class Sending:
             upload.release()
 
 
-def _request(c: Conversation, entry: Entry) -> Request[Sent]:
+def _request(c: AppConversation, entry: Entry) -> Request[Sent]:
     if c.is_group:
         return SendGroup(GroupAddress.parse(c.address), entry.text, entry.key)
     return Send(Address.parse(c.address), entry.text, entry.key)

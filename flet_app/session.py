@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from flet_app.conversation import Conversation
-from flet_app.files import Files
+from flet_app.conversation import AppConversation
+from flet_app.files import AppFiles
 from flet_app.host import Host
 from flet_app.sending import Sending
 from flet_app.state import Part, State
@@ -54,7 +54,7 @@ async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R
     return found
 
 
-class Session:
+class AppSession:
     """The session of one window, if any. Methods that send commands raise `ChatError`, `NoAnswer`.
 
     Args:
@@ -75,12 +75,12 @@ class Session:
         )
         self._due = asyncio.Event()
         self._reads: dict[str, int] = {}
-        self._loaded: BoundedDict[Conversation, None] = BoundedDict(
+        self._loaded: BoundedDict[AppConversation, None] = BoundedDict(
             LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
         )
         """The conversations that were opened, the latest last."""
         self.sending: Sending | None = None
-        self.files: Files | None = None
+        self.files: AppFiles | None = None
 
     @property
     def client(self) -> ChatClient:
@@ -177,7 +177,7 @@ class Session:
             await client.close()
             raise NoAnswer("the window is closed")
         self._client, self._adopted = client, server
-        self.files = Files(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
+        self.files = AppFiles(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
         self.sending = Sending(self.state, client, self.files.adopt)
         self._tasks.start(self._tend(client))
 
@@ -287,7 +287,7 @@ class Session:
             with suppress(ChatError):
                 await self._load(c, MAX_PAGE)
 
-    async def _load(self, c: Conversation, limit: int) -> None:
+    async def _load(self, c: AppConversation, limit: int) -> None:
         c.loading = True
         try:
             page = await self.client.history(c.address, limit=limit)

@@ -14,7 +14,7 @@ from flet_app.conversation import (
     MAX_KEPT_CLOSED,
     MAX_KEPT_MESSAGES,
     STORED,
-    Conversation,
+    AppConversation,
     Entry,
 )
 from flet_app.conversation_list import ConversationList
@@ -66,7 +66,7 @@ class State:
     """
 
     changed: Callable[[Part], None]
-    people_changed: Callable[[Conversation, GroupChanged], None] = lambda c, change: None
+    people_changed: Callable[[AppConversation, GroupChanged], None] = lambda c, change: None
     user: str = ""
     was: str = ""
     """The person signed in last."""
@@ -77,7 +77,7 @@ class State:
     online: bool = False
     offline_why: str = ""
     conversations: ConversationList = field(default_factory=ConversationList)
-    open: Conversation | None = None
+    open: AppConversation | None = None
     realms: list[Realm] = field(default_factory=list)
     listed: bool = False
     """The lists have been fetched."""
@@ -112,7 +112,7 @@ class State:
 
     # Conversations
 
-    def conversation(self, address: str) -> Conversation:
+    def conversation(self, address: str) -> AppConversation:
         """Return a conversation; a new one is added to the list."""
         if fold(address) not in self.conversations:
             self.changed(Part.LIST)
@@ -145,7 +145,7 @@ class State:
         self.changed(Part.OPEN)
         self.changed(Part.MESSAGES)
 
-    def opened(self, c: Conversation | None) -> None:
+    def opened(self, c: AppConversation | None) -> None:
         """Set the open conversation, or none."""
         if self.open is not None and self.open is not c:
             self.open.unread_from = 0
@@ -156,13 +156,13 @@ class State:
         self.changed(Part.MESSAGES)
         self.changed(Part.LIST)
 
-    def read(self, c: Conversation, seq: int) -> None:
+    def read(self, c: AppConversation, seq: int) -> None:
         """The person has read up to here."""
         c.read_to(seq)
         self.stale |= c.stale
         self.changed(Part.LIST)
 
-    def put(self, c: Conversation, entry: Entry) -> None:
+    def put(self, c: AppConversation, entry: Entry) -> None:
         """Add an own entry to a conversation."""
         c.put(entry)
         if not entry.note:
@@ -171,12 +171,12 @@ class State:
             self.changed(Part.LIST)
         self._show(c)
 
-    def note(self, c: Conversation, lines: Iterable[str], now: int) -> None:
+    def note(self, c: AppConversation, lines: Iterable[str], now: int) -> None:
         """Add a note by the app to a conversation."""
         c.note(lines, now)
         self._show(c)
 
-    def sent(self, c: Conversation, entry: Entry, reply: Sent | ChunkTaken) -> None:
+    def sent(self, c: AppConversation, entry: Entry, reply: Sent | ChunkTaken) -> None:
         """The realm has accepted an own message."""
         entry.id, entry.state = reply.message_id or "", reply.state or STORED
         entry.time, entry.file, entry.done = reply.time or entry.time, reply.file, None
@@ -187,12 +187,12 @@ class State:
         self.changed(Part.LIST)
         self._show(c)
 
-    def refused(self, c: Conversation, entry: Entry, why: str) -> None:
+    def refused(self, c: AppConversation, entry: Entry, why: str) -> None:
         """The realm has refused an own message."""
         c.refuse(entry, why)
         self._show(c)
 
-    def withdrawn(self, c: Conversation, entry: Entry) -> None:
+    def withdrawn(self, c: AppConversation, entry: Entry) -> None:
         """An own message was cancelled."""
         if entry in c.entries:
             c.entries.remove(entry)
@@ -300,17 +300,17 @@ class State:
         if c is self.open:
             self.changed(Part.OPEN)
 
-    def _lose(self, c: Conversation) -> None:
+    def _lose(self, c: AppConversation) -> None:
         self.conversations.pop(fold(c.address), None)
         if c is self.open:
             self.opened(None)
         self.changed(Part.LIST)
 
-    def _show(self, c: Conversation) -> None:
+    def _show(self, c: AppConversation) -> None:
         if c is self.open:
             self.changed(Part.MESSAGES)
 
-    def link_of(self, c: Conversation) -> str:
+    def link_of(self, c: AppConversation) -> str:
         """Return up or down for a conversation with another realm; empty if unknown."""
         realm = fold(c.realm)
         return next((r.link for r in self.realms if fold(r.realm) == realm), "") if realm else ""

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 import flet as ft
 
 from flet_app.actions import Actions
-from flet_app.conversation import Conversation
+from flet_app.conversation import AppConversation
 from flet_app.host import LANGUAGES, Host, NoRoom, TooManyFiles
 from flet_app.language import Texts
 from flet_app.parts.controls import Handler, guarded
@@ -135,7 +135,7 @@ class Window:
         """The window is gone."""
         self._tasks.cancel()
 
-    def _people_changed(self, c: Conversation, change: GroupChanged) -> None:
+    def _people_changed(self, c: AppConversation, change: GroupChanged) -> None:
         """Show who joined or left a group in its messages; show the person's own changes as a
         notice."""
         texts = self.texts

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from shared.client import ChatClient
 from terminal_app.echo import without_echo
-from terminal_app.files import MIB, Files
+from terminal_app.files import MIB, TerminalFiles
 from terminal_app.progress import Bars
-from terminal_app.scripted import MEANING, Exit, Script, Writer, tell
-from terminal_app.session import Session
+from terminal_app.scripted import MEANING, Exit, Script, ScriptWriter, tell
+from terminal_app.session import TerminalSession
 from terminal_app.tokens import Tokens, state_folder
 
 SERVER = "ws://localhost:8765"
@@ -151,8 +151,8 @@ async def run(options: argparse.Namespace) -> int:
     bars = Bars(live=not options.prompt and sys.stderr.isatty())
     here = started_in()
     downloads = here / (options.downloads or default_downloads()).expanduser()
-    files = Files(client, bars, downloads, options.save_up_to * MIB)
-    session = Session(client, files, tokens)
+    files = TerminalFiles(client, bars, downloads, options.save_up_to * MIB)
+    session = TerminalSession(client, files, tokens)
     try:
         async with client:
             if options.prompt:
@@ -165,7 +165,7 @@ async def run(options: argparse.Namespace) -> int:
                 await prompt.run(options.user, options.password)
                 return Exit.OK
             session.notice = tell
-            script = Script(session, Writer(options.json), here, user, options.password)
+            script = Script(session, ScriptWriter(options.json), here, user, options.password)
             return await (script.run(options.execute) if options.execute else script.run_input())
     except asyncio.CancelledError:
         if not asked_to_leave.is_set():

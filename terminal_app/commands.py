@@ -35,7 +35,7 @@ NEEDLESS = (SetFormat, Files)
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class TerminalCommand:
     """A command of this client that the server does not have."""
 
     usage: str
@@ -43,9 +43,11 @@ class Own:
 
 
 OWN = {
-    "save": Own("save <file> [folder]", "Save a file one received, by default as a download."),
-    "exit": Own("exit", "Leave and stay signed in; logout ends the session."),
-    "quit": Own("quit", "The same as exit."),
+    "save": TerminalCommand(
+        "save <file> [folder]", "Save a file one received, by default as a download."
+    ),
+    "exit": TerminalCommand("exit", "Leave and stay signed in; logout ends the session."),
+    "quit": TerminalCommand("quit", "The same as exit."),
 }
 
 

@@ -29,7 +29,7 @@ class Saved(Reply):
         return f"Saved as {self.path}"
 
 
-class Files:
+class TerminalFiles:
     """Sends and saves files.
 
     Args:

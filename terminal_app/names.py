@@ -41,7 +41,7 @@ class Known:
         return list(reversed(self._names.values()))
 
 
-class Names:
+class KnownNames:
     """All known names."""
 
     def __init__(self) -> None:

@@ -28,14 +28,14 @@ from shared.protocol.commands.meta import Ping
 from shared.protocol.records import Reply
 from shared.protocol.spec import Request
 from shared.protocol.values import BadValue
-from terminal_app.asking import Form, Question, form
+from terminal_app.asking import ArgumentForm, ArgumentQuestion, form
 from terminal_app.commands import Command, Leave, SaveFile, SendPath, read, usage
 from terminal_app.completion import LineCompleter
 from terminal_app.history import LineHistory
 from terminal_app.printing import answer_lines, as_refusal, event_lines, notice
 from terminal_app.progress import Bars
 from terminal_app.screen import STYLE, Masking, Screen
-from terminal_app.session import Answer, Session
+from terminal_app.session import Answer, TerminalSession
 from terminal_app.toolbar import Toolbar
 
 LAST_WAIT = 3.0
@@ -52,7 +52,7 @@ class Prompt:
     """
 
     def __init__(
-        self, session: Session, bars: Bars, server: str, here: Path, history: Path
+        self, session: TerminalSession, bars: Bars, server: str, here: Path, history: Path
     ) -> None:
         self._session = session
         self._here = here
@@ -146,7 +146,7 @@ class Prompt:
         if not line.strip():
             return False
         asked = form(line)
-        if isinstance(asked, Form):
+        if isinstance(asked, ArgumentForm):
             try:
                 request = await self._filled(asked)
             except ChatError as why:
@@ -169,7 +169,7 @@ class Prompt:
                 self._show(await self._session.answer(command))
         return False
 
-    async def _filled(self, asked: Form) -> Request[Reply] | None:
+    async def _filled(self, asked: ArgumentForm) -> Request[Reply] | None:
         """Ask for missing arguments; None if the person cancels."""
         for question in asked.questions:
             while True:
@@ -186,7 +186,7 @@ class Prompt:
                     return None
         return asked.request()
 
-    async def _ask(self, question: Question, label: str) -> str:
+    async def _ask(self, question: ArgumentQuestion, label: str) -> str:
         return await self._question.prompt_async(
             f"{label}: ", is_password=question.secret, bottom_toolbar=question.arg.help
         )

@@ -20,11 +20,11 @@ from shared.protocol.commands.accounts import Auth, Resume
 from shared.protocol.records import Event, Reply
 from shared.protocol.spec import Access, Request
 from shared.protocol.values import BadValue
-from terminal_app.asking import Form, form
+from terminal_app.asking import ArgumentForm, form
 from terminal_app.commands import Command, Leave, SaveFile, SendPath, read
 from terminal_app.lines import WAITING, typed_lines
 from terminal_app.printing import answer_lines, as_refusal, event_lines, notice
-from terminal_app.session import Answer, Session
+from terminal_app.session import Answer, TerminalSession
 
 
 class Exit(IntEnum):
@@ -53,7 +53,7 @@ def judged(answer: Answer) -> Exit:
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class ScriptWriter:
     """Writes answers and events to standard output, notices to standard error."""
 
     json: bool
@@ -89,7 +89,12 @@ class Script:
     """
 
     def __init__(
-        self, session: Session, writer: Writer, here: Path, user: str | None, password: str
+        self,
+        session: TerminalSession,
+        writer: ScriptWriter,
+        here: Path,
+        user: str | None,
+        password: str,
     ) -> None:
         self._session = session
         self._writer = writer
@@ -175,7 +180,7 @@ class Script:
     def _completed(self, line: str) -> Command:
         """Parse a line of --execute; ask for missing arguments, if there is a terminal."""
         asked = form(line) if sys.stdin.isatty() else None
-        if isinstance(asked, Form):
+        if isinstance(asked, ArgumentForm):
             try:
                 return Command(_filled(asked), asked.spelling)
             except ChatError as why:
@@ -190,7 +195,7 @@ async def _worst(under_way: asyncio.Queue[asyncio.Task[Exit] | None]) -> Exit:
     return worst
 
 
-def _filled(asked: Form) -> Request[Any]:
+def _filled(asked: ArgumentForm) -> Request[Any]:
     for question in asked.questions:
         while True:
             try:

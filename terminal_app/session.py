@@ -24,8 +24,8 @@ from shared.protocol.commands.private import ListPc
 from shared.protocol.records import Reply
 from shared.protocol.spec import Request
 from terminal_app.commands import Command, Leave, SaveFile, SendPath
-from terminal_app.files import Files
-from terminal_app.names import Names
+from terminal_app.files import TerminalFiles
+from terminal_app.names import KnownNames
 from terminal_app.tokens import Tokens
 
 LOOKING = 5.0
@@ -39,13 +39,13 @@ Answer = Reply | ChatError | NoAnswer
 """The outcome of a command."""
 
 
-class Session:
+class TerminalSession:
     """Runs commands on a client; stores its token and the names it sees."""
 
-    def __init__(self, client: ChatClient, files: Files, tokens: Tokens) -> None:
+    def __init__(self, client: ChatClient, files: TerminalFiles, tokens: Tokens) -> None:
         self.client = client
         self.files = files
-        self.names = Names()
+        self.names = KnownNames()
         self.user = ""
         """The user of the session; empty if nobody is signed in."""
         self._tokens = tokens

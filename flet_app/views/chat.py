@@ -7,10 +7,10 @@ from typing import Any
 import flet as ft
 
 from flet_app.attachments import Attachments
-from flet_app.conversation import INVITED, Conversation
+from flet_app.conversation import INVITED, AppConversation
 from flet_app.parts.controls import icon_button
 from flet_app.parts.tile import avatar
-from flet_app.script import Said
+from flet_app.script import PageFrame
 from flet_app.state import Part
 from flet_app.theme import LIST_WIDTH
 from flet_app.views.composer import Composer
@@ -135,7 +135,7 @@ class Chat:
             self._place.content = messages.control
         self._composer.control.visible = not is_invited
 
-    def _header(self, c: Conversation) -> ft.Control:
+    def _header(self, c: AppConversation) -> ft.Control:
         window, texts = self._window, self._window.texts
         row: list[ft.Control] = []
         if window.is_narrow:
@@ -225,11 +225,11 @@ class Chat:
         self._composer.declare()
         await self._attachments.give_up_stalled()
 
-    async def heard(self, said: Said) -> None:
+    async def heard(self, said: PageFrame) -> None:
         """Handle a message of the page's script."""
         await self._composer.heard(said)
 
-    def restore(self, c: Conversation) -> None:
+    def restore(self, c: AppConversation) -> None:
         """Show the draft of a conversation."""
         self._composer.restore(c)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.conversation import Conversation
+from flet_app.conversation import AppConversation
 from flet_app.parts.controls import ErrorText, icon_button, text_field
 from flet_app.parts.tile import avatar
 from flet_app.session import whole
@@ -27,7 +27,7 @@ MAX_DRAWN = 200
 class GroupDialog:
     """The dialog of one group; it fetches the members again after each action."""
 
-    def __init__(self, window: Window, c: Conversation) -> None:
+    def __init__(self, window: Window, c: AppConversation) -> None:
         self._window = window
         self._c = c
         texts = window.texts

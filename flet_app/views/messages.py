@@ -11,10 +11,10 @@ import flet as ft
 
 from flet_app.attachments import Attachments
 from flet_app.clock import clock, day, moment
-from flet_app.conversation import QUEUED, REFUSED, Conversation, Entry
+from flet_app.conversation import QUEUED, REFUSED, AppConversation, Entry
 from flet_app.files import is_picture
 from flet_app.order import days_in_order
-from flet_app.parts.bubble import Bubble, Handlers, Look
+from flet_app.parts.bubble import Bubble, BubbleLook, Handlers
 from flet_app.parts.controls import icon_button
 from flet_app.theme import READABLE
 from flet_app.window import Window
@@ -33,7 +33,7 @@ AHEAD = 600
 class Messages:
     """One opened conversation; each gets a new object, so that it starts at the end."""
 
-    def __init__(self, window: Window, c: Conversation, attachments: Attachments) -> None:
+    def __init__(self, window: Window, c: AppConversation, attachments: Attachments) -> None:
         self._window = window
         self._attachments = attachments
         self.c = c
@@ -138,10 +138,10 @@ class Messages:
         unread = (e for e in entries if e.state is None and (e.seq or 0) >= since)
         return next(unread, None) if since else None
 
-    def _bubble(self, entry: Entry, look: Look) -> Bubble:
+    def _bubble(self, entry: Entry, look: BubbleLook) -> Bubble:
         attachments, handler = self._attachments, self._window.handler
 
-        def on(do: Callable[[Conversation, Entry], Any]) -> Any:
+        def on(do: Callable[[AppConversation, Entry], Any]) -> Any:
             async def handle(_: Any) -> None:
                 await do(self.c, entry)
 
@@ -161,7 +161,7 @@ class Messages:
         for before, here in pairwise(days):
             yield "" if here == before else day(date.fromordinal(here), now, self._window.texts)
 
-    def _look(self, entry: Entry, begins_day: str, is_first_unread: bool) -> Look:
+    def _look(self, entry: Entry, begins_day: str, is_first_unread: bool) -> BubbleLook:
         window, texts = self._window, self._window.texts
         is_own = entry.state is not None
         fate = self.c.fate(entry)
@@ -170,7 +170,7 @@ class Messages:
         if file is not None and is_picture(file):
             picture = self._attachments.picture(entry)
             why_not = self._attachments.why_not(entry)
-        return Look(
+        return BubbleLook(
             sender=entry.sender,
             is_own=is_own,
             shows_sender=not is_own and self.c.is_group,

@@ -42,7 +42,7 @@ _LIBRARY_LOG = logging.getLogger(f"{__name__}.websocket")
 _LIBRARY_LOG.setLevel(logging.INFO)
 
 
-class Unreachable(Exception):
+class ServerUnreachable(Exception):
     """The connection failed; the text gives the reason."""
 
 
@@ -58,7 +58,7 @@ def parse_url(url: str) -> WebSocketURI:
         raise ValueError(f"{url!r} is not a ws:// or wss:// address") from error
 
 
-class Connection(ClientConnection):
+class ClientWebSocket(ClientConnection):
     """A WebSocket that reports each text frame and, once, its end.
 
     `on_frame` gets the frame's bytes; `on_end` gets the close code (1006 for none) and a reason;
@@ -230,7 +230,7 @@ class Way:
     forwarded_for: str
 
 
-async def open_connection(way: Way) -> Connection:
+async def open_connection(way: Way) -> ClientWebSocket:
     """Connect within OPEN_LIMIT, without a proxy and without following redirects.
 
     Raises:
@@ -240,10 +240,10 @@ async def open_connection(way: Way) -> Connection:
     headers = Headers({"X-Forwarded-For": way.forwarded_for} if way.forwarded_for else {})
 
     # The library's connect() follows redirects and uses the system's proxy, so it is not used.
-    def create() -> Connection:
-        return Connection(ClientProtocol(uri, max_size=MAX_FRAME, logger=_LIBRARY_LOG))
+    def create() -> ClientWebSocket:
+        return ClientWebSocket(ClientProtocol(uri, max_size=MAX_FRAME, logger=_LIBRARY_LOG))
 
-    connection: Connection | None = None
+    connection: ClientWebSocket | None = None
     try:
         async with asyncio.timeout(OPEN_LIMIT):
             loop = asyncio.get_running_loop()
@@ -265,12 +265,12 @@ async def open_connection(way: Way) -> Connection:
             connection.transport.abort()
             await connection.gone()
         if isinstance(error, TimeoutError):
-            raise Unreachable(f"no answer within {OPEN_LIMIT:.0f} s") from None
+            raise ServerUnreachable(f"no answer within {OPEN_LIMIT:.0f} s") from None
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
-            raise Unreachable(f"HTTP {status}: this is not a chat server") from None
+            raise ServerUnreachable(f"HTTP {status}: this is not a chat server") from None
         if isinstance(error, InvalidHandshake | OSError | EOFError):
             # Without the error number, which does not help most people.
             why = re.sub(r"\[Errno -?\d+\] ", "", str(error))
-            raise Unreachable(why or type(error).__name__) from None
+            raise ServerUnreachable(why or type(error).__name__) from None
         raise

@@ -75,7 +75,7 @@ def numbered(name: str, number: int) -> str:
     return stem.encode()[:room].decode(errors="ignore") + tail
 
 
-class Incoming:
+class IncomingFile:
     """A file that is being saved: collects pieces, and gives the complete file its name.
 
     Args:

@@ -66,7 +66,7 @@ class _Place:
         return bool(number and self.sends) and next(iter(self.sends)) <= number
 
 
-class Positions:
+class ClientPositions:
     """The last delivered message of each conversation, and the held messages.
 
     `incomplete` is true when messages were missed: call `sync` from `have()` and give its pages to

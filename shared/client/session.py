@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from shared.bounded import BoundedDict
-from shared.client.calls import Call
+from shared.client.calls import PendingCall
 from shared.client.events import EventQueue
 from shared.client.lists import every_page
 from shared.client.notices import HistoryChanged, Online
 from shared.client.patience import patiently
-from shared.client.positions import Matches, Passed, Positions, Told
+from shared.client.positions import ClientPositions, Matches, Passed, Told
 from shared.protocol.commands.accounts import Limits, SignedIn
 from shared.protocol.commands.files import (
     Chunk,
@@ -43,7 +43,7 @@ Ask = Callable[[Request[R]], Awaitable[R]]
 T = TypeVar("T")
 
 
-class Session:
+class ClientSession:
     """The session of the client; every message for the app passes through it."""
 
     def __init__(self, queue: EventQueue, positions: dict[str, int] | None, events: bool) -> None:
@@ -61,7 +61,7 @@ class Session:
         self._queue = queue
         self._events = events
         self._epoch = queue.epoch
-        self._positions = Positions(positions)
+        self._positions = ClientPositions(positions)
         self._uploads: BoundedDict[str, Upload] = BoundedDict(MAX_UPLOADS)
 
     def signed_in(self, reply: SignedIn) -> None:
@@ -118,7 +118,7 @@ class Session:
 
     # Sends
 
-    def sending(self, call: Call) -> None:
+    def sending(self, call: PendingCall) -> None:
         """Note a command that is sent for the first time."""
         posts = self._posts(call.request) if self._events else None
         if posts is not None:
@@ -136,12 +136,12 @@ class Session:
         if self._events:
             self._tell(self._positions.settled(number, place))
 
-    def dropped(self, call: Call) -> None:
+    def dropped(self, call: PendingCall) -> None:
         """Note a send that will get no answer: its message, if any, comes as an event."""
         if call.place:
             self.settled(call.number, call.place)
 
-    def replied(self, call: Call, reply: Reply, waited_for: bool) -> None:
+    def replied(self, call: PendingCall, reply: Reply, waited_for: bool) -> None:
         """Note the reply to a command."""
         request = call.request
         if isinstance(reply, Sent) or (isinstance(reply, ChunkTaken) and reply.message_id):

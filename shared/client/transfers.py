@@ -15,8 +15,8 @@ from shared.bounded import BoundedDict
 from shared.client.arguments import filled
 from shared.client.calls import Calls
 from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
-from shared.client.files import Incoming, hash_file, read_piece
-from shared.client.session import PAUSE, Session, is_file
+from shared.client.files import IncomingFile, hash_file, read_piece
+from shared.client.session import PAUSE, ClientSession, is_file
 from shared.protocol import base64
 from shared.protocol.commands.files import (
     Chunk,
@@ -71,7 +71,7 @@ class Transfers:
     def __init__(
         self,
         call: Caller,
-        session: Session,
+        session: ClientSession,
         calls: Calls,
         on_room: Callable[[], None],
         timeout: float,
@@ -81,7 +81,7 @@ class Transfers:
         self._session = session
         self._calls = calls
         self._timeout = timeout
-        self._incoming: dict[str, Incoming] = {}
+        self._incoming: dict[str, IncomingFile] = {}
         self._given_up: BoundedDict[tuple[str, str, int, str], str] = BoundedDict(MAX_GIVEN_UP)
         """The keys of files that were not sent to their end, by recipient, name, size and hash."""
         self._turns = asyncio.Semaphore(MAX_SAVED)
@@ -191,7 +191,7 @@ class Transfers:
         async with self._turns:
             if id in self._incoming:
                 raise OSError("this file is being saved already")
-            incoming = self._incoming[id] = Incoming(Path(path))
+            incoming = self._incoming[id] = IncomingFile(Path(path))
             try:
                 await self._fetch(id, incoming, progress)
                 return await incoming.finish()
@@ -200,7 +200,7 @@ class Transfers:
                 self._on_room()
                 await incoming.close()
 
-    async def _fetch(self, id: str, incoming: Incoming, progress: Progress | None) -> None:
+    async def _fetch(self, id: str, incoming: IncomingFile, progress: Progress | None) -> None:
         """Request a file until all of it has arrived."""
         idle = 0
         while not incoming.complete:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.client import positions as module
-from shared.client.positions import Passed, Positions
+from shared.client.positions import ClientPositions, Passed
 from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 
@@ -29,8 +29,8 @@ def told(some: list[Any]) -> list[Any]:
     return [(one.seq,) if isinstance(one, Passed) else one.seq for one in some]
 
 
-def started(**known: int) -> Positions:
-    positions = Positions(known)
+def started(**known: int) -> ClientPositions:
+    positions = ClientPositions(known)
     positions.page([standing(name, seq) for name, seq in known.items()], [], False)
     return positions
 
@@ -56,7 +56,7 @@ def test_a_page_that_overlaps_pushes_is_told_once() -> None:
 
 
 def test_events_begin_at_the_present_or_with_the_first_push() -> None:
-    positions = Positions()
+    positions = ClientPositions()
     positions.connected()
     assert told(positions.push(arrived(8))) == []
     assert told(positions.begin([("bob", 8), ("eve", 3), ("dan", 5)])) == [(7,), 8, (3,), (5,)]
@@ -167,7 +167,7 @@ def test_more_positions_than_are_kept_failed_at_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_POSITIONS", 10)
-    positions = Positions({f"p{number}": 1 for number in range(12)})
+    positions = ClientPositions({f"p{number}": 1 for number in range(12)})
     assert list(positions.have()) == [f"p{number}" for number in range(2, 12)]
 
 

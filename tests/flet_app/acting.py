@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flet_app.actions import Actions
-from flet_app.conversation import Conversation
+from flet_app.conversation import AppConversation
 from flet_app.state import Part, State
 from tests.flet_app.scripted import Answer, ScriptedHost
 
@@ -30,7 +30,7 @@ class Window:
 
         self.actions = Actions(self.state, self.host, remember)
 
-    async def open(self, address: str) -> Conversation:
+    async def open(self, address: str) -> AppConversation:
         c = self.actions.switch(address)
         await self.actions.load(c)
         return c
@@ -44,7 +44,7 @@ class Window:
     def heard(self, kind: type) -> list[Any]:
         return self.host.last.heard_of(kind)
 
-    def fates(self, c: Conversation) -> list[str]:
+    def fates(self, c: AppConversation) -> list[str]:
         return [c.fate(entry) for entry in c.entries]
 
 

@@ -11,7 +11,16 @@ import pytest
 
 from flet_app import frame_filter
 from flet_app.frame_filter import BURST, MAX_OTHER, Frames, InvalidFrame
-from flet_app.script import HEAD, MAX_ITEMS, MAX_SAID, Draft, Hello, Line, Ping, TooLong
+from flet_app.script import (
+    HEAD,
+    MAX_ITEMS,
+    MAX_SAID,
+    DraftFrame,
+    HelloFrame,
+    LineFrame,
+    PingFrame,
+    TooLongFrame,
+)
 
 REGISTER, EVENT, PROPS, RESULT = 1, 3, 4, 5
 PAGE = {"route": "/", "width": 800.0, "media": {"padding": {"top": 0.0}}, "window": {}}
@@ -119,15 +128,15 @@ async def test_who_is_too_fast_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "said, read",
     [
-        ({"kind": "hello"}, Hello()),
+        ({"kind": "hello"}, HelloFrame()),
         (
             {"kind": "hello", "session": "s", "user": "ana", "drafts": {"bob": "hi"}},
-            Hello("s", "ana", {"bob": "hi"}),
+            HelloFrame("s", "ana", {"bob": "hi"}),
         ),
-        ({"kind": "line", "key": "k", "to": "bob", "text": "hi"}, Line("k", "bob", "hi")),
-        ({"kind": "draft", "to": "bob", "text": ""}, Draft("bob", "")),
-        ({"kind": "long", "size": 20_000}, TooLong(20_000)),
-        ({"kind": "ping", "ping": 1}, Ping(1)),
+        ({"kind": "line", "key": "k", "to": "bob", "text": "hi"}, LineFrame("k", "bob", "hi")),
+        ({"kind": "draft", "to": "bob", "text": ""}, DraftFrame("bob", "")),
+        ({"kind": "long", "size": 20_000}, TooLongFrame(20_000)),
+        ({"kind": "ping", "ping": 1}, PingFrame(1)),
     ],
 )
 async def test_what_our_script_says_is_read(said: Any, read: Any) -> None:

@@ -68,7 +68,7 @@ class CodeWanted(Reply):
 
 
 @record
-class Admission(Reply):
+class RegistrationRules(Reply):
     """Who may register in this realm."""
 
     registration: str = result("open, invite (with an invitation) or closed")
@@ -108,7 +108,7 @@ class SignedIn(Reply):
 
 
 @record
-class SignedOut(Reply):
+class LoggedOut(Reply):
     """The session and its token have ended."""
 
     def sentence(self) -> str:
@@ -146,7 +146,7 @@ class Code(Request[CodeWanted]):
 
 
 @command("invitation", access=Access.ANYONE, repeatable=True)
-class Invitation(Request[Admission]):
+class Invitation(Request[RegistrationRules]):
     """Show an invitation before `register`; without a code, ask who may register."""
 
     code: str | None = arg("the code that an admin gave", INVITATION_CODE, default=None)
@@ -209,7 +209,7 @@ class Resume(Request[SignedIn]):
 
 
 @command("logout", repeatable=True)
-class Logout(Request[SignedOut]):
+class Logout(Request[LoggedOut]):
     """Sign out and end the token; other connections that use it are closed."""
 
 
