@@ -10,7 +10,7 @@ import sys
 from flet_app.settings import AppSettings, load
 from shared import logs
 from shared.settings import SettingsRefused, hosts, tls_context
-from shared.sockets import TRIES, listen, not_listening
+from shared.sockets import PORT_TRIES, listen, not_listening
 
 
 def main() -> int:
@@ -65,8 +65,8 @@ def open_sockets(settings: AppSettings) -> list[socket.socket]:
         return listen(hosts(settings.host), settings.port)
     except OSError as error:
         raise SettingsRefused(
-            f"Cannot listen on --host {settings.host} --port {settings.port}, nor on the {TRIES} "
-            f"ports after it: {not_listening(error)}"
+            f"Cannot listen on --host {settings.host} --port {settings.port}, nor on "
+            f"the {PORT_TRIES} ports after it: {not_listening(error)}"
         ) from error
 
 

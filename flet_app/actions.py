@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from flet_app import commands
-from flet_app.conversation import INVITED, MAX_KEPT_CLOSED, AppConversation, entry_of
-from flet_app.session import MAX_PAGE, AppSession
+from flet_app.conversation import INVITED, MAX_KEPT_CLOSED_MESSAGES, AppConversation, entry_of
+from flet_app.session import MAX_PAGE_MESSAGES, AppSession
 from flet_app.state import Part
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import Auth, Logout, Resume
@@ -31,7 +31,7 @@ from shared.protocol.errors import TEMPORARY
 from shared.protocol.records import Reply
 from shared.protocol.spec import Request
 
-PAGE = 50
+PAGE_MESSAGES = 50
 
 
 class Actions(AppSession):
@@ -44,7 +44,7 @@ class Actions(AppSession):
         previous = self.state.open
         c = self.state.conversation(address)
         if previous is not None and previous is not c:
-            previous.trim(MAX_KEPT_CLOSED)
+            previous.trim(MAX_KEPT_CLOSED_MESSAGES)
         self.state.opened(c)
         self._loaded[c] = None
         return c
@@ -55,7 +55,7 @@ class Actions(AppSession):
         if c.loaded or c.role == INVITED:
             return
         try:
-            await self._load(c, min(MAX_PAGE, max(PAGE, c.unread + 10)))
+            await self._load(c, min(MAX_PAGE_MESSAGES, max(PAGE_MESSAGES, c.unread + 10)))
         except ChatError as error:
             if error.code not in TEMPORARY and not c.last_seq:
                 self.state.left(c.address)
@@ -74,7 +74,7 @@ class Actions(AppSession):
         first = c.first_seq
         if not c.loaded or not c.older or first is None:
             return
-        page = await self.client.history(c.address, before=first, limit=PAGE)
+        page = await self.client.history(c.address, before=first, limit=PAGE_MESSAGES)
         if c.first_seq != first:
             return  # the oldest message has changed meanwhile
         c.earlier(page.messages, more=page.more)

@@ -17,11 +17,11 @@ from flet_app.sending import FileUpload
 from flet_app.window import EXPECTED, Window
 from shared.bounded import BoundedDict
 
-AT_ONCE = 20
+MAX_CHOSEN_FILES = 20
 """Files that can be chosen at a time."""
-STALLED = 40.0
+STALLED_SECONDS = 40.0
 """Seconds without progress after which a browser that was away sends a file no more."""
-SOURCES, OFFERS = 600, 20
+MAX_SOURCES, MAX_OFFERS = 600, 20
 """Links to pictures, and to files that are saved, that are kept: more than a screen shows."""
 
 
@@ -77,7 +77,7 @@ class Attachments:
         self._picked: set[Picked] = set()
         self._choosing: asyncio.Future[list[ft.FilePickerFile]] | None = None
         self._sources: BoundedDict[Path, str] = BoundedDict(
-            SOURCES, lambda _, source: window.host.withdraw(source)
+            MAX_SOURCES, lambda _, source: window.host.withdraw(source)
         )
         """What an image control takes, by the path of a picture; those wanted last are last."""
         self._offers: deque[str] = deque()
@@ -95,7 +95,7 @@ class Attachments:
         if choosing.cancelled():
             return
         chosen = choosing.result()
-        for file in chosen[:AT_ONCE]:
+        for file in chosen[:MAX_CHOSEN_FILES]:
             try:
                 if self._window.host.opens_paths and file.path:
                     self._send(c, Path(file.path), file.name)
@@ -106,8 +106,8 @@ class Attachments:
         if picked.coming:
             self._picked = {other for other in self._picked if other.coming} | {picked}
             await self._upload(picked)
-        if len(chosen) > AT_ONCE:
-            self._window.tell(self._window.texts("too_many_files", most=AT_ONCE))
+        if len(chosen) > MAX_CHOSEN_FILES:
+            self._window.tell(self._window.texts("too_many_files", most=MAX_CHOSEN_FILES))
 
     async def _upload(self, picked: Picked) -> None:
         """Make the browser upload the chosen files; mark them failed if it cannot be asked."""
@@ -120,7 +120,7 @@ class Attachments:
 
     async def paste(self, c: AppConversation, files: list[Any]) -> None:
         """Send what was pasted, such as a screenshot."""
-        for file in files[:AT_ONCE]:
+        for file in files[:MAX_CHOSEN_FILES]:
             name = file.name or "pasted.png"
             try:
                 upload = self._begin(c, name, len(file.bytes))
@@ -137,7 +137,7 @@ class Attachments:
         """Give stalled uploads up: a page that was reloaded has dropped them."""
         before = [(picked, name, u.entry.done) for picked in self._picked for name, u in picked]
         if before:
-            await asyncio.sleep(STALLED)
+            await asyncio.sleep(STALLED_SECONDS)
         for picked, name, done in before:
             picked.give_up(name, done)
 
@@ -214,7 +214,7 @@ class Attachments:
         if not window.host.opens_paths:
             url = window.host.offer(path, name)
             self._offers.append(url)
-            if len(self._offers) > OFFERS:
+            if len(self._offers) > MAX_OFFERS:
                 window.host.withdraw(self._offers.popleft())
             await ft.UrlLauncher().launch_url(ft.Url(url, ft.UrlTarget.SELF))
             return

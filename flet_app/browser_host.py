@@ -24,7 +24,7 @@ from shared.client import ChatClient
 
 log = logging.getLogger(__name__)
 
-RETRY = 2.0
+RETRY_SECONDS = 2.0
 """Seconds until a page that found no room for its files tries again."""
 
 
@@ -118,5 +118,5 @@ async def begun(
                 page.controls = [ft.SafeArea(ft.Container(text, padding=24))]
                 page.update()
                 is_told = True
-        await asyncio.sleep(RETRY)
+        await asyncio.sleep(RETRY_SECONDS)
     return None

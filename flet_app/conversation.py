@@ -20,7 +20,7 @@ _folded = lru_cache(maxsize=20_000)(fold_text)
 """Folded names that are cached, because each key typed into the filter compares them all."""
 MAX_KEPT_MESSAGES = 2_000
 """Messages kept of the open conversation; older ones are fetched again when needed."""
-MAX_KEPT_CLOSED = 100
+MAX_KEPT_CLOSED_MESSAGES = 100
 """The same while another conversation is open."""
 
 WAITING, STORED, QUEUED, DELIVERED, READ, REFUSED = FATES = (

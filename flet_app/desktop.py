@@ -28,7 +28,7 @@ from shared.settings import SettingsRefused
 INSTEAD = "Or use the app in a browser: python -m flet_app --web"
 PROGRAMS = ("flet", "flet.exe", "Flet.app")
 """The names of Flet's client program on each system."""
-LONGEST = 90
+MAX_FOLDER_BYTES = 90
 """Bytes of a folder's path that leave room for Flet's socket; some systems allow 104 in all."""
 ELSEWHERE = ("FLET_FORCE_WEB_SERVER", "FLET_DISPLAY_URL_PREFIX", "FLET_SERVER_PORT")
 """Variables that would make Flet open a port instead of a window."""
@@ -102,7 +102,7 @@ def open_window(settings: AppSettings) -> None:
         await start(page, WindowHost(settings.server, Path(folder)))
 
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
-        if len(os.fsencode(folder)) > LONGEST:
+        if len(os.fsencode(folder)) > MAX_FOLDER_BYTES:
             raise SettingsRefused(
                 f"The folder for temporary files, {Path(folder).parent}, has too long a path for a "
                 "socket. Set TMPDIR to a shorter one"

@@ -17,17 +17,17 @@ from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import TEMPORARY
 from shared.protocol.media_types import IMAGES, media_type
 
-SHOWN_SIZE = 8 * 2**20
+MAX_SHOWN_BYTES = 8 * 2**20
 """Bytes up to which a picture is fetched by itself."""
 MAX_KEPT_BYTES = 256 * 2**20
 """Bytes of files that a session keeps; the oldest are evicted first."""
-RETRY = 10.0
+RETRY_SECONDS = 10.0
 """Seconds between attempts to fetch a picture after a temporary refusal."""
 
 
 def is_picture(file: FileInfo) -> bool:
     """Whether a file may be shown as a picture, by its declared type and size."""
-    return media_type(file.name) in IMAGES and file.size <= SHOWN_SIZE
+    return media_type(file.name) in IMAGES and file.size <= MAX_SHOWN_BYTES
 
 
 class AppFiles:
@@ -154,7 +154,7 @@ class AppFiles:
                 self.failed.add(id)
             if not done.cancelled() and isinstance(error, ChatError) and error.code in TEMPORARY:
                 # For example, the content is still on its way from another realm.
-                self._later(error.retry_after or RETRY, id)
+                self._later(error.retry_after or RETRY_SECONDS, id)
         else:
             self._here[id] = done.result()
             self._make_room()

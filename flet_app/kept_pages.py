@@ -25,7 +25,7 @@ from flet_app.page_socket import PageSocket
 from flet_app.script import HelloFrame, PageScript
 from shared.background_tasks import BackgroundTasks
 
-MORE = 2
+MIN_PAGES_MORE = 2
 """How many more pages an address must have than another one before it loses an open one."""
 
 
@@ -140,7 +140,7 @@ class KeptPages:
             return True
         network, count = counts.most_common(1)[0]
         theirs = [socket for socket in self.sockets if socket.visitor.network == network]
-        if not theirs or count < ours + MORE:
+        if not theirs or count < ours + MIN_PAGES_MORE:
             return False
         found = min(theirs, key=lambda socket: (socket.frames.known, socket.since))
         self.sockets.discard(found)

@@ -21,9 +21,9 @@ from shared.protocol.values import BIDIRECTIONAL
 
 MAX_LINKS = 20
 """Links of one message, each of which costs two controls; the rest stays text."""
-MAX_LENGTH = 2_048
+MAX_LINK_CHARACTERS = 2_048
 """Characters of an address; the time to find one grows faster than the length."""
-MAX_WITHIN = 8
+MAX_NESTED_LINKS = 8
 """Addresses nested in one, as in those of web archives; each is tried."""
 
 _WORD = re.compile(
@@ -82,7 +82,10 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
     for run in _WORD.finditer(text):
         start = run.start()
         for word in _UNSPACED.split(run[0]):
-            if len(word) <= MAX_LENGTH and 0 < len(_MAY_BE.findall(word)) <= MAX_WITHIN:
+            if (
+                len(word) <= MAX_LINK_CHARACTERS
+                and 0 < len(_MAY_BE.findall(word)) <= MAX_NESTED_LINKS
+            ):
                 yield start, word
             start += len(word)
 

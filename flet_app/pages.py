@@ -26,22 +26,22 @@ from flet_app.page_socket import EXTENSION, PageSocket
 from flet_app.script import CHANNEL, HelloFrame, PageFrame, PageScript, PingFrame
 from shared.token_buckets import Buckets
 
-LINGER = 300
+LINGER_SECONDS = 300
 """Seconds a session outlives its WebSocket."""
-FIRST_FRAME = 10.0
+FIRST_FRAME_SECONDS = 10.0
 """Seconds within which a browser must request a session."""
-PATIENCE = 1.0
+NEXT_FRAME_SECONDS = 1.0
 """Seconds within which Flet requests the next frame. It awaits nothing in between."""
-FAREWELL = 10.0
+FAREWELL_SECONDS = 10.0
 """Seconds within which the app notices that the connection of a page has ended."""
 
-STALE = 4404
+STALE_CODE = 4404
 """Close code for a page whose session is gone; link.js then reloads the page. The page still holds
 controls of that session, which Flet's client could confuse with those of a new one."""
 
-BEGINNINGS, BEGINNINGS_AT_ONCE = 5.0, 100.0
+PAGES_A_SECOND, MAX_PAGES_AT_ONCE = 5.0, 100.0
 """Pages of one address that start in a second, and in a burst: each costs some milliseconds."""
-STRANGERS, STRANGERS_AT_ONCE = 200.0, 2_000.0
+STRANGER_FRAMES_A_SECOND, MAX_STRANGER_FRAMES_AT_ONCE = 200.0, 2_000.0
 """Frames in a second, and at once, of all pages of one address without a session of the realm."""
 
 Start = Callable[[ft.Page, Host], Awaitable[None]]
@@ -66,8 +66,8 @@ class Pages:
         self._tickets = tickets
         self.kept = kept
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._beginnings = Buckets(BEGINNINGS, BEGINNINGS_AT_ONCE)
-        self._strangers = Buckets(STRANGERS, STRANGERS_AT_ONCE)
+        self._beginnings = Buckets(PAGES_A_SECOND, MAX_PAGES_AT_ONCE)
+        self._strangers = Buckets(STRANGER_FRAMES_A_SECOND, MAX_STRANGER_FRAMES_AT_ONCE)
         self._scripts: weakref.WeakKeyDictionary[Session, PageScript] = weakref.WeakKeyDictionary()
 
     async def serve(
@@ -83,7 +83,7 @@ class Pages:
             executor=app_manager.executor,
             main=self._begin,
             before_main=None,
-            session_timeout_seconds=LINGER,
+            session_timeout_seconds=LINGER_SECONDS,
         )
         wire: PageSocket = scope["extensions"][EXTENSION]
         wire.network = visitor.network
@@ -110,16 +110,20 @@ class Pages:
         as it then never asks for the next frame, nor do we learn more.
         """
         now = asyncio.get_running_loop().time
-        patience.reschedule(None if socket.heard else now() + FIRST_FRAME)
+        patience.reschedule(None if socket.heard else now() + FIRST_FRAME_SECONDS)
         message = await self._checked(socket, receive, patience)
         if not socket.heard and message["type"] == "websocket.receive":
             if not socket.frames.wanted:
                 await asyncio.sleep(self._beginnings.overdraw(socket.visitor.network))
             elif not await self._back(socket, socket.frames):
-                await send({"type": "websocket.close", "code": STALE})
-                message = {"type": "websocket.disconnect", "code": STALE}
+                await send({"type": "websocket.close", "code": STALE_CODE})
+                message = {"type": "websocket.disconnect", "code": STALE_CODE}
         socket.heard = message["type"] == "websocket.receive"
-        busy = FAREWELL if not socket.heard and self._serves(socket.flet) else PATIENCE
+        busy = (
+            FAREWELL_SECONDS
+            if not socket.heard and self._serves(socket.flet)
+            else NEXT_FRAME_SECONDS
+        )
         patience.reschedule(now() + busy)
         return message
 
@@ -179,7 +183,7 @@ class Pages:
             return not frames.shown  # Flet starts another session
         if frames.shown and (lost := session.connection) is not None:
             # The page notices the end of its connection before the server does.
-            await session.disconnect(LINGER)
+            await session.disconnect(LINGER_SECONDS)
             for other in self.kept.sockets:
                 if other.flet is lost:
                     other.end()

@@ -21,9 +21,9 @@ CHANNEL = 0xFFFF_FFFF
 """The number of our channel; Flet numbers its own from 1."""
 HEAD = b"\1" + CHANNEL.to_bytes(4, "little")
 """The first byte of our frames; Flet's own begin with another one."""
-MAX_SAID = 1 << 20
+MAX_FRAME_BYTES = 1 << 20
 """Bytes of one frame."""
-MAX_ITEMS = 200
+MAX_DRAFTS = 200
 """Drafts in one frame."""
 
 
@@ -111,7 +111,7 @@ def read(frame: bytes) -> PageFrame:
     Raises:
         InvalidMessage: the frame is not one of our script's.
     """
-    if len(frame) > MAX_SAID:
+    if len(frame) > MAX_FRAME_BYTES:
         raise InvalidMessage
     try:
         said = orjson.loads(frame[len(HEAD) :])
@@ -122,7 +122,7 @@ def read(frame: bytes) -> PageFrame:
     if kind is None or not all(type(value) is FIELDS.get(key) for key, value in said.items()):
         raise InvalidMessage
     drafts = said.get("drafts", {})
-    if len(drafts) > MAX_ITEMS or not all(type(text) is str for text in drafts.values()):
+    if len(drafts) > MAX_DRAFTS or not all(type(text) is str for text in drafts.values()):
         raise InvalidMessage
     try:
         read: PageFrame = kind(**said)

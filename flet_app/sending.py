@@ -29,15 +29,15 @@ from shared.protocol.values import Address, GroupAddress
 
 log = logging.getLogger(__name__)
 
-PAUSE = 2.0
+RETRY_SECONDS = 2.0
 """Seconds before a message is repeated that was not answered, or refused temporarily."""
-WAITS = 30.0
+FILE_WAIT_SECONDS = 30.0
 """Seconds that a file waits by itself; after that the person decides."""
 MAX_WAITING_LINES = 1_000
 """Messages that wait at a time."""
-REMEMBERED = 2_000
+MAX_REMEMBERED_KEYS = 2_000
 """Given keys that are remembered, so that a repeated line is sent once."""
-FILES_AT_ONCE = 2
+MAX_FILES_AT_ONCE = 2
 
 
 @dataclass(slots=True, eq=False)
@@ -85,10 +85,10 @@ class Sending:
         self._background = BackgroundTasks(
             lambda error: log.error("sending failed", exc_info=error)
         )
-        self._turns = asyncio.Semaphore(FILES_AT_ONCE)
+        self._turns = asyncio.Semaphore(MAX_FILES_AT_ONCE)
         self._uploads: dict[str, FileUpload] = {}
         """The files on their way, by key."""
-        self._keys: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
+        self._keys: BoundedDict[str, bool] = BoundedDict(MAX_REMEMBERED_KEYS)
         """Those that were given: whether they are answered."""
         self._answered: dict[str, Callable[[], None]] = {}
 
@@ -215,7 +215,9 @@ class Sending:
         self, c: AppConversation, entry: Entry, request: Request[Sent]
     ) -> Sent | None:
         try:
-            return await patiently(lambda: self._client.call(request), PAUSE, unanswered=True)
+            return await patiently(
+                lambda: self._client.call(request), RETRY_SECONDS, unanswered=True
+            )
         except ChatError as error:
             self._state.refused(c, entry, error.message)
             return None
@@ -237,7 +239,9 @@ class Sending:
                 idempotency_key=entry.key,
             )
             try:
-                reply = await patiently(send, PAUSE, longest=WAITS, unanswered=True)
+                reply = await patiently(
+                    send, RETRY_SECONDS, longest=FILE_WAIT_SECONDS, unanswered=True
+                )
             except ChatError as error:
                 return self.refuse(upload, error.message)
             except OSError as error:

@@ -27,15 +27,15 @@ from shared.protocol.values import parse_conversation
 
 log = logging.getLogger(__name__)
 
-GATHERING = 0.15
+GATHER_SECONDS = 0.15
 """Seconds for which markers and requests are gathered."""
-RETRY_FIRST, RETRY_MOST = 0.3, 8.0
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
-LOADED_CONVERSATIONS = 30
+MAX_LOADED_CONVERSATIONS = 30
 """Conversations whose messages are kept."""
-MAX_PAGE = 200
+MAX_PAGE_MESSAGES = 200
 """Messages of a page."""
-MAX_LISTED = 20_000
+MAX_LISTED_ROWS = 20_000
 """Rows of a list; the app learns of the others when somebody writes there."""
 
 P = TypeVar("P")
@@ -45,11 +45,11 @@ Remember = Callable[[str, str], Awaitable[None]]
 
 
 async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R]:
-    """Return the rows of all pages of a list, at most MAX_LISTED."""
+    """Return the rows of all pages of a list, at most MAX_LISTED_ROWS."""
     found: list[R] = []
     async for page in pages:
         found += rows(page)
-        if len(found) >= MAX_LISTED:
+        if len(found) >= MAX_LISTED_ROWS:
             break
     return found
 
@@ -76,7 +76,7 @@ class AppSession:
         self._due = asyncio.Event()
         self._reads: dict[str, int] = {}
         self._loaded: BoundedDict[AppConversation, None] = BoundedDict(
-            LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
+            MAX_LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
         )
         """The conversations that were opened, the latest last."""
         self.sending: Sending | None = None
@@ -164,7 +164,7 @@ class AppSession:
     async def _connect(self, server: str, token: str) -> ChatClient:
         if self._closed:
             raise NoAnswer("the window is closed")
-        backoff = Backoff(RETRY_FIRST, RETRY_MOST)
+        backoff = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS)
         client = self._host.client(server, token, backoff=backoff)
         await client.__aenter__()
         self._tasks.start(self._follow(client))
@@ -228,7 +228,7 @@ class AppSession:
         """Send markers to the realm, and fetch what only lists contain."""
         while self._client is client:
             await self._due.wait()
-            await asyncio.sleep(GATHERING)
+            await asyncio.sleep(GATHER_SECONDS)
             self._due.clear()
             if self._client is not client:
                 self._due.set()  # the event is for the next client
@@ -285,7 +285,7 @@ class AppSession:
             self._due.set()
         if (c := state.open) is not None:
             with suppress(ChatError):
-                await self._load(c, MAX_PAGE)
+                await self._load(c, MAX_PAGE_MESSAGES)
 
     async def _load(self, c: AppConversation, limit: int) -> None:
         c.loading = True

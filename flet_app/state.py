@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from flet_app.conversation import (
     INVITED,
-    MAX_KEPT_CLOSED,
+    MAX_KEPT_CLOSED_MESSAGES,
     MAX_KEPT_MESSAGES,
     STORED,
     AppConversation,
@@ -250,7 +250,7 @@ class State:
     def _message(self, message: MessageArrived) -> None:
         c = self.conversation(message.conversation)
         is_new = c.arrived(message)
-        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED
+        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED_MESSAGES
         if len(c.entries) > 2 * most:
             c.trim(most)
         if is_new:

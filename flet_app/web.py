@@ -29,17 +29,17 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from flet_app.browser_host import RealmWay
 from flet_app.browser_identity import (
-    VISITOR,
+    VISITOR_KEY,
     BrowserIdentity,
     is_from_before,
     new_cookie,
     visitor_of,
 )
 from flet_app.file_urls import Tickets
-from flet_app.http_timeouts import OF_ALL, HttpConnections
+from flet_app.http_timeouts import MAX_CONNECTIONS, HttpConnections
 from flet_app.kept_pages import KeptPages
 from flet_app.page_socket import PageSocket
-from flet_app.pages import STALE, Pages, Start
+from flet_app.pages import STALE_CODE, Pages, Start
 from flet_app.settings import AppSettings
 from flet_app.site import Site
 from shared.hosts import REFUSED, HostNames, parts
@@ -53,9 +53,9 @@ HSTS = "max-age=31536000"
 """Browsers that came over https use only https for a year (RFC 6797)."""
 ORPHANED_SECONDS = 900.0
 """Seconds that open pages live on after the server that started this process was killed."""
-WRONG_PORT = 4510
+WRONG_PORT_CODE = 4510
 """Close code for a program that mistakes this port for the realm's; it must not retry."""
-STOP_LIMIT = 2
+STOP_SECONDS = 2
 """Seconds that running requests get when the process is told to stop."""
 
 
@@ -81,7 +81,7 @@ class SecurityMiddleware:
             if scope["type"] not in ("websocket", "http"):
                 return
             visitor = visitor_of(scope, self._trusted)
-            scope = {**scope, VISITOR: visitor}
+            scope = {**scope, VISITOR_KEY: visitor}
             if scope["type"] == "websocket":
                 await self._socket(visitor, scope, receive, send)
             else:
@@ -152,7 +152,9 @@ class SecurityMiddleware:
         elif is_from_before(HTTPConnection(scope).cookies, visitor):
             await receive()
             await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": STALE, "reason": "load the page anew"})
+            await send(
+                {"type": "websocket.close", "code": STALE_CODE, "reason": "load the page anew"}
+            )
             return
         elif not visitor.browser:
             refusal = PlainTextResponse("Allow cookies for this page, and load it anew.\n", 403)
@@ -175,7 +177,7 @@ class SecurityMiddleware:
         await send({"type": "websocket.accept"})
         where = f"This is the web app's port; the realm is at {self._realm}"
         await send({"type": "websocket.send", "text": f"ERROR bad_command {where}"})
-        await send({"type": "websocket.close", "code": WRONG_PORT, "reason": "the wrong port"})
+        await send({"type": "websocket.close", "code": WRONG_PORT_CODE, "reason": "the wrong port"})
 
 
 def policy(scripts: Sequence[str]) -> str:
@@ -244,7 +246,9 @@ async def serve(start: Start, settings: AppSettings, sockets: list[socket.socket
         kept = KeptPages(settings.max_pages, settings.max_address_pages)
         pages = Pages(start, way, tickets, kept)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
+        most = (
+            min(MAX_CONNECTIONS, soft // 2) if soft != resource.RLIM_INFINITY else MAX_CONNECTIONS
+        )
         connections = HttpConnections(settings.networks, tls_context(settings), most)
         server = WebAppServer(
             uvicorn.Config(
@@ -258,7 +262,7 @@ async def serve(start: Start, settings: AppSettings, sockets: list[socket.socket
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=20,
-                timeout_graceful_shutdown=STOP_LIMIT,
+                timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
         loop = asyncio.get_running_loop()

@@ -18,14 +18,14 @@ from flet_app.language import Texts
 from flet_app.parts.controls import Handler, guarded
 from flet_app.parts.notices import Notices
 from flet_app.state import Part, State
-from flet_app.theme import LIST_WIDTH, NARROW
+from flet_app.theme import LIST_PIXELS, NARROW_PIXELS
 from shared.background_tasks import BackgroundTasks
 from shared.client import ChatError, GroupChanged, NoAnswer
 from shared.protocol.values import fold
 
 log = logging.getLogger(__name__)
 
-GATHERING = 0.02
+GATHER_SECONDS = 0.02
 """Seconds for which changes are gathered before they are drawn together."""
 OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
 ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
@@ -68,7 +68,7 @@ class Window:
 
     @property
     def is_narrow(self) -> bool:
-        return (self.page.width or 1000) < NARROW
+        return (self.page.width or 1000) < NARROW_PIXELS
 
     def now(self) -> datetime:
         """Return the time in the person's zone."""
@@ -90,7 +90,7 @@ class Window:
     def tell(self, sentence: str) -> None:
         """Show a notice for some seconds."""
         is_beside_list = self.state.user and not self.is_narrow
-        self.run(self._notice(sentence, LIST_WIDTH + 16 if is_beside_list else 16))
+        self.run(self._notice(sentence, LIST_PIXELS + 16 if is_beside_list else 16))
 
     async def _notice(self, sentence: str, left: float) -> None:
         try:
@@ -157,7 +157,7 @@ class Window:
         """Redraw changed parts until the window is closed, at most about fifty times a second."""
         while True:
             await self._woken.wait()
-            await asyncio.sleep(GATHERING)
+            await asyncio.sleep(GATHER_SECONDS)
             self._woken.clear()
             parts, self._dirty = self._dirty, set()
             try:

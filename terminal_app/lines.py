@@ -14,9 +14,9 @@ from shared.protocol.values import MAX_FRAME
 from shared.text_files import is_utf_16
 from terminal_app.commands import Command
 
-STEP = 64 * 1024
+READ_BYTES = 64 * 1024
 """Bytes read at a time."""
-WAITING = 64
+MAX_WAITING = 64
 """Pieces and commands that may wait for earlier ones."""
 
 
@@ -72,14 +72,14 @@ async def _pieces(source: int) -> AsyncIterator[bytes]:
     """Yield the input in pieces, until its end."""
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[bytes] = asyncio.Queue()
-    room = threading.Semaphore(WAITING)
+    room = threading.Semaphore(MAX_WAITING)
 
     def take() -> None:
         piece = b"-"
         while piece:
             room.acquire()
             try:
-                piece = os.read(source, STEP)
+                piece = os.read(source, READ_BYTES)
             except OSError:
                 piece = b""
             with contextlib.suppress(RuntimeError):  # the event loop has been closed meanwhile

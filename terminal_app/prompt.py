@@ -38,7 +38,7 @@ from terminal_app.screen import STYLE, Masking, Screen
 from terminal_app.session import Answer, TerminalSession
 from terminal_app.toolbar import Toolbar
 
-LAST_WAIT = 3.0
+LAST_WAIT_SECONDS = 3.0
 """Seconds that leaving waits for answers."""
 
 
@@ -251,7 +251,7 @@ class Prompt:
             task.cancel()
         under_way = {*self._calls, *self._transfers}
         if under_way:
-            await asyncio.wait(under_way, timeout=LAST_WAIT)
+            await asyncio.wait(under_way, timeout=LAST_WAIT_SECONDS)
         if self._calls:
             names = ", ".join(self._calls.values())
             self._screen.write([notice(f"not answered, perhaps not done: {names}")])

@@ -22,7 +22,7 @@ from shared.protocol.spec import Access, Request
 from shared.protocol.values import BadValue
 from terminal_app.asking import ArgumentForm, form
 from terminal_app.commands import Command, Leave, SaveFile, SendPath, read
-from terminal_app.lines import WAITING, typed_lines
+from terminal_app.lines import MAX_WAITING, typed_lines
 from terminal_app.printing import answer_lines, as_refusal, event_lines, notice
 from terminal_app.session import Answer, TerminalSession
 
@@ -134,7 +134,7 @@ class Script:
             telling.cancel()
 
     async def _run_lines(self) -> Exit:
-        under_way: asyncio.Queue[asyncio.Task[Exit] | None] = asyncio.Queue(WAITING)
+        under_way: asyncio.Queue[asyncio.Task[Exit] | None] = asyncio.Queue(MAX_WAITING)
         ending = asyncio.create_task(_worst(under_way))
         previous: asyncio.Task[Exit] | None = None
         async for line in typed_lines():

@@ -28,9 +28,9 @@ from terminal_app.files import TerminalFiles
 from terminal_app.names import KnownNames
 from terminal_app.tokens import Tokens
 
-LOOKING = 5.0
+LOOKUP_SECONDS = 5.0
 """Seconds to look up names and counts; later answers are ignored."""
-PAUSE = 1.0
+MARKER_SECONDS = 1.0
 """Seconds between rounds of received markers, which count against the user's limits."""
 ENDED = (ErrorCode.BAD_CREDENTIALS, ErrorCode.BAD_ARGUMENTS)
 """The refusals of an invalid token."""
@@ -124,7 +124,7 @@ class TerminalSession:
         """Learn the names of the user's conversations; return the unread counts."""
         unread: dict[str, int] = {}
         with contextlib.suppress(ChatError, NoAnswer, TimeoutError):
-            async with asyncio.timeout(LOOKING):
+            async with asyncio.timeout(LOOKUP_SECONDS):
                 chats = [page async for page in self.client.pages(ListPc())]
                 groups = [page async for page in self.client.pages(ListGroup())]
                 # Learned in reverse: the first pages have the newest conversations, which should
@@ -170,7 +170,7 @@ class TerminalSession:
             for conversation, seq in arrived.items():
                 with contextlib.suppress(ChatError, NoAnswer):
                     await self.client.received(conversation, seq)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(MARKER_SECONDS)
 
     def _signed_in(self, reply: SignedIn) -> None:
         self.user, self._token = reply.user, reply.token

@@ -12,7 +12,7 @@ from flet_app.parts.controls import icon_button
 from flet_app.parts.tile import avatar
 from flet_app.script import PageFrame
 from flet_app.state import Part
-from flet_app.theme import LIST_WIDTH
+from flet_app.theme import LIST_PIXELS
 from flet_app.views.composer import Composer
 from flet_app.views.conversations import Conversations
 from flet_app.views.group import GroupDialog
@@ -208,7 +208,7 @@ class Chat:
     def _lay_out(self) -> None:
         """Show one pane or both, depending on the width."""
         is_narrow, is_open = self._window.is_narrow, self._window.state.open is not None
-        self._list.width = None if is_narrow else LIST_WIDTH
+        self._list.width = None if is_narrow else LIST_PIXELS
         self._list.expand = is_narrow
         self._list.visible = not (is_narrow and is_open)
         self._pane.visible = is_open or not is_narrow

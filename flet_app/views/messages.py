@@ -16,17 +16,17 @@ from flet_app.files import is_picture
 from flet_app.order import days_in_order
 from flet_app.parts.bubble import Bubble, BubbleLook, Handlers
 from flet_app.parts.controls import icon_button
-from flet_app.theme import READABLE
+from flet_app.theme import MAX_BUBBLE_PIXELS
 from flet_app.window import Window
 
-SLICE = 150
+SLICE_BUBBLES = 150
 """Bubbles shown at the newest end; more while the person scrolls back."""
 MAX_SHOWN_MESSAGES = 500
 """Bubbles at a time: each update compares them all, about 9 ms for 500."""
-STEP = 50
-NEAR = 40
+STEP_BUBBLES = 50
+NEAR_END_PIXELS = 40
 """Pixels from the end that count as the end."""
-AHEAD = 600
+FETCH_AHEAD_PIXELS = 600
 """Pixels from the beginning at which older messages are fetched."""
 
 
@@ -123,8 +123,8 @@ class Messages:
         first = _index(entries, self._first)
         last = _index(entries, self._last)
         end = len(entries) if last is None else last + 1
-        if first is None or (self._last is None and end - first > SLICE):
-            first = max(0, end - SLICE)
+        if first is None or (self._last is None and end - first > SLICE_BUBBLES):
+            first = max(0, end - SLICE_BUBBLES)
         return first, end
 
     def _show_jump(self, new: int) -> None:
@@ -203,20 +203,20 @@ class Messages:
         if self._window.is_narrow:
             return 48
         width = (self._window.page.width or 1000) - 360
-        return max(64, int(width - READABLE) // 60 * 60)
+        return max(64, int(width - MAX_BUBBLE_PIXELS) // 60 * 60)
 
     # Scrolling
 
     async def _scrolled(self, event: Any) -> None:
         entries = self.c.entries
-        if event.pixels <= NEAR:
+        if event.pixels <= NEAR_END_PIXELS:
             await self._show_newer(entries, event)
         elif self._last is None and entries:
             self._last = entries[-1]
             self._show_jump(0)
             self._window.update(self._jump)
         self._owed = False
-        if event.max_scroll_extent - event.pixels < AHEAD:
+        if event.max_scroll_extent - event.pixels < FETCH_AHEAD_PIXELS:
             await self._show_older()
 
     async def go_on(self) -> None:
@@ -230,16 +230,16 @@ class Messages:
         if at is None:
             self._last = None
             self.seen()
-        elif at + STEP >= len(entries):
+        elif at + STEP_BUBBLES >= len(entries):
             self._last = None
             self.show()
             self.seen()
         else:
             # Offsets count from the end, so scroll by about the height of the added messages.
             height = (event.max_scroll_extent + event.viewport_dimension) / len(self._bubbles)
-            self._last = entries[at + STEP]
+            self._last = entries[at + STEP_BUBBLES]
             self.show()
-            await self.list.scroll_to(offset=event.pixels + height * STEP, duration=0)
+            await self.list.scroll_to(offset=event.pixels + height * STEP_BUBBLES, duration=0)
 
     async def _show_older(self) -> None:
         """Show one more page at the beginning, from memory or from the realm."""
@@ -257,7 +257,7 @@ class Messages:
                 return
             if len(self._bubbles) >= MAX_SHOWN_MESSAGES:
                 await self._leave_newest(entries, at)
-            self._first = entries[max(0, at - STEP)]
+            self._first = entries[max(0, at - STEP_BUBBLES)]
             self.show()
         except Exception:
             self._owed = True
@@ -267,7 +267,7 @@ class Messages:
 
     async def _leave_newest(self, entries: list[Entry], at: int) -> None:
         """Drop bubbles far below, and keep the position of the person near the top."""
-        self._last = entries[at + SLICE]
+        self._last = entries[at + SLICE_BUBBLES]
         self.show()
         await self.list.scroll_to(offset=-1, duration=0)
 

@@ -17,7 +17,7 @@ from shared.protocol.values import MAX_FRAME
 
 MAX_CALLS = 10_000
 """Commands without an answer."""
-MAX_BYTES = 32 * 2**20
+MAX_CALL_BYTES = 32 * 2**20
 """Bytes of the frames of these commands."""
 
 
@@ -86,7 +86,7 @@ class Calls:
         frame = json_dialect.format_request(request, str(self._count + 1))
         if len(frame) > MAX_FRAME:
             raise ChatError(ErrorCode.TOO_LARGE, f"A command has at most {MAX_FRAME:,} bytes")
-        if len(self) >= MAX_CALLS or self._bytes + len(frame) > MAX_BYTES:
+        if len(self) >= MAX_CALLS or self._bytes + len(frame) > MAX_CALL_BYTES:
             raise ChatError(
                 ErrorCode.UNAVAILABLE,
                 f"{len(self):,} commands wait for their answers already; await some of them first",

@@ -15,7 +15,7 @@ from shared.protocol.records import Event
 from shared.protocol.values import MAX_POSITIONS, fold
 
 MAX_EVENTS = 1_000
-MAX_BYTES = 8 * 2**20
+MAX_EVENT_BYTES = 8 * 2**20
 """Events, and their bytes, that may wait for the app; then the client stops reading."""
 
 Told = Event | Notice
@@ -47,7 +47,7 @@ class EventQueue:
 
     @property
     def full(self) -> bool:
-        return len(self._entries) >= MAX_EVENTS or self._size >= MAX_BYTES
+        return len(self._entries) >= MAX_EVENTS or self._size >= MAX_EVENT_BYTES
 
     @property
     def overfull(self) -> bool:
@@ -55,12 +55,12 @@ class EventQueue:
 
         Well above `full`, because frames of one read still need room.
         """
-        return len(self._entries) >= 4 * MAX_EVENTS or self._size >= 2 * MAX_BYTES
+        return len(self._entries) >= 4 * MAX_EVENTS or self._size >= 2 * MAX_EVENT_BYTES
 
     @property
     def roomy(self) -> bool:
         """Whether half of the queue is free, enough for a page of `sync`."""
-        return len(self._entries) <= MAX_EVENTS // 2 and self._size <= MAX_BYTES // 2
+        return len(self._entries) <= MAX_EVENTS // 2 and self._size <= MAX_EVENT_BYTES // 2
 
     def put(self, event: Told, size: int = 0) -> None:
         """Add an event; `size` is its approximate number of bytes."""

@@ -28,9 +28,9 @@ from shared.protocol.spec import Access, R, Request
 
 log = logging.getLogger(__name__)
 
-ASK_LIMIT = 120.0
+ASK_SECONDS = 120.0
 """Seconds for the answer to one of the client's own questions, which may wait behind chunks."""
-MAX_STRANGE = 100
+MAX_INVALID_FRAMES = 100
 """Invalid frames on one connection after which it is closed."""
 
 
@@ -173,7 +173,7 @@ class Exchange:
         connection.write(call.frame)
         self._update_reading()
         try:
-            async with asyncio.timeout(ASK_LIMIT):
+            async with asyncio.timeout(ASK_SECONDS):
                 return cast(R, await call.answer)
         except TimeoutError:
             why = f"the server did not answer {request.spec.name}"
@@ -292,7 +292,7 @@ class Exchange:
         except ValueError as why:
             self._strange += 1
             log.debug("a frame of the server was skipped: %s", type(why).__name__)
-            if self._strange > MAX_STRANGE and self._link.connection is not None:
+            if self._strange > MAX_INVALID_FRAMES and self._link.connection is not None:
                 why_not = "the server sends what this client does not understand"
                 self._link.connection.end(1006, why_not)
         if self.queue.full or self.transfers.full:

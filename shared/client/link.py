@@ -8,7 +8,7 @@ from typing import Protocol
 from shared.client.backoff import Backoff
 from shared.client.connection import ClientWebSocket, ServerUnreachable, Way, open_connection
 
-PROVED = 5.0
+STABLE_SECONDS = 5.0
 """Seconds after which a connection counts as stable, and the backoff is reset."""
 
 
@@ -71,7 +71,7 @@ class ClientLink:
                 continue
             since = loop.time()
             code, reason, least = await self._serve(connection)
-            if loop.time() - since > PROVED:
+            if loop.time() - since > STABLE_SECONDS:
                 self._backoff.reset()
             if not self._owner.is_over(code, reason) and self._owner.needs_link:
                 await self._rest(reason if code == 1006 else f"{reason} ({code})", least)

@@ -17,13 +17,13 @@ from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 from shared.protocol.values import MAX_NUMBER, MAX_POSITIONS, fold
 
-MAX_ADDRESS = 65
+MAX_ADDRESS_CHARACTERS = 65
 """Characters of a conversation's address: two names and a separator."""
-MAX_HELD = 1_000
+MAX_HELD_MESSAGES = 1_000
 """Held messages of a conversation; messages beyond that are dropped and fetched again."""
-MAX_AHEAD = 20_000
+MAX_REPLIES_AHEAD = 20_000
 """Replies of one conversation ahead of its events; beyond that the oldest is dropped."""
-MAX_UNPLACED = 1_000
+MAX_UNPLACED_MESSAGES = 1_000
 """Own messages without a `seq` yet, which a remote host assigns later."""
 
 Matches = Callable[[Message], bool]
@@ -77,7 +77,7 @@ class ClientPositions:
         self._places: BoundedDict[str, _Place] = BoundedDict(
             MAX_POSITIONS, lambda _, place: self._release(place)
         )
-        self._unplaced: BoundedDict[str, None] = BoundedDict(MAX_UNPLACED)
+        self._unplaced: BoundedDict[str, None] = BoundedDict(MAX_UNPLACED_MESSAGES)
         self._waiting: dict[str, None] = {}
         """Conversations with held messages."""
         self._held = 0
@@ -238,7 +238,7 @@ class ClientPositions:
         return [Passed(place.name, None)]
 
     def _place(self, name: str) -> _Place:
-        if len(name) > MAX_ADDRESS:
+        if len(name) > MAX_ADDRESS_CHARACTERS:
             raise ValueError("no conversation has so long a name")
         key = fold(name)
         place = self._places.get(key)
@@ -264,7 +264,7 @@ class ClientPositions:
             self._is_own(place, seq)
         elif (place.seq is not None and seq <= place.seq) or seq in place.own or seq in place.held:
             return
-        elif self._held >= MAX_HELD and seq != (place.seq or 0) + 1:
+        elif self._held >= MAX_HELD_MESSAGES and seq != (place.seq or 0) + 1:
             self.drop()
         else:
             number = 0
@@ -281,7 +281,7 @@ class ClientPositions:
             self._drained(place)
         if place.seq is None or seq > place.seq:
             place.own[seq] = None
-            if len(place.own) > MAX_AHEAD:
+            if len(place.own) > MAX_REPLIES_AHEAD:
                 del place.own[next(iter(place.own))]
 
     def _advance(self, place: _Place, told: list[Told]) -> None:

@@ -32,11 +32,11 @@ from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE = 128 * 1024
+MAX_MESSAGE_BYTES = 128 * 1024
 """Bytes of the frame of a message: its text with each byte escaped, and the rest."""
 MAX_UPLOADS = 200
 """Uploads remembered, to recognise the message of their last chunk."""
-PAUSE = 1.0
+SYNC_RETRY_SECONDS = 1.0
 """Seconds between attempts to sync when the last one brought nothing."""
 
 Ask = Callable[[Request[R]], Awaitable[R]]
@@ -100,7 +100,7 @@ class ClientSession:
         if not self._events:
             return
         if isinstance(event, MessageArrived):
-            if size > MAX_MESSAGE:
+            if size > MAX_MESSAGE_BYTES:
                 raise ValueError("a message is never so large")
             if self._queue.overfull:
                 self._positions.drop()
@@ -195,7 +195,7 @@ class ClientSession:
             ChatError: the server permanently refused a command that a session needs.
         """
         files = Files(self.files)
-        await patiently(lambda: ask(files), PAUSE)
+        await patiently(lambda: ask(files), SYNC_RETRY_SECONDS)
         if not self._events:
             self.begun.set()
             return
@@ -207,14 +207,14 @@ class ClientSession:
                 self.news.clear()
                 await self.news.wait()
             if not await self._sync(ask) and self._positions.incomplete:
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(SYNC_RETRY_SECONDS)
 
     async def _begin(self, ask: Ask[Any]) -> None:
         """Begin at the present instead of reading the whole history."""
         standings: list[tuple[str, int]] = []
 
         async def asked(request: Request[R]) -> R:
-            return await patiently(lambda: ask(request), PAUSE)
+            return await patiently(lambda: ask(request), SYNC_RETRY_SECONDS)
 
         async for chats in every_page(asked, ListPc()):
             standings += [(chat.conversation, chat.last_seq) for chat in chats.conversations]
@@ -230,7 +230,7 @@ class ClientSession:
         """Fetch one page of what was missed; False if it brought nothing."""
         have = cast("dict[ConversationAddress, int]", self._positions.have())
         missed = Sync(have, self._epoch)
-        page = await patiently(lambda: ask(missed), PAUSE)
+        page = await patiently(lambda: ask(missed), SYNC_RETRY_SECONDS)
         if not page.recovered:
             self._history_changed(page.epoch)
             await self._begin(ask)

@@ -69,7 +69,8 @@ class Text(WordKind):
     """Whether the text must have a visible character; it stays verbatim."""
 
     def from_word(self, word: str) -> str:
-        if (self.one_line or isinstance(self, Secret)) and len(word) <= precis.MOST_RAW * self.most:
+        is_prepared = self.one_line or isinstance(self, Secret)
+        if is_prepared and len(word) <= precis.MAX_RAW_FACTOR * self.most:
             check_characters(word)
             word = self.prepared(word)
         if not word.isascii() or "\0" in word:

@@ -140,7 +140,7 @@ def test_what_a_sync_asked_for_later_does_not_bring_is_not_there() -> None:
 
 
 def test_what_waits_is_bounded_and_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_HELD", 10)
+    monkeypatch.setattr(module, "MAX_HELD_MESSAGES", 10)
     positions = started(bob=0)
     for seq in range(2, 1000):
         positions.push(arrived(seq))

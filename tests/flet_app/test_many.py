@@ -13,7 +13,7 @@ import pytest
 from flet_app.actions import Actions
 from flet_app.parts.tile import Tile
 from flet_app.state import State
-from flet_app.views.group import MAX_DRAWN
+from flet_app.views.group import MAX_SHOWN_MEMBERS
 from shared.client import ChatClient
 from shared.protocol.commands.groups import (
     GroupChats,
@@ -117,7 +117,7 @@ async def test_of_very_many_members_those_that_are_typed_are_shown(window: Open)
     w = await window(script)
     await w.open("cake")
     await w.press("About this conversation")
-    await w.sees(f"Showing {MAX_DRAWN} of 2,000; type to narrow")
+    await w.sees(f"Showing {MAX_SHOWN_MEMBERS} of 2,000; type to narrow")
     await w.sees("2000 members")
     box = w.field("Person")
     box.value = "p1999"

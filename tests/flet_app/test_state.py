@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flet_app.conversation import MAX_KEPT_CLOSED, QUEUED, REFUSED, STORED, WAITING, Entry
+from flet_app.conversation import MAX_KEPT_CLOSED_MESSAGES, QUEUED, REFUSED, STORED, WAITING, Entry
 from flet_app.state import Part, State
 from shared.client import (
     Delivery,
@@ -246,7 +246,7 @@ def test_a_closed_conversation_does_not_grow_for_ever() -> None:
     state, _ = signed_in()
     c = state.conversation("bob")
     c.newest([message(n) for n in (1, 2, 3)], more=False)
-    for n in range(4, 5 * MAX_KEPT_CLOSED):
+    for n in range(4, 5 * MAX_KEPT_CLOSED_MESSAGES):
         state.take(arrived(n))
-    assert len(c.entries) <= 2 * MAX_KEPT_CLOSED
-    assert c.entries[-1].seq == 5 * MAX_KEPT_CLOSED - 1
+    assert len(c.entries) <= 2 * MAX_KEPT_CLOSED_MESSAGES
+    assert c.entries[-1].seq == 5 * MAX_KEPT_CLOSED_MESSAGES - 1

@@ -21,7 +21,7 @@ from shared.protocol.values import MAX_REAL_NAME, fold, in_words
 from shared.protocol.words import CURLED, SINGLE
 
 QUOTES = ('"', *CURLED, *SINGLE)
-DOUBTED = 1_024
+MAX_CHECKED_CHARACTERS = 1_024
 """Characters of an argument that are checked for misplaced quotes and passwords."""
 UNCLEAR = (
     "it is not clear which word is the password. Put what has several words into double quotes, as "
@@ -183,7 +183,9 @@ class Register(Request[Registered]):
     def doubt(bare: Mapping[str, str]) -> str | None:
         # In `rob Robert Downey hunter22 USA` the account would get an unintended password.
         # A line that is too long is refused anyway, so its words need no check.
-        password, country = (bare.get(name, "")[:DOUBTED] for name in ("password", "country"))
+        password, country = (
+            bare.get(name, "")[:MAX_CHECKED_CHARACTERS] for name in ("password", "country")
+        )
         words = f"{password} {country}".split()
         opened = any(word.startswith(QUOTES) for word in [bare.get("real_name", ""), *words])
         if (opened and any(word.endswith(QUOTES) for word in words)) or (
