@@ -8,7 +8,7 @@ from typing import Any
 from flet_app import commands
 from flet_app.conversation import INVITED, MAX_KEPT_CLOSED_MESSAGES, AppConversation, entry_of
 from flet_app.session import MAX_PAGE_MESSAGES, AppSession
-from flet_app.state import Part
+from flet_app.state import StatePart
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import Auth, Logout, Resume
 from shared.protocol.commands.files import SendFile, SendGroupFile
@@ -79,7 +79,7 @@ class Actions(AppSession):
             return  # the oldest message has changed meanwhile
         c.earlier(page.messages, more=page.more)
         if c is self.state.open:
-            self.state.changed(Part.MESSAGES)
+            self.state.changed(StatePart.MESSAGES)
 
     def saw(self, c: AppConversation) -> None:
         """Mark a conversation read: the person sees its newest message."""
@@ -123,7 +123,7 @@ class Actions(AppSession):
     async def look_at_realms(self) -> None:
         """Fetch the states of the links to other realms."""
         self.state.realms = (await self.client.listrealm()).realms
-        self.state.changed(Part.REALMS)
+        self.state.changed(StatePart.REALMS)
 
     # Typed commands
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.conversation import AppConversation, Entry
+from flet_app.conversation import AppConversation, BubbleEntry
 from flet_app.parts.controls import icon_button
 from flet_app.sending import FileUpload
 from flet_app.window import EXPECTED, Window
@@ -167,7 +167,7 @@ class Attachments:
 
     # Received files
 
-    def picture(self, entry: Entry) -> str:
+    def picture(self, entry: BubbleEntry) -> str:
         """Return the `src` of an image control for a picture; empty until the file is here.
 
         The result stays empty for a picture that must not be drawn; `why_not` gives the reason.
@@ -183,7 +183,7 @@ class Attachments:
         self._sources[path] = source
         return source
 
-    def why_not(self, entry: Entry) -> str:
+    def why_not(self, entry: BubbleEntry) -> str:
         """Return the reason for not showing a picture; empty if it is shown or not fetched yet."""
         files, texts = self._window.actions.files, self._window.texts
         assert entry.file is not None
@@ -198,7 +198,7 @@ class Attachments:
             return texts("large_picture")
         return texts("many_pixels", width=f"{found.width:,}", height=f"{found.height:,}")
 
-    async def cancel(self, c: AppConversation, entry: Entry) -> None:
+    async def cancel(self, c: AppConversation, entry: BubbleEntry) -> None:
         """Cancel the transfer of a file."""
         actions = self._window.actions
         if actions.sending is not None:
@@ -206,7 +206,7 @@ class Attachments:
         if actions.files is not None:
             actions.files.cancel(entry)
 
-    async def save(self, _: AppConversation, entry: Entry) -> None:
+    async def save(self, _: AppConversation, entry: BubbleEntry) -> None:
         """Save a file for the person: as a browser download, or at the place chosen in a dialog."""
         assert entry.file is not None
         window, name = self._window, entry.file.name
@@ -223,7 +223,7 @@ class Attachments:
             await asyncio.to_thread(shutil.copyfile, path, target)
             window.tell(window.texts("saved_at", path=target))
 
-    async def enlarge(self, c: AppConversation, entry: Entry) -> None:
+    async def enlarge(self, c: AppConversation, entry: BubbleEntry) -> None:
         """Show a picture as large as the window."""
         assert entry.file is not None
         window, texts = self._window, self._window.texts
@@ -266,7 +266,7 @@ class Attachments:
             )
         )
 
-    async def _fetched(self, entry: Entry) -> Path:
+    async def _fetched(self, entry: BubbleEntry) -> Path:
         actions = self._window.actions
         if actions.files is None:
             raise OSError("nobody is signed in")

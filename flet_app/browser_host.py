@@ -17,7 +17,7 @@ from flet.messaging.session import Session
 
 from flet_app.browser_identity import BrowserIdentity
 from flet_app.file_urls import SessionFiles, Tickets
-from flet_app.host import Expected
+from flet_app.host import ExpectedUpload
 from flet_app.language import Texts
 from flet_app.script import PageScript
 from shared.client import ChatClient
@@ -42,7 +42,7 @@ class RealmWay:
 
 
 class BrowserHost:
-    """The `Host` of one page in a browser."""
+    """The `PageHost` of one page in a browser."""
 
     may_change_server = False
     opens_paths = False
@@ -86,7 +86,7 @@ class BrowserHost:
     def offer(self, path: Path, name: str) -> str:
         return self._files.offer(path, name)
 
-    def expect(self, name: str, size: int) -> Expected:
+    def expect(self, name: str, size: int) -> ExpectedUpload:
         return self._files.expect(name, size)
 
     def withdraw(self, url: str) -> None:

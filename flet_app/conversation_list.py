@@ -55,7 +55,7 @@ class ConversationList(dict[str, AppConversation]):
         """Apply the lists of all conversations.
 
         Args:
-            known: See `State.lists`.
+            known: See `AppState.lists`.
             now: Unix milliseconds.
 
         Returns:

@@ -15,7 +15,7 @@ from typing import Any
 import flet as ft
 from flet.utils import is_linux_server
 
-from flet_app.host import Expected, language_of, local_zone
+from flet_app.host import ExpectedUpload, language_of, local_zone
 from flet_app.main import start
 from flet_app.script import PageScript
 from flet_app.settings import AppSettings
@@ -35,7 +35,7 @@ ELSEWHERE = ("FLET_FORCE_WEB_SERVER", "FLET_DISPLAY_URL_PREFIX", "FLET_SERVER_PO
 
 
 class WindowHost:
-    """The `Host` of a window. The person chooses in dialogs where files are read and saved."""
+    """The `PageHost` of a window. The person chooses in dialogs where files are read and saved."""
 
     may_change_server = True
     opens_paths = True
@@ -62,10 +62,10 @@ class WindowHost:
     def offer(self, path: Path, name: str) -> str:
         raise NotImplementedError("a window saves by a dialog")
 
-    def expect(self, name: str, size: int) -> Expected:
+    def expect(self, name: str, size: int) -> ExpectedUpload:
         folder = self.folder / secrets.token_hex(8)
         folder.mkdir(mode=0o700)
-        return Expected("", folder / clean_file_name(name))
+        return ExpectedUpload("", folder / clean_file_name(name))
 
     def withdraw(self, url: str) -> None:
         pass

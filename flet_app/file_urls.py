@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
 from flet_app.browser_identity import VISITOR_KEY
-from flet_app.host import Expected, NoRoom, TooManyFiles
+from flet_app.host import ExpectedUpload, NoRoom, TooManyFiles
 from shared import disk
 from shared.protocol.file_names import clean_file_name
 from shared.protocol.media_types import IMAGES
@@ -126,7 +126,7 @@ class SessionFiles:
     turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UPLOADS_AT_ONCE))
 
     def show(self, path: Path, type: str) -> str:
-        """See `Host.show`; a file shown twice keeps its URL."""
+        """See `PageHost.show`; a file shown twice keeps its URL."""
         if type not in IMAGES:
             raise ValueError(f"{type} is none of {', '.join(sorted(IMAGES))}")
         url = self._shown.get(path)
@@ -135,11 +135,11 @@ class SessionFiles:
         return url
 
     def offer(self, path: Path, name: str) -> str:
-        """See `Host.offer`."""
+        """See `PageHost.offer`."""
         return self._add(Ticket(self, self._own(path), name=name))
 
-    def expect(self, name: str, size: int) -> Expected:
-        """See `Host.expect`."""
+    def expect(self, name: str, size: int) -> ExpectedUpload:
+        """See `PageHost.expect`."""
         if size < 0:
             raise ValueError(f"{size} is no size")
         expected = [ticket for ticket in map(self.tickets.get, self._urls) if ticket is not None]
@@ -160,10 +160,10 @@ class SessionFiles:
         folder.mkdir(mode=0o700)
         path = folder / name
         until = time.monotonic() + LIFETIME_SECONDS
-        return Expected(self._add(Ticket(self, path, size=size, until=until)), path)
+        return ExpectedUpload(self._add(Ticket(self, path, size=size, until=until)), path)
 
     def withdraw(self, url: str) -> None:
-        """See `Host.withdraw`."""
+        """See `PageHost.withdraw`."""
         if url not in self._urls:
             return
         ticket = self.tickets.get(url)

@@ -19,7 +19,7 @@ from flet.messaging.protocol import MessageAction, decode_ext_from_msgpack
 
 from flet_app import msgpack_bounds
 from flet_app.frame_shapes import takes_value
-from flet_app.script import HEAD, MAX_FRAME_BYTES, InvalidMessage, PageFrame, read
+from flet_app.script import HEAD, MAX_FRAME_BYTES, InvalidScriptFrame, PageFrame, read
 
 MAX_FILE_FRAME_BYTES = 8 << 20
 """Bytes of a frame with pasted files."""
@@ -100,7 +100,7 @@ class Frames:
                 raise InvalidFrame
             try:
                 return read(frame)
-            except InvalidMessage:
+            except InvalidScriptFrame:
                 raise InvalidFrame from None
         action, body = self._read(frame)
         if action == MessageAction.REGISTER_CLIENT:

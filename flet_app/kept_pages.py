@@ -30,7 +30,7 @@ MIN_PAGES_MORE = 2
 
 
 @dataclass(eq=False, slots=True)
-class Socket:
+class BrowserSocket:
     """One WebSocket of a browser, and the sessions that it started."""
 
     visitor: BrowserIdentity
@@ -77,7 +77,7 @@ class KeptPages:
         self._most = most
         self._per_address = per_address
         self._ending = BackgroundTasks()
-        self.sockets: set[Socket] = set()
+        self.sockets: set[BrowserSocket] = set()
         self.sessions: weakref.WeakKeyDictionary[Session, BrowserIdentity] = (
             weakref.WeakKeyDictionary()
         )

@@ -40,7 +40,7 @@ class BoundExceeded(Exception):
     """The data is incomplete or exceeds a bound."""
 
 
-class Head(NamedTuple):
+class ValueHead(NamedTuple):
     """What the first byte of a value tells of it (the specification of msgpack, "Formats")."""
 
     kind: int
@@ -51,18 +51,18 @@ class Head(NamedTuple):
 
 
 _HEADS = {
-    **{head: Head(PLAIN, 0) for head in (*range(0x80), *range(0xE0, 0x100))},
-    **{head: Head(PLAIN, length) for head, length in NUMBERS.items()},
-    **{0x80 | length: Head(MAP, length) for length in range(16)},
-    **{0x90 | length: Head(LIST, length) for length in range(16)},
-    **{0xA0 | length: Head(TEXT, length) for length in range(32)},
-    **{0xD4 + power: Head(EXTENSION, 1 << power) for power in range(5)},
+    **{head: ValueHead(PLAIN, 0) for head in (*range(0x80), *range(0xE0, 0x100))},
+    **{head: ValueHead(PLAIN, length) for head, length in NUMBERS.items()},
+    **{0x80 | length: ValueHead(MAP, length) for length in range(16)},
+    **{0x90 | length: ValueHead(LIST, length) for length in range(16)},
+    **{0xA0 | length: ValueHead(TEXT, length) for length in range(32)},
+    **{0xD4 + power: ValueHead(EXTENSION, 1 << power) for power in range(5)},
     **{
-        head: Head(kind, 0, width)
+        head: ValueHead(kind, 0, width)
         for kind, widths in WIDTHS.items()
         for head, width in widths.items()
     },
-    0xC1: Head(NOTHING, 0),
+    0xC1: ValueHead(NOTHING, 0),
 }
 HEADS = [_HEADS[head] for head in range(256)]
 

@@ -17,7 +17,7 @@ from flet_app.frame_filter import MAX_FILE_FRAME_BYTES, MAX_STRANGER_FRAME_BYTES
 
 STEP_BYTES = 16 << 10
 """Bytes processed before the bounds are checked."""
-MAX_NOISE, NOISE_SECONDS = 500, 10.0
+MAX_NOISE_FRAMES, NOISE_SECONDS = 500, 10.0
 """Pings, pongs and small fragments of one connection, and the seconds for them."""
 SMALL_FRAGMENT_BYTES = 256
 """Bytes below which a fragment counts as small; browsers send larger fragments."""
@@ -84,7 +84,7 @@ class PageSocket(WebSocketsSansIOProtocol):
         if now - self._since > NOISE_SECONDS:
             self._since, self._noise = now, 0
         self._noise += 1
-        if self._noise > MAX_NOISE:
+        if self._noise > MAX_NOISE_FRAMES:
             self.transport.abort()
 
     def _may_hold(self) -> bool:

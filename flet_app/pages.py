@@ -20,8 +20,8 @@ from flet_app.browser_host import BrowserHost, RealmWay, begun
 from flet_app.browser_identity import BrowserIdentity, mark
 from flet_app.file_urls import Tickets
 from flet_app.frame_filter import Frames, InvalidFrame
-from flet_app.host import Host
-from flet_app.kept_pages import KeptPages, Socket
+from flet_app.host import PageHost
+from flet_app.kept_pages import BrowserSocket, KeptPages
 from flet_app.page_socket import EXTENSION, PageSocket
 from flet_app.script import CHANNEL, HelloFrame, PageFrame, PageScript, PingFrame
 from shared.token_buckets import Buckets
@@ -44,9 +44,9 @@ PAGES_A_SECOND, MAX_PAGES_AT_ONCE = 5.0, 100.0
 STRANGER_FRAMES_A_SECOND, MAX_STRANGER_FRAMES_AT_ONCE = 200.0, 2_000.0
 """Frames in a second, and at once, of all pages of one address without a session of the realm."""
 
-Start = Callable[[ft.Page, Host], Awaitable[None]]
+Start = Callable[[ft.Page, PageHost], Awaitable[None]]
 
-SOCKET: ContextVar[Socket] = ContextVar("socket")
+SOCKET: ContextVar[BrowserSocket] = ContextVar("socket")
 """The WebSocket being served, also in all tasks started from it; the app's start reads it."""
 
 
@@ -87,7 +87,7 @@ class Pages:
         )
         wire: PageSocket = scope["extensions"][EXTENSION]
         wire.network = visitor.network
-        socket = Socket(visitor, flet, wire, Frames(lambda *said: socket.judge(*said)))
+        socket = BrowserSocket(visitor, flet, wire, Frames(lambda *said: socket.judge(*said)))
         SOCKET.set(socket)
         self.kept.sockets.add(socket)
         try:
@@ -102,7 +102,7 @@ class Pages:
             await self._part(socket)
 
     async def _next_frame(
-        self, socket: Socket, receive: Receive, send: Send, patience: asyncio.Timeout
+        self, socket: BrowserSocket, receive: Receive, send: Send, patience: asyncio.Timeout
     ) -> Message:
         """Return the next frame of a page to Flet, or its end.
 
@@ -128,7 +128,7 @@ class Pages:
         return message
 
     async def _checked(
-        self, socket: Socket, receive: Receive, patience: asyncio.Timeout
+        self, socket: BrowserSocket, receive: Receive, patience: asyncio.Timeout
     ) -> Message:
         """Return the next frame that is for Flet, checked, or the end of the page."""
         frames = socket.frames
@@ -149,7 +149,7 @@ class Pages:
                 self._said(socket, checked)
                 frames.shown = socket.hello.session
 
-    async def _part(self, socket: Socket) -> None:
+    async def _part(self, socket: BrowserSocket) -> None:
         """End the sessions that nobody comes back to, now that their WebSocket has gone."""
         for reference in socket.begun:
             session = reference()
@@ -161,7 +161,7 @@ class Pages:
         if not self.kept.is_known(session):
             await session.disconnect(0)
 
-    def _said(self, socket: Socket, said: PageFrame) -> None:
+    def _said(self, socket: BrowserSocket, said: PageFrame) -> None:
         """Handle a message of our script."""
         if isinstance(said, HelloFrame):
             socket.hello = said
@@ -174,7 +174,7 @@ class Pages:
         elif socket.script is not None:
             socket.script.heard(said)
 
-    async def _back(self, socket: Socket, frames: Frames) -> bool:
+    async def _back(self, socket: BrowserSocket, frames: Frames) -> bool:
         """Reconnect a page to its session; False if the session has ended."""
         session = next((one for one in self.kept.sessions if one.id == frames.wanted), None)
         if session is None:

@@ -68,7 +68,7 @@ def examine(path: Path) -> Picture:
     Raises:
         OSError: the file cannot be read.
     """
-    with _Parts(io.FileIO(path)) as file:
+    with _BoundedReader(io.FileIO(path)) as file:
         start = file.read(8)
         for magic, (type, reader) in _KINDS.items():
             if start.startswith(magic):
@@ -77,7 +77,7 @@ def examine(path: Path) -> Picture:
     return Picture()
 
 
-class _Parts(io.BufferedReader):
+class _BoundedReader(io.BufferedReader):
     """A file with at most MAX_READS reads: some MiB can hold a million empty parts."""
 
     parts = 0

@@ -27,7 +27,7 @@ MAX_DRAFTS = 200
 """Drafts in one frame."""
 
 
-class InvalidMessage(Exception):
+class InvalidScriptFrame(Exception):
     """The frame is not one of our script's."""
 
 
@@ -109,25 +109,25 @@ def read(frame: bytes) -> PageFrame:
     """Decode a frame that begins with HEAD.
 
     Raises:
-        InvalidMessage: the frame is not one of our script's.
+        InvalidScriptFrame: the frame is not one of our script's.
     """
     if len(frame) > MAX_FRAME_BYTES:
-        raise InvalidMessage
+        raise InvalidScriptFrame
     try:
         said = orjson.loads(frame[len(HEAD) :])
     except orjson.JSONDecodeError:
-        raise InvalidMessage from None
+        raise InvalidScriptFrame from None
     name = said.pop("kind", None) if isinstance(said, dict) else None
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None or not all(type(value) is FIELDS.get(key) for key, value in said.items()):
-        raise InvalidMessage
+        raise InvalidScriptFrame
     drafts = said.get("drafts", {})
     if len(drafts) > MAX_DRAFTS or not all(type(text) is str for text in drafts.values()):
-        raise InvalidMessage
+        raise InvalidScriptFrame
     try:
         read: PageFrame = kind(**said)
     except TypeError:
-        raise InvalidMessage from None
+        raise InvalidScriptFrame from None
     return read
 
 

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flet_app.conversation import WAITING, AppConversation, Entry
-from flet_app.state import Part, State
+from flet_app.conversation import WAITING, AppConversation, BubbleEntry
+from flet_app.state import AppState, StatePart
 from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
 from shared.client import ChatClient, ChatError
@@ -46,7 +46,7 @@ class FileUpload:
 
     sending: Sending
     c: AppConversation
-    entry: Entry
+    entry: BubbleEntry
     path: Path
     """Path of the content, once complete."""
     url: str = ""
@@ -75,11 +75,13 @@ class Sending:
         sent: Called with a file's id and the path of its content, once the realm has the file.
     """
 
-    def __init__(self, state: State, client: ChatClient, sent: Callable[[str, Path], None]) -> None:
+    def __init__(
+        self, state: AppState, client: ChatClient, sent: Callable[[str, Path], None]
+    ) -> None:
         self._state = state
         self._client = client
         self._sent = sent
-        self._lanes: dict[str, deque[Entry]] = {}
+        self._lanes: dict[str, deque[BubbleEntry]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """Of the texts of a conversation by its address, of a file by its key."""
         self._background = BackgroundTasks(
@@ -161,9 +163,9 @@ class Sending:
 
     def progressed(self) -> None:
         """Show the progress of a file."""
-        self._state.changed(Part.MESSAGES)
+        self._state.changed(StatePart.MESSAGES)
 
-    def cancel(self, c: AppConversation, entry: Entry) -> None:
+    def cancel(self, c: AppConversation, entry: BubbleEntry) -> None:
         """Cancel a file and remove its bubble."""
         upload = self._uploads.pop(entry.key, None)
         if upload is not None:
@@ -180,9 +182,9 @@ class Sending:
         """Remember a key that was given, or that it is answered."""
         self._keys[key] = answered
 
-    def _own(self, c: AppConversation, text: str, key: str = "") -> Entry:
+    def _own(self, c: AppConversation, text: str, key: str = "") -> BubbleEntry:
         key = key or secrets.token_hex(16)
-        return Entry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
+        return BubbleEntry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
 
     def _check_room(self) -> None:
         if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING_LINES:
@@ -195,7 +197,7 @@ class Sending:
         self._tasks[key] = self._background.start(work)
         self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
 
-    async def _deliver(self, c: AppConversation, lane: deque[Entry]) -> None:
+    async def _deliver(self, c: AppConversation, lane: deque[BubbleEntry]) -> None:
         """Send the texts of a conversation in order."""
         while lane:
             entry = lane[0]
@@ -212,7 +214,7 @@ class Sending:
                 answered()
 
     async def _until_answered(
-        self, c: AppConversation, entry: Entry, request: Request[Sent]
+        self, c: AppConversation, entry: BubbleEntry, request: Request[Sent]
     ) -> Sent | None:
         try:
             return await patiently(
@@ -228,7 +230,7 @@ class Sending:
 
         def progress(done: int, size: int) -> None:
             entry.done = begin + (1 - begin) * done / size
-            self._state.changed(Part.MESSAGES)
+            self._state.changed(StatePart.MESSAGES)
 
         async with self._turns:
             send = partial(
@@ -260,7 +262,7 @@ class Sending:
             upload.release()
 
 
-def _request(c: AppConversation, entry: Entry) -> Request[Sent]:
+def _request(c: AppConversation, entry: BubbleEntry) -> Request[Sent]:
     if c.is_group:
         return SendGroup(GroupAddress.parse(c.address), entry.text, entry.key)
     return Send(Address.parse(c.address), entry.text, entry.key)

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from flet_app.conversation import AppConversation
 from flet_app.files import AppFiles
-from flet_app.host import Host
+from flet_app.host import PageHost
 from flet_app.sending import Sending
-from flet_app.state import Part, State
+from flet_app.state import AppState, StatePart
 from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
 from shared.client import Backoff, ChatClient, ChatError, NoAnswer, Offline, Online, SignedOut
@@ -61,7 +61,7 @@ class AppSession:
         remember: Stores the session's token.
     """
 
-    def __init__(self, state: State, host: Host, remember: Remember) -> None:
+    def __init__(self, state: AppState, host: PageHost, remember: Remember) -> None:
         self.state = state
         self.server = host.server
         self._host = host
@@ -177,7 +177,9 @@ class AppSession:
             await client.close()
             raise NoAnswer("the window is closed")
         self._client, self._adopted = client, server
-        self.files = AppFiles(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
+        self.files = AppFiles(
+            self._host.folder, client, lambda: self.state.changed(StatePart.MESSAGES)
+        )
         self.sending = Sending(self.state, client, self.files.adopt)
         self._tasks.start(self._tend(client))
 
@@ -295,4 +297,4 @@ class AppSession:
             c.loading = False
         c.newest(page.messages, more=page.more)
         if c is self.state.open:
-            self.state.changed(Part.MESSAGES)
+            self.state.changed(StatePart.MESSAGES)

@@ -13,11 +13,11 @@ import flet as ft
 
 from flet_app.actions import Actions
 from flet_app.conversation import AppConversation
-from flet_app.host import LANGUAGES, Host, NoRoom, TooManyFiles
+from flet_app.host import LANGUAGES, NoRoom, PageHost, TooManyFiles
 from flet_app.language import Texts
 from flet_app.parts.controls import Handler, guarded
 from flet_app.parts.notices import Notices
-from flet_app.state import Part, State
+from flet_app.state import AppState, StatePart
 from flet_app.theme import LIST_PIXELS, NARROW_PIXELS
 from shared.background_tasks import BackgroundTasks
 from shared.client import ChatError, GroupChanged, NoAnswer
@@ -37,18 +37,18 @@ EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
 class View(Protocol):
     """A part of the screen."""
 
-    def show(self, parts: set[Part]) -> None:
+    def show(self, parts: set[StatePart]) -> None:
         """Redraw these parts of the state; the others have not changed."""
 
 
 class Window:
     """One browser tab or desktop window."""
 
-    def __init__(self, page: ft.Page, host: Host, texts: Texts) -> None:
+    def __init__(self, page: ft.Page, host: PageHost, texts: Texts) -> None:
         self.page = page
         self.host = host
         self.texts = texts
-        self.state = State(self._changed, self._people_changed)
+        self.state = AppState(self._changed, self._people_changed)
         self.actions = Actions(self.state, host, self._remember)
         self.store = ft.SharedPreferences()
         self.view: View | None = None
@@ -63,7 +63,7 @@ class Window:
         self._dialogs: list[ft.AlertDialog] = []
         self._notices = Notices()
         page.overlay.append(self._notices)
-        self._dirty: set[Part] = set()
+        self._dirty: set[StatePart] = set()
         self._woken = asyncio.Event()
 
     @property
@@ -149,7 +149,7 @@ class Window:
 
     # Showing
 
-    def _changed(self, part: Part) -> None:
+    def _changed(self, part: StatePart) -> None:
         self._dirty.add(part)
         self._woken.set()
 

@@ -23,7 +23,7 @@ from shared.protocol.commands.meta import HelpPage
 from shared.protocol.commands.private import ListPc
 from shared.protocol.records import Reply
 from shared.protocol.spec import Request
-from terminal_app.commands import Command, Leave, SaveFile, SendPath
+from terminal_app.commands import ExitApp, SaveFile, SendPath, TypedCommand
 from terminal_app.files import TerminalFiles
 from terminal_app.names import KnownNames
 from terminal_app.tokens import Tokens
@@ -67,7 +67,7 @@ class TerminalSession:
         resuming, self._resuming = self._resuming, False
         return resuming
 
-    async def answer(self, command: Command) -> Answer:
+    async def answer(self, command: TypedCommand) -> Answer:
         """Run a line, and return its outcome.
 
         Calls reach the server in the order in which these coroutines start.
@@ -77,7 +77,7 @@ class TerminalSession:
         except (ChatError, NoAnswer) as why:
             return why
 
-    async def _do(self, command: Command) -> Reply:
+    async def _do(self, command: TypedCommand) -> Reply:
         what = command.what
         reply: Reply
         match what:
@@ -91,7 +91,7 @@ class TerminalSession:
                 return await self.files.save(what)
             case Request():
                 reply = await self.client.call(what)
-            case Leave():
+            case ExitApp():
                 raise AssertionError("the reader of the lines handles Leave")
         if isinstance(reply, SignedIn):
             self._signed_in(reply)
@@ -111,12 +111,12 @@ class TerminalSession:
             password: Called if there is no token, or the token has ended.
         """
         if token := self._tokens.of(user):
-            answer = await self.answer(Command(Resume(token)))
+            answer = await self.answer(TypedCommand(Resume(token)))
             if not isinstance(answer, ChatError) or answer.code not in ENDED:
                 return answer
             self._tokens.forget(user, token)
         try:
-            return await self.answer(Command(filled(Auth, user=user, password=password())))
+            return await self.answer(TypedCommand(filled(Auth, user=user, password=password())))
         except ChatError as why:
             return why
 

@@ -52,7 +52,7 @@ class BubbleLook:
 
 
 @dataclass(frozen=True, slots=True)
-class Handlers:
+class BubbleActions:
     """The actions of a bubble's buttons."""
 
     save: Handler

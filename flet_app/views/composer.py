@@ -17,7 +17,7 @@ from flet_app.conversation import AppConversation
 from flet_app.parts.controls import icon_button
 from flet_app.script import DraftFrame, EmptiedFrame, LineFrame, PageFrame, TooLongFrame
 from flet_app.sending import Sending
-from flet_app.state import Part
+from flet_app.state import StatePart
 from flet_app.window import EXPECTED, Window
 from shared.client import NoAnswer
 from shared.protocol.values import MAX_TEXT, fold
@@ -217,7 +217,7 @@ class Composer:
                 # Do not recreate a group that the person has left.
                 if c := self._window.state.conversations.get(fold(said.to)):
                     c.draft = said.text
-                    self._window.state.changed(Part.LIST)
+                    self._window.state.changed(StatePart.LIST)
             case EmptiedFrame() if said.box == self._box._i:
                 self._begin("", focus=True)
             case TooLongFrame():

@@ -10,7 +10,7 @@ from flet_app.clock import moment, short
 from flet_app.conversation import AppConversation
 from flet_app.parts.controls import Handler, icon_button, named
 from flet_app.parts.tile import Tile, TileLook
-from flet_app.state import Part
+from flet_app.state import StatePart
 from flet_app.views.dialogs import add_realm, new_chat, new_group
 from flet_app.views.realms import show_realms
 from flet_app.window import Window
@@ -19,7 +19,7 @@ MAX_SHOWN_CONVERSATIONS = 300
 """Conversations that are drawn; the filter finds the others."""
 
 
-class Conversations:
+class ConversationPane:
     """The left pane."""
 
     def __init__(self, window: Window, opens: Handler) -> None:
@@ -141,7 +141,7 @@ class Conversations:
         )
 
     async def _filtered(self, _: Any) -> None:
-        self.show({Part.LIST})
+        self.show({StatePart.LIST})
 
     async def _open_first(self, _: Any) -> None:
         """Open the first conversation that matches, on Enter."""
@@ -153,7 +153,7 @@ class Conversations:
         """Clear the filter."""
         if self._filter.value:
             self._filter.value = ""
-            self.show({Part.LIST})
+            self.show({StatePart.LIST})
 
     async def focus_filter(self) -> None:
         """Focus the filter."""
@@ -168,8 +168,8 @@ class Conversations:
         at = listed.index(current) + step if current in listed else 0
         return listed[min(max(at, 0), len(listed) - 1)]
 
-    def show(self, parts: set[Part]) -> None:
-        if not parts & {Part.LIST, Part.SESSION, Part.OPEN}:
+    def show(self, parts: set[StatePart]) -> None:
+        if not parts & {StatePart.LIST, StatePart.SESSION, StatePart.OPEN}:
             return
         state, texts = self._window.state, self._window.texts
         self._who.value = texts("signed_in_as", user=state.user, realm=state.realm)

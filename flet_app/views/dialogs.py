@@ -92,7 +92,7 @@ def _filled(window: Window, *fields: ft.TextField) -> list[str]:
     """Return the contents of the fields.
 
     Raises:
-        Refused: a field is empty; the field shows it.
+        InvalidInput: a field is empty; the field shows it.
     """
     values = [(field.value or "").strip() for field in fields]
     for field, value in zip(fields, values, strict=True):

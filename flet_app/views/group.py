@@ -11,7 +11,7 @@ from flet_app.conversation import AppConversation
 from flet_app.parts.controls import ErrorText, icon_button, text_field
 from flet_app.parts.tile import avatar
 from flet_app.session import whole
-from flet_app.state import Part
+from flet_app.state import StatePart
 from flet_app.views.asking import ask_before
 from flet_app.window import EXPECTED, Window
 from shared.folding import begins, fold_text
@@ -91,7 +91,7 @@ class GroupDialog:
         pages = self._window.actions.client.pages(Members(address))
         self._members = await whole(pages, lambda page: page.members)
         self._c.members = len(self._members)
-        self._window.state.changed(Part.OPEN)
+        self._window.state.changed(StatePart.OPEN)
         self._show()
 
     def _show(self) -> None:

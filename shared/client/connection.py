@@ -234,7 +234,7 @@ async def open_connection(way: Way) -> ClientWebSocket:
     """Connect within OPEN_SECONDS, without a proxy and without following redirects.
 
     Raises:
-        Unreachable: the connection failed.
+        ServerUnreachable: the connection failed.
     """
     uri = way.uri
     headers = Headers({"X-Forwarded-For": way.forwarded_for} if way.forwarded_for else {})

@@ -12,7 +12,7 @@ STABLE_SECONDS = 5.0
 """Seconds after which a connection counts as stable, and the backoff is reset."""
 
 
-class Owner(Protocol):
+class ConnectionOwner(Protocol):
     """The owner of the connection."""
 
     @property
@@ -45,7 +45,7 @@ class Owner(Protocol):
 class ClientLink:
     """Keeps a connection for its owner as long as `run` runs."""
 
-    def __init__(self, way: Way, backoff: Backoff, owner: Owner) -> None:
+    def __init__(self, way: Way, backoff: Backoff, owner: ConnectionOwner) -> None:
         self._way = way
         self._backoff = backoff
         self._owner = owner

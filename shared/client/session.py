@@ -13,7 +13,7 @@ from shared.client.events import EventQueue
 from shared.client.lists import every_page
 from shared.client.notices import HistoryChanged, Online
 from shared.client.patience import patiently
-from shared.client.positions import ClientPositions, Matches, Passed, Told
+from shared.client.positions import ClientPositions, Matches, PositionPassed, Told
 from shared.protocol.commands.accounts import Limits, SignedIn
 from shared.protocol.commands.files import (
     Chunk,
@@ -246,7 +246,7 @@ class ClientSession:
 
     def _tell(self, told: Iterable[Told], size: int | None = None) -> None:
         for one in told:
-            if isinstance(one, Passed):
+            if isinstance(one, PositionPassed):
                 self._queue.passed(one)
             else:
                 self._queue.put(one, size or len(one.text) + 500)

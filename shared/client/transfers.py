@@ -149,7 +149,7 @@ class Transfers:
                 opened = await self._call(upload, self._timeout)
                 idle = 0 if opened.offset > furthest else idle + 1
                 furthest = max(furthest, opened.offset)
-                sending = _Sending(self._call, opened, file, size, progress)
+                sending = _ChunkSender(self._call, opened, file, size, progress)
                 try:
                     return await sending.run()
                 except OutcomeUnknown:
@@ -221,7 +221,7 @@ class Transfers:
                 raise NoAnswer(f"{offered.file.name} does not come; try it again")
 
 
-class _Sending:
+class _ChunkSender:
     """One attempt to send a file's chunks, from the server's offset."""
 
     def __init__(

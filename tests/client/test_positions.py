@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.client import positions as module
-from shared.client.positions import ClientPositions, Passed
+from shared.client.positions import ClientPositions, PositionPassed
 from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 
@@ -26,7 +26,7 @@ def standing(place: str, last: int, read: int = 0) -> Position:
 
 def told(some: list[Any]) -> list[Any]:
     """Return seqs of messages, and `(seq,)` for what passed without an event."""
-    return [(one.seq,) if isinstance(one, Passed) else one.seq for one in some]
+    return [(one.seq,) if isinstance(one, PositionPassed) else one.seq for one in some]
 
 
 def started(**known: int) -> ClientPositions:
@@ -91,7 +91,7 @@ def test_a_private_chat_begun_while_away_is_told_from_its_first_message() -> Non
 
 def test_a_group_one_left_begins_anew_when_one_comes_back() -> None:
     positions = started(**{"#1": 5})
-    assert positions.forget("#1") == [Passed("#1", None)]
+    assert positions.forget("#1") == [PositionPassed("#1", None)]
     assert told(positions.push(arrived(9, "#1"))) == [9]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from flet_app.actions import Actions
 from flet_app.conversation import AppConversation
-from flet_app.state import Part, State
+from flet_app.state import AppState, StatePart
 from tests.flet_app.scripted import Answer, ScriptedHost
 
 LIMIT = 5.0
@@ -20,10 +20,10 @@ class Window:
     """The state and actions of one window, and a record of their effects."""
 
     def __init__(self, folder: Path, script: dict[type, Answer]) -> None:
-        self.changed: list[Part] = []
+        self.changed: list[StatePart] = []
         self.tokens: list[str] = []
         self.host = ScriptedHost(folder, script)
-        self.state = State(self.changed.append)
+        self.state = AppState(self.changed.append)
 
         async def remember(server: str, token: str) -> None:
             self.tokens.append(token)

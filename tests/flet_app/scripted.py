@@ -9,7 +9,7 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
-from flet_app.host import Expected
+from flet_app.host import ExpectedUpload
 from flet_app.script import PageScript
 from shared.client import ChatClient
 from shared.client.events import Told
@@ -163,8 +163,8 @@ class ScriptedHost:
     def offer(self, path: Path, name: str) -> str:
         return f"offered:{name}"
 
-    def expect(self, name: str, size: int) -> Expected:
-        return Expected(f"/files/{name}", self.folder / name)
+    def expect(self, name: str, size: int) -> ExpectedUpload:
+        return ExpectedUpload(f"/files/{name}", self.folder / name)
 
     def withdraw(self, url: str) -> None:
         pass

@@ -14,7 +14,7 @@ from flet_app.conversation import (
     STORED,
     WAITING,
     AppConversation,
-    Entry,
+    BubbleEntry,
 )
 from tests.flet_app.people import NOON, message
 
@@ -23,8 +23,8 @@ def seqs(c: AppConversation) -> list[int | None]:
     return [entry.seq for entry in c.entries]
 
 
-def own(key: str, text: str = "hi") -> Entry:
-    return Entry(key, "ana", text, NOON, state=WAITING)
+def own(key: str, text: str = "hi") -> BubbleEntry:
+    return BubbleEntry(key, "ana", text, NOON, state=WAITING)
 
 
 def loaded(*numbers: int) -> AppConversation:

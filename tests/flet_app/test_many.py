@@ -12,7 +12,7 @@ import pytest
 
 from flet_app.actions import Actions
 from flet_app.parts.tile import Tile
-from flet_app.state import State
+from flet_app.state import AppState
 from flet_app.views.group import MAX_SHOWN_MEMBERS
 from shared.client import ChatClient
 from shared.protocol.commands.groups import (
@@ -63,7 +63,7 @@ async def test_the_groups_behind_the_first_frame_of_the_list_were_never_found(
         host = RealHost(tmp_path / "window")
         host.server = server.url
         listed = asyncio.Event()
-        state = State(lambda _: listed.set() if state.listed else None)
+        state = AppState(lambda _: listed.set() if state.listed else None)
 
         async def forget(server: str, token: str) -> None:
             pass

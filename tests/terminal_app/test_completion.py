@@ -15,7 +15,7 @@ from shared.protocol.commands.private import PrivateChat, PrivateChats
 from shared.protocol.commands.realms import Realm, Realms
 from shared.protocol.spec import TABLE
 from terminal_app.completion import LineCompleter, candidates, spellings
-from terminal_app.names import MAX_NAMES, Known, KnownNames
+from terminal_app.names import MAX_NAMES, KnownNames, RecentNames
 from terminal_app.toolbar import hint_of
 
 
@@ -112,7 +112,7 @@ def test_a_message_in_a_group_gets_the_name_of_the_group(names: KnownNames) -> N
 
 
 def test_no_more_names_are_kept_than_are_needed() -> None:
-    known = Known()
+    known = RecentNames()
     for number in range(MAX_NAMES + 10):
         known.add(f"person{number}")
     latest = known.latest_first()
