@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flet_app.conversation import Conversation
+from flet_app.conversation import AppConversation
 from flet_app.order import in_order
 from shared.folding import fold_text
 from shared.protocol.commands.groups import GroupChat
@@ -15,18 +15,18 @@ from shared.protocol.commands.private import PrivateChat
 from shared.protocol.values import fold
 
 
-class ConversationList(dict[str, Conversation]):
+class ConversationList(dict[str, AppConversation]):
     """By address in lower case; the one with the latest activity is last."""
 
-    def of(self, address: str) -> Conversation:
+    def of(self, address: str) -> AppConversation:
         """Return a conversation; a new one is added."""
         key = fold(address)
         found = self.get(key)
         if found is None:
-            found = self[key] = Conversation(address)
+            found = self[key] = AppConversation(address)
         return found
 
-    def matching(self, wanted: str = "") -> list[Conversation]:
+    def matching(self, wanted: str = "") -> list[AppConversation]:
         """Return the conversations to show: by activity, or by how well they match the filter."""
         listed = list(reversed(self.values()))
         if not (wanted := fold_text(wanted).strip()):
@@ -39,7 +39,7 @@ class ConversationList(dict[str, Conversation]):
         """The number of unread messages."""
         return sum(c.unread for c in self.values())
 
-    def to_top(self, c: Conversation) -> None:
+    def to_top(self, c: AppConversation) -> None:
         """Make a conversation the first one of the list, if it still is in it."""
         key = fold(c.address)
         if self.pop(key, None) is not None:
@@ -51,11 +51,11 @@ class ConversationList(dict[str, Conversation]):
         groups: Sequence[GroupChat],
         known: Mapping[str, int],
         now: int,
-    ) -> list[Conversation]:
+    ) -> list[AppConversation]:
         """Apply the lists of all conversations.
 
         Args:
-            known: See `State.lists`.
+            known: See `AppState.lists`.
             now: Unix milliseconds.
 
         Returns:
@@ -89,7 +89,7 @@ class ConversationList(dict[str, Conversation]):
         self._arrange(before, [c for c in listed if c not in newer])
         return left
 
-    def _arrange(self, before: list[Conversation], listed: list[Conversation]) -> None:
+    def _arrange(self, before: list[AppConversation], listed: list[AppConversation]) -> None:
         """Sort the list as the realm does; conversations it does not list keep their position.
 
         Args:

@@ -12,17 +12,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from shared.addresses import network
 from shared.settings import Network, is_trusted
 
-HEAD_LIMIT = 10.0
+HEAD_SECONDS = 10.0
 """Seconds for TLS, and then for the head of a request, from the connection or its first byte."""
-STALL_LIMIT = 120.0
+STALL_SECONDS = 120.0
 """Seconds within which a client must read some of its answer. Long, because a system with some MiB
 in its socket buffer (man 7 tcp, tcp_wmem) accepts more only after a third has left."""
-OF_ONE = 256
+MAX_CONNECTIONS_PER_ADDRESS = 256
 """Connections of one address or IPv6 /64, including those in their handshake."""
-OF_ALL = 1_500
+MAX_CONNECTIONS = 1_500
 """Connections in all, or half of the file descriptors if fewer. Beyond that, the oldest connection
 of the address with the most is closed."""
-MAX_HEAD = 64 << 10
+MAX_HEAD_BYTES = 64 << 10
 """Bytes of it."""
 
 
@@ -33,7 +33,7 @@ class HttpConnections:
         self,
         trusted: Sequence[Network] = (),
         tls: ssl.SSLContext | None = None,
-        most: int = OF_ALL,
+        most: int = MAX_CONNECTIONS,
     ) -> None:
         """Begin with none.
 
@@ -60,7 +60,7 @@ class HttpConnections:
             return
         connection.network = network(peer)
         ours = self._of.setdefault(connection.network, {})
-        if len(ours) >= OF_ONE:
+        if len(ours) >= MAX_CONNECTIONS_PER_ADDRESS:
             # Refuse the new connection: an old one may be downloading.
             connection.abort()
         elif len(self._all) >= self._most:
@@ -108,7 +108,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         """Start TLS here: asyncio's servers would start it before the connection is counted."""
         try:
             secured = await self.loop.start_tls(
-                transport, self, tls, server_side=True, ssl_handshake_timeout=HEAD_LIMIT
+                transport, self, tls, server_side=True, ssl_handshake_timeout=HEAD_SECONDS
             )
         except (OSError, TimeoutError):
             self._connections.leave(self)
@@ -141,7 +141,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def _watch(self) -> None:
         waiting = self.transport.get_write_buffer_size()
-        self._stalled = self.loop.call_later(STALL_LIMIT, self._look, waiting)
+        self._stalled = self.loop.call_later(STALL_SECONDS, self._look, waiting)
 
     def _look(self, before: int) -> None:
         """Disconnect a client that has read nothing since; large answers may take long."""
@@ -170,7 +170,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head += len(data)
         super().data_received(data)
-        if self._in_head and self._head > MAX_HEAD:
+        if self._in_head and self._head > MAX_HEAD_BYTES:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
@@ -191,7 +191,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def _expect(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_LIMIT, self.transport.abort)
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def _forget(self) -> None:
         self._head = 0

@@ -18,29 +18,29 @@ from flet.messaging.session import Session
 from flet_web.fastapi import FletApp
 
 from flet_app.browser_host import BrowserHost
-from flet_app.browser_identity import Visitor
+from flet_app.browser_identity import BrowserIdentity
 from flet_app.frame_filter import Frames
 from flet_app.frame_shapes import fits_page
 from flet_app.page_socket import PageSocket
-from flet_app.script import Hello, PageScript
+from flet_app.script import HelloFrame, PageScript
 from shared.background_tasks import BackgroundTasks
 
-MORE = 2
+MIN_PAGES_MORE = 2
 """How many more pages an address must have than another one before it loses an open one."""
 
 
 @dataclass(eq=False, slots=True)
-class Socket:
+class BrowserSocket:
     """One WebSocket of a browser, and the sessions that it started."""
 
-    visitor: Visitor
+    visitor: BrowserIdentity
     flet: FletApp
     wire: PageSocket
     frames: Frames
     begun: list[weakref.ref[Session]] = field(default_factory=list)
     end: Callable[[], None] = lambda: None
     since: float = field(default_factory=time.monotonic)
-    hello: Hello = field(default_factory=Hello)
+    hello: HelloFrame = field(default_factory=HelloFrame)
     script: PageScript | None = None
     """The filter of the session that the WebSocket shows."""
     session: weakref.ref[Session] | None = None
@@ -77,11 +77,13 @@ class KeptPages:
         self._most = most
         self._per_address = per_address
         self._ending = BackgroundTasks()
-        self.sockets: set[Socket] = set()
-        self.sessions: weakref.WeakKeyDictionary[Session, Visitor] = weakref.WeakKeyDictionary()
+        self.sockets: set[BrowserSocket] = set()
+        self.sessions: weakref.WeakKeyDictionary[Session, BrowserIdentity] = (
+            weakref.WeakKeyDictionary()
+        )
         self.hosts: weakref.WeakKeyDictionary[Session, BrowserHost] = weakref.WeakKeyDictionary()
 
-    def refuses(self, visitor: Visitor) -> bool:
+    def refuses(self, visitor: BrowserIdentity) -> bool:
         """Tell whether this browser may not open another page now; another page may end for it."""
         kept = self._visitors()
         ours = sum(other.network == visitor.network for other in kept)
@@ -96,13 +98,13 @@ class KeptPages:
             return False
         return not self._end_one_of_many(kept, ours)
 
-    def _may_come_back(self, visitor: Visitor) -> bool:
+    def _may_come_back(self, visitor: BrowserIdentity) -> bool:
         return any(
             session.connection is None and other.browser == visitor.browser
             for session, other in self._lingering()
         )
 
-    def _lingering(self) -> list[tuple[Session, Visitor]]:
+    def _lingering(self) -> list[tuple[Session, BrowserIdentity]]:
         """Return the sessions whose pages are disconnected."""
         return [
             (session, visitor)
@@ -115,13 +117,13 @@ class KeptPages:
         host = self.hosts.get(session)
         return host is not None and host.known
 
-    def _visitors(self) -> list[Visitor]:
+    def _visitors(self) -> list[BrowserIdentity]:
         """Return the visitor of each page, with repetitions."""
         return [visitor for _, visitor in self._lingering()] + [
             socket.visitor for socket in self.sockets
         ]
 
-    def _end_one_of_many(self, kept: list[Visitor], ours: int) -> bool:
+    def _end_one_of_many(self, kept: list[BrowserIdentity], ours: int) -> bool:
         """End a page of the address with the most: first a lingering one, then a stranger's.
 
         Args:
@@ -138,7 +140,7 @@ class KeptPages:
             return True
         network, count = counts.most_common(1)[0]
         theirs = [socket for socket in self.sockets if socket.visitor.network == network]
-        if not theirs or count < ours + MORE:
+        if not theirs or count < ours + MIN_PAGES_MORE:
             return False
         found = min(theirs, key=lambda socket: (socket.frames.known, socket.since))
         self.sockets.discard(found)
@@ -149,7 +151,7 @@ class KeptPages:
         self.sessions.pop(session, None)
         self._ending.start(session.disconnect(0))
 
-    def make_room(self, visitor: Visitor) -> None:
+    def make_room(self, visitor: BrowserIdentity) -> None:
         """End the browser's lingering sessions if it has started a new one instead of resuming."""
         kept = self._visitors()
         ours = [session for session, other in self._lingering() if other.network == visitor.network]

@@ -17,36 +17,36 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from flet_app.browser_host import BrowserHost, RealmWay, begun
-from flet_app.browser_identity import Visitor, mark
+from flet_app.browser_identity import BrowserIdentity, mark
 from flet_app.file_urls import Tickets
 from flet_app.frame_filter import Frames, InvalidFrame
-from flet_app.host import Host
-from flet_app.kept_pages import KeptPages, Socket
+from flet_app.host import PageHost
+from flet_app.kept_pages import BrowserSocket, KeptPages
 from flet_app.page_socket import EXTENSION, PageSocket
-from flet_app.script import CHANNEL, Hello, PageScript, Ping, Said
+from flet_app.script import CHANNEL, HelloFrame, PageFrame, PageScript, PingFrame
 from shared.token_buckets import Buckets
 
-LINGER = 300
+LINGER_SECONDS = 300
 """Seconds a session outlives its WebSocket."""
-FIRST_FRAME = 10.0
+FIRST_FRAME_SECONDS = 10.0
 """Seconds within which a browser must request a session."""
-PATIENCE = 1.0
+NEXT_FRAME_SECONDS = 1.0
 """Seconds within which Flet requests the next frame. It awaits nothing in between."""
-FAREWELL = 10.0
+FAREWELL_SECONDS = 10.0
 """Seconds within which the app notices that the connection of a page has ended."""
 
-STALE = 4404
+STALE_CODE = 4404
 """Close code for a page whose session is gone; link.js then reloads the page. The page still holds
 controls of that session, which Flet's client could confuse with those of a new one."""
 
-BEGINNINGS, BEGINNINGS_AT_ONCE = 5.0, 100.0
+PAGES_A_SECOND, MAX_PAGES_AT_ONCE = 5.0, 100.0
 """Pages of one address that start in a second, and in a burst: each costs some milliseconds."""
-STRANGERS, STRANGERS_AT_ONCE = 200.0, 2_000.0
+STRANGER_FRAMES_A_SECOND, MAX_STRANGER_FRAMES_AT_ONCE = 200.0, 2_000.0
 """Frames in a second, and at once, of all pages of one address without a session of the realm."""
 
-Start = Callable[[ft.Page, Host], Awaitable[None]]
+Start = Callable[[ft.Page, PageHost], Awaitable[None]]
 
-SOCKET: ContextVar[Socket] = ContextVar("socket")
+SOCKET: ContextVar[BrowserSocket] = ContextVar("socket")
 """The WebSocket being served, also in all tasks started from it; the app's start reads it."""
 
 
@@ -66,11 +66,13 @@ class Pages:
         self._tickets = tickets
         self.kept = kept
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._beginnings = Buckets(BEGINNINGS, BEGINNINGS_AT_ONCE)
-        self._strangers = Buckets(STRANGERS, STRANGERS_AT_ONCE)
+        self._beginnings = Buckets(PAGES_A_SECOND, MAX_PAGES_AT_ONCE)
+        self._strangers = Buckets(STRANGER_FRAMES_A_SECOND, MAX_STRANGER_FRAMES_AT_ONCE)
         self._scripts: weakref.WeakKeyDictionary[Session, PageScript] = weakref.WeakKeyDictionary()
 
-    async def serve(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(
+        self, visitor: BrowserIdentity, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Serve one WebSocket until it ends."""
         loop = asyncio.get_running_loop()
         # Flet identifies browsers by address and user agent. A phone changes its address, and
@@ -81,11 +83,11 @@ class Pages:
             executor=app_manager.executor,
             main=self._begin,
             before_main=None,
-            session_timeout_seconds=LINGER,
+            session_timeout_seconds=LINGER_SECONDS,
         )
         wire: PageSocket = scope["extensions"][EXTENSION]
         wire.network = visitor.network
-        socket = Socket(visitor, flet, wire, Frames(lambda *said: socket.judge(*said)))
+        socket = BrowserSocket(visitor, flet, wire, Frames(lambda *said: socket.judge(*said)))
         SOCKET.set(socket)
         self.kept.sockets.add(socket)
         try:
@@ -100,7 +102,7 @@ class Pages:
             await self._part(socket)
 
     async def _next_frame(
-        self, socket: Socket, receive: Receive, send: Send, patience: asyncio.Timeout
+        self, socket: BrowserSocket, receive: Receive, send: Send, patience: asyncio.Timeout
     ) -> Message:
         """Return the next frame of a page to Flet, or its end.
 
@@ -108,21 +110,25 @@ class Pages:
         as it then never asks for the next frame, nor do we learn more.
         """
         now = asyncio.get_running_loop().time
-        patience.reschedule(None if socket.heard else now() + FIRST_FRAME)
+        patience.reschedule(None if socket.heard else now() + FIRST_FRAME_SECONDS)
         message = await self._checked(socket, receive, patience)
         if not socket.heard and message["type"] == "websocket.receive":
             if not socket.frames.wanted:
                 await asyncio.sleep(self._beginnings.overdraw(socket.visitor.network))
             elif not await self._back(socket, socket.frames):
-                await send({"type": "websocket.close", "code": STALE})
-                message = {"type": "websocket.disconnect", "code": STALE}
+                await send({"type": "websocket.close", "code": STALE_CODE})
+                message = {"type": "websocket.disconnect", "code": STALE_CODE}
         socket.heard = message["type"] == "websocket.receive"
-        busy = FAREWELL if not socket.heard and self._serves(socket.flet) else PATIENCE
+        busy = (
+            FAREWELL_SECONDS
+            if not socket.heard and self._serves(socket.flet)
+            else NEXT_FRAME_SECONDS
+        )
         patience.reschedule(now() + busy)
         return message
 
     async def _checked(
-        self, socket: Socket, receive: Receive, patience: asyncio.Timeout
+        self, socket: BrowserSocket, receive: Receive, patience: asyncio.Timeout
     ) -> Message:
         """Return the next frame that is for Flet, checked, or the end of the page."""
         frames = socket.frames
@@ -143,7 +149,7 @@ class Pages:
                 self._said(socket, checked)
                 frames.shown = socket.hello.session
 
-    async def _part(self, socket: Socket) -> None:
+    async def _part(self, socket: BrowserSocket) -> None:
         """End the sessions that nobody comes back to, now that their WebSocket has gone."""
         for reference in socket.begun:
             session = reference()
@@ -155,11 +161,11 @@ class Pages:
         if not self.kept.is_known(session):
             await session.disconnect(0)
 
-    def _said(self, socket: Socket, said: Said) -> None:
+    def _said(self, socket: BrowserSocket, said: PageFrame) -> None:
         """Handle a message of our script."""
-        if isinstance(said, Hello):
+        if isinstance(said, HelloFrame):
             socket.hello = said
-        elif isinstance(said, Ping):
+        elif isinstance(said, PingFrame):
             # Answer after the first steps of all handlers that earlier frames have started.
             answer = json.dumps({"kind": "pong", "ping": said.ping}).encode()
             asyncio.get_running_loop().call_soon(
@@ -168,7 +174,7 @@ class Pages:
         elif socket.script is not None:
             socket.script.heard(said)
 
-    async def _back(self, socket: Socket, frames: Frames) -> bool:
+    async def _back(self, socket: BrowserSocket, frames: Frames) -> bool:
         """Reconnect a page to its session; False if the session has ended."""
         session = next((one for one in self.kept.sessions if one.id == frames.wanted), None)
         if session is None:
@@ -177,7 +183,7 @@ class Pages:
             return not frames.shown  # Flet starts another session
         if frames.shown and (lost := session.connection) is not None:
             # The page notices the end of its connection before the server does.
-            await session.disconnect(LINGER)
+            await session.disconnect(LINGER_SECONDS)
             for other in self.kept.sockets:
                 if other.flet is lost:
                     other.end()

@@ -11,11 +11,11 @@ from enum import StrEnum
 
 from flet_app.conversation import (
     INVITED,
-    MAX_KEPT_CLOSED,
+    MAX_KEPT_CLOSED_MESSAGES,
     MAX_KEPT_MESSAGES,
     STORED,
-    Conversation,
-    Entry,
+    AppConversation,
+    BubbleEntry,
 )
 from flet_app.conversation_list import ConversationList
 from shared.client import (
@@ -40,7 +40,7 @@ from shared.protocol.records import Event
 from shared.protocol.values import fold
 
 
-class Part(StrEnum):
+class StatePart(StrEnum):
     """A part of the state that the screen shows."""
 
     SESSION = "session"
@@ -57,7 +57,7 @@ class Part(StrEnum):
 
 
 @dataclass(slots=True)
-class State:
+class AppState:
     """The state of one person in one window.
 
     Args:
@@ -65,8 +65,8 @@ class State:
         people_changed: Called when somebody joined or left a group.
     """
 
-    changed: Callable[[Part], None]
-    people_changed: Callable[[Conversation, GroupChanged], None] = lambda c, change: None
+    changed: Callable[[StatePart], None]
+    people_changed: Callable[[AppConversation, GroupChanged], None] = lambda c, change: None
     user: str = ""
     was: str = ""
     """The person signed in last."""
@@ -77,7 +77,7 @@ class State:
     online: bool = False
     offline_why: str = ""
     conversations: ConversationList = field(default_factory=ConversationList)
-    open: Conversation | None = None
+    open: AppConversation | None = None
     realms: list[Realm] = field(default_factory=list)
     listed: bool = False
     """The lists have been fetched."""
@@ -93,14 +93,14 @@ class State:
         self.clear()
         self.user, self.realm, self.limits = user, realm, limits
         self.online, self.ended = True, ""
-        self.changed(Part.SESSION)
+        self.changed(StatePart.SESSION)
 
     def signed_out(self, why: str = "") -> None:
         """Drop everything of the person."""
         self.clear()
         self.was, self.user = self.user or self.was, ""
         self.ended = why
-        self.changed(Part.SESSION)
+        self.changed(StatePart.SESSION)
 
     def clear(self) -> None:
         """Drop conversations and realms."""
@@ -112,10 +112,10 @@ class State:
 
     # Conversations
 
-    def conversation(self, address: str) -> Conversation:
+    def conversation(self, address: str) -> AppConversation:
         """Return a conversation; a new one is added to the list."""
         if fold(address) not in self.conversations:
-            self.changed(Part.LIST)
+            self.changed(StatePart.LIST)
         return self.conversations.of(address)
 
     def lists(
@@ -141,42 +141,42 @@ class State:
         self.listed = True
         if self.open in left:
             self.opened(None)
-        self.changed(Part.LIST)
-        self.changed(Part.OPEN)
-        self.changed(Part.MESSAGES)
+        self.changed(StatePart.LIST)
+        self.changed(StatePart.OPEN)
+        self.changed(StatePart.MESSAGES)
 
-    def opened(self, c: Conversation | None) -> None:
+    def opened(self, c: AppConversation | None) -> None:
         """Set the open conversation, or none."""
         if self.open is not None and self.open is not c:
             self.open.unread_from = 0
         self.open = c
         if c is not None:
             c.unread_from = c.read_seq + 1 if c.unread else 0
-        self.changed(Part.OPEN)
-        self.changed(Part.MESSAGES)
-        self.changed(Part.LIST)
+        self.changed(StatePart.OPEN)
+        self.changed(StatePart.MESSAGES)
+        self.changed(StatePart.LIST)
 
-    def read(self, c: Conversation, seq: int) -> None:
+    def read(self, c: AppConversation, seq: int) -> None:
         """The person has read up to here."""
         c.read_to(seq)
         self.stale |= c.stale
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
 
-    def put(self, c: Conversation, entry: Entry) -> None:
+    def put(self, c: AppConversation, entry: BubbleEntry) -> None:
         """Add an own entry to a conversation."""
         c.put(entry)
         if not entry.note:
             c.last, c.unread_from = entry, 0
             self.conversations.to_top(c)
-            self.changed(Part.LIST)
+            self.changed(StatePart.LIST)
         self._show(c)
 
-    def note(self, c: Conversation, lines: Iterable[str], now: int) -> None:
+    def note(self, c: AppConversation, lines: Iterable[str], now: int) -> None:
         """Add a note by the app to a conversation."""
         c.note(lines, now)
         self._show(c)
 
-    def sent(self, c: Conversation, entry: Entry, reply: Sent | ChunkTaken) -> None:
+    def sent(self, c: AppConversation, entry: BubbleEntry, reply: Sent | ChunkTaken) -> None:
         """The realm has accepted an own message."""
         entry.id, entry.state = reply.message_id or "", reply.state or STORED
         entry.time, entry.file, entry.done = reply.time or entry.time, reply.file, None
@@ -184,21 +184,21 @@ class State:
         if reply.seq is not None and reply.seq >= c.last_seq:
             c.last, c.last_seq = entry, reply.seq
             self.conversations.to_top(c)
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         self._show(c)
 
-    def refused(self, c: Conversation, entry: Entry, why: str) -> None:
+    def refused(self, c: AppConversation, entry: BubbleEntry, why: str) -> None:
         """The realm has refused an own message."""
         c.refuse(entry, why)
         self._show(c)
 
-    def withdrawn(self, c: Conversation, entry: Entry) -> None:
+    def withdrawn(self, c: AppConversation, entry: BubbleEntry) -> None:
         """An own message was cancelled."""
         if entry in c.entries:
             c.entries.remove(entry)
         if c.last is entry:
             c.last = next((e for e in reversed(c.entries) if not e.note), None)
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         self._show(c)
 
     def left(self, address: str) -> None:
@@ -223,10 +223,10 @@ class State:
                 self._realm_link(event)
             case Online():
                 self.online, self.offline_why, self.stale = True, "", True
-                self.changed(Part.LINK)
+                self.changed(StatePart.LINK)
             case Offline():
                 self.online, self.offline_why = False, event.reason
-                self.changed(Part.LINK)
+                self.changed(StatePart.LINK)
             case SignedOut():
                 self.signed_out(event.reason)
             case HistoryChanged():
@@ -236,21 +236,21 @@ class State:
         for realm in self.realms:
             if realm.realm == told.realm:
                 realm.link = told.link
-        self.changed(Part.REALMS)
-        self.changed(Part.OPEN)
+        self.changed(StatePart.REALMS)
+        self.changed(StatePart.OPEN)
 
     def _history_changed(self) -> None:
         self.received.clear()
         for c in self.conversations.values():
             c.forget()
         self.stale = True
-        self.changed(Part.LIST)
-        self.changed(Part.MESSAGES)
+        self.changed(StatePart.LIST)
+        self.changed(StatePart.MESSAGES)
 
     def _message(self, message: MessageArrived) -> None:
         c = self.conversation(message.conversation)
         is_new = c.arrived(message)
-        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED
+        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED_MESSAGES
         if len(c.entries) > 2 * most:
             c.trim(most)
         if is_new:
@@ -259,7 +259,7 @@ class State:
             self.received[c.address] = message.seq
         if c.is_group and not c.name:
             self.stale = True
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         self._show(c)
 
     def _receipt(self, receipt: Receipt) -> None:
@@ -281,7 +281,7 @@ class State:
             c.settle(entry, told.seq)
             c.last_seq = max(c.last_seq, told.seq)
         entry.state, entry.why = told.state, told.code or ""
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         self._show(c)
 
     def _group(self, change: GroupChanged) -> None:
@@ -296,21 +296,21 @@ class State:
         c.name = change.name
         # Only the list has the number of members and the person's role.
         self.stale = True
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         if c is self.open:
-            self.changed(Part.OPEN)
+            self.changed(StatePart.OPEN)
 
-    def _lose(self, c: Conversation) -> None:
+    def _lose(self, c: AppConversation) -> None:
         self.conversations.pop(fold(c.address), None)
         if c is self.open:
             self.opened(None)
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
 
-    def _show(self, c: Conversation) -> None:
+    def _show(self, c: AppConversation) -> None:
         if c is self.open:
-            self.changed(Part.MESSAGES)
+            self.changed(StatePart.MESSAGES)
 
-    def link_of(self, c: Conversation) -> str:
+    def link_of(self, c: AppConversation) -> str:
         """Return up or down for a conversation with another realm; empty if unknown."""
         realm = fold(c.realm)
         return next((r.link for r in self.realms if fold(r.realm) == realm), "") if realm else ""

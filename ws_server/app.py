@@ -15,7 +15,7 @@ from pathlib import Path
 from shared.background_tasks import BackgroundTasks
 from shared.faults import explained, shown
 from shared.settings import split, tls_context
-from shared.sockets import TRIES, not_listening
+from shared.sockets import PORT_TRIES, not_listening
 from ws_server import file_descriptors, threads, web_app
 from ws_server import handlers as handlers  # registers the handlers of all commands
 from ws_server.admin.control import ControlSocket
@@ -250,7 +250,7 @@ async def open_web_app(
     except OSError as error:
         raise Refused(
             f"Cannot listen on --host {shown(settings.host)} --web-port {settings.web_port}, nor "
-            f"on the {TRIES} ports after it: {not_listening(error)}. --web-port off serves no "
+            f"on the {PORT_TRIES} ports after it: {not_listening(error)}. --web-port off serves no "
             "web app"
         ) from error
     stack.callback(browsers.stop)

@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import ws_server
-from shared.hosts import Names
+from shared.hosts import HostNames
 from shared.settings import hosts, split
 from shared.sockets import listen
 from ws_server.settings import Settings
@@ -137,7 +137,7 @@ class WebApp:
         numbers = [listening.fileno() for listening in self._sockets]
         data = self._settings.data.resolve()
         host, origins = self._settings.host, split(self._settings.origins)
-        names = Names([*split(self._settings.hosts), host], origins)
+        names = HostNames([*split(self._settings.hosts), host], origins)
         options = {
             "--server": self._server,
             "--socket": data / FILE,

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 from shared.client.arguments import filled
 from shared.protocol.commands.accounts import (
-    Admission,
     Auth,
     Code,
     CodeWanted,
     Invitation,
+    LoggedOut,
     Logout,
     Me,
     Passwd,
     PasswordChanged,
     Register,
     Registered,
+    RegistrationRules,
     Resume,
     SignedIn,
-    SignedOut,
     Whoami,
 )
 from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Unblock
@@ -93,7 +93,7 @@ class Methods:
         """Show the code for the first admin before `register`; without it, ask if one is wanted."""
         return await self.call(filled(Code, code=code))
 
-    async def invitation(self, code: str | None = None) -> Admission:
+    async def invitation(self, code: str | None = None) -> RegistrationRules:
         """Show an invitation before `register`; without a code, ask who may register."""
         return await self.call(filled(Invitation, code=code))
 
@@ -127,7 +127,7 @@ class Methods:
         """Sign in with the token of an earlier session."""
         return await self.call(filled(Resume, token=token))
 
-    async def logout(self) -> SignedOut:
+    async def logout(self) -> LoggedOut:
         """Sign out and end the token; other connections that use it are closed."""
         return await self.call(filled(Logout))
 

@@ -29,7 +29,7 @@ fillers and variation selectors stay, and the tags of flags."""
 _JOINERS: Final = re.compile("[\u200c\u200d]+")
 MAX_MARKS: Final = 6
 """Combining marks on one letter of a name; Hebrew, Tibetan and Vietnamese need at most five."""
-MOST_RAW: Final = 8
+MAX_RAW_FACTOR: Final = 8
 """Factor by which NFC and cleaning may shorten a name; longer input is refused unseen."""
 
 

@@ -18,7 +18,7 @@ EVENTS: dict[str, type[Event]] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class WireField:
     """One field of a reply, an event or a nested record, as it appears in JSON."""
 
     name: str
@@ -31,7 +31,7 @@ class Record:
     """Data sent by the server: fields declared with `result()`, in wire order."""
 
     __slots__ = ()
-    wires: ClassVar[tuple[Wire, ...]] = ()
+    wires: ClassVar[tuple[WireField, ...]] = ()
 
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON fields in order; optional ones only if set."""
@@ -97,7 +97,7 @@ def record(cls: type[T]) -> type[T]:
     assert cls.__doc__, f"{cls.__name__}: a docstring is missing"
     made = cast(Any, dataclass(slots=True)(cls))
     made.wires = tuple(
-        Wire(f.name, f.metadata["wire"] or f.name, f.metadata["help"], f.metadata["optional"])
+        WireField(f.name, f.metadata["wire"] or f.name, f.metadata["help"], f.metadata["optional"])
         for f in fields(made)
         if not f.metadata.get("unsent")
     )

@@ -139,7 +139,7 @@ class Methods:
         """Send one request and return its reply."""
         raise NotImplementedError
 '''
-LINE = 100
+MAX_COLUMNS = 100
 """Maximum columns of a source line."""
 
 
@@ -161,7 +161,7 @@ def _import(module: str, names: Iterable[str]) -> str:
     # isort's order: constants, classes, functions.
     ordered = sorted(names, key=lambda n: (not n.isupper(), n[0].islower(), n))
     line = f"from {module} import {', '.join(ordered)}"
-    if len(line) <= LINE:
+    if len(line) <= MAX_COLUMNS:
         return line
     return _broken(f"from {module} import (", ordered, ")")
 
@@ -180,17 +180,17 @@ def _method(spec: Spec) -> str:
         parameters.append(f"{a.name}: {_parameter(a, hints[a.name])}{default}")
     tail = f") -> {spec.reply.__name__}:"
     head = f"    async def {spec.name}({', '.join(parameters)}{tail}"
-    if len(head) > LINE:
+    if len(head) > MAX_COLUMNS:
         head = _broken(f"async def {spec.name}(", parameters, tail, "    ")
     docstring = f'        """{(spec.request.__doc__ or "").strip()}"""'
     parts = [spec.request.__name__, *(f"{a.name}={a.name}" for a in spec.args)]
     given = ", ".join(parts)
     call = f"        return await self.call(filled({given}))"
-    if len(call) > LINE:
+    if len(call) > MAX_COLUMNS:
         request = f"            filled({given})"
-        if len(request) > LINE:
+        if len(request) > MAX_COLUMNS:
             request = f"            filled(\n                {given}\n            )"
-        if len(given) + 16 > LINE:
+        if len(given) + 16 > MAX_COLUMNS:
             request = _broken("filled(", parts, ")", " " * 12)
         call = f"        return await self.call(\n{request}\n        )"
     return f"{head}\n{docstring}\n{call}\n"

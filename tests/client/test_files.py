@@ -12,7 +12,7 @@ import pytest
 
 from shared.client import ChatError, FileChunk, NoAnswer, Offline
 from shared.client import files as files_module
-from shared.client.files import Incoming
+from shared.client.files import IncomingFile
 from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.messages import FileInfo
 from tests.client.people import People, Told, new_name
@@ -211,9 +211,9 @@ async def test_damaged_content_is_not_kept(
     assert sent.file is not None
     folder = tmp_path / "in"
     folder.mkdir()
-    take = files_module.Incoming.take
+    take = files_module.IncomingFile.take
     monkeypatch.setattr(
-        files_module.Incoming, "take", lambda self, at, piece: take(self, at, bytes(len(piece)))
+        files_module.IncomingFile, "take", lambda self, at, piece: take(self, at, bytes(len(piece)))
     )
     with pytest.raises(OSError, match="sha256"):
         await client.save_file(sent.file, folder)
@@ -259,7 +259,7 @@ async def test_pieces_for_who_gave_up_a_file_interrupted_who_asked_again(tmp_pat
     """The pieces were mistaken for a gap, and after five of them the save failed."""
     content = bytes(range(200))
     info = FileInfo("f1", "a.bin", len(content), "", hashlib.sha256(content).hexdigest())
-    incoming = Incoming(tmp_path / "a.bin")
+    incoming = IncomingFile(tmp_path / "a.bin")
     incoming.resume()
     incoming.take(150, content[150:])
     await incoming.begin(info)

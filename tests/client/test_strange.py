@@ -196,7 +196,7 @@ async def test_an_ended_token_signs_out_and_lets_one_sign_in_with_the_password()
 async def test_a_server_that_does_not_let_a_session_begin_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(exchange, "ASK_LIMIT", 0.2)
+    monkeypatch.setattr(exchange, "ASK_SECONDS", 0.2)
     silent = True
 
     async def script(socket: ServerConnection, body: Body) -> bool:

@@ -126,7 +126,7 @@ async def test_older_messages_are_read_page_by_page(tmp_path: Path) -> None:
 async def test_only_some_conversations_keep_their_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "LOADED_CONVERSATIONS", 2)
+    monkeypatch.setattr(session, "MAX_LOADED_CONVERSATIONS", 2)
     pages = lambda r: Page(str(r.conversation), [message(1)], False)  # noqa: E731
     async with window(tmp_path, {History: pages}) as w:
         kept = [await w.open(name) for name in ("a", "b", "c")]

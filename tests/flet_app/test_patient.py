@@ -31,7 +31,7 @@ async def answer(request: Request) -> Response:
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """A server that takes few connections of one address."""
-    monkeypatch.setattr(http_timeouts, "OF_ONE", FEW)
+    monkeypatch.setattr(http_timeouts, "MAX_CONNECTIONS_PER_ADDRESS", FEW)
     listening = socket.create_server(("127.0.0.1", 0))
     app = Starlette(routes=[Route("/", answer)])
     server = uvicorn.Server(
@@ -75,7 +75,7 @@ async def read(one: socket.socket, pause: float = 0) -> int:
 async def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_is_slow_is_not(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_timeouts, "STALL_LIMIT", 0.5)
+    monkeypatch.setattr(http_timeouts, "STALL_SECONDS", 0.5)
     stalled, slow = await asked(port), await asked(port)
     slowly = asyncio.create_task(read(slow, pause=0.02))
     await asyncio.sleep(1.5)

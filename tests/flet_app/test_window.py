@@ -25,7 +25,7 @@ from tests.flet_app.scripted import Upload
 
 
 async def test_notices_cover_little_and_go(window: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "SECONDS", 0.3)
+    monkeypatch.setattr(notices, "SHOWN_SECONDS", 0.3)
     w = await window()
     for n in range(5):
         w.tell(GroupChanged(f"#{n}", f"cake {n}", "ana", "joined"))

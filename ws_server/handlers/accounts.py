@@ -7,20 +7,20 @@ import secrets
 from sqlalchemy import Connection
 
 from shared.protocol.commands.accounts import (
-    Admission,
     Auth,
     Code,
     CodeWanted,
     Invitation,
+    LoggedOut,
     Logout,
     Me,
     Passwd,
     PasswordChanged,
     Register,
     Registered,
+    RegistrationRules,
     Resume,
     SignedIn,
-    SignedOut,
     Whoami,
 )
 from shared.protocol.errors import ChatError, ErrorCode
@@ -64,7 +64,7 @@ async def code(ctx: Context, request: Code) -> CodeWanted:
 
 
 @handles(Invitation)
-async def invitation(ctx: Context, request: Invitation) -> Admission:
+async def invitation(ctx: Context, request: Invitation) -> RegistrationRules:
     registration, session = ctx.realm.registration, ctx.session
     if request.code is not None:
         if registration.mode == "closed":
@@ -73,7 +73,7 @@ async def invitation(ctx: Context, request: Invitation) -> Admission:
         await admission.check_invitation(ctx.realm, session.address, hashed)
         session.invitation = hashed
     accepted = session.invitation is not None and registration.mode != "closed"
-    return Admission(registration=registration.mode, accepted=accepted)
+    return RegistrationRules(registration=registration.mode, accepted=accepted)
 
 
 @handles(Register)
@@ -263,7 +263,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
 
 
 @handles(Logout)
-async def logout(ctx: Context, request: Logout) -> SignedOut:
+async def logout(ctx: Context, request: Logout) -> LoggedOut:
     account = ctx.user
 
     def end(tx: Connection, now: int) -> None:
@@ -273,7 +273,7 @@ async def logout(ctx: Context, request: Logout) -> SignedOut:
     ctx.realm.hub.sign_out(ctx.session)
     ctx.realm.hub.end_sessions(account.id, lambda other: other.token == account.token)
     _note(ctx, Act.SIGN_OUT, Result.DONE, account.name)
-    return SignedOut()
+    return LoggedOut()
 
 
 @handles(Passwd)

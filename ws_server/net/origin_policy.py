@@ -14,7 +14,7 @@ from urllib.parse import SplitResult
 
 from websockets.datastructures import Headers
 
-from shared.hosts import REFUSED, Names, parts
+from shared.hosts import REFUSED, HostNames, parts
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -36,7 +36,7 @@ class Browsers:
             ports: Ports at which the server's own pages are served.
         """
         self._origins = {origin.rstrip("/").lower() for origin in origins}
-        self._names = Names(hosts, self._origins)
+        self._names = HostNames(hosts, self._origins)
         self.ports = set(ports)
 
     def refusal(self, path: str, headers: Headers) -> Refusal | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.protocol.kinds import LOCAL_NAME, REALM_NAME, SEQ, Base64, Number, check_characters
-from shared.protocol.precis import MOST_RAW, tamed_name
+from shared.protocol.precis import MAX_RAW_FACTOR, tamed_name
 from shared.protocol.values import (
     MAX_GROUP_NAME,
     Address,
@@ -139,7 +139,7 @@ def _group_name(value: object) -> str:
     Raises:
         BadValue: the value is not a string, is empty or is too long.
     """
-    if not isinstance(value, str) or not 0 < len(value) <= MOST_RAW * MAX_GROUP_NAME:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_RAW_FACTOR * MAX_GROUP_NAME:
         raise BadValue("a group must have a name")
     check_characters(value)
     return tamed_name(value, NO_NAME)[:MAX_GROUP_NAME]
