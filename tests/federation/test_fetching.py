@@ -201,13 +201,14 @@ async def test_naming_a_hash_opens_no_content_that_is_here(stage: Stage) -> None
 
 async def test_small_goes_before_large_and_senders_take_turns(stage: Stage) -> None:
     """No sender waits for all files of another one."""
-    await stage.sign_in("bob")
+    bob = await stage.sign_in("bob")
     mallory = await stage.linked()
     contents: dict[str, tuple[str, bytes]] = {}
     for sender, size in [("ana", 40), ("ana", 30), ("ana", 1), ("ben", 20)]:
         content = noise(size * PIECE)
         contents[sha256_of(content)] = (f"{sender} {size}", content)
         assert await mallory.send("bob", sender=sender, file=described(content)) is None
+        await bob.event("message")  # from now on its content is waited for
     asked: list[str] = []
     for _ in range(40 + 30 + 1 + 20):
         want = await mallory.hear("want")
