@@ -136,7 +136,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         first_admin=FirstAdmin(settings.trial),
     )
     stack.callback(realm.audit.summarise)
-    await realm.links.load()
+    await realm.peers.load()
     if serves:
         await journal.write(lambda tx, now: own_name.keep(tx, name))
         await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
@@ -211,7 +211,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"{not_listening(error)}"
         ) from error
     realm.serving = Serving(settings.host, port, tls is not None, time.monotonic())
-    stack.push_async_callback(realm.links.close)
+    stack.push_async_callback(realm.peers.close)
     dialling.begin(realm.linker, port, tls is not None)
     control = ControlSocket(realm, settings.data)
     stack.push_async_callback(control.close)

@@ -44,7 +44,7 @@ class Context:
 
     @property
     def user(self) -> Account:
-        """The signed-in account; the gate has checked that there is one."""
+        """The signed-in account; the command runner has checked that there is one."""
         assert self._account is not None
         return self._account
 
@@ -62,21 +62,20 @@ HANDLERS: dict[type[Request[Any]], RegisteredHandler] = {}
 
 
 def handles(
-    request: type[Request[R]], *, journaled: bool = False, answer: MessageAnswer = sent
+    request: type[Request[R]], *, pipelined: bool = False, answer: MessageAnswer = sent
 ) -> Callable[[Handler], Handler]:
     """Register the handler of a command.
 
     Args:
-        journaled: The handler is not a coroutine and returns a Draft or a cheap Mutation. The
+        pipelined: The handler is not a coroutine and returns a Draft or a cheap Mutation. The
             journal keeps their order, so the next command of the connection need not wait for the
-            commit. Do not mark expensive changes `journaled`: pipelined, they would let one client
-            fill the journal.
+            commit. Expensive changes must not be pipelined, as one client could fill the journal.
         answer: Makes the reply if the handler returns a Draft.
     """
 
     def register(handler: Handler) -> Handler:
         assert request not in HANDLERS, f"{request.__name__} has two handlers"
-        HANDLERS[request] = RegisteredHandler(handler, journaled, answer)
+        HANDLERS[request] = RegisteredHandler(handler, pipelined, answer)
         return handler
 
     return register

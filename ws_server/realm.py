@@ -72,7 +72,7 @@ class Realm:
     identity: Identity = field(init=False)
     federation: LinkServices = field(init=False)
     """The services that links use."""
-    links: PeerRegistry = field(init=False)
+    peers: PeerRegistry = field(init=False)
     """The other realms."""
     publisher: Publisher = field(init=False)
     hub: Hub = field(init=False)
@@ -86,7 +86,7 @@ class Realm:
 
     def __post_init__(self) -> None:
         self.federation = services = self.linker.services
-        self.identity, self.links = services.identity, services.peers
+        self.identity, self.peers = services.identity, services.peers
         self.publisher = services.publisher
         self.hub, self.pieces = self.publisher.hub, self.publisher.pieces
         self.local_name = self.identity.local_name
@@ -112,7 +112,7 @@ class Realm:
         renamed: dict[str, str] = {}
         for realm in request.named_realms():
             if fold(realm) != self.local_name:
-                peer = self.links.find(realm)
+                peer = self.peers.find(realm)
                 if peer is None:
                     raise unknown_realm(realm)
                 if fold(peer.known.name) != fold(realm):

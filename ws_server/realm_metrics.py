@@ -52,7 +52,7 @@ def measure(
     metrics.gauge("disk_reserve_bytes", "what files leave free", lambda: reserve_of(room))
     metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
     metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
-    measure_realms(metrics, realm.links)
+    measure_realms(metrics, realm.peers)
 
 
 def size_of(url: URL) -> int:

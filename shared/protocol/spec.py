@@ -34,12 +34,12 @@ class Remote(StrEnum):
 
     NONE = "none"
     ACTIVE = "active"
-    """Those that are neither blocked nor removed."""
+    """Those that are approved, and neither blocked nor removed."""
     QUEUED = "queued"
     """The active ones; what is sent waits in the outbox while the other realm is away."""
     ANY = "any"
-    """Blocked and removed ones too: what was written stays, and everybody may read it, leave it and
-    hear no more of it."""
+    """Pending, blocked and removed ones too: what was written stays, and everybody may read it,
+    leave it and hear no more of it."""
 
 
 @dataclass(frozen=True, slots=True)

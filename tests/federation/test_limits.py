@@ -42,7 +42,7 @@ async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
                 now=now,
             )
         )
-        world.realm.links.upsert(known)
+        world.realm.peers.upsert(known)
         ana, ben = await world.log_in("ana", "ben")
         for number in range(3):
             sent = await ana.ask(

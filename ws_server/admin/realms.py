@@ -27,8 +27,8 @@ FINGERPRINT = Argument("fingerprint", "the key it must have now", required=False
 @in_realm("realm list")
 async def list_(realm: Realm, given: Given, say: Say) -> None:
     """List all other realms, removed ones included, and this realm's fingerprint."""
-    say(f"{realm.name}: this realm, {fingerprint(realm.links.public_key)}")
-    for peer in realm.links.everybody():
+    say(f"{realm.name}: this realm, {fingerprint(realm.peers.public_key)}")
+    for peer in realm.peers.everybody():
         say(line(peer))
 
 
@@ -75,7 +75,7 @@ async def rename(realm: Realm, given: Given, say: Say) -> None:
 @in_realm("realm check", running=True)
 async def check(realm: Realm, given: Given, say: Say) -> None:
     """Check each link by one stored row in each direction, and print the results."""
-    for told in await asyncio.gather(*(_checked(realm, peer) for peer in realm.links.listed())):
+    for told in await asyncio.gather(*(_checked(realm, peer) for peer in realm.peers.listed())):
         say(told)
 
 

@@ -30,7 +30,7 @@ Dial = Callable[[Peer], Coroutine[Any, Any, None]]
 
 
 class PeerRegistry:
-    """Every other realm by its id; the gate and the handlers use it."""
+    """Every other realm by its id; `realm.py`, the publications and the handlers use it."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class PeerRegistry:
         """Run work that ends by itself; `close` cancels it."""
         self._tasks.start(work)
 
-    # For the gate and the handlers
+    # For `Realm`, publications and handlers
 
     def find(self, name: str) -> Peer | None:
         """Return a realm by its local name, removed ones included; None if there is none.

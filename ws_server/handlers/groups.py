@@ -118,7 +118,7 @@ def invitegroup(ctx: Context, request: InviteGroup) -> Changing:
     return _in_turn(ctx, hosted_groups.change(rule, hosted_groups.invited))
 
 
-@handles(SendGroup, journaled=True)
+@handles(SendGroup, pipelined=True)
 def sendg(ctx: Context, request: SendGroup) -> Draft:
     content = MessageContent(request.text, None, request.bot is True)
     return Draft(ctx.user.id, request.group, content, request.idempotency_key)

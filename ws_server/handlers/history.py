@@ -110,7 +110,7 @@ async def history(ctx: Context, request: History) -> Page:
     return await ctx.realm.database.read(ask)
 
 
-@handles(Read, journaled=True)
+@handles(Read, pipelined=True)
 def read(ctx: Context, request: Read) -> Mutation:
     def answer(address: str, marks: markers.Markers) -> Reply:
         return ReadUpTo(address, marks.read_seq)
@@ -118,7 +118,7 @@ def read(ctx: Context, request: Read) -> Mutation:
     return _move_marker(ctx, request.conversation, answer, read=request.seq)
 
 
-@handles(Received, journaled=True)
+@handles(Received, pipelined=True)
 def received(ctx: Context, request: Received) -> Mutation:
     def answer(address: str, marks: markers.Markers) -> Reply:
         return ReceivedUpTo(address, marks.received_seq)

@@ -28,7 +28,7 @@ def refused(why: str) -> ChatError:
 
 @handles(OpenLink)
 def link(ctx: Context, request: OpenLink) -> LinkOffered:
-    session, realm, peers = ctx.session, ctx.realm, ctx.realm.links
+    session, realm, peers = ctx.session, ctx.realm, ctx.realm.peers
     if session.account is not None:
         raise refused("This connection is a person's")
     if session.handshake is not None:
@@ -62,7 +62,7 @@ def _end_unproven(session: Session) -> None:
 
 @handles(ProveLink)
 async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
-    session, peers = ctx.session, ctx.realm.links
+    session, peers = ctx.session, ctx.realm.peers
     handshake = session.handshake
     if handshake is None or handshake.offered is None:
         raise refused("Send link first")
@@ -90,7 +90,7 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
 
 async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     """Add an unknown realm, as the operator's policy allows."""
-    realm, peers = ctx.realm, ctx.realm.links
+    realm, peers = ctx.realm, ctx.realm.peers
     if peers.policy == "closed":
         raise refused("This realm links to no others")
     realm.limits.first_contact(ctx.session.address)
@@ -139,4 +139,4 @@ async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript)
         )
 
     changed: KnownRealm = await ctx.realm.journal.write(change)
-    return ctx.realm.links.upsert(changed).known
+    return ctx.realm.peers.upsert(changed).known

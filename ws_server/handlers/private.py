@@ -18,7 +18,7 @@ from ws_server.store.entries import Mutation
 from ws_server.store.message_content import MessageContent
 
 
-@handles(Send, journaled=True)
+@handles(Send, pipelined=True)
 def send(ctx: Context, request: Send) -> Draft:
     content = MessageContent(request.text, None, request.bot is True)
     return Draft(ctx.user.id, request.to, content, request.idempotency_key)

@@ -30,7 +30,7 @@ def addrealm(ctx: Context, request: AddRealm) -> RemoteReply:
 
 
 async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
-    realm, peers = ctx.realm, ctx.realm.links
+    realm, peers = ctx.realm, ctx.realm.peers
     if peers.policy == "closed":
         raise ChatError(ErrorCode.FORBIDDEN, "This realm links to no others")
     if peers.policy == "admin":
@@ -70,7 +70,7 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
                 link=peer.told,
                 queued=peer.queued,
             )
-            for peer in ctx.realm.links.listed()
+            for peer in ctx.realm.peers.listed()
         ]
     )
 
@@ -80,7 +80,7 @@ async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
     def ask(tx: Connection) -> tuple[list[outbox_queries.WaitingMessage], bool]:
         return outbox_queries.of_sender(tx, ctx.user.id)
 
-    links = ctx.realm.links
+    links = ctx.realm.peers
     rows, more = await ctx.realm.database.read(ask)
     peers = {realm_id: links.by_id(realm_id) for realm_id in {row.realm_id for row in rows}}
     return Outbox(

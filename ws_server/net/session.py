@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from shared.addresses import network
 from shared.protocol import json_dialect, text_dialect
@@ -17,9 +17,6 @@ from shared.protocol.spec import Request
 from ws_server.listing import Listing
 from ws_server.pipeline import DRAINING, ENDED, LEAVING, Pipeline
 from ws_server.store.contents.files import StoredFile
-
-if TYPE_CHECKING:
-    from ws_server.federation.handshake.transcript import Transcript
 
 MAX_HELD = 4 * 2**20
 """Bytes of events held until the reply to a sign-in; more closes the connection."""
@@ -97,7 +94,7 @@ class LinkHandshake:
 
     dialled_at: float
     """By the loop's clock."""
-    offered: Transcript | None = None
+    offered: Any = None
     """Handshake data claimed by the dialling realm; not verified yet."""
     accept: Callable[[], FrameTaker | None] | None = None
     """Creates the link of an authenticated realm; called after the reply is sent."""

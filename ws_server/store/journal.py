@@ -47,10 +47,10 @@ REST_SECONDS = 0.02
 
 
 class Journal:
-    """The queue in front of the writer thread; its methods belong to the event loop."""
+    """The queue in front of the journal's thread; its methods belong to the event loop."""
 
     def __init__(self, database: Database, cache: Cache, secret: bytes = b"") -> None:
-        """Start the writer thread.
+        """Start the journal's thread.
 
         Args:
             secret: Signs the ids of posts for other realms' groups; see `authorship.Post`.
@@ -206,7 +206,7 @@ class Journal:
     def _pushed(self, since: float) -> None:
         self.push_seconds.add(perf_counter() - since)
 
-    # Everything below runs in the writer thread.
+    # Everything below runs in the journal's thread.
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:

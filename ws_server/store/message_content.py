@@ -1,7 +1,7 @@
 """The content of a message: its columns in the tables, its fields on links and on the wire.
 
 All code that writes, reads or sends messages passes a `MessageContent` on as a whole, so a new
-field of a message is added in this module alone.
+field is added here, in `Message`, and as a column of both tables.
 """
 
 from __future__ import annotations

@@ -227,7 +227,7 @@ def _address(host: Peer, group: GroupAddress) -> str:
 
 def _peer(services: LinkServices, name: str) -> Peer:
     peer = services.peers.find(name)
-    assert peer is not None, "the gate has checked it"
+    assert peer is not None, "Realm.local has checked it"
     return peer
 
 

@@ -50,9 +50,10 @@ class Tail:
     key: bytes
     """The public key of the realm."""
     is_open: bool
-    """Whether rows are accepted that the realm would also fetch itself after reconnecting. False if
-    the realm is blocked or removed, or its outbox is half full: the other half is reserved for
-    private messages, so that a busy group cannot block them."""
+    """Whether rows other than private messages and posts are accepted; the realm fetches the
+    content of rejected ones after it has reconnected. False if the realm is not active, or its
+    outbox is half full: the other half is reserved for messages, so that a busy group cannot block
+    them."""
 
 
 def add_messages(tx: Connection, messages: Sequence[StoredMessage], now: int) -> None:
