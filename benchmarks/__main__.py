@@ -1,4 +1,4 @@
-"""`./chat bench`: our server beside a plain relay, ejabberd and Prosody; see docs/benchmarks.md."""
+"""`./chat bench`: this server, a plain relay, ejabberd and Prosody; see docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmarks.workloads import WORKLOADS
 RESULTS, TABLE = "results.jsonl", "results.md"
 ROUNDS = 3
 STOPPED = 130
-"""Exit code of what was stopped from outside, as shells have it."""
+"""Exit code after SIGINT or SIGTERM, as in shells."""
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -66,7 +66,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def listed(known: Iterable[str]) -> Callable[[str], list[str]]:
-    """Return a reader of lists by comma, of known names in their usual order."""
+    """Return a parser for comma-separated lists of known names, in their usual order."""
     names = list(known)
 
     def read(text: str) -> list[str]:
@@ -95,10 +95,10 @@ def bounded(number: float) -> float:
 
 
 def chosen(names: list[str] | None) -> list[type[Server]]:
-    """Return the servers to compare; those missing are named, with what would help.
+    """Return the servers to compare; print those missing and how to install them.
 
     Raises:
-        SystemExit: a server that was asked for cannot run here.
+        SystemExit: a server that was requested cannot run here.
     """
     missing = {name: SERVERS[name].missing() for name in names or SERVERS}
     absent = [f"{name}: {help}" for name, help in missing.items() if help]
@@ -110,7 +110,7 @@ def chosen(names: list[str] | None) -> list[type[Server]]:
 
 
 def compared(options: argparse.Namespace) -> Results:
-    """Run what was asked for, and keep every result as soon as there is one."""
+    """Run the comparison, and save every result at once."""
     load = QUICK if options.quick else Load()
     changes = {name: getattr(options, name) for name in ("seconds", "repeats")}
     given = {name: value for name, value in changes.items() if value is not None}
@@ -122,7 +122,7 @@ def compared(options: argparse.Namespace) -> Results:
     if not cores.apart:
         note("There is one core only: servers and load generator share it, so mind the ratios.")
     cores.pin_generator()
-    # Every connection is a file, here and in the servers, which inherit the limit.
+    # Every connection needs a file descriptor, here and in the servers, which inherit the limit.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

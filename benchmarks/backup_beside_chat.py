@@ -1,8 +1,8 @@
-"""What a backup of a large realm does to the latency of 100 people who chat meanwhile.
+"""The effect of a backup of a large realm on the latency of 100 people who chat meanwhile.
 
 Run it as `python -m benchmarks.backup_beside_chat`. The realm holds MESSAGES messages and FILES
-files of 10 MB; rounds without and with a backup take turns, by the chat and on the cores of
-`benchmarks.file_beside_chat`. The backup is a process of its own, as an operator starts it, and may
+files of 10 MB. Rounds without and with a backup alternate, with the chat and on the cores of
+`benchmarks.file_beside_chat`. The backup is a separate process, as an operator starts it, and may
 use any core.
 """
 
@@ -38,7 +38,7 @@ async def prepare(server: RealServer) -> None:
 
 
 def add_files(data: Path) -> None:
-    """Give the realm contents that are only in its own list of files."""
+    """Add contents that only the realm's table of files refers to."""
     with sqlite3.connect(data / "chat.db") as connection:
         for number in range(FILES):
             content = os.urandom(10_000_000)
@@ -54,7 +54,7 @@ def add_files(data: Path) -> None:
 
 
 async def backup(server: RealServer, archive: Path, cpus: set[int]) -> float:
-    """Run a backup and return the seconds it took."""
+    """Run a backup and return its duration in seconds."""
     begin = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ws_server", "admin", "backup", str(archive)),

@@ -1,4 +1,4 @@
-"""Messages in conversations that are new, or that a restarted server does not know yet."""
+"""Workloads of conversations that are new, or not cached after a restart."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from benchmarks.servers.server import Client, Server
 
 
 async def first(server: Server, load: Load, in_flight: int) -> Outcome:
-    """Some write to each of many others for the first time, and then again and again."""
+    """Some people write to many others for the first time, then repeatedly."""
     crowd = Crowd(load, in_flight)
     crowd.clients = await people(server, load, crowd.size)
     return await crowd.compared(server)
 
 
 async def cold(server: Server, load: Load, in_flight: int) -> Outcome:
-    """The same when all have written before, but the server was restarted meanwhile."""
+    """The same, but all have written before, and the server was restarted meanwhile."""
     crowd = Crowd(load, in_flight)
     crowd.clients = await people(server, load, crowd.size)
     await crowd.write_to_all()
@@ -31,14 +31,14 @@ async def cold(server: Server, load: Load, in_flight: int) -> Outcome:
 
 
 class Crowd:
-    """Writers, and readers to all of whom each of them writes, so many messages at a time.
+    """Writers and readers; each writer writes to all readers, with a bound of messages in flight.
 
-    The ledger counts by pair: whom a message is from and for is one number.
+    The ledger counts by pair: one number stands for a writer and a reader.
     """
 
     def __init__(self, load: Load, in_flight: int) -> None:
         self.clients: Sequence[Client] = ()
-        """Everybody, the writers first."""
+        """All clients, the writers first."""
         self._load = load
         self._in_flight = in_flight
         self._pairs = load.writers * load.readers
@@ -51,7 +51,7 @@ class Crowd:
         return self._load.writers + self._load.readers
 
     async def compared(self, server: Server) -> Outcome:
-        """Write to all once, measured, and then for a while to compare that with."""
+        """Write to all once, measured, then repeatedly for a time to compare with."""
         meter, latencies = Meter(server.pids), self._ledger.measure()
         await self.write_to_all()
         figures, self._ledger.latencies = meter.read(), None
@@ -66,7 +66,7 @@ class Crowd:
         return await audited(server, self.clients, self._ledger, outcome)
 
     async def write_to_all(self) -> None:
-        """Return when every reader has one more message of every writer."""
+        """Write from every writer to every reader; return once all messages are delivered."""
         due = self._ledger.received + self._pairs
         self._written = [0] * self._load.writers
         self._got_all.clear()
@@ -82,7 +82,7 @@ class Crowd:
         count, readers = self._written[writer], self._load.readers
         if count < readers:
             self._written[writer] = count + 1
-            # Not all begin with the same one.
+            # Writers begin at different readers.
             reader = (writer * readers // self._load.writers + count) % readers
             text = self._ledger.write(writer * readers + reader)
             self.clients[writer].send(self._load.writers + reader, text)

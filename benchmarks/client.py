@@ -1,8 +1,8 @@
-"""What the client library costs against plain `websockets` and orjson doing the same.
+"""The cost of the client library, compared with plain `websockets` and orjson.
 
-Run it as `python -m benchmarks.client`. Rounds of both take turns. The other side is a process of
-its own, on another core where there is one, that answers at once and stores nothing: so it is the
-client that is measured, and not a server.
+Run it as `python -m benchmarks.client`. Rounds of both alternate. The other side is a separate
+process, on another core if there is one, that answers at once and stores nothing: the client is
+measured, not a server.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ async def client_events(url: str) -> float:
 
 
 async def play(socket: ServerConnection, body: dict[str, Any]) -> bool:
-    """Answer sends at once; after a ping push all events, as fast as they are taken."""
+    """Answer sends at once; after a ping, push all events as fast as they are read."""
     if body["command"] == "send":
         await socket.send(SENT % (body["id"], next(SEQS)))
         return True
@@ -125,7 +125,7 @@ async def play(socket: ServerConnection, body: dict[str, Any]) -> bool:
 
 
 async def other_side() -> None:
-    """Be the process that the clients talk to."""
+    """Serve the clients, in a process of its own."""
     async with Scripted(play) as server:
         print(server.url, flush=True)
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Bare commits beside a server: what the disk itself takes meanwhile."""
+"""Bare commits beside a server: their latency is that of the disk itself."""
 
 from __future__ import annotations
 

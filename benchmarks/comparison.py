@@ -1,4 +1,4 @@
-"""Servers side by side: in each round, for each workload, they take turns."""
+"""Comparison of servers: in each round they alternate on each workload."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.servers.server import DISK, Server
 from benchmarks.workloads import WORKLOADS
 
 RUN_LIMIT = 900.0
-"""Seconds for one run with everything around it; most of it are people who sign in."""
+"""Seconds for one run including its setup; most of them are needed for sign-ins."""
 SYNCS = 200
 
 
@@ -47,7 +47,7 @@ class Comparison:
         )
 
     def runs(self) -> Iterator[Run]:
-        """Run everything; one Run for each server, workload, size and round."""
+        """Run the comparison; yield a Run for each server, workload, size and round."""
         for number in range(1, self.rounds + 1):
             for workload in self.workloads:
                 for size in WORKLOADS[workload].sizes(self.load):
@@ -55,7 +55,7 @@ class Comparison:
                         yield self._quietest(number, workload, size, server)
 
     def _quietest(self, number: int, workload: str, size: int, server: type[Server]) -> Run:
-        """Return the first run that was quiet; if none was, the quietest."""
+        """Return the first quiet run; if all were noisy, the quietest."""
         tries: list[Run] = []
         most = 1 + (self.load.repeats if WORKLOADS[workload].timed else 0)
         while len(tries) < most:
@@ -74,7 +74,7 @@ class Comparison:
                 error=error,
             )
             tries.append(run)
-            # Silence must not pick: what went wrong stays, however noisy it was.
+            # A failed run is returned even if it was noisy, so that noise hides no failure.
             if not run.sound or not run.noisy:
                 return run
             used = run.figures["others_cpu"]
@@ -85,7 +85,7 @@ class Comparison:
 def measured(
     server_class: type[Server], cores: Cores, load: Load, workload: str, size: int
 ) -> Outcome:
-    """Run one workload on a server with nothing in it; server and data are gone afterwards."""
+    """Run one workload on an empty server, which is removed afterwards with its data."""
 
     async def run() -> Outcome:
         server = server_class(cores)
@@ -97,7 +97,7 @@ def measured(
             server.discard()
 
     gc.collect()
-    gc.disable()  # its pauses would be taken for the server's
+    gc.disable()  # its pauses would count as the server's
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run())
@@ -106,19 +106,19 @@ def measured(
 
 
 def note(text: str) -> None:
-    """Tell whoever waits; standard output is for the tables."""
+    """Print progress to standard error; standard output is for the tables."""
     print(text, file=sys.stderr, flush=True)
 
 
 def sentence(failure: BaseException) -> str:
-    """Return what went wrong; of several things at once the first."""
+    """Return the reason of a failure; of a group of exceptions, the first."""
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
     return f"{type(failure).__name__}: {failure}"[:500]
 
 
 def sync_seconds() -> float:
-    """Return the median time that the disk of the data folders takes to sync 4 KiB."""
+    """Return the median time in which the disk of the data folders syncs 4 KiB, in seconds."""
     took = []
     with tempfile.TemporaryFile(dir=DISK) as file:
         for _ in range(SYNCS):

@@ -1,8 +1,8 @@
-"""What sending a 50 MB file does to the latency of 100 people who chat meanwhile.
+"""The effect of a 50 MB file on the latency of 100 people who chat meanwhile.
 
-Run it as `python -m benchmarks.file_beside_chat`. Rounds without and with the file take turns; the
-chat is an open loop of RATE messages a second between 50 pairs, server on one core and this load
-generator on another where there are two. Latency is from the send to the recipient's push.
+Run it as `python -m benchmarks.file_beside_chat`. Rounds without and with the file alternate. The
+chat is an open loop of RATE messages a second between 50 pairs; the server has one core and this
+load generator another, if there are two. Latency is from the send to the recipient's push.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROUNDS = 3
 
 
 class Chat:
-    """All people; every text carries the time it was sent."""
+    """The clients of the chat; every text contains the time when it was sent."""
 
     def __init__(self, sockets: list[ClientConnection]) -> None:
         self._sockets = sockets
@@ -59,7 +59,7 @@ class Chat:
 
 
 async def send_file(url: str, content: bytes) -> float:
-    """Upload the file as fast as the server takes it, and return the seconds it took."""
+    """Upload the file as fast as the server accepts it; return the duration in seconds."""
     sender = await RawClient.signed_in(url, "sender", register=False)
     begin = time.perf_counter()
     opened = await sender.ask(
@@ -80,7 +80,7 @@ async def send_file(url: str, content: bytes) -> float:
 
 
 async def fetch_file(url: str, seen: asyncio.Event) -> None:
-    """Receive the file as an app would: getfile after its message."""
+    """Download the file as an app does, by getfile after its message."""
     receiver = await RawClient.signed_in(url, "receiver", register=False)
     seen.set()
     message = await receiver.event("message")
@@ -91,7 +91,7 @@ async def fetch_file(url: str, seen: asyncio.Event) -> None:
 
 
 async def transfer(url: str) -> None:
-    """Send the file and fetch it again."""
+    """Upload the file and download it again."""
     ready = asyncio.Event()
     content = os.urandom(FILE_SIZE)
     fetching = asyncio.create_task(fetch_file(url, ready))
@@ -112,14 +112,14 @@ async def chatting(url: str, sockets: list[ClientConnection], file_too: bool) ->
     await asyncio.sleep(1)
     chat.latencies.clear()
     if file_too:
-        # In a process of its own, or the generator would measure its own delays.
+        # In a separate process; otherwise the generator would measure its own delays.
         sending = await asyncio.create_subprocess_exec(
             *("nice", sys.executable, "-m", "benchmarks.file_beside_chat", url),
             stdout=asyncio.subprocess.PIPE,
         )
         assert sending.stdout is not None
         await sending.stdout.readline()
-        # Only what happens while the file is on its way counts.
+        # Only latencies during the transfer count.
         chat.latencies.clear()
         print((await sending.stdout.readline()).decode(), end="")
         await sending.wait()

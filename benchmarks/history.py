@@ -1,7 +1,7 @@
-"""How long a history page of 50 takes out of 1,000 and out of 1,000,000 messages.
+"""The time to read a history page of 50 messages out of 1,000 and out of 1,000,000.
 
-Run it as `python -m benchmarks.history`. Both conversations lie in one database and are asked in
-turns, newest page, a page in the middle and the oldest page, so that noise hits both alike.
+Run it as `python -m benchmarks.history`. Both conversations are in one database and are read
+alternately, the newest page, a middle page and the oldest page, so that noise affects both equally.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUNDS = 300
 
 
 def fill(database: Path, conversation: int, sender: int, count: int) -> None:
-    """Put messages into a conversation that so far has one."""
+    """Add messages to a conversation that has one."""
     with sqlite3.connect(database) as connection:
         connection.execute(
             """

@@ -1,8 +1,8 @@
-"""What was sent, against what came and what was kept: one ledger for every server.
+"""The ledger of every benchmark: compares texts sent with texts delivered and stored.
 
-A text carries its sender, a number that rises by one with each text of that sender, and the time
-it was sent. So whatever a server does to it on the way, the ledger sees what was lost, doubled or
-out of order, and how long each text took.
+A text contains its sender, a number that rises by one with each text of that sender, and the time
+when it was sent. From these the ledger detects texts that were lost, doubled or out of order, and
+computes each text's latency.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterable, Sequence
 from time import perf_counter_ns
 
 SENDER, NUMBER, SENT = slice(0, 5), slice(5, 13), slice(13, 33)
-"""Where the fields of a text are; plain digits, so that no wire format has to escape them."""
+"""Positions of the fields in a text; plain digits, which no wire format has to escape."""
 SIZE = 64
 """Characters in a text."""
 
 
 class Ledger:
-    """Books every delivery.
+    """Records every delivery.
 
     Args:
-        hears: For each receiver, whom it hears: every text of that sender, in order, once.
+        hears: For each receiver, the sender whose texts it gets: each once, in order.
     """
 
     def __init__(self, hears: Sequence[int]) -> None:
@@ -37,12 +37,12 @@ class Ledger:
         self._skipped: list[set[int]] = [set() for _ in hears]
 
     def measure(self) -> list[int]:
-        """Collect latencies from now on, in nanoseconds, in the list returned."""
+        """From now on, collect latencies in the list returned, in nanoseconds."""
         self.latencies = []
         return self.latencies
 
     def write(self, sender: int) -> str:
-        """Return the next text of a sender, as sent now; SIZE characters."""
+        """Return the next text of a sender, with the present time; SIZE characters."""
         number = self._sent[sender]
         self._sent[sender] = number + 1
         text = f"{sender:05}{number:08}{perf_counter_ns():020}".ljust(SIZE, "x")
@@ -50,7 +50,7 @@ class Ledger:
         return text
 
     def book(self, receiver: int, text: bytes) -> None:
-        """Note that a receiver was pushed a text; on the generator's hot path, so kept lean."""
+        """Record the delivery of a text; on the generator's hot path, hence short."""
         now = perf_counter_ns()
         number = int(text[NUMBER])
         if number == self._due[receiver] and int(text[SENDER]) == self.hears[receiver]:
@@ -82,7 +82,7 @@ class Ledger:
 
     @property
     def lost(self) -> int:
-        """Deliveries that should have come and have not."""
+        """The number of missing deliveries."""
         late = sum(
             self._sent[sender] - due for sender, due in zip(self.hears, self._due, strict=True)
         )
@@ -93,8 +93,8 @@ class Ledger:
         return self.lost == 0
 
     def misstored(self, kept: Iterable[str], copies: int) -> int:
-        """Return how many texts a store lacks or has too many of; 0 if it holds exactly what
-        was sent, each in so many copies."""
+        """Return the number of texts that a store lacks or has too often; 0 if it has exactly the
+        texts sent, each in `copies` copies."""
         expected = Counter(dict.fromkeys(self.texts, copies))
         found = Counter(kept)
         return (expected - found).total() + (found - expected).total()

@@ -1,4 +1,4 @@
-"""How much of everything a workload does, its people, and what it finds out."""
+"""The sizes of a workload, its clients, and its results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.waiting import each, until
 
 SIGN_INS_AT_ONCE = 50
 DRAIN_LIMIT = 90.0
-"""Seconds that a server gets to deliver what it was sent, before it counts as lost."""
+"""Seconds until an undelivered text counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much there is of everything; times in seconds."""
+    """The sizes of all workloads; times in seconds."""
 
     people: int = 100
     in_flight: tuple[int, ...] = (1, 8)
@@ -26,15 +26,15 @@ class Load:
     connections: tuple[int, ...] = (2000,)
     returning: tuple[int, ...] = (500, 2000)
     fresh: tuple[int, ...] = (64,)
-    """Messages that each writer has in flight when all conversations are new or not cached."""
+    """Messages in flight for each writer while conversations are new or not cached."""
     writers: int = 20
     readers: int = 280
-    """Everybody of the former writes to everybody of the latter."""
+    """Every writer writes to every reader."""
     seconds: float = 5.0
     warm_up: float = 1.0
     settle: float = 0.5
     repeats: int = 2
-    """How often a run that was not quiet is done again at most."""
+    """Maximum repetitions of a run that was not quiet."""
 
 
 QUICK = Load(
@@ -52,7 +52,7 @@ QUICK = Load(
     settle=0.2,
     repeats=0,
 )
-"""To see that everything works; its figures mean little."""
+"""A functional check; its figures mean little."""
 
 
 @dataclass(slots=True)
@@ -62,13 +62,13 @@ class Outcome:
 
 
 async def people(server: Server, load: Load, count: int) -> list[Client]:
-    """Register and sign in people, and let the server settle."""
+    """Register and sign in people, then wait `load.settle` seconds."""
     await server.register(count)
     return await signed_in(server, load, count)
 
 
 async def signed_in(server: Server, load: Load, count: int) -> list[Client]:
-    """Sign in people who are registered, and let the server settle."""
+    """Sign in registered people, then wait `load.settle` seconds."""
     clients = await each(server.sign_in, range(count), SIGN_INS_AT_ONCE)
     await asyncio.sleep(load.settle)
     return clients
@@ -82,8 +82,8 @@ async def audited(
     *,
     copies: int | None = None,
 ) -> Outcome:
-    """Wait for what is under way, then compare what came and what the store holds with what was
-    sent, all of it, not only the measured part."""
+    """Wait for the remaining deliveries, then compare all texts sent, measured or not, with those
+    delivered and stored."""
     await until(
         lambda: ledger.complete or any(client.connection.broken for client in clients),
         DRAIN_LIMIT,
@@ -104,7 +104,7 @@ async def audited(
 
 
 def percentiles(nanoseconds: list[int]) -> dict[str, float]:
-    """Return p50, p99 and the worst in milliseconds; nothing of nothing."""
+    """Return p50, p99 and the maximum in milliseconds; empty without latencies."""
     if not nanoseconds:
         return {}
     ordered = sorted(nanoseconds)

@@ -1,4 +1,4 @@
-"""The messages a second of each server as an SVG: no script, no font but the reader's own."""
+"""The messages a second of each server as an SVG without scripts or embedded fonts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH, MARGIN = 420, 16
 TITLE, LINE, ROW, BAR = 58, 24, 46, 14
 PEOPLE = Load().people
 FIRST = 100
-"""Where the axis begins, in messages a second."""
+"""The beginning of the axis, in messages a second."""
 
 GROUPS = {
     "Each message on disk, synced, before it is delivered": True,
@@ -45,10 +45,10 @@ STYLE = """
 
 
 def draw(results: Results) -> str:
-    """Return the picture of the private workload with most in flight.
+    """Return the picture of the workload `private` with the most messages in flight.
 
     Raises:
-        ValueError: that workload was not run.
+        ValueError: the results lack that workload.
     """
     in_flight = [size for workload, size in sizes(results) if workload == "private"]
     if not in_flight:
@@ -98,7 +98,7 @@ def draw(results: Results) -> str:
 
 
 class Axis:
-    """Logarithmic, from FIRST to the power of ten that holds the greatest value."""
+    """A logarithmic axis from FIRST to the power of ten above the greatest value."""
 
     def __init__(self, greatest: float) -> None:
         self._decades = max(1, math.ceil(math.log10(greatest / FIRST)))
@@ -135,7 +135,7 @@ def bar(server: str, rate: float, synced: bool, axis: Axis, y: int) -> Iterator[
 
 
 def rounded(rate: float) -> int:
-    """Return three digits; more would not be the same tomorrow."""
+    """Round to three digits; further ones vary between runs."""
     return int(float(f"{rate:.3g}"))
 
 

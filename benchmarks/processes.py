@@ -1,4 +1,4 @@
-"""Processes under measurement: starting, pinning and ending them, and what /proc says of them."""
+"""Processes under measurement: start, pinning, end, and their figures in /proc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 END_LIMIT = 30.0
-"""Seconds a server may take to end before it is killed."""
+"""Seconds for a server to end before it is killed."""
 PR_SET_PDEATHSIG = 1
 
 _libc = ctypes.CDLL(None)
@@ -22,7 +22,7 @@ _libc = ctypes.CDLL(None)
 
 @dataclass(frozen=True)
 class Cores:
-    """Who runs where; None where there are too few cores to part server and generator."""
+    """The cores of server and generator; None if there are too few for one each."""
 
     server: int | None
     generator: int | None
@@ -42,7 +42,7 @@ class Cores:
 
 
 class Child:
-    """A foreground process of ours, in a session of its own, that never outlives us."""
+    """A foreground child in its own session, which ends with this process at the latest."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Child:
             if core is not None:
                 os.sched_setaffinity(0, {core})
 
-        # Settings of whoever calls are not for a server under measurement.
+        # The settings of this process's environment must not reach the server under measurement.
         kept = {name: value for name, value in os.environ.items() if name[:5] != "CHAT_"}
         with open(self.output, "ab") as output:
             self._process = subprocess.Popen(
@@ -83,11 +83,11 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """The last thing it printed."""
+        """The last line that it printed."""
         return self.output.read_text(errors="replace").strip().rpartition("\n")[2]
 
     def end(self) -> None:
-        """Ask it to end, kill it if it does not, and whatever it started and left behind."""
+        """Terminate it, kill it after END_LIMIT, and kill the processes that it left behind."""
         family = tree([self.pid])
         self._process.terminate()
         try:
@@ -113,14 +113,14 @@ def session(pid: int) -> int | None:
 
 
 def tree(roots: Iterable[int]) -> list[int]:
-    """Return these processes and all their descendants."""
+    """Return the processes and all their descendants."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 children.setdefault(int(_stat(int(entry))[1]), []).append(int(entry))
             except OSError:
-                continue  # it has ended meanwhile
+                continue  # it has just ended
     found = list(roots)
     for pid in found:
         found.extend(children.get(pid, ()))
@@ -128,7 +128,7 @@ def tree(roots: Iterable[int]) -> list[int]:
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:
-    """Return the CPU time that the process trees have used so far."""
+    """Return the CPU time used by the process trees so far, in seconds."""
     ticks = 0
     for pid in tree(roots):
         try:
@@ -140,14 +140,14 @@ def cpu_seconds(roots: Iterable[int]) -> float:
 
 
 def machine_seconds() -> float:
-    """Return the CPU time of everything here, with what the host took away (steal)."""
+    """Return the CPU time of the whole machine in seconds, including time stolen by the host."""
     fields = Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]
     user, nice, system, _idle, _wait, _irq, _softirq, steal = map(int, fields)
     return (user + nice + system + steal) / TICKS
 
 
 def resident_bytes(roots: Iterable[int]) -> int:
-    """Return the resident memory of the process trees together."""
+    """Return the resident memory of the process trees in bytes."""
     pages = 0
     for pid in tree(roots):
         try:
@@ -158,7 +158,7 @@ def resident_bytes(roots: Iterable[int]) -> int:
 
 
 class Meter:
-    """Measures from its making until it is read: CPU of a server, of this process, of others."""
+    """Measures CPU from its creation to `read`: of a server, of this process, of others."""
 
     def __init__(self, roots: Sequence[int]) -> None:
         self._roots = roots
@@ -173,7 +173,7 @@ class Meter:
         )
 
     def read(self) -> dict[str, float]:
-        """Return seconds, and each one's use of CPU in percent of one core."""
+        """Return the seconds, and the CPU use of each in percent of one core."""
         seconds, server, generator, machine = (
             now - then for now, then in zip(self._now(), self._begin, strict=True)
         )

@@ -1,9 +1,9 @@
-"""What a link between two realms costs, both on this machine.
+"""The cost of a link between two realms on this machine.
 
-Run it as `python -m benchmarks.realms`. All figures are of one run, so their ratios count: the
-latency from `sendpcrealm` to the push at the other realm beside that of `send` within one realm and
-beside a bare synced commit; messages a second with both realms' disks; what waits for a realm that
-was away; and the first again with 49 realms known that are away.
+Run it as `python -m benchmarks.realms`. All figures are of one run, so compare ratios: the latency
+from `sendpcrealm` to the push in the other realm beside that of `send` within one realm and beside
+a bare synced commit; messages a second with both realms' disks; delivery to a realm after its
+absence; and the first figure again while 49 known realms are absent.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ IN_FLIGHT = 32
 WAITING = 10_000
 AWAY = 49
 DEAD_PORT = 9
-"""Nobody listens there."""
+"""A port without a listener."""
 
 
 class Crowd:
-    """Senders at alpha, and those they write to, at beta or at alpha too."""
+    """Senders in alpha, and their recipients in beta or alpha."""
 
     def __init__(self, senders: list[RawClient], receivers: list[RawClient], to: list[str]) -> None:
         self.senders = senders
@@ -92,7 +92,7 @@ class Crowd:
         found, answered = sorted(self.latencies), self.answered / SECONDS
         for task in talking:
             task.cancel()
-        await asyncio.sleep(2)  # for what is on its way
+        await asyncio.sleep(2)  # until messages in transit arrive
         for task in tasks:
             if task.done() and task.exception():
                 raise RuntimeError("a client has ended") from task.exception()
@@ -102,18 +102,18 @@ class Crowd:
 
 
 def percent(found: Sequence[float], share: float) -> float:
-    """Return a percentile in milliseconds."""
+    """Return a percentile of latencies in milliseconds."""
     return sorted(found)[min(len(found) - 1, int(len(found) * share))] * 1000
 
 
 def memory(server: RealServer) -> int:
-    """Return how many MiB of memory a server has had at most."""
+    """Return the peak memory of a server in MiB."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
 async def crowd(alpha: RealServer, beta: RealServer, *, abroad: bool) -> Crowd:
-    """Sign PAIRS pairs in."""
+    """Sign in PAIRS pairs."""
     kind = "abroad" if abroad else "here"
     there = beta if abroad else alpha
     senders, receivers, to = [], [], []
@@ -126,7 +126,7 @@ async def crowd(alpha: RealServer, beta: RealServer, *, abroad: bool) -> Crowd:
 
 
 async def register(alpha: RealServer, beta: RealServer) -> RawClient:
-    """Make all accounts and link both realms; return alpha's admin."""
+    """Register all accounts and link both realms; return alpha's admin."""
     admin = await RawClient.signed_in(alpha.url, "admin")
     for server, names in ((alpha, ("abroad-s", "here-s", "here-r")), (beta, ("abroad-r",))):
         for name in (f"{kind}{number}" for kind in names for number in range(PAIRS)):
@@ -137,7 +137,7 @@ async def register(alpha: RealServer, beta: RealServer) -> RawClient:
 
 
 async def until(client: RawClient, holds: Callable[[dict[str, Any]], bool]) -> None:
-    """Wait until something holds of beta, the first realm that alpha knows."""
+    """Wait until a condition on beta holds; beta is the first realm in alpha's list."""
     while not holds((await client.ask("listrealm"))["realms"][0]):  # noqa: ASYNC110 - no event
         await asyncio.sleep(0.1)
 
@@ -156,7 +156,7 @@ async def latency(what: str, of: Crowd, folder: Path) -> None:
 
 
 async def after_an_absence(alpha: RealServer, beta: RealServer) -> None:
-    """Let WAITING messages wait for beta, and see them arrive."""
+    """Let WAITING messages wait for beta, then measure their delivery."""
     sender = await RawClient.signed_in(alpha.url, "abroad-s0", register=False)
     beta.kill()
     before = memory(alpha)
@@ -189,7 +189,7 @@ async def after_an_absence(alpha: RealServer, beta: RealServer) -> None:
 
 
 async def know_others(alpha: RealServer) -> None:
-    """Let alpha know realms that are away, each with messages waiting for it."""
+    """Add absent realms to alpha, each with messages in its outbox."""
     sender = await RawClient.signed_in(alpha.url, "admin", register=False)
     for number in range(AWAY):
         away = await Impostor.linked(alpha.url, f"x-away-{number:02}", port=DEAD_PORT)

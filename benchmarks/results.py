@@ -1,4 +1,4 @@
-"""What a comparison yields: JSON lines, the first of which says what was compared."""
+"""The results of a comparison as JSON lines; the first line describes the setting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOISY = 25.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """One server as it was compared; see `Server` for the fields."""
+    """One server of a comparison; see `Server` for the fields."""
 
     stores: str
     synced: bool
@@ -23,16 +23,16 @@ class About:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What held for all runs."""
+    """The setting common to all runs."""
 
     servers: dict[str, About]
     apart: bool
     """Whether server and generator had a core each."""
     rounds: int
     seconds: float
-    """How long each run was measured."""
+    """Measured seconds of each run."""
     sync_ms: float
-    """Median time that the disk takes to sync 4 KiB; says what 'synced' means here."""
+    """Median time in which the disk syncs 4 KiB: the meaning of 'synced' here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +43,12 @@ class Run:
     server: str
     workload: str
     size: int
-    """Messages in flight, messages a second, members or connections: what the workload varies."""
+    """The size that the workload varies: messages in flight or a second, members, connections."""
     figures: dict[str, float] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
-    """What went wrong and how often, such as {"lost": 3}; empty if nothing."""
+    """The number of faults of each kind, such as {"lost": 3}."""
     error: str = ""
-    """Why there are no figures."""
+    """Why the run has no figures."""
 
     @property
     def sound(self) -> bool:

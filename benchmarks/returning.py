@@ -1,4 +1,4 @@
-"""The workload `return`: everybody comes back at once after a restart."""
+"""The workload `return`: all clients reconnect at once after a restart."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from benchmarks.waiting import each, until
 FRIENDS = 10
 """People on either side with whom each has a conversation."""
 MISSED = 2
-"""Messages of each conversation that were missed."""
+"""Missed messages of each conversation."""
 TALK_SECONDS = 0.01
-"""Between two messages of somebody who writes meanwhile."""
+"""Seconds between two messages of the person who writes meanwhile."""
 
 
 async def come_back(server: Server, load: Load, count: int) -> Outcome:
-    """Everybody comes back at once after a restart: first where nothing was missed, then where two
-    messages of each conversation were. Meanwhile somebody writes to a friend."""
+    """All clients reconnect at once after a restart: first with nothing missed, then with two
+    missed messages in each conversation. Meanwhile one person writes to a friend."""
     clients = await people(server, load, count + 2)
     friends = min(FRIENDS, (count - 1) // 2)
     circle = {i: [(i + k) % count for k in range(-friends, friends + 1) if k] for i in range(count)}
@@ -61,7 +61,7 @@ async def come_back(server: Server, load: Load, count: int) -> Outcome:
 async def talk(
     server: Server, clients: Sequence[Client], circle: Mapping[int, Sequence[int]], friends: int
 ) -> None:
-    """Let everybody have three messages in each conversation, and read them."""
+    """Send three messages in each conversation, and mark them read."""
     received = 0
 
     def on_message(text: bytes) -> None:

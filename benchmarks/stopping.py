@@ -1,4 +1,4 @@
-"""Being asked to stop: at once, but never between starting something and knowing of it."""
+"""Stopping at a signal: at once, except between the start of a child and its registration."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 
 class Stop:
-    """Makes the first SIGINT or SIGTERM a KeyboardInterrupt, and ignores those of the impatient.
+    """Turns the first SIGINT or SIGTERM into a KeyboardInterrupt, and ignores repeated ones.
 
-    Blocking the signals would not hold them back: the event loop has threads that take them.
+    Blocking the signals would not defer them: the event loop's threads receive them.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Stop:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let it wait until the block is done."""
+        """Defer a signal until the block ends."""
         self._held = True
         try:
             yield

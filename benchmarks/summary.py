@@ -1,4 +1,4 @@
-"""Medians over rounds, and ratios within them."""
+"""Medians over rounds, and ratios of runs of the same round."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from benchmarks.results import Results, Run
 
 
 class Summary:
-    """One workload of one size.
+    """One workload with one size.
 
-    Runs that were never quiet count only for servers that have no quiet run.
+    Noisy runs count only for servers without a quiet run.
     """
 
     def __init__(self, results: Results, workload: str, size: int) -> None:
@@ -33,7 +33,7 @@ class Summary:
         return median(values) if values else None
 
     def ratio(self, server: str, other: str, figure: str) -> float | None:
-        """Return the median of a figure's ratios, each of two runs of the same round."""
+        """Return the median of a figure's ratio over the rounds."""
         above, below = (
             {run.round: run.figures.get(figure, 0.0) for run in self.counted(name)}
             for name in (server, other)
@@ -46,7 +46,7 @@ class Summary:
         return median(ratios) if ratios else None
 
     def faults(self, server: str) -> dict[str, int]:
-        """Return what went wrong in all runs, counted or not."""
+        """Return the faults of all runs, whether they count or not."""
         return total(run.faults for run in self.runs.get(server, ()))
 
 
@@ -59,5 +59,5 @@ def total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def sizes(results: Results) -> list[tuple[str, int]]:
-    """Return the workloads and sizes that were run, in that order."""
+    """Return the workloads and sizes of the runs, in order."""
     return list(dict.fromkeys((run.workload, run.size) for run in results.runs))

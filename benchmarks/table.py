@@ -12,21 +12,21 @@ from benchmarks.summary import Summary, sizes
 from benchmarks.workloads import OVERLOADED
 
 BUSY = 90.0
-"""Percent of its core from which on the generator, not the server, may be what is measured."""
+"""Percent of its core above which the generator may limit the figures, not the server."""
 
 
 @dataclass(frozen=True)
 class Section:
     title: str
     main: str
-    """The figure that ratios are made of."""
+    """The figure that ratios are computed from."""
     ratios_of: str
     columns: dict[str, str]
     """Headings of figures."""
     bounded: bool = False
-    """Whether the generator may be what bounds the figures."""
+    """Whether the generator may limit the figures."""
     priced: bool = True
-    """Whether the server's CPU time is told for each delivery."""
+    """Whether to show the server's CPU time for each delivery."""
 
 
 PRICE = "µs of CPU each"
@@ -99,7 +99,7 @@ SECTIONS = {
 
 
 def markdown(results: Results) -> str:
-    """Return all tables, each with a title; medians over rounds."""
+    """Return all tables with their titles; the figures are medians over rounds."""
     parts = [*opening(results.setting), *servers(results.setting)]
     for workload, size in sizes(results):
         parts += section(results, workload, size)
@@ -157,7 +157,7 @@ def section(results: Results, workload: str, size: int) -> Iterator[str]:
 
 
 def price(runs: Iterable[Run]) -> float | None:
-    """Return the median CPU time that a server and its database took for a delivery, in µs."""
+    """Return the median CPU time of a server and its database for a delivery, in µs."""
     prices = [
         10_000 * run.figures["server_cpu"] / run.figures["rate"]
         for run in runs
@@ -202,7 +202,7 @@ def row(cells: Iterable[str]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Return three digits, or all of a greater whole number; empty if there is none."""
+    """Return three digits, or all digits of a greater whole number; empty for None."""
     if value is None:
         return ""
     if abs(value) >= 100:

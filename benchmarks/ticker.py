@@ -1,4 +1,4 @@
-"""A precise periodic wake-up: the timers of event loops are too coarse for latencies."""
+"""A precise periodic timer: the timers of event loops are too coarse for latencies."""
 
 from __future__ import annotations
 

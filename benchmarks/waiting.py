@@ -1,4 +1,4 @@
-"""Waiting for what no event announces, and doing many things a few at a time."""
+"""Polling for conditions without an event, and running many jobs a few at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAUSE = 0.02
 
 
 async def until(condition: Callable[[], bool], limit: float) -> bool:
-    """Return whether the condition came true within `limit` seconds."""
+    """Return whether the condition became true within `limit` seconds."""
     for _ in range(round(limit / PAUSE)):
         if condition():
             return True
@@ -24,7 +24,7 @@ async def until(condition: Callable[[], bool], limit: float) -> bool:
 async def each(
     work: Callable[[Item], Awaitable[Result]], items: Iterable[Item], limit: int
 ) -> list[Result]:
-    """Do the work for every item, at most `limit` at a time; results come in the items' order."""
+    """Run the work for every item, at most `limit` at a time; results are in the items' order."""
     results: dict[int, Result] = {}
     queue = enumerate(items)
 

@@ -1,4 +1,4 @@
-"""A lean WebSocket client: what the load generator costs must not hide what a server costs."""
+"""A lean WebSocket client, so that the generator's cost does not hide the server's."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 TEXT, CLOSE = WSMsgType.TEXT, WSMsgType.CLOSE
 ANSWER_LIMIT = 120.0
-"""Seconds to wait for an answer before the load; sign-ins of many people queue at the server."""
+"""Seconds to wait for an answer before the load; many sign-ins queue at the server."""
 
 
 class Refused(Exception):
-    """A server refused or ended what a workload needs; the text is what it said."""
+    """A server refused or ended a connection that a workload needs; the text is its message."""
 
 
 class Connection(WSListener):
-    """One connection. Text frames go to `on_text`, but while `ask` waits for its answer."""
+    """One connection. Text frames go to `on_text`, except while `ask` waits for its answer."""
 
     def __init__(self) -> None:
         self.on_text: Callable[[bytes], object] = self._keep
@@ -50,15 +50,15 @@ class Connection(WSListener):
             self._question[0].set_exception(Refused(self.broken))
 
     def send(self, text: str) -> None:
-        """Hand a frame to the socket; never waits."""
+        """Queue a frame in the socket; never waits."""
         self._transport.send(TEXT, text.encode())
 
     async def ask(self, text: str, want: bytes, refusal: bytes | None = None) -> bytes:
-        """Send, and return the first frame that holds `want`; others go to `on_text`.
+        """Send, and return the first frame that contains `want`; other frames go to `on_text`.
 
         Raises:
-            Refused: a frame with `refusal` came first, or the connection was lost.
-            TimeoutError: neither came within ANSWER_LIMIT.
+            Refused: a frame with `refusal` was first, or the connection was lost.
+            TimeoutError: neither arrived within ANSWER_LIMIT.
         """
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._question = answer, want, refusal

@@ -1,4 +1,4 @@
-"""What is done to a server. Each workload takes a started server and returns an Outcome."""
+"""The workloads. Each receives a started server and returns an Outcome."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ Workload = Callable[[Server, Load, int], Awaitable[Outcome]]
 
 
 async def private(server: Server, load: Load, in_flight: int) -> Outcome:
-    """Closed loop: everybody keeps so many messages to a partner in flight; the next goes out
-    when one of them is delivered."""
+    """Closed loop: each person has `in_flight` messages to a partner in flight; a delivery sends
+    the next one."""
     clients = await people(server, load, load.people)
     ledger = Ledger([receiver ^ 1 for receiver in range(load.people)])
     goes_on = True
@@ -66,9 +66,9 @@ async def private(server: Server, load: Load, in_flight: int) -> Outcome:
 
 
 async def open_loop(server: Server, load: Load, rate: int) -> Outcome:
-    """So many messages a second, whatever the server does, measured from the very first one, with
-    which every conversation begins. How late the generator itself was against its schedule is a
-    figure of its own (`late_p99_ms`), and so is the longest that a bare commit took meanwhile."""
+    """Open loop: `rate` messages a second, whatever the server does, measured from the very first
+    one, which begins every conversation. The generator's delay against its schedule is a separate
+    figure (`late_p99_ms`), and so is the maximum latency of a bare commit meanwhile."""
     clients = await people(server, load, load.people)
     ledger = Ledger([receiver ^ 1 for receiver in range(load.people)])
     spacing = 10**9 // rate
@@ -88,7 +88,7 @@ async def open_loop(server: Server, load: Load, rate: int) -> Outcome:
     with Commits(DISK) as commits, Ticker(min(spacing / 1e9, 0.0005), on_tick):
         await asyncio.sleep(load.seconds)
         figures, offered, delivered = meter.read(), ledger.sent, len(latencies)
-    # The measured seconds are over, but what was sent in them still counts when it comes.
+    # The measured seconds are over; messages sent in them count when they arrive.
     figures["rate"] = round(delivered / figures["seconds"])
     figures["offered"] = round(offered / figures["seconds"])
     figures["late_p99_ms"] = percentiles(lateness)["p99_ms"]
@@ -99,7 +99,7 @@ async def open_loop(server: Server, load: Load, rate: int) -> Outcome:
 
 
 async def group(server: Server, load: Load, members: int) -> Outcome:
-    """One member writes; the next message goes out when the last member has the one before."""
+    """One member writes; the delivery to the last member sends the next message."""
     clients = await people(server, load, members)
     await server.open_group(clients)
     await asyncio.sleep(load.settle)
@@ -143,10 +143,10 @@ async def group(server: Server, load: Load, members: int) -> Outcome:
 
 
 async def idle(server: Server, load: Load, connections: int) -> Outcome:
-    """Resident memory of a signed-in connection that does nothing, on a server just started."""
+    """Resident memory for each signed-in idle connection, on a server just started."""
     await server.register(connections)
     await server.restart()
-    for user in range(10):  # what the first sign-ins load is not theirs
+    for user in range(10):  # modules loaded at the first sign-ins are not theirs
         await (await server.sign_in(user)).connection.close()
     await asyncio.sleep(2 * load.settle)
     before = resident_bytes(server.pids)
@@ -166,11 +166,11 @@ async def idle(server: Server, load: Load, connections: int) -> Outcome:
 class Kind:
     run: Workload
     varies: str
-    """The field of Load that lists its sizes."""
+    """The field of Load that lists the workload's sizes."""
     timed: bool = True
-    """Whether others who use the machine meanwhile change the main figure."""
+    """Whether other load on the machine changes the main figure."""
     runs_on: Callable[[type[Server]], bool] = lambda server: True
-    """Whether a server can do that at all."""
+    """Whether a server supports the workload."""
 
     def sizes(self, load: Load) -> tuple[int, ...]:
         sizes: tuple[int, ...] = getattr(load, self.varies)

@@ -1,4 +1,4 @@
-"""A lean XMPP client over WebSocket (RFC 7395), for ejabberd and Prosody alike."""
+"""A lean XMPP client over WebSocket (RFC 7395), for ejabberd and Prosody."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JOIN = (
     '<x xmlns="http://jabber.org/protocol/muc"><history maxstanzas="0"/></x></presence>'
 )
 JOINED = b"110"
-"""The status that says: this presence is your own (XEP-0045, 7.2.2)."""
+"""The status code of one's own presence (XEP-0045, 7.2.2)."""
 COUNT_ARCHIVE = (
     '<iq xmlns="jabber:client" type="set" id="count"><query xmlns="urn:xmpp:mam:2">'
     '<set xmlns="http://jabber.org/protocol/rsm"><max>0</max></set></query></iq>'
@@ -56,7 +56,7 @@ class XmppClient(Client):
         await ask(AUTH.format(plain), b"<success", b"<failure")
         await ask(OPEN, FEATURES)
         await ask(BIND, b"<jid>", ERROR)
-        # Not answered; the workloads wait a little after the last sign-in.
+        # The server sends no answer; the workloads wait a little after the last sign-in.
         self.connection.send(AVAILABLE)
 
     def send(self, to: int, text: str) -> None:
@@ -76,17 +76,17 @@ class XmppClient(Client):
         await self.connection.ask(JOIN.format(self.user), JOINED, ERROR)
 
     async def ask_archive(self) -> None:
-        """Ask how much there is, so that the server opens its archive."""
+        """Query the archive's size, so that the server opens its archive."""
         await self.connection.ask(COUNT_ARCHIVE, b"</iq>", ERROR)
 
 
 class XmppServer(Server):
-    """What ejabberd and Prosody have in common."""
+    """The common part of ejabberd and Prosody."""
 
     path: str
 
     async def start(self) -> None:
-        """Start, and wait until streams are answered: an open port is not enough."""
+        """Start, and wait until streams are answered: an open port alone does not prove that."""
         await super().start()
         for _ in range(50):
             try:
@@ -120,5 +120,5 @@ class XmppServer(Server):
             assert isinstance(client, XmppClient)
             await client.join()
 
-        await join(clients[0])  # who makes the room
+        await join(clients[0])  # the first member creates the room
         await each(join, clients[1:], JOINS_AT_ONCE)

@@ -7,10 +7,10 @@ import os
 import socket
 import sys
 
-from flet_app.settings import Settings, load
+from flet_app.settings import AppSettings, load
 from shared import logs
 from shared.settings import SettingsRefused, hosts, tls_context
-from shared.sockets import TRIES, listen, not_listening
+from shared.sockets import PORT_TRIES, listen, not_listening
 
 
 def main() -> int:
@@ -18,7 +18,7 @@ def main() -> int:
     try:
         settings = load(sys.argv[1:])
         logs.configure("warning")
-        Settings.warn()
+        AppSettings.warn()
         os.umask(0o077)
         if settings.web:
             serve(settings)
@@ -32,7 +32,7 @@ def main() -> int:
     return 0
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: AppSettings) -> None:
     """Serve browsers until a signal stops the process.
 
     Raises:
@@ -53,7 +53,7 @@ def serve(settings: Settings) -> None:
     asyncio.run(web.serve(start, settings, sockets))
 
 
-def open_sockets(settings: Settings) -> list[socket.socket]:
+def open_sockets(settings: AppSettings) -> list[socket.socket]:
     """Return the sockets to listen on.
 
     Raises:
@@ -65,8 +65,8 @@ def open_sockets(settings: Settings) -> list[socket.socket]:
         return listen(hosts(settings.host), settings.port)
     except OSError as error:
         raise SettingsRefused(
-            f"Cannot listen on --host {settings.host} --port {settings.port}, nor on the {TRIES} "
-            f"ports after it: {not_listening(error)}"
+            f"Cannot listen on --host {settings.host} --port {settings.port}, nor on "
+            f"the {PORT_TRIES} ports after it: {not_listening(error)}"
         ) from error
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from flet_app import commands
-from flet_app.conversation import INVITED, MAX_KEPT_CLOSED, Conversation, entry_of
-from flet_app.session import MAX_PAGE, Session
-from flet_app.state import Part
+from flet_app.conversation import INVITED, MAX_KEPT_CLOSED_MESSAGES, AppConversation, entry_of
+from flet_app.session import MAX_PAGE_MESSAGES, AppSession
+from flet_app.state import StatePart
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import Auth, Logout, Resume
 from shared.protocol.commands.files import SendFile, SendGroupFile
@@ -28,33 +28,34 @@ from shared.protocol.commands.messages import Message, Page, Sent
 from shared.protocol.commands.private import Inbox, Send
 from shared.protocol.commands.realms import AddRealm
 from shared.protocol.errors import TEMPORARY
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 
-PAGE = 50
+PAGE_MESSAGES = 50
 
 
-class Actions(Session):
+class Actions(AppSession):
     """The actions of one window in its session."""
 
     # Conversations
 
-    def switch(self, address: str) -> Conversation:
+    def switch(self, address: str) -> AppConversation:
         """Show a conversation with the messages that are loaded."""
         previous = self.state.open
         c = self.state.conversation(address)
         if previous is not None and previous is not c:
-            previous.trim(MAX_KEPT_CLOSED)
+            previous.trim(MAX_KEPT_CLOSED_MESSAGES)
         self.state.opened(c)
         self._loaded[c] = None
         return c
 
-    async def load(self, c: Conversation) -> None:
+    async def load(self, c: AppConversation) -> None:
         """Fetch a conversation's newest messages if needed; drop a conversation that does not
         exist."""
         if c.loaded or c.role == INVITED:
             return
         try:
-            await self._load(c, min(MAX_PAGE, max(PAGE, c.unread + 10)))
+            await self._load(c, min(MAX_PAGE_MESSAGES, max(PAGE_MESSAGES, c.unread + 10)))
         except ChatError as error:
             if error.code not in TEMPORARY and not c.last_seq:
                 self.state.left(c.address)
@@ -68,19 +69,19 @@ class Actions(Session):
         """Return a person's address as the realm spells it; a local person must exist."""
         return (await self.client.history(address, limit=1)).conversation
 
-    async def load_older(self, c: Conversation) -> None:
+    async def load_older(self, c: AppConversation) -> None:
         """Fetch the page before the oldest loaded message."""
         first = c.first_seq
         if not c.loaded or not c.older or first is None:
             return
-        page = await self.client.history(c.address, before=first, limit=PAGE)
+        page = await self.client.history(c.address, before=first, limit=PAGE_MESSAGES)
         if c.first_seq != first:
             return  # the oldest message has changed meanwhile
         c.earlier(page.messages, more=page.more)
         if c is self.state.open:
-            self.state.changed(Part.MESSAGES)
+            self.state.changed(StatePart.MESSAGES)
 
-    def saw(self, c: Conversation) -> None:
+    def saw(self, c: AppConversation) -> None:
         """Mark a conversation read: the person sees its newest message."""
         if c.last_seq > c.read_seq:
             self.state.read(c, c.last_seq)
@@ -89,7 +90,7 @@ class Actions(Session):
 
     # Groups and realms
 
-    async def create_group(self, name: str, realm: str = "") -> Conversation:
+    async def create_group(self, name: str, realm: str = "") -> AppConversation:
         """Create a group, hosted by this realm or by another one."""
         made = await self.client.creategroup(name, realm or None)
         c = self.state.conversation(made.group)
@@ -101,14 +102,14 @@ class Actions(Session):
         left = await self.client.leavegroup(address)
         self.state.left(left.group)
 
-    async def accept(self, c: Conversation) -> None:
+    async def accept(self, c: AppConversation) -> None:
         """Accept an invitation to a group."""
         await self.client.accept(c.address)
         c.role = "member"
         self.state.stale = True
         self._due.set()
 
-    async def decline(self, c: Conversation) -> None:
+    async def decline(self, c: AppConversation) -> None:
         """Decline an invitation; it disappears from the list."""
         await self.client.decline(c.address)
         self.state.left(c.address)
@@ -122,7 +123,7 @@ class Actions(Session):
     async def look_at_realms(self) -> None:
         """Fetch the states of the links to other realms."""
         self.state.realms = (await self.client.listrealm()).realms
-        self.state.changed(Part.REALMS)
+        self.state.changed(StatePart.REALMS)
 
     # Typed commands
 

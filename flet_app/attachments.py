@@ -11,17 +11,17 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.conversation import Conversation, Entry
+from flet_app.conversation import AppConversation, BubbleEntry
 from flet_app.parts.controls import icon_button
-from flet_app.sending import Upload
+from flet_app.sending import FileUpload
 from flet_app.window import EXPECTED, Window
 from shared.bounded import BoundedDict
 
-AT_ONCE = 20
+MAX_CHOSEN_FILES = 20
 """Files that can be chosen at a time."""
-STALLED = 40.0
+STALLED_SECONDS = 40.0
 """Seconds without progress after which a browser that was away sends a file no more."""
-SOURCES, OFFERS = 600, 20
+MAX_SOURCES, MAX_OFFERS = 600, 20
 """Links to pictures, and to files that are saved, that are kept: more than a screen shows."""
 
 
@@ -31,10 +31,10 @@ class Picked:
     def __init__(self, window: Window) -> None:
         self._window = window
         self.picker = ft.FilePicker(on_upload=window.handler(self._uploaded))
-        self.coming: dict[str, Upload] = {}
+        self.coming: dict[str, FileUpload] = {}
         self._wanted: list[ft.FilePickerUploadFile] = []
 
-    def expect(self, file: ft.FilePickerFile, upload: Upload) -> None:
+    def expect(self, file: ft.FilePickerFile, upload: FileUpload) -> None:
         """Queue a file that the browser will upload."""
         self.coming[file.name] = upload
         self._wanted.append(
@@ -45,7 +45,7 @@ class Picked:
         """Start the uploads; returns before they end."""
         await self.picker.upload(self._wanted)
 
-    def __iter__(self) -> Iterator[tuple[str, Upload]]:
+    def __iter__(self) -> Iterator[tuple[str, FileUpload]]:
         return iter(list(self.coming.items()))
 
     def give_up(self, name: str, done: float | None) -> None:
@@ -77,12 +77,12 @@ class Attachments:
         self._picked: set[Picked] = set()
         self._choosing: asyncio.Future[list[ft.FilePickerFile]] | None = None
         self._sources: BoundedDict[Path, str] = BoundedDict(
-            SOURCES, lambda _, source: window.host.withdraw(source)
+            MAX_SOURCES, lambda _, source: window.host.withdraw(source)
         )
         """What an image control takes, by the path of a picture; those wanted last are last."""
         self._offers: deque[str] = deque()
 
-    async def pick(self, c: Conversation) -> None:
+    async def pick(self, c: AppConversation) -> None:
         """Let the person choose files, then send them."""
         picked = Picked(self._window)
         if self._choosing is not None:
@@ -95,7 +95,7 @@ class Attachments:
         if choosing.cancelled():
             return
         chosen = choosing.result()
-        for file in chosen[:AT_ONCE]:
+        for file in chosen[:MAX_CHOSEN_FILES]:
             try:
                 if self._window.host.opens_paths and file.path:
                     self._send(c, Path(file.path), file.name)
@@ -106,8 +106,8 @@ class Attachments:
         if picked.coming:
             self._picked = {other for other in self._picked if other.coming} | {picked}
             await self._upload(picked)
-        if len(chosen) > AT_ONCE:
-            self._window.tell(self._window.texts("too_many_files", most=AT_ONCE))
+        if len(chosen) > MAX_CHOSEN_FILES:
+            self._window.tell(self._window.texts("too_many_files", most=MAX_CHOSEN_FILES))
 
     async def _upload(self, picked: Picked) -> None:
         """Make the browser upload the chosen files; mark them failed if it cannot be asked."""
@@ -118,9 +118,9 @@ class Attachments:
                 picked.give_up(name, upload.entry.done)
             raise
 
-    async def paste(self, c: Conversation, files: list[Any]) -> None:
+    async def paste(self, c: AppConversation, files: list[Any]) -> None:
         """Send what was pasted, such as a screenshot."""
-        for file in files[:AT_ONCE]:
+        for file in files[:MAX_CHOSEN_FILES]:
             name = file.name or "pasted.png"
             try:
                 upload = self._begin(c, name, len(file.bytes))
@@ -137,17 +137,17 @@ class Attachments:
         """Give stalled uploads up: a page that was reloaded has dropped them."""
         before = [(picked, name, u.entry.done) for picked in self._picked for name, u in picked]
         if before:
-            await asyncio.sleep(STALLED)
+            await asyncio.sleep(STALLED_SECONDS)
         for picked, name, done in before:
             picked.give_up(name, done)
 
-    def _send(self, c: Conversation, path: Path, name: str) -> None:
+    def _send(self, c: AppConversation, path: Path, name: str) -> None:
         sending = self._window.actions.sending
         if sending is None:
             raise OSError("nobody is signed in")
         sending.file(c, path, name, path.stat().st_size).ready(came=False)
 
-    def _begin(self, c: Conversation, name: str, size: int) -> Upload:
+    def _begin(self, c: AppConversation, name: str, size: int) -> FileUpload:
         """Show a file whose content is not at its path yet."""
         host, sending = self._window.host, self._window.actions.sending
         if sending is None:
@@ -167,7 +167,7 @@ class Attachments:
 
     # Received files
 
-    def picture(self, entry: Entry) -> str:
+    def picture(self, entry: BubbleEntry) -> str:
         """Return the `src` of an image control for a picture; empty until the file is here.
 
         The result stays empty for a picture that must not be drawn; `why_not` gives the reason.
@@ -183,7 +183,7 @@ class Attachments:
         self._sources[path] = source
         return source
 
-    def why_not(self, entry: Entry) -> str:
+    def why_not(self, entry: BubbleEntry) -> str:
         """Return the reason for not showing a picture; empty if it is shown or not fetched yet."""
         files, texts = self._window.actions.files, self._window.texts
         assert entry.file is not None
@@ -198,7 +198,7 @@ class Attachments:
             return texts("large_picture")
         return texts("many_pixels", width=f"{found.width:,}", height=f"{found.height:,}")
 
-    async def cancel(self, c: Conversation, entry: Entry) -> None:
+    async def cancel(self, c: AppConversation, entry: BubbleEntry) -> None:
         """Cancel the transfer of a file."""
         actions = self._window.actions
         if actions.sending is not None:
@@ -206,7 +206,7 @@ class Attachments:
         if actions.files is not None:
             actions.files.cancel(entry)
 
-    async def save(self, _: Conversation, entry: Entry) -> None:
+    async def save(self, _: AppConversation, entry: BubbleEntry) -> None:
         """Save a file for the person: as a browser download, or at the place chosen in a dialog."""
         assert entry.file is not None
         window, name = self._window, entry.file.name
@@ -214,7 +214,7 @@ class Attachments:
         if not window.host.opens_paths:
             url = window.host.offer(path, name)
             self._offers.append(url)
-            if len(self._offers) > OFFERS:
+            if len(self._offers) > MAX_OFFERS:
                 window.host.withdraw(self._offers.popleft())
             await ft.UrlLauncher().launch_url(ft.Url(url, ft.UrlTarget.SELF))
             return
@@ -223,7 +223,7 @@ class Attachments:
             await asyncio.to_thread(shutil.copyfile, path, target)
             window.tell(window.texts("saved_at", path=target))
 
-    async def enlarge(self, c: Conversation, entry: Entry) -> None:
+    async def enlarge(self, c: AppConversation, entry: BubbleEntry) -> None:
         """Show a picture as large as the window."""
         assert entry.file is not None
         window, texts = self._window, self._window.texts
@@ -266,7 +266,7 @@ class Attachments:
             )
         )
 
-    async def _fetched(self, entry: Entry) -> Path:
+    async def _fetched(self, entry: BubbleEntry) -> Path:
         actions = self._window.actions
         if actions.files is None:
             raise OSError("nobody is signed in")

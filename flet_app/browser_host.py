@@ -15,16 +15,16 @@ from typing import Any
 import flet as ft
 from flet.messaging.session import Session
 
-from flet_app.browser_identity import Visitor
+from flet_app.browser_identity import BrowserIdentity
 from flet_app.file_urls import SessionFiles, Tickets
-from flet_app.host import Expected
+from flet_app.host import ExpectedUpload
+from flet_app.language import Texts
 from flet_app.script import PageScript
-from flet_app.texts import Texts
 from shared.client import ChatClient
 
 log = logging.getLogger(__name__)
 
-RETRY = 2.0
+RETRY_SECONDS = 2.0
 """Seconds until a page that found no room for its files tries again."""
 
 
@@ -42,14 +42,14 @@ class RealmWay:
 
 
 class BrowserHost:
-    """The `Host` of one page in a browser."""
+    """The `PageHost` of one page in a browser."""
 
     may_change_server = False
     opens_paths = False
 
     def __init__(
         self,
-        visitor: Visitor,
+        visitor: BrowserIdentity,
         realm: RealmWay,
         tickets: Tickets,
         session: Session,
@@ -58,7 +58,7 @@ class BrowserHost:
         self.server = realm.server
         self.zone: tzinfo = visitor.zone
         self.language = visitor.language
-        self.folder = Path(tempfile.mkdtemp(prefix="page-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="page-", dir=tickets.folder))
         self.page_script: PageScript | None = PageScript(session)
         self._realm = realm
         self._address = visitor.address
@@ -86,7 +86,7 @@ class BrowserHost:
     def offer(self, path: Path, name: str) -> str:
         return self._files.offer(path, name)
 
-    def expect(self, name: str, size: int) -> Expected:
+    def expect(self, name: str, size: int) -> ExpectedUpload:
         return self._files.expect(name, size)
 
     def withdraw(self, url: str) -> None:
@@ -118,5 +118,5 @@ async def begun(
                 page.controls = [ft.SafeArea(ft.Container(text, padding=24))]
                 page.update()
                 is_told = True
-        await asyncio.sleep(RETRY)
+        await asyncio.sleep(RETRY_SECONDS)
     return None

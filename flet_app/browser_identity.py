@@ -19,22 +19,22 @@ from flet_app.zones import zone_of
 from shared.addresses import network
 from shared.settings import Network, client_address, is_address, is_trusted
 
-BROWSER = "chat_browser"
+BROWSER_COOKIE = "chat_browser"
 """Cookie: 256 random bits that identify a browser. The cookie signs nobody in. It denies others the
 pages and files of this browser, even if they have learnt the addresses."""
-SECURE_BROWSER = f"__Host-{BROWSER}"
+SECURE_BROWSER_COOKIE = f"__Host-{BROWSER_COOKIE}"
 """The same over https: neither a page of a sibling domain nor a network attacker can set it."""
-ZONE = "chat_zone"
+ZONE_COOKIE = "chat_zone"
 """Cookie: the browser's time zone, set by the page (assets/page/start.js)."""
-OFFSET = "chat_offset"
+OFFSET_COOKIE = "chat_offset"
 """Cookie: the browser's present offset from UTC in minutes, for zones that are unknown here."""
-VISITOR = "chat.visitor"
+VISITOR_KEY = "chat.visitor"
 """Key of the visitor in the ASGI scope."""
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class BrowserIdentity:
     """A browser as the limits and the app see it."""
 
     browser: str
@@ -49,7 +49,7 @@ class Visitor:
     zone: tzinfo
 
 
-def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
+def visitor_of(scope: Scope, trusted: Sequence[Network]) -> BrowserIdentity:
     """Return the visitor that a request or a WebSocket handshake comes from."""
     connection = HTTPConnection(scope)
     headers, cookies = connection.headers, connection.cookies
@@ -59,25 +59,26 @@ def visitor_of(scope: Scope, trusted: Sequence[Network]) -> Visitor:
         headers.get("x-forwarded-proto") == "https" and is_trusted(peer, trusted)
     )
     address = address if is_address(address) else ""
-    browser = cookies.get(SECURE_BROWSER if secure else BROWSER, "")
-    return Visitor(
+    browser = cookies.get(SECURE_BROWSER_COOKIE if secure else BROWSER_COOKIE, "")
+    return BrowserIdentity(
         browser=browser if TOKEN.fullmatch(browser) else "",
         address=address,
         network=network(address),
         secure=secure,
         language=language_of(_by_weight(headers.getlist("accept-language"))),
-        zone=zone_of(unquote(cookies.get(ZONE, "")), cookies.get(OFFSET, "")) or local_zone(),
+        zone=zone_of(unquote(cookies.get(ZONE_COOKIE, "")), cookies.get(OFFSET_COOKIE, ""))
+        or local_zone(),
     )
 
 
-def is_from_before(cookies: Mapping[str, str], visitor: Visitor) -> bool:
+def is_from_before(cookies: Mapping[str, str], visitor: BrowserIdentity) -> bool:
     """Tell whether a browser has only the cookie that earlier versions set over https."""
-    return visitor.secure and not visitor.browser and BROWSER in cookies
+    return visitor.secure and not visitor.browser and BROWSER_COOKIE in cookies
 
 
 def new_cookie(secure: bool) -> str:
     """Return the header that sets a browser's cookie."""
-    name = SECURE_BROWSER if secure else BROWSER
+    name = SECURE_BROWSER_COOKIE if secure else BROWSER_COOKIE
     value = f"{name}={secrets.token_urlsafe(32)}; Path=/; HttpOnly; SameSite=Strict"
     return value + ("; Secure" if secure else "")
 

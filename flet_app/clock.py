@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, tzinfo
 
-from flet_app.texts import Texts
+from flet_app.language import Texts
 
 _MONTHS = {
     "en": "January February March April May June July August September October November December",

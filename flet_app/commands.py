@@ -9,7 +9,7 @@ from shared.protocol import text_dialect
 from shared.protocol.masking import secret_spans, takes_secrets
 from shared.protocol.spec import TABLE, Access, Request
 
-SUGGESTED = 6
+MAX_SUGGESTIONS = 6
 """Most suggestions at a time."""
 APP_ONLY = ("format", "files", "chunk", "upload", "sync", "resume", "getfile")
 """Commands that the app sends by itself; people need not type them."""
@@ -47,7 +47,7 @@ def suggestions(text: str) -> list[Suggestion]:
         and spelling not in APP_ONLY
         and not any(a.required and a.json_only for a in spec.args)
     ]
-    return sorted(found, key=lambda s: (s.line.strip() != f"/{name}", s.line))[:SUGGESTED]
+    return sorted(found, key=lambda s: (s.line.strip() != f"/{name}", s.line))[:MAX_SUGGESTIONS]
 
 
 def plain() -> list[str]:

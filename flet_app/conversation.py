@@ -20,7 +20,7 @@ _folded = lru_cache(maxsize=20_000)(fold_text)
 """Folded names that are cached, because each key typed into the filter compares them all."""
 MAX_KEPT_MESSAGES = 2_000
 """Messages kept of the open conversation; older ones are fetched again when needed."""
-MAX_KEPT_CLOSED = 100
+MAX_KEPT_CLOSED_MESSAGES = 100
 """The same while another conversation is open."""
 
 WAITING, STORED, QUEUED, DELIVERED, READ, REFUSED = FATES = (
@@ -31,7 +31,7 @@ WAITING, STORED, QUEUED, DELIVERED, READ, REFUSED = FATES = (
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class BubbleEntry:
     """One bubble: a message, an unsent message, or a note by the app."""
 
     key: str
@@ -63,9 +63,9 @@ class Entry:
         return MAX_NUMBER if self.seq is None else self.seq
 
 
-def entry_of(message: Message) -> Entry:
+def entry_of(message: Message) -> BubbleEntry:
     """Return the bubble of a message."""
-    return Entry(
+    return BubbleEntry(
         *(message.id, message.sender, message.text, message.time, message.seq, message.id),
         *(message.file, message.state),
     )
@@ -76,7 +76,7 @@ INVITED = "invited"
 
 
 @dataclass(slots=True, eq=False)
-class Conversation:
+class AppConversation:
     """A private chat or a group."""
 
     address: str
@@ -85,14 +85,14 @@ class Conversation:
     role: str = ""
     """The person's role in a group: owner, member or INVITED."""
     members: int = 0
-    last: Entry | None = None
+    last: BubbleEntry | None = None
     """The newest message; its text may be cut."""
     last_seq: int = 0
     read_seq: int = 0
     unread: int = 0
     other_received: int = 0
     other_read: int = 0
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[BubbleEntry] = field(default_factory=list)
     """Once loaded: consecutive messages without a gap, then those without a `seq`."""
     loaded: bool = False
     loading: bool = False
@@ -137,7 +137,7 @@ class Conversation:
         """The `seq` of the oldest loaded message."""
         return next((entry.seq for entry in self.entries if entry.seq is not None), None)
 
-    def fate(self, entry: Entry) -> str:
+    def fate(self, entry: BubbleEntry) -> str:
         """Return the delivery state of an own message; empty for other people's messages.
 
         Receipts override the message's state, except for refused and unsent messages.
@@ -151,11 +151,11 @@ class Conversation:
                 return DELIVERED
         return entry.state
 
-    def find(self, key: str) -> Entry | None:
+    def find(self, key: str) -> BubbleEntry | None:
         """Return the entry with this key or message id."""
         return next((e for e in reversed(self.entries) if key in (e.key, e.id)), None)
 
-    def put(self, entry: Entry) -> Entry:
+    def put(self, entry: BubbleEntry) -> BubbleEntry:
         """Insert an entry at its place; an entry with the same `seq` is updated instead."""
         at = self._end_of(entry.place)
         if entry.seq is not None:
@@ -180,14 +180,14 @@ class Conversation:
         """Return where an entry of this place goes: behind those that have it."""
         return bisect_right(self.entries, place, key=lambda e: e.place)
 
-    def settle(self, entry: Entry, seq: int | None) -> None:
+    def settle(self, entry: BubbleEntry, seq: int | None) -> None:
         """Give an own message the `seq` that the realm assigned."""
         # The message may have come as an event before, if its call timed out.
         self.entries = [e for e in self.entries if e is not entry and (not e.seq or e.seq != seq)]
         entry.seq = seq
         self.entries.insert(self._end_of(entry.place), entry)
 
-    def refuse(self, entry: Entry, why: str) -> None:
+    def refuse(self, entry: BubbleEntry, why: str) -> None:
         """Mark an own message refused; it keeps its position below the current newest message."""
         if entry in self.entries:
             self.entries.remove(entry)
@@ -195,10 +195,10 @@ class Conversation:
         entry.behind = self.last_seq
         self.entries.insert(self._end_of(entry.place), entry)
 
-    def note(self, lines: Iterable[str], now: int) -> Entry:
+    def note(self, lines: Iterable[str], now: int) -> BubbleEntry:
         """Add a note by the app, behind the newest message."""
         key = f"note-{next(_NOTES)}"
-        entry = Entry(key, "", "", now, note=tuple(lines), behind=self.last_seq)
+        entry = BubbleEntry(key, "", "", now, note=tuple(lines), behind=self.last_seq)
         self.entries.insert(self._end_of(entry.place), entry)
         return entry
 

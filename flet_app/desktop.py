@@ -15,10 +15,10 @@ from typing import Any
 import flet as ft
 from flet.utils import is_linux_server
 
-from flet_app.host import Expected, language_of, local_zone
+from flet_app.host import ExpectedUpload, language_of, local_zone
 from flet_app.main import start
 from flet_app.script import PageScript
-from flet_app.settings import Settings
+from flet_app.settings import AppSettings
 from flet_app.site import ASSETS
 from shared.client import ChatClient
 from shared.protocol.file_names import clean_file_name
@@ -28,24 +28,25 @@ from shared.settings import SettingsRefused
 INSTEAD = "Or use the app in a browser: python -m flet_app --web"
 PROGRAMS = ("flet", "flet.exe", "Flet.app")
 """The names of Flet's client program on each system."""
-LONGEST = 90
+MAX_FOLDER_BYTES = 90
 """Bytes of a folder's path that leave room for Flet's socket; some systems allow 104 in all."""
 ELSEWHERE = ("FLET_FORCE_WEB_SERVER", "FLET_DISPLAY_URL_PREFIX", "FLET_SERVER_PORT")
 """Variables that would make Flet open a port instead of a window."""
 
 
 class WindowHost:
-    """The `Host` of a window. The person chooses in dialogs where files are read and saved."""
+    """The `PageHost` of a window. The person chooses in dialogs where files are read and saved."""
 
     may_change_server = True
     opens_paths = True
     page_script: PageScript | None = None
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, folder: Path) -> None:
+        """Make a folder of its own in one that is removed when the window is closed."""
         self.server = server
         self.zone: tzinfo = local_zone()
         self.language = language_of([wish for wish in _wishes() if wish])
-        self.folder = Path(tempfile.mkdtemp(prefix="window-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="window-", dir=folder))
 
     def admit(self, known: bool) -> None:
         pass
@@ -61,10 +62,10 @@ class WindowHost:
     def offer(self, path: Path, name: str) -> str:
         raise NotImplementedError("a window saves by a dialog")
 
-    def expect(self, name: str, size: int) -> Expected:
+    def expect(self, name: str, size: int) -> ExpectedUpload:
         folder = self.folder / secrets.token_hex(8)
         folder.mkdir(mode=0o700)
-        return Expected("", folder / clean_file_name(name))
+        return ExpectedUpload("", folder / clean_file_name(name))
 
     def withdraw(self, url: str) -> None:
         pass
@@ -79,7 +80,7 @@ def _wishes() -> list[str]:
     return [*os.environ.get("LANGUAGE", "").split(":"), *named, locale.getlocale()[0] or ""]
 
 
-def open_window(settings: Settings) -> None:
+def open_window(settings: AppSettings) -> None:
     """Open the window; return when it is closed.
 
     Raises:
@@ -98,20 +99,16 @@ def open_window(settings: Settings) -> None:
     async def open_page(page: ft.Page) -> None:
         nonlocal opened
         opened = True
-        await start(page, WindowHost(settings.server))
+        await start(page, WindowHost(settings.server, Path(folder)))
 
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
-        if len(os.fsencode(folder)) > LONGEST:
+        if len(os.fsencode(folder)) > MAX_FOLDER_BYTES:
             raise SettingsRefused(
                 f"The folder for temporary files, {Path(folder).parent}, has too long a path for a "
                 "socket. Set TMPDIR to a shorter one"
             )
-        # This puts Flet's socket and the window's files into a folder that is removed at the end.
-        tempfile.tempdir = folder
-        try:
-            ft.run(open_page, name="", assets_dir=str(ASSETS), view=ft.AppView.FLET_APP)
-        finally:
-            tempfile.tempdir = None
+        os.environ["FLET_SERVER_UDS_PATH"] = os.path.join(folder, "flet")
+        ft.run(open_page, name="", assets_dir=str(ASSETS), view=ft.AppView.FLET_APP)
     if not opened:
         raise SettingsRefused(
             "Flet's program for the window ended before it showed anything; what it wrote above "

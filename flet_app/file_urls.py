@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 
-from flet_app.browser_identity import VISITOR
-from flet_app.host import Expected, NoRoom, TooManyFiles
+from flet_app.browser_identity import VISITOR_KEY
+from flet_app.host import ExpectedUpload, NoRoom, TooManyFiles
 from shared import disk
 from shared.protocol.file_names import clean_file_name
 from shared.protocol.media_types import IMAGES
@@ -28,22 +28,22 @@ from shared.protocol.values import BadValue
 
 MAX_TICKETS = 2_000
 """Tickets of one session."""
-MAX_EXPECTED = 100
+MAX_EXPECTED_UPLOADS = 100
 """Uploads of one session, expected or received, that are not withdrawn."""
 MAX_EXPECTED_BYTES = 1 << 30
 """Bytes of these uploads."""
-AT_ONCE = 4
+MAX_UPLOADS_AT_ONCE = 4
 """Uploads of one session at a time; others wait."""
-LIFETIME = 600.0
+LIFETIME_SECONDS = 600.0
 """Seconds within which an expected upload must start."""
-SILENCE = 30.0
+SILENCE_SECONDS = 30.0
 """Seconds without a byte after which an upload is aborted."""
-SLOWEST = 8 << 10
+MIN_BYTES_A_SECOND = 8 << 10
 """Average bytes a second that an upload must reach."""
-DRAIN = 5.0
-MAX_DRAINED = 64 << 20
+DRAIN_SECONDS = 5.0
+MAX_DRAINED_BYTES = 64 << 20
 """Seconds and bytes of a refused upload that are still read."""
-PIECE = 1 << 20
+PIECE_BYTES = 1 << 20
 """Bytes written at a time."""
 
 
@@ -65,7 +65,13 @@ class Ticket:
 class Tickets:
     """The tickets of all sessions; the endpoint of the route."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Begin with none.
+
+        Args:
+            folder: Where sessions make their folders for files.
+        """
+        self.folder = folder
         self._tickets: dict[str, Ticket] = {}
 
     def add(self, ticket: Ticket) -> str:
@@ -97,7 +103,7 @@ class Tickets:
 
     async def _answer(self, request: Request) -> Response:
         ticket = self._tickets.get(request.path_params["ticket"])
-        browser = request.scope[VISITOR].browser
+        browser = request.scope[VISITOR_KEY].browser
         if ticket is None or not hmac.compare_digest(
             browser.encode(), ticket.session.browser.encode()
         ):
@@ -117,10 +123,10 @@ class SessionFiles:
     folder: Path
     _urls: set[str] = field(default_factory=set)
     _shown: dict[Path, str] = field(default_factory=dict)
-    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_UPLOADS_AT_ONCE))
 
     def show(self, path: Path, type: str) -> str:
-        """See `Host.show`; a file shown twice keeps its URL."""
+        """See `PageHost.show`; a file shown twice keeps its URL."""
         if type not in IMAGES:
             raise ValueError(f"{type} is none of {', '.join(sorted(IMAGES))}")
         url = self._shown.get(path)
@@ -129,16 +135,16 @@ class SessionFiles:
         return url
 
     def offer(self, path: Path, name: str) -> str:
-        """See `Host.offer`."""
+        """See `PageHost.offer`."""
         return self._add(Ticket(self, self._own(path), name=name))
 
-    def expect(self, name: str, size: int) -> Expected:
-        """See `Host.expect`."""
+    def expect(self, name: str, size: int) -> ExpectedUpload:
+        """See `PageHost.expect`."""
         if size < 0:
             raise ValueError(f"{size} is no size")
         expected = [ticket for ticket in map(self.tickets.get, self._urls) if ticket is not None]
         sizes = [ticket.size for ticket in expected if ticket.size >= 0]
-        if len(sizes) >= MAX_EXPECTED:
+        if len(sizes) >= MAX_EXPECTED_UPLOADS:
             raise TooManyFiles
         if sum(sizes) + size > MAX_EXPECTED_BYTES:
             raise NoRoom
@@ -153,11 +159,11 @@ class SessionFiles:
         folder = self.folder / secrets.token_hex(8)
         folder.mkdir(mode=0o700)
         path = folder / name
-        until = time.monotonic() + LIFETIME
-        return Expected(self._add(Ticket(self, path, size=size, until=until)), path)
+        until = time.monotonic() + LIFETIME_SECONDS
+        return ExpectedUpload(self._add(Ticket(self, path, size=size, until=until)), path)
 
     def withdraw(self, url: str) -> None:
-        """See `Host.withdraw`."""
+        """See `PageHost.withdraw`."""
         if url not in self._urls:
             return
         ticket = self.tickets.get(url)
@@ -194,10 +200,10 @@ async def _drain(request: Request) -> None:
     """Read on for a while; otherwise the sender sees a broken connection instead of the reason."""
     had = 0
     with suppress(TimeoutError, ClientDisconnect, RuntimeError):
-        async with asyncio.timeout(DRAIN):
+        async with asyncio.timeout(DRAIN_SECONDS):
             async for part in request.stream():
                 had += len(part)
-                if had > MAX_DRAINED:
+                if had > MAX_DRAINED_BYTES:
                     return
 
 
@@ -224,7 +230,7 @@ async def _take(request: Request, ticket: Ticket) -> Response:
     async with ticket.session.turn:
         part = ticket.path.with_name(secrets.token_hex(8))
         try:
-            async with asyncio.timeout(60 + ticket.size / SLOWEST):
+            async with asyncio.timeout(60 + ticket.size / MIN_BYTES_A_SECOND):
                 await _write(request, part, ticket.size)
             await asyncio.to_thread(os.replace, part, ticket.path)
         except TimeoutError:
@@ -243,14 +249,14 @@ async def _write(request: Request, path: Path, size: int) -> None:
     parts = request.stream()
     with await asyncio.to_thread(open, path, "xb") as file:
         while True:
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(SILENCE_SECONDS):
                 part = await anext(parts, None)
             if part is not None:
                 had += len(part)
                 waiting += part
             if had > size or (part is None and had != size):
                 raise HTTPException(400, f"Exactly {size} bytes are expected.")
-            if part is None or len(waiting) >= PIECE:
+            if part is None or len(waiting) >= PIECE_BYTES:
                 await asyncio.to_thread(file.write, bytes(waiting))
                 waiting.clear()
             if part is None:

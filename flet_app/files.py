@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from flet_app.conversation import Entry
+from flet_app.conversation import BubbleEntry
 from flet_app.host import NoRoom
 from flet_app.pictures import Picture, examine
 from shared import disk
@@ -17,20 +17,20 @@ from shared.protocol.commands.messages import FileInfo
 from shared.protocol.errors import TEMPORARY
 from shared.protocol.media_types import IMAGES, media_type
 
-SHOWN_SIZE = 8 * 2**20
+MAX_SHOWN_BYTES = 8 * 2**20
 """Bytes up to which a picture is fetched by itself."""
 MAX_KEPT_BYTES = 256 * 2**20
 """Bytes of files that a session keeps; the oldest are evicted first."""
-RETRY = 10.0
+RETRY_SECONDS = 10.0
 """Seconds between attempts to fetch a picture after a temporary refusal."""
 
 
 def is_picture(file: FileInfo) -> bool:
     """Whether a file may be shown as a picture, by its declared type and size."""
-    return media_type(file.name) in IMAGES and file.size <= SHOWN_SIZE
+    return media_type(file.name) in IMAGES and file.size <= MAX_SHOWN_BYTES
 
 
-class Files:
+class AppFiles:
     """The files of one session.
 
     Args:
@@ -76,7 +76,7 @@ class Files:
         """Return the path of a file that has arrived."""
         return self._here.get(id) or self._others.get(id)
 
-    def picture(self, entry: Entry) -> Picture | None:
+    def picture(self, entry: BubbleEntry) -> Picture | None:
         """Return the result of examining a declared picture; None until the file was fetched and
         examined."""
         assert entry.file is not None
@@ -97,7 +97,7 @@ class Files:
             self._pictures[id] = Picture() if done.exception() else done.result()
             self._changed()
 
-    async def fetch(self, entry: Entry) -> Path:
+    async def fetch(self, entry: BubbleEntry) -> Path:
         """Fetch a message's file and return its path; `entry.done` shows the progress.
 
         Raises:
@@ -111,17 +111,17 @@ class Files:
             return here
         return await asyncio.shield(self._fetching(entry))
 
-    def cancel(self, entry: Entry) -> None:
+    def cancel(self, entry: BubbleEntry) -> None:
         """Cancel the fetch of a file."""
         task = self._coming.get(entry.file.id) if entry.file else None
         if task is not None:
             task.cancel()
 
-    def is_coming(self, entry: Entry) -> bool:
+    def is_coming(self, entry: BubbleEntry) -> bool:
         """Whether a file is being fetched."""
         return entry.file is not None and entry.file.id in self._coming
 
-    def _fetching(self, entry: Entry) -> asyncio.Task[Path]:
+    def _fetching(self, entry: BubbleEntry) -> asyncio.Task[Path]:
         assert entry.file is not None
         id = entry.file.id
         task = self._coming.get(id)
@@ -130,7 +130,7 @@ class Files:
             task.add_done_callback(lambda done: self._came(entry, id, done))
         return task
 
-    async def _fetch(self, entry: Entry, file: FileInfo) -> Path:
+    async def _fetch(self, entry: BubbleEntry, file: FileInfo) -> Path:
         def progress(done: int, size: int) -> None:
             entry.done = done / size
             self._changed()
@@ -146,7 +146,7 @@ class Files:
         """Return the folder of one file, under a name made here: a realm may send any id."""
         return self._folder / hashlib.sha256(id.encode()).hexdigest()[:32]
 
-    def _came(self, entry: Entry, id: str, done: asyncio.Task[Path]) -> None:
+    def _came(self, entry: BubbleEntry, id: str, done: asyncio.Task[Path]) -> None:
         self._coming.pop(id, None)
         entry.done = None
         if done.cancelled() or (error := done.exception()) is not None:
@@ -154,7 +154,7 @@ class Files:
                 self.failed.add(id)
             if not done.cancelled() and isinstance(error, ChatError) and error.code in TEMPORARY:
                 # For example, the content is still on its way from another realm.
-                self._later(error.retry_after or RETRY, id)
+                self._later(error.retry_after or RETRY_SECONDS, id)
         else:
             self._here[id] = done.result()
             self._make_room()

@@ -19,17 +19,17 @@ from flet.messaging.protocol import MessageAction, decode_ext_from_msgpack
 
 from flet_app import msgpack_bounds
 from flet_app.frame_shapes import takes_value
-from flet_app.script import HEAD, MAX_SAID, InvalidMessage, Said, read
+from flet_app.script import HEAD, MAX_FRAME_BYTES, InvalidScriptFrame, PageFrame, read
 
-MAX_FRAME = 8 << 20
+MAX_FILE_FRAME_BYTES = 8 << 20
 """Bytes of a frame with pasted files."""
-MAX_OTHER = 128 << 10
+MAX_OTHER_FRAME_BYTES = 128 << 10
 """Bytes of any other frame."""
-MAX_STRANGER = 64 << 10
+MAX_STRANGER_FRAME_BYTES = 64 << 10
 """Bytes of any frame before somebody is signed in."""
 MAX_ITEMS, MAX_STRANGER_ITEMS = 4_000, 500
 """Values in one frame, keys included."""
-RATE, BURST = 100.0, 400.0
+FRAMES_A_SECOND, MAX_FRAMES_AT_ONCE = 100.0, 400.0
 """Frames a second, and at once; faster ones wait."""
 
 Judge = Callable[[MessageAction, dict[str, Any]], bool]
@@ -81,10 +81,10 @@ class Frames:
         """Whether somebody is signed in; only then may frames be large."""
         self._judge = judge
         self._registered = False
-        self._left = BURST
+        self._left = MAX_FRAMES_AT_ONCE
         self._at = -math.inf
 
-    async def checked(self, frame: bytes) -> bytes | Said | None:
+    async def checked(self, frame: bytes) -> bytes | PageFrame | None:
         """Return the frame that Flet may process, or the message of our script, when its turn
         comes.
 
@@ -96,11 +96,11 @@ class Frames:
         """
         await self._turn()
         if frame.startswith(HEAD):
-            if len(frame) > (MAX_SAID if self.known else MAX_STRANGER):
+            if len(frame) > (MAX_FRAME_BYTES if self.known else MAX_STRANGER_FRAME_BYTES):
                 raise InvalidFrame
             try:
                 return read(frame)
-            except InvalidMessage:
+            except InvalidScriptFrame:
                 raise InvalidFrame from None
         action, body = self._read(frame)
         if action == MessageAction.REGISTER_CLIENT:
@@ -126,7 +126,9 @@ class Frames:
 
     def _read(self, frame: bytes) -> tuple[MessageAction, dict[str, Any]]:
         """Check the size and content of a frame before unpacking, then its form."""
-        if frame[:1] != b"\0" or len(frame) > (MAX_FRAME if self.known else MAX_STRANGER):
+        if frame[:1] != b"\0" or len(frame) > (
+            MAX_FILE_FRAME_BYTES if self.known else MAX_STRANGER_FRAME_BYTES
+        ):
             raise InvalidFrame
         try:
             msgpack_bounds.check(frame, 1, MAX_ITEMS if self.known else MAX_STRANGER_ITEMS)
@@ -141,18 +143,18 @@ class Frames:
         if not all(isinstance(body[name], kind) for name, kind in fields.items()):
             raise InvalidFrame
         pastes = action == MessageAction.CONTROL_EVENT and body["name"] == "paste_files"
-        if len(frame) > MAX_OTHER and not pastes:
+        if len(frame) > MAX_OTHER_FRAME_BYTES and not pastes:
             raise InvalidFrame
         return action, body
 
     async def _turn(self) -> None:
         """Wait until there is a token in the bucket."""
         now = asyncio.get_running_loop().time()
-        self._left = min(BURST, self._left + (now - self._at) * RATE)
+        self._left = min(MAX_FRAMES_AT_ONCE, self._left + (now - self._at) * FRAMES_A_SECOND)
         self._at = now
         self._left -= 1
         if self._left < 0:
-            await asyncio.sleep(-self._left / RATE)
+            await asyncio.sleep(-self._left / FRAMES_A_SECOND)
 
 
 def _packed(action: MessageAction, body: dict[Any, Any]) -> bytes:

@@ -20,7 +20,7 @@ from flet.controls.control_event import Event, get_event_field_type
 from flet.messaging.protocol import MessageAction
 from flet.messaging.session import Session
 
-DEEPEST = 6
+MAX_DEPTH = 6
 NUMBERS = (int, float)
 GIVEN = frozenset(("control", "name", "data", "target"))
 """The fields of an event that the browser does not send."""
@@ -67,7 +67,7 @@ def takes_event(control: BaseControl, name: str, data: Any) -> bool:
         return not isinstance(data, dict) or not GIVEN & data.keys()
     if not isinstance(data, dict) and getattr(control, f"on_{name}") is None:
         return True  # Flet makes a plain event, which no handler expects
-    return _is_made_of(kind, data, GIVEN, DEEPEST)
+    return _is_made_of(kind, data, GIVEN, MAX_DEPTH)
 
 
 def takes_value(kind: type, name: str, value: Any) -> bool:
@@ -77,7 +77,7 @@ def takes_value(kind: type, name: str, value: Any) -> bool:
     return isinstance(value, bool) if hint is None else fits(hint, value, partly=True)
 
 
-def fits(hint: Any, value: Any, depth: int = DEEPEST, *, partly: bool = False) -> bool:
+def fits(hint: Any, value: Any, depth: int = MAX_DEPTH, *, partly: bool = False) -> bool:
     """Tell whether a value decoded from msgpack fits a type annotation.
 
     Args:

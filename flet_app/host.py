@@ -25,7 +25,7 @@ class TooManyFiles(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedUpload:
     """A file that a browser is about to upload.
 
     Args:
@@ -37,7 +37,7 @@ class Expected:
     path: Path
 
 
-class Host(Protocol):
+class PageHost(Protocol):
     """The environment of one session; `start` receives it and closes it with the page."""
 
     server: str
@@ -97,7 +97,7 @@ class Host(Protocol):
         """
         ...
 
-    def expect(self, name: str, size: int) -> Expected:
+    def expect(self, name: str, size: int) -> ExpectedUpload:
         """Return the place for one file of the person's: an upload, or pasted content.
 
         Args:

@@ -5,40 +5,83 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.addresses import network
 from shared.settings import Network, is_trusted
 
-HEAD_LIMIT = 10.0
+HEAD_SECONDS = 10.0
 """Seconds for TLS, and then for the head of a request, from the connection or its first byte."""
-STALL_LIMIT = 120.0
+STALL_SECONDS = 120.0
 """Seconds within which a client must read some of its answer. Long, because a system with some MiB
 in its socket buffer (man 7 tcp, tcp_wmem) accepts more only after a third has left."""
-OF_ONE = 256
+MAX_CONNECTIONS_PER_ADDRESS = 256
 """Connections of one address or IPv6 /64, including those in their handshake."""
-OF_ALL = 1_500
+MAX_CONNECTIONS = 1_500
 """Connections in all, or half of the file descriptors if fewer. Beyond that, the oldest connection
 of the address with the most is closed."""
-MAX_HEAD = 64 << 10
+MAX_HEAD_BYTES = 64 << 10
 """Bytes of it."""
+
+
+class HttpConnections:
+    """All HTTP connections of one server; those that became WebSockets are not included."""
+
+    def __init__(
+        self,
+        trusted: Sequence[Network] = (),
+        tls: ssl.SSLContext | None = None,
+        most: int = MAX_CONNECTIONS,
+    ) -> None:
+        """Begin with none.
+
+        Args:
+            trusted: Proxies, which are not counted; many people share the address of one.
+            tls: With which every connection begins.
+            most: How many there may be.
+        """
+        self.tls = tls
+        self._trusted = trusted
+        self._most = most
+        self._all: dict[TimeoutProtocol, None] = {}
+        """The oldest first."""
+        self._of: dict[str, dict[TimeoutProtocol, None]] = {}
+        """The same by network."""
+
+    def protocol(self, **options: Any) -> TimeoutProtocol:
+        """Return the protocol of a new connection, as uvicorn asks for one."""
+        return TimeoutProtocol(self, **options)
+
+    def enter(self, connection: TimeoutProtocol, peer: str) -> None:
+        """Count a connection; one may have to end for it, or it ends itself."""
+        if not peer or is_trusted(peer, self._trusted):
+            return
+        connection.network = network(peer)
+        ours = self._of.setdefault(connection.network, {})
+        if len(ours) >= MAX_CONNECTIONS_PER_ADDRESS:
+            # Refuse the new connection: an old one may be downloading.
+            connection.abort()
+        elif len(self._all) >= self._most:
+            most = max(self._of.values(), key=len)
+            next(iter(most)).give_up()
+        ours[connection] = self._all[connection] = None
+
+    def leave(self, connection: TimeoutProtocol) -> None:
+        """Stop counting a connection: pages have their own bounds."""
+        ours = self._of.get(connection.network)
+        if ours is not None and connection in ours:
+            del ours[connection], self._all[connection]
+            if not ours:
+                del self._of[connection.network]
 
 
 class TimeoutProtocol(HttpToolsProtocol):
     """Disconnects clients that send nothing, or never complete the head of a request."""
 
-    trusted: ClassVar[Sequence[Network]] = ()
-    """Proxies; many people share the address of one."""
-    tls: ClassVar[ssl.SSLContext | None] = None
-    """With which every connection begins."""
-    most: ClassVar[int] = OF_ALL
-    _all: ClassVar[dict[TimeoutProtocol, None]] = {}
-    """All HTTP connections, the oldest first; those that became WebSockets are not included."""
-    _of: ClassVar[dict[str, dict[TimeoutProtocol, None]]] = {}
-    """The same by network."""
-    _network = ""
+    network = ""
+    """Under which it is counted."""
     _deadline: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
     _securing: asyncio.Task[None] | None = None
@@ -46,27 +89,32 @@ class TimeoutProtocol(HttpToolsProtocol):
     _in_head = True
     _head = 0
 
+    def __init__(self, connections: HttpConnections, **options: Any) -> None:
+        super().__init__(**options)
+        self._connections = connections
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection before any work is done for it."""
         self._raw = transport
-        self._enter(str((transport.get_extra_info("peername") or ("",))[0]))
-        if self.tls is None:
+        self._connections.enter(self, str((transport.get_extra_info("peername") or ("",))[0]))
+        tls = self._connections.tls
+        if tls is None:
             super().connection_made(transport)
             self._expect()
         else:
-            self._securing = self.loop.create_task(self._secure(transport, self.tls))
+            self._securing = self.loop.create_task(self._secure(transport, tls))
 
     async def _secure(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
         """Start TLS here: asyncio's servers would start it before the connection is counted."""
         try:
             secured = await self.loop.start_tls(
-                transport, self, tls, server_side=True, ssl_handshake_timeout=HEAD_LIMIT
+                transport, self, tls, server_side=True, ssl_handshake_timeout=HEAD_SECONDS
             )
         except (OSError, TimeoutError):
-            self._leave()
+            self._connections.leave(self)
             return
         if secured is None or secured.is_closing():
-            self._leave()
+            self._connections.leave(self)
             return
         self._raw = secured
         super().connection_made(secured)
@@ -76,23 +124,14 @@ class TimeoutProtocol(HttpToolsProtocol):
             early, self._early = self._early, b""
             self.data_received(early)
 
-    def _enter(self, peer: str) -> None:
-        if not peer or is_trusted(peer, self.trusted):
-            return
-        self._network = network(peer)
-        ours = self._of.setdefault(self._network, {})
-        if len(ours) >= OF_ONE:
-            # Refuse the new connection: an old one may be downloading.
-            self._raw.abort()
-        elif len(self._all) >= self.most:
-            most = max(self._of.values(), key=len)
-            next(iter(most)).give_up()
-        ours[self] = self._all[self] = None
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._raw.abort()
 
     def give_up(self) -> None:
         """Close the connection to make room for others."""
-        self._leave()
-        self._raw.abort()
+        self._connections.leave(self)
+        self.abort()
 
     def pause_writing(self) -> None:
         """The client does not read; it is disconnected if that lasts."""
@@ -102,7 +141,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def _watch(self) -> None:
         waiting = self.transport.get_write_buffer_size()
-        self._stalled = self.loop.call_later(STALL_LIMIT, self._look, waiting)
+        self._stalled = self.loop.call_later(STALL_SECONDS, self._look, waiting)
 
     def _look(self, before: int) -> None:
         """Disconnect a client that has read nothing since; large answers may take long."""
@@ -131,7 +170,7 @@ class TimeoutProtocol(HttpToolsProtocol):
         if self._in_head:
             self._head += len(data)
         super().data_received(data)
-        if self._in_head and self._head > MAX_HEAD:
+        if self._in_head and self._head > MAX_HEAD_BYTES:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
@@ -146,21 +185,13 @@ class TimeoutProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
         self._flows()
-        self._leave()
+        self._connections.leave(self)
         if self._securing is None:
             super().connection_lost(exc)
 
-    def _leave(self) -> None:
-        """Stop counting the connection: pages have their own bounds."""
-        ours = self._of.get(self._network)
-        if ours is not None and self in ours:
-            del ours[self], self._all[self]
-            if not ours:
-                del self._of[self._network]
-
     def _expect(self) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_LIMIT, self.transport.abort)
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
     def _forget(self) -> None:
         self._head = 0
@@ -171,5 +202,5 @@ class TimeoutProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._forget()
         self._flows()
-        self._leave()
+        self._connections.leave(self)
         super().handle_websocket_upgrade()

@@ -21,9 +21,9 @@ from shared.protocol.values import BIDIRECTIONAL
 
 MAX_LINKS = 20
 """Links of one message, each of which costs two controls; the rest stays text."""
-MAX_LENGTH = 2_048
+MAX_LINK_CHARACTERS = 2_048
 """Characters of an address; the time to find one grows faster than the length."""
-MAX_WITHIN = 8
+MAX_NESTED_LINKS = 8
 """Addresses nested in one, as in those of web archives; each is tried."""
 
 _WORD = re.compile(
@@ -44,7 +44,7 @@ _linkify = LinkifyIt({"ftp:": None, "//": None}, {"fuzzy_email": False, "fuzzy_l
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TextLink:
     """One address of a text."""
 
     start: int
@@ -56,7 +56,7 @@ class Link:
 
 
 @lru_cache(maxsize=2_000)
-def links(text: str) -> tuple[Link, ...]:
+def links(text: str) -> tuple[TextLink, ...]:
     """Return the first MAX_LINKS addresses of a text, in order.
 
     Text with `http://`, `https://` or `mailto:` becomes a link, and so do `www.` and bare domains,
@@ -66,7 +66,7 @@ def links(text: str) -> tuple[Link, ...]:
     return tuple(islice(_links(text), MAX_LINKS))
 
 
-def _links(text: str) -> Iterator[Link]:
+def _links(text: str) -> Iterator[TextLink]:
     for start, word in _words(text):
         wrapped = _WRAPPED.match(word)
         before = wrapped[0] if wrapped else ""
@@ -82,17 +82,20 @@ def _words(text: str) -> Iterator[tuple[int, str]]:
     for run in _WORD.finditer(text):
         start = run.start()
         for word in _UNSPACED.split(run[0]):
-            if len(word) <= MAX_LENGTH and 0 < len(_MAY_BE.findall(word)) <= MAX_WITHIN:
+            if (
+                len(word) <= MAX_LINK_CHARACTERS
+                and 0 < len(_MAY_BE.findall(word)) <= MAX_NESTED_LINKS
+            ):
                 yield start, word
             start += len(word)
 
 
-def _link(match: Match, start: int, before: str) -> Link | None:
+def _link(match: Match, start: int, before: str) -> TextLink | None:
     shown = _without_end(match.raw, before)
     end, scheme = start + len(shown), match.schema or "http:"
     rest = shown[len(match.schema) :]
     if scheme == "mailto:":
-        return Link(start, end, scheme + rest)
+        return TextLink(start, end, scheme + rest)
     try:
         found = urlsplit(scheme + ("" if match.schema else "//") + rest)
         host, port = found.hostname or "", found.port
@@ -104,7 +107,7 @@ def _link(match: Match, start: int, before: str) -> Link | None:
     if not match.schema and not _is_no_file(host, rest):
         return None
     url = found._replace(netloc=sent if port is None else f"{sent}:{port}").geturl()
-    return Link(start, end, url, sent if _is_look_alike(host) else "")
+    return TextLink(start, end, url, sent if _is_look_alike(host) else "")
 
 
 def _without_end(raw: str, before: str) -> str:

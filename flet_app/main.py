@@ -7,14 +7,14 @@ from typing import Any
 import flet as ft
 
 from flet_app import commands
-from flet_app.host import Host
+from flet_app.host import PageHost
+from flet_app.language import Texts
 from flet_app.parts.controls import decoration
-from flet_app.script import Said
-from flet_app.state import Part
-from flet_app.texts import Texts
+from flet_app.script import PageFrame
+from flet_app.state import StatePart
 from flet_app.theme import theme
-from flet_app.views.chat import Chat
-from flet_app.views.sign_in import SignIn
+from flet_app.views.chat import ChatScreen
+from flet_app.views.sign_in import SignInScreen
 from flet_app.window import Window
 
 # Each handler updates what it changed. Otherwise Flet compares the whole page after every event.
@@ -35,10 +35,10 @@ LOOKED_AT = frozenset(
 class App:
     """The screens of a window: a splash, signing in, the chat."""
 
-    def __init__(self, page: ft.Page, host: Host) -> None:
+    def __init__(self, page: ft.Page, host: PageHost) -> None:
         self._window = Window(page, host, Texts(host.language))
         self._window.rebuild = self._choose_screen
-        self._screen: Chat | SignIn | None = None
+        self._screen: ChatScreen | SignInScreen | None = None
         self._user = ""
 
     async def begin(self) -> None:
@@ -77,9 +77,9 @@ class App:
             self._choose_screen()
             window.failed(error)
 
-    def show(self, parts: set[Part]) -> None:
+    def show(self, parts: set[StatePart]) -> None:
         """Switch to another screen, or let the current one show the changes."""
-        if Part.SESSION in parts or (self._screen is None and Part.LINK in parts):
+        if StatePart.SESSION in parts or (self._screen is None and StatePart.LINK in parts):
             # Without a connection at the start, show the form with the reason instead of the
             # splash.
             self._choose_screen()
@@ -88,23 +88,23 @@ class App:
 
     def _choose_screen(self) -> None:
         window = self._window
-        if isinstance(self._screen, Chat):
+        if isinstance(self._screen, ChatScreen):
             self._screen.leave()
         if self._user != window.state.user:
             self._user = window.state.user
             window.close_dialogs()
             self._restore_drafts()
-        self._screen = Chat(window) if window.state.user else SignIn(window)
+        self._screen = ChatScreen(window) if window.state.user else SignInScreen(window)
         self._put(self._screen.control)
-        self._screen.show(set(Part))
+        self._screen.show(set(StatePart))
         self._introduce()
         window.show_title()
-        if isinstance(self._screen, Chat) and (place := window.place):
+        if isinstance(self._screen, ChatScreen) and (place := window.place):
             window.run(self._reopen(self._screen, place))
 
-    def _heard(self, said: Said) -> None:
+    def _heard(self, said: PageFrame) -> None:
         """Handle a message of the page's script; it repeats those that come before signing in."""
-        if isinstance(self._screen, Chat):
+        if isinstance(self._screen, ChatScreen):
             self._window.run(self._screen.heard(said))
 
     def _restore_drafts(self) -> None:
@@ -115,7 +115,7 @@ class App:
         for address, text in script.take_drafts(window.state.user).items():
             c = window.state.conversation(address)
             c.draft = text
-            if isinstance(self._screen, Chat):
+            if isinstance(self._screen, ChatScreen):
                 self._screen.restore(c)
 
     def _introduce(self) -> None:
@@ -126,7 +126,7 @@ class App:
             if window.state.user:
                 script.signed_in(window.state.user, commands.plain())
 
-    async def _reopen(self, screen: Chat, place: str) -> None:
+    async def _reopen(self, screen: ChatScreen, place: str) -> None:
         """Reopen the conversation that was open before a reload."""
         try:
             if not place.startswith("#"):
@@ -160,7 +160,7 @@ class App:
         if self._window.is_own(event.route):
             return
         place, c = self._window.place, self._window.state.open
-        if not isinstance(self._screen, Chat) or (c.address if c else "") == place:
+        if not isinstance(self._screen, ChatScreen) or (c.address if c else "") == place:
             return
         if place:
             await self._screen.open(place)
@@ -168,19 +168,19 @@ class App:
             self._window.actions.close_conversation()
 
     async def _resized(self, _: Any) -> None:
-        if isinstance(self._screen, Chat):
+        if isinstance(self._screen, ChatScreen):
             self._screen.resized()
 
     async def _key(self, event: Any) -> None:
-        if isinstance(self._screen, Chat):
+        if isinstance(self._screen, ChatScreen):
             await self._screen.key(event)
 
     async def _back(self, _: Any) -> None:
         """The browser has reconnected; it does not report whether the page is visible."""
         self._window.is_looked_at = True
         self._introduce()
-        self.show({Part.MESSAGES})
-        if isinstance(self._screen, Chat):
+        self.show({StatePart.MESSAGES})
+        if isinstance(self._screen, ChatScreen):
             await self._screen.back()
 
     async def _gone(self, _: Any) -> None:
@@ -190,7 +190,7 @@ class App:
     async def _looked(self, event: ft.AppLifecycleStateChangeEvent) -> None:
         """The tab became visible or hidden: messages in a hidden tab are not read."""
         self._window.is_looked_at = event.state in LOOKED_AT
-        self.show({Part.MESSAGES})
+        self.show({StatePart.MESSAGES})
 
     async def _closed(self, _: Any) -> None:
         self._window.end()
@@ -200,6 +200,6 @@ class App:
             self._window.host.close()
 
 
-async def start(page: ft.Page, host: Host) -> None:
+async def start(page: ft.Page, host: PageHost) -> None:
     """Start a window; returns once it is shown. Events drive it from then on."""
     await App(page, host).begin()

@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 MAX_DEPTH = 12
 """Nesting depth of lists and maps."""
-LONGEST_TEXT = 128 << 10
+MAX_TEXT_BYTES = 128 << 10
 """Bytes of one text."""
-LONGEST_KEY = 64
+MAX_KEY_BYTES = 64
 """Bytes of a key, which must be a text."""
-LONGEST_EXTENSION = 64
+MAX_EXTENSION_BYTES = 64
 """Bytes of a value of Flet's extension types, such as a duration."""
 
 PLAIN, TEXT, EXTENSION, LIST, MAP, NOTHING = range(6)
 """Kinds of values; bytes are plain ones, as numbers are."""
-LONGEST = {PLAIN: 2**32, EXTENSION: LONGEST_EXTENSION, TEXT: LONGEST_TEXT, NOTHING: -1}
+MAX_BYTES = {PLAIN: 2**32, EXTENSION: MAX_EXTENSION_BYTES, TEXT: MAX_TEXT_BYTES, NOTHING: -1}
 NUMBERS = {
     **{0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8},
     **{0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8},
@@ -40,7 +40,7 @@ class BoundExceeded(Exception):
     """The data is incomplete or exceeds a bound."""
 
 
-class Head(NamedTuple):
+class ValueHead(NamedTuple):
     """What the first byte of a value tells of it (the specification of msgpack, "Formats")."""
 
     kind: int
@@ -51,18 +51,18 @@ class Head(NamedTuple):
 
 
 _HEADS = {
-    **{head: Head(PLAIN, 0) for head in (*range(0x80), *range(0xE0, 0x100))},
-    **{head: Head(PLAIN, length) for head, length in NUMBERS.items()},
-    **{0x80 | length: Head(MAP, length) for length in range(16)},
-    **{0x90 | length: Head(LIST, length) for length in range(16)},
-    **{0xA0 | length: Head(TEXT, length) for length in range(32)},
-    **{0xD4 + power: Head(EXTENSION, 1 << power) for power in range(5)},
+    **{head: ValueHead(PLAIN, 0) for head in (*range(0x80), *range(0xE0, 0x100))},
+    **{head: ValueHead(PLAIN, length) for head, length in NUMBERS.items()},
+    **{0x80 | length: ValueHead(MAP, length) for length in range(16)},
+    **{0x90 | length: ValueHead(LIST, length) for length in range(16)},
+    **{0xA0 | length: ValueHead(TEXT, length) for length in range(32)},
+    **{0xD4 + power: ValueHead(EXTENSION, 1 << power) for power in range(5)},
     **{
-        head: Head(kind, 0, width)
+        head: ValueHead(kind, 0, width)
         for kind, widths in WIDTHS.items()
         for head, width in widths.items()
     },
-    0xC1: Head(NOTHING, 0),
+    0xC1: ValueHead(NOTHING, 0),
 }
 HEADS = [_HEADS[head] for head in range(256)]
 
@@ -98,7 +98,7 @@ def check(packed: bytes, begin: int, most: int) -> None:
             length = int.from_bytes(packed[at : at + width], "big")
             at += width
         # In a map, keys stand where the number of what is to come is even.
-        if is_map and not coming % 2 and (kind != TEXT or length > LONGEST_KEY):
+        if is_map and not coming % 2 and (kind != TEXT or length > MAX_KEY_BYTES):
             raise BoundExceeded
         coming -= 1
         if kind in (LIST, MAP):
@@ -107,7 +107,7 @@ def check(packed: bytes, begin: int, most: int) -> None:
             coming = 2 * length if is_map else length
             if coming > left or len(levels) > MAX_DEPTH:
                 raise BoundExceeded
-        elif length > LONGEST[kind]:
+        elif length > MAX_BYTES[kind]:
             raise BoundExceeded
         else:
             at += length + (kind == EXTENSION)  # whose type is a byte

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from shared.protocol.commands.groups import GroupChat
 from shared.protocol.commands.private import PrivateChat
 
-AHEAD = 86_400_000
+MAX_AHEAD_MS = 86_400_000
 """Milliseconds by which a message may be ahead of our own clock. Beyond that its clock was wrong,
 not only set to another zone."""
 
@@ -37,7 +37,7 @@ def in_order(chats: Sequence[PrivateChat], groups: Sequence[GroupChat], now: int
 def _as_new_as(rows: Sequence[PrivateChat | GroupChat], now: int) -> list[int]:
     newest, found = 0, []
     for row in reversed(rows):
-        if row.last is not None and row.last.time <= now + AHEAD:
+        if row.last is not None and row.last.time <= now + MAX_AHEAD_MS:
             newest = max(newest, row.last.time)
         found.append(newest)
     return found[::-1]

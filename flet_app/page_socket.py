@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from flet_app.frame_filter import MAX_FRAME, MAX_STRANGER
+from flet_app.frame_filter import MAX_FILE_FRAME_BYTES, MAX_STRANGER_FRAME_BYTES
 
-STEP = 16 << 10
+STEP_BYTES = 16 << 10
 """Bytes processed before the bounds are checked."""
-MAX_NOISE, NOISE_TIME = 500, 10.0
+MAX_NOISE_FRAMES, NOISE_SECONDS = 500, 10.0
 """Pings, pongs and small fragments of one connection, and the seconds for them."""
-SMALL = 256
+SMALL_FRAGMENT_BYTES = 256
 """Bytes below which a fragment counts as small; browsers send larger fragments."""
-MAX_HELD, MAX_HELD_BY_ALL = 16 << 20, 128 << 20
+MAX_HELD_BYTES, MAX_HELD_BYTES_OF_ALL = 16 << 20, 128 << 20
 """Bytes of unfinished frames of one address and of all, beyond a stranger's allowance."""
 EXTENSION = "chat.socket"
 """Key of the connection in the ASGI scope."""
@@ -39,11 +39,11 @@ class PageSocket(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.conn.max_message_size = MAX_STRANGER
+        self.conn.max_message_size = MAX_STRANGER_FRAME_BYTES
 
     def admit(self, known: bool) -> None:
         """Allow large frames if somebody is signed in, else refuse them."""
-        self.conn.max_message_size = MAX_FRAME if known else MAX_STRANGER
+        self.conn.max_message_size = MAX_FILE_FRAME_BYTES if known else MAX_STRANGER_FRAME_BYTES
 
     def handle_connect(self, event: object) -> None:
         super().handle_connect(event)  # type: ignore[arg-type]
@@ -53,8 +53,8 @@ class PageSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for at in range(0, len(data), STEP):
-                super().data_received(data[at : at + STEP])
+            for at in range(0, len(data), STEP_BYTES):
+                super().data_received(data[at : at + STEP_BYTES])
                 if self.transport.is_closing() or not self._may_hold():
                     break
         except (AssertionError, UnicodeError):
@@ -66,7 +66,7 @@ class PageSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def handle_cont(self, event: Any) -> None:
-        if len(event.data) < SMALL:
+        if len(event.data) < SMALL_FRAGMENT_BYTES:
             self._count()
         super().handle_cont(event)
 
@@ -81,20 +81,20 @@ class PageSocket(WebSocketsSansIOProtocol):
     def _count(self) -> None:
         """Count frames that are allowed but carry nothing."""
         now = self.loop.time()
-        if now - self._since > NOISE_TIME:
+        if now - self._since > NOISE_SECONDS:
             self._since, self._noise = now, 0
         self._noise += 1
-        if self._noise > MAX_NOISE:
+        if self._noise > MAX_NOISE_FRAMES:
             self.transport.abort()
 
     def _may_hold(self) -> bool:
         """Count the bytes of unfinished frames; disconnect if they exceed the bound."""
         here = len(self.conn.reader.buffer) + (self.conn.current_size or 0)
-        if here <= MAX_STRANGER and not self._held:
+        if here <= MAX_STRANGER_FRAME_BYTES and not self._held:
             return True
-        self._hold(max(0, here - MAX_STRANGER))
+        self._hold(max(0, here - MAX_STRANGER_FRAME_BYTES))
         mine, all_of_it = self._held_by[self.network], self._held_by.total()
-        if self._held and (mine > MAX_HELD or all_of_it > MAX_HELD_BY_ALL):
+        if self._held and (mine > MAX_HELD_BYTES or all_of_it > MAX_HELD_BYTES_OF_ALL):
             self.transport.abort()
             return False
         return True

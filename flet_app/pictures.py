@@ -23,13 +23,13 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 MAX_PIXELS = 26_000_000
 """Pixels; 104 MB once drawn. Photos of phones have up to 25 million."""
-MAX_SIDE = 16_384
+MAX_SIDE_PIXELS = 16_384
 """Pixels of one side; graphics cards cannot draw longer ones at once."""
 MAX_FRAMES = 1_000
 MAX_MOVING_PIXELS = 4_000_000
 """Pixels of each frame of an animation, because each is drawn separately."""
 
-MAX_PARTS = 50_000
+MAX_READS = 50_000
 """Reads of a file before its size must be known."""
 
 _KINDS: dict[bytes, tuple[str, Callable[[BinaryIO, str], ImageFile]]] = {
@@ -59,7 +59,7 @@ class Picture:
         pixels = self.width * self.height
         most = MAX_PIXELS if self.frames == 1 else MAX_MOVING_PIXELS
         side = max(self.width, self.height)
-        return 0 < pixels <= most and side <= MAX_SIDE and self.frames <= MAX_FRAMES
+        return 0 < pixels <= most and side <= MAX_SIDE_PIXELS and self.frames <= MAX_FRAMES
 
 
 def examine(path: Path) -> Picture:
@@ -68,7 +68,7 @@ def examine(path: Path) -> Picture:
     Raises:
         OSError: the file cannot be read.
     """
-    with _Parts(io.FileIO(path)) as file:
+    with _BoundedReader(io.FileIO(path)) as file:
         start = file.read(8)
         for magic, (type, reader) in _KINDS.items():
             if start.startswith(magic):
@@ -77,14 +77,14 @@ def examine(path: Path) -> Picture:
     return Picture()
 
 
-class _Parts(io.BufferedReader):
-    """A file with at most MAX_PARTS reads: some MiB can hold a million empty parts."""
+class _BoundedReader(io.BufferedReader):
+    """A file with at most MAX_READS reads: some MiB can hold a million empty parts."""
 
     parts = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.parts += 1
-        if self.parts > MAX_PARTS:
+        if self.parts > MAX_READS:
             raise ValueError("too many parts")
         return super().read(size)
 

@@ -21,18 +21,18 @@ CHANNEL = 0xFFFF_FFFF
 """The number of our channel; Flet numbers its own from 1."""
 HEAD = b"\1" + CHANNEL.to_bytes(4, "little")
 """The first byte of our frames; Flet's own begin with another one."""
-MAX_SAID = 1 << 20
+MAX_FRAME_BYTES = 1 << 20
 """Bytes of one frame."""
-MAX_ITEMS = 200
+MAX_DRAFTS = 200
 """Drafts in one frame."""
 
 
-class InvalidMessage(Exception):
+class InvalidScriptFrame(Exception):
     """The frame is not one of our script's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class HelloFrame:
     """The first frame of each WebSocket.
 
     Args:
@@ -47,7 +47,7 @@ class Hello:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineFrame:
     """A line was sent, by Enter or the button. The script repeats it until the app answers `done`.
 
     Args:
@@ -61,7 +61,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class DraftFrame:
     """The text of a box at the time when another box replaced it."""
 
     to: str
@@ -69,34 +69,34 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Emptied:
+class EmptiedFrame:
     """The text of this box was sent, but the browser could not empty a box without the focus."""
 
     box: int
 
 
 @dataclass(frozen=True, slots=True)
-class TooLong:
+class TooLongFrame:
     """The text is too long, by its size in bytes of UTF-8; it stays in its box."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
+class PingFrame:
     """Requests an answer that follows all changes caused by earlier frames."""
 
     ping: int
 
 
-Said = Hello | Line | Draft | Emptied | TooLong | Ping
+PageFrame = HelloFrame | LineFrame | DraftFrame | EmptiedFrame | TooLongFrame | PingFrame
 KINDS: dict[str, type[Any]] = {
-    "hello": Hello,
-    "line": Line,
-    "draft": Draft,
-    "emptied": Emptied,
-    "long": TooLong,
-    "ping": Ping,
+    "hello": HelloFrame,
+    "line": LineFrame,
+    "draft": DraftFrame,
+    "emptied": EmptiedFrame,
+    "long": TooLongFrame,
+    "ping": PingFrame,
 }
 FIELDS: dict[str, type] = {
     **dict.fromkeys(("session", "user", "key", "to", "text"), str),
@@ -105,29 +105,29 @@ FIELDS: dict[str, type] = {
 }
 
 
-def read(frame: bytes) -> Said:
+def read(frame: bytes) -> PageFrame:
     """Decode a frame that begins with HEAD.
 
     Raises:
-        InvalidMessage: the frame is not one of our script's.
+        InvalidScriptFrame: the frame is not one of our script's.
     """
-    if len(frame) > MAX_SAID:
-        raise InvalidMessage
+    if len(frame) > MAX_FRAME_BYTES:
+        raise InvalidScriptFrame
     try:
         said = orjson.loads(frame[len(HEAD) :])
     except orjson.JSONDecodeError:
-        raise InvalidMessage from None
+        raise InvalidScriptFrame from None
     name = said.pop("kind", None) if isinstance(said, dict) else None
     kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None or not all(type(value) is FIELDS.get(key) for key, value in said.items()):
-        raise InvalidMessage
+        raise InvalidScriptFrame
     drafts = said.get("drafts", {})
-    if len(drafts) > MAX_ITEMS or not all(type(text) is str for text in drafts.values()):
-        raise InvalidMessage
+    if len(drafts) > MAX_DRAFTS or not all(type(text) is str for text in drafts.values()):
+        raise InvalidScriptFrame
     try:
-        read: Said = kind(**said)
+        read: PageFrame = kind(**said)
     except TypeError:
-        raise InvalidMessage from None
+        raise InvalidScriptFrame from None
     return read
 
 
@@ -136,20 +136,20 @@ class PageScript:
 
     def __init__(self, session: Session) -> None:
         self._session = weakref.ref(session)
-        self._hello = Hello()
-        self.heard: Callable[[Said], None] = lambda said: None
+        self._hello = HelloFrame()
+        self.heard: Callable[[PageFrame], None] = lambda said: None
         """Called with each message that is not answered here."""
         self.greeted: Callable[[], None] = lambda: None
         """Called when the page has reconnected, before it shows the session's present state."""
 
-    def greet(self, hello: Hello) -> None:
+    def greet(self, hello: HelloFrame) -> None:
         """Handle the first frame of a WebSocket for this session."""
         self._hello = hello
         self.greeted()
 
     def take_drafts(self, user: str) -> dict[str, str]:
         """Return the drafts kept by the page: once, and only to the person who wrote them."""
-        hello, self._hello = self._hello, Hello()
+        hello, self._hello = self._hello, HelloFrame()
         return hello.drafts if hello.user == user else {}
 
     def tell(self, kind: str, **said: Any) -> None:

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flet_app.conversation import WAITING, Conversation, Entry
-from flet_app.state import Part, State
+from flet_app.conversation import WAITING, AppConversation, BubbleEntry
+from flet_app.state import AppState, StatePart
 from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
 from shared.client import ChatClient, ChatError
@@ -29,24 +29,24 @@ from shared.protocol.values import Address, GroupAddress
 
 log = logging.getLogger(__name__)
 
-PAUSE = 2.0
+RETRY_SECONDS = 2.0
 """Seconds before a message is repeated that was not answered, or refused temporarily."""
-WAITS = 30.0
+FILE_WAIT_SECONDS = 30.0
 """Seconds that a file waits by itself; after that the person decides."""
 MAX_WAITING_LINES = 1_000
 """Messages that wait at a time."""
-REMEMBERED = 2_000
+MAX_REMEMBERED_KEYS = 2_000
 """Given keys that are remembered, so that a repeated line is sent once."""
-FILES_AT_ONCE = 2
+MAX_FILES_AT_ONCE = 2
 
 
 @dataclass(slots=True, eq=False)
-class Upload:
+class FileUpload:
     """A file that is shown; the browser may still be uploading its content."""
 
     sending: Sending
-    c: Conversation
-    entry: Entry
+    c: AppConversation
+    entry: BubbleEntry
     path: Path
     """Path of the content, once complete."""
     url: str = ""
@@ -75,20 +75,22 @@ class Sending:
         sent: Called with a file's id and the path of its content, once the realm has the file.
     """
 
-    def __init__(self, state: State, client: ChatClient, sent: Callable[[str, Path], None]) -> None:
+    def __init__(
+        self, state: AppState, client: ChatClient, sent: Callable[[str, Path], None]
+    ) -> None:
         self._state = state
         self._client = client
         self._sent = sent
-        self._lanes: dict[str, deque[Entry]] = {}
+        self._lanes: dict[str, deque[BubbleEntry]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """Of the texts of a conversation by its address, of a file by its key."""
         self._background = BackgroundTasks(
             lambda error: log.error("sending failed", exc_info=error)
         )
-        self._turns = asyncio.Semaphore(FILES_AT_ONCE)
-        self._uploads: dict[str, Upload] = {}
+        self._turns = asyncio.Semaphore(MAX_FILES_AT_ONCE)
+        self._uploads: dict[str, FileUpload] = {}
         """The files on their way, by key."""
-        self._keys: BoundedDict[str, bool] = BoundedDict(REMEMBERED)
+        self._keys: BoundedDict[str, bool] = BoundedDict(MAX_REMEMBERED_KEYS)
         """Those that were given: whether they are answered."""
         self._answered: dict[str, Callable[[], None]] = {}
 
@@ -102,7 +104,7 @@ class Sending:
 
     def text(
         self,
-        c: Conversation,
+        c: AppConversation,
         text: str,
         key: str = "",
         answered: Callable[[], None] = lambda: None,
@@ -127,7 +129,7 @@ class Sending:
         if c.address not in self._tasks:
             self._start(c.address, self._deliver(c, lane))
 
-    def file(self, c: Conversation, path: Path, name: str, size: int) -> Upload:
+    def file(self, c: AppConversation, path: Path, name: str, size: int) -> FileUpload:
         """Show a file at once. It is sent in parallel to the texts once `ready` is called.
 
         Raises:
@@ -144,16 +146,16 @@ class Sending:
         entry = self._own(c, "")
         type = media_type(name)
         entry.file, entry.done = FileInfo("", name, size, type, ""), 0.0
-        upload = self._uploads[entry.key] = Upload(self, c, entry, path)
+        upload = self._uploads[entry.key] = FileUpload(self, c, entry, path)
         self._state.put(c, entry)
         return upload
 
-    def send_file(self, upload: Upload, begin: float) -> None:
+    def send_file(self, upload: FileUpload, begin: float) -> None:
         """Send a file whose content is complete; its progress goes from `begin` to 1."""
         if upload.entry.key in self._uploads:
             self._start(upload.entry.key, self._send_file(upload, begin))
 
-    def refuse(self, upload: Upload, why: str) -> None:
+    def refuse(self, upload: FileUpload, why: str) -> None:
         """Mark a file as refused."""
         if self._uploads.pop(upload.entry.key, None) is not None:
             self._state.refused(upload.c, upload.entry, why)
@@ -161,9 +163,9 @@ class Sending:
 
     def progressed(self) -> None:
         """Show the progress of a file."""
-        self._state.changed(Part.MESSAGES)
+        self._state.changed(StatePart.MESSAGES)
 
-    def cancel(self, c: Conversation, entry: Entry) -> None:
+    def cancel(self, c: AppConversation, entry: BubbleEntry) -> None:
         """Cancel a file and remove its bubble."""
         upload = self._uploads.pop(entry.key, None)
         if upload is not None:
@@ -180,9 +182,9 @@ class Sending:
         """Remember a key that was given, or that it is answered."""
         self._keys[key] = answered
 
-    def _own(self, c: Conversation, text: str, key: str = "") -> Entry:
+    def _own(self, c: AppConversation, text: str, key: str = "") -> BubbleEntry:
         key = key or secrets.token_hex(16)
-        return Entry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
+        return BubbleEntry(key, self._state.user, text, int(time.time() * 1000), state=WAITING)
 
     def _check_room(self) -> None:
         if len(self._uploads) + sum(map(len, self._lanes.values())) >= MAX_WAITING_LINES:
@@ -195,7 +197,7 @@ class Sending:
         self._tasks[key] = self._background.start(work)
         self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key, None))
 
-    async def _deliver(self, c: Conversation, lane: deque[Entry]) -> None:
+    async def _deliver(self, c: AppConversation, lane: deque[BubbleEntry]) -> None:
         """Send the texts of a conversation in order."""
         while lane:
             entry = lane[0]
@@ -212,21 +214,23 @@ class Sending:
                 answered()
 
     async def _until_answered(
-        self, c: Conversation, entry: Entry, request: Request[Sent]
+        self, c: AppConversation, entry: BubbleEntry, request: Request[Sent]
     ) -> Sent | None:
         try:
-            return await patiently(lambda: self._client.call(request), PAUSE, unanswered=True)
+            return await patiently(
+                lambda: self._client.call(request), RETRY_SECONDS, unanswered=True
+            )
         except ChatError as error:
             self._state.refused(c, entry, error.message)
             return None
 
-    async def _send_file(self, upload: Upload, begin: float) -> None:
+    async def _send_file(self, upload: FileUpload, begin: float) -> None:
         c, entry = upload.c, upload.entry
         assert entry.file is not None
 
         def progress(done: int, size: int) -> None:
             entry.done = begin + (1 - begin) * done / size
-            self._state.changed(Part.MESSAGES)
+            self._state.changed(StatePart.MESSAGES)
 
         async with self._turns:
             send = partial(
@@ -237,7 +241,9 @@ class Sending:
                 idempotency_key=entry.key,
             )
             try:
-                reply = await patiently(send, PAUSE, longest=WAITS, unanswered=True)
+                reply = await patiently(
+                    send, RETRY_SECONDS, longest=FILE_WAIT_SECONDS, unanswered=True
+                )
             except ChatError as error:
                 return self.refuse(upload, error.message)
             except OSError as error:
@@ -256,7 +262,7 @@ class Sending:
             upload.release()
 
 
-def _request(c: Conversation, entry: Entry) -> Request[Sent]:
+def _request(c: AppConversation, entry: BubbleEntry) -> Request[Sent]:
     if c.is_group:
         return SendGroup(GroupAddress.parse(c.address), entry.text, entry.key)
     return Send(Address.parse(c.address), entry.text, entry.key)

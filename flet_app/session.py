@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from flet_app.conversation import Conversation
-from flet_app.files import Files
-from flet_app.host import Host
+from flet_app.conversation import AppConversation
+from flet_app.files import AppFiles
+from flet_app.host import PageHost
 from flet_app.sending import Sending
-from flet_app.state import Part, State
+from flet_app.state import AppState, StatePart
 from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
 from shared.client import Backoff, ChatClient, ChatError, NoAnswer, Offline, Online, SignedOut
@@ -27,15 +27,15 @@ from shared.protocol.values import parse_conversation
 
 log = logging.getLogger(__name__)
 
-GATHERING = 0.15
+GATHER_SECONDS = 0.15
 """Seconds for which markers and requests are gathered."""
-RETRY_FIRST, RETRY_MOST = 0.3, 8.0
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 0.3, 8.0
 """Bounds of the seconds between attempts to connect: somebody watches."""
-LOADED_CONVERSATIONS = 30
+MAX_LOADED_CONVERSATIONS = 30
 """Conversations whose messages are kept."""
-MAX_PAGE = 200
+MAX_PAGE_MESSAGES = 200
 """Messages of a page."""
-MAX_LISTED = 20_000
+MAX_LISTED_ROWS = 20_000
 """Rows of a list; the app learns of the others when somebody writes there."""
 
 P = TypeVar("P")
@@ -45,23 +45,23 @@ Remember = Callable[[str, str], Awaitable[None]]
 
 
 async def whole(pages: AsyncIterator[P], rows: Callable[[P], list[R]]) -> list[R]:
-    """Return the rows of all pages of a list, at most MAX_LISTED."""
+    """Return the rows of all pages of a list, at most MAX_LISTED_ROWS."""
     found: list[R] = []
     async for page in pages:
         found += rows(page)
-        if len(found) >= MAX_LISTED:
+        if len(found) >= MAX_LISTED_ROWS:
             break
     return found
 
 
-class Session:
+class AppSession:
     """The session of one window, if any. Methods that send commands raise `ChatError`, `NoAnswer`.
 
     Args:
         remember: Stores the session's token.
     """
 
-    def __init__(self, state: State, host: Host, remember: Remember) -> None:
+    def __init__(self, state: AppState, host: PageHost, remember: Remember) -> None:
         self.state = state
         self.server = host.server
         self._host = host
@@ -75,12 +75,12 @@ class Session:
         )
         self._due = asyncio.Event()
         self._reads: dict[str, int] = {}
-        self._loaded: BoundedDict[Conversation, None] = BoundedDict(
-            LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
+        self._loaded: BoundedDict[AppConversation, None] = BoundedDict(
+            MAX_LOADED_CONVERSATIONS, lambda oldest, _: oldest.unload()
         )
         """The conversations that were opened, the latest last."""
         self.sending: Sending | None = None
-        self.files: Files | None = None
+        self.files: AppFiles | None = None
 
     @property
     def client(self) -> ChatClient:
@@ -164,7 +164,7 @@ class Session:
     async def _connect(self, server: str, token: str) -> ChatClient:
         if self._closed:
             raise NoAnswer("the window is closed")
-        backoff = Backoff(RETRY_FIRST, RETRY_MOST)
+        backoff = Backoff(FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS)
         client = self._host.client(server, token, backoff=backoff)
         await client.__aenter__()
         self._tasks.start(self._follow(client))
@@ -177,7 +177,9 @@ class Session:
             await client.close()
             raise NoAnswer("the window is closed")
         self._client, self._adopted = client, server
-        self.files = Files(self._host.folder, client, lambda: self.state.changed(Part.MESSAGES))
+        self.files = AppFiles(
+            self._host.folder, client, lambda: self.state.changed(StatePart.MESSAGES)
+        )
         self.sending = Sending(self.state, client, self.files.adopt)
         self._tasks.start(self._tend(client))
 
@@ -228,7 +230,7 @@ class Session:
         """Send markers to the realm, and fetch what only lists contain."""
         while self._client is client:
             await self._due.wait()
-            await asyncio.sleep(GATHERING)
+            await asyncio.sleep(GATHER_SECONDS)
             self._due.clear()
             if self._client is not client:
                 self._due.set()  # the event is for the next client
@@ -285,9 +287,9 @@ class Session:
             self._due.set()
         if (c := state.open) is not None:
             with suppress(ChatError):
-                await self._load(c, MAX_PAGE)
+                await self._load(c, MAX_PAGE_MESSAGES)
 
-    async def _load(self, c: Conversation, limit: int) -> None:
+    async def _load(self, c: AppConversation, limit: int) -> None:
         c.loading = True
         try:
             page = await self.client.history(c.address, limit=limit)
@@ -295,4 +297,4 @@ class Session:
             c.loading = False
         c.newest(page.messages, more=page.more)
         if c is self.state.open:
-            self.state.changed(Part.MESSAGES)
+            self.state.changed(StatePart.MESSAGES)

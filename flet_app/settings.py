@@ -21,7 +21,7 @@ from shared.settings import (
 )
 
 
-class Settings(CommonSettings):
+class AppSettings(CommonSettings):
     """The settings with their defaults; docs/web.md explains them."""
 
     model_config = SettingsConfigDict(env_prefix="CHAT_APP_", extra="ignore")
@@ -81,7 +81,7 @@ class Settings(CommonSettings):
         return networks(self.trusted_proxies)
 
 
-def load(arguments: Sequence[str]) -> Settings:
+def load(arguments: Sequence[str]) -> AppSettings:
     """Read the settings from all sources.
 
     Raises:
@@ -93,4 +93,4 @@ def load(arguments: Sequence[str]) -> Settings:
         "Open the chat in a window, or serve it to browsers.",
         "Each option can also be set as CHAT_APP_NAME in the environment.",
     )
-    return Settings.load(arguments, parser)
+    return AppSettings.load(arguments, parser)

@@ -11,13 +11,13 @@ from enum import StrEnum
 
 from flet_app.conversation import (
     INVITED,
-    MAX_KEPT_CLOSED,
+    MAX_KEPT_CLOSED_MESSAGES,
     MAX_KEPT_MESSAGES,
     STORED,
-    Conversation,
-    Entry,
+    AppConversation,
+    BubbleEntry,
 )
-from flet_app.order import in_order
+from flet_app.conversation_list import ConversationList
 from shared.client import (
     Delivery,
     GroupChanged,
@@ -30,18 +30,17 @@ from shared.client import (
     SignedOut,
 )
 from shared.client.notices import Notice
-from shared.folding import fold_text
 from shared.protocol.commands.accounts import Limits
 from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.groups import GroupChat
 from shared.protocol.commands.messages import Sent
 from shared.protocol.commands.private import PrivateChat
 from shared.protocol.commands.realms import Realm
-from shared.protocol.spec import Event
+from shared.protocol.records import Event
 from shared.protocol.values import fold
 
 
-class Part(StrEnum):
+class StatePart(StrEnum):
     """A part of the state that the screen shows."""
 
     SESSION = "session"
@@ -58,7 +57,7 @@ class Part(StrEnum):
 
 
 @dataclass(slots=True)
-class State:
+class AppState:
     """The state of one person in one window.
 
     Args:
@@ -66,8 +65,8 @@ class State:
         people_changed: Called when somebody joined or left a group.
     """
 
-    changed: Callable[[Part], None]
-    people_changed: Callable[[Conversation, GroupChanged], None] = lambda c, change: None
+    changed: Callable[[StatePart], None]
+    people_changed: Callable[[AppConversation, GroupChanged], None] = lambda c, change: None
     user: str = ""
     was: str = ""
     """The person signed in last."""
@@ -77,9 +76,8 @@ class State:
     """Why the last session ended, if the realm ended it."""
     online: bool = False
     offline_why: str = ""
-    conversations: dict[str, Conversation] = field(default_factory=dict)
-    """By address in lower case; the one with the latest activity is last."""
-    open: Conversation | None = None
+    conversations: ConversationList = field(default_factory=ConversationList)
+    open: AppConversation | None = None
     realms: list[Realm] = field(default_factory=list)
     listed: bool = False
     """The lists have been fetched."""
@@ -95,14 +93,14 @@ class State:
         self.clear()
         self.user, self.realm, self.limits = user, realm, limits
         self.online, self.ended = True, ""
-        self.changed(Part.SESSION)
+        self.changed(StatePart.SESSION)
 
     def signed_out(self, why: str = "") -> None:
         """Drop everything of the person."""
         self.clear()
         self.was, self.user = self.user or self.was, ""
         self.ended = why
-        self.changed(Part.SESSION)
+        self.changed(StatePart.SESSION)
 
     def clear(self) -> None:
         """Drop conversations and realms."""
@@ -114,27 +112,11 @@ class State:
 
     # Conversations
 
-    def conversation(self, address: str) -> Conversation:
+    def conversation(self, address: str) -> AppConversation:
         """Return a conversation; a new one is added to the list."""
-        key = fold(address)
-        found = self.conversations.get(key)
-        if found is None:
-            found = self.conversations[key] = Conversation(address)
-            self.changed(Part.LIST)
-        return found
-
-    def listing(self, wanted: str = "") -> list[Conversation]:
-        """Return the conversations to show: by activity, or by how well they match the filter."""
-        listed = list(reversed(self.conversations.values()))
-        if not (wanted := fold_text(wanted).strip()):
-            return listed
-        nearness = [(near, c) for c in listed if (near := c.nearness(wanted)) is not None]
-        return [c for _, c in sorted(nearness, key=lambda found: found[0])]
-
-    @property
-    def unread(self) -> int:
-        """The number of unread messages."""
-        return sum(c.unread for c in self.conversations.values())
+        if fold(address) not in self.conversations:
+            self.changed(StatePart.LIST)
+        return self.conversations.of(address)
 
     def lists(
         self,
@@ -150,110 +132,73 @@ class State:
             newer or has changed since may be missing from the lists, and stays.
             now: Unix milliseconds.
         """
-        before = list(reversed(self.conversations.values()))
-        present = set()
-        newer = set()
+        left = self.conversations.apply(chats, groups, known, now)
         for chat in chats:
-            c = self.conversation(chat.conversation)
-            if c.is_ahead(chat.last_seq):
-                newer.add(c)
-            c.address = chat.conversation
-            c.standing(chat.last_seq, chat.read_seq, chat.unread, chat.last)
-            c.other_received = max(c.other_received, chat.other_received_seq)
-            c.other_read = max(c.other_read, chat.other_read_seq)
             if chat.unread:
                 # Messages sent while the person was away have arrived now.
+                c = self.conversation(chat.conversation)
                 self.received[c.address] = c.last_seq
-        for group in groups:
-            c = self.conversation(group.group)
-            if c.is_ahead(group.last_seq):
-                newer.add(c)
-            c.name, c.role, c.members = group.name, group.role, group.members
-            c.standing(group.last_seq, group.read_seq, group.unread, group.last)
-            present.add(fold(group.group))
-        for key, c in list(self.conversations.items()):
-            if c.is_group and key not in present and known.get(key) == c.last_seq:
-                self._lose(c)
-        listed = [self.conversation(address) for address in in_order(chats, groups, now)]
-        self._arrange(before, [c for c in listed if c not in newer])
         self.listed = True
-        self.changed(Part.LIST)
-        self.changed(Part.OPEN)
-        self.changed(Part.MESSAGES)
+        if self.open in left:
+            self.opened(None)
+        self.changed(StatePart.LIST)
+        self.changed(StatePart.OPEN)
+        self.changed(StatePart.MESSAGES)
 
-    def _arrange(self, before: list[Conversation], listed: list[Conversation]) -> None:
-        """Sort the list as the realm does; conversations it does not list keep their position.
-
-        Args:
-            before: All conversations before this.
-            listed: The conversations that the realm lists.
-        """
-        ordered, kept = list(listed), set(listed)
-        for place, c in enumerate(before):
-            if c not in kept and fold(c.address) in self.conversations:
-                ordered.insert(place, c)
-        self.conversations = {fold(c.address): c for c in reversed(ordered)}
-
-    def _happened(self, c: Conversation) -> None:
-        """Move a conversation to the top of the list."""
-        key = fold(c.address)
-        if self.conversations.pop(key, None) is not None:
-            self.conversations[key] = c
-
-    def opened(self, c: Conversation | None) -> None:
+    def opened(self, c: AppConversation | None) -> None:
         """Set the open conversation, or none."""
         if self.open is not None and self.open is not c:
             self.open.unread_from = 0
         self.open = c
         if c is not None:
             c.unread_from = c.read_seq + 1 if c.unread else 0
-        self.changed(Part.OPEN)
-        self.changed(Part.MESSAGES)
-        self.changed(Part.LIST)
+        self.changed(StatePart.OPEN)
+        self.changed(StatePart.MESSAGES)
+        self.changed(StatePart.LIST)
 
-    def read(self, c: Conversation, seq: int) -> None:
+    def read(self, c: AppConversation, seq: int) -> None:
         """The person has read up to here."""
         c.read_to(seq)
         self.stale |= c.stale
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
 
-    def put(self, c: Conversation, entry: Entry) -> None:
+    def put(self, c: AppConversation, entry: BubbleEntry) -> None:
         """Add an own entry to a conversation."""
         c.put(entry)
         if not entry.note:
             c.last, c.unread_from = entry, 0
-            self._happened(c)
-            self.changed(Part.LIST)
+            self.conversations.to_top(c)
+            self.changed(StatePart.LIST)
         self._show(c)
 
-    def note(self, c: Conversation, lines: Iterable[str], now: int) -> None:
+    def note(self, c: AppConversation, lines: Iterable[str], now: int) -> None:
         """Add a note by the app to a conversation."""
         c.note(lines, now)
         self._show(c)
 
-    def sent(self, c: Conversation, entry: Entry, reply: Sent | ChunkTaken) -> None:
+    def sent(self, c: AppConversation, entry: BubbleEntry, reply: Sent | ChunkTaken) -> None:
         """The realm has accepted an own message."""
         entry.id, entry.state = reply.message_id or "", reply.state or STORED
         entry.time, entry.file, entry.done = reply.time or entry.time, reply.file, None
         c.settle(entry, reply.seq)
         if reply.seq is not None and reply.seq >= c.last_seq:
             c.last, c.last_seq = entry, reply.seq
-            self._happened(c)
-        self.changed(Part.LIST)
+            self.conversations.to_top(c)
+        self.changed(StatePart.LIST)
         self._show(c)
 
-    def refused(self, c: Conversation, entry: Entry, why: str) -> None:
+    def refused(self, c: AppConversation, entry: BubbleEntry, why: str) -> None:
         """The realm has refused an own message."""
         c.refuse(entry, why)
         self._show(c)
 
-    def withdrawn(self, c: Conversation, entry: Entry) -> None:
+    def withdrawn(self, c: AppConversation, entry: BubbleEntry) -> None:
         """An own message was cancelled."""
         if entry in c.entries:
             c.entries.remove(entry)
         if c.last is entry:
             c.last = next((e for e in reversed(c.entries) if not e.note), None)
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         self._show(c)
 
     def left(self, address: str) -> None:
@@ -278,10 +223,10 @@ class State:
                 self._realm_link(event)
             case Online():
                 self.online, self.offline_why, self.stale = True, "", True
-                self.changed(Part.LINK)
+                self.changed(StatePart.LINK)
             case Offline():
                 self.online, self.offline_why = False, event.reason
-                self.changed(Part.LINK)
+                self.changed(StatePart.LINK)
             case SignedOut():
                 self.signed_out(event.reason)
             case HistoryChanged():
@@ -291,30 +236,30 @@ class State:
         for realm in self.realms:
             if realm.realm == told.realm:
                 realm.link = told.link
-        self.changed(Part.REALMS)
-        self.changed(Part.OPEN)
+        self.changed(StatePart.REALMS)
+        self.changed(StatePart.OPEN)
 
     def _history_changed(self) -> None:
         self.received.clear()
         for c in self.conversations.values():
             c.forget()
         self.stale = True
-        self.changed(Part.LIST)
-        self.changed(Part.MESSAGES)
+        self.changed(StatePart.LIST)
+        self.changed(StatePart.MESSAGES)
 
     def _message(self, message: MessageArrived) -> None:
         c = self.conversation(message.conversation)
         is_new = c.arrived(message)
-        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED
+        most = MAX_KEPT_MESSAGES if c is self.open else MAX_KEPT_CLOSED_MESSAGES
         if len(c.entries) > 2 * most:
             c.trim(most)
         if is_new:
-            self._happened(c)
+            self.conversations.to_top(c)
         if is_new and message.state is None and not c.is_group:
             self.received[c.address] = message.seq
         if c.is_group and not c.name:
             self.stale = True
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         self._show(c)
 
     def _receipt(self, receipt: Receipt) -> None:
@@ -336,7 +281,7 @@ class State:
             c.settle(entry, told.seq)
             c.last_seq = max(c.last_seq, told.seq)
         entry.state, entry.why = told.state, told.code or ""
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         self._show(c)
 
     def _group(self, change: GroupChanged) -> None:
@@ -351,21 +296,21 @@ class State:
         c.name = change.name
         # Only the list has the number of members and the person's role.
         self.stale = True
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
         if c is self.open:
-            self.changed(Part.OPEN)
+            self.changed(StatePart.OPEN)
 
-    def _lose(self, c: Conversation) -> None:
+    def _lose(self, c: AppConversation) -> None:
         self.conversations.pop(fold(c.address), None)
         if c is self.open:
             self.opened(None)
-        self.changed(Part.LIST)
+        self.changed(StatePart.LIST)
 
-    def _show(self, c: Conversation) -> None:
+    def _show(self, c: AppConversation) -> None:
         if c is self.open:
-            self.changed(Part.MESSAGES)
+            self.changed(StatePart.MESSAGES)
 
-    def link_of(self, c: Conversation) -> str:
+    def link_of(self, c: AppConversation) -> str:
         """Return up or down for a conversation with another realm; empty if unknown."""
         realm = fold(c.realm)
         return next((r.link for r in self.realms if fold(r.realm) == realm), "") if realm else ""

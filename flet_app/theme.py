@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import flet as ft
 
-NARROW = 720
+NARROW_PIXELS = 720
 """Pixels of width below which either the list or the messages are shown."""
-LIST_WIDTH = 340
-READABLE = 620
+LIST_PIXELS = 340
+MAX_BUBBLE_PIXELS = 620
 """Maximum pixels of width of a bubble: long lines are hard to read."""
 _SEED = "#2f6f62"
 _FACES = ["#2f6f62", "#8a4f7d", "#b0603a", "#3f6fa8", "#7a6a1f", "#9c3f4b", "#4f5fa0", "#4f7a3a"]

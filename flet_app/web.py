@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 from flet_web.fastapi import app_manager
@@ -27,14 +28,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
 from flet_app.browser_host import RealmWay
-from flet_app.browser_identity import VISITOR, Visitor, is_from_before, new_cookie, visitor_of
+from flet_app.browser_identity import (
+    VISITOR_KEY,
+    BrowserIdentity,
+    is_from_before,
+    new_cookie,
+    visitor_of,
+)
 from flet_app.file_urls import Tickets
-from flet_app.http_timeouts import OF_ALL, TimeoutProtocol
+from flet_app.http_timeouts import MAX_CONNECTIONS, HttpConnections
+from flet_app.kept_pages import KeptPages
 from flet_app.page_socket import PageSocket
-from flet_app.pages import STALE, Pages, Start
-from flet_app.settings import Settings
+from flet_app.pages import STALE_CODE, Pages, Start
+from flet_app.settings import AppSettings
 from flet_app.site import Site
-from shared.hosts import REFUSED, Names, parts
+from shared.hosts import REFUSED, HostNames, parts
 from shared.settings import split, tls_context
 
 log = logging.getLogger(__name__)
@@ -45,9 +53,9 @@ HSTS = "max-age=31536000"
 """Browsers that came over https use only https for a year (RFC 6797)."""
 ORPHANED_SECONDS = 900.0
 """Seconds that open pages live on after the server that started this process was killed."""
-WRONG_PORT = 4510
+WRONG_PORT_CODE = 4510
 """Close code for a program that mistakes this port for the realm's; it must not retry."""
-STOP_LIMIT = 2
+STOP_SECONDS = 2
 """Seconds that running requests get when the process is told to stop."""
 
 
@@ -60,20 +68,20 @@ def is_of(host: str, origin: str) -> bool:
 class SecurityMiddleware:
     """What every request passes: who it is, what it may, and what its answer says to a browser."""
 
-    def __init__(self, pages: Pages, routes: ASGIApp, policy: str, settings: Settings):
+    def __init__(self, pages: Pages, routes: ASGIApp, policy: str, settings: AppSettings):
         self._pages = pages
         self._routes = routes
         self._policy = policy
         self._trusted = settings.networks
         self._realm = settings.server
-        self._names = Names([*split(settings.hosts), settings.host])
+        self._names = HostNames([*split(settings.hosts), settings.host])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             if scope["type"] not in ("websocket", "http"):
                 return
             visitor = visitor_of(scope, self._trusted)
-            scope = {**scope, VISITOR: visitor}
+            scope = {**scope, VISITOR_KEY: visitor}
             if scope["type"] == "websocket":
                 await self._socket(visitor, scope, receive, send)
             else:
@@ -81,7 +89,9 @@ class SecurityMiddleware:
         except asyncio.CancelledError:
             pass  # the process is stopping; uvicorn would log this as an application error
 
-    async def _request(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _request(
+        self, visitor: BrowserIdentity, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         headers = Headers(scope=scope)
 
         async def answer(message: Message) -> None:
@@ -108,7 +118,7 @@ class SecurityMiddleware:
             return PlainTextResponse(REFUSED, 403)
         return None
 
-    def _guard(self, headers: MutableHeaders, visitor: Visitor) -> None:
+    def _guard(self, headers: MutableHeaders, visitor: BrowserIdentity) -> None:
         headers.setdefault("Content-Security-Policy", self._policy)
         headers["X-Content-Type-Options"] = "nosniff"
         headers["X-Frame-Options"] = "DENY"
@@ -122,7 +132,9 @@ class SecurityMiddleware:
         if not visitor.browser and headers.get("content-type", "").startswith("text/html"):
             headers.append("Set-Cookie", new_cookie(visitor.secure))
 
-    async def _socket(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _socket(
+        self, visitor: BrowserIdentity, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         headers = Headers(scope=scope)
         refusal = self._misled(headers)
         if refusal is None and "origin" not in headers and not visitor.browser:
@@ -140,11 +152,13 @@ class SecurityMiddleware:
         elif is_from_before(HTTPConnection(scope).cookies, visitor):
             await receive()
             await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": STALE, "reason": "load the page anew"})
+            await send(
+                {"type": "websocket.close", "code": STALE_CODE, "reason": "load the page anew"}
+            )
             return
         elif not visitor.browser:
             refusal = PlainTextResponse("Allow cookies for this page, and load it anew.\n", 403)
-        elif self._pages.refuses(visitor):
+        elif self._pages.kept.refuses(visitor):
             refusal = PlainTextResponse(
                 "Too many pages are open. Close some, or come back in five minutes.\n",
                 503,
@@ -163,7 +177,7 @@ class SecurityMiddleware:
         await send({"type": "websocket.accept"})
         where = f"This is the web app's port; the realm is at {self._realm}"
         await send({"type": "websocket.send", "text": f"ERROR bad_command {where}"})
-        await send({"type": "websocket.close", "code": WRONG_PORT, "reason": "the wrong port"})
+        await send({"type": "websocket.close", "code": WRONG_PORT_CODE, "reason": "the wrong port"})
 
 
 def policy(scripts: Sequence[str]) -> str:
@@ -187,7 +201,7 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 def application(
-    pages: Pages, tickets: Tickets, settings: Settings, folder: Path
+    pages: Pages, tickets: Tickets, settings: AppSettings, folder: Path
 ) -> SecurityMiddleware:
     """Return the ASGI app.
 
@@ -209,7 +223,7 @@ def application(
     return SecurityMiddleware(pages, routes, policy(site.inline_scripts), settings)
 
 
-class Server(uvicorn.Server):
+class WebAppServer(uvicorn.Server):
     """uvicorn's server with our own signal handlers: it exits with 0 when asked to stop."""
 
     @contextmanager
@@ -217,7 +231,7 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) -> None:
+async def serve(start: Start, settings: AppSettings, sockets: list[socket.socket]) -> None:
     """Serve until SIGTERM or SIGINT, or until the program that gave the sockets has ended.
 
     Stopping takes at most 3 s, even with open pages. But if the program that gave the sockets was
@@ -226,19 +240,20 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
     with tempfile.TemporaryDirectory(prefix="simple-chatting-") as folder:
         # A server that starts meanwhile removes folders without a lock.
         held = hold(Path(folder))
-        tempfile.tempdir = folder
         await app_manager.start()  # type: ignore[no-untyped-call]
-        tickets = Tickets()
+        tickets = Tickets(Path(folder))
         way = RealmWay(settings.server, settings.socket)
-        pages = Pages(start, way, tickets, settings.max_pages, settings.max_address_pages)
-        TimeoutProtocol.trusted = settings.networks
-        TimeoutProtocol.tls = tls_context(settings)
+        kept = KeptPages(settings.max_pages, settings.max_address_pages)
+        pages = Pages(start, way, tickets, kept)
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        TimeoutProtocol.most = min(OF_ALL, soft // 2) if soft != resource.RLIM_INFINITY else OF_ALL
-        server = Server(
+        most = (
+            min(MAX_CONNECTIONS, soft // 2) if soft != resource.RLIM_INFINITY else MAX_CONNECTIONS
+        )
+        connections = HttpConnections(settings.networks, tls_context(settings), most)
+        server = WebAppServer(
             uvicorn.Config(
                 application(pages, tickets, settings, Path(folder)),
-                http=TimeoutProtocol,
+                http=cast(type[asyncio.Protocol], connections.protocol),
                 ws=PageSocket,
                 ws_per_message_deflate=False,
                 lifespan="off",
@@ -247,7 +262,7 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
                 proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=20,
-                timeout_graceful_shutdown=STOP_LIMIT,
+                timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
         loop = asyncio.get_running_loop()
@@ -258,7 +273,7 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
 
         def widowed() -> None:
             loop.remove_reader(sys.stdin.fileno())
-            seeing_out.add(asyncio.create_task(see_out(server, pages, sockets)))
+            seeing_out.add(asyncio.create_task(see_out(server, kept, sockets)))
 
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop)
@@ -268,19 +283,18 @@ async def serve(start: Start, settings: Settings, sockets: list[socket.socket]) 
             await server.serve(sockets)
         finally:
             await app_manager.shutdown()  # type: ignore[no-untyped-call]
-            tempfile.tempdir = None
             os.close(held)
 
 
-async def see_out(server: Server, pages: Pages, sockets: list[socket.socket]) -> None:
+async def see_out(server: WebAppServer, kept: KeptPages, sockets: list[socket.socket]) -> None:
     """Release the port for the next server, and keep serving the open pages."""
     for accepting in server.servers:
         accepting.close()
     for listening in sockets:
         listening.close()
-    log.warning("the server is gone", extra={"pages": pages.open})
+    log.warning("the server is gone", extra={"pages": len(kept.sockets)})
     ends = time.monotonic() + ORPHANED_SECONDS
-    while pages.open and time.monotonic() < ends:  # noqa: ASYNC110 - asked once a second
+    while kept.sockets and time.monotonic() < ends:  # noqa: ASYNC110 - asked once a second
         await asyncio.sleep(1)
     server.should_exit = True
 

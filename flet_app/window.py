@@ -12,20 +12,20 @@ from urllib.parse import quote, unquote
 import flet as ft
 
 from flet_app.actions import Actions
-from flet_app.conversation import Conversation
-from flet_app.host import LANGUAGES, Host, NoRoom, TooManyFiles
+from flet_app.conversation import AppConversation
+from flet_app.host import LANGUAGES, NoRoom, PageHost, TooManyFiles
+from flet_app.language import Texts
 from flet_app.parts.controls import Handler, guarded
 from flet_app.parts.notices import Notices
-from flet_app.state import Part, State
-from flet_app.texts import Texts
-from flet_app.theme import LIST_WIDTH, NARROW
+from flet_app.state import AppState, StatePart
+from flet_app.theme import LIST_PIXELS, NARROW_PIXELS
 from shared.background_tasks import BackgroundTasks
 from shared.client import ChatError, GroupChanged, NoAnswer
 from shared.protocol.values import fold
 
 log = logging.getLogger(__name__)
 
-GATHERING = 0.02
+GATHER_SECONDS = 0.02
 """Seconds for which changes are gathered before they are drawn together."""
 OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
 ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
@@ -37,18 +37,18 @@ EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
 class View(Protocol):
     """A part of the screen."""
 
-    def show(self, parts: set[Part]) -> None:
+    def show(self, parts: set[StatePart]) -> None:
         """Redraw these parts of the state; the others have not changed."""
 
 
 class Window:
     """One browser tab or desktop window."""
 
-    def __init__(self, page: ft.Page, host: Host, texts: Texts) -> None:
+    def __init__(self, page: ft.Page, host: PageHost, texts: Texts) -> None:
         self.page = page
         self.host = host
         self.texts = texts
-        self.state = State(self._changed, self._people_changed)
+        self.state = AppState(self._changed, self._people_changed)
         self.actions = Actions(self.state, host, self._remember)
         self.store = ft.SharedPreferences()
         self.view: View | None = None
@@ -63,12 +63,12 @@ class Window:
         self._dialogs: list[ft.AlertDialog] = []
         self._notices = Notices()
         page.overlay.append(self._notices)
-        self._dirty: set[Part] = set()
+        self._dirty: set[StatePart] = set()
         self._woken = asyncio.Event()
 
     @property
     def is_narrow(self) -> bool:
-        return (self.page.width or 1000) < NARROW
+        return (self.page.width or 1000) < NARROW_PIXELS
 
     def now(self) -> datetime:
         """Return the time in the person's zone."""
@@ -90,7 +90,7 @@ class Window:
     def tell(self, sentence: str) -> None:
         """Show a notice for some seconds."""
         is_beside_list = self.state.user and not self.is_narrow
-        self.run(self._notice(sentence, LIST_WIDTH + 16 if is_beside_list else 16))
+        self.run(self._notice(sentence, LIST_PIXELS + 16 if is_beside_list else 16))
 
     async def _notice(self, sentence: str, left: float) -> None:
         try:
@@ -135,7 +135,7 @@ class Window:
         """The window is gone."""
         self._tasks.cancel()
 
-    def _people_changed(self, c: Conversation, change: GroupChanged) -> None:
+    def _people_changed(self, c: AppConversation, change: GroupChanged) -> None:
         """Show who joined or left a group in its messages; show the person's own changes as a
         notice."""
         texts = self.texts
@@ -149,7 +149,7 @@ class Window:
 
     # Showing
 
-    def _changed(self, part: Part) -> None:
+    def _changed(self, part: StatePart) -> None:
         self._dirty.add(part)
         self._woken.set()
 
@@ -157,7 +157,7 @@ class Window:
         """Redraw changed parts until the window is closed, at most about fifty times a second."""
         while True:
             await self._woken.wait()
-            await asyncio.sleep(GATHERING)
+            await asyncio.sleep(GATHER_SECONDS)
             self._woken.clear()
             parts, self._dirty = self._dirty, set()
             try:
@@ -172,7 +172,7 @@ class Window:
 
     def show_title(self) -> None:
         """Show the number of unread messages in the title."""
-        name, unread = self.texts("app_name"), self.state.unread
+        name, unread = self.texts("app_name"), self.state.conversations.unread
         title = self.texts("title_unread", count=unread, name=name) if unread else name
         if self.page.title != title:
             self.page.title = title

@@ -33,6 +33,18 @@ def site(address: str) -> str | None:
     return None
 
 
+@lru_cache(MAX_CACHED_ADDRESSES)
+def neighbourhood(address: str) -> str:
+    """Return the /48 of an IPv6 address, the /24 of an IPv4 one: what may be one party's.
+
+    A text that is not an address is returned unchanged.
+    """
+    found = _parsed(address)
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(ipaddress.ip_network((found, 24), strict=False))
+    return site(address) or address
+
+
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

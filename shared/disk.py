@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-LEAST, MOST = 256 << 20, 4 << 30
+MIN_RESERVE_BYTES, MAX_RESERVE_BYTES = 256 << 20, 4 << 30
 """Bounds of the reserve, in bytes."""
 SHARE, LARGEST_SHARE = 20, 4
 """The reserve is a twentieth of the disk within these bounds, but at most a quarter."""
@@ -35,4 +35,6 @@ def reserve(folder: Path, given: int | None = None) -> int:
         return given
     found = os.statvfs(folder)
     whole = found.f_blocks * found.f_frsize
-    return min(max(LEAST, min(MOST, whole // SHARE)), whole // LARGEST_SHARE)
+    return min(
+        max(MIN_RESERVE_BYTES, min(MAX_RESERVE_BYTES, whole // SHARE)), whole // LARGEST_SHARE
+    )

@@ -21,7 +21,7 @@ REFUSED = (
 )
 
 
-class Names:
+class HostNames:
     """The names of one server, in addition to loopback and all IP addresses.
 
     Args:

@@ -10,15 +10,17 @@ import logging
 import structlog
 from structlog.typing import EventDict
 
-MAX_VALUE = 4_096
+MAX_VALUE_CHARACTERS = 4_096
 """Characters of one value; libraries quote what strangers send."""
 
 
 def cut(_: object, __: str, event: EventDict) -> EventDict:
     """Shorten a value that is too long to be useful."""
     for name, value in event.items():
-        if isinstance(value, str) and len(value) > MAX_VALUE:
-            event[name] = f"{value[: MAX_VALUE // 2]} ... {value[-MAX_VALUE // 2 :]}"
+        if isinstance(value, str) and len(value) > MAX_VALUE_CHARACTERS:
+            event[name] = (
+                f"{value[: MAX_VALUE_CHARACTERS // 2]} ... {value[-MAX_VALUE_CHARACTERS // 2 :]}"
+            )
     return event
 
 

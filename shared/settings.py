@@ -37,7 +37,7 @@ PLAIN = {
     "string_unicode": "must be UTF-8",
 }
 """The library's own sentences, put plainly."""
-MAX_SHOWN = 80
+MAX_SHOWN_CHARACTERS = 80
 """Characters of a wrong value that is shown."""
 OF_LINKS = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$|_ENV_\w+$"
@@ -207,7 +207,7 @@ class CommonSettings(BaseSettings):
         why = PLAIN.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
         why = why.replace("Input should be", "must be")
         given = fault["input"]
-        if isinstance(given, str) and len(given) <= MAX_SHOWN and repr(given) not in why:
+        if isinstance(given, str) and len(given) <= MAX_SHOWN_CHARACTERS and repr(given) not in why:
             why += f", not {shown(given)!r}" if given.isprintable() else f", not '{shown(given)}'"
         if not fault["loc"]:
             return str(why)

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 BACKLOG = 1_024
-TRIES = 20
+PORT_TRIES = 20
 """Further ports to try if one is taken."""
-LONGEST = 100
+MAX_PATH_BYTES = 100
 """Bytes of a path that fit everywhere; Linux allows 108 (man 7 unix), some systems 104."""
 
 
@@ -39,7 +39,7 @@ def not_listening(error: OSError) -> str:
 @contextmanager
 def short(path: Path) -> Iterator[str]:
     """Yield a short path to the same socket."""
-    if len(os.fsencode(path)) < LONGEST:
+    if len(os.fsencode(path)) < MAX_PATH_BYTES:
         yield str(path)
         return
     folder = os.open(path.parent, os.O_RDONLY)
@@ -68,7 +68,7 @@ def bind_unix(path: Path) -> socket.socket:
     return bound
 
 
-def listen(hosts: Sequence[str], port: int, tries: int = TRIES) -> list[socket.socket]:
+def listen(hosts: Sequence[str], port: int, tries: int = PORT_TRIES) -> list[socket.socket]:
     """Return sockets listening at all hosts on one port: `port`, or the next free one.
 
     An address of localhost that the machine lacks, such as ::1 without IPv6, is left out.

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 
 from shared.protocol.errors import ChatError, ErrorCode
 
-ROUNDING = 1e-6
+MAX_ROUNDING = 1e-6
 """What adding up fractions may be off."""
 MAX_IDLE_BUCKETS = 10_000
 """Buckets in memory before the full ones, which say nothing, are forgotten."""
@@ -36,7 +36,7 @@ class Buckets:
     def wait(self, key: Hashable, amount: float = 1.0) -> float:
         """Return the seconds until there is enough; 0 if there is."""
         missing = amount - self._level(key, time.monotonic())
-        return missing / self._rate if missing > ROUNDING else 0.0
+        return missing / self._rate if missing > MAX_ROUNDING else 0.0
 
     def spend(self, key: Hashable, amount: float = 1.0) -> None:
         """Take more than there is, if need be: it was found out only now."""

@@ -13,18 +13,18 @@ from pathlib import Path
 
 from shared.client import ChatClient
 from terminal_app.echo import without_echo
-from terminal_app.files import MIB, Files
+from terminal_app.files import MIB, TerminalFiles
 from terminal_app.progress import Bars
-from terminal_app.scripted import MEANING, Exit, Script, Writer, tell
-from terminal_app.session import Session
+from terminal_app.scripted import MEANING, Exit, Script, ScriptWriter, tell
+from terminal_app.session import TerminalSession
 from terminal_app.tokens import Tokens, state_folder
 
 SERVER = "ws://localhost:8765"
-SAVE_UP_TO = 8
+SAVE_UP_TO_MIB = 8
 """MiB."""
-PATIENCE = 600.0
+CALL_SECONDS = 600.0
 """Seconds a command waits for its answer at the prompt, where people can see it waiting."""
-SCRIPT_PATIENCE = 10.0
+SCRIPT_CALL_SECONDS = 10.0
 """The same in a script."""
 
 
@@ -75,16 +75,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--save-up-to",
         type=_mib,
-        default=SAVE_UP_TO,
+        default=SAVE_UP_TO_MIB,
         metavar="MIB",
-        help=f"save arriving files up to this size, 0 for none ({SAVE_UP_TO})",
+        help=f"save arriving files up to this size, 0 for none ({SAVE_UP_TO_MIB})",
     )
     parser.add_argument(
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help=f"how long a command waits for its answer ({PATIENCE:.0f}; in scripts "
-        f"{SCRIPT_PATIENCE:.0f})",
+        help=f"how long a command waits for its answer ({CALL_SECONDS:.0f}; in scripts "
+        f"{SCRIPT_CALL_SECONDS:.0f})",
     )
     options = parser.parse_args(arguments)
     if options.address and options.server and options.address != options.server:
@@ -145,14 +145,14 @@ async def run(options: argparse.Namespace) -> int:
     client = ChatClient(
         options.server,
         token=token,
-        timeout=options.timeout or (PATIENCE if options.prompt else SCRIPT_PATIENCE),
+        timeout=options.timeout or (CALL_SECONDS if options.prompt else SCRIPT_CALL_SECONDS),
         events=not options.execute,
     )
     bars = Bars(live=not options.prompt and sys.stderr.isatty())
     here = started_in()
     downloads = here / (options.downloads or default_downloads()).expanduser()
-    files = Files(client, bars, downloads, options.save_up_to * MIB)
-    session = Session(client, files, tokens)
+    files = TerminalFiles(client, bars, downloads, options.save_up_to * MIB)
+    session = TerminalSession(client, files, tokens)
     try:
         async with client:
             if options.prompt:
@@ -165,7 +165,7 @@ async def run(options: argparse.Namespace) -> int:
                 await prompt.run(options.user, options.password)
                 return Exit.OK
             session.notice = tell
-            script = Script(session, Writer(options.json), here, user, options.password)
+            script = Script(session, ScriptWriter(options.json), here, user, options.password)
             return await (script.run(options.execute) if options.execute else script.run_input())
     except asyncio.CancelledError:
         if not asked_to_leave.is_set():

@@ -14,7 +14,7 @@ from shared.protocol.words import first_word, words_of
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ArgumentQuestion:
     """One argument to ask for."""
 
     arg: Arg
@@ -41,7 +41,7 @@ class Question:
         return self.arg.kind.from_word(answer)
 
 
-class Form:
+class ArgumentForm:
     """A command with secrets that lacks some arguments."""
 
     def __init__(self, spec: Spec, given: list[str]) -> None:
@@ -52,13 +52,13 @@ class Form:
                 self._values[arg.name] = arg.kind.from_word(word)
             except BadValue as why:
                 raise spec.refusal(spec.name, arg, str(why)) from None
-        self.questions = [Question(arg) for arg in spec.words[len(given) :] if arg.required]
+        self.questions = [ArgumentQuestion(arg) for arg in spec.words[len(given) :] if arg.required]
 
     @property
     def spelling(self) -> str:
         return self._spec.name
 
-    def answered(self, question: Question, answer: str) -> None:
+    def answered(self, question: ArgumentQuestion, answer: str) -> None:
         """Store an answer.
 
         Raises:
@@ -75,7 +75,7 @@ class Form:
         return self._spec.build(self._spec.name, self._values, None)
 
 
-def form(line: str) -> Form | ChatError | None:
+def form(line: str) -> ArgumentForm | ChatError | None:
     """Return the questions that complete `line`; None if it needs none."""
     name, rest = first_word(line)
     spec = TABLE.get(name.lower())
@@ -85,6 +85,6 @@ def form(line: str) -> Form | ChatError | None:
     if len(given) >= sum(a.required for a in spec.words):
         return None
     try:
-        return Form(spec, given)
+        return ArgumentForm(spec, given)
     except ChatError as error:
         return error

@@ -35,7 +35,7 @@ NEEDLESS = (SetFormat, Files)
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class TerminalCommand:
     """A command of this client that the server does not have."""
 
     usage: str
@@ -43,9 +43,11 @@ class Own:
 
 
 OWN = {
-    "save": Own("save <file> [folder]", "Save a file one received, by default as a download."),
-    "exit": Own("exit", "Leave and stay signed in; logout ends the session."),
-    "quit": Own("quit", "The same as exit."),
+    "save": TerminalCommand(
+        "save <file> [folder]", "Save a file one received, by default as a download."
+    ),
+    "exit": TerminalCommand("exit", "Leave and stay signed in; logout ends the session."),
+    "quit": TerminalCommand("quit", "The same as exit."),
 }
 
 
@@ -66,15 +68,15 @@ class SaveFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class ExitApp:
     """End this client."""
 
 
-What = Request[Any] | SendPath | SaveFile | HelpPage | Leave | ChatError
+What = Request[Any] | SendPath | SaveFile | HelpPage | ExitApp | ChatError
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class TypedCommand:
     """One parsed line: the action, or the refusal.
 
     `spelling` is the command as typed, None for an unknown one; `label` is the `id` of a JSON
@@ -86,7 +88,7 @@ class Command:
     label: str | None = None
 
 
-def read(line: str, here: Path) -> Command:
+def read(line: str, here: Path) -> TypedCommand:
     """Parse one line of either dialect; never raises.
 
     Args:
@@ -94,24 +96,24 @@ def read(line: str, here: Path) -> Command:
     """
     if line.lstrip(BLANK).startswith("{"):
         call = json_dialect.parse(line)
-        return Command(_asked(call), call.command, call.label)
+        return TypedCommand(_asked(call), call.command, call.label)
     word, rest = first_word(line)
     name = word.lower()
     rest = rest.rstrip(BLANK)
     try:
         if name in OWN:
-            return Command(_own(name, rest), name)
+            return TypedCommand(_own(name, rest), name)
         spec = TABLE.get(name)
         if word and spec is None:
             raise unknown_command(word, OWN)
         if spec is not None and spec.request in (SendFile, SendGroupFile):
             found = _send_path(spec, name, line, here)
             if found is not None:
-                return Command(found, name)
+                return TypedCommand(found, name)
         call = text_dialect.parse(line)
-        return Command(_in_words(call), call.command)
+        return TypedCommand(_in_words(call), call.command)
     except ChatError as error:
-        return Command(error, name if name in TABLE or name in OWN else None)
+        return TypedCommand(error, name if name in TABLE or name in OWN else None)
 
 
 def usage(spelling: str) -> str:
@@ -174,7 +176,7 @@ def _own(name: str, rest: str) -> What:
     if name != "save":
         if rest:
             raise _refused(f"{name} takes no arguments. Usage: {OWN[name].usage}")
-        return Leave()
+        return ExitApp()
     file, folder = first_word(rest)
     try:
         IDENTIFIER.from_word(file)

@@ -12,13 +12,13 @@ from prompt_toolkit.document import Document
 from shared.folding import begins, fold_text
 from shared.protocol.commands.files import GetFile, SendFile, SendGroupFile
 from shared.protocol.commands.meta import Help
-from shared.protocol.kinds import ConversationKind, Group, RealmName, User
+from shared.protocol.kinds import ConversationKind, GroupKind, RealmName, UserKind
 from shared.protocol.reference import for_people
 from shared.protocol.spec import TABLE, Arg, Spec
 from shared.protocol.values import in_words
 from shared.protocol.words import BLANK, first_word, in_quotes, words_of
 from terminal_app.commands import NEEDLESS, OWN, summary
-from terminal_app.names import Names
+from terminal_app.names import KnownNames
 
 Candidate = tuple[str, str]
 """A completion, and its description."""
@@ -37,7 +37,7 @@ def spellings() -> list[str]:
     return sorted([*names, *OWN])
 
 
-def candidates(line: str, names: Names) -> list[Candidate]:
+def candidates(line: str, names: KnownNames) -> list[Candidate]:
     """Return completions of the last word of `line`, the text after the last blank.
 
     Groups and files are also found by name, ignoring case and accents.
@@ -75,7 +75,7 @@ def path_start(line: str) -> str | None:
     return rest
 
 
-def _of_argument(name: str, before: list[str], names: Names) -> list[Candidate]:
+def _of_argument(name: str, before: list[str], names: KnownNames) -> list[Candidate]:
     """Return completions of the next argument of a command."""
     if name == "save":
         return names.files.latest_first() if not before else []
@@ -95,15 +95,15 @@ def _of_argument(name: str, before: list[str], names: Names) -> list[Candidate]:
     return _within(found, realm) if realm else found
 
 
-def _known(spec: Spec, arg: Arg, names: Names) -> list[Candidate]:
+def _known(spec: Spec, arg: Arg, names: KnownNames) -> list[Candidate]:
     if spec.request is Help:
         return [(one, summary(one)) for one in spellings()]
     if spec.request is GetFile:
         return names.files.latest_first() if arg.name == "file" else []
     match arg.kind:
-        case User():
+        case UserKind():
             return names.people.latest_first()
-        case Group():
+        case GroupKind():
             return names.groups.latest_first()
         case ConversationKind():
             return names.people.latest_first() + names.groups.latest_first()
@@ -121,7 +121,7 @@ def _within(found: list[Candidate], realm: str) -> list[Candidate]:
 class LineCompleter(Completer):
     """Completes the line being typed."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: KnownNames) -> None:
         self._names = names
         self._paths = PathCompleter(expanduser=True, file_filter=_is_shown)
 

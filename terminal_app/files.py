@@ -7,7 +7,7 @@ from pathlib import Path
 from shared.client import ChatClient, ChatError, ErrorCode
 from shared.protocol.commands.files import ChunkTaken
 from shared.protocol.commands.messages import FileInfo, Sent
-from shared.protocol.spec import Reply, record, result
+from shared.protocol.records import Reply, record, result
 from terminal_app.commands import SaveFile, SendPath
 from terminal_app.paths import as_text, check_sendable
 from terminal_app.progress import Bars
@@ -20,7 +20,7 @@ MAX_FILES_AT_ONCE = 50
 
 
 @record
-class Saved(Reply):
+class FileSaved(Reply):
     """The file was saved completely, under a new name."""
 
     path: str = result("where it is, as it can be shown")
@@ -29,7 +29,7 @@ class Saved(Reply):
         return f"Saved as {self.path}"
 
 
-class Files:
+class TerminalFiles:
     """Sends and saves files.
 
     Args:
@@ -63,7 +63,7 @@ class Files:
             bar.end()
         return _sent(taken)
 
-    async def save(self, request: SaveFile) -> Saved:
+    async def save(self, request: SaveFile) -> FileSaved:
         """Fetch a file and return its path.
 
         Raises:
@@ -76,7 +76,7 @@ class Files:
         """Whether an arriving file is saved automatically."""
         return file.size <= min(self._save_up_to, self._left) and self._coming < MAX_FILES_AT_ONCE
 
-    async def take(self, file: FileInfo) -> Saved:
+    async def take(self, file: FileInfo) -> FileSaved:
         """Save an arriving file; see `save`."""
         self._coming += 1
         self._left -= file.size
@@ -85,7 +85,9 @@ class Files:
         finally:
             self._coming -= 1
 
-    async def _save(self, file: FileInfo | str, name: str, size: int, folder: Path | None) -> Saved:
+    async def _save(
+        self, file: FileInfo | str, name: str, size: int, folder: Path | None
+    ) -> FileSaved:
         bar = self._bars.begin("saving", name, size)
         try:
             if folder is None:
@@ -96,7 +98,7 @@ class Files:
             raise _failed(error) from None
         finally:
             bar.end()
-        return Saved(as_text(path.absolute()))
+        return FileSaved(as_text(path.absolute()))
 
 
 def _sent(taken: ChunkTaken) -> Sent:

@@ -12,15 +12,15 @@ from collections.abc import AsyncIterator
 from shared.client import ChatError, ErrorCode
 from shared.protocol.values import MAX_FRAME
 from shared.text_files import is_utf_16
-from terminal_app.commands import Command
+from terminal_app.commands import TypedCommand
 
-STEP = 64 * 1024
+READ_BYTES = 64 * 1024
 """Bytes read at a time."""
-WAITING = 64
+MAX_WAITING = 64
 """Pieces and commands that may wait for earlier ones."""
 
 
-async def typed_lines(source: int = 0) -> AsyncIterator[str | Command]:
+async def typed_lines(source: int = 0) -> AsyncIterator[str | TypedCommand]:
     """Yield the nonempty lines of a file descriptor; an invalid line yields its refusal.
 
     A line has at most MAX_FRAME bytes of UTF-8.
@@ -57,29 +57,29 @@ UTF_16 = (
 )
 
 
-def _read(line: bytes) -> str | Command:
+def _read(line: bytes) -> str | TypedCommand:
     try:
         return line.decode().rstrip("\r")
     except UnicodeDecodeError:
         return _refused(ErrorCode.BAD_COMMAND, "This line is not UTF-8")
 
 
-def _refused(code: ErrorCode, why: str) -> Command:
-    return Command(ChatError(code, why))
+def _refused(code: ErrorCode, why: str) -> TypedCommand:
+    return TypedCommand(ChatError(code, why))
 
 
 async def _pieces(source: int) -> AsyncIterator[bytes]:
     """Yield the input in pieces, until its end."""
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[bytes] = asyncio.Queue()
-    room = threading.Semaphore(WAITING)
+    room = threading.Semaphore(MAX_WAITING)
 
     def take() -> None:
         piece = b"-"
         while piece:
             room.acquire()
             try:
-                piece = os.read(source, STEP)
+                piece = os.read(source, READ_BYTES)
             except OSError:
                 piece = b""
             with contextlib.suppress(RuntimeError):  # the event loop has been closed meanwhile

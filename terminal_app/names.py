@@ -23,7 +23,7 @@ MAX_NAMES = 2_000
 """Names kept of each kind; the latest stay."""
 
 
-class Known:
+class RecentNames:
     """Names in the order of their last mention, ignoring case."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Known:
         return list(reversed(self._names.values()))
 
 
-class Names:
+class KnownNames:
     """All known names."""
 
     def __init__(self) -> None:
@@ -49,12 +49,12 @@ class Names:
 
     def clear(self) -> None:
         """Drop everything: another user has signed in."""
-        self.people = Known()
+        self.people = RecentNames()
         # Addresses such as `#12`, with the groups' names.
-        self.groups = Known()
-        self.realms = Known()
+        self.groups = RecentNames()
+        self.realms = RecentNames()
         # Ids such as `f_...`, with the files' names.
-        self.files = Known()
+        self.files = RecentNames()
 
     def learn(self, said: Any) -> None:
         """Collect the names in a reply or an event."""

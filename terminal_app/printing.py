@@ -16,7 +16,7 @@ from shared.client import (
 from shared.client.notices import Notice
 from shared.protocol import text_dialect
 from shared.protocol.commands.accounts import SignedIn
-from shared.protocol.spec import Event, Reply
+from shared.protocol.records import Event, Reply
 from shared.protocol.values import in_words
 
 Line = tuple[str, str]

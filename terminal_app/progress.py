@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-NAME = 24
+NAME_COLUMNS = 24
 """Columns for a file's name; longer names are cut."""
 
 
@@ -39,8 +39,8 @@ class Bars:
             self._progress.start()
         self._count += 1
         shown = in_words(name).replace("\n", " ")
-        if len(shown) > NAME:
-            shown = shown[: NAME - 3] + "..."
+        if len(shown) > NAME_COLUMNS:
+            shown = shown[: NAME_COLUMNS - 3] + "..."
         return Bar(self, self._progress.add_task(f"{doing} {shown}", total=size))
 
     def move(self, task: TaskID, done: int, total: int) -> None:

@@ -25,19 +25,20 @@ from shared.client.events import Told
 from shared.protocol.commands.accounts import Auth
 from shared.protocol.commands.messages import FileInfo, size_in_words
 from shared.protocol.commands.meta import Ping
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from shared.protocol.values import BadValue
-from terminal_app.asking import Form, Question, form
-from terminal_app.commands import Command, Leave, SaveFile, SendPath, read, usage
+from terminal_app.asking import ArgumentForm, ArgumentQuestion, form
+from terminal_app.commands import ExitApp, SaveFile, SendPath, TypedCommand, read, usage
 from terminal_app.completion import LineCompleter
 from terminal_app.history import LineHistory
 from terminal_app.printing import answer_lines, as_refusal, event_lines, notice
 from terminal_app.progress import Bars
 from terminal_app.screen import STYLE, Masking, Screen
-from terminal_app.session import Answer, Session
+from terminal_app.session import Answer, TerminalSession
 from terminal_app.toolbar import Toolbar
 
-LAST_WAIT = 3.0
+LAST_WAIT_SECONDS = 3.0
 """Seconds that leaving waits for answers."""
 
 
@@ -51,7 +52,7 @@ class Prompt:
     """
 
     def __init__(
-        self, session: Session, bars: Bars, server: str, here: Path, history: Path
+        self, session: TerminalSession, bars: Bars, server: str, here: Path, history: Path
     ) -> None:
         self._session = session
         self._here = here
@@ -124,10 +125,10 @@ class Prompt:
         self._screen.flush()
         if user is None:
             # This reveals a wrong address or an unreachable server at once.
-            self._start(Command(Ping()), "ping", quiet=True)
+            self._start(TypedCommand(Ping()), "ping", quiet=True)
         elif password:
             try:
-                self._start(Command(filled(Auth, user=user, password=password)), "auth")
+                self._start(TypedCommand(filled(Auth, user=user, password=password)), "auth")
             except ChatError as why:
                 self._show(why)
         else:
@@ -145,18 +146,18 @@ class Prompt:
         if not line.strip():
             return False
         asked = form(line)
-        if isinstance(asked, Form):
+        if isinstance(asked, ArgumentForm):
             try:
                 request = await self._filled(asked)
             except ChatError as why:
                 self._show(why)
             else:
                 if request is not None:
-                    self._start(Command(request, asked.spelling), asked.spelling)
+                    self._start(TypedCommand(request, asked.spelling), asked.spelling)
             return False
         command = read(line, self._here)
         match command.what:
-            case Leave():
+            case ExitApp():
                 return True
             case Request():
                 self._start(command, command.spelling or "")
@@ -168,7 +169,7 @@ class Prompt:
                 self._show(await self._session.answer(command))
         return False
 
-    async def _filled(self, asked: Form) -> Request[Reply] | None:
+    async def _filled(self, asked: ArgumentForm) -> Request[Reply] | None:
         """Ask for missing arguments; None if the person cancels."""
         for question in asked.questions:
             while True:
@@ -185,14 +186,14 @@ class Prompt:
                     return None
         return asked.request()
 
-    async def _ask(self, question: Question, label: str) -> str:
+    async def _ask(self, question: ArgumentQuestion, label: str) -> str:
         return await self._question.prompt_async(
             f"{label}: ", is_password=question.secret, bottom_toolbar=question.arg.help
         )
 
     # Running commands
 
-    def _start(self, command: Command, name: str, *, quiet: bool = False) -> None:
+    def _start(self, command: TypedCommand, name: str, *, quiet: bool = False) -> None:
         """Send a command; its answer is shown after those of earlier commands."""
         if self._toolbar.offline:
             self._screen.write([notice(f"{name} waits for the connection")])
@@ -202,7 +203,7 @@ class Prompt:
         task.add_done_callback(self._calls.pop)
 
     async def _call(
-        self, command: Command, previous: list[asyncio.Task[None]], quiet: bool
+        self, command: TypedCommand, previous: list[asyncio.Task[None]], quiet: bool
     ) -> None:
         answer = await self._session.answer(command)
         if isinstance(answer, Reply | ChatError):
@@ -212,12 +213,12 @@ class Prompt:
         if not quiet:
             self._show(answer)
 
-    def _transfer(self, command: Command, cancelled: str) -> None:
+    def _transfer(self, command: TypedCommand, cancelled: str) -> None:
         """Send or save a file; the outcome is shown at its end, independent of other commands."""
         task = asyncio.create_task(self._move(command))
         self._note(task, cancelled)
 
-    async def _move(self, command: Command) -> None:
+    async def _move(self, command: TypedCommand) -> None:
         self._show(await self._session.answer(command))
 
     async def _save(self, file: FileInfo) -> None:
@@ -250,7 +251,7 @@ class Prompt:
             task.cancel()
         under_way = {*self._calls, *self._transfers}
         if under_way:
-            await asyncio.wait(under_way, timeout=LAST_WAIT)
+            await asyncio.wait(under_way, timeout=LAST_WAIT_SECONDS)
         if self._calls:
             names = ", ".join(self._calls.values())
             self._screen.write([notice(f"not answered, perhaps not done: {names}")])

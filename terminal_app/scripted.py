@@ -17,13 +17,14 @@ from shared.client import ChatError, ErrorCode, FileChunk, NoAnswer, Offline, On
 from shared.client.events import Told
 from shared.protocol import json_dialect
 from shared.protocol.commands.accounts import Auth, Resume
-from shared.protocol.spec import Access, Event, Reply, Request
+from shared.protocol.records import Event, Reply
+from shared.protocol.spec import Access, Request
 from shared.protocol.values import BadValue
-from terminal_app.asking import Form, form
-from terminal_app.commands import Command, Leave, SaveFile, SendPath, read
-from terminal_app.lines import WAITING, typed_lines
+from terminal_app.asking import ArgumentForm, form
+from terminal_app.commands import ExitApp, SaveFile, SendPath, TypedCommand, read
+from terminal_app.lines import MAX_WAITING, typed_lines
 from terminal_app.printing import answer_lines, as_refusal, event_lines, notice
-from terminal_app.session import Answer, Session
+from terminal_app.session import Answer, TerminalSession
 
 
 class Exit(IntEnum):
@@ -52,12 +53,12 @@ def judged(answer: Answer) -> Exit:
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class ScriptWriter:
     """Writes answers and events to standard output, notices to standard error."""
 
     json: bool
 
-    def answer(self, command: Command, answer: Answer) -> None:
+    def answer(self, command: TypedCommand, answer: Answer) -> None:
         if self.json:
             _print([_frame(command, answer)])
         else:
@@ -88,7 +89,12 @@ class Script:
     """
 
     def __init__(
-        self, session: Session, writer: Writer, here: Path, user: str | None, password: str
+        self,
+        session: TerminalSession,
+        writer: ScriptWriter,
+        here: Path,
+        user: str | None,
+        password: str,
     ) -> None:
         self._session = session
         self._writer = writer
@@ -100,7 +106,7 @@ class Script:
         """Run commands in order until one fails; return the exit code."""
         for line in lines:
             command = self._completed(line)
-            if isinstance(command.what, Leave):
+            if isinstance(command.what, ExitApp):
                 break
             if self._user and not self._session.user and _needs_session(command):
                 code = await self._sign_in(self._user)
@@ -128,12 +134,12 @@ class Script:
             telling.cancel()
 
     async def _run_lines(self) -> Exit:
-        under_way: asyncio.Queue[asyncio.Task[Exit] | None] = asyncio.Queue(WAITING)
+        under_way: asyncio.Queue[asyncio.Task[Exit] | None] = asyncio.Queue(MAX_WAITING)
         ending = asyncio.create_task(_worst(under_way))
         previous: asyncio.Task[Exit] | None = None
         async for line in typed_lines():
-            command = line if isinstance(line, Command) else read(line, self._here)
-            if isinstance(command.what, Leave):
+            command = line if isinstance(line, TypedCommand) else read(line, self._here)
+            if isinstance(command.what, ExitApp):
                 break
             # A file takes several commands, which must not be interleaved with others.
             alone = isinstance(command.what, SendPath | SaveFile)
@@ -146,7 +152,7 @@ class Script:
         await under_way.put(None)
         return await ending
 
-    async def _run_behind(self, previous: asyncio.Task[Exit] | None, command: Command) -> Exit:
+    async def _run_behind(self, previous: asyncio.Task[Exit] | None, command: TypedCommand) -> Exit:
         answer = await self._session.answer(command)
         if previous is not None and not previous.done():
             await asyncio.wait([previous])
@@ -159,7 +165,7 @@ class Script:
             user, lambda: self._password or _ask(f"Password of {user}")
         )
         if not isinstance(answer, Reply):
-            self._writer.answer(Command(as_refusal(answer), "auth"), answer)
+            self._writer.answer(TypedCommand(as_refusal(answer), "auth"), answer)
         return judged(answer)
 
     async def _tell_events(self) -> None:
@@ -171,14 +177,14 @@ class Script:
                 self._writer.event(event)
             lost = isinstance(event, Offline)
 
-    def _completed(self, line: str) -> Command:
+    def _completed(self, line: str) -> TypedCommand:
         """Parse a line of --execute; ask for missing arguments, if there is a terminal."""
         asked = form(line) if sys.stdin.isatty() else None
-        if isinstance(asked, Form):
+        if isinstance(asked, ArgumentForm):
             try:
-                return Command(_filled(asked), asked.spelling)
+                return TypedCommand(_filled(asked), asked.spelling)
             except ChatError as why:
-                return Command(why, asked.spelling)
+                return TypedCommand(why, asked.spelling)
         return read(line, self._here)
 
 
@@ -189,7 +195,7 @@ async def _worst(under_way: asyncio.Queue[asyncio.Task[Exit] | None]) -> Exit:
     return worst
 
 
-def _filled(asked: Form) -> Request[Any]:
+def _filled(asked: ArgumentForm) -> Request[Any]:
     for question in asked.questions:
         while True:
             try:
@@ -214,14 +220,14 @@ def _ask(label: str, secret: bool = True) -> str:
     return ask(f"{label}: ")
 
 
-def _needs_session(command: Command) -> bool:
+def _needs_session(command: TypedCommand) -> bool:
     what = command.what
     if isinstance(what, Request):
         return what.spec.access is Access.USER and not isinstance(what, Auth | Resume)
     return isinstance(what, SendPath | SaveFile)
 
 
-def _frame(command: Command, answer: Answer) -> str:
+def _frame(command: TypedCommand, answer: Answer) -> str:
     """Return an answer as a line of the JSON dialect."""
     if not isinstance(answer, Reply):
         refusal = as_refusal(answer)

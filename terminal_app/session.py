@@ -21,15 +21,16 @@ from shared.protocol.commands.accounts import Auth, Logout, Resume, SignedIn
 from shared.protocol.commands.groups import ListGroup
 from shared.protocol.commands.meta import HelpPage
 from shared.protocol.commands.private import ListPc
-from shared.protocol.spec import Reply, Request
-from terminal_app.commands import Command, Leave, SaveFile, SendPath
-from terminal_app.files import Files
-from terminal_app.names import Names
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
+from terminal_app.commands import ExitApp, SaveFile, SendPath, TypedCommand
+from terminal_app.files import TerminalFiles
+from terminal_app.names import KnownNames
 from terminal_app.tokens import Tokens
 
-LOOKING = 5.0
+LOOKUP_SECONDS = 5.0
 """Seconds to look up names and counts; later answers are ignored."""
-PAUSE = 1.0
+MARKER_SECONDS = 1.0
 """Seconds between rounds of received markers, which count against the user's limits."""
 ENDED = (ErrorCode.BAD_CREDENTIALS, ErrorCode.BAD_ARGUMENTS)
 """The refusals of an invalid token."""
@@ -38,13 +39,13 @@ Answer = Reply | ChatError | NoAnswer
 """The outcome of a command."""
 
 
-class Session:
+class TerminalSession:
     """Runs commands on a client; stores its token and the names it sees."""
 
-    def __init__(self, client: ChatClient, files: Files, tokens: Tokens) -> None:
+    def __init__(self, client: ChatClient, files: TerminalFiles, tokens: Tokens) -> None:
         self.client = client
         self.files = files
-        self.names = Names()
+        self.names = KnownNames()
         self.user = ""
         """The user of the session; empty if nobody is signed in."""
         self._tokens = tokens
@@ -66,7 +67,7 @@ class Session:
         resuming, self._resuming = self._resuming, False
         return resuming
 
-    async def answer(self, command: Command) -> Answer:
+    async def answer(self, command: TypedCommand) -> Answer:
         """Run a line, and return its outcome.
 
         Calls reach the server in the order in which these coroutines start.
@@ -76,7 +77,7 @@ class Session:
         except (ChatError, NoAnswer) as why:
             return why
 
-    async def _do(self, command: Command) -> Reply:
+    async def _do(self, command: TypedCommand) -> Reply:
         what = command.what
         reply: Reply
         match what:
@@ -90,7 +91,7 @@ class Session:
                 return await self.files.save(what)
             case Request():
                 reply = await self.client.call(what)
-            case Leave():
+            case ExitApp():
                 raise AssertionError("the reader of the lines handles Leave")
         if isinstance(reply, SignedIn):
             self._signed_in(reply)
@@ -110,12 +111,12 @@ class Session:
             password: Called if there is no token, or the token has ended.
         """
         if token := self._tokens.of(user):
-            answer = await self.answer(Command(Resume(token)))
+            answer = await self.answer(TypedCommand(Resume(token)))
             if not isinstance(answer, ChatError) or answer.code not in ENDED:
                 return answer
             self._tokens.forget(user, token)
         try:
-            return await self.answer(Command(filled(Auth, user=user, password=password())))
+            return await self.answer(TypedCommand(filled(Auth, user=user, password=password())))
         except ChatError as why:
             return why
 
@@ -123,7 +124,7 @@ class Session:
         """Learn the names of the user's conversations; return the unread counts."""
         unread: dict[str, int] = {}
         with contextlib.suppress(ChatError, NoAnswer, TimeoutError):
-            async with asyncio.timeout(LOOKING):
+            async with asyncio.timeout(LOOKUP_SECONDS):
                 chats = [page async for page in self.client.pages(ListPc())]
                 groups = [page async for page in self.client.pages(ListGroup())]
                 # Learned in reverse: the first pages have the newest conversations, which should
@@ -169,7 +170,7 @@ class Session:
             for conversation, seq in arrived.items():
                 with contextlib.suppress(ChatError, NoAnswer):
                     await self.client.received(conversation, seq)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(MARKER_SECONDS)
 
     def _signed_in(self, reply: SignedIn) -> None:
         self.user, self._token = reply.user, reply.token

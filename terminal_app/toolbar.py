@@ -10,13 +10,13 @@ from shared.protocol.spec import TABLE
 from shared.protocol.words import first_word
 from terminal_app.commands import OWN, summary, usage
 from terminal_app.progress import Bars
-from terminal_app.session import Session
+from terminal_app.session import TerminalSession
 
 
 class Toolbar:
     """The toolbar; prompt_toolkit draws it at each redraw."""
 
-    def __init__(self, session: Session, bars: Bars) -> None:
+    def __init__(self, session: TerminalSession, bars: Bars) -> None:
         self._session = session
         self._bars = bars
         self.offline = False

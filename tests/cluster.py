@@ -17,6 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ws_server.store.database import Database
 from ws_server.store.schema import metadata
 
@@ -24,6 +26,8 @@ START_LIMIT = 30.0
 """Seconds PostgreSQL may take to answer; generous, as test machines are busy."""
 ROLE, PASSWORD = "chat", "secret-of-chat"
 NUMBER = count(1)
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.system)]
+"""Of databases, as parameters of tests."""
 
 
 def program(name: str) -> str | None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, missing
+from tests.cluster import KINDS, Cluster, missing
 from tests.realserver import RealServer
 
-pytest_plugins = ["tests.skips"]
+pytest_plugins = ["tests.quick", "tests.skips"]
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def cluster() -> Iterator[Cluster]:
         made.remove()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def database_kind(request: pytest.FixtureRequest) -> Callable[[Path], str]:
     """What gives the URL of an empty database, in a folder if it is a file.
 

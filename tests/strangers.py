@@ -6,9 +6,11 @@ from sqlalchemy import Connection
 
 from shared.protocol.values import GroupAddress, parse_conversation
 from tests.world import World
-from ws_server.store import conversations, membership, realms, users
-from ws_server.store.group_changes import GroupChange
-from ws_server.store.users import User
+from ws_server.store.accounts import users
+from ws_server.store.accounts.users import User
+from ws_server.store.federation import realms
+from ws_server.store.groups import group_members, membership
+from ws_server.store.groups.group_changes import GroupChange
 
 
 def stranger(tx: Connection, now: int, name: str = "sam", realm: str = "beta") -> User:
@@ -34,7 +36,7 @@ async def invite_by_stranger(
 
     def invite(tx: Connection, now: int) -> GroupChange:
         sam = stranger(tx, now, by, realm)
-        group = conversations.create_group(tx, sam.id, "offers", now)
+        group = group_members.create_group(tx, sam.id, "offers", now)
         address = parse_conversation(group.address(0))
         assert isinstance(address, GroupAddress)
         person = users.find(tx, name)

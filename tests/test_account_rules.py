@@ -92,6 +92,7 @@ async def test_an_account_of_before_keeps_its_name_and_its_password(tmp_path: Pa
             await person.ask("passwd", old_password="secret1", new_password="secret1")
 
 
+@pytest.mark.slow
 def test_an_operator_may_give_away_a_reserved_name_but_no_common_password(tmp_path: Path) -> None:
     about = ("--real-name", "Root", "--country", "Peru", "--create")
     data = tmp_path / "data"

@@ -58,6 +58,7 @@ def test_the_document_lists_every_act_and_outcome_and_no_other() -> None:
     assert outcomes == {outcome.value for outcome in Result}
 
 
+@pytest.mark.slow
 async def test_what_somebody_does_with_an_account_leaves_its_lines(
     tmp_path: Path, trail: Trail
 ) -> None:
@@ -146,7 +147,7 @@ async def test_a_flood_from_everywhere_does_not_hide_who_signed_in(
 async def test_a_disabled_account_is_told_apart_in_the_trail_alone(
     tmp_path: Path, trail: Trail
 ) -> None:
-    from ws_server.store import users
+    from ws_server.store.accounts import users
 
     async with World(tmp_path) as world:
         await world.add_users("alice", "bob")

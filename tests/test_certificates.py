@@ -11,6 +11,8 @@ import pytest
 
 from shared.certificates import BadCertificate, tls_context
 
+pytestmark = pytest.mark.system
+
 
 def openssl(folder: Path, line: str) -> None:
     subprocess.run(["openssl", *line.split()], cwd=folder, check=True, capture_output=True)

@@ -49,6 +49,7 @@ def test_other_letters_stay_others(one: str, other: str) -> None:
     assert fold_text(one) != fold_text(other)
 
 
+@pytest.mark.slow
 def test_every_letter_has_one_form() -> None:
     for number in range(sys.maxunicode + 1):
         letter = chr(number)

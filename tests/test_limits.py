@@ -146,6 +146,36 @@ def test_registrations_of_a_64_count_together_and_a_48_has_twice_as_many(clock: 
     assert allowed(limits, "registration", "2001:db8:0:3::1") == 30
 
 
+def test_first_contacts_of_a_48_or_a_24_count_together(clock: Clock) -> None:
+    """Five /64 of one customer took all places of those who wait for approval."""
+    limits = Limits(on=True)
+    for one, two, three, elsewhere in (
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1", "2001:db8:1::1"),
+        ("192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1"),
+    ):
+        counts = [allowed(limits, "first_contact", at) for at in (one, one, two, three, elsewhere)]
+        assert counts == [10, 0, 10, 0, 10]
+        added = [allowed(limits, "added_realm", at, at) for at in (one, two, three)]
+        assert added == [10, 10, 0]
+    assert allowed(limits, "added_realm", "one user", "203.0.113.1") == 10
+    assert allowed(limits, "added_realm", "one user", "203.0.113.2") == 0
+    clock.now += 3600
+    assert allowed(limits, "first_contact", "192.0.2.3") == 10
+
+
+def test_changes_of_groups_wait_for_their_turn_and_too_many_are_refused(clock: Clock) -> None:
+    """Whoever invited and left in a loop kept everybody's messages waiting."""
+    limits = Limits(on=True)
+    waits = [limits.group_change("192.0.2.1") for _ in range(60)]
+    assert waits[:20] == [0.0] * 20
+    assert waits[20:] == pytest.approx([number / 20 for number in range(1, 41)])
+    assert allowed(limits, "group_change", "192.0.2.1") == 0
+    assert limits.group_change("192.0.2.2") == 0.0
+    clock.now += 1
+    assert allowed(limits, "group_change", "192.0.2.1") == 20
+    assert [Limits(on=False).group_change("192.0.2.1") for _ in range(100)] == [0.0] * 100
+
+
 def test_switched_off_they_allow_everything() -> None:
     limits = Limits(on=False)
     for method, arguments in {

@@ -69,6 +69,7 @@ def _is_own(target: ast.expr) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_no_string_stands_as_a_statement() -> None:
     """As one did where an assignment had been, in `finally`."""
     found = [
@@ -79,6 +80,7 @@ def test_no_string_stands_as_a_statement() -> None:
     assert found == []
 
 
+@pytest.mark.slow
 def test_no_moment_of_a_monotonic_clock_begins_at_0() -> None:
     """As "never" did, which shortly after the machine's boot is "just now"."""
     assert [f"{path}:{line}" for path, line in Clocks(sources(*PACKAGES)).faults()] == []

@@ -133,6 +133,7 @@ async def test_contents_are_counted_anew_at_start(real_server: RealServer) -> No
     assert (await readings(real_server))["chat_file_bytes"] == 1000
 
 
+@pytest.mark.slow
 async def test_a_commit_that_failed_is_no_commit(real_server: RealServer) -> None:
     client = await RawClient.signed_in(real_server.url, "erin")
     before = await readings(real_server)

@@ -10,6 +10,8 @@ import pytest
 
 from tests.realserver import ROOT
 
+pytestmark = pytest.mark.system
+
 MARKED = 'import pytest\n\n@pytest.mark.skip(reason="no cat")\ndef test_it(): ...\n'
 CALLED = 'import pytest\n\ndef test_it(): pytest.skip("no cat")\n'
 COLLECTED = 'import pytest\n\npytest.skip("no cat", allow_module_level=True)\n'

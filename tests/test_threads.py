@@ -25,6 +25,7 @@ def work(seconds: float) -> None:
         pass
 
 
+@pytest.mark.slow
 async def test_many_accounts_of_one_address_pay_for_their_time_together(
     turns: FairThreadPool,
 ) -> None:
@@ -52,6 +53,7 @@ async def test_who_has_spent_too_much_goes_on_when_it_is_paid_back(turns: FairTh
     assert await asyncio.wait_for(waited, 10) == "hers"
 
 
+@pytest.mark.slow
 async def test_a_job_that_fails_is_paid_for_and_its_error_is_told(turns: FairThreadPool) -> None:
     def fail() -> None:
         work(PAID_BURST * 1.5)

@@ -29,7 +29,7 @@ from ws_server.gate import Gate
 from ws_server.net.session import Account, Session
 from ws_server.realm import Realm
 from ws_server.settings import Settings
-from ws_server.store import tokens, users
+from ws_server.store.accounts import tokens, users
 
 PASSWORD = "secret1"
 """Everybody's password."""

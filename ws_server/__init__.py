@@ -1,3 +1,3 @@
-"""The realm: a WebSocket server that keeps, orders and pushes messages."""
+"""The server of a realm: it stores, orders and pushes messages."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""`python -m ws_server`: serve a realm; with `admin` before the rest, look after one."""
+"""`python -m ws_server` serves a realm; `python -m ws_server admin ...` administers one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 
 def main() -> int:
     """Return the exit code; see `ws_server.command_line`."""
-    # Most of a start is loading modules. As an exception Ctrl+C would show a traceback of them, or
-    # get lost in a callback. There is nothing to stop yet, so the system may end the process.
+    # Loading modules is most of the start. Without this, Ctrl+C would print a traceback of the
+    # imports or get lost in a callback. Nothing is open yet, so the default action may end the
+    # process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from ws_server.command_line import run
 

@@ -1,7 +1,7 @@
-"""Which names and passwords may be chosen: the one place that says so, for everybody who asks.
+"""Rules for the names and passwords that an account may choose.
 
-The grammar of both is the protocol's (`shared.protocol.kinds`); these rules are this server's.
-docs/security.md explains them.
+`shared.protocol.kinds` has the grammar of both; the rules here are this server's and are written
+nowhere else. docs/security.md explains them.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import fold
 
 COMMON = Path(__file__).with_name("common_passwords.txt")
-"""The most common passwords, one a line; the comment at its beginning names the source."""
+"""The most common passwords, one in each line; the comment at the beginning names the source."""
 
 RESERVED = frozenset(
-    # Mailboxes of roles, which people trust (RFC 2142).
+    # Role mailboxes, which people trust (RFC 2142).
     "abuse hostmaster info noc postmaster security support webmaster "
-    # Who runs the realm, and its parts.
+    # Operators of the realm, and its parts.
     "admin administrator mod moderator operator root staff sysadmin superuser "
     "server system daemon nobody "
     # Groups of people, as in a mention.
     "all channel everybody everyone here "
-    # What programs show where there is no name.
+    # Placeholders that programs show for a missing name.
     "anonymous none null undefined".split()
 )
-"""Names that nobody may register; the realm's own name is another. An admin may give them away."""
+"""Names that users may not register, besides the realm's own. An admin may assign them."""
 
 _LOOK_ALIKES = {"0": "0o", "1": "1il", "5": "5s", "3": "3e", "4": "4a"}
-"""Digits that are read as letters."""
+"""Digits that resemble letters."""
 
 
 def check_name(name: str, realm: str) -> None:
-    """Refuse a name that others would take for somebody else's.
+    """Refuse a name that could be mistaken for another person's or a reserved one.
 
     Args:
         realm: This realm's own name.
@@ -49,10 +49,10 @@ def check_name(name: str, realm: str) -> None:
 
 
 def check_password(password: str, *own: str) -> None:
-    """Refuse a password that is among the first that anybody would try.
+    """Refuse one of the most common passwords, and one made of the owner's own names.
 
     Args:
-        own: What is known of its owner: the names of the account, the person and the realm.
+        own: Names of the account, the person and the realm.
 
     Raises:
         ChatError: BAD_ARGUMENTS.
@@ -71,12 +71,12 @@ def check_password(password: str, *own: str) -> None:
 
 
 def _bare(name: str) -> str:
-    """Return a name without what hardly shows in it."""
+    """Return the name without the characters that are easily overlooked."""
     return fold(name).translate({ord(sign): None for sign in "._-"})
 
 
 def _readings(name: str) -> list[str]:
-    """Return how a name may be read; one with many digits is no word."""
+    """Return the words that a name can be read as; a name with many digits has none."""
     if sum(letter in _LOOK_ALIKES for letter in name) > 4:
         return [name]
     return ["".join(letters) for letters in product(*(_LOOK_ALIKES.get(x, x) for x in name))]
@@ -87,7 +87,7 @@ def _compared(text: str) -> str:
 
 
 def _is_made_of(password: str, name: str) -> bool:
-    """Whether a password is a name, forwards or backwards, once or several times."""
+    """Return whether a password is a name, forwards or backwards, once or repeated."""
     if not name or len(password) % len(name):
         return False
     times = len(password) // len(name)

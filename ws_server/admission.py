@@ -1,7 +1,7 @@
-"""What somebody shows before they register: the first admin's code, or an invitation.
+"""Checks before a registration: the first admin's code, or an invitation.
 
-Wrong ones are guesses of their address, as wrong passwords are, and are counted before anything is
-looked up. Why an invitation is of no use nobody is told.
+A wrong code counts as a guess of its address, as a wrong password does, and is counted before any
+lookup. The refusal does not reveal why an invitation is invalid.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.audit import Act, Result
-from ws_server.store import registering
+from ws_server.store.accounts import registering
 from ws_server.store.timeline import wall_ms
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def check_code(realm: Realm, address: str, given: str) -> None:
-    """Refuse a code for the first admin that is not the right one.
+    """Refuse a wrong code for the first admin.
 
     Raises:
-        ChatError: BAD_CREDENTIALS, RATE_LIMITED; FORBIDDEN, none is asked for.
+        ChatError: BAD_CREDENTIALS; RATE_LIMITED; FORBIDDEN, no code is expected.
     """
     realm.guesses.check(address)
     if not realm.first_admin.fits(given):
@@ -31,12 +31,12 @@ def check_code(realm: Realm, address: str, given: str) -> None:
         realm.audit.note(Act.CODE, Result.REFUSED, address=address)
         raise ChatError(
             ErrorCode.BAD_CREDENTIALS,
-            "The code is wrong; the newest start of the server printed the one that holds",
+            "The code is wrong; the newest start of the server printed the valid one",
         )
 
 
 async def check_invitation(realm: Realm, address: str, hashed: bytes) -> None:
-    """Refuse an invitation that nobody can use.
+    """Refuse an invitation that is invalid or used up.
 
     Raises:
         ChatError: BAD_CREDENTIALS, RATE_LIMITED or UNAVAILABLE.
@@ -54,17 +54,17 @@ async def check_invitation(realm: Realm, address: str, hashed: bytes) -> None:
 
 
 def admit(realm: Realm, tx: Connection, invited: bytes | None, now: int) -> str | None:
-    """Use up an invitation where one is asked for, in the transaction of the account.
+    """Use up an invitation, if one is required, in the transaction that adds the account.
 
     Args:
-        invited: The hash of the code that was shown.
+        invited: The hash of the code presented; None if there was none.
 
     Returns:
-        The id of the invitation that was used.
+        The id of the invitation used; None if none was required.
 
     Raises:
-        ChatError: FORBIDDEN, who may register was changed meanwhile; BAD_CREDENTIALS, somebody
-            else was faster with the last use.
+        ChatError: FORBIDDEN, the registration mode was changed meanwhile; BAD_CREDENTIALS, another
+            registration used the invitation up first.
     """
     realm.registration.check(is_invited=invited is not None)
     if not realm.registration.by_invitation or invited is None:
@@ -76,7 +76,7 @@ def admit(realm: Realm, tx: Connection, invited: bytes | None, now: int) -> str 
 
 
 def wrong_invitation() -> ChatError:
-    """Return one refusal for all that can be wrong with an invitation."""
+    """Return the one refusal for every invalid invitation."""
     return ChatError(
         ErrorCode.BAD_CREDENTIALS,
         "The invitation is wrong, used up or expired; ask an admin of this realm for another one",

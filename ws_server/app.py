@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
-
+from shared.background_tasks import BackgroundTasks
 from shared.faults import explained, shown
 from shared.settings import split, tls_context
-from shared.sockets import TRIES, not_listening
-from ws_server import file_descriptors, session_expiry, threads, web_app
-from ws_server import handlers as handlers  # registers what answers the commands
+from shared.sockets import PORT_TRIES, not_listening
+from ws_server import file_descriptors, threads, web_app
+from ws_server import handlers as handlers  # registers the handlers of all commands
 from ws_server.admin.control import ControlSocket
 from ws_server.data_folder import (
     ELSEWHERE,
@@ -29,62 +29,70 @@ from ws_server.data_folder import (
 from ws_server.data_folder import (
     Refused as Refused,
 )
-from ws_server.federation.awaited_contents import Contents
+from ws_server.federation.contents.awaited_contents import Contents
+from ws_server.federation.handshake import dialling
+from ws_server.federation.handshake.handshake_client import Dialler
+from ws_server.federation.links.linker import Linker
+from ws_server.federation.links.services import LinkServices, Terms
 from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.first_admin import FirstAdmin
 from ws_server.gate import Gate
+from ws_server.housekeeping import keep_house, sweep
+from ws_server.identity import Identity
 from ws_server.key import posts_secret
 from ws_server.limits import Limits
 from ws_server.metrics import Metrics
 from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
+from ws_server.net.hub import Hub
 from ws_server.net.listener import Listener
 from ws_server.net.origin_policy import Browsers
 from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
+from ws_server.publications import Publisher
 from ws_server.readiness import Readiness
 from ws_server.realm import Realm, Serving
 from ws_server.realm_metrics import measure
 from ws_server.registration import Registration
 from ws_server.settings import Settings
 from ws_server.startup import open_store, realm_name
-from ws_server.store import content_fetches, files, own_name, recipients, registering, users
+from ws_server.store import recipients
+from ws_server.store.accounts import registering, users
 from ws_server.store.cache import Cache
+from ws_server.store.contents.blobs import Blobs
+from ws_server.store.database import Database
+from ws_server.store.engines.sqlite_file import file_of
+from ws_server.store.federation import own_name
 from ws_server.store.journal import Journal
-from ws_server.store.sqlite_file import file_of
 from ws_server.web_app import WebApp
 from ws_server.welcome import address, welcome
 
 log = logging.getLogger(__name__)
 
 DAY = 24 * 3600 * 1000
-"""Milliseconds."""
-HOUSEKEEPING = 3600.0
-"""Seconds between two sweeps of what was abandoned."""
-JUMP = 60.0
-"""Seconds by which the wall clock may be corrected in that time."""
+"""One day in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A realm with its port."""
+    """A realm and its port."""
 
     realm: Realm
     gate: Gate
     listener: Listener
     port: int
     web_port: int | None
-    """Where browsers find the web app; None if it is not served."""
+    """The port of the web app; None if it is not served."""
 
 
 async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool = False) -> Realm:
-    """Open the realm without a port; `stack` closes it again, in reverse order.
+    """Open the realm without a port; `stack` closes it in reverse order.
 
     Args:
-        serves: It is going to be served under its name, which it keeps from then on.
+        serves: The realm will be served under its name, which is then fixed in its data.
 
     Raises:
-        Refused: a setting does not work; nothing is left running, and of a new realm no file.
+        Refused: a setting does not work; nothing is left running, and a new realm leaves no file.
         DatabaseRefused: the database cannot be used.
         KeyRefused: the realm's key cannot be used.
     """
@@ -106,9 +114,12 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     stack.push_async_callback(journal.close)
     passwords = Passwords()
     stack.callback(passwords.close)
+    identity = Identity(name, realm_key)
+    terms = Terms(settings.max_file * 2**20, settings.max_realm_files * 2**20, not settings.trial)
+    limits = Limits(settings.rate_limits == "on")
+    linker = make_linker(settings, identity, terms, limits, blobs, database, cache, journal)
     realm = Realm(
-        name=name,
-        key=realm_key,
+        linker=linker,
         registration=Registration(
             await database.read(registering.holds, settings.registration),
             settings.registration if serves else None,
@@ -118,26 +129,14 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
         journal=journal,
         blobs=blobs,
         passwords=passwords,
-        limits=Limits(settings.rate_limits == "on"),
-        pieces=Pieces(blobs),
-        max_file=settings.max_file * 2**20,
+        limits=limits,
         max_user_files=settings.max_user_files * 2**20,
-        max_realm_files=settings.max_realm_files * 2**20,
         session_age=settings.session_days * DAY,
         guesses=Guesses(settings.rate_limits == "on"),
         first_admin=FirstAdmin(settings.trial),
-        invitations_wait=not settings.trial,
     )
     stack.callback(realm.audit.summarise)
-    realm.contents = Contents(realm)
-    realm.links = PeerRegistry(
-        realm,
-        policy=settings.realms,
-        trial=settings.trial,
-        public=settings.public,
-        private=settings.private,
-    )
-    await realm.links.load()
+    await realm.peers.load()
     if serves:
         await journal.write(lambda tx, now: own_name.keep(tx, name))
         await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
@@ -148,12 +147,40 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     return realm
 
 
+def make_linker(
+    settings: Settings,
+    identity: Identity,
+    terms: Terms,
+    limits: Limits,
+    blobs: Blobs,
+    database: Database,
+    cache: Cache,
+    journal: Journal,
+) -> Linker:
+    """Construct the publisher of changes and the linker to other realms."""
+    hub, pieces, tasks = Hub(), Pieces(blobs), BackgroundTasks()
+    contents = Contents(database, journal, blobs, pieces, tasks)
+    peers = PeerRegistry(
+        *(identity, database, journal, cache, hub, tasks),
+        policy=settings.realms,
+        trial=settings.trial,
+        public=settings.public,
+        private=settings.private,
+    )
+    publisher = Publisher(journal, cache, hub, pieces, contents, peers)
+    services = LinkServices(
+        *(identity, secrets.token_hex(8), terms, limits),
+        *(database, journal, publisher),
+    )
+    return Linker(services, Dialler(identity, tasks, settings.public))
+
+
 async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
-    """Start everything; `stack` stops it again, in reverse order.
+    """Start everything; `stack` stops it in reverse order.
 
     Raises:
-        SettingsRefused, Refused, DatabaseRefused, KeyRefused: it cannot start; nothing is left
-            running.
+        SettingsRefused, Refused, DatabaseRefused, KeyRefused: the server cannot start; nothing is
+            left running.
     """
     tls = tls_context(settings)
     realm = await open_realm(settings, stack, serves=True)
@@ -172,7 +199,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         trusted_proxies=settings.networks,
     )
     browsers = WebApp(settings)
-    # Told to stop first, and waited for last, it ends while connections are closed.
+    # Signalled first and awaited last, so that it ends while connections are closed.
     stack.push_async_callback(browsers.close)
     stack.push_async_callback(listener.close)
     measure(metrics, settings, realm, gate, listener)
@@ -184,14 +211,16 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
             f"{not_listening(error)}"
         ) from error
     realm.serving = Serving(settings.host, port, tls is not None, time.monotonic())
-    stack.push_async_callback(realm.links.close)
-    realm.links.open(port, tls is not None)
+    stack.push_async_callback(realm.peers.close)
+    dialling.begin(realm.linker, port, tls is not None)
     control = ControlSocket(realm, settings.data)
     stack.push_async_callback(control.close)
     try:
         await control.open()
     except OSError as error:
-        raise Refused(f"--data takes no socket: {explained(error, settings.data)}") from error
+        raise Refused(
+            f"--data does not allow a socket: {explained(error, settings.data)}"
+        ) from error
     housekeeping = asyncio.create_task(keep_house(realm))
     stack.callback(housekeeping.cancel)
     web_port = await open_web_app(settings, browsers, listener, port, stack)
@@ -203,10 +232,10 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
 async def open_web_app(
     settings: Settings, browsers: WebApp, listener: Listener, port: int, stack: AsyncExitStack
 ) -> int | None:
-    """Serve the web app, and return its port; None if it is off, or not installed.
+    """Serve the web app and return its port; None if it is off or not installed.
 
     Raises:
-        Refused: it cannot be served.
+        Refused: the web app cannot be served.
     """
     if settings.web_port is None:
         return None
@@ -221,7 +250,7 @@ async def open_web_app(
     except OSError as error:
         raise Refused(
             f"Cannot listen on --host {shown(settings.host)} --web-port {settings.web_port}, nor "
-            f"on the {TRIES} ports after it: {not_listening(error)}. --web-port off serves no "
+            f"on the {PORT_TRIES} ports after it: {not_listening(error)}. --web-port off serves no "
             "web app"
         ) from error
     stack.callback(browsers.stop)
@@ -230,54 +259,12 @@ async def open_web_app(
 
 
 def written_in(settings: Settings) -> list[Path]:
-    """Return the folders in which the realm keeps what it is told."""
+    """Return the folders that the realm writes to."""
     folders = [settings.data]
     file = file_of(database_url(settings))
     if file is not None and file.parent.resolve() != settings.data.resolve():
         folders.append(file.parent)
     return folders
-
-
-async def sweep(realm: Realm, age: float, jumped: bool = False) -> None:
-    """Forget abandoned uploads, and contents that no message ever came to carry.
-
-    Args:
-        age: Seconds for which nobody may have touched contents that are removed.
-        jumped: The wall clock has jumped, so that nobody knows how old anything is.
-    """
-
-    def forget(tx: Connection, now: int) -> set[str]:
-        files.forget_abandoned(tx, now, jumped)
-        return files.open_uploads(tx) | content_fetches.open_parts(tx)
-
-    parts = await realm.journal.write(forget)
-    if jumped:
-        return  # the next time
-    realm.stray_bytes.clear()
-
-    def remove(tx: Connection) -> int:
-        return realm.blobs.sweep(parts, lambda hashes: files.unreferenced(tx, hashes), age)
-
-    removed = await realm.database.read(remove)
-    if removed:
-        log.info("removed contents without a message", extra={"count": removed})
-
-
-async def keep_house(realm: Realm) -> None:
-    """Sweep from time to time."""
-    while True:
-        wall, steady = time.time(), time.monotonic()
-        await asyncio.sleep(HOUSEKEEPING)
-        # A machine that slept counts as well: its monotonic clock stood still.
-        jump = (time.time() - wall) - (time.monotonic() - steady)
-        try:
-            jumped = abs(jump) > JUMP
-            await sweep(realm, age=HOUSEKEEPING, jumped=jumped)
-            if not jumped:
-                await session_expiry.end_unused(realm)
-                await realm.journal.write(registering.forget_expired)
-        except Exception:
-            log.exception("housekeeping failed; it is tried again in an hour")
 
 
 async def run(settings: Settings) -> None:
@@ -320,5 +307,5 @@ async def run(settings: Settings) -> None:
 
 
 def set_umask() -> None:
-    """Let nobody else read what the server writes."""
+    """Create the server's files readable by its own account only."""
     os.umask(0o077)

@@ -1,9 +1,9 @@
-"""The audit trail: who signed in, who failed to, what admins did, in the log with fixed fields.
+"""The audit trail: sign-ins, failed attempts and admin acts, in the log with fixed fields.
 
 Every line is the event `audit` with the same fields in the same order; docs/observability.md lists
-the acts and outcomes, and docs/deploy has a filter for fail2ban. Nothing that was typed gets into
-one, but names that somebody has. What strangers can cause is bounded: lines beyond are counted,
-and one line tells how many there were.
+the acts and outcomes, and docs/deploy has a filter for fail2ban. Lines contain no text that a user
+typed, except names of existing accounts. Lines that strangers can cause are rate limited; lines
+above the limit are counted, and a summary line has the count.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from shared.token_buckets import Buckets
 log = logging.getLogger(__name__)
 
 SUMMARY_AFTER = 60.0
-"""Seconds in which lines are counted before it is told how many were left out."""
+"""Seconds until a summary of the lines left out is written."""
 
 
 class Act(StrEnum):
-    """What somebody did, or tried to."""
+    """An act, done or attempted."""
 
     REGISTER = "register"
     CODE = "code"
@@ -39,7 +39,7 @@ class Act(StrEnum):
 
 
 class Result(StrEnum):
-    """How it ended."""
+    """The outcome of an act."""
 
     DONE = "done"
     REFUSED = "refused"
@@ -48,7 +48,7 @@ class Result(StrEnum):
 
 
 OPERATOR = "local"
-"""The address of those who use the data folder, and of the server itself."""
+"""The address of operators, who use the data folder, and of the server itself."""
 
 
 class Audit:
@@ -56,7 +56,7 @@ class Audit:
 
     def __init__(self) -> None:
         self._of_networks = Buckets(rate=1 / 5, burst=50)
-        # What was done took a password or a place among registrations, and is not drowned by tries.
+        # Completed acts needed a password or a registration slot; attempts must not crowd them out.
         self._done = Buckets(rate=10, burst=2_000)
         self._tried = Buckets(rate=2, burst=1_000)
         self._left_out: Counter[tuple[Act, Result]] = Counter()
@@ -71,13 +71,13 @@ class Audit:
         user: str = "",
         detail: str = "",
     ) -> None:
-        """Write one line, unless there were too many of its network, or of all.
+        """Write one line, unless its network or all networks together exceed their rate.
 
         Args:
-            address: Whose connection it was.
-            user: Whose account it was, if that exists.
-            detail: What the act was about, in words of this program, the operator or the grammar
-                of names.
+            address: The address of the connection.
+            user: The account concerned, if that exists.
+            detail: The object of the act: a fixed word of this program, a word of the operator, or
+                a valid name.
         """
         if address != OPERATOR:
             around = network(address)
@@ -105,7 +105,7 @@ class Audit:
             self._timer = loop.call_later(SUMMARY_AFTER, self.summarise)
 
     def summarise(self) -> None:
-        """Tell how many lines were left out since the last time."""
+        """Write how many lines were left out since the last summary."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

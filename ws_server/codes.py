@@ -1,4 +1,4 @@
-"""Codes that people read, pass on and type: who has one may do something once, or a few times."""
+"""Random codes that people read, pass on and type; each permits one or a few uses."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import hashlib
 import secrets
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Those that are not read as others."""
+"""Letters and digits that are not mistaken for others."""
 GROUPS = 4
 GROUP = 4
-"""80 bits in all."""
+"""Letters in a group; four groups are 80 bits."""
 
 
 def letters(count: int) -> str:
-    """Return so many random letters, 5 bits each."""
+    """Return `count` random letters of 5 bits each."""
     return "".join(secrets.choice(LETTERS) for _ in range(count))
 
 
 def new_code() -> str:
-    """Return a code such as K3F9-7QWX-MB2C-HT4N, which nobody guesses at the pace allowed."""
+    """Return a code such as K3F9-7QWX-MB2C-HT4N: 80 random bits."""
     return "-".join(letters(GROUP) for _ in range(GROUPS))
 
 
 def plain(code: str) -> bytes:
-    """Return what is compared of a code: case, dashes and blanks do not matter."""
+    """Return the form in which codes are compared: without case, dashes and blanks."""
     return code.upper().replace("-", "").replace(" ", "").encode()
 
 
 def hash_code(code: str) -> bytes:
-    """Return what is stored of a code: 80 random bits need no slow hash."""
+    """Return the stored form of a code: 80 random bits need no slow hash."""
     return hashlib.sha256(plain(code)).digest()

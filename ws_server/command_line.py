@@ -1,7 +1,7 @@
-"""What the command line asks for: serve a realm, or look after one.
+"""Runs the command line: serve a realm, or administer one.
 
-Most of a start is loading modules, so a wrong setting is refused before they are loaded, and the
-garbage collector rests meanwhile: what modules hold lives as long as the process.
+Loading modules is most of the start. Settings are therefore checked before the modules are loaded,
+and garbage collection is off meanwhile: the objects of modules live as long as the process.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ws_server.settings import Settings, load
 
 
 def run() -> int:
-    """Do what the command line asks for.
+    """Run the command line.
 
     Returns:
-        The exit code: 0 after an orderly stop, 1 if it was refused, 130 after Ctrl+C.
+        The exit code: 0 after an orderly stop, 1 after a refusal, 130 after Ctrl+C.
     """
     gc.disable()
-    for stream in (sys.stdout, sys.stderr):  # names and paths may be beyond the terminal
+    for stream in (sys.stdout, sys.stderr):  # names and paths may not be encodable in the terminal
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if sys.argv[1:2] == ["admin"]:
@@ -39,17 +39,17 @@ def run() -> int:
 
 
 def look_after(arguments: Sequence[str]) -> int:
-    """Do what an operator asked for, and return the exit code."""
+    """Run an admin command and return the exit code."""
     from ws_server import app
     from ws_server.admin import cli
     from ws_server.key import KeyRefused
-    from ws_server.store.adapter import DatabaseRefused
+    from ws_server.store.engines.adapter import DatabaseRefused
 
     collect()
     logs.configure("warning")
     app.set_umask()
     Settings.warn()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # for there is something to undo
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the command may have work to undo
     try:
         return cli.main(arguments)
     except KeyboardInterrupt:
@@ -60,10 +60,10 @@ def look_after(arguments: Sequence[str]) -> int:
 
 
 def serve(settings: Settings) -> int:
-    """Serve until told to stop, and return the exit code."""
+    """Serve until SIGTERM or SIGINT, and return the exit code."""
     from ws_server import app
     from ws_server.key import KeyRefused
-    from ws_server.store.adapter import DatabaseRefused
+    from ws_server.store.engines.adapter import DatabaseRefused
     from ws_server.threads import new_event_loop
 
     collect()
@@ -80,6 +80,6 @@ def serve(settings: Settings) -> int:
 
 
 def collect() -> None:
-    """Collect garbage from now on, but do not look again at what is there for good."""
+    """Collect garbage from now on; exempt the permanent objects of modules."""
     gc.freeze()
     gc.enable()

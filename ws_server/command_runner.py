@@ -1,6 +1,6 @@
-"""Runs commands: admitted ones in their order; once durable, it replies, then publishes.
+"""Runs admitted commands in order. Once a change is durable, it replies, then publishes.
 
-Commands of one connection take effect in the order sent. `pipeline.py` says which one may begin.
+Commands of one connection take effect in the order sent. `pipeline.py` decides which may begin.
 """
 
 from __future__ import annotations
@@ -9,50 +9,66 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from time import thread_time
 from typing import Any, cast
 
 from shared.protocol.call import Call
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import TABLE, Access, Reply, Spec
-from ws_server.context import HANDLERS, Answer, Context, Outcome, RemoteReply
-from ws_server.message_replies import answer, refused_there
+from shared.protocol.records import Reply
+from shared.protocol.spec import TABLE, Access, Spec
+from ws_server.context import (
+    HANDLERS,
+    Answer,
+    Context,
+    MessageAnswer,
+    RegisteredHandler,
+    RemoteReply,
+)
+from ws_server.message_replies import refused_there
 from ws_server.net.session import FrameTaker, Session
+from ws_server.outcome import Outcome
 from ws_server.pipeline import DRAINING, ENDED
-from ws_server.publications import announce, publish
+from ws_server.publications import publish, publish_message
 from ws_server.realm import Realm
 from ws_server.store.database import current_payer, current_requester
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
-from ws_server.store.outbox import QUEUED
+from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
+from ws_server.store.entries import Mutation
+from ws_server.store.federation.outbox import QUEUED
 
 log = logging.getLogger(__name__)
 
+LONG_ANSWER = 0.001
+"""Seconds of the event loop above which an answer is charged to its requester."""
+LOOP_FACTOR = 5
+"""Charge for a second of the event loop, in seconds of a reader: everybody waits for the loop."""
+
 
 class CommandRunner:
-    """The one way from a command to its handler, the journal and the reply."""
+    """The only path from a command to its handler, the journal and the reply."""
 
     def __init__(self, realm: Realm, end: Callable[[Session], None]) -> None:
         """Args: `end` ends a session."""
         missing = {spec.request for spec in TABLE.values()} - HANDLERS.keys()
         assert not missing, f"no handler for {missing}"
         self._realm = realm
+        self._publisher = realm.publisher
         self._end = end
         self._tasks: set[asyncio.Task[None]] = set()
         self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
-        """How many commands were refused, by code."""
+        """The number of refused commands, by code."""
 
     async def close(self) -> None:
-        """Wait for the commands that run, at most a second."""
+        """Wait for running commands, at most a second."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1)
 
     def settle(self, session: Session) -> None:
-        """End a session of which nothing will come, once all that came is answered."""
+        """End a departed session once all its commands are answered."""
         if session.pipeline.is_done:
             self._end(session)
 
     def advance(self, session: Session) -> None:
-        """Go on with what waits; end the session if nothing does and nothing will come."""
+        """Run queued commands; end the session if it is departed and none is left."""
         pipeline = session.pipeline
         while pipeline.queue and self.run(session, pipeline.queue[0]):
             pipeline.dequeued()
@@ -62,7 +78,7 @@ class CommandRunner:
             self.settle(session)
 
     def run(self, session: Session, call: Call) -> bool:
-        """Run a command if its turn has come; False if those before it must end first."""
+        """Run a command if its turn has come; return False if earlier ones must finish first."""
         request, pipeline = call.request, session.pipeline
         if call.error is None and request is not None:
             registration = HANDLERS[type(request)]
@@ -82,15 +98,15 @@ class CommandRunner:
             if request.spec.addresses or "realm" in request.spec.by_name:
                 request = self._realm.local(request)
             result = registration.handler(Context(self._realm, session), request)
-            # Awaitable is an abstract class: asking for it first takes three times as long.
+            # Awaitable is an abstract class; checking it first takes three times as long.
             if isinstance(result, (Draft, Mutation, Reply, RemoteReply)):
-                self._answer(session, call, result, pipelined)
+                self._answer(session, call, registration, result)
             else:
                 pipeline.started()
-                self._start(self._wait_for(session, call, result))
+                self._start(self._wait_for(session, call, registration, result))
         except ChatError as error:
             if pipeline.unanswered:
-                # Its reply must not pass those of the commands before it.
+                # This reply must not overtake those of earlier commands.
                 call.error = error.with_traceback(None)
                 return False
             self._refuse(session, call, error)
@@ -104,7 +120,7 @@ class CommandRunner:
         task.add_done_callback(self._tasks.discard)
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
-        """Reply when another realm has answered; later replies may pass this one."""
+        """Reply once another realm has answered; later replies may overtake this one."""
         current_requester.set(session.asker)
         try:
             self._reply(session, call, await answering)
@@ -116,12 +132,23 @@ class CommandRunner:
             session.pipeline.remote_replied()
             self.settle(session)
 
-    async def _wait_for(self, session: Session, call: Call, answering: Awaitable[Answer]) -> None:
+    async def _wait_for(
+        self,
+        session: Session,
+        call: Call,
+        registration: RegisteredHandler,
+        answering: Awaitable[Answer],
+    ) -> None:
         posted = False
         current_requester.set(session.asker)
         current_payer.set(session.network if self._realm.limits.on else None)
         try:
-            posted = self._answer(session, call, await answering, False)
+            answered = await answering
+            began = thread_time()
+            posted = self._answer(session, call, registration, answered)
+            took = thread_time() - began
+            if took > LONG_ANSWER:
+                self._realm.database.charge(current_payer.get(), LOOP_FACTOR * took)
         except ChatError as error:
             self._refuse(session, call, error)
         except Exception:
@@ -133,8 +160,10 @@ class CommandRunner:
                     session.release()
                 self.advance(session)
 
-    def _answer(self, session: Session, call: Call, result: Answer, pipelined: bool) -> bool:
-        """Reply, or hand what is to be written to the journal; True if the reply comes later."""
+    def _answer(
+        self, session: Session, call: Call, registration: RegisteredHandler, result: Answer
+    ) -> bool:
+        """Reply, or post the change to the journal; return True if the reply follows later."""
         if isinstance(result, Reply):
             self._reply(session, call, result)
             return False
@@ -142,54 +171,65 @@ class CommandRunner:
             session.pipeline.asked()
             self._start(self._ask_abroad(session, call, result.reply))
             return False
-        result.origin = (session, call)
-        result.done = self._durable
-        self._realm.journal.post(result)
-        session.pipeline.posted(pipelined)
+        entry = MessageEntry(result) if isinstance(result, Draft) else result
+        entry.origin = (session, call, registration.answer)
+        entry.done = self._durable
+        entry.payer = session.network if self._realm.limits.on else None
+        self._realm.journal.post(entry)
+        session.pipeline.posted(registration.pipelined)
         return True
 
-    def _durable(self, entry: Draft | Mutation) -> None:
-        """An entry is on disk, or was refused: reply, then publish."""
-        session, call = entry.origin
+    def _durable(self, entry: MessageEntry | Mutation) -> None:
+        """Reply to an entry that is on disk or was refused, then publish it."""
+        session, call, answer = entry.origin
         pipeline = session.pipeline
         pipeline.committed()
-        if type(entry) is Draft and entry.stored and (entry.error or entry.duplicate):
-            stray = self._realm.stray_bytes
-            stray[entry.sender] = stray.get(entry.sender, 0) + entry.stored
+        if type(entry) is MessageEntry and entry.draft.content.file is not None:
+            self._count_stray(entry)
         if entry.error is not None:
             self._refuse(session, call, entry.error)
-        elif type(entry) is Draft:
-            if entry.duplicate or entry.state != QUEUED:
-                self._reply(session, call, answer(entry, call.request))
+        elif type(entry) is MessageEntry:
+            message, told = entry.message, None
+            if entry.duplicate or message.state != QUEUED:
+                self._reply(session, call, answer(message, call.request, entry.duplicate))
+            else:
+                # This reply waits for another realm; later replies may overtake it.
+                pipeline.asked()
+                told = partial(self._delivered, session, call, answer, message)
             if not entry.duplicate:
-                if entry.seq:
-                    announce(self._realm, entry, session)
-                if entry.outgoing:
-                    # Later replies may pass this one, which waits for another realm's answer.
-                    told = partial(self._delivered, session, call, entry)
-                    if entry.state == QUEUED:
-                        pipeline.asked()
-                    self._realm.links.deliver(entry, session, told)
+                publish_message(self._publisher, message, session, told)
         else:
             outcome = cast(Outcome, cast(Mutation, entry).result)
             assert outcome.reply is not None
             self._reply(session, call, outcome.reply)
-            publish(self._realm, outcome, session)
+            publish(self._publisher, outcome, session)
         if session.held is not None:
             session.release()
         if pipeline.queue or pipeline.life is DRAINING:
             self.advance(session)
 
+    def _count_stray(self, entry: MessageEntry) -> None:
+        if stray_bytes := entry.stray_bytes:
+            stray, sender = self._realm.stray_bytes, entry.draft.sender
+            stray[sender] = stray.get(sender, 0) + stray_bytes
+
     def _delivered(
-        self, session: Session, call: Call, draft: Draft, state: str, code: str | None, seq: int
+        self,
+        session: Session,
+        call: Call,
+        answer: MessageAnswer,
+        message: StoredMessage,
+        state: str,
+        code: str | None,
+        seq: int,
     ) -> None:
-        """Another realm has a message, refused it, or has not answered in time."""
+        """Reply once another realm stored or refused a message, or did not answer in time."""
         if code is None:
-            draft.state = state
-            draft.seq = seq or draft.seq
-            self._reply(session, call, answer(draft, call.request))
+            message.state = state
+            message.seq = seq or message.seq
+            self._reply(session, call, answer(message, call.request, False))
         else:
-            self._refuse(session, call, refused_there(draft, code))
+            self._refuse(session, call, refused_there(message, code))
         session.pipeline.remote_replied()
         self.settle(session)
 
@@ -200,12 +240,12 @@ class CommandRunner:
             self._link(session, session.handshake.accept)
 
     def _link(self, session: Session, accept: Callable[[], FrameTaker | None]) -> None:
-        """Hand the connection of a realm that has proven itself over to its link."""
+        """Hand the connection of a verified realm over to its link."""
         assert session.handshake is not None
         session.handshake.accept = None
         if session.open:
             session.outlet.admit(known=True)
-            # What came before the link is no frame of it.
+            # Frames received before this point do not belong to the link.
             session.pipeline.dropped()
             session.link = accept()
 
@@ -219,7 +259,7 @@ class CommandRunner:
             session.outlet.close_with(4502, "too many errors")
 
     def _bug(self, call: Call) -> ChatError:
-        """Log the exception being handled, once, without what the command carried."""
+        """Log the exception being handled, once, without the command's arguments."""
         log.exception("command %s failed", call.command)
         return ChatError(ErrorCode.INTERNAL, "The server failed; this is its bug, not yours")
 

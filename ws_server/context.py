@@ -1,99 +1,81 @@
-"""What a handler may see, what it may answer, and how it says which command it handles."""
+"""The context and the results of handlers, and `handles`, which registers one."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from shared.protocol.spec import Event, Reply, Request
-from ws_server.store.conversations import Conversation
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
-
-if TYPE_CHECKING:
-    from ws_server.net.session import Account, Session
-    from ws_server.realm import Realm
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
+from ws_server.message_replies import sent
+from ws_server.net.session import Account, Session
+from ws_server.realm import Realm
+from ws_server.store.drafts import Draft, StoredMessage
+from ws_server.store.entries import Mutation
 
 R = TypeVar("R", bound=Reply)
 
 
-@dataclass(slots=True)
-class Publication:
-    """An event and the users whose sessions get it, all but the one that caused it."""
-
-    event: Event
-    users: Collection[int]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What follows from a change once it is on disk; `publications.publish` carries it out."""
-
-    reply: Any = None
-    """What the one who asked is answered: a Reply for a session, which is sent first."""
-    publications: list[Publication] = field(default_factory=list)
-    realms: Collection[int] = ()
-    """Other realms for which something now waits."""
-    changed: Conversation | None = None
-    """The group as it is now, with all its members, for the cache."""
-    forgotten: str | None = None
-    """The address of a group that has to leave the cache."""
-
-
 @dataclass(frozen=True, slots=True)
 class RemoteReply:
-    """A command that waits for another realm; those behind it need not wait for it."""
+    """The result of a command that waits for another realm; later commands need not wait for it."""
 
     reply: Coroutine[Any, Any, Reply]
 
 
 Answer = Reply | Draft | Mutation | RemoteReply
-"""A handler answers at once, with a message to write, or with a change that makes an Outcome."""
+"""The result of a handler: a reply, a message to write, a change, or a wait for another realm."""
 Handler = Callable[["Context", Any], Answer | Awaitable[Answer]]
+MessageAnswer = Callable[[StoredMessage, Any, bool], Reply]
+"""Makes the reply from the message, the request, and whether that repeated an earlier one."""
 
 
 class Context:
-    """One command: who asks, and the realm that is asked."""
+    """One command: its caller, and the realm that carries it out."""
 
     __slots__ = ("_account", "realm", "session")
 
     def __init__(self, realm: Realm, session: Session) -> None:
         self.realm = realm
         self.session = session
-        # Kept, because the connection may be gone before a handler has begun.
+        # A copy, as the connection may be gone before the handler begins.
         self._account = session.account
 
     @property
     def user(self) -> Account:
-        """Who is signed in; the gate has checked that somebody is."""
+        """The signed-in account; the command runner has checked that there is one."""
         assert self._account is not None
         return self._account
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
-    """A handler; `journaled` ones answer with a Draft or a Write and may overlap."""
+class RegisteredHandler:
+    """A handler; `pipelined` ones return a Draft or a Mutation and may overlap."""
 
     handler: Handler
     pipelined: bool
+    answer: MessageAnswer
 
 
-HANDLERS: dict[type[Request[Any]], Registration] = {}
+HANDLERS: dict[type[Request[Any]], RegisteredHandler] = {}
 
 
-def handles(request: type[Request[R]], *, journaled: bool = False) -> Callable[[Handler], Handler]:
+def handles(
+    request: type[Request[R]], *, pipelined: bool = False, answer: MessageAnswer = sent
+) -> Callable[[Handler], Handler]:
     """Register the handler of a command.
 
     Args:
-        journaled: The handler is no coroutine and returns a Draft or a cheap Write. The journal
-            keeps their order, so further ones of the same connection need not wait for the commit.
-            Dear ones are no such, or one connection could fill the journal with them.
+        pipelined: The handler is not a coroutine and returns a Draft or a cheap Mutation. The
+            journal keeps their order, so the next command of the connection need not wait for the
+            commit. Expensive changes must not be pipelined, as one client could fill the journal.
+        answer: Makes the reply if the handler returns a Draft.
     """
 
     def register(handler: Handler) -> Handler:
         assert request not in HANDLERS, f"{request.__name__} has two handlers"
-        HANDLERS[request] = Registration(handler, journaled)
+        HANDLERS[request] = RegisteredHandler(handler, pipelined, answer)
         return handler
 
     return register

@@ -1,4 +1,4 @@
-"""The folder a realm's data is in: which one it is, who uses it, and where its database is."""
+"""The data folder of a realm: its location, its lock, and the URL of its database."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from shared.faults import explained, shown
 from ws_server import key
 from ws_server.settings import Settings
 from ws_server.store.database import read_url
-from ws_server.store.sqlite_file import file_of, url_of
+from ws_server.store.engines.sqlite_file import file_of, url_of
 
 LOCK = "lock"
 DATABASE = "chat.db"
 ELSEWHERE = "database-elsewhere"
-"""A file in the data folder of a realm whose database is named by --database, so that nobody begins
-a new one in the folder by leaving that out."""
+"""A file that marks a realm whose database is given by --database, so that a start without that
+option does not create a new database in the folder."""
 
 
 class Refused(Exception):
-    """The realm cannot be opened; the text tells the operator what to do."""
+    """The realm cannot be opened; the text names the remedy for the operator."""
 
 
 def lock_folder(data: Path) -> IO[str]:
-    """Create the data folder and keep other servers off it, however they spell its path.
+    """Create the data folder and lock it against other servers, by any spelling of its path.
 
     Raises:
-        Refused: another server uses it, or it cannot be written.
+        Refused: another server uses the folder, or it is not writable.
     """
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,13 +47,13 @@ def lock_folder(data: Path) -> IO[str]:
 
 
 def lock_database(url: URL) -> IO[str] | None:
-    """Keep servers with other data folders off a SQLite database; PostgreSQL does so itself.
+    """Lock a SQLite database against servers with other data folders; PostgreSQL locks itself.
 
-    The lock is a file beside it: to close another handle of the database would end SQLite's own
-    locks (sqlite.org/howtocorrupt.html, 2.2).
+    The lock is a file beside the database: closing another handle of the database file would
+    release SQLite's own locks (sqlite.org/howtocorrupt.html, 2.2).
 
     Raises:
-        Refused: another server uses it, or the folder it is in cannot be written.
+        Refused: another server uses the database, or its folder is not writable.
     """
     path = file_of(url)
     if path is None:
@@ -69,7 +69,7 @@ def lock_database(url: URL) -> IO[str] | None:
 
 
 def _locked(lock: IO[str]) -> bool:
-    """Take a lock, or close its file if somebody has it."""
+    """Lock a file without waiting; close it if it is locked already."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -79,7 +79,7 @@ def _locked(lock: IO[str]) -> bool:
 
 
 def holds_realm(data: Path) -> bool:
-    """Tell whether a realm was ever opened on this folder, or this account may not see that."""
+    """Return whether the folder holds a realm, or this account lacks the right to see that."""
     try:
         return any((data / name).exists() for name in (key.FILE, DATABASE, ELSEWHERE))
     except OSError:
@@ -87,17 +87,17 @@ def holds_realm(data: Path) -> bool:
 
 
 def expect_realm(data: Path) -> None:
-    """Refuse a folder on which no realm was ever opened.
+    """Refuse a folder without a realm.
 
     Raises:
-        Refused: that is so.
+        Refused: the folder holds no realm.
     """
     if not holds_realm(data):
         raise Refused(f"{shown(data.resolve())} holds no realm; name its data folder with --data")
 
 
 def forget(data: Path) -> None:
-    """Remove what opening a new realm made, which failed before anything was in it."""
+    """Remove the files of a new realm whose opening failed before it had data."""
     files = (key.FILE, *(f"{DATABASE}{end}" for end in ("", "-wal", "-shm")))
     for name in files:
         with suppress(OSError):
@@ -111,8 +111,8 @@ def database_url(settings: Settings) -> URL:
     """Return the URL of the database.
 
     Raises:
-        Refused: the realm was last opened with another one, which is not named now.
-        DatabaseRefused: the one that is named cannot be read.
+        Refused: the realm was last opened with another URL, and none is given now.
+        DatabaseRefused: the URL given cannot be parsed.
     """
     if settings.database:
         return read_url(settings.database)

@@ -1,4 +1,4 @@
-"""Sessions whose peers are gone, but whose commands are still carried out."""
+"""Sessions of departed peers whose commands are still carried out."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from contextlib import suppress
 from ws_server.net.session import Session
 
 MAX_SECONDS = 30.0
-"""In which what a peer sent before it went is carried out; the rest is dropped."""
+"""Seconds to carry out the commands of a departed peer; the rest is dropped."""
 MAX_SESSIONS = 1_000
-"""Of one more, the oldest is ended."""
+"""Departing sessions at a time; one more ends the oldest."""
 
 
 class Departures:
-    """The sessions that are leaving, bounded in number and in time."""
+    """The departing sessions, bounded in number and in time."""
 
     def __init__(self, end: Callable[[Session], None]) -> None:
         """Args: `end` ends a session and calls `discard`."""
         self._end = end
         self._deadlines: dict[Session, asyncio.TimerHandle] = {}
-        """The oldest first."""
+        """The timers of all departing sessions, the oldest first."""
         self._all_ended: asyncio.Event | None = None
 
     def add(self, session: Session) -> None:
-        """End a session in time; at once the oldest one, if there are too many."""
+        """End a session within the time limit; end the oldest one now if there are too many."""
         loop = asyncio.get_running_loop()
         self._deadlines[session] = loop.call_later(MAX_SECONDS, self._end, session)
         if len(self._deadlines) > MAX_SESSIONS:
             self._end(next(iter(self._deadlines)))
 
     def discard(self, session: Session) -> None:
-        """Forget a session that has ended."""
+        """Remove a session that has ended."""
         if (deadline := self._deadlines.pop(session, None)) is not None:
             deadline.cancel()
             if not self._deadlines and self._all_ended is not None:
                 self._all_ended.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait until all sessions that are leaving have ended; end those that are not in time."""
+        """Wait until all departing sessions have ended; after `seconds`, end the rest."""
         if self._deadlines:
             self._all_ended = asyncio.Event()
             with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""How many files and connections the process may have open, and how many of them are spared."""
+"""The limit of open files of the process, and the part left for connections."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import resource
 from contextlib import suppress
 
 RESERVED = 96
-"""At least, for whatever is no connection; a tenth of many, but no more than ten times as much."""
+"""Descriptors not for connections: a tenth of all, at least this many, at most ten times it."""
 MAX_DESCRIPTORS = 1_000_000
-"""Where the system sets no limit."""
+"""The limit to set if the system has none."""
 
 
 def raise_limit() -> None:
-    """Allow as many as the system does."""
+    """Raise the limit to the maximum that the system allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -21,8 +21,8 @@ def raise_limit() -> None:
 def room_for_connections() -> int:
     """Return how many connections there may be.
 
-    The rest is for the database, files and links to other realms, so that they and `/healthz` go on
-    working when all of these are taken.
+    The rest is reserved for the database, files and links to other realms. They and `/healthz`
+    therefore work even when all connections are in use.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:

@@ -1,9 +1,10 @@
-"""Who becomes the first admin of a realm, when nobody is one yet.
+"""The first admin of a realm that has none yet.
 
-In a trial it is the first account. Elsewhere strangers may be first, so it takes the one-time code
-that the start of the server prints, or an operator: `admin user add`, `admin user grant-admin`.
-The operator alone has the code, so it registers its bearer whoever else may register.
-The code is in memory only, and never in the log; each start makes another one.
+In a trial, the first account becomes admin. Elsewhere a stranger could register first, so the first
+admin needs the one-time code that the start of the server prints, or the operator makes one with
+`admin user add` and `admin user grant-admin`. Only the operator has the code, so its bearer may
+register in every registration mode. The code is only in memory, never in the log; each start makes
+a new one.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.codes import new_code, plain
-from ws_server.store import users
+from ws_server.store.accounts import users
 
 
 class FirstAdmin:
-    """Who may be it.
+    """Decides which account becomes the first admin.
 
     Args:
         trial: The server is tried out on one machine; see `Settings.trial`.
@@ -27,36 +28,36 @@ class FirstAdmin:
     def __init__(self, trial: bool) -> None:
         self.trial = trial
         self.code: str | None = None
-        """What makes its bearer the admin; None if there is no need of one."""
+        """The code that makes its bearer the admin; None if none is expected."""
 
     def wanted(self) -> None:
-        """There is no admin: make the code, unless it is a trial."""
+        """Make the code, as the realm has no admin; a trial needs none."""
         if not self.trial:
             self.code = new_code()
 
     def fits(self, code: str) -> bool:
-        """Tell whether this is the code; case, dashes and blanks do not matter.
+        """Return whether this is the code; case, dashes and blanks do not matter.
 
         Raises:
-            ChatError: FORBIDDEN, none is asked for.
+            ChatError: FORBIDDEN, no code is expected.
         """
         if self.code is None:
             raise ChatError(
                 ErrorCode.FORBIDDEN,
-                "No code is asked for: the first account is the admin"
+                "No code is needed: the first account is the admin"
                 if self.trial
-                else "No code is asked for any more: this realm has an admin",
+                else "No code is needed any more: this realm has an admin",
             )
         return hmac.compare_digest(plain(code), plain(self.code))
 
     def may_be(self, tx: Connection, has_code: bool) -> bool:
-        """Tell whether the account that is added in this transaction becomes the admin.
+        """Return whether the account added in this transaction becomes the admin.
 
         Args:
-            has_code: The right code was shown for it.
+            has_code: The registration presented the right code.
 
         Raises:
-            ChatError: FORBIDDEN, somebody else was faster with it.
+            ChatError: FORBIDDEN, another account used the code first.
         """
         if not has_code:
             return self.trial and users.is_empty(tx)
@@ -67,5 +68,5 @@ class FirstAdmin:
         return True
 
     def used(self) -> None:
-        """There is an admin now, so the code is worth nothing."""
+        """Invalidate the code, as the realm has an admin now."""
         self.code = None

@@ -1,4 +1,4 @@
-"""The gate every frame passes: read, admit, and end sessions; `command_runner.py` does the rest."""
+"""The gate for all frames: reads and admits them, and ends sessions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ws_server.net.session import BROKEN, MAX_HANDSHAKE_FRAME, Session
 from ws_server.realm import Realm
 
 MAX_PENALTY = 10.0
-"""Seconds in which a connection is not read because of a refused frame."""
+"""Seconds for which a connection is not read after a refused frame."""
 
 
 class Gate:
-    """The one way from a frame to a handler; all that connections report comes here."""
+    """Receives everything that connections report; `command_runner.py` runs the commands."""
 
     def __init__(self, realm: Realm) -> None:
         self._realm = realm
@@ -27,10 +27,10 @@ class Gate:
         self._departures = Departures(self.end)
         self.commands = 0
         self.refused = self._commands.refused
-        """How many commands were refused, by code."""
+        """The number of refused commands, by code."""
 
     def receive(self, session: Session, frame: bytes) -> None:
-        """Take one text frame.
+        """Receive one text frame.
 
         Raises:
             UnicodeDecodeError: the frame is not UTF-8.
@@ -41,33 +41,33 @@ class Gate:
         if session.handshake is not None and len(frame) > MAX_HANDSHAKE_FRAME:
             session.outlet.close_with(BROKEN, "a frame of the handshake is too large")
             return
-        if frame[:3] == codecs.BOM_UTF8:  # of a file that a program sends line by line
+        if frame[:3] == codecs.BOM_UTF8:  # begins a file that a program sends line by line
             frame = frame[3:]
         if frame[:1] == b"{" or frame.lstrip()[:1] == b"{":
             call = json_dialect.parse(frame)
             if call.request is None:
-                frame.decode()  # what is not UTF-8 is not even a refused command
+                frame.decode()  # a frame that is not UTF-8 has no reply, not even a refusal
         else:
             call = text_dialect.parse(frame.decode())
         self._take(session, call, len(frame))
 
     def resume(self, session: Session) -> None:
-        """The peer took what was written; go on with what waits."""
+        """Continue with the queued commands, as the peer has read the frames written."""
         if session.pipeline.queue:
             self._commands.advance(session)
 
     def receive_binary(self, session: Session) -> None:
-        """Take a binary frame, which is no command, and nothing that a link carries."""
+        """Refuse a binary frame; during a link handshake, close the connection."""
         if session.handshake is not None:
             session.outlet.close_with(BROKEN, "links carry text frames")
             return
-        error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not understood; send text")
+        error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not supported; send text")
         self._take(session, Call(session.dialect, error=error), 0)
 
     def depart(self, session: Session) -> None:
-        """The peer is gone, or going: it is told of nothing more, but what it sent is carried out.
+        """Stop pushing to a peer that is gone or closing; carry out the commands it has sent.
 
-        More of that may be read; `leave` says that all was.
+        More of its frames may still be read; `leave` reports the last.
         """
         if not session.pipeline.departed():
             return
@@ -78,13 +78,13 @@ class Gate:
             self._departures.add(session)
 
     def leave(self, session: Session) -> None:
-        """Nothing more comes from the peer: the session ends once all that came is carried out."""
+        """Note that the peer's last frame was read: the session ends once all are carried out."""
         self.depart(session)
         session.pipeline.drained()
         self._commands.settle(session)
 
     def end(self, session: Session) -> None:
-        """End a session at once; what the journal has of it is written all the same."""
+        """End a session at once; entries that the journal already has are still written."""
         if not session.pipeline.ended():
             return
         self._departures.discard(session)
@@ -96,11 +96,11 @@ class Gate:
         session.outlet.finish()
 
     async def settled(self, seconds: float) -> None:
-        """Wait until no session is leaving any more, and end those that are not done in time."""
+        """Wait until all departing sessions have ended; after `seconds`, end the rest."""
         await self._departures.wait(seconds)
 
     async def close(self) -> None:
-        """Wait for the commands that run; the caller has closed the connections."""
+        """Wait for running commands; the caller has closed the connections."""
         await self._commands.close()
 
     def _take(self, session: Session, call: Call, size: int) -> None:
@@ -126,7 +126,7 @@ class Gate:
             limits.command(who, call.size)
 
     def _penalise(self, session: Session, seconds: float) -> None:
-        """Read no further for a while: reading is what a refused frame costs."""
+        """Stop reading for a while; this is the price of a refused frame."""
         if session.pipeline.penalised():
             session.outlet.pause_reading()
             loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
-"""Changing groups hosted here: the one road, whoever asks, from wherever.
+"""Changes of groups hosted here, for callers of this realm and of others.
 
-`store.membership` has the rules. The commands of this realm's people and the questions of other
-realms differ in how they name people, and in what they are answered.
+`store.membership` has the rules. Commands of local people and requests of other realms differ only
+in how they name people and in the form of the answer.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupPerson
 from shared.protocol.values import Address, GroupAddress
-from ws_server.context import Outcome
+from ws_server.outcome import Outcome
 from ws_server.publications import group_outcome
-from ws_server.store import membership, roster_sync, users
-from ws_server.store.group_changes import INVITED, JOINED, REMOVED, GroupChange
-from ws_server.store.users import User
+from ws_server.store.accounts import users
+from ws_server.store.accounts.users import User
+from ws_server.store.federation import roster_sync
+from ws_server.store.groups import membership
+from ws_server.store.groups.group_changes import INVITED, JOINED, REMOVED, GroupChange
 
 BANNED, UNBANNED = "banned", "unbanned"
 
@@ -27,7 +29,7 @@ _GOVERNING = {
     "ban": (membership.ban, BANNED),
     "unban": (membership.unban, UNBANNED),
 }
-"""The rules of an owner's commands, and what the owner is answered."""
+"""The rules of an owner's commands, and the owner's replies."""
 _DONE = {
     "": "is already in",
     JOINED: "is now in",
@@ -39,21 +41,21 @@ _DONE = {
 
 
 class Named(Protocol):
-    """Whom a change is about; they are looked up inside its transaction."""
+    """The person that a change is about; looked up inside its transaction."""
 
     @property
     def name(self) -> str:
-        """What a refusal calls them."""
+        """The person's name in a refusal."""
 
     def find(self, tx: Connection) -> User | None:
-        """Return who that is; None if nobody known here.
+        """Return the person; None if unknown here.
 
         Raises:
             ChatError: UNKNOWN_REALM.
         """
 
     def note(self, tx: Connection, now: int) -> User | None:
-        """Return who that is; a person of another realm is noted if need be.
+        """Return the person; an unknown person of another realm is added.
 
         Raises:
             ChatError: UNKNOWN_REALM.
@@ -62,7 +64,7 @@ class Named(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Addressed:
-    """Somebody as people of this realm address them."""
+    """A person as local people address them."""
 
     address: Address
 
@@ -79,7 +81,7 @@ class Addressed:
 
 @dataclass(frozen=True, slots=True)
 class OfRealm:
-    """Somebody for whom their own realm vouches."""
+    """A person authenticated by their own realm."""
 
     realm_id: int
     name: str
@@ -92,18 +94,18 @@ class OfRealm:
 
 
 Caller = int | OfRealm
-"""Who asks: somebody of this realm by their id, or of another one."""
+"""The caller: the id of a local user, or a user of another realm."""
 Rule = Callable[[Connection, int], GroupChange]
 """Runs inside the transaction, with the time in Unix milliseconds."""
 
 
 def create(caller: Caller, name: str, request: str | None = None) -> Rule:
-    """Make a group that the caller owns, as `membership.create`."""
+    """Create a group owned by the caller; see `membership.create`."""
     return lambda tx, now: membership.create(tx, _id(tx, caller, now), name, now, request)
 
 
 def invite(caller: Caller, group: GroupAddress, named: Named, *, waits: bool) -> Rule:
-    """Add somebody to a group, as `membership.invite`."""
+    """Add a person to a group or invite them; see `membership.invite`."""
 
     def run(tx: Connection, now: int) -> GroupChange:
         caller_id = _id(tx, caller, now)
@@ -114,7 +116,7 @@ def invite(caller: Caller, group: GroupAddress, named: Named, *, waits: bool) ->
 
 
 def govern(command: str, caller: Caller, group: GroupAddress, named: Named) -> Rule:
-    """Do what a group's owner wishes of a person, as the rule of `membership` does.
+    """Kick, ban or unban a person; see the rule of that name in `membership`.
 
     Args:
         command: kick, ban or unban.
@@ -123,25 +125,32 @@ def govern(command: str, caller: Caller, group: GroupAddress, named: Named) -> R
 
     def run(tx: Connection, now: int) -> GroupChange:
         caller_id = _id(tx, caller, now)
-        # A person of another realm may be banned before anybody here heard of them.
+        # A person of another realm may be banned before they are known here.
         person = named.note(tx, now) if command == "ban" else named.find(tx)
         return rule(tx, caller_id, group, named.name, person)
 
     return run
 
 
+def choose_history(caller: Caller, group: GroupAddress, *, joining: bool) -> Rule:
+    """Choose the history that new members may read; see `membership.choose_history`."""
+    return lambda tx, now: membership.choose_history(
+        tx, _id(tx, caller, now), group, joining=joining
+    )
+
+
 def leave(caller: Caller, group: GroupAddress) -> Rule:
-    """Let a member go, as `membership.leave`."""
+    """Remove the caller from a group; see `membership.leave`."""
     return lambda tx, now: membership.leave(tx, _id(tx, caller, now), group)
 
 
 def accept(name: str, group: GroupAddress) -> Rule:
-    """Let somebody of this realm in who was invited, as `membership.accept`."""
+    """Accept an invitation of a local person; see `membership.accept`."""
     return lambda tx, now: membership.accept(tx, users.existing(tx, name), group)
 
 
 def decline(user_id: int, group: GroupAddress) -> Rule:
-    """Turn down an invitation of somebody of this realm, as `membership.decline`."""
+    """Decline an invitation of a local person; see `membership.decline`."""
     return lambda tx, now: membership.decline(tx, user_id, group)
 
 
@@ -152,10 +161,10 @@ def _id(tx: Connection, caller: Caller, now: int) -> int:
 def change(
     rule: Rule, answer: Callable[[Connection, GroupChange], Any]
 ) -> Callable[[Connection, int], Outcome]:
-    """Return the change of a group, and all that follows from it, for the journal.
+    """Return the change of a group and its outcome, as an entry for the journal.
 
     Args:
-        answer: Returns what the caller is answered; it runs inside the transaction.
+        answer: Makes the caller's reply; runs inside the transaction.
     """
 
     def run(tx: Connection, now: int) -> Outcome:
@@ -170,22 +179,22 @@ def change(
 
 
 def roster(tx: Connection, made: GroupChange) -> dict[str, Any]:
-    """Return what another realm is answered that has asked for a change."""
+    """Return the answer to another realm that requested a change."""
     return roster_sync.roster(tx, made.group, made.person.change)
 
 
 def invited(tx: Connection, made: GroupChange) -> GroupPerson:
-    """Return what somebody of this realm is answered who has invited a person."""
+    """Return the reply to a local person who invited somebody."""
     return invitation_answer(made.group.address(0), made.person.name, made.person.change)
 
 
 def governed(command: str) -> Callable[[Connection, GroupChange], GroupPerson]:
-    """Return what makes the answer to kick, ban or unban."""
+    """Return the function that makes the reply to kick, ban or unban."""
     return lambda tx, made: governing_answer(command, made.group.address(0), made.person.name)
 
 
 def invitation_answer(group: str, person: str, change: str) -> GroupPerson:
-    """Return what somebody is answered who has invited a person.
+    """Return the reply to an invitation.
 
     Args:
         change: JOINED, INVITED, or empty if the person was a member before.
@@ -194,6 +203,6 @@ def invitation_answer(group: str, person: str, change: str) -> GroupPerson:
 
 
 def governing_answer(command: str, group: str, person: str) -> GroupPerson:
-    """Return what the owner of a group is answered to kick, ban or unban."""
+    """Return the reply to the owner of a group after kick, ban or unban."""
     _, done = _GOVERNING[command]
     return GroupPerson(group, person, _DONE[done])

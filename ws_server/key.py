@@ -1,4 +1,4 @@
-"""The realm's long-term key: an Ed25519 key in a file of its own, made at the first start."""
+"""The realm's long-term key: Ed25519, in a file of its own, generated at the first start."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shared.faults import explained, shown
 FILE = "realm.key"
 """The key's file in the data folder: PKCS #8 in PEM, readable by the server's account only."""
 FINGERPRINT_BYTES = 20
-"""160 bits: nobody finds another key with this fingerprint, and a person can compare it."""
+"""160 bits: a second key with the same fingerprint is infeasible, and people can compare it."""
 
 
 class KeyRefused(Exception):
-    """The key cannot be used; the text tells the operator what to do."""
+    """The key cannot be used; the text names the remedy for the operator."""
 
 
 def fingerprint(public_key: bytes) -> str:
-    """Return what people compare: the first 160 bits of the key's sha256, in 8 groups of base32."""
+    """Return the fingerprint for people: 160 bits of the key's SHA-256, in 8 groups of base32."""
     digest = hashlib.sha256(public_key).digest()[:FINGERPRINT_BYTES]
     letters = base64.b32encode(digest).decode()
     return "-".join(letters[at : at + 4] for at in range(0, len(letters), 4))
@@ -34,7 +34,7 @@ def read(data: Path) -> Ed25519PrivateKey | None:
     """Return the key in a data folder; None if there is none yet.
 
     Raises:
-        KeyRefused: there is a file, but no Ed25519 key in it, or it cannot be read.
+        KeyRefused: the file is unreadable or holds no Ed25519 key.
     """
     path = data / FILE
     try:
@@ -55,10 +55,10 @@ def read(data: Path) -> Ed25519PrivateKey | None:
 
 
 def read_or_make(data: Path) -> Ed25519PrivateKey:
-    """Return the key in a data folder, made and synced to disk if there is none.
+    """Return the key in a data folder; generate and sync one if there is none.
 
     Raises:
-        KeyRefused: it cannot be read or written.
+        KeyRefused: the file cannot be read or written.
     """
     key = read(data)
     if key is None:
@@ -68,7 +68,7 @@ def read_or_make(data: Path) -> Ed25519PrivateKey:
 
 
 def encoded(key: Ed25519PrivateKey) -> bytes:
-    """Return the content of the key's file."""
+    """Return the content of the key file."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -77,7 +77,7 @@ def encoded(key: Ed25519PrivateKey) -> bytes:
 
 
 def write(data: Path, content: bytes) -> None:
-    """Write the key's file; a crash leaves the whole of it or nothing.
+    """Write the key file; a crash leaves the whole file or none.
 
     Raises:
         KeyRefused: the disk refused.
@@ -99,8 +99,8 @@ def write(data: Path, content: bytes) -> None:
 
 
 def posts_secret(key: Ed25519PrivateKey) -> bytes:
-    """Return what marks the ids of this realm's posts to groups elsewhere; it follows from the key.
+    """Return the secret that marks the ids of this realm's posts to groups elsewhere.
 
-    A restored realm has its key again, so it knows what its people had posted.
+    It derives from the key, so a restored realm recognises the posts made before.
     """
     return hmac.digest(key.private_bytes_raw(), b"simple-chatting posts 1", "sha256")

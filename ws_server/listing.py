@@ -1,8 +1,8 @@
-"""Lists in pages that hold together, however the list changes between two of them.
+"""Lists in pages that stay consistent while the list changes.
 
-Lists of conversations are ordered by what was written last, so a conversation may move while
-somebody reads page after page. Each page therefore goes on in the order in which the first one
-found the list: nothing is passed over, nothing comes twice, and there is an end.
+Lists of conversations are ordered by their newest message, so a conversation may move between two
+pages. Each page therefore continues in the order that the first page found: no row is skipped or
+repeated, and the list ends.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from shared.protocol.values import fold
 from ws_server.store.steps import Steps, alone
 
 AT_ONCE = 500
-"""Rows asked for at a time, until the page is full."""
+"""Rows read at a time until the page is full."""
 
 
 class Row(Protocol):
-    """What a list is made of."""
+    """One row of a list."""
 
     @property
     def id(self) -> int: ...
@@ -36,25 +36,25 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Listing:
-    """The order of a list as its first page found it."""
+    """The order of a list as read for its first page."""
 
     of: Hashable
-    """Whose list, and of what."""
+    """The user and the kind of list."""
     ids: array[int]
     ends: dict[str, int] = field(default_factory=dict)
-    """The folded addresses at which pages ended, and where the next page begins."""
+    """By the folded address at which a page ended: the index where the next page begins."""
 
 
 @dataclass(slots=True)
 class ListQuery(Generic[R, T]):
-    """How one kind of list is read.
+    """How to read one kind of list.
 
     Args:
-        of: Whose list, and of what: a page goes on only where these are equal.
-        everything: Finds all rows in their present order.
-        some: Finds those rows that are still there of some ids, in any order.
-        shown: Returns what is told of rows, each with about how many bytes it takes.
-        most_bytes: Of a page.
+        of: The user and the kind of list; a page continues a list only where these are equal.
+        everything: Reads all rows in their present order.
+        some: Reads the rows that still exist among some ids, in any order.
+        shown: Maps rows to their form on the wire, each with its approximate size in bytes.
+        most_bytes: The bound of a page.
     """
 
     of: Hashable
@@ -70,13 +70,13 @@ class ListedPage(Generic[T]):
 
     rows: list[T]
     rest: Listing | None
-    """The list, if it goes on behind this page."""
+    """The list, if it continues after this page."""
     begun_anew: str = ""
-    """The address to go on from, if it is not in the list."""
+    """The address requested, if the list lacks it."""
 
     @property
     def more(self) -> bool | None:
-        """Whether the list goes on, as replies tell it."""
+        """Whether the list continues; the field `more` of replies."""
         return True if self.rest is not None else None
 
 
@@ -86,9 +86,9 @@ def read_page(
     """Return a page of a list.
 
     Args:
-        begun: The list as an earlier page found it, if there was one.
-        after: The address behind which the page begins. If no page of `begun` ended there, the
-            page begins behind it in the present order; if it is nowhere, at the beginning.
+        begun: The order read for an earlier page, if there was one.
+        after: The address after which the page begins. If no page of `begun` ended there, the page
+            follows it in the present order; if the list lacks it, the page is the first.
     """
     at = None
     if begun is not None and begun.of == query.of and after is not None:

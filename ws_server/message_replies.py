@@ -1,4 +1,4 @@
-"""The replies to commands that send a message, whichever command it was."""
+"""Replies to all commands that send a message."""
 
 from __future__ import annotations
 
@@ -7,31 +7,46 @@ from typing import Any
 from shared.protocol.commands.files import Chunk, ChunkTaken
 from shared.protocol.commands.messages import Sent
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import Reply, Request
-from ws_server.store.blocks import refused
-from ws_server.store.messages import Draft
+from shared.protocol.spec import Request
+from ws_server.store.accounts.blocks import refused
+from ws_server.store.drafts import StoredMessage
 
 
-def answer(draft: Draft, request: Request[Any] | None) -> Reply:
-    """Return the reply to the command that sent a message which now is durable."""
-    conversation = draft.conversation
-    assert conversation is not None
-    address = conversation.address(draft.sender)
-    duplicate = True if draft.duplicate else None
-    file = draft.file.info() if draft.file else None
-    if isinstance(request, Chunk):
-        offset = request.offset + len(request.data)
-        return ChunkTaken(
-            offset, address, draft.seq or None, draft.id, draft.time, draft.state, duplicate, file
-        )
-    return Sent(address, draft.seq or None, draft.id, draft.time, draft.state, duplicate, file)
+def sent(message: StoredMessage, request: Request[Any], is_duplicate: bool = False) -> Sent:
+    """Return the reply to a command whose message is durable now.
+
+    Args:
+        is_duplicate: The command repeated an earlier one, which had sent the message.
+    """
+    return Sent(
+        message.address,
+        message.seq or None,
+        message.id,
+        message.time,
+        message.state,
+        is_duplicate or None,
+        message.content.file,
+    )
 
 
-def refused_there(draft: Draft, code: str) -> ChatError:
-    """Return the refusal of a message by the recipient's realm."""
-    conversation = draft.conversation
-    assert conversation is not None
-    to = conversation.address(draft.sender)
+def chunk_taken(message: StoredMessage, request: Chunk, is_duplicate: bool = False) -> ChunkTaken:
+    """Return the reply to the last chunk of a file; arguments as for `sent`."""
+    done = sent(message, request, is_duplicate)
+    return ChunkTaken(
+        request.offset + len(request.data),
+        done.conversation,
+        done.seq,
+        done.message_id,
+        done.time,
+        done.state,
+        done.duplicate,
+        done.file,
+    )
+
+
+def refused_there(message: StoredMessage, code: str) -> ChatError:
+    """Return the refusal of a message that the recipient's realm refused."""
+    to, conversation = message.address, message.conversation
     if code == ErrorCode.UNKNOWN_USER:
         return ChatError(ErrorCode.UNKNOWN_USER, f"Nobody is called {to} there")
     if code == ErrorCode.FORBIDDEN and conversation.number is None:

@@ -1,4 +1,4 @@
-"""What `/metrics` shows, read from the live objects when asked; they count plain numbers."""
+"""The registry behind `/metrics`: it reads plain counters of live objects at each scrape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REALM = ("realm",)
 
 
 class Metrics(Collector):
-    """A registry of numbers by name."""
+    """Metrics by name."""
 
     def __init__(self) -> None:
         self._families: list[Callable[[], Metric]] = []
@@ -35,17 +35,17 @@ class Metrics(Collector):
         ProcessCollector(registry=self._registry)
 
     def info(self, help: str, facts: Mapping[str, str]) -> None:
-        """Show what does not change, as the labels of `chat_info`."""
+        """Show constant facts as the labels of `chat_info`."""
         self._families.append(lambda: InfoMetricFamily("chat", help, value=dict(facts)))
 
     def counter(self, name: str, help: str, read: Reading) -> None:
-        """Show a number that only rises, as `chat_NAME_total`."""
+        """Show a counter as `chat_NAME_total`."""
         self._families.append(lambda: CounterMetricFamily(f"chat_{name}", help, value=read()))
 
     def counter_by(
         self, label: str, name: str, help: str, read: Callable[[], Mapping[str, float]]
     ) -> None:
-        """Show numbers that only rise, one for each value of a label."""
+        """Show a counter for each value of a label."""
 
         def family() -> Metric:
             counters = CounterMetricFamily(f"chat_{name}", help, labels=[label])
@@ -56,11 +56,11 @@ class Metrics(Collector):
         self._families.append(family)
 
     def gauge(self, name: str, help: str, read: Reading) -> None:
-        """Show a number that rises and falls, as `chat_NAME`."""
+        """Show a gauge as `chat_NAME`."""
         self._families.append(lambda: GaugeMetricFamily(f"chat_{name}", help, value=read()))
 
     def histogram(self, name: str, help: str, durations: Durations) -> None:
-        """Show how long something takes, as `chat_NAME_bucket`, `_sum` and `_count`."""
+        """Show a histogram as `chat_NAME_bucket`, `_sum` and `_count`."""
         self._families.append(
             lambda: HistogramMetricFamily(
                 f"chat_{name}", help, buckets=durations.buckets(), sum_value=durations.total
@@ -68,13 +68,13 @@ class Metrics(Collector):
         )
 
     def counter_of_realms(self, name: str, help: str, read: ReadingOfEach) -> None:
-        """Show a number of each realm that only rises, with the label `realm`."""
+        """Show a counter for each realm, with the label `realm`."""
         self._families.append(
             lambda: _of_each(CounterMetricFamily(f"chat_realm_{name}", help, labels=REALM), read)
         )
 
     def gauge_of_realms(self, name: str, help: str, read: ReadingOfEach) -> None:
-        """Show a number of each realm that rises and falls, with the label `realm`."""
+        """Show a gauge for each realm, with the label `realm`."""
         self._families.append(
             lambda: _of_each(GaugeMetricFamily(f"chat_realm_{name}", help, labels=REALM), read)
         )
@@ -84,12 +84,12 @@ class Metrics(Collector):
             yield family()
 
     def text(self) -> bytes:
-        """Return everything in the Prometheus text format."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)
 
 
 def _of_each(family: CounterMetricFamily | GaugeMetricFamily, read: ReadingOfEach) -> Metric:
-    """Fill in a number for each realm."""
+    """Add the value of each realm."""
     for realm, value in read().items():
         family.add_metric((realm,), value)
     return family

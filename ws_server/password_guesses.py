@@ -1,12 +1,12 @@
-"""Wrong passwords and codes: how many an address may try, and how many an account takes.
+"""Budgets of wrong passwords and codes, for each address and each account.
 
-A pair of address and account has a budget of its own. So has an address over all accounts, and an
-account over all addresses: neither many accounts nor many addresses make guesses cheap. These two
-do not bind a pair that belongs together. Where somebody has a session, they can sign in again,
-however many others guess at their account or from beside them.
+Each pair of address and account has a budget of its own. So has each address over all accounts, and
+each account over all addresses: guesses are limited even from many addresses or at many accounts.
+The last two do not bind an account where it has a session already. Its user can sign in again
+there, however many others guess at the account or from neighbouring addresses.
 
-Addresses are those of connections; IPv6 counts by its /64, and the /48 around it has twice the
-budget of one.
+Addresses are those of connections. IPv6 counts by its /64; the surrounding /48 has twice that
+budget.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ws_server.limits import NetworkBuckets
 
 
 class Guesses:
-    """Counts wrong passwords. `on` is false with `--rate-limits off`; then all is allowed."""
+    """Counts wrong passwords and codes. If `on` is false, every attempt is allowed."""
 
     def __init__(self, on: bool) -> None:
         self.on = on
@@ -27,10 +27,10 @@ class Guesses:
         self._accounts_at_home = Buckets(rate=1 / 5, burst=100)
 
     def begin(self, address: str, account: str, at_home: bool) -> None:
-        """Count a try before it is checked; end it with `forgive` or `wrong`.
+        """Count an attempt before the check; end it with `forgive` or `wrong`.
 
         Args:
-            account: The folded name, whether or not somebody has it.
+            account: The folded name, whether or not the account exists.
             at_home: The account has a session in this network.
 
         Raises:
@@ -51,7 +51,7 @@ class Guesses:
         of_account.spend(account)
 
     def forgive(self, address: str, account: str, at_home: bool) -> None:
-        """A right password, or one that could not be checked, costs nothing."""
+        """Refund an attempt with a right password, or one that could not be checked."""
         if self.on:
             self._pairs.give_back((network(address), account))
             self._of_account(at_home).give_back(account)
@@ -59,14 +59,14 @@ class Guesses:
     def wrong(self, address: str, at_home: bool = False) -> None:
         """Charge a wrong guess to its address.
 
-        Many people behind one address sign in at once, so only wrong ones count there. The guesses
-        under way meanwhile are charged too, and keep the address waiting for longer.
+        Many people behind one address sign in at once, so only wrong guesses count there. Guesses
+        that are still being checked count too, and prolong the wait of the address.
         """
         if self.on and not at_home:
             self._addresses.spend(address)
 
     def begin_code(self, address: str) -> None:
-        """Count a try of a code before it is looked up; `code_fits` gives it back.
+        """Count an attempt at a code before the lookup; `code_fits` refunds it.
 
         Raises:
             ChatError: RATE_LIMITED.
@@ -75,12 +75,12 @@ class Guesses:
         self.wrong(address)
 
     def code_fits(self, address: str) -> None:
-        """A right code, or one that could not be looked up, costs nothing."""
+        """Refund an attempt with a right code, or one that could not be looked up."""
         if self.on:
             self._addresses.give_back(address)
 
     def check(self, address: str) -> None:
-        """Let an address guess, unless it guessed wrong too often.
+        """Refuse an address that has used up its budget of wrong guesses.
 
         Raises:
             ChatError: RATE_LIMITED.

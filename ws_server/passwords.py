@@ -1,7 +1,7 @@
-"""Hashing passwords in a few threads, so that it neither stalls the loop nor starves anybody.
+"""Password hashing in a few threads, off the event loop and in fair turns.
 
-argon2id with 19 MiB, 2 passes and 1 lane is OWASP's floor (Password Storage Cheat Sheet). Addresses
-take turns, so somebody who tries many passwords from one address waits for himself only.
+argon2id with 19 MiB, 2 passes and 1 lane is OWASP's minimum (Password Storage Cheat Sheet).
+Addresses are served in turn, so many attempts from one address delay only that address.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_WAITING_HASHES_PER_ADDRESS = 256
 
 
 class Passwords:
-    """Hashes and checks, one of an address after the other."""
+    """Hashes and verifies passwords, one at a time for each address."""
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -40,7 +40,8 @@ class Passwords:
             initializer=lower_priority,
         )
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        # Checked for unknown names, so that the time of the answer does not tell them apart.
+        # Verified for unknown names, so that the response time does not reveal whether a name
+        # exists.
         self._nobody = _nobodys_hash(self._hasher)
 
     @property
@@ -49,27 +50,27 @@ class Passwords:
         return self._threads.waiting
 
     def turn(self, address: str, account: str) -> asyncio.Lock:
-        """Return the lock under which an address tries passwords of an account."""
+        """Return the lock under which an address tries passwords of one account."""
         return self._turns.setdefault((address, account), asyncio.Lock())
 
     async def hash(self, password: str, address: str) -> str:
-        """Return the argon2id hash to store, of the password as `precis.password` prepares it.
+        """Return the argon2id hash to store, of the password prepared by `precis.password`.
 
         Raises:
-            ChatError: UNAVAILABLE, too many are waiting.
+            ChatError: UNAVAILABLE, too many passwords are waiting.
         """
         prepared = precis.password(password)
         return await self._threads.run(address, lambda: self._hasher.hash(prepared))
 
     async def verify(self, stored: str | None, password: str, address: str) -> bool:
-        """Tell whether a password fits a stored hash; None is nobody's hash, which fits nothing.
+        """Return whether a password matches a stored hash; None never matches, in the same time.
 
-        Hashes of before the preparation are of passwords as they were typed. So a password that
-        the preparation changes is tried both ways, whatever is stored: a wrong one takes twice as
-        long for everybody's account, and for nobody's.
+        Old hashes are of passwords as typed, before preparation was added. A password that the
+        preparation changes is therefore tried both ways, whatever is stored. A wrong one takes
+        twice as long for every account, and for unknown names.
 
         Raises:
-            ChatError: UNAVAILABLE, too many are waiting.
+            ChatError: UNAVAILABLE, too many passwords are waiting.
         """
         prepared = precis.password(password)
         spellings = [prepared, password] if prepared != password else [prepared]
@@ -78,9 +79,9 @@ class Passwords:
         )
 
     async def renewed(self, stored: str, password: str, address: str) -> str | None:
-        """Return the hash to store instead of one that a password fits only as it was typed.
+        """Return a new hash to replace one that the password matches only as typed.
 
-        None if there is no need, or too many are waiting: then the next sign-in does it.
+        None if that is not needed, or too many passwords are waiting: the next sign-in retries.
         """
         prepared = precis.password(password)
         if prepared == password:
@@ -101,12 +102,12 @@ class Passwords:
             return False
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._threads.close()
 
 
 def _nobodys_hash(hasher: PasswordHasher) -> str:
-    """Return a hash of the same cost that is of no password: to make a real one takes 40 ms."""
+    """Return a hash of the same cost that no password matches; a real one would take 40 ms."""
     cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     salt, digest = (
         base64.written(secrets.token_bytes(size)).rstrip("=")
@@ -116,10 +117,10 @@ def _nobodys_hash(hasher: PasswordHasher) -> str:
 
 
 def _return_large_blocks() -> None:
-    """Let the C library give each hash's 19 MiB back at once.
+    """Make the C library return the 19 MiB of each hash to the system at once.
 
-    After the first free of such a block glibc would keep later ones (man 3 mallopt,
-    M_MMAP_THRESHOLD), and the process would stay 19 MiB larger for every thread.
+    By default glibc raises its threshold after the first free of such a block and retains later
+    ones (man 3 mallopt, M_MMAP_THRESHOLD): 19 MiB for each thread.
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(-3, 1 << 20)

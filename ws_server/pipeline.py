@@ -1,15 +1,15 @@
-"""The commands of one connection: which may begin, whether to read on, and when the session ends.
+"""The commands of one connection: when each may begin, when to read on, when the session ends.
 
-A `Pipeline` does no work and knows neither handlers nor sockets. The gate and its command runner
-report what has happened, one method an event, and do what the returned value says. All states and
-transitions are in this file.
+A `Pipeline` performs no work and imports neither handlers nor sockets. The gate and its command
+runner report each event by one method and act on the value returned. All states and transitions
+are in this file.
 
-TURN: what is under way. `exclusive` and `unanswered` hold it.
+TURN: the commands under way. `exclusive` and `unanswered` hold it.
 
-    IDLE       nothing
+    IDLE       no command
     PIPELINED  1 to MAX_UNANSWERED pipelined commands wait for their commit; the journal keeps
                their order, so they may overlap
-    EXCLUSIVE  one command that overlaps no other one
+    EXCLUSIVE  one command that overlaps no other
 
     event                       from             to
     started                     IDLE             EXCLUSIVE
@@ -18,13 +18,13 @@ TURN: what is under way. `exclusive` and `unanswered` hold it.
     committed                   PIPELINED        PIPELINED; IDLE after the last one
     committed, replied          EXCLUSIVE        IDLE
 
-    `admits` says which command may begin: any in IDLE, a pipelined one in PIPELINED unless
-    MAX_UNANSWERED wait, none in EXCLUSIVE. A refusal is sent in IDLE only (`is_idle`), so that it
-    does not pass the replies before it. What may not begin waits in the queue, and all that
-    comes later waits behind it.
+    `admits` decides which command may begin: any in IDLE; a pipelined one in PIPELINED unless
+    MAX_UNANSWERED wait; none in EXCLUSIVE. A refusal is sent in IDLE only (`is_idle`), so that it
+    does not overtake earlier replies. A command that may not begin waits in the queue, and all
+    later ones wait behind it.
 
-    Commands that wait for another realm (`remote`) are counted beside. They hold up no other
-    command, and their replies may come in any order.
+    Commands that wait for another realm (`remote`) are counted separately. They delay no other
+    command, and their replies may arrive in any order.
 
 INTAKE: whether frames are read. `is_full` and `is_penalised` hold it; either one stops reading.
 
@@ -34,12 +34,12 @@ INTAKE: whether frames are read. `is_full` and `is_penalised` hold it; either on
     relieved                    FULL             READING once fewer than half of MAX_QUEUED wait
     penalised, forgiven         any              begins, ends: a refused frame costs reading time
 
-LIFE: how long commands are carried out. `life` holds it; it only ever moves on.
+LIFE: whether commands are still carried out. `life` holds it and only advances.
 
-    OPEN       commands come, are answered, and events are pushed
-    LEAVING    the peer has gone or is going: it is pushed nothing; what it sent may still be read
-    DRAINING   all that it sent has been read
-    ENDED      commands under way are finished, but not answered; those in the queue are dropped
+    OPEN       commands arrive and are answered, events are pushed
+    LEAVING    the peer is gone or closing; nothing is pushed; frames it sent may still be read
+    DRAINING   the last frame of the peer was read
+    ENDED      commands under way finish without a reply; queued ones are dropped
 
     event                       from                        to
     departed                    OPEN                        LEAVING
@@ -57,14 +57,14 @@ from enum import Enum
 from shared.protocol.call import Call
 
 MAX_QUEUED = 64
-"""Commands of one connection that wait; then it is read no further until half are done."""
+"""Queued commands of one connection; at this bound, reading stops until half have begun."""
 MAX_QUEUED_BYTES = 2 * 2**20
 MAX_UNANSWERED = 512
-"""Pipelined commands of one connection under way; the next one waits in the queue."""
+"""Pipelined commands of one connection under way; above, the next one waits in the queue."""
 
 
 class Life(Enum):
-    """Described above."""
+    """See LIFE above."""
 
     OPEN = "open"
     LEAVING = "leaving"
@@ -91,69 +91,69 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.exclusive = False
-        """One command runs or waits for its commit, and no other one may begin."""
+        """One command runs or waits for its commit, and no other may begin."""
         self.unanswered = 0
         """Commands that wait for their commit."""
         self.remote = 0
         """Commands that wait for another realm."""
         self.queue: deque[Call] | None = None
-        """Commands that have not begun; made when the first one waits."""
+        """Commands that have not begun; created for the first one that waits."""
         self._queued_bytes = 0
         self.is_full = False
         self.is_penalised = False
         self.life = OPEN
 
-    # What is under way
+    # TURN
 
     def admits(self, pipelined: bool) -> bool:
-        """Tell whether a command may begin."""
+        """Return whether a command may begin."""
         if self.exclusive:
             return False
         return self.unanswered < MAX_UNANSWERED if pipelined else not self.unanswered
 
     @property
     def is_idle(self) -> bool:
-        """Whether the replies to all commands that began are sent, those of other realms aside."""
+        """Whether all commands that began are answered, except those that wait for other realms."""
         return not (self.exclusive or self.unanswered)
 
     @property
     def is_busy(self) -> bool:
-        """Whether a command is not answered yet."""
+        """Whether any command is unanswered."""
         return bool(self.queue or self.exclusive or self.unanswered or self.remote)
 
     def started(self) -> None:
-        """A command runs as a task."""
+        """Note that a command runs as a task."""
         assert self.is_idle
         self.exclusive = True
 
     def posted(self, pipelined: bool) -> None:
-        """A command's change was handed to the journal."""
+        """Note that a command's change was posted to the journal."""
         self.unanswered += 1
         self.exclusive = not pipelined
 
     def committed(self) -> None:
-        """A change is on disk, or was refused."""
+        """Note that a change is on disk or was refused."""
         self.unanswered -= 1
         self.exclusive = False
 
     def replied(self) -> None:
-        """A command that ran as a task was answered, or waits for another realm only."""
+        """Note that a command run as a task was answered, or now waits for another realm only."""
         assert self.exclusive and not self.unanswered
         self.exclusive = False
 
     def asked(self) -> None:
-        """A command waits for another realm."""
+        """Note that a command waits for another realm."""
         self.remote += 1
 
     def remote_replied(self) -> None:
-        """Such a command was answered."""
+        """Note that a command that waited for another realm was answered."""
         assert self.remote
         self.remote -= 1
 
-    # What waits
+    # The queue
 
     def queued(self, call: Call) -> bool:
-        """A command waits behind others; True if reading stops now."""
+        """Note that a command was queued; return True if reading stops now."""
         if self.queue is None:
             self.queue = deque()
         self.queue.append(call)
@@ -164,16 +164,16 @@ class Pipeline:
         return True
 
     def dequeued(self) -> None:
-        """The first command of the queue has begun, and may have ended the session."""
+        """Note that the first queued command has begun; it may have ended the session."""
         if self.queue:
             self._queued_bytes -= self.queue.popleft().size
 
     def dropped(self) -> None:
-        """What waits will not be carried out."""
+        """Note that the queued commands were dropped."""
         self.queue = None
         self._queued_bytes = 0
 
-    # Whether to read
+    # INTAKE
 
     @property
     def reads(self) -> bool:
@@ -181,43 +181,43 @@ class Pipeline:
         return not (self.is_full or self.is_penalised or self.life is ENDED)
 
     def relieved(self) -> bool:
-        """As many commands as may have begun; True if reading goes on now."""
+        """Note that queued commands have begun; return True if reading resumes now."""
         if not self.is_full or len(self.queue or ()) >= MAX_QUEUED // 2:
             return False
         self.is_full = False
         return self.reads
 
     def penalised(self) -> bool:
-        """A frame was refused; True if its penalty begins, False if an earlier one lasts."""
+        """Note a refused frame; return False if an earlier penalty lasts, else True."""
         begins, self.is_penalised = not self.is_penalised, True
         return begins
 
     def forgiven(self) -> bool:
-        """The penalty is over; True if reading goes on now."""
+        """Note that the penalty is over; return True if reading resumes now."""
         self.is_penalised = False
         return self.reads
 
-    # How long
+    # LIFE
 
     @property
     def is_done(self) -> bool:
-        """Whether all that the peer has sent is carried out and answered."""
+        """Whether every command of the departed peer was carried out and answered."""
         return self.life is DRAINING and not self.is_busy
 
     def departed(self) -> bool:
-        """The peer has gone or is going; True if that is news."""
+        """Note that the peer is gone or closing; return True the first time."""
         if self.life is not OPEN:
             return False
         self.life = LEAVING
         return True
 
     def drained(self) -> None:
-        """All that the peer has sent was read."""
+        """Note that the peer's last frame was read."""
         if self.life is LEAVING:
             self.life = DRAINING
 
     def ended(self) -> bool:
-        """No more commands are carried out; True if that is news."""
+        """End the session's commands; return True the first time."""
         if self.life is ENDED:
             return False
         self.life = ENDED

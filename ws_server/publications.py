@@ -1,11 +1,13 @@
-"""What follows from a change that is on disk, whoever made it: somebody here, or another realm.
+"""Publishes the effects of changes that are on disk, of local people and of other realms alike.
 
-`publish` alone carries out an `Outcome`, and alone changes the cache for it.
+Only `publish` applies an `Outcome`, and only `publish_message` distributes a message. They alone
+change the cache, with two exceptions: a peer's new name (`peer.py`) and the journal's lookups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,58 +15,138 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
-from ws_server.context import Outcome, Publication
-from ws_server.net.file_lane import FileLane
+from ws_server.federation.contents.awaited_contents import Contents
+from ws_server.federation.peer import Confirmed
+from ws_server.federation.peer_registry import PeerRegistry
+from ws_server.net.file_lane import Pieces, push_content
+from ws_server.net.hub import Hub
 from ws_server.net.session import Account, Session
-from ws_server.realm import Realm
+from ws_server.outcome import Outcome, Publication
 from ws_server.store import markers
+from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
-from ws_server.store.files import StoredFile
-from ws_server.store.group_changes import GroupChange
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
-
-MAX_PUSHED = 8 * 2**20
-"""Bytes up to which a file's content is pushed behind its message."""
+from ws_server.store.drafts import MessageEntry, StoredMessage
+from ws_server.store.entries import Mutation
+from ws_server.store.groups.group_changes import GroupChange
+from ws_server.store.journal import Journal
+from ws_server.store.message_content import shown
 
 
-async def commit(realm: Realm, change: Callable[[Connection, int], Outcome]) -> Outcome:
-    """Run a change in the next transaction, publish what follows from it, and return that.
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """The services that publishing needs."""
+
+    journal: Journal
+    cache: Cache
+    hub: Hub
+    pieces: Pieces
+    contents: Contents
+    peers: PeerRegistry
+
+
+async def commit(publisher: Publisher, change: Callable[[Connection, int], Outcome]) -> Outcome:
+    """Run a change in the next transaction, publish its outcome and return it.
 
     Raises:
-        ChatError: what `change` refused, or UNAVAILABLE.
+        ChatError: `change` refused, or UNAVAILABLE.
     """
-    outcome: Outcome = await realm.journal.write(change, partial(publish, realm))
+    outcome: Outcome = await publisher.journal.write(change, partial(publish, publisher))
     return outcome
 
 
-def published(realm: Realm, entry: Mutation) -> None:
-    """Publish what follows from a change that nobody waits for; nothing if it was refused."""
-    if entry.error is None:
-        publish(realm, entry.result)
+def published(publisher: Publisher, entry: MessageEntry | Mutation) -> None:
+    """Publish the effects of an entry that no caller awaits; none if it was refused."""
+    if entry.error is not None:
+        return
+    if isinstance(entry, Mutation):
+        publish(publisher, entry.result)
+    elif not entry.duplicate:
+        publish_message(publisher, entry.message)
 
 
-def publish(realm: Realm, outcome: Outcome, session: Session | None = None) -> None:
-    """Carry out what follows from a change that is on disk.
+def publish(publisher: Publisher, outcome: Outcome, session: Session | None = None) -> None:
+    """Apply the outcome of a change that is on disk.
 
     Args:
-        session: The one that made the change; it is answered instead of being told.
+        session: The session that made the change; it gets the reply instead of the events.
     """
-    if outcome.changed is not None:
-        realm.cache.put_group(outcome.changed)
-    if outcome.forgotten is not None:
-        realm.cache.drop_group(outcome.forgotten)
+    for address in outcome.forgotten:
+        publisher.cache.drop_group(address)
+    for name in outcome.forgotten_realms:
+        publisher.cache.drop_realm(name)
+    for group in outcome.changed:
+        publisher.cache.put_group(group)
     for publication in outcome.publications:
-        realm.hub.publish(publication.event, publication.users, session)
+        publisher.hub.publish(publication.event, publication.users, session)
+    for message in outcome.messages:
+        publish_message(publisher, message, session)
     if outcome.realms:
-        realm.links.notify_outbox(outcome.realms)
+        publisher.peers.notify_outbox(outcome.realms)
+
+
+def publish_message(
+    publisher: Publisher,
+    message: StoredMessage,
+    session: Session | None = None,
+    told: Confirmed | None = None,
+) -> None:
+    """Push a message that is on disk to local users, and send it to other realms.
+
+    Args:
+        session: The sender's session, which gets the reply instead; None if another realm sent it.
+        told: Called with the result from another realm, if the message waits for one.
+    """
+    if message.seq:
+        if message.conversation.realm_id is not None:
+            # Echo from the group's host: the session that posted the message gets the reply.
+            session = publisher.peers.by_id(message.conversation.realm_id).echoed(message)
+        _push(publisher, message, session)
+    if message.outgoing:
+        publisher.peers.deliver(message, session, told)
+
+
+def _push(publisher: Publisher, message: StoredMessage, session: Session | None) -> None:
+    """Push a message to its recipients and to the sender's other sessions."""
+    conversation, sender, hub = message.conversation, message.sender, publisher.hub
+    others = hub.reached(
+        [id for id in conversation.members if id != sender and id not in message.newcomers]
+    )
+    own = [one for one in hub.of(sender) if one is not session]
+    if others:
+        # Recipients see a private chat under the sender's address, a group under its own.
+        private = conversation.number is None
+        hub.push(_arrived(message, message.sender_name if private else message.address), others)
+    if own:
+        hub.push(_arrived(message, message.address, message.state), own)
+    if (file := message.content.file) is not None:
+        if message.awaited and message.source is not None:
+            publisher.contents.expect(message.source, file, others + own)
+        else:
+            push_content(publisher.pieces, file, others + own)
+
+
+def _arrived(message: StoredMessage, address: str, state: str | None = None) -> MessageArrived:
+    """Return the event for users who see the conversation under this address."""
+    event = shown(
+        MessageArrived,
+        message.id,
+        address,
+        message.seq,
+        message.sender_name,
+        message.time,
+        message.content,
+        state,
+    )
+    if message.conversation.number is not None:
+        event.group_name = message.conversation.name
+    return event
 
 
 def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] = ()) -> Outcome:
-    """Return what follows from the change of a group, hosted here or elsewhere.
+    """Return the outcome of a change of a group, hosted here or elsewhere.
 
     Args:
-        realms: Other realms for which something now waits.
+        realms: Other realms that have new rows in the outbox.
     """
     group = made.group
     publications = [
@@ -72,16 +154,17 @@ def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] 
         for who in made.people
         if who.change
     ]
-    # If no member came or went, not all members may be loaded.
-    return Outcome(reply, publications, realms, group if made.members_changed else None)
+    # If no member joined or left, the members may not all be loaded.
+    return Outcome(reply, publications, realms, (group,) if made.members_changed else ())
 
 
 def receipts(
     account: Account, conversation: Conversation, marks: markers.Markers
 ) -> list[Publication]:
-    """Tell one's own other sessions, and in a private chat the other person, of moved markers.
+    """Return the events of moved markers: for the user's other sessions and, in a private chat, for
+    the other user.
 
-    The other person is told nothing if one of the two blocks the other.
+    The other user gets none if either of the two blocks the other.
     """
     if not marks.changed:
         return []
@@ -94,81 +177,3 @@ def receipts(
         )
         for reader in told
     ]
-
-
-def announce(realm: Realm, draft: Draft, session: Session | None) -> None:
-    """Push a durable message to its recipients and to the sender's other sessions.
-
-    Args:
-        session: The sender's, which is answered instead; None if another realm sent it.
-    """
-    conversation = draft.conversation
-    assert conversation is not None
-    sender = draft.sender
-    if conversation.number is not None:
-        group_name: str | None = conversation.name
-        here = there = conversation.address(sender)
-        recipients = [
-            user_id
-            for user_id in conversation.members
-            if user_id != sender and user_id not in draft.newcomers
-        ]
-    else:
-        group_name = None
-        here, there = conversation.address(sender), conversation.members[sender].name
-        recipients = [user_id for user_id in conversation.members if user_id != sender]
-    name = draft.sender_name or conversation.members[sender].name
-    file = draft.file.info() if draft.file else None
-    bot = draft.bot or None
-    event = MessageArrived(
-        *(draft.id, there, draft.seq, name, draft.time, draft.text, file, None, bot), group_name
-    )
-    realm.hub.publish(event, recipients)
-    others = realm.hub.of(sender)
-    if len(others) > 1 or (others and session not in others):
-        own = MessageArrived(
-            *(draft.id, here, draft.seq, name, draft.time, draft.text, file, draft.state, bot),
-            group_name,
-        )
-        realm.hub.publish(own, (sender,), session)
-    push_file(realm, draft, realm.hub.reached(conversation.members, session))
-
-
-def announce_relayed(
-    realm: Realm, drafts: Iterable[Draft], echoed: Callable[[Draft], Session | None]
-) -> None:
-    """Push durable messages of groups that another realm hosts, and cache how far the groups are.
-
-    Args:
-        echoed: Answers whoever posted a message here, and returns their session.
-    """
-    for draft in drafts:
-        assert draft.conversation is not None
-        realm.cache.put(draft.conversation)
-        announce(realm, draft, echoed(draft))
-
-
-def push_file(realm: Realm, draft: Draft, sessions: Iterable[Session]) -> None:
-    """Send the content of a message's file behind it to those sessions that take files."""
-    if draft.file is None:
-        return
-    if draft.awaited:
-        assert draft.source is not None
-        realm.contents.expect(draft.source, draft.file, sessions)
-    else:
-        push_content(realm, draft.file, sessions)
-
-
-def push_content(realm: Realm, file: StoredFile, sessions: Iterable[Session]) -> None:
-    """Send a content that is here to those sessions that take files."""
-    if file.size <= MAX_PUSHED:
-        for session in sessions:
-            if session.takes_files:
-                lane_of(realm, session).add(file)
-
-
-def lane_of(realm: Realm, session: Session) -> FileLane:
-    """Return a session's file lane, made on first use."""
-    if session.lane is None:
-        session.lane = FileLane(session, realm.pieces)
-    return session.lane

@@ -1,4 +1,4 @@
-"""Whether the realm takes writes now: proven by one, but not by one for everybody who asks."""
+"""Readiness: whether the realm accepts writes now, proven by one write shared by all requests."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ws_server.realm import Realm
 from ws_server.store.schema import meta
 
 PROOFS_PER_SECOND, PROOFS_AT_ONCE = 0.5, 10.0
-"""How often a write is tried for those who ask; beyond that the last answer is given again."""
+"""Rate of the proofs by a write; above it, requests get the previous answer."""
 LIMIT = 5.0
-"""Seconds that a write may take."""
+"""Seconds that the proof may take."""
 PROOF = 256 << 10
-"""Bytes that must fit on the disk, in a file that is gone at once. SQLite writes over its log,
-which takes no more room; so a commit may succeed on a full disk where the next message does not."""
+"""Bytes that must fit on the disk, in a file that is removed at once. SQLite reuses the space of
+its log, so a commit may succeed on a full disk although the next message would not."""
 
 
 class Readiness:
-    """What `/readyz` says.
+    """The answer of `/readyz`.
 
     Args:
-        folders: Where the realm writes.
+        folders: The folders that the realm writes to.
     """
 
     def __init__(self, realm: Realm, folders: list[Path]) -> None:
@@ -40,7 +40,7 @@ class Readiness:
         self._looking: asyncio.Task[str] | None = None
 
     async def why_not(self) -> str:
-        """Return why nothing can be written, in a few words; empty if it can."""
+        """Return why writes fail, in a few words; empty if they succeed."""
         if self._looking is None:
             now = time.monotonic()
             failed = self._realm.journal.failed_commits
@@ -55,7 +55,7 @@ class Readiness:
             self._said = await self._tried()
         finally:
             self._looking = None
-            # Behind a failure there is an answer to everybody for a while, too.
+            # The result of a failed proof is reused for a while, too.
             self._failed = self._realm.journal.failed_commits
         return self._said
 
@@ -78,10 +78,10 @@ class Readiness:
 
 
 def prove(folder: Path) -> None:
-    """Write something where the realm writes.
+    """Write and sync a file in a folder that the realm writes to.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the folder is not writable.
     """
     with TemporaryFile(dir=folder) as file:
         file.write(os.urandom(PROOF))

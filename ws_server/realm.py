@@ -1,12 +1,12 @@
-"""What one running realm consists of; `app.py` puts it together."""
+"""The services of a running realm; `app.py` puts them together.
+
+The gate, the handlers and the operator's commands use a `Realm`. Its services do not import it.
+"""
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import Any
 
 from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
 from shared.protocol.errors import ChatError, ErrorCode
@@ -14,42 +14,43 @@ from shared.protocol.spec import Remote, Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
 from ws_server.active_uploads import Uploading
 from ws_server.audit import Audit
+from ws_server.federation.links.linker import Linker
+from ws_server.federation.links.services import LinkServices
+from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.first_admin import FirstAdmin
+from ws_server.identity import Identity
 from ws_server.limits import Limits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
 from ws_server.password_guesses import Guesses
 from ws_server.passwords import Passwords
+from ws_server.publications import Publisher
 from ws_server.registration import Registration
-from ws_server.store.blobs import Blobs
 from ws_server.store.cache import Cache
+from ws_server.store.contents.blobs import Blobs
 from ws_server.store.database import Database
+from ws_server.store.federation.outbox import MAX_WAITING_ROWS
+from ws_server.store.federation.realms import check_writable, unknown_realm
 from ws_server.store.journal import Journal
-from ws_server.store.outbox import MAX_WAITING_ROWS
-from ws_server.store.realms import check_writable, unknown_realm
-
-if TYPE_CHECKING:
-    from ws_server.federation.awaited_contents import Contents
-    from ws_server.federation.peer_registry import PeerRegistry
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where a realm is served."""
+    """The ports and addresses of a served realm."""
 
     host: str
     port: int
     tls: bool
     since: float
-    """On the monotonic clock, which counts what the wall clock may skip or repeat."""
+    """On the monotonic clock, in seconds; the wall clock may jump."""
 
 
 @dataclass(slots=True)
 class Realm:
     """The services behind the gate."""
 
-    name: str
-    key: Ed25519PrivateKey
+    linker: Linker
+    """Makes the links to other realms; its parts are fields below, too."""
     registration: Registration
     database: Database
     cache: Cache
@@ -57,51 +58,61 @@ class Realm:
     blobs: Blobs
     passwords: Passwords
     limits: Limits
-    pieces: Pieces
-    max_file: int
     max_user_files: int
-    max_realm_files: int
     session_age: int
-    """Milliseconds for which a token may be unused."""
+    """Milliseconds for which a token may remain unused."""
     guesses: Guesses
     first_admin: FirstAdmin
     audit: Audit = field(default_factory=Audit)
-    invitations_wait: bool = False
-    """Whether those by strangers of other realms do, until somebody accepts them."""
     stray_bytes: dict[int, int] = field(default_factory=dict)
-    """Contents stored since the last sweep for messages that then were refused, by user id."""
-    links: PeerRegistry = field(init=False)
-    """The other realms."""
-    contents: Contents = field(init=False)
-    """The contents of files that come from them."""
-    hub: Hub = field(default_factory=Hub)
+    """Bytes stored since the last sweep for messages that were then refused, by user id."""
     uploading: Uploading = field(default_factory=Uploading)
     serving: Serving | None = None
-    """None while it has no port."""
-    instance: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Names this start of the server, so that two that run at once can be told apart."""
-    local_name: str = ""
-    """The folded name, which addresses may carry."""
+    """None while the realm has no port."""
+    identity: Identity = field(init=False)
+    federation: LinkServices = field(init=False)
+    """The services that links use."""
+    peers: PeerRegistry = field(init=False)
+    """The other realms."""
+    publisher: Publisher = field(init=False)
+    hub: Hub = field(init=False)
+    pieces: Pieces = field(init=False)
+    local_name: str = field(init=False)
+    """The folded name, for comparison with the realm part of addresses."""
+    max_file: int = field(init=False)
+    """Maximum size of a file in bytes."""
+    invitations_wait: bool = field(init=False)
+    """Whether invitations by strangers of other realms wait until they are accepted."""
 
     def __post_init__(self) -> None:
-        self.local_name = fold(self.name)
+        self.federation = services = self.linker.services
+        self.identity, self.peers = services.identity, services.peers
+        self.publisher = services.publisher
+        self.hub, self.pieces = self.publisher.hub, self.publisher.pieces
+        self.local_name = self.identity.local_name
+        self.max_file = services.terms.max_file
+        self.invitations_wait = services.terms.invitations_wait
+
+    @property
+    def name(self) -> str:
+        """The realm's own name."""
+        return self.identity.name
 
     def local(self, request: Request[Any]) -> Request[Any]:
-        """Return the request without this realm's own name in its addresses.
+        """Return the request with this realm's own name removed from its addresses.
 
         Raises:
-            ChatError: UNKNOWN_REALM, an address is of a realm that is not known; FORBIDDEN, one
-                is of a realm to which nothing may be sent; UNAVAILABLE, too much waits for it.
+            ChatError: UNKNOWN_REALM, an address names an unknown realm; FORBIDDEN, a realm to which
+                nothing may be sent; UNAVAILABLE, a realm for which too many rows wait.
         """
+        if not request.named_realms():  # true of nearly every message
+            return request
         request = request.without_local_realm(self.local_name)
-        addresses = (getattr(request, name) for name in request.spec.addresses)
-        named = {address.realm for address in addresses if address is not None}
-        named.add(getattr(request, "realm", None) or "")
         remote = request.spec.remote
         renamed: dict[str, str] = {}
-        for realm in named:
-            if realm and fold(realm) != self.local_name:
-                peer = self.links.find(realm)
+        for realm in request.named_realms():
+            if fold(realm) != self.local_name:
+                peer = self.peers.find(realm)
                 if peer is None:
                     raise unknown_realm(realm)
                 if fold(peer.known.name) != fold(realm):
@@ -111,7 +122,7 @@ class Realm:
                 if remote is Remote.QUEUED and peer.queued >= MAX_WAITING_ROWS:
                     raise ChatError(
                         ErrorCode.UNAVAILABLE,
-                        f"Too much waits for {peer.known.name} already; try again when it is back",
+                        f"Too many messages wait for {peer.known.name}; try again when it is back",
                     )
                 if remote is Remote.NONE:
                     raise ChatError(
@@ -121,7 +132,7 @@ class Realm:
         return request.with_realms(renamed) if renamed else request
 
     def limits_on_the_wire(self) -> LimitsOnTheWire:
-        """Return what this realm takes, as told at sign-in."""
+        """Return this realm's limits, as sent at sign-in."""
         return LimitsOnTheWire(
             frame=MAX_FRAME,
             text=MAX_TEXT,

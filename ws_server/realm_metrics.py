@@ -1,4 +1,4 @@
-"""What /metrics shows of a realm and its server; docs/observability.md explains it."""
+"""The metrics of a realm and its server; docs/observability.md explains them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ws_server.metrics import Metrics
 from ws_server.net.listener import Listener
 from ws_server.realm import Realm
 from ws_server.settings import Settings
-from ws_server.store.file_space import Room
-from ws_server.store.sqlite_file import file_of
+from ws_server.store.contents.file_space import Room
+from ws_server.store.engines.sqlite_file import file_of
 
 
 def measure(
     metrics: Metrics, settings: Settings, realm: Realm, gate: Gate, listener: Listener
 ) -> None:
-    """Say what /metrics shows; docs/observability.md explains it."""
+    """Register the metrics of a realm and its server."""
     metrics.info("this realm and its server", {"realm": realm.name, "version": __version__})
     metrics.gauge("connections", "open WebSocket connections", lambda: listener.websockets)
     metrics.gauge("users", "users with at least one session", lambda: realm.hub.users)
@@ -52,11 +52,11 @@ def measure(
     metrics.gauge("disk_reserve_bytes", "what files leave free", lambda: reserve_of(room))
     metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
     metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
-    measure_realms(metrics, realm.links)
+    measure_realms(metrics, realm.peers)
 
 
 def size_of(url: URL) -> int:
-    """Return the bytes of a database and its write-ahead log; 0 if it is in no file."""
+    """Return the bytes of a database and its write-ahead log; 0 if the database is not a file."""
     size = 0
     if (path := file_of(url)) is not None:
         for file in (path, path.with_name(f"{path.name}-wal")):
@@ -66,7 +66,7 @@ def size_of(url: URL) -> int:
 
 
 def free_space(folder: Path) -> float:
-    """Return the bytes that may still be written there; NaN if the folder is gone."""
+    """Return the free bytes of the disk; NaN if the folder is missing."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
@@ -74,7 +74,7 @@ def free_space(folder: Path) -> float:
 
 
 def reserve_of(room: Room) -> float:
-    """Return the bytes that files leave free; NaN if the disk is gone."""
+    """Return the bytes reserved for texts, which files leave free; NaN if the disk is missing."""
     try:
         return room.reserve
     except OSError:
@@ -82,7 +82,7 @@ def reserve_of(room: Room) -> float:
 
 
 def measure_realms(metrics: Metrics, peers: PeerRegistry) -> None:
-    """Say what /metrics shows of each other realm."""
+    """Register the metrics of each other realm."""
 
     def each(read: Callable[[Peer], float]) -> Callable[[], dict[str, float]]:
         return lambda: {peer.known.name: read(peer) for peer in peers.listed()}

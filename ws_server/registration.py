@@ -1,8 +1,8 @@
-"""Who may register: everybody (`open`), people with an invitation (`invite`), nobody (`closed`).
+"""The registration mode: open to all (`open`), by invitation (`invite`), or `closed`.
 
-The newest decision holds: `./chat admin registration` at once and over restarts, until it is given
-again or the server is started with another `--registration`. The code of the first admin, which
-only the operator has, is good whatever holds.
+The newest decision applies. `./chat admin registration` applies at once and over restarts, until it
+is used again or the server is started with another `--registration`. The code of the first admin,
+which only the operator has, is valid in every mode.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from shared.protocol.errors import ChatError, ErrorCode
 
 
 class Registration:
-    """Who may register now.
+    """The present registration mode.
 
     Args:
-        start: What `--registration` says; None if this is no server.
+        start: The value of `--registration`; None outside a server.
     """
 
     def __init__(self, mode: str, start: str | None) -> None:
@@ -27,19 +27,19 @@ class Registration:
 
     @property
     def told(self) -> str:
-        """Who may register, for operators."""
+        """The mode in words, for operators."""
         return told(self.mode, self.start)
 
     @property
     def why(self) -> str:
-        """The end of `told`, empty if it is as `--registration` says."""
+        """The end of `told`; empty if `--registration` set the mode."""
         return self.told.removeprefix(self.mode)
 
     def check(self, *, is_invited: bool) -> None:
-        """Refuse somebody who may not try to register, before anything is looked up.
+        """Refuse an attempt that the mode does not allow, before any lookup.
 
         Args:
-            is_invited: They have shown an invitation, good or not.
+            is_invited: The request carries an invitation, valid or not.
 
         Raises:
             ChatError: FORBIDDEN.
@@ -55,14 +55,14 @@ class Registration:
 
 
 def told(mode: str, start: str | None) -> str:
-    """Return who may register, and why if `--registration` says something else."""
+    """Return the mode in words, and its reason if it differs from `--registration`."""
     if start in (None, mode):
         return mode
     return f"{mode} (by admin registration; --registration says {start})"
 
 
 def closed() -> ChatError:
-    """Return the refusal where nobody may register."""
+    """Return the refusal of every registration in mode `closed`."""
     return ChatError(
         ErrorCode.FORBIDDEN, "Registration is closed on this realm; ask its admin for an account"
     )

@@ -1,4 +1,4 @@
-"""Sessions that end by age: a token that was not used for long may be in other hands by now."""
+"""Expiry of unused sessions: a token unused for a long time may have been copied since."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from sqlalchemy import Connection
 
 from ws_server.audit import Act, Result
 from ws_server.realm import Realm
-from ws_server.store import tokens
+from ws_server.store.accounts import tokens
 
 
 async def end_unused(realm: Realm) -> None:
-    """End those not used for as long as the settings allow; an open connection is a use."""
+    """End sessions unused for longer than the settings allow; an open connection is a use."""
     in_use = realm.hub.tokens
 
     def end(tx: Connection, now: int) -> int:

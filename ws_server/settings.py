@@ -1,4 +1,4 @@
-"""What an operator may set: command line, before CHAT_* in the environment, before a file."""
+"""Settings of the server, in order of priority: command line, CHAT_* variables, a file."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from shared.text_files import decoded
 from ws_server import __version__
 
 SHARED = ipaddress.ip_network("100.64.0.0/10")
-"""Addresses of providers' and overlay networks (RFC 6598)."""
+"""Shared address space of providers and overlay networks (RFC 6598)."""
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches an address; of names, localhost alone is known."""
+    """Return whether only this machine can reach an address; of names, only localhost counts."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -43,7 +43,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """Tell whether an address is one of a network's own; no name is, as it may mean any."""
+    """Return whether an address is private; names are not, as they may resolve to any address."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -171,7 +171,7 @@ class Settings(CommonSettings):
 
     @property
     def is_reached_by_name(self) -> bool:
-        """Whether browsers may come under a name that is none of loopback's."""
+        """Whether browsers may use a host name other than loopback's."""
         return bool(split(self.hosts) or split(self.origins))
 
     @property
@@ -181,14 +181,14 @@ class Settings(CommonSettings):
 
     @property
     def private(self) -> bool:
-        """Whether the server stands in a network of its own, where people may add realms."""
+        """Whether the server is in a private network, where any user may add realms."""
         return not self.public and (is_loopback(self.host) or is_private(self.host))
 
     @property
     def trial(self) -> bool:
-        """Whether only this machine can reach the server, directly: somebody tries it out.
+        """Whether only this machine can reach the server directly: a trial.
 
-        A proxy on this machine may bring strangers, so a setting that is made for one ends the
+        A proxy on this machine may forward strangers, so a setting that serves a proxy ends the
         trial.
         """
         exposed = self.public or self.trusted_proxies or self.origins
@@ -212,11 +212,11 @@ def _toml(path: str | Path | None) -> dict[str, Any]:
 
 
 def load(arguments: Sequence[str]) -> Settings:
-    """Read all sources.
+    """Read the settings from all sources.
 
     Raises:
         SettingsRefused: a setting is wrong.
-        SystemExit: --help was asked for, or an option is unknown.
+        SystemExit: the arguments contain --help or an unknown option.
     """
     parser = parser_of(
         "ws_server",

@@ -1,4 +1,4 @@
-"""Opening what a realm has on disk, and which name it has."""
+"""Opens the data of a realm on disk, and determines its name."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from shared.protocol.values import fold
 from ws_server import key
 from ws_server.data_folder import Refused, database_url, lock_database
 from ws_server.settings import Settings
-from ws_server.store import own_name
-from ws_server.store.blobs import Blobs
+from ws_server.store.contents.blobs import Blobs
 from ws_server.store.database import Database
+from ws_server.store.federation import own_name
 
 
 async def open_store(
     settings: Settings, stack: AsyncExitStack
 ) -> tuple[Blobs, Ed25519PrivateKey, Database]:
-    """Open what is on disk.
+    """Open the data of a realm on disk.
 
     Raises:
-        OSError: the data folder cannot be used.
-        Refused, DatabaseRefused, KeyRefused: it cannot be used; the text says why.
+        OSError: the data folder is unreadable or not writable.
+        Refused, DatabaseRefused, KeyRefused: it cannot be opened; the text has the reason.
     """
     reserve, quota = settings.reserve, settings.max_all_files
     blobs = Blobs(
@@ -49,10 +49,10 @@ async def open_store(
 
 
 async def realm_name(settings: Settings, database: Database, serves: bool) -> str:
-    """Return what the realm calls itself: as its data says, or at the first start the settings.
+    """Return the realm's name: from its data or, at the first start, from the settings.
 
     Raises:
-        Refused: it is to be served under another name than it has.
+        Refused: the realm would be served under a name other than its own.
     """
 
     def ask(tx: Connection) -> tuple[str | None, bool]:

@@ -1,4 +1,4 @@
-"""Threads in which those who ask take turns, and threads for work that may wait."""
+"""Thread pools in which requesters are served in turn, and threads of low priority."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.token_buckets import Buckets
 
 try:
     from uvloop import new_event_loop
-except ImportError:  # not made for Windows
+except ImportError:  # uvloop has no build for Windows
     from asyncio import new_event_loop  # type: ignore[assignment]
 
 __all__ = ["FairThreadPool", "lower_priority", "new_event_loop", "switch_often", "too_many"]
@@ -28,21 +28,22 @@ __all__ = ["FairThreadPool", "lower_priority", "new_event_loop", "switch_often",
 T = TypeVar("T")
 A = TypeVar("A")
 Work = Callable[[Sequence[A]], Sequence[T | Exception]]
-"""Does what several asked, and returns for each the result, or what is raised to them."""
+"""Runs several equal jobs; returns for each its result or the exception to raise."""
 TOGETHER = 16
-"""Jobs done at once, if they are of one work and wait at the same time."""
+"""Jobs run together, if they are equal and wait at the same time."""
 SWITCH_SECONDS = 0.001
-"""After which a thread that runs Python lets another one run. With Python's own 5 ms, the event
-loop waited so long at each of the ten steps of a message while threads read much."""
+"""Seconds after which a thread that runs Python code yields to another. With Python's default of 5
+ms, the event loop waited that long at each of the ten steps of a message while threads read
+much."""
 PAID_RATE, PAID_BURST = 0.5, 0.5
-"""Seconds of processor time that the jobs of one payer may take in each second, and at once."""
+"""Seconds of CPU time that the jobs of one payer may use: in each second, and at once."""
 REST_SECONDS = 0.02
-"""Until it is looked again whether those who have spent more may go on."""
+"""Seconds until the balance of a payer in debt is checked again."""
 
 
 @dataclass(slots=True)
 class _Job:
-    """What one asker waits for."""
+    """A job, and the future that its requester awaits."""
 
     work: Work[Any, Any]
     argument: Any
@@ -51,11 +52,11 @@ class _Job:
 
 
 class FairThreadPool:
-    """A few threads, and a queue for each who asks; the queues are served in turn.
+    """A few threads, and one queue for each requester; the queues are served in turn.
 
-    So whoever asks for much waits for himself, not others for him. Threads share one interpreter
-    with the event loop, so jobs are also paid for, in time of the processor: whose payer has spent
-    too much wait until it is paid back.
+    Many jobs of one requester therefore delay only that requester. Threads share one interpreter
+    with the event loop, so CPU time is charged to a payer. A payer who has spent too much waits
+    until it is paid back.
     """
 
     def __init__(
@@ -68,12 +69,12 @@ class FairThreadPool:
         most_each: int,
         initializer: Callable[[], None] | None = None,
     ) -> None:
-        """Start no thread yet.
+        """Start without threads.
 
         Args:
-            each_at_once: Jobs of one asker that may run side by side.
-            most: Jobs that may wait; then the asker with most of them loses the last.
-            most_each: Jobs of one asker that may wait.
+            each_at_once: Jobs of one requester that may run at the same time.
+            most: Jobs that may wait; above, the requester with most jobs loses the last one.
+            most_each: Jobs of one requester that may wait.
         """
         self._pool = ThreadPoolExecutor(threads, name, initializer=initializer)
         self._free = threads
@@ -85,7 +86,7 @@ class FairThreadPool:
         self._count = 0
         self._paid = Buckets(PAID_RATE, PAID_BURST)
         self._paying: Counter[Hashable] = Counter()
-        """Jobs that run, by payer."""
+        """Running jobs, by payer."""
         self._again: asyncio.TimerHandle | None = None
 
     @property
@@ -94,26 +95,26 @@ class FairThreadPool:
         return self._count
 
     async def run(self, who: Hashable, job: Callable[[], T], payer: Hashable = None) -> T:
-        """Run a job in a thread when its turn has come.
+        """Run a job in a thread when its turn arrives.
 
         Args:
-            payer: Who pays for its time; None if nobody does.
+            payer: Charged for the CPU time; None for no charge.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait.
+            ChatError: UNAVAILABLE, too many jobs wait.
         """
         return await self.share(who, lambda _: [job()], None, payer)
 
     async def share(
         self, who: Hashable, work: Work[A, T], argument: A, payer: Hashable = None
     ) -> T:
-        """Run `work([argument, ...])` in a thread when the turn of one of its askers has come.
+        """Run `work([argument, ...])` in a thread at the turn of one of its requesters.
 
         Args:
-            payer: Who pays for its part of the time; None if nobody does.
+            payer: Charged for its share of the CPU time; None for no charge.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait.
+            ChatError: UNAVAILABLE, too many jobs wait.
         """
         queued = len(self._waiting.get(who, ()))
         if queued >= self._most_each or not self._has_room(queued):
@@ -124,8 +125,13 @@ class FairThreadPool:
         self._start()
         return cast(T, await future)
 
+    def charge(self, payer: Hashable, seconds: float) -> None:
+        """Charge a payer for work beyond the time of their jobs in threads."""
+        if payer is not None:
+            self._paid.spend(payer, seconds)
+
     def _has_room(self, queued: int) -> bool:
-        """Make room, if need be, at the cost of the asker that has most waiting."""
+        """Make room, if necessary by dropping a job of the requester with most waiting."""
         if self._count < self._most:
             return True
         longest = max(self._waiting.values(), key=len)
@@ -138,7 +144,7 @@ class FairThreadPool:
         return True
 
     def _start(self) -> None:
-        """Give every free thread the job of the asker whose turn it is, and equal ones with it."""
+        """Give each free thread the job whose turn it is, together with equal jobs next in turn."""
         while self._free and (askers := self._next()):
             jobs = {who: self._take(who) for who in askers}
             self._free -= 1
@@ -152,9 +158,9 @@ class FairThreadPool:
             running.add_done_callback(partial(self._finish, jobs, took))
 
     def _next(self) -> list[Hashable]:
-        """Return whose turn it is, and those next in turn whose job is of the same work.
+        """Return the requester whose turn it is, and those next in turn with the same work.
 
-        Nobody, if all of them have to wait.
+        Empty if all of them must wait.
         """
         found: list[Hashable] = []
         looked_at, owing = 0, False
@@ -175,7 +181,7 @@ class FairThreadPool:
         return found
 
     def _affords(self, payer: Hashable) -> bool:
-        # Who has spent half has one job at a time: each slows the event loop down.
+        # A payer who has spent half may run one job at a time, as each slows the event loop down.
         left = PAID_BURST / 2 if self._paying[payer] else 0.0
         return payer is None or not self._paid.wait(payer, left)
 
@@ -187,7 +193,7 @@ class FairThreadPool:
         queue = self._waiting.pop(who)
         job = queue.popleft()
         if queue:
-            self._waiting[who] = queue  # behind the others
+            self._waiting[who] = queue  # behind the other requesters
         self._count -= 1
         return job
 
@@ -202,7 +208,7 @@ class FairThreadPool:
             if not self._paying[job.payer]:
                 del self._paying[job.payer]
             if job.payer is not None:
-                # Nobody knows what each took of it.
+                # The shares of a common run are not measured, so they are equal.
                 self._paid.spend(job.payer, sum(took) / len(jobs))
         self._free += 1
         self._running.subtract(jobs.keys())
@@ -220,7 +226,7 @@ class FairThreadPool:
         self._start()
 
     def close(self) -> None:
-        """End the threads; what has not begun is given up."""
+        """Stop the threads; jobs that have not begun are dropped."""
         for queue in self._waiting.values():
             for job in queue:
                 job.future.cancel()
@@ -231,7 +237,7 @@ class FairThreadPool:
 
 
 def _timed(work: Work[Any, Any], arguments: Sequence[Any], took: list[float]) -> Sequence[Any]:
-    """Do a work, and note the seconds of the processor that it took."""
+    """Run the work, and append the CPU seconds used to `took`."""
     begun = thread_time()
     try:
         return work(arguments)
@@ -249,17 +255,17 @@ def _settle(future: asyncio.Future[Any], result: Any) -> None:
 
 
 def switch_often() -> None:
-    """Let the event loop wait less for threads that run Python."""
+    """Shorten the event loop's wait for threads that run Python code."""
     sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def too_many() -> ChatError:
-    """Return the refusal for a job that cannot wait here."""
-    return ChatError(ErrorCode.UNAVAILABLE, "Too many are asking; try again soon")
+    """Return the refusal of a job for which the queue has no room."""
+    return ChatError(ErrorCode.UNAVAILABLE, "The server is busy; try again soon")
 
 
 def lower_priority() -> None:
-    """Lower this thread's priority, so that people who chat go first.
+    """Lower this thread's priority below the event loop's.
 
     Linux gives every thread a nice value of its own (man 2 setpriority); elsewhere nothing changes.
     """

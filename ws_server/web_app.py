@@ -1,10 +1,10 @@
-"""The web app beside the realm: a process of its own, started when the first browser comes.
+"""The web app: a separate process that starts when the first browser connects.
 
-As inetd does, the server holds the listening sockets, and hands them to the app when somebody
-connects. So it costs nothing before, the port stays the same if the app ends, and whatever the app
-does, the realm's event loop does not wait for it. It reaches the realm through a Unix socket in the
-data folder. It notices by its standard input, which the server holds, if the server is killed; then
-it lets go of the port and ends once nobody has a page open.
+As inetd does, the server holds the listening sockets and passes them to the app at the first
+connection. The app uses no memory before, its port survives a crash, and the realm's event loop
+never waits for it. The app connects to the realm by a Unix socket in the data folder. The server
+holds the app's standard input: at its end, the app releases the port and exits once no page is
+open.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import ws_server
-from shared.hosts import Names
+from shared.hosts import HostNames
 from shared.settings import hosts, split
 from shared.sockets import listen
 from ws_server.settings import Settings
@@ -31,22 +31,22 @@ from ws_server.settings import Settings
 log = logging.getLogger(__name__)
 
 FILE = "web.sock"
-"""In the data folder: where the app reaches the realm."""
+"""The app's socket to the realm, in the data folder."""
 FOLDER = "web"
-"""In the data folder: for files on their way between browsers and the realm; emptied at start."""
+"""The folder in the data folder for files between browsers and the realm; emptied at start."""
 SOURCES = Path(ws_server.__file__).parent.parent
 PASSED_VARIABLES = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH")
 PASSED_PREFIXES = ("LC_", "PYTHON", "CHAT_APP_MAX_")
-"""Of the environment, what the app gets: none of the server's secrets is among it."""
+"""Environment variables passed to the app; they exclude the server's secrets."""
 STOP_LIMIT = 2.0
-"""Seconds the app has to end after all connections of the realm are closed; then it is killed."""
+"""Seconds for the app to end after all connections of the realm are closed; then it is killed."""
 YOUNG = 60.0
-"""Seconds that the app should live; if it ends sooner, the next start waits."""
+"""Seconds; if the app ends sooner, its next start is delayed."""
 LONGEST_PAUSE = 60.0
 
 
 class WebApp:
-    """Holds the app's port, and runs the app once anybody wants it."""
+    """Holds the app's port, and runs the app on demand."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -57,13 +57,13 @@ class WebApp:
         self._stopping = False
 
     def open(self, server: str) -> int:
-        """Listen, and return the port: the one that is set, or if it is taken the next free one.
+        """Listen and return the port: the one set or, if that is in use, the next free one.
 
         Args:
-            server: The realm's address, as people know it.
+            server: The realm's public address.
 
         Raises:
-            OSError: there is none, or the data folder takes no folder.
+            OSError: no port is free, or the data folder is not writable.
         """
         assert self._settings.web_port is not None
         self._server = server
@@ -75,20 +75,20 @@ class WebApp:
         return int(self._sockets[0].getsockname()[1])
 
     def stop(self) -> None:
-        """Tell the app to end; `close` waits for it."""
+        """Ask the app to end; `close` waits for that."""
         self._stopping = True
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
 
     async def close(self) -> None:
-        """End the app, and release the port."""
+        """End the app and release the port."""
         self.stop()
         process = self._process
         if process is not None:
             try:
                 await asyncio.wait_for(process.wait(), STOP_LIMIT)
             except TimeoutError:
-                with suppress(ProcessLookupError):  # it ended in this moment
+                with suppress(ProcessLookupError):  # it has just ended
                     process.kill()
                 await process.wait()
         if self._running is not None:
@@ -99,11 +99,11 @@ class WebApp:
         if self._sockets:
             folder = self._settings.data / FOLDER
             empty(folder)
-            with suppress(OSError):  # somebody still uses it
+            with suppress(OSError):  # an app still uses it
                 folder.rmdir()
 
     async def _run(self) -> None:
-        """Start the app when somebody connects, and again after it has ended."""
+        """Start the app when a browser connects, and again after it has ended."""
         pause = 0.0
         while not self._stopping:
             await self._somebody()
@@ -122,7 +122,7 @@ class WebApp:
             await asyncio.sleep(pause)
 
     async def _somebody(self) -> None:
-        """Wait until a browser connects; it waits in the socket's queue meanwhile."""
+        """Wait until a browser connects; the connection stays in the socket's backlog meanwhile."""
         loop = asyncio.get_running_loop()
         came = asyncio.Event()
         for listening in self._sockets:
@@ -137,7 +137,7 @@ class WebApp:
         numbers = [listening.fileno() for listening in self._sockets]
         data = self._settings.data.resolve()
         host, origins = self._settings.host, split(self._settings.origins)
-        names = Names([*split(self._settings.hosts), host], origins)
+        names = HostNames([*split(self._settings.hosts), host], origins)
         options = {
             "--server": self._server,
             "--socket": data / FILE,
@@ -156,13 +156,13 @@ class WebApp:
             pass_fds=numbers,
             env=environment(data / FOLDER),
             cwd=data / FOLDER,
-            # Ctrl+C is for the server, which then ends the app.
+            # Ctrl+C reaches the server only, which then ends the app.
             start_new_session=True,
         )
 
 
 def empty(folder: Path) -> None:
-    """Remove what no app uses: one may have outlived a server that was killed."""
+    """Remove unused folders; one in use belongs to an app that outlived a killed server."""
     for left in folder.iterdir():
         try:
             held = os.open(left, os.O_RDONLY)
@@ -178,7 +178,7 @@ def empty(folder: Path) -> None:
 
 
 def is_installed() -> bool:
-    """Tell whether there is what the web app needs."""
+    """Return whether the packages of the web app are installed."""
     return all(importlib.util.find_spec(name) for name in ("flet_web", "flet_app"))
 
 

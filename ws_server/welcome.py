@@ -1,4 +1,4 @@
-"""What the server prints when it is up: where it is, and what to try next."""
+"""The message printed at the start: the realm's addresses, and the next steps."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Registration is closed{why}:
 """
 
 TRY_IN = {"open": TRY, "invite": TRY_INVITED, "closed": TRY_CLOSED}
-"""What to try, by who may register."""
+"""The next steps to print, by registration mode."""
 
 STOP = "Ctrl+C stops the server."
 
@@ -86,12 +86,12 @@ def welcome(
     code: str | None,
     registration: Registration,
 ) -> None:
-    """Print where the realm and its data are, and what to try next, in a browser first.
+    """Print the addresses of the realm, its data folder and the next steps, the browser first.
 
     Args:
-        is_new: It was just made, which is said, in case that the folder was mistyped.
-        code: What makes its bearer the realm's first admin; None if none is asked for.
-        registration: Who may register.
+        is_new: The data folder is new; printed in case its path was mistyped.
+        code: The code that makes its bearer the first admin; None if none is expected.
+        registration: The registration mode in words.
     """
     url = address(settings, "ws", port)
     lines = [f"Realm {realm} serves {url}, with its data in {shown(settings.data.resolve())}"]

@@ -1,4 +1,4 @@
-"""All servers that can be measured, the reference first."""
+"""All servers of the comparison, the reference first."""
 
 from __future__ import annotations
 

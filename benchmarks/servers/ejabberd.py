@@ -1,4 +1,4 @@
-"""ejabberd as Debian packages it: without an archive, and with mod_mam in PostgreSQL or SQLite."""
+"""ejabberd from Debian: without an archive, and with mod_mam in PostgreSQL or SQLite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.xmpp import DOMAIN, ROOMS, XmppServer
 SCHEMA = Path("/usr/share/ejabberd/sql/pg.sql")
 TEXTS = "SELECT txt FROM archive"
 BACKLOG = 1024
-"""Connections that may wait to be accepted; its own default is 5."""
+"""Connections that may wait to be accepted; ejabberd's default is 5."""
 
 CONFIGURATION = """\
 hosts: [{domain}]
@@ -77,7 +77,7 @@ class Ejabberd(XmppServer):
     path = "/ws"
 
     def sql(self) -> str:
-        """Return the settings of its database; none without an archive."""
+        """Return the settings of the database; empty without an archive."""
         return ""
 
     async def prepare(self) -> None:
@@ -96,7 +96,7 @@ class Ejabberd(XmppServer):
         )
 
     def command(self) -> Sequence[str]:
-        # As Debian's ejabberdctl starts it, but as no node of a cluster: no port but ours.
+        # The command line of Debian's ejabberdctl, without clustering: only our port is open.
         emulator = ("erl", "+K", "true", "+P", "250000", "-noinput")
         return [*emulator, "-mnesia", "dir", f'"{self.folder}/mnesia"', "-s", "ejabberd"]
 
@@ -115,7 +115,7 @@ class Archived(Ejabberd):
     copies = 2
 
     async def register(self, count: int) -> None:
-        """It opens its database at the first query, and archives nothing until that is done."""
+        """Register, then query: ejabberd opens its database at the first query, then archives."""
         await super().register(count)
         client = await self.sign_in(0)
         await client.ask_archive()

@@ -1,6 +1,6 @@
-"""The reference: a chat server written the plain way with `websockets` and orjson.
+"""The reference: a minimal chat server with `websockets` and orjson.
 
-It keeps nothing and answers no sender, so it shows what the network path alone costs. Run it as
+It stores nothing and sends no replies, so it shows the cost of the network path alone. Run it as
 `python benchmarks/servers/plain_relay.py PORT`.
 """
 
@@ -27,7 +27,7 @@ def dump(message: dict[str, Any]) -> str:
 async def handle(ws: ServerConnection) -> None:
     hello = orjson.loads(await ws.recv())
     user = hello["user"]
-    # Whoever is new is registered by signing in.
+    # A sign-in registers a new user.
     if passwords.setdefault(user, hello["password"]) != hello["password"]:
         await ws.close(4001, "bad credentials")
         return

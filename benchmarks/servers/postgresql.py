@@ -1,4 +1,4 @@
-"""A PostgreSQL of its own for the server it belongs to: all defaults, on the same core."""
+"""A PostgreSQL for one server under measurement, with all defaults, on the same core."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from benchmarks.servers.server import START_LIMIT, Server, free_port
 from benchmarks.waiting import until
 
 ACCOUNT = "postgres"
-"""Debian's account for it; PostgreSQL refuses to run as root."""
+"""Debian's account of PostgreSQL, which refuses to run as root."""
 
 
 class Cluster:
-    """Data, socket and processes lie below the server's folder and end with the server."""
+    """Data, socket and processes are below the server's folder and end with the server."""
 
     def __init__(self, server: Server, database: str) -> None:
         self._server = server
@@ -37,11 +37,11 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """What follows the scheme in its URL; everybody on this machine is trusted."""
+        """The part of its URL after the scheme; every account of this machine is trusted."""
         return f"{ACCOUNT}@127.0.0.1:{self._port}/{self._database}"
 
     async def start(self, schema: Path | None = None) -> None:
-        """Start it; the first time, make it and its database, with a schema if given."""
+        """Start it; the first time, create it and its database, with a schema if given."""
         fresh = not self._data.exists()
         if fresh:
             self._data.mkdir(mode=0o700)
@@ -60,7 +60,7 @@ class Cluster:
                 run("psql", *self._here, *self._sql, "-f", str(schema))
 
     def query(self, sql: str) -> list[str]:
-        """Return the lines of a question of one column."""
+        """Return the rows of a query with one column."""
         command = [*program("psql"), *self._here, *self._sql, "-A", "-t", "-c", sql]
         return subprocess.run(
             command, check=True, capture_output=True, text=True, cwd="/"
@@ -76,21 +76,21 @@ class Cluster:
 
 
 def program(name: str) -> list[str]:
-    """Return how to call a program of the newest version there is, never as root."""
+    """Return the command line of a program of the newest version, never as root."""
     versions = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
     newest = max(versions, key=lambda path: int(path.parts[4]))
     if os.geteuid() != 0:
         return [str(newest)]
     as_account = (f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--clear-groups")
-    # Changing the account forgets that it is to end with us, so say it anew.
+    # A change of account resets the signal at our end, so it is set again.
     return ["setpriv", *as_account, "--pdeathsig=TERM", str(newest)]
 
 
 def run(name: str, *arguments: str, check: bool = True) -> int:
-    """Run a program of PostgreSQL's and return its exit code.
+    """Run a program of PostgreSQL and return its exit code.
 
     Raises:
-        RuntimeError: it failed though it must not (`check`); the text is what it said.
+        RuntimeError: the program failed and `check` is true; the text is its output.
     """
     done = subprocess.run([*program(name), *arguments], capture_output=True, text=True, cwd="/")
     if check and done.returncode:

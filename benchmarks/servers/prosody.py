@@ -1,4 +1,4 @@
-"""Prosody as Debian packages it: without an archive, and with mod_mam in SQLite."""
+"""Prosody from Debian: without an archive, and with mod_mam in SQLite."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Prosody(XmppServer):
     archive_settings: ClassVar[dict[str, str]] = {"mam": "", "muc_mam": "", "storage": '"internal"'}
 
     def sql(self) -> str:
-        """Return the settings of its database; none without an archive."""
+        """Return the settings of the database; empty without an archive."""
         return ""
 
     async def prepare(self) -> None:

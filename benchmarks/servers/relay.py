@@ -1,4 +1,4 @@
-"""The plain relay, as a server under measurement."""
+"""The plain relay as a server of the comparison."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Relay(Server):
         return f"{libraries} Python {python_version()}"
 
     def command(self) -> Sequence[str]:
-        # By its path, so that nothing of ours is loaded that would count as its memory.
+        # By its path, so that no module of ours is loaded and counted as its memory.
         return [sys.executable, "-P", str(PROGRAM), str(self.port)]
 
     async def register(self, count: int) -> None:
-        """People are registered by signing in."""
+        """Do nothing: a sign-in registers."""
 
     async def sign_in(self, user: int) -> Client:
         client = RelayClient(user, await connect(self.port))

@@ -1,4 +1,4 @@
-"""What every server under measurement is to the workloads."""
+"""The interface of a server of the comparison, towards the workloads."""
 
 from __future__ import annotations
 
@@ -17,58 +17,58 @@ from benchmarks.waiting import until
 from benchmarks.websocket import Connection
 
 START_LIMIT = 60.0
-"""Seconds a server may take until its port is open."""
+"""Seconds until a server must have opened its port."""
 JOINS_AT_ONCE = 20
 ROOT = Path(__file__).resolve().parents[2]
 DISK = "/var/tmp"
-"""Data folders lie here: /tmp may be memory, where syncing costs nothing."""
+"""The parent of data folders; /tmp may be in memory, where a sync costs nothing."""
 
 
 class Client(ABC):
-    """One signed-in user. Whoever measures sets `on_message`, called with each pushed text."""
+    """One signed-in user. Workloads set `on_message`, which is called with each pushed text."""
 
     def __init__(self, user: int, connection: Connection) -> None:
         self.user = user
         self.connection = connection
         self.on_message: Callable[[bytes], object] = lambda text: None
         self.token = ""
-        """What it can come back with, if the server has that."""
+        """The token to resume with, if the server supports that."""
         self.missed = 0
-        """Messages that it was told of when it came back."""
+        """The number of messages received by `sync` after it resumed."""
         connection.on_text = self.on_text
 
     @abstractmethod
     def on_text(self, payload: bytes) -> None:
-        """Take a frame; call `on_message` if it is a pushed text."""
+        """Handle a frame; call `on_message` if it is a pushed text."""
 
     @abstractmethod
     def send(self, to: int, text: str) -> None:
-        """Hand a private message to the socket."""
+        """Queue a private message in the socket."""
 
     @abstractmethod
     def send_group(self, text: str) -> None:
-        """Hand a message for the one group to the socket."""
+        """Queue a message for the only group in the socket."""
 
 
 class Server(ABC):
-    """A server with a data folder and a port of its own, run as a foreground child."""
+    """A server with a data folder and a port, run as a foreground child."""
 
     name: ClassVar[str]
     stores: ClassVar[str]
-    """What is kept of a message when it is pushed, and how; for the table."""
+    """The state of a message in the store when it is pushed; for the table."""
     synced: ClassVar[bool]
-    """Whether it is on disk, synced, when it is pushed."""
+    """Whether a message is synced to disk when it is pushed."""
     copies: ClassVar[int] = 0
-    """How often a private message is kept, in all archives together; 0 if nothing is. A group's is
-    kept once by whoever keeps something."""
+    """The number of stored copies of a private message, in all archives; 0 without an archive. A
+    group message has one copy."""
     echoes_groups: ClassVar[bool] = True
-    """Whether the sender of a group message is pushed it too."""
+    """Whether the sender of a group message gets a push, too."""
     keeps_places: ClassVar[bool] = False
-    """Whether people come back by a token and where they were, and get what they missed."""
+    """Whether clients resume by a token and their positions, and get missed messages."""
     packages: ClassVar[tuple[str, ...]] = ()
-    """Debian packages it needs."""
+    """Debian packages that it needs."""
     shown: ClassVar[tuple[str, ...]] = ()
-    """Debian packages whose versions tell what was measured."""
+    """Debian packages whose versions to show."""
 
     def __init__(self, cores: Cores) -> None:
         self.cores = cores
@@ -78,7 +78,7 @@ class Server(ABC):
 
     @classmethod
     def missing(cls) -> str:
-        """Return what to do before it can run here; empty if it can."""
+        """Return how to make it run here; empty if it can."""
         absent = [package for package in cls.packages if not debian_version(package)]
         return f"apt-get install {' '.join(absent)}" if absent else ""
 
@@ -88,17 +88,17 @@ class Server(ABC):
 
     @abstractmethod
     def command(self) -> Sequence[str]:
-        """Return what starts it in the foreground, listening on 127.0.0.1 and `port`."""
+        """Return the command that runs it in the foreground, listening on 127.0.0.1 and `port`."""
 
     def environment(self) -> Mapping[str, str]:
         return {}
 
     async def prepare(self) -> None:  # noqa: B027
-        """Write the configuration, and start what the server itself needs; here nothing."""
+        """Write the configuration, and start what the server depends on; by default nothing."""
 
     @abstractmethod
     async def register(self, count: int) -> None:
-        """Make the accounts 0..count-1."""
+        """Register the accounts 0..count-1."""
 
     @abstractmethod
     async def sign_in(self, user: int) -> Client:
@@ -106,10 +106,10 @@ class Server(ABC):
 
     @abstractmethod
     async def open_group(self, clients: Sequence[Client]) -> None:
-        """Make the one group, with all of these in it and certain to be pushed its messages."""
+        """Create the only group with all clients as members, which then get its messages."""
 
     async def come_back(self, user: int, token: str, have: Mapping[int, int]) -> Client:
-        """Connect, resume, and sync from the last message one has of each person's chat."""
+        """Connect, resume, and sync from the last message known of each person's chat."""
         raise NotImplementedError(f"nobody comes back to {self.name}")
 
     async def read(self, client: Client, upto: Mapping[int, int]) -> None:
@@ -117,7 +117,7 @@ class Server(ABC):
         raise NotImplementedError(f"{self.name} keeps no markers")
 
     async def stored(self) -> Iterable[str]:
-        """Return every text in the store, as often as it is there."""
+        """Return every text in the store, once for each copy."""
         raise NotImplementedError(f"{self.name} stores nothing")
 
     @property
@@ -131,8 +131,8 @@ class Server(ABC):
     async def spawn(
         self, command: Sequence[str], environment: Mapping[str, str], port: int
     ) -> None:
-        """Start a child on the server's core and return when it listens."""
-        # Between starting it and knowing of it, nothing may come.
+        """Start a child on the server's core, and return once it listens."""
+        # A signal between start and registration would leave the child running.
         with STOP.held():
             child = Child(
                 command, folder=self.folder, core=self.cores.server, environment=environment
@@ -152,7 +152,7 @@ class Server(ABC):
         await self.start()
 
     def discard(self) -> None:
-        """End it and remove its data; a signal to stop us waits until that is done."""
+        """End it and remove its data; a signal is deferred until then."""
         with STOP.held():
             self.end()
             shutil.rmtree(self.folder, ignore_errors=True)

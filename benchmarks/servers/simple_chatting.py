@@ -1,4 +1,4 @@
-"""Our own server as people run it, but without rate limits."""
+"""This server with its usual settings, but without rate limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXTS = "SELECT text FROM messages"
 
 
 class SimpleChattingClient(Client):
-    """Speaks the JSON dialect."""
+    """A client of the JSON dialect."""
 
     def on_text(self, payload: bytes) -> None:
         if payload.startswith(b'{"event":"message"'):
@@ -68,7 +68,7 @@ class SimpleChatting(Server):
         connection = await connect(self.port)
         for user in range(count):
             if user == 1:
-                # Who does not sign in is put out after two minutes; many registrations take longer.
+                # The server closes strangers after two minutes; many registrations need longer.
                 await authenticate(connection, 0)
             words = f'{{"command":"register","user":"u{user}","real_name":"U",'
             words += f'"password":"{PASSWORD}","country":"X"}}'
@@ -123,7 +123,7 @@ async def invite(owner: Connection, user: int) -> None:
 
 
 class SimpleChattingPostgresql(SimpleChatting):
-    """With a PostgreSQL of its own, on the server's core; both count as the server."""
+    """With a PostgreSQL on the server's core; both count as the server."""
 
     name: ClassVar[str] = "simple-chatting-postgresql"
     stores: ClassVar[str] = SimpleChatting.stores.replace(

@@ -1,4 +1,4 @@
-"""The SQLite archive of an XMPP server, made before the server opens it."""
+"""The SQLite archive of an XMPP server, created before the server opens it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 class SqliteArchive:
     """A database in WAL mode.
 
-    The mode is a lasting property of the file. Neither ejabberd nor Prosody has a setting for it;
-    with the rollback journal that they use otherwise, a commit takes several syncs instead of one.
+    The mode is a permanent property of the file. Neither ejabberd nor Prosody has a setting for it.
+    With their default, the rollback journal, a commit needs several syncs instead of one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,6 +23,6 @@ class SqliteArchive:
                 database.execute("PRAGMA journal_mode = WAL")
 
     def query(self, sql: str) -> list[str]:
-        """Return the rows of a question of one column."""
+        """Return the rows of a query with one column."""
         with closing(sqlite3.connect(self.path)) as database:
             return [value for (value,) in database.execute(sql)]

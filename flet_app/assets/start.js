@@ -7,7 +7,7 @@ try {
 } catch (_) { /* then it is known only by what its clocks show now */ }
 document.cookie = `chat_offset=${-new Date().getTimezoneOffset()}; Path=/; SameSite=Strict`;
 
-// Loads the page anew when the server says that it is of another start (pages.py: STALE).
+// Loads the page anew when the server says that it is of another start (pages.py: STALE_CODE).
 window.WebSocket = class extends WebSocket {
   constructor(...given) {
     super(...given);

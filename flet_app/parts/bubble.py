@@ -9,9 +9,9 @@ from typing import Any
 import flet as ft
 
 from flet_app.conversation import DELIVERED, QUEUED, READ, REFUSED, STORED, WAITING
+from flet_app.language import Texts
 from flet_app.links import links
 from flet_app.parts.controls import Handler, decoration, icon_button, is_rtl
-from flet_app.texts import Texts
 from shared.protocol.commands.messages import size_in_words
 
 PICTURE_WIDTH, PICTURE_HEIGHT = 260, 190
@@ -26,7 +26,7 @@ _FATES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class BubbleLook:
     """Everything that a bubble shows; equal values look the same."""
 
     sender: str
@@ -52,7 +52,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Handlers:
+class BubbleActions:
     """The actions of a bubble's buttons."""
 
     save: Handler
@@ -69,7 +69,7 @@ class Bubble(ft.Column):
     texts: Any = field(default=None, metadata={"skip": True})
     handlers: Any = field(default=None, metadata={"skip": True})
 
-    def goes_on(self, look: Look) -> bool:
+    def goes_on(self, look: BubbleLook) -> bool:
         """Show the progress of the file; False if anything else changed and a new bubble is needed.
 
         A new bubble would remove the button just as somebody presses it to cancel.
@@ -81,7 +81,7 @@ class Bubble(ft.Column):
         return True
 
     def build(self) -> None:
-        look: Look = self.look
+        look: BubbleLook = self.look
         self.spacing = 6
         self.tight = True
         self.horizontal_alignment = ft.CrossAxisAlignment.STRETCH
@@ -91,7 +91,7 @@ class Bubble(ft.Column):
         self.controls = [*above, self._note() if look.note else self._row()]
 
     def _row(self) -> ft.Control:
-        look: Look = self.look
+        look: BubbleLook = self.look
         box = ft.Container(
             ft.Column(self._body(), spacing=2, tight=True),
             padding=ft.Padding.symmetric(horizontal=12, vertical=8),
@@ -113,7 +113,7 @@ class Bubble(ft.Column):
         return ft.Row([spoken], alignment=end if look.is_own else start, margin=side)
 
     def _body(self) -> list[ft.Control]:
-        look: Look = self.look
+        look: BubbleLook = self.look
         ink = ft.Colors.ON_SECONDARY_CONTAINER if look.is_own else ft.Colors.ON_SURFACE
         body: list[ft.Control] = []
         if look.shows_sender:
@@ -131,7 +131,7 @@ class Bubble(ft.Column):
     @property
     def _is_active(self) -> bool:
         """Whether the bubble has links or buttons; its texts are then separate semantic nodes."""
-        look: Look = self.look
+        look: BubbleLook = self.look
         return bool(look.file_name or links(look.text))
 
     def _spoken(self, control: ft.Control, label: str = "") -> ft.Control:
@@ -142,7 +142,7 @@ class Bubble(ft.Column):
         return ft.Semantics(container=True, label=label, content=control)
 
     def _foot(self, ink: str) -> ft.Control:
-        look: Look = self.look
+        look: BubbleLook = self.look
         pale = ft.Colors.with_opacity(0.7, ink)
         foot: list[ft.Control] = [ft.Text(look.clock, size=11, color=pale)]
         if look.fate:
@@ -163,7 +163,7 @@ class Bubble(ft.Column):
         return ft.Row(foot, spacing=4, tight=True, alignment=ft.MainAxisAlignment.END)
 
     def _file(self, ink: str) -> list[ft.Control]:
-        look: Look = self.look
+        look: BubbleLook = self.look
         texts: Texts = self.texts
         name = look.file_name
         if look.picture:
@@ -260,7 +260,7 @@ def _corners(is_own: bool) -> ft.BorderRadius:
     )
 
 
-def _paper(look: Look) -> str:
+def _paper(look: BubbleLook) -> str:
     if look.fate == REFUSED:
         return ft.Colors.ERROR_CONTAINER
     return ft.Colors.SECONDARY_CONTAINER if look.is_own else ft.Colors.SURFACE_CONTAINER_HIGHEST

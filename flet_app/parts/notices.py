@@ -11,10 +11,10 @@ from typing import Any
 
 import flet as ft
 
-SECONDS = 6.0
+SHOWN_SECONDS = 6.0
 MAX_NOTICES = 3
 """Notices at a time; the oldest is removed first."""
-BELOW = 70
+TOP_PIXELS = 70
 """Pixels from the top: just below the header of a conversation."""
 
 
@@ -22,7 +22,7 @@ class Notices(ft.Column):
     """A layer above the screen."""
 
     def init(self) -> None:
-        self.top, self.right = BELOW, 16
+        self.top, self.right = TOP_PIXELS, 16
         self.spacing = 8
         self.horizontal_alignment = ft.CrossAxisAlignment.CENTER
 
@@ -45,7 +45,7 @@ class Notices(ft.Column):
         self.left = left
         self.controls = [*self.controls[1 - MAX_NOTICES :], notice]
         self.update()
-        await asyncio.sleep(SECONDS)
+        await asyncio.sleep(SHOWN_SECONDS)
         if notice in self.controls:
             self.controls.remove(notice)
             self.update()

@@ -12,7 +12,7 @@ from flet_app.theme import face
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TileLook:
     """Everything that a tile shows."""
 
     address: str
@@ -38,7 +38,7 @@ class Tile(ft.Container):
     open: Any = field(default=None, metadata={"skip": True})
 
     def init(self) -> None:
-        look: Look = self.look
+        look: TileLook = self.look
         self._title = ft.Text(max_lines=1, overflow=ft.TextOverflow.ELLIPSIS, expand=True)
         self._clock = ft.Text(size=11, color=ft.Colors.OUTLINE)
         self._line = ft.Text(
@@ -71,7 +71,7 @@ class Tile(ft.Container):
         )
         self.show(look)
 
-    def show(self, look: Look) -> None:
+    def show(self, look: TileLook) -> None:
         """Show new contents of the same conversation; the caller updates the control."""
         self.look = look
         self._title.value, self._clock.value, self._line.value = look.title, look.clock, look.line

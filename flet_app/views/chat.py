@@ -7,30 +7,30 @@ from typing import Any
 import flet as ft
 
 from flet_app.attachments import Attachments
-from flet_app.conversation import INVITED, Conversation
+from flet_app.conversation import INVITED, AppConversation
 from flet_app.parts.controls import icon_button
 from flet_app.parts.tile import avatar
-from flet_app.script import Said
-from flet_app.state import Part
-from flet_app.theme import LIST_WIDTH
+from flet_app.script import PageFrame
+from flet_app.state import StatePart
+from flet_app.theme import LIST_PIXELS
 from flet_app.views.composer import Composer
-from flet_app.views.conversations import Conversations
+from flet_app.views.conversations import ConversationPane
 from flet_app.views.group import GroupDialog
-from flet_app.views.messages import Messages, back_button
+from flet_app.views.messages import MessagePane, back_button
 from flet_app.views.strangers import ask_to_block, invitation
 from flet_app.window import Window
 from shared.protocol.values import fold
 
 
-class Chat:
+class ChatScreen:
     """Both panes, and the notice of a lost connection."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
         self._attachments = Attachments(window)
-        self._conversations = Conversations(window, self.open)
+        self._conversations = ConversationPane(window, self.open)
         self._composer = Composer(window, self._attachments, self._wrote)
-        self._messages: Messages | None = None
+        self._messages: MessagePane | None = None
         self._place = ft.Container(expand=True)
         self._head = ft.Container()
         self._banner = self._make_banner()
@@ -79,20 +79,20 @@ class Chat:
 
     # Showing
 
-    def show(self, parts: set[Part]) -> None:
+    def show(self, parts: set[StatePart]) -> None:
         state = self._window.state
-        if Part.LINK in parts:
+        if StatePart.LINK in parts:
             self._show_link()
         self._conversations.show(parts)
-        if Part.OPEN in parts:
+        if StatePart.OPEN in parts:
             if state.open is None and self._messages is not None:
                 self._close()
             self._show_head()
             self._show_role()
-        if self._messages is not None and parts & {Part.MESSAGES, Part.OPEN}:
+        if self._messages is not None and parts & {StatePart.MESSAGES, StatePart.OPEN}:
             self._messages.show()
             self._messages.seen()
-        if parts & {Part.LIST, Part.SESSION}:
+        if parts & {StatePart.LIST, StatePart.SESSION}:
             self._window.show_title()
 
     def _show_link(self) -> None:
@@ -135,7 +135,7 @@ class Chat:
             self._place.content = messages.control
         self._composer.control.visible = not is_invited
 
-    def _header(self, c: Conversation) -> ft.Control:
+    def _header(self, c: AppConversation) -> ft.Control:
         window, texts = self._window, self._window.texts
         row: list[ft.Control] = []
         if window.is_narrow:
@@ -208,7 +208,7 @@ class Chat:
     def _lay_out(self) -> None:
         """Show one pane or both, depending on the width."""
         is_narrow, is_open = self._window.is_narrow, self._window.state.open is not None
-        self._list.width = None if is_narrow else LIST_WIDTH
+        self._list.width = None if is_narrow else LIST_PIXELS
         self._list.expand = is_narrow
         self._list.visible = not (is_narrow and is_open)
         self._pane.visible = is_open or not is_narrow
@@ -218,18 +218,18 @@ class Chat:
         """The window was resized."""
         self._lay_out()
         self._window.update(self.control)
-        self.show({Part.OPEN, Part.MESSAGES})
+        self.show({StatePart.OPEN, StatePart.MESSAGES})
 
     async def back(self) -> None:
         """The browser has reconnected."""
         self._composer.declare()
         await self._attachments.give_up_stalled()
 
-    async def heard(self, said: Said) -> None:
+    async def heard(self, said: PageFrame) -> None:
         """Handle a message of the page's script."""
         await self._composer.heard(said)
 
-    def restore(self, c: Conversation) -> None:
+    def restore(self, c: AppConversation) -> None:
         """Show the draft of a conversation."""
         self._composer.restore(c)
 
@@ -247,7 +247,7 @@ class Chat:
             await window.actions.load(c)  # an earlier attempt may have failed
             return
         window.actions.switch(address)
-        mine = self._messages = Messages(window, c, self._attachments)
+        mine = self._messages = MessagePane(window, c, self._attachments)
         self._show_place()
         self._head.content = self._header(c)
         self._lay_out()

@@ -13,11 +13,11 @@ import flet as ft
 
 from flet_app import commands
 from flet_app.attachments import Attachments
-from flet_app.conversation import Conversation
+from flet_app.conversation import AppConversation
 from flet_app.parts.controls import icon_button
-from flet_app.script import Draft, Emptied, Line, Said, TooLong
+from flet_app.script import DraftFrame, EmptiedFrame, LineFrame, PageFrame, TooLongFrame
 from flet_app.sending import Sending
-from flet_app.state import Part
+from flet_app.state import StatePart
 from flet_app.window import EXPECTED, Window
 from shared.client import NoAnswer
 from shared.protocol.values import MAX_TEXT, fold
@@ -42,7 +42,7 @@ class Composer:
         self._window = window
         self._attachments = attachments
         self._sent = sent
-        self.c: Conversation | None = None
+        self.c: AppConversation | None = None
         self._text = ""
         """The text of the box by its events; its `value` may be ahead of them."""
         self._box = self._make_box("", focus=False)
@@ -89,7 +89,7 @@ class Composer:
             vertical_alignment=ft.CrossAxisAlignment.END,
         )
 
-    def open(self, c: Conversation, *, focus: bool) -> None:
+    def open(self, c: AppConversation, *, focus: bool) -> None:
         """Switch to another conversation; each keeps its draft."""
         self.keep_draft()
         self.c = c
@@ -151,7 +151,7 @@ class Composer:
         if self.c is not None:
             self.c.draft = self._box.value if self._window.host.page_script is None else self._text
 
-    def restore(self, c: Conversation) -> None:
+    def restore(self, c: AppConversation) -> None:
         """Show the draft of a conversation as the browser knows it; its copy is newer."""
         if c is self.c and c.draft != self._text:
             self._text = self._box.value = c.draft
@@ -192,7 +192,7 @@ class Composer:
             self._give_back(c, text)
             raise
 
-    def _give_back(self, c: Conversation, text: str) -> None:
+    def _give_back(self, c: AppConversation, text: str) -> None:
         c.draft = text
         if c is self.c:
             self._text = self._box.value = text
@@ -208,22 +208,22 @@ class Composer:
             raise NoAnswer("nobody is signed in")
         return sending
 
-    async def heard(self, said: Said) -> None:
+    async def heard(self, said: PageFrame) -> None:
         """Take what the page's script says."""
         match said:
-            case Line():
+            case LineFrame():
                 await self._take(said)
-            case Draft():
+            case DraftFrame():
                 # Do not recreate a group that the person has left.
                 if c := self._window.state.conversations.get(fold(said.to)):
                     c.draft = said.text
-                    self._window.state.changed(Part.LIST)
-            case Emptied() if said.box == self._box._i:
+                    self._window.state.changed(StatePart.LIST)
+            case EmptiedFrame() if said.box == self._box._i:
                 self._begin("", focus=True)
-            case TooLong():
+            case TooLongFrame():
                 self._too_long(said.size)
 
-    async def _take(self, line: Line) -> None:
+    async def _take(self, line: LineFrame) -> None:
         """Send a line of the script's once, however often the script repeats it."""
         script = self._window.host.page_script
         assert script is not None
@@ -239,7 +239,7 @@ class Composer:
             raise
 
     async def _say(
-        self, c: Conversation, sending: Sending, text: str, line: Line | None = None
+        self, c: AppConversation, sending: Sending, text: str, line: LineFrame | None = None
     ) -> None:
         """Send a text, or run it as a command."""
         script, key = self._window.host.page_script, line.key if line else ""
@@ -259,7 +259,7 @@ class Composer:
         if c is self.c:
             await self._sent()
 
-    async def _run(self, c: Conversation, line: str, key: str) -> None:
+    async def _run(self, c: AppConversation, line: str, key: str) -> None:
         """Run a command; show its answer in the conversation."""
         said = commands.shown(line)
         actions = self._window.actions

@@ -7,10 +7,10 @@ from typing import Any
 import flet as ft
 
 from flet_app.clock import moment, short
-from flet_app.conversation import Conversation
+from flet_app.conversation import AppConversation
 from flet_app.parts.controls import Handler, icon_button, named
-from flet_app.parts.tile import Look, Tile
-from flet_app.state import Part
+from flet_app.parts.tile import Tile, TileLook
+from flet_app.state import StatePart
 from flet_app.views.dialogs import add_realm, new_chat, new_group
 from flet_app.views.realms import show_realms
 from flet_app.window import Window
@@ -19,7 +19,7 @@ MAX_SHOWN_CONVERSATIONS = 300
 """Conversations that are drawn; the filter finds the others."""
 
 
-class Conversations:
+class ConversationPane:
     """The left pane."""
 
     def __init__(self, window: Window, opens: Handler) -> None:
@@ -141,11 +141,11 @@ class Conversations:
         )
 
     async def _filtered(self, _: Any) -> None:
-        self.show({Part.LIST})
+        self.show({StatePart.LIST})
 
     async def _open_first(self, _: Any) -> None:
         """Open the first conversation that matches, on Enter."""
-        if found := self._window.state.listing(self._filter.value):
+        if found := self._window.state.conversations.matching(self._filter.value):
             await self.clear_filter()
             await self._opens(found[0].address)
 
@@ -153,28 +153,28 @@ class Conversations:
         """Clear the filter."""
         if self._filter.value:
             self._filter.value = ""
-            self.show({Part.LIST})
+            self.show({StatePart.LIST})
 
     async def focus_filter(self) -> None:
         """Focus the filter."""
         await self._filter.focus()
 
-    def neighbour(self, step: int) -> Conversation | None:
+    def neighbour(self, step: int) -> AppConversation | None:
         """Return the conversation that many places below the open one in the list."""
-        listed = self._window.state.listing(self._filter.value)
+        listed = self._window.state.conversations.matching(self._filter.value)
         if not listed:
             return None
         current = self._window.state.open
         at = listed.index(current) + step if current in listed else 0
         return listed[min(max(at, 0), len(listed) - 1)]
 
-    def show(self, parts: set[Part]) -> None:
-        if not parts & {Part.LIST, Part.SESSION, Part.OPEN}:
+    def show(self, parts: set[StatePart]) -> None:
+        if not parts & {StatePart.LIST, StatePart.SESSION, StatePart.OPEN}:
             return
         state, texts = self._window.state, self._window.texts
         self._who.value = texts("signed_in_as", user=state.user, realm=state.realm)
         wanted = self._filter.value.strip()
-        found = state.listing(wanted)
+        found = state.conversations.matching(wanted)
         listed = found[:MAX_SHOWN_CONVERSATIONS]
         tiles, changed = {}, []
         for c in listed:
@@ -198,13 +198,13 @@ class Conversations:
         )
         self._window.update(self.control, *changed)
 
-    def _tile(self, look: Look) -> Tile:
+    def _tile(self, look: TileLook) -> Tile:
         async def handle(_: Any) -> None:
             await self._opens(look.address)
 
         return Tile(look=look, open=self._window.handler(handle))
 
-    def _look(self, c: Conversation) -> Look:
+    def _look(self, c: AppConversation) -> TileLook:
         texts, zone = self._window.texts, self._window.host.zone
         line, at = texts("no_messages"), ""
         if c.last is not None:
@@ -218,7 +218,7 @@ class Conversations:
         if c.draft and c is not self._window.state.open:
             line = texts("draft", text=c.draft)
         name, _, realm = c.title.partition("@") if not c.is_group else (c.title, "", c.realm)
-        return Look(
+        return TileLook(
             address=c.address,
             title=name,
             realm=realm,

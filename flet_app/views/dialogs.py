@@ -14,7 +14,7 @@ Submit = Callable[[], Awaitable[str]]
 """Performs the action of the form, and returns the conversation to open; empty for none."""
 
 
-class Form:
+class FormDialog:
     """A dialog with some fields. On an error it stays open and shows the reason."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Form:
             address = await self._submit()
         except EXPECTED as error:
             self.refuse(self._window.texts.explain(error))
-        except Refused as error:
+        except InvalidInput as error:
             self.refuse(str(error))
         else:
             if self._window.close_dialog(self._dialog) and address:
@@ -84,7 +84,7 @@ class Form:
             self._window.update(self._dialog)
 
 
-class Refused(Exception):
+class InvalidInput(Exception):
     """An input is not valid; the text gives the reason."""
 
 
@@ -92,13 +92,13 @@ def _filled(window: Window, *fields: ft.TextField) -> list[str]:
     """Return the contents of the fields.
 
     Raises:
-        Refused: a field is empty; the field shows it.
+        InvalidInput: a field is empty; the field shows it.
     """
     values = [(field.value or "").strip() for field in fields]
     for field, value in zip(fields, values, strict=True):
         field.error = None if value else window.texts("missing")
     if not all(values):
-        raise Refused(window.texts("missing"))
+        raise InvalidInput(window.texts("missing"))
     return values
 
 
@@ -111,7 +111,7 @@ def new_chat(window: Window, opens: Handler) -> None:
         (address,) = _filled(window, person)
         return await window.actions.look_up(address)
 
-    Form(window, texts("new_chat"), [person], texts("open"), submit, opens)
+    FormDialog(window, texts("new_chat"), [person], texts("open"), submit, opens)
 
 
 def new_group(window: Window, opens: Handler) -> None:
@@ -134,7 +134,7 @@ def new_group(window: Window, opens: Handler) -> None:
         (called,) = _filled(window, name)
         return (await window.actions.create_group(called, host.value or "")).address
 
-    Form(window, texts("new_group"), [name, host], texts("create"), submit, opens)
+    FormDialog(window, texts("new_group"), [name, host], texts("create"), submit, opens)
 
 
 def add_realm(window: Window, opens: Handler) -> None:
@@ -148,7 +148,7 @@ def add_realm(window: Window, opens: Handler) -> None:
     async def submit() -> str:
         called, host, number = _filled(window, name, address, port)
         if not (number.isascii() and number.isdecimal() and 1 <= int(number) <= 65535):
-            raise Refused(texts("bad_port"))
+            raise InvalidInput(texts("bad_port"))
         key = await window.actions.add_realm(
             *(called, host, int(number), fingerprint.value.strip())
         )
@@ -156,4 +156,4 @@ def add_realm(window: Window, opens: Handler) -> None:
         return ""
 
     fields = [name, address, port, fingerprint]
-    Form(window, texts("add_realm"), fields, texts("add"), submit, opens)
+    FormDialog(window, texts("add_realm"), fields, texts("add"), submit, opens)

@@ -7,11 +7,11 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.conversation import Conversation
+from flet_app.conversation import AppConversation
 from flet_app.parts.controls import ErrorText, icon_button, text_field
 from flet_app.parts.tile import avatar
 from flet_app.session import whole
-from flet_app.state import Part
+from flet_app.state import StatePart
 from flet_app.views.asking import ask_before
 from flet_app.window import EXPECTED, Window
 from shared.folding import begins, fold_text
@@ -20,14 +20,14 @@ from shared.protocol.values import GroupAddress, fold
 
 ROW_HEIGHT, MAX_LIST_HEIGHT = 42, 300
 """Pixels of height of a row, and of the list."""
-MAX_DRAWN = 200
+MAX_SHOWN_MEMBERS = 200
 """Members that are drawn; typing finds the others."""
 
 
 class GroupDialog:
     """The dialog of one group; it fetches the members again after each action."""
 
-    def __init__(self, window: Window, c: Conversation) -> None:
+    def __init__(self, window: Window, c: AppConversation) -> None:
         self._window = window
         self._c = c
         texts = window.texts
@@ -91,7 +91,7 @@ class GroupDialog:
         pages = self._window.actions.client.pages(Members(address))
         self._members = await whole(pages, lambda page: page.members)
         self._c.members = len(self._members)
-        self._window.state.changed(Part.OPEN)
+        self._window.state.changed(StatePart.OPEN)
         self._show()
 
     def _show(self) -> None:
@@ -99,9 +99,9 @@ class GroupDialog:
         me, wanted = fold(self._window.state.user), fold_text((self._who.value or "").strip())
         is_owner = any(fold(m.user) == me and m.role == "owner" for m in self._members)
         found = self._members
-        if len(found) > MAX_DRAWN:
+        if len(found) > MAX_SHOWN_MEMBERS:
             found = [m for m in found if begins(wanted, fold_text(m.user))]
-        shown = found[:MAX_DRAWN]
+        shown = found[:MAX_SHOWN_MEMBERS]
         self._people.height = min(ROW_HEIGHT * len(shown), MAX_LIST_HEIGHT)
         self._people.controls = [self._row(m, is_owner, me) for m in shown]
         self._cut.visible = len(shown) < len(self._members)
@@ -109,7 +109,7 @@ class GroupDialog:
         self._cut.value = self._window.texts("list_cut", shown=len(shown), count=count)
 
     async def _typed(self, _: Any) -> None:
-        if len(self._members) > MAX_DRAWN:
+        if len(self._members) > MAX_SHOWN_MEMBERS:
             self._show()
             self._window.update(self._dialog)
 

@@ -11,36 +11,36 @@ import flet as ft
 
 from flet_app.attachments import Attachments
 from flet_app.clock import clock, day, moment
-from flet_app.conversation import QUEUED, REFUSED, Conversation, Entry
+from flet_app.conversation import QUEUED, REFUSED, AppConversation, BubbleEntry
 from flet_app.files import is_picture
 from flet_app.order import days_in_order
-from flet_app.parts.bubble import Bubble, Handlers, Look
+from flet_app.parts.bubble import Bubble, BubbleActions, BubbleLook
 from flet_app.parts.controls import icon_button
-from flet_app.theme import READABLE
+from flet_app.theme import MAX_BUBBLE_PIXELS
 from flet_app.window import Window
 
-SLICE = 150
+SLICE_BUBBLES = 150
 """Bubbles shown at the newest end; more while the person scrolls back."""
 MAX_SHOWN_MESSAGES = 500
 """Bubbles at a time: each update compares them all, about 9 ms for 500."""
-STEP = 50
-NEAR = 40
+STEP_BUBBLES = 50
+NEAR_END_PIXELS = 40
 """Pixels from the end that count as the end."""
-AHEAD = 600
+FETCH_AHEAD_PIXELS = 600
 """Pixels from the beginning at which older messages are fetched."""
 
 
-class Messages:
+class MessagePane:
     """One opened conversation; each gets a new object, so that it starts at the end."""
 
-    def __init__(self, window: Window, c: Conversation, attachments: Attachments) -> None:
+    def __init__(self, window: Window, c: AppConversation, attachments: Attachments) -> None:
         self._window = window
         self._attachments = attachments
         self.c = c
         self._bubbles: dict[str, Bubble] = {}
-        self._first: Entry | None = None
+        self._first: BubbleEntry | None = None
         """The oldest entry shown."""
-        self._last: Entry | None = None
+        self._last: BubbleEntry | None = None
         """The newest entry shown while the person has scrolled back; None for all to the end."""
         self._seen = 0
         """The newest message when the person was last at the end; later ones count as new."""
@@ -118,13 +118,13 @@ class Messages:
         self._begins.value = self._window.texts("say_hello")
         self._window.update(self.control, *going_on)
 
-    def _bounds(self, entries: list[Entry]) -> tuple[int, int]:
+    def _bounds(self, entries: list[BubbleEntry]) -> tuple[int, int]:
         """Return the bounds of the slice to show."""
         first = _index(entries, self._first)
         last = _index(entries, self._last)
         end = len(entries) if last is None else last + 1
-        if first is None or (self._last is None and end - first > SLICE):
-            first = max(0, end - SLICE)
+        if first is None or (self._last is None and end - first > SLICE_BUBBLES):
+            first = max(0, end - SLICE_BUBBLES)
         return first, end
 
     def _show_jump(self, new: int) -> None:
@@ -133,24 +133,26 @@ class Messages:
         self._jump.visible = not self.is_at_end
         self._jump.content = words
 
-    def _unread_line(self, entries: list[Entry]) -> Entry | None:
+    def _unread_line(self, entries: list[BubbleEntry]) -> BubbleEntry | None:
         since = self.c.unread_from
         unread = (e for e in entries if e.state is None and (e.seq or 0) >= since)
         return next(unread, None) if since else None
 
-    def _bubble(self, entry: Entry, look: Look) -> Bubble:
+    def _bubble(self, entry: BubbleEntry, look: BubbleLook) -> Bubble:
         attachments, handler = self._attachments, self._window.handler
 
-        def on(do: Callable[[Conversation, Entry], Any]) -> Any:
+        def on(do: Callable[[AppConversation, BubbleEntry], Any]) -> Any:
             async def handle(_: Any) -> None:
                 await do(self.c, entry)
 
             return handler(handle)
 
-        handlers = Handlers(on(attachments.save), on(attachments.cancel), on(attachments.enlarge))
+        handlers = BubbleActions(
+            on(attachments.save), on(attachments.cancel), on(attachments.enlarge)
+        )
         return Bubble(look=look, texts=self._window.texts, handlers=handlers)
 
-    def _days(self, entries: list[Entry], first: int, last: int) -> Iterator[str]:
+    def _days(self, entries: list[BubbleEntry], first: int, last: int) -> Iterator[str]:
         """Yield the day above each entry of a slice; empty unless a day begins with the entry."""
         zone, now = self._window.host.zone, self._window.now().date()
         start = max(first - 1, 0)
@@ -161,7 +163,7 @@ class Messages:
         for before, here in pairwise(days):
             yield "" if here == before else day(date.fromordinal(here), now, self._window.texts)
 
-    def _look(self, entry: Entry, begins_day: str, is_first_unread: bool) -> Look:
+    def _look(self, entry: BubbleEntry, begins_day: str, is_first_unread: bool) -> BubbleLook:
         window, texts = self._window, self._window.texts
         is_own = entry.state is not None
         fate = self.c.fate(entry)
@@ -170,7 +172,7 @@ class Messages:
         if file is not None and is_picture(file):
             picture = self._attachments.picture(entry)
             why_not = self._attachments.why_not(entry)
-        return Look(
+        return BubbleLook(
             sender=entry.sender,
             is_own=is_own,
             shows_sender=not is_own and self.c.is_group,
@@ -189,7 +191,7 @@ class Messages:
             margin=self._margin(),
         )
 
-    def _fate_words(self, entry: Entry, fate: str) -> str:
+    def _fate_words(self, entry: BubbleEntry, fate: str) -> str:
         texts = self._window.texts
         if fate == REFUSED and entry.why:
             return texts("refused_why", why=entry.why)
@@ -203,20 +205,20 @@ class Messages:
         if self._window.is_narrow:
             return 48
         width = (self._window.page.width or 1000) - 360
-        return max(64, int(width - READABLE) // 60 * 60)
+        return max(64, int(width - MAX_BUBBLE_PIXELS) // 60 * 60)
 
     # Scrolling
 
     async def _scrolled(self, event: Any) -> None:
         entries = self.c.entries
-        if event.pixels <= NEAR:
+        if event.pixels <= NEAR_END_PIXELS:
             await self._show_newer(entries, event)
         elif self._last is None and entries:
             self._last = entries[-1]
             self._show_jump(0)
             self._window.update(self._jump)
         self._owed = False
-        if event.max_scroll_extent - event.pixels < AHEAD:
+        if event.max_scroll_extent - event.pixels < FETCH_AHEAD_PIXELS:
             await self._show_older()
 
     async def go_on(self) -> None:
@@ -224,22 +226,22 @@ class Messages:
         if self._owed:
             await self._show_older()
 
-    async def _show_newer(self, entries: list[Entry], event: Any) -> None:
+    async def _show_newer(self, entries: list[BubbleEntry], event: Any) -> None:
         """Show newer messages: the person is at the end of the slice."""
         at = _index(entries, self._last)
         if at is None:
             self._last = None
             self.seen()
-        elif at + STEP >= len(entries):
+        elif at + STEP_BUBBLES >= len(entries):
             self._last = None
             self.show()
             self.seen()
         else:
             # Offsets count from the end, so scroll by about the height of the added messages.
             height = (event.max_scroll_extent + event.viewport_dimension) / len(self._bubbles)
-            self._last = entries[at + STEP]
+            self._last = entries[at + STEP_BUBBLES]
             self.show()
-            await self.list.scroll_to(offset=event.pixels + height * STEP, duration=0)
+            await self.list.scroll_to(offset=event.pixels + height * STEP_BUBBLES, duration=0)
 
     async def _show_older(self) -> None:
         """Show one more page at the beginning, from memory or from the realm."""
@@ -257,7 +259,7 @@ class Messages:
                 return
             if len(self._bubbles) >= MAX_SHOWN_MESSAGES:
                 await self._leave_newest(entries, at)
-            self._first = entries[max(0, at - STEP)]
+            self._first = entries[max(0, at - STEP_BUBBLES)]
             self.show()
         except Exception:
             self._owed = True
@@ -265,9 +267,9 @@ class Messages:
         finally:
             self._older = False
 
-    async def _leave_newest(self, entries: list[Entry], at: int) -> None:
+    async def _leave_newest(self, entries: list[BubbleEntry], at: int) -> None:
         """Drop bubbles far below, and keep the position of the person near the top."""
-        self._last = entries[at + SLICE]
+        self._last = entries[at + SLICE_BUBBLES]
         self.show()
         await self.list.scroll_to(offset=-1, duration=0)
 
@@ -285,7 +287,7 @@ class Messages:
             window.actions.saw(self.c)
 
 
-def _index(entries: list[Entry], wanted: Entry | None) -> int | None:
+def _index(entries: list[BubbleEntry], wanted: BubbleEntry | None) -> int | None:
     """Return the index of an entry; None if the entry is gone."""
     if wanted is None:
         return None

@@ -8,14 +8,14 @@ from typing import Any
 import flet as ft
 
 from flet_app.parts.controls import ErrorText, decoration, icon_button, text_field
-from flet_app.state import Part
+from flet_app.state import StatePart
 from flet_app.window import EXPECTED, Window
 from shared.client import ErrorCode
 from shared.client.connection import parse_url
 from shared.protocol.values import MAX_PASSWORD, MIN_PASSWORD, NAME
 
 
-class SignIn:
+class SignInScreen:
     """The first screen: one form for both, which shows the required fields."""
 
     def __init__(self, window: Window) -> None:
@@ -310,10 +310,15 @@ class SignIn:
         """Return the code in a box; empty if the box is hidden."""
         return box.value.strip() if box.visible else ""
 
-    def show(self, parts: set[Part]) -> None:
+    def show(self, parts: set[StatePart]) -> None:
         """Show why the server cannot be reached, while the client retries."""
         state = self._window.state
-        if Part.LINK in parts and self._busy.visible and not state.online and state.offline_why:
+        if (
+            StatePart.LINK in parts
+            and self._busy.visible
+            and not state.online
+            and state.offline_why
+        ):
             self._say_offline()
             self._window.update(self.control)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import flet as ft
 
-from flet_app.conversation import Conversation
+from flet_app.conversation import AppConversation
 from flet_app.views.asking import ask_before
 from flet_app.window import Window
 from shared.protocol.values import fold
 
 
-async def ask_to_block(window: Window, c: Conversation) -> None:
+async def ask_to_block(window: Window, c: AppConversation) -> None:
     """Ask whether to block the other person of a chat, or to unblock a blocked one."""
     client, texts = window.actions.client, window.texts
     users = {fold(user) for user in (await client.blocked()).users}
@@ -29,7 +29,7 @@ async def ask_to_block(window: Window, c: Conversation) -> None:
 
 
 def invitation(
-    window: Window, c: Conversation, answered: Callable[[], Awaitable[None]]
+    window: Window, c: AppConversation, answered: Callable[[], Awaitable[None]]
 ) -> ft.Control:
     """Return the control shown in place of a group's messages before the invitation is accepted.
 

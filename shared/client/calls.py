@@ -11,16 +11,17 @@ from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
 from shared.protocol import json_dialect
 from shared.protocol.commands.files import Chunk
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from shared.protocol.values import MAX_FRAME
 
 MAX_CALLS = 10_000
 """Commands without an answer."""
-MAX_BYTES = 32 * 2**20
+MAX_CALL_BYTES = 32 * 2**20
 """Bytes of the frames of these commands."""
 
 
-class Call:
+class PendingCall:
     """One command, and the future of its caller."""
 
     __slots__ = ("abandoned", "answer", "frame", "number", "place", "request", "sent", "timer")
@@ -58,11 +59,11 @@ class Calls:
         on_dropped: Called with each call that was sent and will get no answer.
     """
 
-    def __init__(self, on_dropped: Callable[[Call], None]) -> None:
+    def __init__(self, on_dropped: Callable[[PendingCall], None]) -> None:
         self._count = 0
-        self._waiting: deque[Call] = deque()
+        self._waiting: deque[PendingCall] = deque()
         """Calls to be sent, or sent again."""
-        self._sent: dict[str, Call] = {}
+        self._sent: dict[str, PendingCall] = {}
         """Calls sent on the present connection, by label."""
         self._bytes = 0
         self._chunks = 0
@@ -75,7 +76,7 @@ class Calls:
         """Whether an answer is due soon; behind the chunks of a file any answer may take long."""
         return (bool(self._sent) or others) and not self._chunks
 
-    def add(self, request: Request[Any]) -> Call:
+    def add(self, request: Request[Any]) -> PendingCall:
         """Queue a command.
 
         Raises:
@@ -85,19 +86,19 @@ class Calls:
         frame = json_dialect.format_request(request, str(self._count + 1))
         if len(frame) > MAX_FRAME:
             raise ChatError(ErrorCode.TOO_LARGE, f"A command has at most {MAX_FRAME:,} bytes")
-        if len(self) >= MAX_CALLS or self._bytes + len(frame) > MAX_BYTES:
+        if len(self) >= MAX_CALLS or self._bytes + len(frame) > MAX_CALL_BYTES:
             raise ChatError(
                 ErrorCode.UNAVAILABLE,
                 f"{len(self):,} commands wait for their answers already; await some of them first",
             )
         self._count += 1
-        call = Call(self._count, request, frame)
+        call = PendingCall(self._count, request, frame)
         self._bytes += len(frame)
         self._chunks += type(request) is Chunk
         self._waiting.append(call)
         return call
 
-    def next(self) -> Call | None:
+    def next(self) -> PendingCall | None:
         """Return the next call to send; None if nothing waits."""
         if not self._waiting:
             return None
@@ -110,14 +111,14 @@ class Calls:
         self._count += 1
         return self._count
 
-    def answered(self, label: object) -> Call | None:
+    def answered(self, label: object) -> PendingCall | None:
         """Remove and return the call that a reply belongs to; None if there is none."""
         call = self._sent.pop(label, None) if type(label) is str else None
         if call is not None:
             self._forget(call)
         return call
 
-    def give_up(self, call: Call) -> None:
+    def give_up(self, call: PendingCall) -> None:
         """Abandon a call: it is not sent if it has not been, and not repeated."""
         call.abandoned = True
         if str(call.number) in self._sent:
@@ -144,9 +145,9 @@ class Calls:
     def fail_all(
         self,
         unsent: Exception,
-        sent: Callable[[Call], Exception],
+        sent: Callable[[PendingCall], Exception],
         *,
-        only: Callable[[Call], bool] = lambda _: True,
+        only: Callable[[PendingCall], bool] = lambda _: True,
     ) -> None:
         """Fail all calls; the error depends on whether the command was sent."""
         every = [call for call in (*self._sent.values(), *self._waiting) if only(call)]
@@ -156,19 +157,19 @@ class Calls:
             call.fail(sent(call) if call.sent else unsent)
             self._end(call)
 
-    def _end(self, call: Call) -> None:
+    def _end(self, call: PendingCall) -> None:
         self._forget(call)
         if call.sent:
             self._on_dropped(call)
 
-    def _forget(self, call: Call) -> None:
+    def _forget(self, call: PendingCall) -> None:
         self._bytes -= len(call.frame)
         self._chunks -= type(call.request) is Chunk
         if call.timer is not None:
             call.timer.cancel()
 
 
-def no_answer(call: Call, why: str) -> NoAnswer:
+def no_answer(call: PendingCall, why: str) -> NoAnswer:
     """Return the error of a call whose answer is no longer awaited."""
     name = call.request.spec.name
     if call.sent:

@@ -22,7 +22,7 @@ from shared.protocol.commands.messages import FileInfo, Message, Sent
 from shared.protocol.spec import R, Request
 from shared.protocol.values import Address, GroupAddress, fold
 
-TIMEOUT = 30.0
+CALL_SECONDS = 30.0
 """Seconds a call waits for its answer, including reconnects."""
 
 
@@ -57,7 +57,7 @@ class ChatClient(Methods):
         token: str = "",
         positions: Mapping[str, int] | None = None,
         epoch: str | None = None,
-        timeout: float = TIMEOUT,
+        timeout: float = CALL_SECONDS,
         files: str = "offer",
         events: bool = True,
         bot: bool = False,

@@ -25,15 +25,15 @@ from websockets.uri import WebSocketURI, parse_uri
 from shared import sockets
 from shared.protocol.values import MAX_FRAME
 
-OPEN_LIMIT = 10.0
+OPEN_SECONDS = 10.0
 """Seconds for name resolution, TCP, TLS and the WebSocket handshake together."""
-CLOSE_LIMIT = 1.0
+CLOSE_SECONDS = 1.0
 """Seconds for the closing handshake; then the connection is cut."""
-SILENCE = 45.0
+SILENCE_SECONDS = 45.0
 """Seconds without a byte after which the server counts as gone: it pings every 20."""
-PATIENCE = 10.0
+URGENT_SILENCE_SECONDS = 10.0
 """The same while a short command waits for its answer; the client pings in between."""
-TICK = 2.5
+CHECK_SECONDS = 2.5
 """Seconds between checks for silence."""
 
 
@@ -42,7 +42,7 @@ _LIBRARY_LOG = logging.getLogger(f"{__name__}.websocket")
 _LIBRARY_LOG.setLevel(logging.INFO)
 
 
-class Unreachable(Exception):
+class ServerUnreachable(Exception):
     """The connection failed; the text gives the reason."""
 
 
@@ -58,7 +58,7 @@ def parse_url(url: str) -> WebSocketURI:
         raise ValueError(f"{url!r} is not a ws:// or wss:// address") from error
 
 
-class Connection(ClientConnection):
+class ClientWebSocket(ClientConnection):
     """A WebSocket that reports each text frame and, once, its end.
 
     `on_frame` gets the frame's bytes; `on_end` gets the close code (1006 for none) and a reason;
@@ -125,7 +125,7 @@ class Connection(ClientConnection):
         if not self.transport.is_closing():
             self.send_data()
             self.transport.close()
-            self.loop.call_later(CLOSE_LIMIT, self.transport.abort)
+            self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
         if self._early is None:
             self.on_end(code, reason)
 
@@ -192,21 +192,21 @@ class Connection(ClientConnection):
 
     def _look(self) -> None:
         """End a silent connection: it is half-open, or the server hangs."""
-        self._watch = self.loop.call_later(TICK, self._look)
+        self._watch = self.loop.call_later(CHECK_SECONDS, self._look)
         now = self.loop.time()
         if self.protocol.state is not State.OPEN:
             self._failed()
         elif not self.reading:
             self._heard_at = now
-        elif now - self._heard_at > SILENCE:
-            self.end(1006, f"the server has said nothing for {SILENCE:.0f} s")
+        elif now - self._heard_at > SILENCE_SECONDS:
+            self.end(1006, f"the server has said nothing for {SILENCE_SECONDS:.0f} s")
         elif self.urgent():
             if self._asked_at <= self._heard_at:
                 self._asked_at = now
                 self.protocol.send_ping(b"")
                 self.send_data()
-            elif now - self._asked_at > PATIENCE:
-                self.end(1006, f"the server has not answered for {PATIENCE:.0f} s")
+            elif now - self._asked_at > URGENT_SILENCE_SECONDS:
+                self.end(1006, f"the server has not answered for {URGENT_SILENCE_SECONDS:.0f} s")
 
     def _failed(self) -> None:
         """End the connection: the server violated the WebSocket protocol."""
@@ -230,22 +230,22 @@ class Way:
     forwarded_for: str
 
 
-async def open_connection(way: Way) -> Connection:
-    """Connect within OPEN_LIMIT, without a proxy and without following redirects.
+async def open_connection(way: Way) -> ClientWebSocket:
+    """Connect within OPEN_SECONDS, without a proxy and without following redirects.
 
     Raises:
-        Unreachable: the connection failed.
+        ServerUnreachable: the connection failed.
     """
     uri = way.uri
     headers = Headers({"X-Forwarded-For": way.forwarded_for} if way.forwarded_for else {})
 
     # The library's connect() follows redirects and uses the system's proxy, so it is not used.
-    def create() -> Connection:
-        return Connection(ClientProtocol(uri, max_size=MAX_FRAME, logger=_LIBRARY_LOG))
+    def create() -> ClientWebSocket:
+        return ClientWebSocket(ClientProtocol(uri, max_size=MAX_FRAME, logger=_LIBRARY_LOG))
 
-    connection: Connection | None = None
+    connection: ClientWebSocket | None = None
     try:
-        async with asyncio.timeout(OPEN_LIMIT):
+        async with asyncio.timeout(OPEN_SECONDS):
             loop = asyncio.get_running_loop()
             if way.unix is not None:
                 with sockets.short(way.unix) as path:
@@ -265,12 +265,12 @@ async def open_connection(way: Way) -> Connection:
             connection.transport.abort()
             await connection.gone()
         if isinstance(error, TimeoutError):
-            raise Unreachable(f"no answer within {OPEN_LIMIT:.0f} s") from None
+            raise ServerUnreachable(f"no answer within {OPEN_SECONDS:.0f} s") from None
         if isinstance(error, InvalidStatus):
             status = error.response.status_code
-            raise Unreachable(f"HTTP {status}: this is not a chat server") from None
+            raise ServerUnreachable(f"HTTP {status}: this is not a chat server") from None
         if isinstance(error, InvalidHandshake | OSError | EOFError):
             # Without the error number, which does not help most people.
             why = re.sub(r"\[Errno -?\d+\] ", "", str(error))
-            raise Unreachable(why or type(error).__name__) from None
+            raise ServerUnreachable(why or type(error).__name__) from None
         raise

@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 
 from shared.bounded import BoundedDict
 from shared.client.notices import HistoryChanged, Notice, Offline, Online
-from shared.client.positions import Passed
+from shared.client.positions import PositionPassed
 from shared.protocol.commands.messages import MessageArrived
-from shared.protocol.spec import Event
+from shared.protocol.records import Event
 from shared.protocol.values import MAX_POSITIONS, fold
 
 MAX_EVENTS = 1_000
-MAX_BYTES = 8 * 2**20
+MAX_EVENT_BYTES = 8 * 2**20
 """Events, and their bytes, that may wait for the app; then the client stops reading."""
 
 Told = Event | Notice
 
 
 @dataclass(slots=True)
-class _Entry:
+class _QueuedEvent:
     event: Told
     size: int
-    passed: dict[str, Passed] = field(default_factory=dict)
+    passed: dict[str, PositionPassed] = field(default_factory=dict)
     """Positions that moved without an event after this one."""
 
 
@@ -33,7 +33,7 @@ class EventQueue:
     """The queue of events for the app. `positions` and `epoch` cover the events taken so far."""
 
     def __init__(self, on_taken: Callable[[], None]) -> None:
-        self._entries: deque[_Entry] = deque()
+        self._entries: deque[_QueuedEvent] = deque()
         self._size = 0
         self._on_taken = on_taken
         self._taker: asyncio.Future[None] | None = None
@@ -47,7 +47,7 @@ class EventQueue:
 
     @property
     def full(self) -> bool:
-        return len(self._entries) >= MAX_EVENTS or self._size >= MAX_BYTES
+        return len(self._entries) >= MAX_EVENTS or self._size >= MAX_EVENT_BYTES
 
     @property
     def overfull(self) -> bool:
@@ -55,22 +55,22 @@ class EventQueue:
 
         Well above `full`, because frames of one read still need room.
         """
-        return len(self._entries) >= 4 * MAX_EVENTS or self._size >= 2 * MAX_BYTES
+        return len(self._entries) >= 4 * MAX_EVENTS or self._size >= 2 * MAX_EVENT_BYTES
 
     @property
     def roomy(self) -> bool:
         """Whether half of the queue is free, enough for a page of `sync`."""
-        return len(self._entries) <= MAX_EVENTS // 2 and self._size <= MAX_BYTES // 2
+        return len(self._entries) <= MAX_EVENTS // 2 and self._size <= MAX_EVENT_BYTES // 2
 
     def put(self, event: Told, size: int = 0) -> None:
         """Add an event; `size` is its approximate number of bytes."""
         if isinstance(event, Offline):
             self._drop_older_notices()
-        self._entries.append(_Entry(event, size))
+        self._entries.append(_QueuedEvent(event, size))
         self._size += size
         self._wake()
 
-    def passed(self, moved: Passed) -> None:
+    def passed(self, moved: PositionPassed) -> None:
         """Move a position once the app has taken the events now in the queue."""
         if self._entries:
             self._entries[-1].passed[fold(moved.conversation)] = moved
@@ -109,7 +109,7 @@ class EventQueue:
         self._size -= entry.size
         event = entry.event
         if isinstance(event, MessageArrived):
-            self._move(Passed(event.conversation, event.seq))
+            self._move(PositionPassed(event.conversation, event.seq))
         elif isinstance(event, HistoryChanged):
             self._positions.clear()
             self.epoch = event.epoch
@@ -118,7 +118,7 @@ class EventQueue:
         self._on_taken()
         return event
 
-    def _move(self, moved: Passed) -> None:
+    def _move(self, moved: PositionPassed) -> None:
         key = fold(moved.conversation)
         if moved.seq is None:
             self._positions.pop(key, None)

@@ -10,26 +10,27 @@ from dataclasses import replace
 from typing import Any, cast
 
 from shared.client.backoff import Backoff
-from shared.client.calls import Call, Calls, no_answer
-from shared.client.connection import Connection, Way
+from shared.client.calls import Calls, PendingCall, no_answer
+from shared.client.connection import ClientWebSocket, Way
 from shared.client.errors import NotSent, OutcomeUnknown
 from shared.client.events import EventQueue
-from shared.client.link import Link
+from shared.client.link import ClientLink
 from shared.client.notices import Offline, SignedOut
-from shared.client.session import Session
+from shared.client.session import ClientSession
 from shared.client.transfers import Transfers
 from shared.protocol import json_dialect
 from shared.protocol.commands.accounts import Logout, Resume, SignedIn
 from shared.protocol.commands.files import FileChunk
 from shared.protocol.commands.meta import SetFormat
 from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
-from shared.protocol.spec import Access, R, Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Access, R, Request
 
 log = logging.getLogger(__name__)
 
-ASK_LIMIT = 120.0
+ASK_SECONDS = 120.0
 """Seconds for the answer to one of the client's own questions, which may wait behind chunks."""
-MAX_STRANGE = 100
+MAX_INVALID_FRAMES = 100
 """Invalid frames on one connection after which it is closed."""
 
 
@@ -55,7 +56,7 @@ class Exchange:
     ) -> None:
         self.queue = EventQueue(self._taken)
         self.queue.restore(positions or {}, epoch)
-        self.session = Session(self.queue, positions, events)
+        self.session = ClientSession(self.queue, positions, events)
         self._bot = bot
         self.ready = False
         """Whether calls may be sent: there is a connection, and no session to resume first."""
@@ -63,14 +64,14 @@ class Exchange:
         self.transfers = Transfers(
             self.call, self.session, self._calls, self._update_reading, timeout
         )
-        self._inner: dict[str, Call] = {}
+        self._inner: dict[str, PendingCall] = {}
         """The client's own questions on this connection, by label."""
         self._keys = secrets.token_hex(8)
         self._strange = 0
         self._why_not = ""
         """The reason why the last attempt to connect failed, after a colon; empty before a
         failure."""
-        self._link = Link(way, backoff, self)
+        self._link = ClientLink(way, backoff, self)
         self._open = False
         self._running: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
@@ -132,7 +133,7 @@ class Exchange:
                     await self.session.begun.wait()
         return cast(R, reply)
 
-    def _late(self, call: Call) -> None:
+    def _late(self, call: PendingCall) -> None:
         why = "no answer in time"
         if self._link.connection is None:
             why += f" (there is no connection{self._why_not})"
@@ -167,12 +168,12 @@ class Exchange:
             raise OutcomeUnknown("the connection has ended")
         number = self._calls.number()
         label = f"c{number}"
-        call = Call(number, request, json_dialect.format_request(request, label))
+        call = PendingCall(number, request, json_dialect.format_request(request, label))
         self._inner[label] = call
         connection.write(call.frame)
         self._update_reading()
         try:
-            async with asyncio.timeout(ASK_LIMIT):
+            async with asyncio.timeout(ASK_SECONDS):
                 return cast(R, await call.answer)
         except TimeoutError:
             why = f"the server did not answer {request.spec.name}"
@@ -208,7 +209,7 @@ class Exchange:
         if inner is None:
             self.session.dropped(call)
 
-    def _succeeded(self, call: Call, reply: Reply, from_the_app: bool) -> None:
+    def _succeeded(self, call: PendingCall, reply: Reply, from_the_app: bool) -> None:
         # Before the next frame: events may follow in the same read.
         if isinstance(reply, SignedIn):
             self._signed_in(reply)
@@ -291,13 +292,13 @@ class Exchange:
         except ValueError as why:
             self._strange += 1
             log.debug("a frame of the server was skipped: %s", type(why).__name__)
-            if self._strange > MAX_STRANGE and self._link.connection is not None:
+            if self._strange > MAX_INVALID_FRAMES and self._link.connection is not None:
                 why_not = "the server sends what this client does not understand"
                 self._link.connection.end(1006, why_not)
         if self.queue.full or self.transfers.full:
             self._update_reading()
 
-    async def opened(self, connection: Connection) -> float:
+    async def opened(self, connection: ClientWebSocket) -> float:
         """Resume the session, then send the waiting calls."""
         self._strange = 0
         if self.session.kept:

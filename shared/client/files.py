@@ -17,7 +17,7 @@ from shared.protocol.values import MAX_FILE_NAME, BadValue
 
 T = TypeVar("T")
 
-_STEP = 1 << 20
+_PIECE_BYTES = 1 << 20
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 """Characters that Windows forbids in names; there `C:x` would even leave the folder."""
 _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])\s*(\.|$)", re.IGNORECASE)
@@ -28,7 +28,7 @@ def hash_file(path: Path) -> tuple[int, str]:
     """Return a file's size in bytes and its sha256."""
     digest, size = hashlib.sha256(), 0
     with open(path, "rb") as file:
-        while piece := file.read(_STEP):
+        while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
             size += len(piece)
     return size, digest.hexdigest()
@@ -75,7 +75,7 @@ def numbered(name: str, number: int) -> str:
     return stem.encode()[:room].decode(errors="ignore") + tail
 
 
-class Incoming:
+class IncomingFile:
     """A file that is being saved: collects pieces, and gives the complete file its name.
 
     Args:

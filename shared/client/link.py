@@ -6,13 +6,13 @@ import asyncio
 from typing import Protocol
 
 from shared.client.backoff import Backoff
-from shared.client.connection import Connection, Unreachable, Way, open_connection
+from shared.client.connection import ClientWebSocket, ServerUnreachable, Way, open_connection
 
-PROVED = 5.0
+STABLE_SECONDS = 5.0
 """Seconds after which a connection counts as stable, and the backoff is reset."""
 
 
-class Owner(Protocol):
+class ConnectionOwner(Protocol):
     """The owner of the connection."""
 
     @property
@@ -29,7 +29,7 @@ class Owner(Protocol):
     def pump(self) -> None:
         """Send waiting calls; there is room again."""
 
-    async def opened(self, connection: Connection) -> float:
+    async def opened(self, connection: ClientWebSocket) -> float:
         """Sign in again; return the seconds to wait if the server refused temporarily."""
 
     def broken(self, reason: str) -> None:
@@ -42,15 +42,15 @@ class Owner(Protocol):
         """Note that there is no connection; the next attempt is in `delay` seconds."""
 
 
-class Link:
+class ClientLink:
     """Keeps a connection for its owner as long as `run` runs."""
 
-    def __init__(self, way: Way, backoff: Backoff, owner: Owner) -> None:
+    def __init__(self, way: Way, backoff: Backoff, owner: ConnectionOwner) -> None:
         self._way = way
         self._backoff = backoff
         self._owner = owner
         self._wanted = asyncio.Event()
-        self.connection: Connection | None = None
+        self.connection: ClientWebSocket | None = None
 
     def want(self) -> None:
         """Request a connection for the owner."""
@@ -66,12 +66,12 @@ class Link:
                 continue
             try:
                 connection = await open_connection(self._way)
-            except Unreachable as why:
+            except ServerUnreachable as why:
                 await self._rest(str(why))
                 continue
             since = loop.time()
             code, reason, least = await self._serve(connection)
-            if loop.time() - since > PROVED:
+            if loop.time() - since > STABLE_SECONDS:
                 self._backoff.reset()
             if not self._owner.is_over(code, reason) and self._owner.needs_link:
                 await self._rest(reason if code == 1006 else f"{reason} ({code})", least)
@@ -81,7 +81,7 @@ class Link:
         self._owner.resting(reason, delay)
         await asyncio.sleep(delay)
 
-    async def _serve(self, connection: Connection) -> tuple[int, str, float]:
+    async def _serve(self, connection: ClientWebSocket) -> tuple[int, str, float]:
         """Use a connection until it ends; return the close code, the reason and the seconds to
         wait."""
         ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 from shared.client.arguments import filled
 from shared.protocol.commands.accounts import (
-    Admission,
     Auth,
     Code,
     CodeWanted,
     Invitation,
+    LoggedOut,
     Logout,
     Me,
     Passwd,
     PasswordChanged,
     Register,
     Registered,
+    RegistrationRules,
     Resume,
     SignedIn,
-    SignedOut,
     Whoami,
 )
 from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Unblock
@@ -38,10 +38,12 @@ from shared.protocol.commands.files import (
 from shared.protocol.commands.groups import (
     Accept,
     Ban,
+    ChooseGroupHistory,
     CreateGroup,
     Decline,
     GroupChats,
     GroupCreated,
+    GroupHistoryChosen,
     GroupLeft,
     GroupMembers,
     GroupPerson,
@@ -91,7 +93,7 @@ class Methods:
         """Show the code for the first admin before `register`; without it, ask if one is wanted."""
         return await self.call(filled(Code, code=code))
 
-    async def invitation(self, code: str | None = None) -> Admission:
+    async def invitation(self, code: str | None = None) -> RegistrationRules:
         """Show an invitation before `register`; without a code, ask who may register."""
         return await self.call(filled(Invitation, code=code))
 
@@ -125,7 +127,7 @@ class Methods:
         """Sign in with the token of an earlier session."""
         return await self.call(filled(Resume, token=token))
 
-    async def logout(self) -> SignedOut:
+    async def logout(self) -> LoggedOut:
         """Sign out and end the token; other connections that use it are closed."""
         return await self.call(filled(Logout))
 
@@ -237,6 +239,14 @@ class Methods:
     async def unban(self, group: GroupAddress | str | int, user: Address | str) -> GroupPerson:
         """Allow inviting a person who was banned or kicked from a group you own."""
         return await self.call(filled(Unban, group=group, user=user))
+
+    async def grouphistory(
+        self,
+        group: GroupAddress | str | int,
+        history: str,
+    ) -> GroupHistoryChosen:
+        """Choose what new members may read of a group you own."""
+        return await self.call(filled(ChooseGroupHistory, group=group, history=history))
 
     async def accept(self, group: GroupAddress | str | int) -> InvitationAccepted:
         """Join a group to which a stranger of another realm invited you."""

@@ -8,20 +8,22 @@ the reply to its call.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, cast
 
 from shared.bounded import BoundedDict
 from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 from shared.protocol.values import MAX_NUMBER, MAX_POSITIONS, fold
 
-MAX_ADDRESS = 65
+MAX_ADDRESS_CHARACTERS = 65
 """Characters of a conversation's address: two names and a separator."""
-MAX_HELD = 1_000
+MAX_HELD_MESSAGES = 1_000
 """Held messages of a conversation; messages beyond that are dropped and fetched again."""
-MAX_AHEAD = 20_000
+MAX_REPLIES_AHEAD = 20_000
 """Replies of one conversation ahead of its events; beyond that the oldest is dropped."""
-MAX_UNPLACED = 1_000
+MAX_UNPLACED_MESSAGES = 1_000
 """Own messages without a `seq` yet, which a remote host assigns later."""
 
 Matches = Callable[[Message], bool]
@@ -29,18 +31,18 @@ Matches = Callable[[Message], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class PositionPassed:
     """A conversation's position moved without an event; None if it is no longer followed."""
 
     conversation: str
     seq: int | None
 
 
-Told = MessageArrived | Passed
+Told = MessageArrived | PositionPassed
 
 
 @dataclass(slots=True)
-class _Place:
+class _ConversationPosition:
     """One conversation."""
 
     name: str
@@ -64,7 +66,7 @@ class _Place:
         return bool(number and self.sends) and next(iter(self.sends)) <= number
 
 
-class Positions:
+class ClientPositions:
     """The last delivered message of each conversation, and the held messages.
 
     `incomplete` is true when messages were missed: call `sync` from `have()` and give its pages to
@@ -72,10 +74,10 @@ class Positions:
     """
 
     def __init__(self, known: Mapping[str, int] | None = None) -> None:
-        self._places: BoundedDict[str, _Place] = BoundedDict(
+        self._places: BoundedDict[str, _ConversationPosition] = BoundedDict(
             MAX_POSITIONS, lambda _, place: self._release(place)
         )
-        self._unplaced: BoundedDict[str, None] = BoundedDict(MAX_UNPLACED)
+        self._unplaced: BoundedDict[str, None] = BoundedDict(MAX_UNPLACED_MESSAGES)
         self._waiting: dict[str, None] = {}
         """Conversations with held messages."""
         self._held = 0
@@ -116,7 +118,9 @@ class Positions:
         sending = [place for place in self._places.values() if place.sends]
         self._places.clear()
         for place in sending:
-            self._places[place.key] = _Place(place.name, place.key, sends=place.sends)
+            self._places[place.key] = _ConversationPosition(
+                place.name, place.key, sends=place.sends
+            )
 
     def begin(self, standings: Iterable[tuple[str, int]]) -> list[Told]:
         """Begin at the present: after these last messages, or where pushes have already begun."""
@@ -126,7 +130,7 @@ class Positions:
             place = self._place(name)
             place.seq = min([last, *(seq - 1 for seq in (*place.held, *place.own))])
             place.begun = True
-            told.append(Passed(place.name, place.seq))
+            told.append(PositionPassed(place.name, place.seq))
             self._advance(place, told)
             if place.seq < last:
                 self.drop()
@@ -170,7 +174,7 @@ class Positions:
             if place.seq is None:
                 is_group = standing.conversation.startswith("#")
                 place.seq = standing.read_seq if is_group else 0
-                told.append(Passed(place.name, place.seq))
+                told.append(PositionPassed(place.name, place.seq))
                 self._advance(place, told)
         for message in messages:
             place = self._place(message.conversation)
@@ -233,18 +237,18 @@ class Positions:
         if place is None:
             return []
         self._release(place)
-        return [Passed(place.name, None)]
+        return [PositionPassed(place.name, None)]
 
-    def _place(self, name: str) -> _Place:
-        if len(name) > MAX_ADDRESS:
+    def _place(self, name: str) -> _ConversationPosition:
+        if len(name) > MAX_ADDRESS_CHARACTERS:
             raise ValueError("no conversation has so long a name")
         key = fold(name)
         place = self._places.get(key)
         if place is None:
-            place = self._places[key] = _Place(name, key)
+            place = self._places[key] = _ConversationPosition(name, key)
         return place
 
-    def _meet(self, place: _Place, seq: int) -> None:
+    def _meet(self, place: _ConversationPosition, seq: int) -> None:
         """Begin a conversation at its first message on this connection."""
         if place.seq is None:
             if self.started and not self.incomplete:
@@ -253,7 +257,11 @@ class Positions:
             place.seq = seq - 1
 
     def _accept(
-        self, place: _Place, message: MessageArrived, told: list[Told], sure: bool = False
+        self,
+        place: _ConversationPosition,
+        message: MessageArrived,
+        told: list[Told],
+        sure: bool = False,
     ) -> None:
         """Hold a message; return the deliverable messages."""
         seq = message.seq
@@ -262,7 +270,7 @@ class Positions:
             self._is_own(place, seq)
         elif (place.seq is not None and seq <= place.seq) or seq in place.own or seq in place.held:
             return
-        elif self._held >= MAX_HELD and seq != (place.seq or 0) + 1:
+        elif self._held >= MAX_HELD_MESSAGES and seq != (place.seq or 0) + 1:
             self.drop()
         else:
             number = 0
@@ -273,16 +281,16 @@ class Positions:
             self._waiting[place.key] = None
         self._advance(place, told)
 
-    def _is_own(self, place: _Place, seq: int) -> None:
+    def _is_own(self, place: _ConversationPosition, seq: int) -> None:
         if place.held.pop(seq, None) is not None:
             self._held -= 1
             self._drained(place)
         if place.seq is None or seq > place.seq:
             place.own[seq] = None
-            if len(place.own) > MAX_AHEAD:
+            if len(place.own) > MAX_REPLIES_AHEAD:
                 del place.own[next(iter(place.own))]
 
-    def _advance(self, place: _Place, told: list[Told]) -> None:
+    def _advance(self, place: _ConversationPosition, told: list[Told]) -> None:
         """Return the held messages that follow without a gap."""
         if not place.own and not place.held:
             return
@@ -290,7 +298,7 @@ class Positions:
             seq = place.seq + 1
             if seq in place.own:
                 del place.own[seq]
-                told.append(Passed(place.name, seq))
+                told.append(PositionPassed(place.name, seq))
             elif seq in place.held and not place.unsure(place.held[seq][1]):
                 message, _ = place.held.pop(seq)
                 self._held -= 1
@@ -302,12 +310,12 @@ class Positions:
         self._drained(place)
         self._use(place)
 
-    def _use(self, place: _Place) -> None:
+    def _use(self, place: _ConversationPosition) -> None:
         """Mark as used last: others are dropped first."""
         if len(self._places) > MAX_POSITIONS // 2 and place.key in self._places:
             self._places.move_to_end(place.key)
 
-    def _next_is_here(self, place: _Place) -> bool:
+    def _next_is_here(self, place: _ConversationPosition) -> bool:
         """Whether the next message is held only because it may belong to an unanswered send."""
         return place.seq is not None and place.seq + 1 in place.held
 
@@ -319,25 +327,18 @@ class Positions:
                 place.seq = min(*place.held, *place.own, MAX_NUMBER) - 1
                 self._advance(place, told)
 
-    def _release(self, place: _Place) -> None:
+    def _release(self, place: _ConversationPosition) -> None:
         self._held -= len(place.held)
         place.held.clear()
         self._drained(place)
 
-    def _drained(self, place: _Place) -> None:
+    def _drained(self, place: _ConversationPosition) -> None:
         if not place.held:
             self._waiting.pop(place.key, None)
 
 
+_FIELDS = attrgetter(*(field.name for field in fields(cast(Any, Message))))
+
+
 def _as_event(message: Message) -> MessageArrived:
-    return MessageArrived(
-        message.id,
-        message.conversation,
-        message.seq,
-        message.sender,
-        message.time,
-        message.text,
-        message.file,
-        message.state,
-        message.bot,
-    )
+    return MessageArrived(*_FIELDS(message))

@@ -8,43 +8,42 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, cast
 
 from shared.bounded import BoundedDict
-from shared.client.calls import Call
+from shared.client.calls import PendingCall
 from shared.client.events import EventQueue
 from shared.client.lists import every_page
 from shared.client.notices import HistoryChanged, Online
 from shared.client.patience import patiently
-from shared.client.positions import Matches, Passed, Positions, Told
+from shared.client.positions import ClientPositions, Matches, PositionPassed, Told
 from shared.protocol.commands.accounts import Limits, SignedIn
 from shared.protocol.commands.files import (
     Chunk,
     ChunkTaken,
     Files,
-    SendFile,
-    SendGroupFile,
     Upload,
     UploadOpened,
 )
-from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup, SendGroup
+from shared.protocol.commands.groups import GroupChanged, LeaveGroup, ListGroup
 from shared.protocol.commands.history import Sync
 from shared.protocol.commands.messages import Delivery, Message, MessageArrived, Sent
-from shared.protocol.commands.private import ListPc, Send
-from shared.protocol.spec import Event, R, Reply, Request
+from shared.protocol.commands.private import ListPc
+from shared.protocol.records import Event, Reply
+from shared.protocol.spec import R, Request
 from shared.protocol.values import MAX_POSITIONS, ConversationAddress, fold
 
 log = logging.getLogger(__name__)
 
-MAX_MESSAGE = 128 * 1024
+MAX_MESSAGE_BYTES = 128 * 1024
 """Bytes of the frame of a message: its text with each byte escaped, and the rest."""
 MAX_UPLOADS = 200
 """Uploads remembered, to recognise the message of their last chunk."""
-PAUSE = 1.0
+SYNC_RETRY_SECONDS = 1.0
 """Seconds between attempts to sync when the last one brought nothing."""
 
 Ask = Callable[[Request[R]], Awaitable[R]]
 T = TypeVar("T")
 
 
-class Session:
+class ClientSession:
     """The session of the client; every message for the app passes through it."""
 
     def __init__(self, queue: EventQueue, positions: dict[str, int] | None, events: bool) -> None:
@@ -62,7 +61,7 @@ class Session:
         self._queue = queue
         self._events = events
         self._epoch = queue.epoch
-        self._positions = Positions(positions)
+        self._positions = ClientPositions(positions)
         self._uploads: BoundedDict[str, Upload] = BoundedDict(MAX_UPLOADS)
 
     def signed_in(self, reply: SignedIn) -> None:
@@ -101,7 +100,7 @@ class Session:
         if not self._events:
             return
         if isinstance(event, MessageArrived):
-            if size > MAX_MESSAGE:
+            if size > MAX_MESSAGE_BYTES:
                 raise ValueError("a message is never so large")
             if self._queue.overfull:
                 self._positions.drop()
@@ -119,7 +118,7 @@ class Session:
 
     # Sends
 
-    def sending(self, call: Call) -> None:
+    def sending(self, call: PendingCall) -> None:
         """Note a command that is sent for the first time."""
         posts = self._posts(call.request) if self._events else None
         if posts is not None:
@@ -137,12 +136,12 @@ class Session:
         if self._events:
             self._tell(self._positions.settled(number, place))
 
-    def dropped(self, call: Call) -> None:
+    def dropped(self, call: PendingCall) -> None:
         """Note a send that will get no answer: its message, if any, comes as an event."""
         if call.place:
             self.settled(call.number, call.place)
 
-    def replied(self, call: Call, reply: Reply, waited_for: bool) -> None:
+    def replied(self, call: PendingCall, reply: Reply, waited_for: bool) -> None:
         """Note the reply to a command."""
         request = call.request
         if isinstance(reply, Sent) or (isinstance(reply, ChunkTaken) and reply.message_id):
@@ -175,20 +174,17 @@ class Session:
 
     def _posts(self, request: Request[Any]) -> tuple[ConversationAddress, Matches] | None:
         """Return where a command posts a message, and how to recognise that."""
-        if isinstance(request, Send):
-            return request.to, _is_text(request.text)
-        if isinstance(request, SendGroup):
-            return request.group, _is_text(request.text)
-        if isinstance(request, SendFile):
-            return request.to, is_file(len(request.data))
-        if isinstance(request, SendGroupFile):
-            return request.group, is_file(len(request.data))
-        if not isinstance(request, Chunk):
+        if isinstance(request, Chunk):
+            upload = self._uploads.get(request.upload)
+            if upload is None or request.offset + len(request.data) < upload.size:
+                return None
+            return upload.to, is_file(upload.size)
+        spec = request.spec
+        if not issubclass(spec.reply, Sent):
             return None
-        upload = self._uploads.get(request.upload)
-        if upload is None or request.offset + len(request.data) < upload.size:
-            return None
-        return upload.to, is_file(upload.size)
+        to: ConversationAddress = getattr(request, spec.addresses[0])
+        data: bytes | None = getattr(request, "data", None)
+        return to, _is_text(cast(Any, request).text) if data is None else is_file(len(data))
 
     # Catching up
 
@@ -199,7 +195,7 @@ class Session:
             ChatError: the server permanently refused a command that a session needs.
         """
         files = Files(self.files)
-        await patiently(lambda: ask(files), PAUSE)
+        await patiently(lambda: ask(files), SYNC_RETRY_SECONDS)
         if not self._events:
             self.begun.set()
             return
@@ -211,14 +207,14 @@ class Session:
                 self.news.clear()
                 await self.news.wait()
             if not await self._sync(ask) and self._positions.incomplete:
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(SYNC_RETRY_SECONDS)
 
     async def _begin(self, ask: Ask[Any]) -> None:
         """Begin at the present instead of reading the whole history."""
         standings: list[tuple[str, int]] = []
 
         async def asked(request: Request[R]) -> R:
-            return await patiently(lambda: ask(request), PAUSE)
+            return await patiently(lambda: ask(request), SYNC_RETRY_SECONDS)
 
         async for chats in every_page(asked, ListPc()):
             standings += [(chat.conversation, chat.last_seq) for chat in chats.conversations]
@@ -234,7 +230,7 @@ class Session:
         """Fetch one page of what was missed; False if it brought nothing."""
         have = cast("dict[ConversationAddress, int]", self._positions.have())
         missed = Sync(have, self._epoch)
-        page = await patiently(lambda: ask(missed), PAUSE)
+        page = await patiently(lambda: ask(missed), SYNC_RETRY_SECONDS)
         if not page.recovered:
             self._history_changed(page.epoch)
             await self._begin(ask)
@@ -250,7 +246,7 @@ class Session:
 
     def _tell(self, told: Iterable[Told], size: int | None = None) -> None:
         for one in told:
-            if isinstance(one, Passed):
+            if isinstance(one, PositionPassed):
                 self._queue.passed(one)
             else:
                 self._queue.put(one, size or len(one.text) + 500)

@@ -15,8 +15,8 @@ from shared.bounded import BoundedDict
 from shared.client.arguments import filled
 from shared.client.calls import Calls
 from shared.client.errors import NoAnswer, NotSent, OutcomeUnknown
-from shared.client.files import Incoming, hash_file, read_piece
-from shared.client.session import PAUSE, Session, is_file
+from shared.client.files import IncomingFile, hash_file, read_piece
+from shared.client.session import SYNC_RETRY_SECONDS, ClientSession, is_file
 from shared.protocol import base64
 from shared.protocol.commands.files import (
     Chunk,
@@ -33,22 +33,22 @@ from shared.protocol.values import Address, GroupAddress, fold
 
 MAX_CHUNKS_UNDER_WAY = 8
 """Maximum chunks without an answer, reached while answers are quick."""
-QUICK = 1.0
+QUICK_SECONDS = 1.0
 """Seconds: a faster answer allows one more chunk under way, a slower one takes one away."""
-CHUNK_LIMIT = 120.0
+CHUNK_SECONDS = 120.0
 """Seconds for the answer to a chunk: 128 KiB at 2 KiB/s."""
 MAX_ATTEMPTS = 5
 """Attempts without progress before a transfer fails."""
-STALLED = 30.0
+STALLED_SECONDS = 30.0
 """Seconds without a piece of a file before it is requested again."""
 GO_ON = frozenset((ErrorCode.CONFLICT, ErrorCode.UNKNOWN_FILE))
 """Refusals of a chunk after which `upload` gives the offset to resume at: another session has sent
 a part of the file, or all of it, and the first message is then the result again."""
-MAX_GIVEN_UP = 100
+MAX_GIVEN_UP_KEYS = 100
 """Keys kept of files that were not sent completely."""
-MAX_SAVED = 8
+MAX_FILES_AT_ONCE = 8
 """Files saved at a time; others wait."""
-MAX_BUFFERED = 4 * 2**20
+MAX_BUFFERED_BYTES = 4 * 2**20
 """Bytes of pieces waiting to be written, after which the client stops reading."""
 
 Progress = Callable[[int, int], None]
@@ -71,7 +71,7 @@ class Transfers:
     def __init__(
         self,
         call: Caller,
-        session: Session,
+        session: ClientSession,
         calls: Calls,
         on_room: Callable[[], None],
         timeout: float,
@@ -81,16 +81,16 @@ class Transfers:
         self._session = session
         self._calls = calls
         self._timeout = timeout
-        self._incoming: dict[str, Incoming] = {}
-        self._given_up: BoundedDict[tuple[str, str, int, str], str] = BoundedDict(MAX_GIVEN_UP)
+        self._incoming: dict[str, IncomingFile] = {}
+        self._given_up: BoundedDict[tuple[str, str, int, str], str] = BoundedDict(MAX_GIVEN_UP_KEYS)
         """The keys of files that were not sent to their end, by recipient, name, size and hash."""
-        self._turns = asyncio.Semaphore(MAX_SAVED)
+        self._turns = asyncio.Semaphore(MAX_FILES_AT_ONCE)
         self._closed = False
 
     @property
     def full(self) -> bool:
         """Whether too many bytes wait to be written."""
-        return any(file.buffered > MAX_BUFFERED for file in self._incoming.values())
+        return any(file.buffered > MAX_BUFFERED_BYTES for file in self._incoming.values())
 
     def take(self, piece: FileChunk) -> bool:
         """Add a piece; False if this file is not being saved."""
@@ -149,14 +149,14 @@ class Transfers:
                 opened = await self._call(upload, self._timeout)
                 idle = 0 if opened.offset > furthest else idle + 1
                 furthest = max(furthest, opened.offset)
-                sending = _Sending(self._call, opened, file, size, progress)
+                sending = _ChunkSender(self._call, opened, file, size, progress)
                 try:
                     return await sending.run()
                 except OutcomeUnknown:
                     pass  # the connection broke; the server knows the offset
                 except ChatError as error:
                     if error.code in TEMPORARY:
-                        await asyncio.sleep(max(error.retry_after or 0, PAUSE))
+                        await asyncio.sleep(max(error.retry_after or 0, SYNC_RETRY_SECONDS))
                     elif error.code not in GO_ON:
                         raise
             why = f"sending {file.name} does not get on; call it again with its key"
@@ -191,7 +191,7 @@ class Transfers:
         async with self._turns:
             if id in self._incoming:
                 raise OSError("this file is being saved already")
-            incoming = self._incoming[id] = Incoming(Path(path))
+            incoming = self._incoming[id] = IncomingFile(Path(path))
             try:
                 await self._fetch(id, incoming, progress)
                 return await incoming.finish()
@@ -200,7 +200,7 @@ class Transfers:
                 self._on_room()
                 await incoming.close()
 
-    async def _fetch(self, id: str, incoming: Incoming, progress: Progress | None) -> None:
+    async def _fetch(self, id: str, incoming: IncomingFile, progress: Progress | None) -> None:
         """Request a file until all of it has arrived."""
         idle = 0
         while not incoming.complete:
@@ -210,7 +210,7 @@ class Transfers:
             await incoming.begin(offered.file)
             coming = True
             while coming:
-                coming = await incoming.more(STALLED)
+                coming = await incoming.more(STALLED_SECONDS)
                 self._on_room()
                 if progress is not None:
                     progress(incoming.offset, offered.file.size)
@@ -221,7 +221,7 @@ class Transfers:
                 raise NoAnswer(f"{offered.file.name} does not come; try it again")
 
 
-class _Sending:
+class _ChunkSender:
     """One attempt to send a file's chunks, from the server's offset."""
 
     def __init__(
@@ -239,7 +239,7 @@ class _Sending:
         self._progress = progress
         self._most = 2
         """Chunks that may be under way: more while answers are quick, so that a text of the same
-        client waits behind at most about QUICK seconds of chunks."""
+        client waits behind at most about QUICK_SECONDS of chunks."""
 
     async def run(self) -> ChunkTaken:
         """Send the chunks; return the reply to the last one."""
@@ -265,7 +265,7 @@ class _Sending:
     async def _send(self, offset: int, piece: bytes) -> ChunkTaken:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        taken = await self._call(Chunk(self._opened.upload, offset, piece), CHUNK_LIMIT)
-        step = 1 if loop.time() - begun < QUICK else -1
+        taken = await self._call(Chunk(self._opened.upload, offset, piece), CHUNK_SECONDS)
+        step = 1 if loop.time() - begun < QUICK_SECONDS else -1
         self._most = min(max(self._most + step, 1), MAX_CHUNKS_UNDER_WAY)
         return taken

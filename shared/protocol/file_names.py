@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.protocol.precis import MOST_RAW, tamed_name
+from shared.protocol.precis import MAX_RAW_FACTOR, tamed_name
 from shared.protocol.values import MAX_FILE_NAME, BadValue
 
 
@@ -13,7 +13,7 @@ def clean_file_name(name: str) -> str:
         BadValue: nothing usable is left, or the name has more than MAX_FILE_NAME bytes.
     """
     bare = name[max(name.rfind("/"), name.rfind("\\")) + 1 :]
-    if len(bare) <= MOST_RAW * MAX_FILE_NAME:
+    if len(bare) <= MAX_RAW_FACTOR * MAX_FILE_NAME:
         bare = tamed_name(bare, "")
     if bare in ("", ".", ".."):
         raise BadValue("this is no file name")

@@ -15,20 +15,13 @@ from shared.protocol.call import Call, Dialect
 from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
 from shared.protocol.kinds import LABEL
 from shared.protocol.nearest import unknown_command
-from shared.protocol.spec import (
-    EVENTS,
-    TABLE,
-    Event,
-    Record,
-    Reply,
-    Request,
-    Spec,
-)
+from shared.protocol.records import EVENTS, Event, Record, Reply
+from shared.protocol.spec import TABLE, Request, Spec
 from shared.protocol.values import BadValue
 
 R = TypeVar("R", bound=Reply)
 
-_LENIENT_LIMIT, _LENIENT_VALUES = 256 * 1024, 10_000
+_LENIENT_BYTES, _LENIENT_VALUES = 256 * 1024, 10_000
 """Bytes and values up to which near-JSON is decoded; Python's decoder takes 3 ms for the worst of
 these frames, and 150 ms for 1 MiB."""
 _MAX_CONTAINERS = 20_000
@@ -103,7 +96,7 @@ def _values(data: bytes) -> int:
 def _lenient(frame: bytes | str) -> object:
     """Decode near-JSON (NaN, lone surrogates), so that the refusal can be precise."""
     data = frame.encode(errors="replace") if isinstance(frame, str) else frame
-    if len(data) > _LENIENT_LIMIT or _values(data) > _LENIENT_VALUES:
+    if len(data) > _LENIENT_BYTES or _values(data) > _LENIENT_VALUES:
         return None
     try:
         return json.loads(frame, parse_int=float)  # Python refuses very long integers

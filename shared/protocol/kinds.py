@@ -39,7 +39,7 @@ def check_characters(text: str) -> None:
         raise BadValue("lone surrogates are not allowed") from None
 
 
-class Word:
+class WordKind:
     """A kind whose word and JSON string have the same form."""
 
     def from_word(self, word: str) -> Any:
@@ -53,7 +53,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Text(Word):
+class Text(WordKind):
     """Text of `least` to `most` characters (or bytes of UTF-8).
 
     The length is that of the prepared value, which for names and passwords may differ from the
@@ -69,7 +69,8 @@ class Text(Word):
     """Whether the text must have a visible character; it stays verbatim."""
 
     def from_word(self, word: str) -> str:
-        if (self.one_line or isinstance(self, Secret)) and len(word) <= precis.MOST_RAW * self.most:
+        is_prepared = self.one_line or isinstance(self, Secret)
+        if is_prepared and len(word) <= precis.MAX_RAW_FACTOR * self.most:
             check_characters(word)
             word = self.prepared(word)
         if not word.isascii() or "\0" in word:
@@ -158,7 +159,7 @@ class Flag:
         return value
 
 
-class User(Word):
+class UserKind(WordKind):
     """A person's address."""
 
     def from_word(self, word: str) -> Address:
@@ -167,7 +168,7 @@ class User(Word):
         return Address.parse(word)
 
 
-class LocalName(Word):
+class LocalName(WordKind):
     """A name without a realm: of a new account, or of a realm."""
 
     def from_word(self, word: str) -> str:
@@ -176,7 +177,7 @@ class LocalName(Word):
         return word
 
 
-class RealmName(Word):
+class RealmName(WordKind):
     """The local name of another realm."""
 
     def from_word(self, word: str) -> str:
@@ -185,7 +186,7 @@ class RealmName(Word):
         return word
 
 
-class Group(Word):
+class GroupKind(WordKind):
     """A group's address; in JSON a bare number is accepted too."""
 
     def from_word(self, word: str) -> GroupAddress:
@@ -195,14 +196,14 @@ class Group(Word):
         return GroupAddress.parse(str(value) if type(value) is int else _string(value))
 
 
-class ConversationKind(Word):
+class ConversationKind(WordKind):
     """A person's or a group's address."""
 
     def from_word(self, word: str) -> values.ConversationAddress:
         return values.parse_conversation(word)
 
 
-class FileName(Word):
+class FileName(WordKind):
     """A file's name; paths and deceptive characters are removed."""
 
     def from_word(self, word: str) -> str:
@@ -234,7 +235,7 @@ class Base64:
 
 
 @dataclass(frozen=True)
-class Pattern(Word):
+class Pattern(WordKind):
     """A word of a fixed form, such as a hash."""
 
     form: re.Pattern[str]
@@ -246,7 +247,7 @@ class Pattern(Word):
         return word
 
 
-class Positions:
+class PositionsKind:
     """`{conversation: last seq}`, the client's last known position in each; JSON only."""
 
     def from_word(self, word: str) -> dict[values.ConversationAddress, int]:
@@ -267,14 +268,14 @@ class Positions:
 
 
 FLAG: Final = Flag()
-USER: Final = User()
+USER: Final = UserKind()
 LOCAL_NAME: Final = LocalName()
 REALM_NAME: Final = RealmName()
-GROUP: Final = Group()
+GROUP: Final = GroupKind()
 CONVERSATION: Final = ConversationKind()
 FILE_NAME: Final = FileName()
 BASE64: Final = Base64()
-POSITIONS: Final = Positions()
+POSITIONS: Final = PositionsKind()
 MESSAGE_TEXT: Final = Text(values.MAX_TEXT, in_bytes=True, seen=True)
 LABEL: Final = Text(values.MAX_LABEL, least=0, in_bytes=True)
 KEY: Final = Text(values.MAX_LABEL, in_bytes=True)

@@ -10,36 +10,26 @@ import re
 from typing import Final
 from unicodedata import category, normalize
 
+from shared.protocol.invisible import BLANKS, EMPTY, IGNORABLE, without_stray_tags
 from shared.protocol.values import BIDIRECTIONAL, CONTROLS, BadValue
 
-_IGNORABLE = (
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-"""Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt), and U+FFF9 to U+FFFB."""
-_EMPTY = "\u2800\ufffc\U00016fe4\U0001d159"
-"""Letters and symbols without ink: the blank Braille pattern, fillers, a note without a head, the
-replacement for a missing object."""
-_BLANKS = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
-"""The blanks of category Zs except U+0020."""
-_UNSEEN = f" \t-\r{_BLANKS}{_IGNORABLE}{_EMPTY}"
+_UNSEEN = f" \t-\r{BLANKS}{IGNORABLE}{EMPTY}"
 
 _AROUND: Final = " \t\r\n\u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """Characters stripped from both ends of a name: blanks, and the line end that terminals send."""
 _PERHAPS_SEEN: Final = re.compile(f"[^{_UNSEEN}]")
-_OTHER_BLANK: Final = re.compile(f"[{_BLANKS}]")
+_OTHER_BLANK: Final = re.compile(f"[{BLANKS}]")
 _DROPPED: Final = re.compile(
     "[\u00ad\u034f\u061c\u200b\u200e\u200f\u2060-\u2065\u206a-\u206f\ufeff\ufff0-\ufffb\ufffc"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff"
     "\U000e01f0-\U000e0fff]"
 )
 """Characters removed from names: invisible, and needed by no script or emoji. Joiners, Hangul
-fillers, variation selectors and flag tags stay."""
+fillers and variation selectors stay, and the tags of flags."""
 _JOINERS: Final = re.compile("[\u200c\u200d]+")
 MAX_MARKS: Final = 6
 """Combining marks on one letter of a name; Hebrew, Tibetan and Vietnamese need at most five."""
-MOST_RAW: Final = 8
+MAX_RAW_FACTOR: Final = 8
 """Factor by which NFC and cleaning may shorten a name; longer input is refused unseen."""
 
 
@@ -65,7 +55,7 @@ def clean_name(name: str) -> str:
     """
     if name.isascii() and name.isprintable():
         return name.strip()
-    name = _DROPPED.sub("", name).strip(_AROUND)
+    name = without_stray_tags(_DROPPED.sub("", name)).strip(_AROUND)
     if CONTROLS.search(name) or BIDIRECTIONAL.search(name):
         raise BadValue("must be one line of visible text")
     joined = _without_stray_joiners(normalize("NFC", name))

@@ -10,7 +10,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from shared.protocol.commands.meta import CommandHelp, HelpPage
 from shared.protocol.errors import MEANING, ChatError, ErrorCode
 from shared.protocol.nearest import unknown_command
-from shared.protocol.spec import EVENTS, TABLE, Access, Arg, Record, Spec, specs
+from shared.protocol.records import EVENTS, Record
+from shared.protocol.spec import TABLE, Access, Arg, Spec, specs
 from shared.protocol.values import Address, GroupAddress
 
 
@@ -138,7 +139,7 @@ class Methods:
         """Send one request and return its reply."""
         raise NotImplementedError
 '''
-LINE = 100
+MAX_COLUMNS = 100
 """Maximum columns of a source line."""
 
 
@@ -160,7 +161,7 @@ def _import(module: str, names: Iterable[str]) -> str:
     # isort's order: constants, classes, functions.
     ordered = sorted(names, key=lambda n: (not n.isupper(), n[0].islower(), n))
     line = f"from {module} import {', '.join(ordered)}"
-    if len(line) <= LINE:
+    if len(line) <= MAX_COLUMNS:
         return line
     return _broken(f"from {module} import (", ordered, ")")
 
@@ -179,17 +180,17 @@ def _method(spec: Spec) -> str:
         parameters.append(f"{a.name}: {_parameter(a, hints[a.name])}{default}")
     tail = f") -> {spec.reply.__name__}:"
     head = f"    async def {spec.name}({', '.join(parameters)}{tail}"
-    if len(head) > LINE:
+    if len(head) > MAX_COLUMNS:
         head = _broken(f"async def {spec.name}(", parameters, tail, "    ")
     docstring = f'        """{(spec.request.__doc__ or "").strip()}"""'
     parts = [spec.request.__name__, *(f"{a.name}={a.name}" for a in spec.args)]
     given = ", ".join(parts)
     call = f"        return await self.call(filled({given}))"
-    if len(call) > LINE:
+    if len(call) > MAX_COLUMNS:
         request = f"            filled({given})"
-        if len(request) > LINE:
+        if len(request) > MAX_COLUMNS:
             request = f"            filled(\n                {given}\n            )"
-        if len(given) + 16 > LINE:
+        if len(given) + 16 > MAX_COLUMNS:
             request = _broken("filled(", parts, ")", " " * 12)
         call = f"        return await self.call(\n{request}\n        )"
     return f"{head}\n{docstring}\n{call}\n"

@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, g
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import Kind
+from shared.protocol.records import Reply
 from shared.protocol.values import REALM_NAME, Address, BadValue, GroupAddress, fold
 
-R = TypeVar("R", bound="Reply")
+R = TypeVar("R", bound=Reply)
 T = TypeVar("T")
 
 
@@ -33,12 +34,12 @@ class Remote(StrEnum):
 
     NONE = "none"
     ACTIVE = "active"
-    """Those that are neither blocked nor removed."""
+    """Those that are approved, and neither blocked nor removed."""
     QUEUED = "queued"
     """The active ones; what is sent waits in the outbox while the other realm is away."""
     ANY = "any"
-    """Blocked and removed ones too: what was written stays, and everybody may read it, leave it and
-    hear no more of it."""
+    """Pending, blocked and removed ones too: what was written stays, and everybody may read it,
+    leave it and hear no more of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Spec:
     args: tuple[Arg, ...]
     words: tuple[Arg, ...]
     """The arguments that can be typed, in order."""
+    required: tuple[Arg, ...]
     by_name: Mapping[str, Arg]
     addresses: tuple[str, ...]
     """Names of the arguments that are addresses of people or groups."""
@@ -108,8 +110,8 @@ class Spec:
             ChatError: BAD_ARGUMENTS, an argument is missing, arguments contradict each other, or
             the realm's name is malformed.
         """
-        for a in self.args:
-            if a.required and a.name not in values:
+        for a in self.required:
+            if a.name not in values:
                 raise self.refusal(spelling, None, a.missing or f"<{a.name}> is missing")
         if realm is not None:
             if not REALM_NAME.fullmatch(realm):
@@ -143,6 +145,15 @@ class Request(Generic[R]):
         """
         return None
 
+    def named_realms(self) -> list[str]:
+        """Return the realms in its addresses and in its argument `realm`, repeated as they are."""
+        named = [realm] if (realm := getattr(self, "realm", None)) else []
+        for name in self.spec.addresses:
+            address: Address | GroupAddress | None = getattr(self, name)
+            if address is not None and address.realm:
+                named.append(address.realm)
+        return named
+
     def without_local_realm(self, home: str) -> Request[R]:
         """Return the same request with this realm's own (folded) name removed from its
         addresses."""
@@ -166,71 +177,10 @@ class Request(Generic[R]):
         return cast("Request[R]", replace(cast(Any, self), **changes))
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """One field of a reply, an event or a nested record, as it appears in JSON."""
-
-    name: str
-    wire: str
-    help: str
-    optional: bool
-
-
-class Record:
-    """Data sent by the server: fields declared with `result()`, in wire order."""
-
-    __slots__ = ()
-    wires: ClassVar[tuple[Wire, ...]] = ()
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the JSON fields in order; optional ones only if set."""
-        out: dict[str, Any] = {}
-        for w in self.wires:
-            value = getattr(self, w.name)
-            if value is not None or not w.optional:
-                out[w.wire] = value
-        return out
-
-
-class Reply(Record):
-    """The reply to a command that succeeded."""
-
-    __slots__ = ("said",)
-    said: str
-    """The server's own sentence; set on replies that were decoded from a frame."""
-
-    def sentence(self) -> str:
-        """Return the sentence for people, one line."""
-        raise NotImplementedError
-
-    def worded(self) -> str:
-        """Return the sentence as received, if it was: it may hold more than the fields."""
-        return getattr(self, "said", None) or self.sentence()
-
-    def lines(self) -> list[str]:
-        """Return the lines below the sentence in the text dialect, one for each item."""
-        return []
-
-
-class Event(Record):
-    """A message that the server pushes."""
-
-    __slots__ = ()
-    event: ClassVar[str]
-
-    def line(self) -> str:
-        """Return the line of the event in the text dialect."""
-        raise NotImplementedError
-
-
-ENVELOPE = frozenset({"status", "command", "id", "message"})
-"""The fields of every reply."""
 FEATURES = tuple("accounts private blocks groups history files realms links meta".split())
 """The order of the commands' modules in help and in the reference."""
 TABLE: dict[str, Spec] = {}
 """Every spelling of every command, realm spellings included."""
-EVENTS: dict[str, type[Event]] = {}
-"""Every event by its name on the wire."""
 
 
 def arg(
@@ -255,53 +205,6 @@ def arg(
     meta = {"help": help, "kind": kind, "rest": rest, "quotable": quotable}
     meta |= {"json_only": json_only, "missing": missing}
     return field(metadata=meta) if default is MISSING else field(default=default, metadata=meta)
-
-
-def result(help: str, *, wire: str = "", default: Any = MISSING) -> Any:
-    """Declare a field of a reply, an event or a record.
-
-    Args:
-        wire: The key in JSON, if it is not a Python name.
-        default: None makes the field optional: it is left out of JSON while it is None.
-    """
-    assert default is None or default is MISSING
-    meta = {"help": help, "wire": wire, "optional": default is None}
-    return field(default=default, metadata=meta)
-
-
-def unsent(*, default: Any = MISSING, default_factory: Any = MISSING) -> Any:
-    """Declare a field for the text dialect only, such as a group's name in an event."""
-    return field(default=default, default_factory=default_factory, metadata={"unsent": True})
-
-
-@dataclass_transform(field_specifiers=(result, unsent))
-def record(cls: type[T]) -> type[T]:
-    """Declare a reply or a nested record; the class becomes a dataclass."""
-    assert cls.__doc__, f"{cls.__name__}: a docstring is missing"
-    made = cast(Any, dataclass(slots=True)(cls))
-    made.wires = tuple(
-        Wire(f.name, f.metadata["wire"] or f.name, f.metadata["help"], f.metadata["optional"])
-        for f in fields(made)
-        if not f.metadata.get("unsent")
-    )
-    if issubclass(made, Reply):
-        taken = ENVELOPE & {w.wire for w in made.wires}
-        assert not taken, f"{cls.__name__}: {taken} belong to every reply"
-    return cast("type[T]", made)
-
-
-@dataclass_transform(field_specifiers=(result, unsent))
-def event(name: str) -> Callable[[type[T]], type[T]]:
-    """Declare an event; the class becomes a dataclass and a row of `EVENTS`."""
-
-    def declare(cls: type[T]) -> type[T]:
-        made = cast(Any, record(cls))
-        assert name not in EVENTS, f"event {name} is declared twice"
-        made.event = name
-        EVENTS[name] = made
-        return cast("type[T]", made)
-
-    return declare
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(arg,))
@@ -350,6 +253,7 @@ def command(
             reply=reply,
             args=args,
             words=words,
+            required=tuple(a for a in args if a.required),
             by_name={a.name: a for a in args},
             addresses=addresses,
             repeatable=repeatable or "idempotency_key" in {a.name for a in args},

@@ -9,7 +9,8 @@ from shared.protocol.call import Call, Dialect
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.kinds import Base64
 from shared.protocol.nearest import unknown_command
-from shared.protocol.spec import TABLE, Arg, Event, Reply, Request, Spec
+from shared.protocol.records import Event, Reply
+from shared.protocol.spec import TABLE, Arg, Request, Spec
 from shared.protocol.values import BadValue, in_words
 from shared.protocol.words import (
     BLANK,

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
+from shared.protocol.invisible import escaped, with_hidden_shown
+
 MAX_FRAME: Final = 1 << 20
 """Bytes of one WebSocket message in either direction (docs/protocol.md)."""
 MAX_TEXT: Final = 16_384
@@ -117,19 +119,20 @@ def in_words(text: str) -> str:
     r"""Make a text of any origin safe to show in a terminal.
 
     Two spaces follow each line break, so that a text cannot forge a line; tabs stay. Other control
-    characters, and those that reorder a line, are shown as `\x1b` or `\u202e`.
+    characters, and those that reorder a line or that nobody sees where they stand, are shown as
+    `\x1b`, `\u202e` or `\u200b`.
     """
-    if text.isprintable():
-        return text
-    return text.replace("\r\n", "\n").translate(SHOWN)
+    if text.isascii():
+        return text if text.isprintable() else text.replace("\r\n", "\n").translate(SHOWN)
+    return with_hidden_shown(text.replace("\r\n", "\n").translate(SHOWN))
 
 
 SHOWN = {
-    **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
     **{
-        code: f"\\u{code:04x}"
-        for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+        code: escaped(code)
+        for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F))
     },
+    **{code: escaped(code) for code in range(0x2066, 0x206A)},
     0x09: "\t",
     0x0A: "\n  ",
 }

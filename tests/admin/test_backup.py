@@ -19,8 +19,8 @@ from tests.cluster import Cluster
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.transfers import end
+from ws_server.store.admin.dump import LEFT_OUT
 from ws_server.store.database import Database
-from ws_server.store.dump import LEFT_OUT
 from ws_server.store.schema import metadata
 
 
@@ -275,7 +275,7 @@ def test_a_database_outside_the_folder_is_backed_up_and_restored(tmp_path: Path)
         file.truncate((tmp_path / "cut.tar").stat().st_size - 2048)
     other = f"sqlite:///{tmp_path / 'other.db'}"
     why = refusal("restore", tmp_path / "cut.tar", "--database", other, data=tmp_path / "new")
-    assert "cut off" in why
+    assert "truncated" in why
     made = ("a b#.db", "a b#.db-wal", "a b#.db-shm", "a b#.db.lock", "x.tar", "cut.tar")
     assert leftovers(tmp_path, "data", *made) == []
     done("restore", tmp_path / "x.tar", "--database", other, data=tmp_path / "new")

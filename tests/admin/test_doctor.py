@@ -81,7 +81,7 @@ def test_a_closed_realm_is_well_and_nothing_is_changed(realm: Path) -> None:
     key = found["key"][1]
     assert re.fullmatch(r"fingerprint ([A-Z2-7]{4}-){7}[A-Z2-7]{4}", key)
     _, deep = checked("--deep", data=realm)
-    assert_told(deep["blobs"], "ok", "read and right")
+    assert_told(deep["blobs"], "ok", "intact")
     assert content(realm) == before
 
 
@@ -113,7 +113,7 @@ def test_a_realm_in_postgresql_is_looked_at_there(tmp_path: Path, cluster: Clust
     assert code == 0
     assert_told(found["database"], "ok", "schema ", "postgresql 1")
     assert "wal" not in found["database"][1]
-    assert_told(found["blobs"], "ok", "1 of 1", "read and right")
+    assert_told(found["blobs"], "ok", "1 of 1", "intact")
     assert "UTC" in found["clock"][1]
     gone = elsewhere[1].replace(f":{cluster.port}/", ":1/")
     code, found = checked("--database", gone, data=data)
@@ -242,7 +242,7 @@ def test_a_database_of_another_kind_is_told(realm: Path, what: str) -> None:
     expected = {
         "missing": ("fail", "there is no database"),
         "noise": ("fail", "not a database"),
-        "newer": ("fail", "9999 is not known here"),
+        "newer": ("fail", "9999 is unknown to this version"),
         "older": ("warn", "0001 is older"),
     }[what]
     assert_told(found["database"], *expected)

@@ -9,13 +9,13 @@ import pytest
 from tests.admin.command import done
 from tests.realserver import ROOT
 from ws_server.admin import cli
-from ws_server.admin.commands import TABLE, Command
+from ws_server.admin.commands import TABLE, AdminCommand
 
 MANUAL = (ROOT / "docs" / "administration.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", TABLE.values(), ids=lambda command: command.name)
-def test_every_command_is_documented_with_its_usage(command: Command) -> None:
+def test_every_command_is_documented_with_its_usage(command: AdminCommand) -> None:
     assert f"`{command.usage}`" in MANUAL
 
 

@@ -238,7 +238,7 @@ async def test_names_with_underscores_are_told_apart_by_accounts_and_senders(
     said = take(old, closed)
     assert counts(said) == (7, 0, 4, 0, 2)
     for stem in ("a_nobody", "z"):
-        assert "add who is missing" in line(said, f"privates/{stem}.json")
+        assert "add the missing one" in line(said, f"privates/{stem}.json")
     z = await sign_in(closed, "z")
     assert await history(z, "x_y") == [("z", "only one pair has accounts")]
     assert await history(z, "z") == [("z", "a note to oneself")]

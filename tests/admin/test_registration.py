@@ -67,7 +67,7 @@ def test_invitations_are_made_listed_and_taken_back(tmp_path: Path) -> None:
     done(*BOB, data=tmp_path, input="secret-bob")
     assert "no invitations" in done("invitation", "list", data=tmp_path)
     said = done("invitation", "create", data=tmp_path)
-    assert "No invitation is asked for now, as registration is open" in said
+    assert "No invitation is needed now, as registration is open" in said
     code, uses, days, id = MADE.findall(said)[0]
     assert (uses, days) == ("1", "7") and re.fullmatch(r"([A-Z2-9]{4}-){3}[A-Z2-9]{4}", code)
     said = done("invitation", "create", "--uses", 20, "--days", 1, data=tmp_path)
@@ -75,15 +75,15 @@ def test_invitations_are_made_listed_and_taken_back(tmp_path: Path) -> None:
     assert (uses, days) == ("20", "1")
     listed = done("invitation", "list", data=tmp_path)
     assert re.fullmatch(
-        rf"{id}: 1 of 1 account left, made .* UTC, good until .* UTC\n"
-        rf"{other}: 20 of 20 accounts left, made .* UTC, good until .* UTC\n",
+        rf"{id}: 1 of 1 account left, made .* UTC, valid until .* UTC\n"
+        rf"{other}: 20 of 20 accounts left, made .* UTC, valid until .* UTC\n",
         listed,
     )
     assert code not in listed and other_code not in listed
     database = (tmp_path / "chat.db").read_bytes()
     for kept in (code, code.replace("-", "")):
         assert kept.encode() not in database
-    assert "taken back" in done("invitation", "remove", id.lower(), data=tmp_path)
+    assert "revoked" in done("invitation", "remove", id.lower(), data=tmp_path)
     assert "no such invitation" in refusal("invitation", "remove", id, data=tmp_path)
     assert [line[:6] for line in done("invitation", "list", data=tmp_path).splitlines()] == [other]
 

@@ -33,7 +33,7 @@ def fill(data: Path, count: int) -> None:
             "VALUES (1, 1, 1, ?, 0, 1700000000000)",
             (count,),
         )
-        connection.execute("INSERT INTO members VALUES (1, 1, 0, 0, 0, 0, 0)")
+        connection.execute("INSERT INTO members VALUES (1, 1, 0, 0, 0, 0, 0, 0)")
         connection.execute(
             """
             WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < ?)
@@ -189,7 +189,7 @@ def test_a_restore_goes_nowhere_where_there_is_something(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("x")
     assert "is not empty" in refusal("restore", archive, data=tmp_path / "full")
-    assert "is no folder" in refusal("restore", archive, data=tmp_path / "full" / "letter.txt")
+    assert "is not a folder" in refusal("restore", archive, data=tmp_path / "full" / "letter.txt")
     assert set(before) - {path.name for path in used.iterdir()} <= {
         *("admin.sock", "chat.db-shm", "chat.db-wal")
     }

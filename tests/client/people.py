@@ -144,3 +144,7 @@ class People:
 
     async def join(self, name: str, url: str = "", **options: Any) -> Told:
         return self.listen(await self.sign_in(name, url, **options))
+
+
+async def two(people: People) -> tuple[Told, Told]:
+    return await people.join(new_name()), await people.join(new_name())

@@ -11,6 +11,10 @@ import orjson
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from shared.client import Backoff, ChatClient
+from tests.client.people import Told
+
+Body = dict[str, Any]
 Answers = Callable[["Scripted", ServerConnection, dict[str, Any]], Awaitable[None]]
 
 SIGNED_IN = {
@@ -89,3 +93,12 @@ async def answer(socket: ServerConnection, body: dict[str, Any], **more: Any) ->
 async def nothing_special(socket: ServerConnection, body: dict[str, Any]) -> bool:
     await asyncio.sleep(0)
     return False
+
+
+def quick(url: str, **options: Any) -> ChatClient:
+    return ChatClient(url, backoff=Backoff(0.01, 0.1), **options)
+
+
+async def signed_in(client: ChatClient) -> Told:
+    await client.auth("ana", "secret")
+    return Told(client)

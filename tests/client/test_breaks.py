@@ -145,8 +145,8 @@ async def test_a_server_killed_under_its_clients_loses_and_doubles_nothing(
 async def test_a_half_open_connection_is_noticed_and_the_call_still_answered(
     people: People, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "TICK", 0.2)
-    monkeypatch.setattr(connection, "PATIENCE", 1.0)
+    monkeypatch.setattr(connection, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "URGENT_SILENCE_SECONDS", 1.0)
     alice = await people.join(new_name(), proxy.url)
     proxy.black_hole = True
     begun = time.monotonic()
@@ -162,8 +162,8 @@ async def test_a_half_open_connection_is_noticed_and_the_call_still_answered(
 async def test_a_silent_server_is_noticed_also_when_nobody_waits(
     people: People, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "TICK", 0.2)
-    monkeypatch.setattr(connection, "SILENCE", 1.0)
+    monkeypatch.setattr(connection, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 1.0)
     alice = await people.join(new_name(), proxy.url)
     proxy.black_hole = True
     await alice.until(lambda: alice.of(Offline), 5)
@@ -171,7 +171,7 @@ async def test_a_silent_server_is_noticed_also_when_nobody_waits(
 
 
 def test_the_bounds_of_silence_are_above_the_servers_pings() -> None:
-    assert connection.SILENCE > 2 * PING_INTERVAL
+    assert connection.SILENCE_SECONDS > 2 * PING_INTERVAL
 
 
 async def test_sends_are_repeated_in_order_under_their_keys(people: People, proxy: Proxy) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.client import positions as module
-from shared.client.positions import Passed, Positions
+from shared.client.positions import ClientPositions, PositionPassed
 from shared.protocol.commands.history import Position
 from shared.protocol.commands.messages import Message, MessageArrived
 
@@ -26,11 +26,11 @@ def standing(place: str, last: int, read: int = 0) -> Position:
 
 def told(some: list[Any]) -> list[Any]:
     """Return seqs of messages, and `(seq,)` for what passed without an event."""
-    return [(one.seq,) if isinstance(one, Passed) else one.seq for one in some]
+    return [(one.seq,) if isinstance(one, PositionPassed) else one.seq for one in some]
 
 
-def started(**known: int) -> Positions:
-    positions = Positions(known)
+def started(**known: int) -> ClientPositions:
+    positions = ClientPositions(known)
     positions.page([standing(name, seq) for name, seq in known.items()], [], False)
     return positions
 
@@ -56,7 +56,7 @@ def test_a_page_that_overlaps_pushes_is_told_once() -> None:
 
 
 def test_events_begin_at_the_present_or_with_the_first_push() -> None:
-    positions = Positions()
+    positions = ClientPositions()
     positions.connected()
     assert told(positions.push(arrived(8))) == []
     assert told(positions.begin([("bob", 8), ("eve", 3), ("dan", 5)])) == [(7,), 8, (3,), (5,)]
@@ -91,7 +91,7 @@ def test_a_private_chat_begun_while_away_is_told_from_its_first_message() -> Non
 
 def test_a_group_one_left_begins_anew_when_one_comes_back() -> None:
     positions = started(**{"#1": 5})
-    assert positions.forget("#1") == [Passed("#1", None)]
+    assert positions.forget("#1") == [PositionPassed("#1", None)]
     assert told(positions.push(arrived(9, "#1"))) == [9]
 
 
@@ -140,7 +140,7 @@ def test_what_a_sync_asked_for_later_does_not_bring_is_not_there() -> None:
 
 
 def test_what_waits_is_bounded_and_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_HELD", 10)
+    monkeypatch.setattr(module, "MAX_HELD_MESSAGES", 10)
     positions = started(bob=0)
     for seq in range(2, 1000):
         positions.push(arrived(seq))
@@ -167,7 +167,7 @@ def test_more_positions_than_are_kept_failed_at_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_POSITIONS", 10)
-    positions = Positions({f"p{number}": 1 for number in range(12)})
+    positions = ClientPositions({f"p{number}": 1 for number in range(12)})
     assert list(positions.have()) == [f"p{number}" for number in range(2, 12)]
 
 

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.cluster import Cluster
+from tests.cluster import KINDS, Cluster
 from tests.conversations.play import BadPlay, Failed, Performance, parse, read
 from tests.conversations.stages import InProcess, Served
 from tests.realserver import RealServer
@@ -33,7 +33,7 @@ async def test_play_in_this_process(path: Path, stage: InProcess) -> None:
     await Performance(read(path), stage).run()
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=KINDS)
 def theatre(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RealServer]:
@@ -48,6 +48,7 @@ def theatre(
     server.kill()
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("path", PLAYS, ids=title)
 async def test_play_with_a_real_server(path: Path, theatre: RealServer) -> None:
     logged = len(theatre.log)

@@ -1,10 +1,9 @@
-"""Three realms, people who talk across them, and faults at random; then all logs are compared.
+"""Chaos test: three realms, users who write across them, random faults; then compare all realms.
 
     ./chat test --chaos MINUTES [--seed N]
 
-repeats rounds of faults and comparisons, says what it did and found, and keeps the data folders if
-something was lost, doubled or moved. A seed repeats the choices; the moments of a real machine are
-never quite the same.
+repeats rounds of faults and comparisons, prints a summary, and keeps the data folders if a message
+was lost, duplicated or reordered. A seed repeats the random choices, but not the exact timing.
 """
 
 from __future__ import annotations
@@ -30,25 +29,25 @@ REALMS = {"alpha": ("alice", "adam"), "beta": ("bob", "berta"), "gamma": ("carol
 ROUND = 15.0
 """Seconds of faults before each comparison."""
 PAUSE = 0.08
-"""Seconds at most between two messages of one person."""
+"""Most seconds between two messages of one user."""
 
 
 class Chaos:
-    """A world of three realms, each hosting a group of everybody."""
+    """Three realms, each of which hosts a group with all users."""
 
     def __init__(self, homes: list[Home], ways: dict[str, Proxy], seed: int) -> None:
         self.homes = homes
         self.ways = ways
-        """To each realm, for the links of the others."""
+        """The proxies to each realm, for the links of the others."""
         self.chance = random.Random(seed)
         self.people: list[Person] = []
         self.groups: dict[str, Person] = {}
-        """Each with its owner, who stays in it."""
+        """Each group with its owner, who never leaves it."""
         self.done: Counter[str] = Counter()
         self.chats: list[tuple[Person, Person]] = []
 
     async def settle_in(self) -> None:
-        """Let everybody register, all realms know each other, and everybody be in each group."""
+        """Register all users, link all realms, and add all users to each group."""
         for home in self.homes:
             for name in REALMS[home.name]:
                 person = Person(name, home)
@@ -69,10 +68,10 @@ class Chaos:
         self.chats = [(one, other) for one, other in pairs if one.home is not other.home]
 
     async def round(self, seconds: float) -> None:
-        """Let everybody talk while things go wrong; then mend all and compare.
+        """Let all users write while faults occur; then repair everything and compare.
 
         Raises:
-            ledger.Fault: something was lost, doubled or moved.
+            ledger.Fault: a message was lost, duplicated or reordered.
         """
         until = time.monotonic() + seconds
         await asyncio.gather(
@@ -97,12 +96,12 @@ class Chaos:
     async def _read(self, person: Person, place: str) -> None:
         seqs = [seq for seq, _, _ in person.pushed(place)]
         if seqs:
-            # In a group he may have left meanwhile.
+            # The user may have left the group meanwhile.
             await person.say("read", conversation=person.address(place), seq=max(seqs))
             self.done["reads"] += 1
 
     async def _come_and_go(self, until: float) -> None:
-        """Let people be invited, removed and leave; whether it can be done now is no matter."""
+        """Invite and remove users and let users leave; refusals are ignored."""
         while time.monotonic() < until:
             await asyncio.sleep(self.chance.uniform(0.2, 1.0))
             place = self.chance.choice(sorted(self.groups))
@@ -165,7 +164,7 @@ class Chaos:
         self._way().doubled = self.chance.choice([True, False])
 
     async def compare(self) -> None:
-        """Mend everything, wait until all is quiet, and compare what the realms have."""
+        """Repair everything, wait until nothing is pending, and compare the realms."""
         for way in self.ways.values():
             way.delay = 0
             way.cut_after()
@@ -187,7 +186,7 @@ class Chaos:
         ledger.check_logs(self.homes)
 
     def summary(self) -> str:
-        """Return what was done until now."""
+        """Return a summary of the actions so far."""
         states = Counter(wish.state for person in self.people for wish in person.wishes)
         did = ", ".join(f"{count} {what}" for what, count in sorted(self.done.items()))
         became = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
@@ -198,10 +197,10 @@ class Chaos:
 async def opened(
     folder: Path, seed: int, databases: Mapping[str, str] | None = None
 ) -> AsyncIterator[Chaos]:
-    """Start three realms below a folder, with their people; they end with the block.
+    """Start three realms in a folder, with their users; they stop at the end of the block.
 
     Args:
-        databases: The URLs of those realms that do not keep theirs in the folder.
+        databases: The database URLs of realms whose database is not in the folder.
     """
     elsewhere = {name: ("--database", url) for name, url in (databases or {}).items()}
     async with AsyncExitStack() as stack:
@@ -221,7 +220,7 @@ async def opened(
 
 
 async def run(minutes: float, seed: int) -> bool:
-    """Run for so long, say what happens, and return whether all was right."""
+    """Run for this time, print the progress, and return whether no fault was found."""
     folder = Path(tempfile.mkdtemp(prefix="chat-chaos-"))
     until = time.monotonic() + minutes * 60
     print(f"seed {seed}, data in {folder}", flush=True)

@@ -1,4 +1,4 @@
-"""Realms as processes, started as a test wants them."""
+"""Fixtures that start realms as processes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.federation.handmade import Stage
 from tests.federation.two_realms import TwoRealms
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
+from tests.system.bystanders import Chat, known
 
 Start = Callable[..., Awaitable[RealServer]]
 Started = Callable[..., RealServer]
@@ -19,7 +20,7 @@ Started = Callable[..., RealServer]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Return a function that starts a realm by name, `at` a port if that matters."""
+    """Return a function that starts a realm by name, at the port `at` if given."""
     running: list[RealServer] = []
 
     async def start(name: str, *options: str, folder: str = "", at: int = 0) -> RealServer:
@@ -39,7 +40,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture
 async def pair(start: Start) -> list[RealServer]:
-    """Two realms that do not know each other, alpha and beta."""
+    """Two realms that are not linked, alpha and beta."""
     return await asyncio.gather(start("alpha"), start("beta"))
 
 
@@ -48,7 +49,7 @@ Enter = Callable[..., Awaitable[RawClient]]
 
 @pytest.fixture
 async def enter() -> AsyncIterator[Enter]:
-    """Return a function that signs somebody in to a realm; the first one there is its admin."""
+    """Return a function that signs a user in to a realm; a realm's first user is its admin."""
     clients: list[RawClient] = []
 
     async def enter(server: RealServer, name: str, *, register: bool = True) -> RawClient:
@@ -63,7 +64,7 @@ async def enter() -> AsyncIterator[Enter]:
 
 @pytest.fixture(scope="module")
 def lasting_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoRealms]:
-    """Two realms for all tests of a module that do not stop theirs."""
+    """Two realms shared by the tests of a module, which must not stop them."""
     pair = TwoRealms(tmp_path_factory.mktemp("pair"))
     pair.start()
     yield pair
@@ -72,7 +73,7 @@ def lasting_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoRealms
 
 @pytest.fixture
 async def linked(lasting_pair: TwoRealms) -> AsyncIterator[TwoRealms]:
-    """The lasting realms, linked; who signs in through it is signed out with the test."""
+    """The lasting realms, linked; their sessions are signed out at the end of the test."""
     await lasting_pair.link()
     yield lasting_pair
     await lasting_pair.leave()
@@ -80,7 +81,7 @@ async def linked(lasting_pair: TwoRealms) -> AsyncIterator[TwoRealms]:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """A realm for a test that plays the other ones by hand, frame by frame."""
+    """A realm for a test that simulates the other realms frame by frame."""
     server = RealServer(tmp_path, "--realm", "beta")
     server.start()
     made = Stage(server)
@@ -91,7 +92,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 def started(tmp_path: Path) -> Iterator[Started]:
-    """Return a function that starts a realm with limits, in public unless told otherwise."""
+    """Return a function that starts a realm with limits, publicly reachable by default."""
     running: list[RealServer] = []
 
     def start(*options: str, trial: bool = False) -> RealServer:
@@ -107,3 +108,14 @@ def started(tmp_path: Path) -> Iterator[Started]:
     for server in running:
         server.kill()
         assert "Traceback" not in server.log
+
+
+@pytest.fixture
+async def chat(server: RealServer) -> AsyncIterator[Chat]:
+    """Carol and dave, bystanders who must not be affected."""
+    both = Chat(*[await known(server.url, name) for name in ("carol", "dave")])
+    await both.talk()
+    yield both
+    await both.carol.close()
+    await both.dave.close()
+    assert "Traceback" not in server.log

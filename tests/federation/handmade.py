@@ -1,4 +1,4 @@
-"""A realm played by a test, frame by frame, as docs/federation.md describes links."""
+"""A realm that a test simulates frame by frame, by the protocol of docs/federation.md."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from websockets.exceptions import ConnectionClosed
 from tests.federation.two_realms import cut, pending
 from tests.rawclient import LIMIT, RawClient
 from tests.realserver import RealServer
-from ws_server.federation.handshake import Hello, Role, Seal, Transcript
+from ws_server.federation.handshake.transcript import Hello, Role, Seal, Transcript
 
 PIECE = 48 * 1024
 BROKEN = 4400
-"""Closes a link whose other side broke the protocol."""
+"""Close code for a link whose peer violated the protocol."""
 _NUMBERS = count(1)
 
 
@@ -36,23 +36,23 @@ def described(content: bytes, **changed: Any) -> dict[str, Any]:
 
 
 class HandmadeRealm:
-    """A realm called mallory with a link to a real one; it listens nowhere."""
+    """A realm called mallory with a link to a real one; mallory does not listen."""
 
     def __init__(self, name: str = "mallory") -> None:
         self.name = name
         self.key = Ed25519PrivateKey.generate()
         self.log = f"log-{next(_NUMBERS)}"
         self.number = 0
-        """Of the last row it sent."""
+        """The number of the last row sent."""
         self.their_key = ""
-        """The other realm's."""
+        """The other realm's public key."""
         self._socket: ClientConnection
         self._seal: Seal
         self.kept: list[dict[str, Any]] = []
-        """Frames that came while another kind was waited for."""
+        """Frames that arrived while `hear` waited for another kind."""
 
     async def dial(self, server: RealServer) -> None:
-        """Dial, do the handshake and exchange `open`."""
+        """Dial, perform the handshake and exchange `open`."""
         self.kept.clear()
         self._socket = await connect(server.url, proxy=None, compression=None, max_queue=None)
         own = Hello(self.name, self.key.public_key().public_bytes_raw())
@@ -96,7 +96,7 @@ class HandmadeRealm:
         return dict(orjson.loads(self._seal.open(bytes(frame))))
 
     async def hear(self, *kinds: str) -> dict[str, Any]:
-        """Return the next frame of one of these kinds; others are kept."""
+        """Return the next frame of one of these kinds; keep frames of other kinds for later."""
         for at, body in enumerate(self.kept):
             if body["kind"] in kinds:
                 return self.kept.pop(at)
@@ -107,7 +107,7 @@ class HandmadeRealm:
             self.kept.append(body)
 
     async def closed(self) -> int:
-        """Return the code with which the other side ends the link."""
+        """Wait until the peer closes the link, and return its close code."""
         try:
             while True:
                 await self._frame()
@@ -116,7 +116,7 @@ class HandmadeRealm:
             return error.rcvd.code
 
     async def send(self, to: str, sender: str = "eve", **row: Any) -> str | None:
-        """Send a message and return the code it is refused with, if it is."""
+        """Send a message and return its refusal code; None if it was stored."""
         self.number += 1
         id = f"m_{self.log}{self.number}"
         item = {"number": self.number, "kind": "message", "id": id, "from": sender, "to": to}
@@ -130,12 +130,12 @@ class HandmadeRealm:
     async def change(
         self, group: int, version: int, members: list[dict[str, Any]], **more: Any
     ) -> None:
-        """Tell who is in a group that it hosts."""
+        """Send the roster of a group hosted by this realm."""
         body = {"group": group, "name": "offers", "version": version, "last_seq": 0}
         await self._row("change", body | {"members": members, "change": "joined"} | more)
 
     async def relay(self, group: int, seq: int, sender: dict[str, Any], text: str) -> str | None:
-        """Relay a message of a group that it hosts; return the code it is refused with."""
+        """Relay a message of a group hosted by this realm; return its refusal code, or None."""
         body = {"group": group, "seq": seq, "from": sender, "text": text, "time": 1}
         return await self._row("group", body | {"id": f"m_{self.log}{self.number}g"})
 
@@ -148,13 +148,13 @@ class HandmadeRealm:
         return None if refused is None else str(refused)
 
     async def give(self, content: bytes, until: int | None = None) -> list[int]:
-        """Answer wants with this content, from the one at hand to the last byte.
+        """Answer wants with this content, beginning with the given one, up to the last byte.
 
         Args:
-            until: Answer none from this offset on.
+            until: Do not answer wants from this offset on.
 
         Returns:
-            The offsets that were asked for and answered.
+            The offsets that were requested and answered.
         """
         offsets: list[int] = []
         while not offsets or offsets[-1] + PIECE < len(content):
@@ -178,7 +178,7 @@ class HandmadeRealm:
 
 
 class Stage:
-    """A real realm called beta, its people, and the realms that a test plays."""
+    """A real realm called beta, its users, and the realms that a test simulates."""
 
     def __init__(self, beta: RealServer) -> None:
         self.beta = beta
@@ -186,20 +186,20 @@ class Stage:
         self._realms: list[HandmadeRealm] = []
 
     async def sign_in(self, name: str, register: bool = True) -> RawClient:
-        """Return a session of somebody of beta, who is registered first unless told otherwise."""
+        """Return a session of a user of beta; by default, the user is registered first."""
         client = await RawClient.signed_in(self.beta.url, name, register=register)
         self._people.append(client)
         return client
 
     async def linked(self, name: str = "mallory") -> HandmadeRealm:
-        """Return a realm with a link to beta."""
+        """Return a simulated realm with a link to beta."""
         realm = HandmadeRealm(name)
         await realm.dial(self.beta)
         self._realms.append(realm)
         return realm
 
     async def until_pending(self, *left: tuple[str, int]) -> None:
-        """Wait until just these contents, with so many attempts each, are to be fetched."""
+        """Wait until exactly these contents, with these numbers of attempts, are pending."""
         async with asyncio.timeout(LIMIT):
             while True:
                 if pending(self.beta) == list(left):

@@ -1,4 +1,4 @@
-"""A realm as a script: it says what a test wants said, rightly or not."""
+"""A scripted realm: it sends the frames that a test wants, valid or not."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from websockets.exceptions import ConnectionClosed
 from shared.protocol.base64 import written as encoded
 from tests.federation.listening import Listening
 from tests.rawclient import LIMIT
-from ws_server.federation.handshake import Hello, Role, Seal, Transcript
+from ws_server.federation.handshake.transcript import Hello, Role, Seal, Transcript
 from ws_server.key import fingerprint
 
 
 class Refused(Exception):
-    """The realm answered no."""
+    """The realm refused a command."""
 
 
 def key_of(name: str) -> Ed25519PrivateKey:
-    """Return the key of an impostor, always the same for a name."""
+    """Return the key of an impostor, derived from its name."""
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
 
 class Impostor:
-    """One connection with a real realm, in the name of another."""
+    """One connection to a real realm, in the name of another one."""
 
     def __init__(self, socket: ClientConnection | ServerConnection, name: str) -> None:
         self.socket = socket
@@ -43,12 +43,12 @@ class Impostor:
 
     @classmethod
     async def dial(cls, url: str, name: str) -> Impostor:
-        """Connect and say nothing."""
+        """Connect without sending a frame."""
         return cls(await connect(url, proxy=None, compression=None), name)
 
     @classmethod
     async def linked(cls, url: str, name: str, *, port: int = 0, state: str = "active") -> Impostor:
-        """Connect and prove the key; the link is up but for `open`."""
+        """Connect and prove the key; only `open` is left to exchange."""
         impostor = await cls.dial(url, name)
         try:
             await impostor.say_link(port=port)
@@ -63,7 +63,7 @@ class Impostor:
         """Send a command and return its reply, which must be OK.
 
         Raises:
-            Refused: it is not.
+            Refused: the reply is an error.
         """
         await self.socket.send(orjson.dumps(body).decode())
         async with asyncio.timeout(LIMIT):
@@ -73,7 +73,7 @@ class Impostor:
         return reply
 
     async def say_link(self, *, port: int = 0, **other: Any) -> Transcript:
-        """Say `link` and keep the transcript."""
+        """Send `link` and store the transcript."""
         own = Hello(self.name, self.public_key)
         said = {
             "version": 1,
@@ -94,7 +94,7 @@ class Impostor:
         return transcript
 
     async def prove(self, signature: bytes | None = None) -> dict[str, Any]:
-        """Say `linkproof`, by default with the right signature."""
+        """Send `linkproof`, by default with a valid signature."""
         assert self.transcript is not None
         right = self.transcript.sign(self.key, Role.DIALLER)
         opened = await self.ask(command="linkproof", signature=encoded(signature or right))
@@ -102,7 +102,7 @@ class Impostor:
         return opened
 
     def sealed(self, **body: Any) -> str:
-        """Return the next frame that says this."""
+        """Return the next frame with this body, signed."""
         assert self.seal is not None
         return self.seal.close(orjson.dumps(body)).decode()
 
@@ -111,7 +111,7 @@ class Impostor:
         await self.socket.send(self.sealed(**body))
 
     async def hear(self, kind: str) -> dict[str, Any]:
-        """Return the next frame of a kind; others are dropped."""
+        """Return the next frame of a kind; drop frames of other kinds."""
         assert self.seal is not None
         async with asyncio.timeout(LIMIT):
             while True:
@@ -121,12 +121,12 @@ class Impostor:
                     return body
 
     async def open(self, log: str = "log-1", number: int = 0) -> dict[str, Any]:
-        """Say `open`, as one that has nothing yet, and return the other side's."""
+        """Send `open` without any received row, and return the peer's `open`."""
         await self.say(kind="open", log=log, have={"log": "", "number": number})
         return await self.hear("open")
 
     async def closed_with(self) -> int | None:
-        """Wait until the other side has closed, and return its code."""
+        """Wait until the peer has closed, and return its close code."""
         async with asyncio.timeout(LIMIT):
             try:
                 while True:
@@ -139,7 +139,7 @@ class Impostor:
 
 
 class DialledRealm(Listening):
-    """A realm as a script that is dialled; use it as `async with DialledRealm(name) as there`."""
+    """A scripted realm that is dialled; use it as `async with DialledRealm(name) as there`."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -147,11 +147,11 @@ class DialledRealm(Listening):
         self.proven = asyncio.Event()
         """A dialler has sent its proof."""
         self.go = asyncio.Event()
-        """Until then no proof is answered."""
+        """Proofs are answered once this is set."""
         self._links: asyncio.Queue[Impostor] = asyncio.Queue()
 
     async def link(self) -> Impostor:
-        """Return the next connection whose handshake is done."""
+        """Return the next connection with a completed handshake."""
         async with asyncio.timeout(LIMIT):
             return await self._links.get()
 

@@ -1,4 +1,4 @@
-"""What must hold once all is quiet, whatever happened before."""
+"""Invariants that must hold once nothing is pending, after any faults."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections.abc import Sequence
 from tests.federation.talkers import Connection, Home, Person
 
 QUIET = 90.0
-"""Seconds until everything has arrived everywhere; generous, as test machines are busy."""
+"""Seconds until all messages have arrived; generous, because test machines are busy."""
 
 
 class Fault(AssertionError):
-    """Something was lost, doubled, moved or forgotten."""
+    """A message was lost, duplicated or reordered, or an event is missing."""
 
 
 def demand(holds: bool, *what: object) -> None:
-    """Raise Fault with all that helps to understand it, unless something holds."""
+    """Raise Fault with the details, unless a condition holds."""
     if not holds:
         raise Fault(" ".join(str(part) for part in what))
 
 
 async def quiet(people: Sequence[Person]) -> None:
-    """Wait until all is answered, all links are up and nothing waits for another realm.
+    """Wait until all commands are answered, all links are up and all outboxes are empty.
 
     Raises:
-        Fault: something still waits after QUIET seconds.
+        Fault: something is still pending after QUIET seconds.
     """
     waits: object = "answers"
     try:
@@ -34,7 +34,7 @@ async def quiet(people: Sequence[Person]) -> None:
             for person in people:
                 waits = f"answers for {person.full}"
                 await person.settle()
-            while waits := await _waiting(people):  # noqa: ASYNC110 - no event tells
+            while waits := await _waiting(people):  # noqa: ASYNC110 - no event exists
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise Fault(f"after {QUIET:.0f} s this still waits: {waits}") from None
@@ -51,7 +51,7 @@ async def _waiting(people: Sequence[Person]) -> list[object]:
 
 
 async def check_private(one: Person, other: Person, place: str) -> int:
-    """Both have each message once, each sender's in the order sent; return how many there are."""
+    """Check that both users have each message once, in each sender's order; return their number."""
     mine, theirs = await one.history(place), await other.history(place)
     for sender in (one, other):
         bad = [(w.text, w.answer) for w in sender.wishes if w.place == place and w.failed]
@@ -72,7 +72,7 @@ async def check_private(one: Person, other: Person, place: str) -> int:
 
 
 async def check_group(members: Sequence[Person], everybody: Sequence[Person], place: str) -> int:
-    """All realms have the host's messages in its order; what was refused is nowhere."""
+    """Check that all realms have the host's messages in its order, and no refused message."""
     logs = {
         person.full: [
             (m["seq"], m["id"], person.full_name(m["from"]), m["text"], m["time"])
@@ -96,7 +96,7 @@ async def check_group(members: Sequence[Person], everybody: Sequence[Person], pl
 
 
 async def check_members(people: Sequence[Person], owner: Person, place: str) -> list[Person]:
-    """All members' realms know the same members, nobody else is in it; return who is."""
+    """Check that all members' realms have the same roster and no other realm has one; return it."""
 
     async def seen_by(person: Person) -> list[tuple[str, str]] | str:
         reply = await person.say("members", group=person.address(place))
@@ -118,7 +118,7 @@ async def check_members(people: Sequence[Person], owner: Person, place: str) -> 
 
 
 def difference(wanted: Sequence[object], got: Sequence[object]) -> str:
-    """Return what is missing, doubled or new, and where the order breaks first."""
+    """Return the missing, duplicate and extra messages, and the first difference in order."""
     missing = [x for x in wanted if x not in set(got)]
     doubled = [x for x in set(got) if list(got).count(x) > 1]
     new = [x for x in got if x not in set(wanted)]
@@ -130,7 +130,7 @@ def difference(wanted: Sequence[object], got: Sequence[object]) -> str:
 
 
 def check_pushes(person: Person) -> None:
-    """No connection was pushed a message twice or out of order."""
+    """Check that no connection was pushed a message twice or out of order."""
     for connection in (*person.before, *([person.connection] if person.connection else [])):
         for name, pushed in connection.pushed.items():
             seqs = [seq for seq, _, _ in pushed]
@@ -140,7 +140,7 @@ def check_pushes(person: Person) -> None:
 
 
 async def check_all_pushed(person: Person, place: str) -> None:
-    """The present connection was pushed all that others wrote since it began."""
+    """Check that the present connection was pushed all messages of others since it began."""
     connection = person.connection
     assert connection is not None
     name = person.address(place)
@@ -156,7 +156,7 @@ async def check_all_pushed(person: Person, place: str) -> None:
 
 
 def check_deliveries(person: Person) -> None:
-    """What was answered `queued` on a connection was told there once when it had arrived."""
+    """Check that each message answered `queued` got one `delivery` event on its connection."""
     connection: Connection | None = person.connection
     assert connection is not None
     for id in connection.queued:
@@ -165,7 +165,7 @@ def check_deliveries(person: Person) -> None:
 
 
 async def check_reading(one: Person, other: Person, place: str) -> None:
-    """Unread counts what the other wrote; when both have read, both realms know it."""
+    """Check the unread counts, and that both realms have the markers once both users have read."""
     for reader in (one, other):
         found = await reader.history(place)
         standing = await _standing(reader, place)
@@ -193,7 +193,7 @@ async def _standing(reader: Person, place: str) -> dict[str, int]:
 
 
 def check_logs(homes: Sequence[Home]) -> None:
-    """No realm met a bug of its own."""
+    """Check that no realm has logged a traceback."""
     for home in homes:
         at = home.log.find("Traceback")
         demand(at < 0, home.name, home.log[at : at + 8000])

@@ -1,4 +1,4 @@
-"""Whoever plays a realm, or stands between two, on a port of 127.0.0.1."""
+"""The listener of a simulated realm or relay, on a port of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 
 class Listening:
-    """Listens on a free port for as long as the block lasts."""
+    """Listens on a free port until the end of the block."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -31,5 +31,5 @@ class Listening:
         await self._server.wait_closed()
 
     async def _connected(self, socket: ServerConnection) -> None:
-        """Take one connection; it ends with this."""
+        """Handle one connection; it ends with this coroutine."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What tests of links between realms say and wait for."""
+"""Commands and waits that tests of links between realms share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ws_server.admin import control
 
 
 async def eventually(holds: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask until the answer is true, and return it; for what no event tells."""
+    """Poll until the answer is true, and return it; for conditions without an event."""
     deadline = time.monotonic() + LIMIT
     while not (answer := await holds()):
         assert time.monotonic() < deadline, "it never came true"
@@ -23,48 +23,48 @@ async def eventually(holds: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def operate(server: RealServer, command: str, **given: str) -> list[str]:
-    """Run an admin command inside a running server and return what it says."""
+    """Run an admin command against a running server and return its output."""
     said: list[str] = []
     await control.call(server.data, command, given, said.append)
     return said
 
 
 async def add(client: RawClient, name: str, server: RealServer, **more: Any) -> dict[str, Any]:
-    """Say `addrealm` and return the reply, whatever it says."""
+    """Send `addrealm` and return the reply, success or error."""
     return await client.say("addrealm", name=name, address="127.0.0.1", port=server.port, **more)
 
 
 async def realm(client: RawClient, name: str) -> dict[str, Any]:
-    """Return what `listrealm` says of a realm; empty if nothing."""
+    """Return the entry of a realm in `listrealm`; empty if it has none."""
     found = (await client.ask("listrealm"))["realms"]
     return next((one for one in found if one["realm"] == name), {})
 
 
 async def link_is(client: RawClient, name: str, link: str) -> None:
-    """Wait until a realm's link is up or down; the client is an admin, who is told."""
+    """Wait until a realm's link is up or down; the client must be an admin, who gets the event."""
     while (await realm(client, name)).get("link") != link:
         await client.event("realm")
 
 
 async def join(client: RawClient, name: str, server: RealServer) -> None:
-    """Add a realm by a name and wait until its link is up; the client is an admin."""
+    """Add a realm under a name and wait until its link is up; the client must be an admin."""
     await add(client, name, server)
     await link_is(client, name, "up")
 
 
 async def texts(client: RawClient, conversation: str) -> list[str]:
-    """Return what was written in a conversation."""
+    """Return the texts of a conversation."""
     reply = await client.say("history", conversation=conversation)
     return [message["text"] for message in reply.get("messages", [])]
 
 
 async def idle(client: RawClient) -> bool:
-    """Tell whether nothing waits for any realm."""
+    """Return whether all outboxes are empty."""
     return all(row["queued"] == 0 for row in (await client.ask("listrealm"))["realms"])
 
 
 async def share_group(ana: RawClient, bob: RawClient, beta: RealServer) -> str:
-    """Link ana's realm to beta, where bob is, and return a group of hers that both are in."""
+    """Link ana's realm to bob's, beta, and return a group of hers with both as members."""
     await join(ana, "beta", beta)
     group = str((await ana.ask("creategroup", name="shared"))["group"])
     await ana.ask("invitegroup", group=group, user="bob@beta")

@@ -1,4 +1,4 @@
-"""Somebody between two realms who sees every frame and passes it on as a test wants."""
+"""A man in the middle of two realms, who forwards frames as a test wants."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Mangle = Callable[[str], list[str]]
 
 
 class Relay(Listening):
-    """Listens on a port of 127.0.0.1 and speaks for the realm at another one."""
+    """Listens on a port of 127.0.0.1 and forwards to the realm at another port."""
 
     def __init__(self, target: int) -> None:
         super().__init__()
         self.target = target
         self.mangle: Mangle = lambda frame: [frame]
-        """What is passed on of a frame after the handshake, either way."""
+        """Returns the frames to forward for a frame after the handshake, in either direction."""
         self.seen: list[str] = []
 
     async def _connected(self, dialler: ServerConnection) -> None:

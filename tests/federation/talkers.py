@@ -1,7 +1,7 @@
-"""People of several realms who talk through every fault, and remember what they were told.
+"""Simulated users of several realms, who write through all faults and record replies and pushes.
 
-A person sends without waiting, each message under an idempotency key; whatever is unanswered when
-the connection goes is sent again, in its order, on the next one.
+A user sends without waiting, each message under an idempotency key. Messages without a reply when
+the connection ends are sent again, in their order, on the next one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from tests.realserver import RealServer
 
 GONE = (ConnectionClosed, OSError, EOFError, TimeoutError)
 IN_FLIGHT = 16
-"""Messages of one person that may be unanswered."""
+"""Most unanswered messages of one user."""
 FINAL = ("stored", "delivered", "refused")
 
 
 class Home(RealServer):
-    """A realm that can be killed while the rest of the test goes on."""
+    """A realm that can be killed while the rest of the test runs."""
 
     def __init__(self, folder: Path, name: str, *options: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class Home(RealServer):
 
 @dataclass
 class Wish:
-    """A message somebody wants sent; its text is unique."""
+    """A message that a user wants to send; its text is unique."""
 
     place: str
     text: str
@@ -53,7 +53,7 @@ class Wish:
     answer: dict[str, Any] | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     state: str = ""
-    """The last one told, or the code of a refusal."""
+    """The last reported state, or the code of a refusal."""
 
     @property
     def failed(self) -> bool:
@@ -61,27 +61,27 @@ class Wish:
 
 
 def place_of(one: Person, other: Person) -> str:
-    """Return the one name of a private chat that its two people call differently."""
+    """Return one common name for a private chat, whose two users have different names for it."""
     return " ".join(sorted((one.full, other.full)))
 
 
 @dataclass
 class Connection:
-    """What one connection was pushed."""
+    """The pushes to one connection."""
 
     client: RawClient
     behind: dict[str, int] = field(default_factory=dict)
-    """The last seq of each conversation when it began: pushes come after these."""
+    """The last seq of each conversation at its start; pushes have higher ones."""
     pushed: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
-    """Of each conversation, in their order: seq, id and sender."""
+    """The pushed messages of each conversation, in their order: seq, id and sender."""
     deliveries: dict[str, list[str]] = field(default_factory=dict)
-    """The states told of each queued message."""
+    """The states in `delivery` events, by message id."""
     queued: set[str] = field(default_factory=set)
-    """Ids of messages that it was answered `queued`."""
+    """Ids of the messages with the reply `queued`."""
 
 
 class Person:
-    """Somebody with one connection at a time; `live` keeps it up."""
+    """A user with one connection at a time; `live` reconnects it."""
 
     def __init__(self, name: str, home: Home) -> None:
         self.name = name
@@ -94,24 +94,24 @@ class Person:
         self._token = ""
         self._labels: dict[str, Wish | asyncio.Future[dict[str, Any]]] = {}
         self._early: dict[str, dict[str, Any]] = {}
-        """Replies that came before the sending of their command had ended."""
+        """Replies that arrived before the `send` of their command returned."""
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._living: asyncio.Task[None] | None = None
         self._wanted: asyncio.Queue[Wish] = asyncio.Queue()
 
     def address(self, place: str) -> str:
-        """Return how this person calls a place."""
+        """Return this user's address for a place."""
         if place.startswith("#"):
             return place.removesuffix(f"@{self.home.name}")
         one, _, other = place.partition(" ")
         return (other if one == self.full else one).removesuffix(f"@{self.home.name}")
 
     def full_name(self, name: str) -> str:
-        """Return the name that all realms have for whom this person's realm calls `name`."""
+        """Return the common name of the user whom this user's realm calls `name`."""
         return name if "@" in name else f"{name}@{self.home.name}"
 
     async def join(self) -> None:
-        """Register, and be connected from now on."""
+        """Register, and stay connected from now on."""
         client = await RawClient.signed_in(self.home.url, self.name)
         reply = await client.ask("auth", user=self.name, password=f"secret-{self.name}")
         self._token = reply["token"]
@@ -120,7 +120,7 @@ class Person:
         await self.online.wait()
 
     async def leave(self) -> None:
-        """Be gone."""
+        """Disconnect for good."""
         if self._living is not None:
             self._living.cancel()
             await asyncio.gather(self._living, return_exceptions=True)
@@ -128,7 +128,7 @@ class Person:
             await self.connection.client.close()
 
     def wish(self, place: str, text: str) -> Wish:
-        """Send a message, some time, once."""
+        """Queue a message to be sent once."""
         group = place.startswith("#")
         arguments = {
             "group" if group else "to": self.address(place),
@@ -141,7 +141,7 @@ class Person:
         return wish
 
     async def say(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send a command and return its reply, whatever it says; on a new connection if need be."""
+        """Send a command, on a new connection if necessary, and return its reply or error."""
         while True:
             await self.online.wait()
             connection = self.connection
@@ -163,17 +163,17 @@ class Person:
         return reply
 
     def pushed(self, place: str) -> list[tuple[int, str, str]]:
-        """Return what the present connection was pushed of a place: seq, id and sender."""
+        """Return the messages of a place pushed to the present connection: seq, id and sender."""
         if self.connection is None:
             return []
         return self.connection.pushed.get(self.address(place), [])
 
     async def history(self, place: str) -> list[dict[str, Any]]:
-        """Return all messages of a place, the oldest first; their seqs have no gap."""
+        """Return all messages of a place, oldest first; check that their seqs have no gap."""
         return await history(self.ask, self.address(place))
 
     async def settle(self) -> None:
-        """Wait until everything wished for was answered."""
+        """Wait until all queued messages are answered."""
         assert self._living is not None
         for wish in self.wishes:
             answered = asyncio.create_task(wish.answered.wait())
@@ -182,11 +182,11 @@ class Person:
             finally:
                 answered.cancel()
             if self._living.done():
-                # It never ends by itself.
+                # The task has failed, as it never ends by itself.
                 raise RuntimeError(f"{self.full} has given up") from self._living.exception()
 
     async def learn_states(self) -> None:
-        """Ask again about all messages whose fate was told while one was not connected."""
+        """Query the state of all messages whose `delivery` event this user may have missed."""
         for wish in self.wishes:
             if wish.state == "queued":
                 reply = await self.ask(wish.command, **wish.arguments)
@@ -239,7 +239,7 @@ class Person:
         assert self.connection is not None
         try:
             while True:
-                # Who has nothing to hear waits for longer than a frame may take.
+                # An idle connection waits for longer than a frame may take.
                 frame = await self._frame(self.connection.client)
                 self._take(frame)
         finally:
@@ -313,11 +313,11 @@ class Person:
 
 
 async def befriend(one: Person, other: Person, there: Proxy, back: Proxy) -> None:
-    """Let two realms know each other, so that each dials the other through a proxy.
+    """Add two realms to each other, so that each dials the other through a proxy.
 
     Args:
-        there: Leads to the realm of `other`.
-        back: Leads to the realm of `one`.
+        there: The proxy to the realm of `other`.
+        back: The proxy to the realm of `one`.
     """
     address = "127.0.0.1"
     await one.ask("addrealm", name=other.home.name, address=address, port=there.port)
@@ -327,7 +327,7 @@ async def befriend(one: Person, other: Person, there: Proxy, back: Proxy) -> Non
 
 
 async def linked(person: Person, realm: str) -> bool:
-    """Tell whether a person's realm has a link to another one that is up."""
+    """Return whether the link from a user's realm to another one is up."""
     found = (await person.ask("listrealm"))["realms"]
     return any(row["realm"] == realm and row["link"] == "up" for row in found)
 

@@ -1,4 +1,4 @@
-"""Contents that are still to come from another realm, in what an operator does with the data."""
+"""Contents that are still being downloaded from another realm, in admin commands on the data."""
 
 from __future__ import annotations
 

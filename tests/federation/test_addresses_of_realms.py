@@ -1,4 +1,4 @@
-"""Which addresses of realms are dialled, and what that tells of what listens there."""
+"""Addresses that `addrealm` dials, and what its reply reveals of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.system.bystanders import known
 
 
 async def test_addrealm_tells_nothing_of_what_listens_where(started: Started) -> None:
-    """A port that is open, one that is closed, one that is not dialled: one answer, one time."""
+    """An open port, a closed port, a forbidden address: the same reply after the same time."""
     server = started("--realms", "open", "--public")
     clients = [await known(server.url, f"p{n}") for n in range(4)]
     silent = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
@@ -56,7 +56,7 @@ async def test_realms_inside_are_added_only_by_servers_that_stand_inside(
 
 
 async def test_addrealm_is_counted_for_the_address_too(started: Started) -> None:
-    """Accounts are free; so one address once had ten tries for each of them."""
+    """Accounts cost nothing, so one address once had ten attempts for each account."""
     server = started("--realms", "open", "--public")
     people = [await known(server.url, f"p{n}") for n in range(12)]
 

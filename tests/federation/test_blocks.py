@@ -1,4 +1,4 @@
-"""Blocks across realms: the blocker's realm refuses, and the sender's shows it as refused."""
+"""Blocks across realms: the blocker's realm refuses; the sender's realm shows the refusal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def test_a_person_is_blocked_before_they_ever_wrote(linked: TwoRealms) -> 
 
 
 async def test_taking_back_what_was_never_done_notes_nobody(linked: TwoRealms) -> None:
-    """Or anybody could fill the store with names."""
+    """Otherwise anybody could fill the store with names."""
     _, _, bea, _ = await linked.two()
     group = (await bea.ask("creategroup", name="g"))["group"]
     assert (await bea.ask("unblock", user="never.was@alpha"))["users"] == []
@@ -62,7 +62,7 @@ async def test_no_receipt_passes_between_realms_while_one_blocks_the_other(
     await ana.settled()
     await ana.ask("read", conversation=there, seq=2)
     await bea.ask("read", conversation=here, seq=2)
-    # Rows keep their order, so the receipts would have come before this message.
+    # Rows arrive in order, so receipts would have arrived before this message.
     await bea.ask("send", to=here, text="three")
     assert (await ana.event("message"))["text"] == "three"
     assert [e for e in await ana.settled() if e["event"] == "receipt"] == []
@@ -73,7 +73,7 @@ async def test_no_receipt_passes_between_realms_while_one_blocks_the_other(
 async def test_a_blocked_person_invites_from_no_realm(linked: TwoRealms, place: str) -> None:
     ana, ana_name, bea, bea_name = await linked.two()
     if place == "same realm":
-        # Both of alpha, the group of beta.
+        # Both users are in alpha, the group is in beta.
         ben, ben_name, _, _ = await linked.two()
         group = (await ana.ask("creategroup", name="g", realm="beta"))["group"]
         await ben.ask("block", user=ana_name)
@@ -92,7 +92,7 @@ async def test_a_blocked_person_invites_from_no_realm(linked: TwoRealms, place: 
 async def test_a_realm_that_does_not_ask_puts_nobody_into_a_group_for_one_they_block(
     stage: Played,
 ) -> None:
-    """A host that tells no more than who is in its group, and by whom, as one of before does."""
+    """An older host sends only the members of its group and the inviter."""
     bea = await stage.sign_in("bea")
     mallory = await stage.linked()
     await mallory.send("bea", text="hi")
@@ -103,7 +103,7 @@ async def test_a_realm_that_does_not_ask_puts_nobody_into_a_group_for_one_they_b
     await mallory.change(1, 1, members, by={"name": "eve"})
     ask = await mallory.hear("ask")
     assert (ask["what"], ask["by"], ask["group"]) == ("leave", "bea", 1)
-    # A host that lets nobody go is not asked for ever.
+    # A host that refuses `leave` is not asked again for ever.
     roster = {"group": 1, "name": "offers", "version": 2, "last_seq": 0, "members": members}
     await mallory.say(kind="answer", id=ask["id"], ok={"roster": roster})
     assert await mallory.send("bea", text="still here") == "forbidden"

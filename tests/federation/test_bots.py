@@ -1,4 +1,4 @@
-"""The mark of what programs write goes along to other realms, and to the replicas of groups."""
+"""The bot mark of a message is sent to other realms and to replicas of groups."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_a_program_is_known_as_one_in_the_other_realm(
 async def test_what_waited_for_a_realm_is_marked_when_it_comes(
     pair: list[RealServer], enter: Enter
 ) -> None:
-    """Read again from the outbox, not as the commit knew it."""
+    """The message is read from the outbox, not passed on by its commit."""
     ana, bea = await linked(pair, enter)
     group = (await bea.ask("creategroup", name="team"))["group"]
     await bea.ask("invitegroup", group=group, user="ana@alpha")
@@ -80,7 +80,7 @@ async def test_every_replica_of_a_group_has_the_mark_whoever_wrote_and_whenever_
 async def test_a_row_without_the_mark_or_with_a_strange_one_is_of_a_person(
     pair: list[RealServer], enter: Enter
 ) -> None:
-    """Older realms do not know the mark."""
+    """Older realms do not support the mark."""
     ana = await enter(pair[0], "ana")
     mallory = HandmadeRealm()
     await mallory.dial(pair[0])

@@ -1,4 +1,4 @@
-"""Three realms while everything goes wrong at random; `./chat test --chaos` runs it for long."""
+"""A short chaos test with three realms; `./chat test --chaos` runs it for longer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def test_three_realms_agree_whatever_goes_wrong(
     databases = {}
     if kind == "postgresql":
         cluster: Cluster = request.getfixturevalue("cluster")
-        # One of each kind, and two of the same.
+        # Two realms with one kind of database, one with the other.
         databases = {name: cluster.new_database() for name in ("alpha", "beta")}
     async with chaos.opened(tmp_path, SEED, databases) as world:
         await world.round(8)

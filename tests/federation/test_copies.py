@@ -1,4 +1,4 @@
-"""A data folder that was copied, and both copies run: the peer and the copies say so."""
+"""A copied data folder whose copies both run: the peer and the copies report it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def realms(tmp_path: Path) -> Iterator[TwoRealms]:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[RealServer]:
-    """A server for a copy of the data of alpha, which is not there yet."""
+    """A server for a copy of alpha's data; the test makes the copy."""
     (tmp_path / "copy").mkdir()
     made = RealServer(tmp_path / "copy")
     yield made
@@ -46,7 +46,7 @@ async def logged(server: RealServer, text: str) -> None:
 
 
 async def doctor(server: RealServer) -> str:
-    """Return what the doctor says of the links of a realm."""
+    """Return the doctor's report on the links of a realm."""
     ended = await asyncio.to_thread(admin, "doctor", data=server.data)
     (line,) = [line for line in ended.stdout.splitlines() if " realms: " in line]
     return line
@@ -71,7 +71,7 @@ async def test_two_copies_that_run_are_seen_by_the_peer_and_told_to_both(
     assert "two servers have its key" in await asyncio.to_thread(
         done, "realm", "list", data=realms.beta.data
     )
-    # Once an hour, however often the link flaps.
+    # The event is logged once an hour, however often the link flaps.
     assert realms.beta.log.count(SEEN) == 1
     await realms.leave()
 
@@ -79,7 +79,7 @@ async def test_two_copies_that_run_are_seen_by_the_peer_and_told_to_both(
 async def test_a_copy_that_takes_the_link_of_one_that_cannot_dial_is_seen(
     realms: TwoRealms, copy: RealServer
 ) -> None:
-    """The link does not flap then: one of both is silently without it."""
+    """The link does not flap in this case: one of the two servers silently loses it."""
     ana = await RawClient.signed_in(realms.alpha.url, "ana", register=True)
     bea = await realms.sign_in(realms.beta, "bea")
     async with Proxy(realms.alpha.port) as to_alpha:
@@ -116,7 +116,7 @@ async def test_a_realm_that_restarts_or_dials_anew_is_no_copy(realms: TwoRealms)
             elif number % 3 == 1:
                 to_beta.cut()
             else:
-                # The old connection is neither closed nor alive: nothing gets through it.
+                # The old connection is half-open: no frame passes.
                 to_beta.black_hole = True
                 realms.alpha.kill()
                 to_beta.black_hole = False
@@ -131,7 +131,7 @@ async def test_a_realm_that_restarts_or_dials_anew_is_no_copy(realms: TwoRealms)
 async def test_a_server_that_does_not_say_which_start_it_is_is_no_copy(
     realms: TwoRealms,
 ) -> None:
-    """As one of an earlier version, of which both dial at once."""
+    """A server of an earlier version sends no instance; here both sides dial at once."""
     emil = await realms.sign_in(realms.alpha, "emil")
     first = await Impostor.linked(realms.alpha.url, "old")
     await first.open()

@@ -1,4 +1,4 @@
-"""Files over links that are cut and realms that are killed: complete, equal, and not begun anew."""
+"""Files over links that are cut and realms that are killed: resumed, complete and intact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CUTS = 3
 
 
 async def test_a_content_outlives_kills_of_either_side(tmp_path: Path) -> None:
-    """It goes on where it was, whoever was killed, and is equal in the end; one message."""
+    """The download resumes after a kill of either side; one message, and the content is intact."""
     seed = time.time_ns() % 1_000_000
     print(f"seed {seed}")
     dice = random.Random(seed)
@@ -36,7 +36,7 @@ async def test_a_content_outlives_kills_of_either_side(tmp_path: Path) -> None:
             victim.kill()
             here = sum(parts(pair.beta).values())
             victim.start()
-            # What is on disk stays: a start sweeps only what nobody waits for.
+            # The part on disk stays: the cleanup at start removes only unneeded parts.
             assert not pending(pair.beta) or sum(parts(pair.beta).values()) >= here > kept
             kept = here
         bea = await pair.sign_in(pair.beta, bea_is, register=False)
@@ -52,7 +52,7 @@ async def test_a_content_outlives_kills_of_either_side(tmp_path: Path) -> None:
 
 
 async def test_after_a_restart_a_fetch_goes_on_where_it_was(stage: Stage) -> None:
-    """The sweep at start leaves the part alone, and removes what no fetch needs."""
+    """The cleanup at start keeps the part, and removes parts that no download needs."""
     await stage.sign_in("bob")
     mallory = await stage.linked()
     content = noise(10 * PIECE + 7)
@@ -70,7 +70,7 @@ async def test_after_a_restart_a_fetch_goes_on_where_it_was(stage: Stage) -> Non
     await mallory.dial(stage.beta)
     assert (await mallory.give(content))[0] == 5 * PIECE
     assert await fetched(bob, message["file"]) == content
-    # Its message was pushed to nobody who is still here, so neither was the content.
+    # No present session was pushed the message, so the content was not pushed either.
     assert [event["event"] for event in await bob.settled()] == []
     assert parts(stage.beta) == {}
 
@@ -89,7 +89,7 @@ async def test_a_session_that_awaits_a_content_gets_it_over_the_next_link(stage:
 
 
 async def test_a_restart_between_message_and_content_loses_neither(tmp_path: Path) -> None:
-    """What is to be fetched is in the same transaction as its message."""
+    """The pending download is stored in the transaction of its message."""
     pair = TwoRealms(tmp_path)
     pair.start()
     try:

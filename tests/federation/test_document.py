@@ -1,6 +1,6 @@
-"""docs/federation.md is enough to write another implementation.
+"""docs/federation.md suffices to write another implementation.
 
-This one knows nothing of the server's code: it is written from "The link protocol" alone.
+This one does not use the server's code: it is written from "The link protocol" alone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Hello = tuple[bytes, bytes, bytes]
 
 
 class Stranger:
-    """A realm called stranger, with the history it keeps over all links."""
+    """A realm called stranger, with its history over all links."""
 
     def __init__(self) -> None:
         self.key = Ed25519PrivateKey.generate()
@@ -104,7 +104,7 @@ class Stranger:
 
 
 class Link:
-    """Signed frames, both ways."""
+    """Signed frames in both directions."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Link:
         return body
 
     async def open(self) -> dict[str, Any]:
-        """Exchange `open`, and return what the other side has."""
+        """Exchange `open`, and return the `have` of the peer."""
         log, number = self.realm.received
         await self.say(kind="open", log="history-1", have={"log": log, "number": number})
         theirs = await self.hear("open")
@@ -149,7 +149,7 @@ class Link:
         return dict(theirs["have"])
 
     async def take(self) -> list[dict[str, Any]]:
-        """Take a batch: those to `nobody` are refused, the others kept."""
+        """Process a batch: refuse rows to `nobody`, store the others."""
         rows: list[dict[str, Any]] = (await self.hear("batch"))["items"]
         refused = {str(row["number"]): "unknown_user" for row in rows if row["to"] == "nobody"}
         self.realm.received = (self.realm.received[0], rows[-1]["number"])
@@ -157,7 +157,7 @@ class Link:
         return rows
 
     async def send(self, number: int, to: str, text: str) -> dict[str, Any]:
-        """Send one message and return what became of it."""
+        """Send one message and return its outcome."""
         row = {"number": number, "kind": "message", "id": f"s_{number}", "from": "sam", "to": to}
         await self.say(kind="batch", items=[{**row, "seq": number, "time": 1, "text": text}])
         return await self.hear("ack")
@@ -183,7 +183,7 @@ async def test_another_implementation_dials_talks_and_catches_up(
         await emil.send("send", to="nobody@stranger", text="hello")
         await link.take()
         assert (await emil.reply())["code"] == "unknown_user"
-    # Two are written while it is away; it has the first two and names the last of them.
+    # Two messages are written while the stranger is offline; its `open` names the second row.
     while (await emil.event("realm"))["link"] != "down":
         pass
     for text in ("one", "two"):
@@ -194,7 +194,7 @@ async def test_another_implementation_dials_talks_and_catches_up(
         assert have == {"log": "history-1", "number": 3}
         rows = await link.take()
         assert [(row["number"], row["text"]) for row in rows] == [(3, "one"), (4, "two")]
-        # What it repeats, as after a cut before the ack, is not written twice.
+        # A repeated row, as after a disconnect before the ack, is not written twice.
         assert await link.send(4, "emil", "again") == {"kind": "ack", "up_to": 4, "refused": {}}
         await link.say(kind="batch", items=[{
             "number": 5, "kind": "message", "id": "s_4", "from": "sam", "to": "emil",
@@ -224,7 +224,7 @@ async def test_another_implementation_is_dialled(server: RealServer, enter: Ente
         assert (await asking)["link"] == "up"
         assert (await link.send(1, "ann", "hi"))["refused"] == {}
         assert (await ann.event("message"))["from"] == "sam@other"
-        # A link that ends is dialled again, now with the key that is expected.
+        # The server dials again after a link ends, now with an expected key.
         await link.socket.close()
         await (await links.get()).open()
 

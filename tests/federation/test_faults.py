@@ -1,4 +1,4 @@
-"""What no fault may do to messages between two realms: lose, double or move one.
+"""No fault may lose, duplicate or reorder messages between two realms.
 
 `CHAT_KILL_SEED` repeats the choices of a run.
 """
@@ -24,7 +24,7 @@ from tests.proxy import Proxy
 
 SEED = int(os.environ.get("CHAT_KILL_SEED", "0")) or time.time_ns() % 1_000_000
 COUNT = 60
-"""Messages of each person."""
+"""Messages of each user."""
 
 
 @dataclass
@@ -45,11 +45,11 @@ class Pair:
         return [(alice, bob), (adam, berta), (alice, berta)]
 
     def places(self, person: Person) -> list[str]:
-        """Return where somebody writes."""
+        """Return the conversations that a user writes to."""
         return [*self.groups, *(place_of(a, b) for a, b in self.chats if person in (a, b))]
 
     async def talk(self, count: int = COUNT, pause: float = 0.05) -> None:
-        """Let everybody write everywhere."""
+        """Let all users write to all their conversations."""
         await asyncio.gather(
             *(
                 chatter(p, self.places(p), random.Random(self.chance.random()), count, pause)
@@ -58,7 +58,7 @@ class Pair:
         )
 
     async def check(self, *, deliveries: bool = False) -> None:
-        """Wait until all is quiet, and compare."""
+        """Wait until nothing is pending, and compare the realms."""
         await ledger.quiet(self.people)
         for person in self.people:
             await person.learn_states()
@@ -84,7 +84,7 @@ class Pair:
 
 
 async def is_in_all(person: Person, groups: list[str]) -> bool:
-    """Tell whether a person's realm knows that he is in these groups."""
+    """Return whether a user's realm lists them as a member of these groups."""
     listed = {row["group"] for row in (await person.ask("listgroup"))["groups"]}
     return listed == {person.address(group) for group in groups}
 
@@ -115,7 +115,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
                 if person is not owner:
                     user = person.full.removesuffix(f"@{owner.home.name}")
                     await owner.ask("invitegroup", group=made["group"], user=user)
-        # The other realm is told a little later; what is written there before is refused.
+        # The other realm gets the roster a little later, and refuses messages until then.
         for person in people:
             await eventually(partial(is_in_all, person, groups))
         yield Pair(alpha, beta, to_alpha, to_beta, people, groups, random.Random(SEED))
@@ -129,7 +129,7 @@ async def test_nothing_is_lost_doubled_or_moved_while_links_are_up(pair: Pair) -
 @pytest.mark.parametrize("which", ["alpha", "beta", "both"])
 @pytest.mark.timeout(300)
 async def test_nor_by_kill_9_at_any_moment(pair: Pair, which: str) -> None:
-    """Contract 5, over two realms: whoever is killed, in the middle of whatever."""
+    """Contract 5, over two realms: either one is killed at any moment."""
     homes = [home for home in (pair.alpha, pair.beta) if which in (home.name, "both")]
     talking = asyncio.create_task(pair.talk())
     for _ in range(3):
@@ -144,7 +144,7 @@ async def test_nor_by_kill_9_at_any_moment(pair: Pair, which: str) -> None:
 
 @pytest.mark.timeout(300)
 async def test_nor_by_links_cut_between_and_within_frames(pair: Pair) -> None:
-    """Nobody's own connection is cut, so everybody hears of every message that was queued."""
+    """Client connections stay up, so each sender gets an event for every queued message."""
     talking = asyncio.create_task(pair.talk())
     while not talking.done():
         await asyncio.sleep(pair.chance.uniform(0.1, 0.4))
@@ -169,7 +169,7 @@ async def test_nor_by_links_on_which_nothing_arrives_any_more(pair: Pair) -> Non
             proxy.black_hole = True
         await asyncio.sleep(pair.chance.uniform(0.1, 1.0))
         for proxy in (pair.to_alpha, pair.to_beta):
-            # What was swallowed is missing on every connection there was.
+            # The swallowed frames are missing on all connections until now.
             proxy.cut()
             proxy.black_hole = False
     await talking
@@ -191,7 +191,7 @@ async def test_nor_by_slow_links_that_are_cut_with_much_on_its_way(pair: Pair) -
 
 @pytest.mark.timeout(300)
 async def test_nor_by_both_dialling_at_once(pair: Pair) -> None:
-    """Both are kept apart, and then find each other at the same moment; one link is kept."""
+    """Both are partitioned, then dial each other at the same moment; one link remains."""
     both = (pair.to_alpha, pair.to_beta)
     talking = asyncio.create_task(pair.talk())
     for _ in range(4):
@@ -199,7 +199,7 @@ async def test_nor_by_both_dialling_at_once(pair: Pair) -> None:
             await proxy.refuse()
             proxy.cut()
         await asyncio.sleep(pair.chance.uniform(0.2, 0.6))
-        # Delayed, so that both handshakes are under way together.
+        # A delay makes both handshakes overlap.
         for proxy in both:
             proxy.delay = 0.1
             await proxy.accept()
@@ -211,7 +211,7 @@ async def test_nor_by_both_dialling_at_once(pair: Pair) -> None:
 
 
 async def test_nor_by_connections_that_somebody_on_the_way_makes_twice(pair: Pair) -> None:
-    """The second one gets all frames of the first, handshake and batches, and is no link."""
+    """The second connection replays all frames of the first one, and does not become a link."""
     for proxy in (pair.to_alpha, pair.to_beta):
         proxy.doubled = True
         proxy.cut()

@@ -1,4 +1,4 @@
-"""Fetching contents: asked for once, piece by piece, and believed only when the hash is right."""
+"""Downloads of contents: requested once, in pieces, and accepted only if the hash matches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.system.transfers import encoded, noise, received, sha256_of
 
 
 async def given_up(client: RawClient, file: dict[str, Any]) -> dict[str, Any]:
-    """Ask for a file until it is no longer on its way, and return the refusal."""
+    """Request a file until its download has been given up, and return the refusal."""
     async with asyncio.timeout(LIMIT):
         while True:
             refused = await client.say("getfile", file=file["id"])
@@ -51,7 +51,7 @@ async def test_a_malformed_file_is_refused_and_the_rest_flows_on(stage: Stage) -
 
 
 async def test_a_path_before_a_name_is_taken_off(stage: Stage) -> None:
-    """Contract 5: file names are stripped of paths, whoever sends them."""
+    """Contract 5: paths are removed from file names, also from those of other realms."""
     bob = await stage.sign_in("bob")
     mallory = await stage.linked()
     assert await mallory.send("bob", file=described(b"x", name="/etc/pass\u202ewd")) is None
@@ -68,7 +68,7 @@ async def test_too_large_a_file_is_refused_before_anything_is_fetched(stage: Sta
 
 
 async def test_a_wrong_content_is_fetched_anew_and_given_up_after_three(stage: Stage) -> None:
-    """It is never shown, nor kept; and what is sent again later has its chance."""
+    """A wrong content is neither shown nor stored; a later message with it is tried anew."""
     bob = await stage.sign_in("bob")
     mallory = await stage.linked()
     right, wrong = noise(3 * PIECE + 5), noise(3 * PIECE + 5)
@@ -79,7 +79,7 @@ async def test_a_wrong_content_is_fetched_anew_and_given_up_after_three(stage: S
     refused = await given_up(bob, file)
     assert "mallory did not send" in refused["message"]
     assert parts(stage.beta) == {}
-    assert len(re.findall("a content from another realm is another one", stage.beta.log)) == 3
+    assert len(re.findall("a content from another realm has another hash", stage.beta.log)) == 3
     assert "it is given up" in stage.beta.log and "Traceback" not in stage.beta.log
     await mallory.hang_up()
     await mallory.dial(stage.beta)
@@ -92,7 +92,7 @@ async def test_a_wrong_content_is_fetched_anew_and_given_up_after_three(stage: S
 
 
 async def test_pieces_of_another_size_count_as_a_wrong_content(stage: Stage) -> None:
-    """Nothing of a size that was not announced reaches the disk."""
+    """A piece of an unannounced size never reaches the disk."""
     await stage.sign_in("bob")
     mallory = await stage.linked()
     content = noise(PIECE + 5)
@@ -154,7 +154,7 @@ async def test_an_answer_to_what_was_not_asked_ends_the_link(stage: Stage) -> No
 
 
 async def test_a_content_that_comes_twice_is_fetched_once(stage: Stage) -> None:
-    """Also while the first is on its way; each message has a file of its own."""
+    """Also during the first download; each message has its own file."""
     bob = await stage.sign_in("bob")
     ann = await stage.sign_in("ann")
     mallory = await stage.linked()
@@ -183,7 +183,7 @@ async def test_what_a_realm_was_sent_comes_back_without_being_fetched(stage: Sta
 
 
 async def test_naming_a_hash_opens_no_content_that_is_here(stage: Stage) -> None:
-    """The other realm has to show the content, though it is here under the same hash."""
+    """The other realm must send the content, even if a content with that hash is here."""
     ann = await stage.sign_in("ann")
     bob = await stage.sign_in("bob")
     mallory = await stage.linked()
@@ -200,21 +200,22 @@ async def test_naming_a_hash_opens_no_content_that_is_here(stage: Stage) -> None
 
 
 async def test_small_goes_before_large_and_senders_take_turns(stage: Stage) -> None:
-    """Nobody waits for all that another one sends."""
-    await stage.sign_in("bob")
+    """No sender waits for all files of another one."""
+    bob = await stage.sign_in("bob")
     mallory = await stage.linked()
     contents: dict[str, tuple[str, bytes]] = {}
     for sender, size in [("ana", 40), ("ana", 30), ("ana", 1), ("ben", 20)]:
         content = noise(size * PIECE)
         contents[sha256_of(content)] = (f"{sender} {size}", content)
         assert await mallory.send("bob", sender=sender, file=described(content)) is None
+        await bob.event("message")  # from now on its content is waited for
     asked: list[str] = []
     for _ in range(40 + 30 + 1 + 20):
         want = await mallory.hear("want")
         name, content = contents[want["sha256"]]
         asked.append(name)
         await mallory.answer(want, content)
-    # Some of the first was on its way already when the others were announced.
+    # Pieces of the first were already in flight when the others were announced.
     assert asked.index("ana 1") <= 4
     turns = asked[5:35]
     assert turns[::2] in (["ana 30"] * 15, ["ben 20"] * 15)
@@ -224,7 +225,7 @@ async def test_small_goes_before_large_and_senders_take_turns(stage: Stage) -> N
 
 
 async def test_a_realm_that_gives_nothing_is_asked_for_little(stage: Stage) -> None:
-    """What is asked for and not answered is bounded, and so is what may come of it."""
+    """Unanswered requests are bounded, and so are the answers to them."""
     await stage.sign_in("bob")
     mallory = await stage.linked()
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""Files between two realms: as at home, in the order of the conversation, whole over there."""
+"""Files between two realms: the same as within one, in the conversation's order, and intact."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPELLINGS = ["sendfile", "sendfilerealm"]
 
 
 async def in_words(client: RawClient, line: str) -> str:
-    """Send a line of the text dialect, and return what is answered."""
+    """Send a line of the text dialect, and return the reply."""
     await client.socket.send(line)
     while str(frame := await client.socket.recv()).startswith(("[", "(", "FILE")):
         pass
@@ -37,7 +37,7 @@ async def in_words(client: RawClient, line: str) -> str:
 async def test_a_file_arrives_whole_behind_its_message(
     linked: TwoRealms, spelling: str, size: int
 ) -> None:
-    """Contract 5, 6 and 7: the reply says it is delivered; the `file` events follow the message."""
+    """Contract 5, 6 and 7: the reply is `delivered`; the `file` events follow the message."""
     ana, ana_is, bea, bea_is = await linked.two()
     content = noise(size)
     to = {"to": f"{bea_is}@beta"} if spelling == "sendfile" else {"realm": "beta", "to": bea_is}
@@ -75,7 +75,7 @@ async def test_in_words_a_file_is_offered_and_fetched_with_getfile(
 
 
 async def test_20_mb_by_upload_are_on_their_way_and_then_there(linked: TwoRealms) -> None:
-    """Contract 6: before the content is here `getfile` says so and from where; then it works."""
+    """Contract 6: during the download, `getfile` names the other realm; then it succeeds."""
     ana, _, bea, bea_is = await linked.two()
     content = noise(20_000_000)
     sent = await go_on(ana, announced(f"{bea_is}@beta", content), content)
@@ -100,7 +100,7 @@ async def test_the_realm_that_was_dialled_gives_as_well(linked: TwoRealms) -> No
 
 
 async def test_texts_and_files_keep_their_order(linked: TwoRealms) -> None:
-    """Contract 5: `seq` is the only order, and a file has its place in it at once."""
+    """Contract 5: `seq` is the only order; a file has its seq before its content arrives."""
     ana, ana_is, bea, bea_is = await linked.two()
     to = f"{bea_is}@beta"
     for at in range(0, 20, 2):
@@ -114,7 +114,7 @@ async def test_texts_and_files_keep_their_order(linked: TwoRealms) -> None:
 
 
 async def test_a_repeat_under_a_key_sends_nothing(linked: TwoRealms) -> None:
-    """Contract 5: the first result with `duplicate`, for a whole file as for an upload."""
+    """Contract 5: the first result with `duplicate`, for a file in one frame and an upload."""
     ana, ana_is, bea, bea_is = await linked.two()
     content = noise(1_000)
     whole = {"to": f"{bea_is}@beta", "name": "a", "data": encoded(content), "idempotency_key": "1"}
@@ -128,7 +128,7 @@ async def test_a_repeat_under_a_key_sends_nothing(linked: TwoRealms) -> None:
 
 
 async def test_all_sessions_that_await_a_content_are_served(linked: TwoRealms) -> None:
-    """One content for two people with three sessions, announced while it is on its way."""
+    """One content for two users with three sessions, announced during its download."""
     ana, _, bea, bea_is = await linked.two()
     tablet = await linked.sign_in(linked.beta, bea_is, register=False)
     _, _, cleo, cleo_is = await linked.two()
@@ -142,7 +142,7 @@ async def test_all_sessions_that_await_a_content_are_served(linked: TwoRealms) -
 
 
 async def test_who_signed_in_on_a_connection_since_is_not_served(linked: TwoRealms) -> None:
-    """A content goes to whom its message went, not to whoever uses the connection then."""
+    """A content is pushed to its message's recipients, not to a later user of the connection."""
     ana, _, bea, bea_is = await linked.two()
     _, _, _, eve_is = await linked.two()
     content = noise(7 * MIB)
@@ -158,7 +158,7 @@ async def test_who_signed_in_on_a_connection_since_is_not_served(linked: TwoReal
 
 
 async def test_a_name_that_nobody_has_there_is_refused(linked: TwoRealms) -> None:
-    """Contract 6: the other realm's refusal is the answer."""
+    """Contract 6: the reply is the other realm's refusal."""
     ana, _, bea, bea_is = await linked.two()
     file = {"name": "a", "data": encoded(b"x")}
     refused = await ana.say("sendfile", to="nobody@beta", **file)
@@ -177,7 +177,7 @@ async def linked(folder: Path, *options: str) -> TwoRealms:
 
 
 async def test_a_file_over_the_other_realms_limit_is_too_large(tmp_path: Path) -> None:
-    """The sender is told, at once or by a `delivery` event, and the rest flows on."""
+    """The sender gets the refusal as reply or `delivery` event; other messages proceed."""
     pair = await linked(tmp_path, "--max-file", "1")
     try:
         ana, ana_is, bea, bea_is = await pair.two()
@@ -203,7 +203,7 @@ async def test_a_file_over_the_other_realms_limit_is_too_large(tmp_path: Path) -
 
 
 async def test_all_files_of_a_realm_have_a_quota(tmp_path: Path) -> None:
-    """`--max-realm-files` counts what the other realm's people sent, whoever they are."""
+    """`--max-realm-files` counts the files of all users of the other realm together."""
     pair = await linked(tmp_path, "--max-realm-files", "1")
     try:
         ana, _, _, bea_is = await pair.two()
@@ -224,7 +224,7 @@ async def test_all_files_of_a_realm_have_a_quota(tmp_path: Path) -> None:
 
 
 async def test_files_wait_for_a_realm_that_is_away(tmp_path: Path) -> None:
-    """DESIGN: a realm away delays, but never loses; nor does a restart of one's own."""
+    """An unreachable realm delays files but loses none; neither does a restart of the own realm."""
     pair = await linked(tmp_path)
     try:
         ana, ana_is, bea, bea_is = await pair.two()
@@ -243,7 +243,7 @@ async def test_files_wait_for_a_realm_that_is_away(tmp_path: Path) -> None:
             await asyncio.sleep(0.1)
             page = await bea.ask("history", conversation=f"{ana_is}@alpha")
             messages = page["messages"]
-        # A session to which no message was pushed, so that no content is either.
+        # This session was pushed no message, so the content is not pushed to it either.
         late = await pair.sign_in(pair.beta, bea_is, register=False)
         for message, content in zip(messages, contents, strict=True):
             assert await fetched(late, message["file"]) == content

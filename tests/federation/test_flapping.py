@@ -1,4 +1,4 @@
-"""Realms that link and hang up, again and again."""
+"""Realms that link and disconnect repeatedly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AT_ONCE = 20
 async def test_a_realm_that_links_again_and_again_is_told_to_wait_and_fills_no_log(
     tmp_path: Path,
 ) -> None:
-    """Each link costs writes and three lines in the log: 200 lines a second of one address."""
+    """Each link causes writes and three log lines: once 200 lines a second from one address."""
     server = RealServer(tmp_path, "--rate-limits", "on")
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""Giving contents: a realm gets what it was sent, and learns nothing else."""
+"""Uploads of contents: a realm gets the contents sent to it, and no information on others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.system.transfers import encoded, noise, sha256_of
 
 
 async def test_a_realm_gets_what_it_was_sent_and_gone_for_all_else(stage: Stage) -> None:
-    """The row, not the hash, is the permission; a refusal does not tell whether it exists."""
+    """The row, not the hash, grants access; a refusal does not reveal whether a content exists."""
     bob = await stage.sign_in("bob")
     mallory, eve = await stage.linked(), await stage.linked("eve")
     content, private = noise(PIECE + 10), noise(100)
@@ -52,7 +52,7 @@ async def test_a_malformed_want_ends_the_link(stage: Stage) -> None:
 
 
 async def test_more_wants_than_any_window_end_the_link(stage: Stage) -> None:
-    """What one realm may ask of another is bounded."""
+    """The open requests of one realm are bounded."""
     mallory = await stage.linked()
     for _ in range(200):
         await mallory.say(kind="want", sha256="f" * 64, offset=0)

@@ -21,7 +21,7 @@ from tests.system.transfers import (
 
 
 async def test_everybody_gets_every_file_whoever_hosts(tmp_path: Path) -> None:
-    """The host relays what it is still fetching itself; each member has the content in the end."""
+    """The host relays a message while it downloads the content; all members get the content."""
     pair = TwoRealms(tmp_path)
     (tmp_path / "gamma").mkdir()
     gamma = RealServer(tmp_path / "gamma", "--realm", "gamma")
@@ -65,7 +65,7 @@ async def test_everybody_gets_every_file_whoever_hosts(tmp_path: Path) -> None:
 async def test_what_a_member_realm_has_no_room_for_is_shown_and_not_fetched(
     tmp_path: Path, limit: str
 ) -> None:
-    """The host has given the message its place, so it is not refused."""
+    """The host has assigned a seq to the message, so the member's realm does not refuse it."""
     pair = TwoRealms(tmp_path, limit, "1")
     pair.start()
     try:

@@ -1,4 +1,4 @@
-"""Rules of the handshake and the seal: what is proven, and that nothing else passes for it."""
+"""Rules of the handshake and the seal: valid signatures pass, all others are rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws_server.federation.handshake import (
+from ws_server.federation.handshake.transcript import (
     Hello,
     NotProven,
     OtherKey,
@@ -60,7 +60,7 @@ def test_whatever_is_altered_on_the_way_spoils_both_signatures(altered: Transcri
 
 
 def test_a_signature_is_not_reflected() -> None:
-    """What one role has signed proves nothing for the other, not even between equal names."""
+    """A signature of one role is invalid for the other, even if both names are equal."""
     with pytest.raises(NotProven):
         TRANSCRIPT.check(TRANSCRIPT.sign(BOB, Role.DIALLER), Role.LISTENER)
     mirrored = replace(TRANSCRIPT, dialler=TRANSCRIPT.listener, listener=TRANSCRIPT.listener)
@@ -98,7 +98,7 @@ def doubled(x: int, y: int) -> tuple[int, int]:
 
 
 def root(y: int) -> int | None:
-    """Return an x of the point with this y; None if it is none."""
+    """Return an x of the point with this y; None if y is not on the curve."""
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     for x in (r := pow(square, (P + 3) // 8, P), r * pow(2, (P - 1) // 4, P) % P):
         if x * x % P == square:
@@ -165,7 +165,7 @@ def test_frames_pass_in_their_order_both_ways() -> None:
 
 
 def test_a_signature_has_one_spelling() -> None:
-    """Four bits of its last letter mean nothing, and an altered one once passed."""
+    """Four bits of its last character are unused; a signature with altered bits once passed."""
     alice, bob = seals()
     frame = bytearray(alice.close(b"{}"))
     frame[85] ^= 8

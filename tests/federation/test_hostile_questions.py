@@ -1,4 +1,4 @@
-"""What a hostile realm once could do with single frames, each found by somebody who tried."""
+"""Attacks by single frames of a hostile realm, each of which once succeeded."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.federation.test_hostile_realms import (
+from tests.federation.hostile import (
     Hostile,
     change,
-    chat,
     key_of,
     message,
     relayed,
@@ -18,13 +17,11 @@ from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.bystanders import Chat
 
-__all__ = ["chat"]  # a fixture
-
 
 async def test_a_question_about_nobody_refuses_no_other_peoples_messages(
     server: RealServer, chat: Chat
 ) -> None:
-    """It was read inside the transaction, and the whole batch was refused as `internal`."""
+    """The question was parsed inside the transaction, and the whole batch failed as `internal`."""
     hostile = await Hostile.ready(server, "asking")
     for number in range(200):
         what = ("invite", "kick")[number % 2]
@@ -40,7 +37,7 @@ async def test_a_question_about_nobody_refuses_no_other_peoples_messages(
 async def test_a_group_has_a_number_that_its_members_can_write(
     server: RealServer, chat: Chat
 ) -> None:
-    """With a longer one they could neither sync nor leave."""
+    """With a longer number, members could neither sync nor leave."""
     hostile = await Hostile.ready(server, "large")
     people = [
         {"name": "eve", "owner": True},
@@ -58,7 +55,7 @@ async def test_a_group_has_a_number_that_its_members_can_write(
 async def test_a_host_that_goes_back_behind_a_post_gets_it_again(
     server: RealServer, chat: Chat
 ) -> None:
-    """The row of a post that had its place, and lost it, could not be read any more."""
+    """The row of a post that had a seq and lost it could not be read any more."""
     own_key = key_of(server)
     carol = {"name": "carol", "key": own_key, "realm": "a"}
     host = await Hostile.ready(server, "forgetful")
@@ -93,7 +90,7 @@ async def test_a_host_that_goes_back_behind_a_post_gets_it_again(
 
 
 async def test_more_rows_than_the_window_end_the_link(server: RealServer, chat: Chat) -> None:
-    """Thousands of receipts in one frame kept everybody's messages waiting for seconds."""
+    """Thousands of receipts in one frame delayed all users' messages for seconds."""
     hostile = await Hostile.ready(server, "eager")
     receipt = {"kind": "receipt", "from": "eve", "to": "carol", "received": 0, "read": 0}
     assert await hostile.send(*[receipt] * 512) is not None
@@ -124,7 +121,7 @@ async def test_who_has_left_learns_nothing_by_asking_for_the_same_group_again(
 async def test_nested_values_are_refused_and_no_bug(
     server: RealServer, chat: Chat, field: str
 ) -> None:
-    """Showing them as text, or sending them back, went deeper than Python does."""
+    """Printing or returning nested values exceeded Python's recursion limit."""
     hostile = await Hostile.ready(server, f"deep-{field}")
     assert hostile.seal is not None
     deep = b"[" * 900 + b"]" * 900
@@ -139,10 +136,8 @@ async def test_nested_values_are_refused_and_no_bug(
     await hostile.close()
 
 
-async def test_what_was_written_since_somebody_joined_was_no_news_to_him(
-    server: RealServer, chat: Chat
-) -> None:
-    """The link had broken in between, and the roster that was asked for told only of the end."""
+async def test_messages_since_a_user_joined_are_new_to_them(server: RealServer, chat: Chat) -> None:
+    """The link had broken in between, and the requested roster contained only the final state."""
     own = {"key": key_of(server), "realm": "a"}
     carol, dave = {"name": "carol", **own}, {"name": "dave", **own}
     eve = {"name": "eve", "owner": True}

@@ -1,4 +1,4 @@
-"""A realm that says anything at all: a row is refused or the link ends, and people notice nothing.
+"""A realm that sends arbitrary rows: a row is refused or the link ends; users are not affected.
 
 See also test_impostors.py, for the frames of a link and its window.
 """
@@ -6,109 +6,19 @@ See also test_impostors.py, for the frames of a link and its window.
 from __future__ import annotations
 
 import asyncio
-import binascii
-import resource
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
-from tests.federation.impostor import Impostor
+from tests.federation.hostile import MIB, Hostile, change, key_of, memory, message, relayed
 from tests.federation.people import eventually, realm, texts
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.bystanders import Chat, known
-from ws_server import key
-
-MIB = 2**20
-
-
-def key_of(server: RealServer) -> str:
-    """Return a realm's public key as rows carry it."""
-    own = key.read(server.data)
-    assert own is not None
-    return binascii.b2a_base64(own.public_key().public_bytes_raw(), newline=False).decode()
-
-
-def memory(server: RealServer) -> int:
-    """Return how many bytes of memory a server has."""
-    pages = Path(f"/proc/{server.pid}/statm").read_text().split()[1]
-    return int(pages) * resource.getpagesize()
-
-
-@pytest.fixture
-async def chat(server: RealServer) -> AsyncIterator[Chat]:
-    """Carol and dave, who should notice nothing."""
-    both = Chat(*[await known(server.url, name) for name in ("carol", "dave")])
-    await both.talk()
-    yield both
-    await both.carol.close()
-    await both.dave.close()
-    assert "Traceback" not in server.log
-
-
-class Hostile(Impostor):
-    """An impostor that counts its rows, and answers questions as told."""
-
-    number = 0
-    pages: list[Any]
-    """What it answers to those who ask for history, in turn; the last one for ever."""
-
-    @classmethod
-    async def ready(cls, server: RealServer, name: str) -> Hostile:
-        hostile = await cls.linked(server.url, name)
-        assert isinstance(hostile, Hostile)
-        own = await hostile.open("log-1")
-        hostile.number = own["have"]["number"]
-        hostile.pages = []
-        return hostile
-
-    async def send(self, *rows: dict[str, Any]) -> dict[str, Any] | None:
-        """Send rows and return their ack; None if the link has ended instead."""
-        items = []
-        for row in rows:
-            self.number += 1
-            items.append({"number": self.number, **row})
-        try:
-            await self.say(kind="batch", items=items)
-            while True:
-                body = await self.frame()
-                if body["kind"] == "ack":
-                    return body
-                if body["kind"] == "ask" and self.pages:
-                    page = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
-                    await self.say(kind="answer", id=body["id"], ok={"messages": page})
-        except ConnectionClosed:
-            assert self.socket.close_code == 4400
-            return None
-
-    async def frame(self) -> dict[str, Any]:
-        assert self.seal is not None
-        async with asyncio.timeout(30):
-            frame = await self.socket.recv(decode=False)
-        return dict(orjson.loads(self.seal.open(bytes(frame))))
-
-
-def message(**other: Any) -> dict[str, Any]:
-    row = {"kind": "message", "from": "eve", "to": "carol", "id": "e1", "seq": 1, "time": 1}
-    return {**row, "text": "hi", **other}
-
-
-def relayed(group: int, seq: int, **other: Any) -> dict[str, Any]:
-    row = {"kind": "group", "group": group, "seq": seq, "id": f"g{group}.{seq}", "time": 1}
-    return {**row, "from": {"name": "eve"}, "text": f"{seq}", **other}
-
-
-def change(group: int, members: list[dict[str, Any]], **other: Any) -> dict[str, Any]:
-    row = {"kind": "change", "group": group, "name": "trap", "version": 1, "last_seq": 0}
-    return {**row, "members": members, "change": "joined", **other}
-
 
 JUNK = st.recursive(
     st.none()
@@ -123,7 +33,7 @@ JUNK = st.recursive(
 
 
 def test_any_value_in_any_field_of_any_row_harms_nobody(server: RealServer) -> None:
-    """Each is refused, taken or ends the link; the next row is taken as ever."""
+    """Each row is stored or refused, or ends the link; the next valid row is stored."""
     own_key = key_of(server)
     people = [{"name": "eve", "owner": True}, {"name": "carol", "key": own_key, "realm": "a"}]
     rows = {
@@ -181,7 +91,7 @@ def test_any_value_in_any_field_of_any_row_harms_nobody(server: RealServer) -> N
 async def test_a_realm_gets_nowhere_with_groups_that_are_not_its_own(
     server: RealServer, chat: Chat
 ) -> None:
-    """It posts where it has no member, relays what it does not host, and asks for others."""
+    """It posts to groups without a member of its own, relays others' groups, and asks for them."""
     group = (await chat.carol.ask("creategroup", name="ours"))["group"]
     number = int(group[1:])
     hostile = await Hostile.ready(server, "outside")
@@ -208,7 +118,7 @@ async def test_a_realm_gets_nowhere_with_groups_that_are_not_its_own(
 async def test_a_host_takes_no_post_that_waits_for_another_one(
     server: RealServer, chat: Chat
 ) -> None:
-    """It may give a message any id; what waits under that id elsewhere waits on."""
+    """A host may use any message id; a queued post with the same id for another host stays."""
     own_key = key_of(server)
     people = [{"name": "eve", "owner": True}, {"name": "carol", "key": own_key, "realm": "a"}]
     honest, thief = [await Hostile.ready(server, name) for name in ("honest", "thief")]
@@ -273,7 +183,7 @@ async def test_history_that_fills_no_gap_ends_the_link(
 
 
 async def test_history_without_an_end_costs_others_nothing(server: RealServer, chat: Chat) -> None:
-    """The gap is as large as a number can be; pages come as fast as they are taken."""
+    """The gap is as large as a number can be; pages arrive as fast as they are processed."""
     people = [
         {"name": "eve", "owner": True},
         {"name": "carol", "key": key_of(server), "realm": "a"},
@@ -297,7 +207,7 @@ async def test_history_without_an_end_costs_others_nothing(server: RealServer, c
 async def test_questions_without_number_are_refused_and_bounded(
     server: RealServer, chat: Chat
 ) -> None:
-    """Who asks and does not listen is cut off when 4 MiB of answers wait."""
+    """A realm that asks and does not read is disconnected when 4 MiB of answers wait."""
     hostile = await Hostile.ready(server, "curious")
     hostile.socket.transport.pause_reading()
     before = memory(server)
@@ -325,7 +235,7 @@ async def test_answers_nobody_asked_for_are_passed_over(server: RealServer, chat
 async def test_who_answers_nothing_is_unreachable_and_holds_up_nobody(
     server: RealServer, chat: Chat
 ) -> None:
-    """Contract 6: 10 s at most; the commands behind are not held up."""
+    """Contract 6: the command fails after 10 s at most; later commands are not delayed."""
     hostile = await Hostile.ready(server, "mute")
     await eventually(lambda: realm(chat.carol, "mute"))
     label = await chat.carol.send("creategroup", name="x", realm="mute")

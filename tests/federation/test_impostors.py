@@ -1,4 +1,4 @@
-"""What a realm makes of connections that say they are realms, and are not, or misbehave."""
+"""Connections that falsely claim to be realms, or violate the protocol."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.federation.impostor import Impostor, Refused
 from tests.federation.people import fingerprint_of, realm
 from tests.realserver import RealServer
 from ws_server import key
-from ws_server.federation.handshake import Role, Seal
+from ws_server.federation.handshake.transcript import Role, Seal
 from ws_server.key import fingerprint
 
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    """One realm for all tests of this module, whose impostors have names of their own."""
+    """One realm for all tests of this module; each test uses impostors with other names."""
     server = RealServer(tmp_path_factory.mktemp("crowd"))
     server.start()
     yield server
@@ -103,7 +103,7 @@ async def test_a_persons_connection_becomes_no_link_and_a_links_no_persons(
         mixed.socket, own = bea.socket, mixed.socket
         with pytest.raises(Refused, match="person's"):
             await mixed.say_link()
-        with pytest.raises(Refused, match="Say link first"):
+        with pytest.raises(Refused, match="Send link first"):
             await mixed.ask(command="linkproof", signature=encoded(b"x" * 64))
         assert (await bea.ask("whoami"))["user"] == "bea"
         mixed.socket = own
@@ -131,7 +131,7 @@ async def test_commands_that_came_with_the_proof_are_not_run_on_the_link(
             await eager.socket.send('{"command":"auth","user":"cyd","password":"secret-cyd"}')
         assert orjson.loads(await eager.socket.recv())["status"] == "OK"
         eager.seal = Seal(transcript, eager.key, Role.DIALLER)
-        # Whether they came before the link was up or after it, no reply is among its frames.
+        # Commands before or after the link is up get no reply among its frames.
         await eager.socket.send(b"the end")
         with pytest.raises(ConnectionClosed):
             while True:
@@ -144,7 +144,7 @@ async def test_what_proves_nothing_is_refused(crowd: RealServer, enter: Enter) -
         transcript = await first.say_link()
         await first.prove()
     async with dialled(crowd, "first") as replaying:
-        # The same words again, with the signature that was right then.
+        # Replay the same frames, with the signature that was valid then.
         await replaying.say_link(nonce=encoded(transcript.dialler.nonce))
         with pytest.raises(Refused, match="Not proven"):
             await replaying.prove(transcript.sign(first.key, Role.DIALLER))
@@ -152,7 +152,7 @@ async def test_what_proves_nothing_is_refused(crowd: RealServer, enter: Enter) -
         async with dialled(crowd, "weak") as weak:
             await weak.say_link(key=encoded(point.to_bytes(32, "little")))
             with pytest.raises(Refused, match="Not proven"):
-                # R and S of the signature that is right for the neutral point, whatever is signed.
+                # R and S of the signature that is valid under the neutral point for any message.
                 await weak.prove((1).to_bytes(32, "little") + bytes(32))
     dan = await enter(crowd, "dan")
     assert not await realm(dan, "weak")
@@ -328,7 +328,7 @@ async def test_an_ack_refuses_only_what_it_confirms_and_with_a_code(
 async def test_a_realm_that_claims_to_have_what_never_was_gets_all_the_same_what_follows(
     crowd: RealServer, enter: Enter
 ) -> None:
-    """As one does that had this realm's messages under a key that it lost."""
+    """Such as a realm that received this realm's messages under a key that it lost."""
     kim = await enter(crowd, "kim")
     async with linked(crowd, "liar") as liar:
         theirs = await liar.hear("open")
@@ -336,7 +336,7 @@ async def test_a_realm_that_claims_to_have_what_never_was_gets_all_the_same_what
         assert await liar.closed_with() == 4400
     async with linked(crowd, "heir") as heir:
         theirs = await heir.hear("open")
-        # Written before it says what it has.
+        # This message is written before the peer sends its `open`.
         assert (await kim.ask("send", to="you@heir", text="one"))["state"] == "queued"
         await heir.say(kind="open", log="l", have={"log": theirs["log"], "number": 41})
         assert await heir.closed_with() == 4400

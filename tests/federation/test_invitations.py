@@ -1,4 +1,4 @@
-"""Invitations by strangers of other realms wait; alpha is a trial here, and beta is none."""
+"""Invitations by strangers of other realms are pending; alpha is a trial server, beta is not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.rawclient import RawClient
 from tests.realserver import RealServer
 
 SERVING = ("--trusted-proxies", "192.0.2.9", "--realms", "open")
-"""Ends a trial."""
+"""Options that end the trial state of a server."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ async def groups(client: RawClient) -> list[tuple[str, str]]:
 
 
 async def invited(pair: TwoRealms) -> tuple[RawClient, str, RawClient, str, str, str]:
-    """Have ana invite bea, who has never heard of her, to a group of alpha with a message."""
+    """Let ana invite bea, to whom she is a stranger, to a group of alpha with one message."""
     ana, ana_name, bea, bea_name = await pair.two()
     group = str((await ana.ask("creategroup", name="offers"))["group"])
     await ana.ask("sendg", group=group, text="early")
@@ -74,7 +74,7 @@ async def test_nothing_of_a_group_is_seen_before_its_invitation_is_accepted(
     ana, ana_name, bea, bea_name, group, there = await invited(pair)
     await ana.ask("sendg", group=group, text="buy this")
     await ana.ask("sendgroupfile", group=group, name="a", data="aGk=")
-    # Rows keep their order, so this comes behind what was relayed.
+    # Rows arrive in order, so this message arrives after the relayed ones.
     await ana.ask("send", to=f"{bea_name}@beta", text="look")
     assert (await bea.event("message"))["text"] == "look"
     assert [e for e in await bea.settled() if e["event"] != "message"] == []
@@ -121,7 +121,7 @@ async def test_who_declines_is_out_and_the_host_is_told(pair: TwoRealms) -> None
     await bea.settled()
     for command in ("accept", "decline"):
         assert (await bea.say(command, group=there))["code"] == "unknown_group"
-    # Asked again, she may think about it again.
+    # After a second invitation she may decide again.
     await ana.ask("invitegroup", group=group, user=f"{bea_name}@beta")
     assert (await bea.event("group"))["change"] == "invited"
 
@@ -150,7 +150,7 @@ async def test_an_invitation_that_is_taken_back_is_gone(pair: TwoRealms) -> None
 async def test_somebody_one_has_written_to_adds_one_at_once(pair: TwoRealms) -> None:
     ana, ana_name, bea, bea_name = await pair.two()
     group = (await ana.ask("creategroup", name="friends"))["group"]
-    # Her own words alone make nobody known.
+    # Messages from ana alone do not make her known to bea.
     await ana.ask("send", to=f"{bea_name}@beta", text="hi")
     await bea.ask("send", to=f"{ana_name}@alpha", text="hello")
     await ana.ask("invitegroup", group=group, user=f"{bea_name}@beta")
@@ -172,7 +172,7 @@ async def test_people_of_ones_own_realm_add_each_other_at_once_wherever_the_grou
 
 
 async def test_a_stranger_in_a_group_hosted_here_invites_and_it_waits(pair: TwoRealms) -> None:
-    """Ana of alpha invites to a group of beta; bea, who is there, does not know her."""
+    """Ana of alpha invites bea of beta to a group of beta; ana is a stranger to bea."""
     ana, ana_name, bea, bea_name = await pair.two()
     group = (await ana.ask("creategroup", name="ours", realm="beta"))["group"]
     here = group.partition("@")[0]
@@ -229,7 +229,7 @@ async def test_accepting_and_declining_do_not_need_the_host(tmp_path: Path) -> N
 async def test_a_hostile_realm_puts_nobody_into_its_groups_and_stores_nothing(
     played: Played,
 ) -> None:
-    """It names both people of beta as members, one as the other's inviter, and speaks as one."""
+    """It names two users of beta as members, one as the other's inviter, and writes as one."""
     bea, ben = await played.sign_in("bea"), await played.sign_in("ben")
     mallory = await played.linked()
     key = mallory.their_key
@@ -242,7 +242,7 @@ async def test_a_hostile_realm_puts_nobody_into_its_groups_and_stores_nothing(
         assert (await client.event("group"))["change"] == "invited"
         assert await client.settled() == []
         ((group, role),) = await groups(client)
-        # Nobody here has confirmed this realm, so that its name carries a piece of its key.
+        # No local user has confirmed this realm, so its name contains a part of its key.
         assert (group.startswith("#1@mallory~"), role) == (True, "invited")
         assert (await client.say("history", conversation=group))["code"] == "unknown_group"
     assert await _people_known(played.beta) == {"bea", "ben"}
@@ -274,7 +274,7 @@ async def test_a_hostile_realm_lets_so_many_invitations_wait_and_no_more(played:
 
 @pytest.fixture
 async def played(tmp_path: Path) -> AsyncIterator[Played]:
-    """A realm that serves people, for tests that play the other ones by hand."""
+    """A realm that serves users, for tests that simulate the other realms."""
     server = RealServer(tmp_path, "--realm", "beta", *SERVING)
     server.start()
     made = Played(server)

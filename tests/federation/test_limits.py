@@ -1,4 +1,4 @@
-"""Bounds of what waits for a realm, and of what one may send."""
+"""Bounds on the rows queued for a realm, and on the rows that a realm may send."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.federation.handmade import HandmadeRealm
 from tests.federation.people import eventually, idle, link_is, operate, share_group, texts
 from tests.world import World
 from ws_server import realm
-from ws_server.federation.dialled_connection import Dialled
+from ws_server.federation.handshake.dialled_connection import Dialled
 from ws_server.limits import Limits
-from ws_server.store import outbox, realms
-from ws_server.store.realms import KnownRealm
+from ws_server.store.federation import outbox, realms
+from ws_server.store.federation.realms import KnownRealm
 
 
 async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
@@ -42,7 +42,7 @@ async def test_too_much_for_a_realm_that_is_away_is_refused_and_nothing_else(
                 now=now,
             )
         )
-        world.realm.links.upsert(known)
+        world.realm.peers.upsert(known)
         ana, ben = await world.log_in("ana", "ben")
         for number in range(3):
             sent = await ana.ask(
@@ -66,7 +66,7 @@ async def test_groups_are_compared_when_more_was_written_than_may_wait(
     beta.kill()
     await link_is(ana, "beta", "down")
     alpha.kill()
-    # The numbers say how much waits, so one far away is as good as many rows.
+    # The count is computed from the numbers, so one distant number replaces many rows.
     with closing(sqlite3.connect(alpha.data / "chat.db")) as database:
         database.execute(
             "INSERT INTO outbox (realm_id, number, kind, body, since)"
@@ -108,7 +108,7 @@ async def test_a_blocked_realm_gets_what_it_missed_in_groups_once_it_may_link_ag
 
 
 async def test_a_realm_that_asks_too_much_is_told_to_wait(start: Start, enter: Enter) -> None:
-    """One that nobody here has confirmed sooner; names that are there cost it nothing else."""
+    """An unconfirmed realm reaches the limit sooner; existing names cost nothing more."""
     beta = await start("beta", "--rate-limits", "on")
     bob = await enter(beta, "bob")
     mallory = HandmadeRealm()
@@ -117,7 +117,7 @@ async def test_a_realm_that_asks_too_much_is_told_to_wait(start: Start, enter: E
     async def asked() -> list[str | None]:
         codes = []
         for _ in range(8):
-            # Fewer than may be open at once.
+            # Fewer questions than may be open at once.
             for number in range(200):
                 await mallory.say(kind="ask", id=number, what="user", name="bob")
             codes += [(await mallory.hear("answer")).get("code") for _ in range(200)]
@@ -144,7 +144,7 @@ def test_rows_of_a_realm_are_counted_by_number_and_size() -> None:
 
 
 def test_strangers_have_a_budget_together_too() -> None:
-    """Keys cost nothing, so many strangers have little more than one."""
+    """Keys cost nothing, so many strangers together may do little more than one."""
     limits = Limits(on=True)
     waits = [
         limits.rows(replace(known_realm(number), vouched=False), 500, 500_000)
@@ -154,7 +154,7 @@ def test_strangers_have_a_budget_together_too() -> None:
 
 
 def known_realm(number: int) -> KnownRealm:
-    """Return a realm that somebody here has confirmed."""
+    """Return a realm that a local user has confirmed."""
     return KnownRealm(
         *(number, f"r{number}", bytes(32), f"r{number}", None, None),
         *(False, "active", 0, "", "{}", 0, True),

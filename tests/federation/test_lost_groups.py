@@ -1,4 +1,4 @@
-"""Groups whose host, or whose member's realm, has lost its data: nobody gets what is another's."""
+"""Groups whose host or member realm has lost its data: no message reaches the wrong users."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.realserver import RealServer
 
 
 async def lose_data(server: RealServer) -> None:
-    """Start a realm anew, with another key and nobody in it."""
+    """Restart a realm with empty data and another key."""
     server.kill()
     shutil.rmtree(server.data)
     await asyncio.to_thread(server.start)
 
 
 async def written(client: RawClient, conversation: str, *wanted: str) -> None:
-    """Wait until a conversation holds these texts and no other."""
+    """Wait until a conversation contains exactly these texts."""
 
     async def holds() -> bool:
         return await texts(client, conversation) == list(wanted)
@@ -43,7 +43,7 @@ async def written(client: RawClient, conversation: str, *wanted: str) -> None:
 async def test_a_number_that_a_restored_host_gives_again_is_another_group(
     start: Start, enter: Enter, tmp_path: Path
 ) -> None:
-    """The replica of the lost group once kept the number, and nobody was heard in the new one."""
+    """The lost group's replica once kept the number, and messages of the new group were lost."""
     alpha, beta = await start("alpha"), await start("beta")
     ana, bob = await enter(alpha, "ana"), await enter(beta, "bob")
     await join(ana, "beta", beta)
@@ -69,7 +69,7 @@ async def test_a_number_that_a_restored_host_gives_again_is_another_group(
 async def test_groups_of_a_lost_key_stay_readable_and_those_of_the_new_one_are_its_own(
     start: Start, enter: Enter, dials: bool
 ) -> None:
-    """Also if the new key was known under a name of its own, with a group of the same number."""
+    """Also if the new key had another name here, with a group of the same number."""
     alpha, beta = await start("alpha"), await start("beta")
     ana, bob = await enter(alpha, "ana"), await enter(beta, "bob")
     await join(ana, "beta", beta)
@@ -105,7 +105,7 @@ async def test_groups_of_a_lost_key_stay_readable_and_those_of_the_new_one_are_i
 async def test_a_member_realm_that_lost_its_data_learns_of_the_group_by_its_next_message(
     start: Start, enter: Enter
 ) -> None:
-    """Its people once heard nothing any more, and removing one of them broke the link."""
+    """Its users once got no more messages, and removing one of them broke the link."""
     alpha, beta = await start("alpha"), await start("beta")
     ana, bob = await enter(alpha, "ana"), await enter(beta, "bob")
     group = await share_group(ana, bob, beta)

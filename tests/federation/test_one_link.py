@@ -1,4 +1,4 @@
-"""Two realms have one link, whoever dials, and whatever happens between them."""
+"""Two realms have one link, regardless of the dialler and of network faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ws_server import key
 
 
 async def accepted(server: RealServer) -> int:
-    """Return how many WebSockets a server has that others dialled."""
+    """Return the number of WebSockets that other realms dialled to a server."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     text = (await reader.read()).decode()
@@ -37,7 +37,7 @@ async def test_realms_that_dial_each_other_at_once_have_one_link_and_agree_on_it
 
     async def agree() -> bool:
         ups = [(await realm(emil, "beta"))["link"], (await realm(fay, "alpha"))["link"]]
-        # One person each, and one link.
+        # One user's connection on each server, and one link.
         return ups == ["up", "up"] and await accepted(alpha) + await accepted(beta) == 3
 
     async with Proxy(alpha.port) as to_alpha, Proxy(beta.port) as to_beta:
@@ -57,7 +57,7 @@ async def test_realms_that_dial_each_other_at_once_have_one_link_and_agree_on_it
                 await fay.ask("send", to="emil@alpha", text=f"f{number}"),
             ]
             assert [one["state"] for one in sent] == ["delivered", "delivered"]
-            # Both lose it at once, and both dial again at once.
+            # Both sides lose the link at once, and both dial again at once.
             to_alpha.cut()
             to_beta.cut()
         await eventually(agree)
@@ -68,7 +68,7 @@ async def test_realms_that_dial_each_other_at_once_have_one_link_and_agree_on_it
 
 
 def beside(server: RealServer, prefix: str, *, lower: bool) -> str:
-    """Return the name of an impostor whose key is lower, or higher, than the server's."""
+    """Return the name of an impostor whose key is lower or higher than the server's."""
     own = key.read(server.data)
     assert own is not None
     mine = own.public_key().public_bytes_raw()
@@ -89,7 +89,7 @@ async def test_of_two_links_dialled_at_once_the_one_of_the_lower_key_is_kept(
         asking = asyncio.create_task(
             emil.say("addrealm", name=name, address="127.0.0.1", port=there.port)
         )
-        # The server has dialled and proven itself; before that is answered, the other side dials.
+        # The server has dialled and sent its proof; before the answer, the other side dials.
         await asyncio.wait_for(there.proven.wait(), LIMIT)
         theirs = await Impostor.dial(server.url, name)
         await theirs.say_link()
@@ -115,7 +115,7 @@ async def test_of_two_links_dialled_at_once_the_one_of_the_lower_key_is_kept(
 async def test_a_side_that_dials_anew_has_no_link_and_replaces_the_one_that_is_half_open(
     server: RealServer, enter: Enter
 ) -> None:
-    """Even where two dialled at once would keep the other one."""
+    """Even if the rule for simultaneous dials would prefer the present link."""
     name = beside(server, "half", lower=False)
     emil = await enter(server, "emil.half")
     async with DialledRealm(name) as there:
@@ -126,7 +126,7 @@ async def test_a_side_that_dials_anew_has_no_link_and_replaces_the_one_that_is_h
         half_open = await there.link()
         await half_open.open()
         await asking
-        # At first this may be a dial that had begun before, so the older one is kept.
+        # At first this dial may have begun before the link, so the older link wins.
         early = await Impostor.linked(server.url, name)
         assert await early.closed_with() == 4401
         assert (await realm(emil, name))["link"] == "up"
@@ -165,7 +165,7 @@ async def test_what_is_done_to_frames_on_the_way_loses_and_doubles_no_message(
             relay.mangle = mangle
             await emil.ask("send", to="fay@beta", text=f"hello {number}")
             relay.mangle = lambda frame: [frame]
-            # What was dropped or held back is noticed at the next frame.
+            # The next frame reveals a dropped or delayed one.
             await fay.ask("send", to="emil@alpha", text=f"hello too {number}")
             await emil.ask("send", to="fay@beta", text=f"and {number}")
     sent = [text for n in range(len(ways)) for text in (f"hello {n}", f"hello too {n}", f"and {n}")]

@@ -1,7 +1,7 @@
-"""A group answers alike, whether its own realm hosts it or another one does.
+"""Group commands have equal replies, whether the user's realm or another one hosts the group.
 
-Each case is played twice with the same people: ana acts, and owns the group unless the case says
-otherwise; at home all of it is in alpha, abroad the group and bea are in beta.
+Each case runs twice with the same users: ana sends the commands, and owns the group unless the case
+states otherwise. At home, all are in alpha; abroad, the group and bea are in beta.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.rawclient import RawClient
 
 @dataclass
 class Stage:
-    """Two people, and a group that ana has made."""
+    """Two users, and a group that ana has created."""
 
     pair: TwoRealms
     ana: RawClient
@@ -28,11 +28,11 @@ class Stage:
     ana_name: str
     bea_name: str
     group: str
-    """As ana writes it."""
+    """The group's address for ana."""
     ana_there: str
-    """Ana, as the group's host writes her."""
+    """Ana's address at the group's host."""
     bea_here: str
-    """Bea, as ana writes her."""
+    """Bea's address for ana."""
     home: bool
 
     @property
@@ -40,7 +40,7 @@ class Stage:
         return self.group.partition("@")[0]
 
     async def ask(self, command: str, **given: str) -> Any:
-        """Have ana say something to the group, and return what comes of it, without names."""
+        """Send a command about the group as ana, and return the reply without names."""
         reply = await self.ana.say(command, group=self.group, **given)
         return reply.get("code", reply["status"])
 
@@ -53,7 +53,7 @@ class Stage:
         await operate(server, "user disable", name=self.bea_name)
 
     async def hand_over(self) -> None:
-        """Let bea own the group, and ana be a member again."""
+        """Make bea the owner of the group, and ana a member."""
         await self.invite_bea()
         await self.ana.ask("leavegroup", group=self.group)
         await self.ana.settled()
@@ -272,7 +272,7 @@ async def test_what_is_sent_to_a_disabled_account_of_another_realm_is_refused_th
     await operate(linked.beta, "user disable", name=bea_name)
     for command, more in (("send", {"text": "hi"}), ("sendfile", {"name": "a", "data": "aGk="})):
         reply = await ana.say(command, to=to, **more)
-        # What the other realm's answer says is the same if one is blocked by the person.
+        # The other realm sends the same answer if the user has blocked the caller.
         assert (reply.get("code"), to in reply["message"]) == ("forbidden", True)
     page = await ana.ask("history", conversation=to)
     assert [m["state"] for m in page["messages"]] == ["delivered", "refused", "refused"]

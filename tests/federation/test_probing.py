@@ -1,4 +1,4 @@
-"""The doctor over links: rows both ways, and what it says when they do not get through."""
+"""The doctor's check of links: rows in both directions, and its report if they do not arrive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.realserver import RealServer
 
 
 async def checked(server: RealServer) -> dict[str, tuple[str, str]]:
-    """Return level and text by realm."""
+    """Return the doctor's level and text for each realm."""
     found = {}
     for line in await operate(server, "realm check"):
         level, _, rest = line.partition(" ")
@@ -44,7 +44,7 @@ async def test_the_doctor_has_rows_stored_on_both_sides_of_a_link(
     said = await asyncio.to_thread(done, "doctor", data=alpha.data)
     (line,) = [line for line in said.splitlines() if "realms: " in line]
     assert line.startswith("ok ") and "beta: stored there after " in line
-    # Nothing is left waiting, and people are told nothing.
+    # No probe row is left, and the user's outbox shows none.
     assert (await ana.ask("listrealm"))["realms"][0]["queued"] == 0
     assert (await ana.ask("outbox"))["queued"] == []
 

@@ -1,4 +1,4 @@
-"""Rules of where a realm is dialled: every spelling of an address is judged by what it means."""
+"""Rules of dialling: every spelling of an address is checked by the address it stands for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ws_server.federation import dial_policy
-from ws_server.federation.dial_policy import (
+from ws_server.federation.handshake import dial_policy
+from ws_server.federation.handshake.dial_policy import (
     NEVER,
     PRIVATE,
     Ip,
@@ -144,7 +144,7 @@ def test_any_text_is_a_host_or_refused(text: str) -> None:
 
 
 def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
-    """Let each further look-up of any name give the next answer; return what was asked."""
+    """Make each lookup of any name return the next answer; return the list of looked-up names."""
     asked: list[str] = []
 
     def look_up(host: str, port: int, **_: object) -> list[object]:
@@ -166,7 +166,7 @@ async def test_one_address_inside_spoils_a_name(monkeypatch: pytest.MonkeyPatch)
 async def test_a_name_is_looked_up_once_and_what_was_judged_is_dialled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The first answer is this machine, where the test listens; a second look-up would not be.
+    # The first answer is this machine, where the test listens; that of a second lookup is not.
     with socket.create_server(("127.0.0.1", 0)) as listening:
         asked = names(monkeypatch, ["127.0.0.1"], ["169.254.169.254"])
         opened = await dial("rebinding.example", listening.getsockname()[1], public=False)

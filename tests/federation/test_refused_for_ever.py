@@ -1,4 +1,4 @@
-"""A message that the other realm refuses for ever: its sender learns it, and the rest flows."""
+"""Permanent refusal of a message: its sender is notified, and other messages proceed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.rawclient import RawClient
 
 
 async def rows_until(there: Impostor, text: str) -> list[dict[str, Any]]:
-    """Return what comes over a link, up to the message with a text."""
+    """Return the rows that arrive over a link, up to the message with a text."""
     found: list[dict[str, Any]] = []
     while not found or found[-1].get("text") != text:
         found += (await there.hear("batch"))["items"]
@@ -19,7 +19,7 @@ async def rows_until(there: Impostor, text: str) -> list[dict[str, Any]]:
 
 
 async def fates(client: RawClient, *message_ids: str) -> list[tuple[str, str | None]]:
-    """Return what is told of messages that waited, in whichever order: state and code."""
+    """Return state and code of the `delivery` events of queued messages, in any order."""
     told = [await client.event("delivery") for _ in message_ids]
     found = {event["message_id"]: (event["state"], event.get("code")) for event in told}
     return [found[message_id] for message_id in message_ids]
@@ -34,7 +34,7 @@ async def states(client: RawClient, conversation: str) -> list[tuple[str, str]]:
 async def test_a_message_refused_for_ever_is_told_and_stops_nothing(
     start: Start, enter: Enter
 ) -> None:
-    """Those behind it arrive; history and a repeat say `refused`, now and after a restart."""
+    """Later messages arrive; history and a repeat report `refused`, also after a restart."""
     server = await start("alpha")
     alice = await enter(server, "alice")
     there = await Impostor.linked(server.url, "delta")
@@ -95,7 +95,7 @@ async def test_nobody_of_that_name_is_told_at_once_or_when_the_message_has_arriv
 async def test_what_was_taken_or_refused_is_told_though_the_link_ended_before_its_ack(
     start: Start, enter: Enter
 ) -> None:
-    """The next link begins with how far the other side is, and with what it refused."""
+    """The next link's `open` contains the peer's last stored number and its refusals."""
     server = await start("alpha")
     alice = await enter(server, "alice")
     there = await Impostor.linked(server.url, "delta")
@@ -125,7 +125,7 @@ async def test_what_was_taken_or_refused_is_told_though_the_link_ended_before_it
 async def test_a_realm_tells_again_what_it_refused_when_a_link_begins(
     start: Start, enter: Enter
 ) -> None:
-    """As long as the other side counts the same history, and after a restart."""
+    """While the peer's history is the same, and also after a restart."""
     server = await start("alpha")
     await enter(server, "alice")
     there = await Impostor.linked(server.url, "delta")

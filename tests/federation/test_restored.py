@@ -1,4 +1,4 @@
-"""A realm restored from a backup, and the others: nothing doubles, what is behind is filled."""
+"""A realm restored from a backup, and its peers: no duplicates, and gaps are filled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def back_up(server: RealServer, archive: Path) -> None:
 
 
 async def restore(server: RealServer, archive: Path) -> None:
-    """Put a realm back to where it was at its backup, and start it."""
+    """Restore a realm from its backup, and start it."""
     server.kill()
     shutil.rmtree(server.data)
     await asyncio.to_thread(done, "restore", archive, data=server.data)
@@ -27,7 +27,7 @@ async def restore(server: RealServer, archive: Path) -> None:
 async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
     start: Start, enter: Enter, tmp_path: Path
 ) -> None:
-    """It lost what only it had; groups hosted elsewhere it has whole again, rosters too."""
+    """It loses the data that only it had; replicas of groups and rosters are complete again."""
     alpha, beta = await start("alpha"), await start("beta")
     alice, bob = await enter(alpha, "alice"), await enter(beta, "bob")
     berta = await enter(beta, "berta")
@@ -41,7 +41,7 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
     await alice.ask("send", to="bob@beta", text="before")
     await bob.event("message")
     await bob.event("message")
-    # What waits in the backup's outbox arrives now, and must not do so again.
+    # The rows in the backup's outbox arrive now, and must not be duplicated later.
     alpha.kill()
     await link_is(bob, "alpha", "down")
     waits = await bob.ask("send", to="alice@alpha", text="waits")
@@ -52,7 +52,7 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
     alice = await enter(alpha, "alice", register=False)
     for _ in range(2):
         assert (await bob.event("delivery"))["state"] == "delivered"
-    # What the backup lacks.
+    # These messages are not in the backup.
     await alice.ask("send", to="bob@beta", text="lost there")
     await bob.ask("sendg", group=f"{first}@alpha", text="written since")
 
@@ -109,7 +109,7 @@ async def test_a_restored_realm_doubles_nothing_and_its_replicas_are_filled(
 async def test_members_follow_a_restored_host_that_gives_the_same_places_anew(
     start: Start, enter: Enter, tmp_path: Path
 ) -> None:
-    """What the host lost is lost for all; what is written from then on is seen by all."""
+    """Messages that the host lost are lost for all; all members see the later ones."""
     alpha, beta = await start("alpha"), await start("beta")
     alice, bob = await enter(alpha, "alice"), await enter(beta, "bob")
     await join(alice, "beta", beta)
@@ -135,7 +135,7 @@ async def test_members_follow_a_restored_host_that_gives_the_same_places_anew(
     beta.kill()
     await restore(alpha, tmp_path / "alpha.tar")
     alice = await enter(alpha, "alice", register=False)
-    # As many as were lost, so that the host is not behind any more.
+    # As many messages as were lost, so that the host's last seq is the same again.
     new = [f"new {number}" for number in range(8)]
     for text in new:
         await alice.ask("sendg", group=group, text=text)

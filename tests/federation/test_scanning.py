@@ -1,4 +1,4 @@
-"""A server is no port scanner: `addrealm` tells the same of everything that is no realm."""
+"""A server cannot be used to scan ports: `addrealm` has one reply for everything but realms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.realserver import RealServer
 
 
 class Web:
-    """A listener that answers each connection with the same bytes."""
+    """A listener that sends the same bytes to each connection."""
 
     def __init__(self, answer: bytes, hold: bool = False) -> None:
         self.answer = answer
@@ -49,7 +49,7 @@ async def web(answer: bytes = b"", *, hold: bool = False) -> AsyncIterator[Web]:
 
 
 async def refusal(client: RawClient, address: str, port: int) -> str:
-    """Return how adding is refused, without what was asked for."""
+    """Return the refusal of `addrealm`, without the requested address."""
     began = time.monotonic()
     reply = await client.say("addrealm", name="x", address=address, port=port)
     assert time.monotonic() - began < 11

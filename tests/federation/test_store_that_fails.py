@@ -1,4 +1,4 @@
-"""A realm that cannot store: it confirms nothing, and gets all in order when it can again."""
+"""A realm whose store fails: it confirms nothing, and gets all rows in order after recovery."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNT = 30
 
 
 async def groups_of(alice: RawClient, bob: RawClient) -> tuple[str, str]:
-    """Return a group hosted by alice's realm, alpha, and one by bob's, beta, as she sees them."""
+    """Return alice's addresses of a group hosted by her realm, alpha, and of one hosted by beta."""
     ours = (await alice.ask("creategroup", name="ours"))["group"]
     await alice.ask("invitegroup", group=ours, user="bob@beta")
     theirs = (await bob.ask("creategroup", name="theirs"))["group"]
@@ -27,7 +27,7 @@ async def groups_of(alice: RawClient, bob: RawClient) -> tuple[str, str]:
 
 
 async def send_all(alice: RawClient, ours: str, theirs: str) -> list[dict[str, Any]]:
-    """Write COUNT messages to bob and to each of both groups, in turn; return the replies."""
+    """Send COUNT messages to bob and to each of both groups, in turn; return the replies."""
     for number in range(COUNT):
         await alice.send("send", to="bob@beta", text=f"{number}")
         await alice.send("sendg", group=ours, text=f"{number}")
@@ -57,7 +57,7 @@ async def test_nothing_is_confirmed_by_a_realm_that_cannot_store_and_all_comes_l
         assert {reply["state"] for reply in replies} == {"queued", "stored"}
         assert (await history(bob.ask, "alice@alpha")) == []
         assert len((await alice.ask("outbox"))["queued"]) == 2 * COUNT
-        # It gave up at least one link, and has confirmed nothing.
+        # The realm has ended at least one link, and confirmed nothing.
         await eventually(gave_up)
         assert (await realm(alice, "beta"))["queued"] == 3 * COUNT
     await eventually(lambda: nothing_waits(alice, "beta"))
@@ -82,7 +82,7 @@ async def test_nothing_is_confirmed_by_a_realm_that_cannot_store_and_all_comes_l
 async def test_what_was_confirmed_while_one_could_not_store_is_forgotten_later(
     start: Start, enter: Enter
 ) -> None:
-    """The sender's own store fails: its outbox is empty in the end, and nothing comes twice."""
+    """The sender's own store fails: its outbox is empty in the end, and no message is repeated."""
     alpha, beta = await start("alpha"), await start("beta")
     alice, bob = await enter(alpha, "alice"), await enter(beta, "bob")
     await join(alice, "beta", beta)

@@ -1,4 +1,4 @@
-"""A large file delays no text of the same link: it has a lane of its own."""
+"""A large file delays no message of the same link: files have a separate, paced queue."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.system.transfers import announced, go_on, noise, sha256_of
 
 SIZE = 20_000_000
 LATEST = 0.5
-"""Seconds for a text in the 99th percentile; behind the file it would take several."""
+"""Seconds for a message in the 99th percentile; queued after the file, it would need several."""
 
 
 async def p99(sender: RawClient, to: str, enough: Callable[[int], bool]) -> tuple[float, int]:
-    """Send texts one after the other; return the 99th percentile and how many there were."""
+    """Send messages one after the other; return the 99th percentile and their number."""
     took: list[float] = []
     while not enough(len(took)):
         begun = time.perf_counter()

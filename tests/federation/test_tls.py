@@ -1,4 +1,4 @@
-"""Rules of links over TLS: the name that was asked for is the one that is proven."""
+"""Rules of links over TLS: the certificate must be valid for the requested name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.realserver import RealServer
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for `localhost`, and for no address."""
+    """Create a certificate for `localhost`, without IP addresses."""
     cert, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
         [
@@ -46,7 +46,7 @@ async def test_a_realm_with_a_valid_certificate_is_dialled_by_its_name_over_tls(
         assert added["link"] == "up"
         assert (await realm(emil, "beta"))["address"] == "wss://localhost"
         assert "Traceback" not in alpha.log + beta.log
-        # Without the authority, the same certificate is none.
+        # Without the authority, the same certificate is invalid.
         await emil.close()
         alpha.stop()
         alpha.environment = {}

@@ -1,4 +1,4 @@
-"""Rules of which key is trusted under which name."""
+"""Rules of the trust between keys and names of realms."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_demanded_fingerprint_is_read_with_or_without_dashes_in_any_case
     right = fingerprint_of(beta)
     wrong = await add(emil, "beta", beta, fingerprint=fingerprint_of(alpha))
     assert wrong["code"] == "realm_unreachable" and right in wrong["message"]
-    # Nor does the other realm learn of one that went away again.
+    # The other realm does not learn this realm's name either.
     assert not await realm(emil, "beta") and not await realm(fay, "alpha")
     plain = right.replace("-", "").lower()
     assert (await add(emil, "beta", beta, fingerprint=plain))["status"] == "OK"
@@ -71,7 +71,7 @@ async def test_another_key_at_a_realms_address_gets_nothing_and_is_shown_until_i
     assert (await realm(emil, "beta"))["link"] == "down"
     assert fingerprint_of(impostor) in "".join(await operate(alpha, "realm list"))
     assert alpha.log.count("another key answers") == 1
-    # It was never told who dialled, nor what waits.
+    # It learned neither the dialler's name nor its queued messages.
     assert await texts(eve, "emil@alpha") == [] and not await realm(eve, "alpha")
     impostor.kill()
     beta.start()
@@ -112,7 +112,7 @@ async def test_adding_a_known_realm_again_moves_it(pair: list[RealServer], enter
     moved = await add(emil, "Beta", beta)
     assert (moved["status"], moved["realm"], moved["link"]) == ("OK", "beta", "up")
     assert (await realm(emil, "beta"))["port"] == beta.port
-    # A link that is up stays up.
+    # The established link stays up.
     await link_is(emil, "beta", "up")
     await emil.settled()
     again = await emil.ask("addrealm", name="beta", address="localhost", port=beta.port)
@@ -147,7 +147,7 @@ async def test_retrust_pins_the_key_that_answers_and_what_waits_flows_to_it(
     await eventually(arrived)
     assert await texts(emil, "fay@beta") == ["before", "waits"]
 
-    # The old key is refused from then on, wherever it comes from.
+    # The old key is refused from then on, from any address.
     beta.port = 0
     beta.start()
 
@@ -155,14 +155,14 @@ async def test_retrust_pins_the_key_that_answers_and_what_waits_flows_to_it(
         return "was removed here" in "".join(await operate(beta, "realm list"))
 
     await eventually(refused)
-    with pytest.raises(AdminRefused, match="has the key that is known"):
+    with pytest.raises(AdminRefused, match="still has the known key"):
         await operate(alpha, "realm retrust", name="beta")
 
 
 async def test_a_realm_that_lost_its_key_and_dialled_as_a_stranger_gets_its_name_back(
     pair: list[RealServer], enter: Enter
 ) -> None:
-    """Its numbers go on where those of its other name are, so nothing passes for sent."""
+    """Its row numbers continue those of its other name, so no row counts as sent wrongly."""
     alpha, beta = pair
     emil, fay = await enter(alpha, "emil"), await enter(beta, "fay")
     await add(emil, "beta", beta)
@@ -174,7 +174,7 @@ async def test_a_realm_that_lost_its_key_and_dialled_as_a_stranger_gets_its_name
     (beta.data / "realm.key").unlink()
     beta.start()
     fay = await enter(beta, "fay", register=False)
-    # It dials with its new key, and is somebody else here.
+    # It dials with its new key, and counts as another realm here.
     await link_is(emil, "beta-2", "up")
     for text in ("four", "five", "six"):
         await emil.ask("send", to="fay@beta-2", text=text)

@@ -1,4 +1,4 @@
-"""Frames that a newer version may send over a link, and this one does not know."""
+"""Frames of kinds that only a newer version of the protocol has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.realserver import RealServer
 
 
 async def test_frames_of_unknown_kinds_are_read_slowly(tmp_path: Path) -> None:
-    """A newer version may say what this one does not know, but not by the thousand."""
+    """A newer version may send unknown kinds, but not by the thousand."""
     beta = RealServer(tmp_path, "--rate-limits", "on")
     beta.start()
     try:
@@ -26,7 +26,7 @@ async def test_frames_of_unknown_kinds_are_read_slowly(tmp_path: Path) -> None:
             await mallory.say(kind="news")
         await mallory.say(kind="still")
         assert (await mallory.hear("here"))["kind"] == "here"
-        # 476 are there at once, then 95 a second.
+        # The burst is 476 frames, then 95 a second.
         assert time.monotonic() - begun > 0.5
         await mallory.hang_up()
     finally:
@@ -43,7 +43,7 @@ async def test_frames_of_unknown_kinds_from_a_strangers_realm_soon_wait(tmp_path
             await mallory.say(kind="news", number=number)
         await mallory.say(kind="still")
         assert (await mallory.hear("here"))["kind"] == "here"
-        # 95 are there at once, then one in two seconds.
+        # The burst is 95 frames, then one in two seconds.
         for number in range(40):
             await mallory.say(kind="news", number=number)
         await mallory.say(kind="still")

@@ -1,10 +1,10 @@
-"""What another realm accepted by other rules is shown here somehow: a refusal would be for ever."""
+"""Names accepted by another realm's rules are cleaned here: a refusal would repeat for ever."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.federation.test_hostile_realms import Hostile, change, key_of, message, relayed
+from tests.federation.hostile import Hostile, change, key_of, message, relayed
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 

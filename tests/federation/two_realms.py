@@ -1,4 +1,4 @@
-"""Two real realms, alpha and beta, and people who talk from one to the other."""
+"""Two real realms, alpha and beta, and users who write between them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _NUMBERS = count(1)
 
 
 class TwoRealms:
-    """Alpha, which knows the address of beta, and beta."""
+    """Alpha and beta; alpha has the address of beta."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        """Start nothing yet.
+        """Set up without starting.
 
         Args:
-            options: Further ones of beta.
+            options: Further command-line options of beta.
         """
         for name in ("alpha", "beta"):
             (folder / name).mkdir()
@@ -42,7 +42,7 @@ class TwoRealms:
         self.beta.kill()
 
     async def link(self) -> None:
-        """Let alpha add beta, once."""
+        """Add beta to alpha, once."""
         if not self._linked:
             self._linked = True
             admin = await self.sign_in(self.alpha, "ada")
@@ -52,13 +52,13 @@ class TwoRealms:
             assert added["link"] == "up"
 
     async def sign_in(self, server: RealServer, name: str, register: bool = True) -> RawClient:
-        """Return a session of somebody, who is registered first unless told otherwise."""
+        """Return a session of a user; by default, the user is registered first."""
         client = await RawClient.signed_in(server.url, name, register=register)
         self._people.append(client)
         return client
 
     async def two(self) -> tuple[RawClient, str, RawClient, str]:
-        """Return a new person of alpha and one of beta, each with the name they have there."""
+        """Return a new user of alpha and one of beta, each with their local name."""
         here, there = f"ana{next(_NUMBERS)}", f"bea{next(_NUMBERS)}"
         return (
             *(await self.sign_in(self.alpha, here), here),
@@ -73,13 +73,13 @@ class TwoRealms:
 
 
 async def cut(client: RawClient) -> None:
-    """End a connection whose frames nobody may have read, which a closing handshake waits for."""
+    """Abort a connection, because a closing handshake would wait until its frames are read."""
     client.socket.transport.abort()
     await client.socket.wait_closed()
 
 
 async def fetched(client: RawClient, file: dict[str, Any]) -> bytes:
-    """Ask for a file until its content has come from the other realm, and return it."""
+    """Request a file until its content has arrived from the other realm, and return it."""
     async with asyncio.timeout(LIMIT * 4):
         while True:
             reply = await client.say("getfile", file=file["id"])
@@ -90,7 +90,7 @@ async def fetched(client: RawClient, file: dict[str, Any]) -> bytes:
 
 
 def parts(server: RealServer) -> dict[str, int]:
-    """Return what lies beside the blobs: the names of parts and uploads, and their sizes."""
+    """Return the names and sizes of the parts and uploads beside the blobs."""
     found: dict[str, int] = {}
     for part in (server.data / "uploads").iterdir():
         with suppress(FileNotFoundError):  # complete by now
@@ -99,13 +99,13 @@ def parts(server: RealServer) -> dict[str, int]:
 
 
 def pending(server: RealServer) -> list[tuple[str, int]]:
-    """Return what a realm still has to fetch: hash and attempts."""
+    """Return a realm's pending downloads: hash and attempts."""
     with closing(sqlite3.connect(server.data / "chat.db")) as database:
         return list(database.execute("SELECT sha256, attempts FROM fetches ORDER BY sha256"))
 
 
 def until_parts_grow(server: RealServer, above: int) -> int:
-    """Wait until more than so many bytes of a content are on disk; 0 if it is complete."""
+    """Wait until over `above` bytes of a content are on disk; return how many, 0 if complete."""
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline:
         here = sum(parts(server).values())

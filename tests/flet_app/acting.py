@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from flet_app.actions import Actions
-from flet_app.conversation import Conversation
-from flet_app.state import Part, State
+from flet_app.conversation import AppConversation
+from flet_app.state import AppState, StatePart
 from tests.flet_app.scripted import Answer, ScriptedHost
 
 LIMIT = 5.0
@@ -20,17 +20,17 @@ class Window:
     """The state and actions of one window, and a record of their effects."""
 
     def __init__(self, folder: Path, script: dict[type, Answer]) -> None:
-        self.changed: list[Part] = []
+        self.changed: list[StatePart] = []
         self.tokens: list[str] = []
         self.host = ScriptedHost(folder, script)
-        self.state = State(self.changed.append)
+        self.state = AppState(self.changed.append)
 
         async def remember(server: str, token: str) -> None:
             self.tokens.append(token)
 
         self.actions = Actions(self.state, self.host, remember)
 
-    async def open(self, address: str) -> Conversation:
+    async def open(self, address: str) -> AppConversation:
         c = self.actions.switch(address)
         await self.actions.load(c)
         return c
@@ -44,7 +44,7 @@ class Window:
     def heard(self, kind: type) -> list[Any]:
         return self.host.last.heard_of(kind)
 
-    def fates(self, c: Conversation) -> list[str]:
+    def fates(self, c: AppConversation) -> list[str]:
         return [c.fate(entry) for entry in c.entries]
 
 

@@ -39,8 +39,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the app wait for almost nothing before it tries again."""
-    monkeypatch.setattr(session, "GATHERING", 0.001)
-    monkeypatch.setattr(sending, "PAUSE", 0.001)
+    monkeypatch.setattr(session, "GATHER_SECONDS", 0.001)
+    monkeypatch.setattr(sending, "RETRY_SECONDS", 0.001)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flet_app.state import State
+from flet_app.state import AppState
 from shared.client import MessageArrived
 from shared.protocol.commands.groups import GroupChat
 from shared.protocol.commands.messages import FileInfo, Message
@@ -46,6 +46,6 @@ def group(address: str, name: str, last: int = 0, read: int = 0, unread: int = 0
     return GroupChat(address, name, "member", 2, last, read, unread, newest)
 
 
-def known(state: State) -> dict[str, int]:
+def known(state: AppState) -> dict[str, int]:
     """The app's `last_seq` of each conversation when it fetches the lists."""
     return {key: c.last_seq for key, c in state.conversations.items()}

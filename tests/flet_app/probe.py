@@ -15,13 +15,13 @@ import flet as ft
 
 from flet_app import __main__ as program
 from flet_app import main
-from flet_app.host import Host
+from flet_app.host import PageHost
 from shared.client import ChatError
 
 ROW = 40
 
 
-async def do(host: Host, action: str, query: dict[str, str]) -> dict[str, Any]:
+async def do(host: PageHost, action: str, query: dict[str, str]) -> dict[str, Any]:
     """Do one thing and return what is to be shown."""
     path = host.folder / query.get("file", "a")
     match action:
@@ -65,7 +65,7 @@ def draw(page: ft.Page, letters: str) -> None:
     page.update()
 
 
-async def start(page: ft.Page, host: Host) -> None:
+async def start(page: ft.Page, host: PageHost) -> None:
     async def obey(route: str) -> None:
         wanted = urlsplit(route)
         if wanted.path == "/letters":

@@ -9,20 +9,27 @@ from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
-from flet_app.host import Expected
+from flet_app.host import ExpectedUpload
 from flet_app.script import PageScript
 from shared.client import ChatClient
 from shared.client.events import Told
 from shared.client.lists import L, every_page
 from shared.client.methods import Methods
-from shared.protocol.commands.accounts import Admission, Code, CodeWanted, Invitation, SignedIn
+from shared.protocol.commands.accounts import (
+    Code,
+    CodeWanted,
+    Invitation,
+    RegistrationRules,
+    SignedIn,
+)
 from shared.protocol.commands.files import GetFile
 from shared.protocol.commands.groups import GroupChats, ListGroup
 from shared.protocol.commands.history import History, Read, ReadUpTo, Received, ReceivedUpTo
 from shared.protocol.commands.messages import FileInfo, Page, Sent
 from shared.protocol.commands.private import ListPc, PrivateChats, Send
 from shared.protocol.commands.realms import ListRealm, Realms
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from tests.flet_app.people import NOON
 
 Answer = Callable[[Any], Any]
@@ -97,7 +104,7 @@ class ScriptedClient(Methods):
             case Code():
                 return CodeWanted(wanted=False, accepted=False)
             case Invitation():
-                return Admission("open", accepted=False)
+                return RegistrationRules("open", accepted=False)
             case ListRealm():
                 return Realms([])
             case History():
@@ -156,8 +163,8 @@ class ScriptedHost:
     def offer(self, path: Path, name: str) -> str:
         return f"offered:{name}"
 
-    def expect(self, name: str, size: int) -> Expected:
-        return Expected(f"/files/{name}", self.folder / name)
+    def expect(self, name: str, size: int) -> ExpectedUpload:
+        return ExpectedUpload(f"/files/{name}", self.folder / name)
 
     def withdraw(self, url: str) -> None:
         pass

@@ -27,7 +27,7 @@ async def test_signing_in_keeps_the_token_and_asks_for_the_lists(tmp_path: Path)
     rows = PrivateChats([chat("bob", 3, 1, 2)])
     async with window(tmp_path, {ListPc: lambda _: rows}) as w:
         assert w.state.user == "ana" and w.tokens == ["t"]
-        assert [c.unread for c in w.state.listing()] == [2]
+        assert [c.unread for c in w.state.conversations.matching()] == [2]
         assert w.heard(Auth) == [Auth("ana", "secret1")]
 
 
@@ -104,7 +104,7 @@ async def test_lists_that_could_not_be_had_are_asked_for_again(tmp_path: Path) -
     rows = PrivateChats([chat("bob", 3)])
     lists = one_after_another(NotSent("away"), ChatError(ErrorCode.UNAVAILABLE, "no"), rows)
     async with window(tmp_path, {ListPc: lists}) as w:
-        assert [c.address for c in w.state.listing()] == ["bob"]
+        assert [c.address for c in w.state.conversations.matching()] == ["bob"]
 
 
 async def test_older_messages_are_read_page_by_page(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_older_messages_are_read_page_by_page(tmp_path: Path) -> None:
 async def test_only_some_conversations_keep_their_messages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "LOADED_CONVERSATIONS", 2)
+    monkeypatch.setattr(session, "MAX_LOADED_CONVERSATIONS", 2)
     pages = lambda r: Page(str(r.conversation), [message(1)], False)  # noqa: E731
     async with window(tmp_path, {History: pages}) as w:
         kept = [await w.open(name) for name in ("a", "b", "c")]
@@ -145,9 +145,9 @@ async def test_a_typed_inbox_marks_read(tmp_path: Path) -> None:
     page = Page("bob", [message(1)], False)
     async with window(tmp_path, {Inbox: lambda _: page}) as w:
         w.host.last.told.put_nowait(arrived(1))
-        await w.until(lambda: w.state.unread == 1)
+        await w.until(lambda: w.state.conversations.unread == 1)
         await w.actions.run("/inbox bob")
-        assert w.state.unread == 0
+        assert w.state.conversations.unread == 0
 
 
 async def test_a_typed_logout_signs_out(tmp_path: Path) -> None:

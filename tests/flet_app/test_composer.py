@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flet_app import sending
-from flet_app.script import Draft, Hello, Line, Said, TooLong
+from flet_app.script import DraftFrame, HelloFrame, LineFrame, PageFrame, TooLongFrame
 from shared.protocol.commands.accounts import Passwd
 from shared.protocol.commands.history import History
 from shared.protocol.commands.messages import Page, Sent
@@ -27,7 +27,7 @@ async def in_browser(window: Open, script: dict[Any, Any] | None = None) -> Wind
     return w
 
 
-def say(w: Window, said: Said) -> None:
+def say(w: Window, said: PageFrame) -> None:
     assert w.host.page_script is not None
     w.host.page_script.heard(said)
 
@@ -40,12 +40,12 @@ async def test_a_line_that_is_said_twice_is_sent_once(window: Open) -> None:
     answer = asyncio.get_running_loop().create_future()
     w = await in_browser(window, {Send: lambda _: answer})
     for _ in range(2):
-        say(w, Line("key", "bob", "hi"))
+        say(w, LineFrame("key", "bob", "hi"))
     await w.unseen.until(lambda: bool(w.host.last.heard_of(Send)))
     assert told(w, "done") == []
     answer.set_result(Sent("bob", 2, "m2", NOON, "stored"))
     await w.unseen.until(lambda: bool(told(w, "done")))
-    say(w, Line("key", "bob", "hi"))
+    say(w, LineFrame("key", "bob", "hi"))
     await w.unseen.until(lambda: len(told(w, "done")) == 2)
     assert [(r.text, r.idempotency_key) for r in w.host.last.heard_of(Send)] == [("hi", "key")]
 
@@ -56,8 +56,8 @@ async def test_a_line_that_cannot_wait_is_given_back(
     monkeypatch.setattr(sending, "MAX_WAITING_LINES", 1)
     never = asyncio.get_running_loop().create_future()
     w = await in_browser(window, {Send: lambda _: never})
-    say(w, Line("one", "bob", "first"))
-    say(w, Line("two", "bob", "second"))
+    say(w, LineFrame("one", "bob", "first"))
+    say(w, LineFrame("two", "bob", "second"))
     await w.unseen.until(lambda: told(w, "back") == [{"kind": "back", "key": "two"}])
 
 
@@ -65,17 +65,17 @@ async def test_a_command_is_done_before_it_runs_and_runs_once(window: Open) -> N
     never = asyncio.get_running_loop().create_future()
     w = await in_browser(window, {Passwd: lambda _: never, Send: lambda _: never})
     for _ in range(2):
-        say(w, Line("key", "bob", "/passwd secret12 secret13"))
+        say(w, LineFrame("key", "bob", "/passwd secret12 secret13"))
     await w.unseen.until(lambda: len(told(w, "done")) == 2)
     assert len(w.host.last.heard_of(Passwd)) == 1
-    say(w, Line("other", "bob", "/send bob by command"))
+    say(w, LineFrame("other", "bob", "/send bob by command"))
     await w.unseen.until(lambda: bool(w.host.last.heard_of(Send)))
     assert w.host.last.heard_of(Send)[0].idempotency_key == "other"
 
 
 async def test_a_text_that_is_too_long_is_said_to_be(window: Open) -> None:
     w = await in_browser(window)
-    say(w, TooLong(20_000))
+    say(w, TooLongFrame(20_000))
     await w.unseen.until(lambda: any("this one has 20,000" in text for text in w.unseen.texts()))
 
 
@@ -84,8 +84,8 @@ async def test_the_last_letters_of_a_box_that_is_gone_are_in_its_draft(window: O
     w.tell(arrived(1, "zed", conversation="zed"))
     await w.sees("zed")
     await w.open("zed")
-    say(w, Draft("bob", "half a sen"))
-    say(w, Draft("#7", "of a group that one has left"))
+    say(w, DraftFrame("bob", "half a sen"))
+    say(w, DraftFrame("#7", "of a group that one has left"))
     await w.sees("Draft: half a sen")
     await w.open("bob")
     assert w.field("Write a message").value == "half a sen"
@@ -98,7 +98,7 @@ async def test_drafts_come_back_to_the_one_who_wrote_them(
 ) -> None:
     w = await in_browser(window)
     assert w.host.page_script is not None
-    w.host.page_script.greet(Hello("", user, {"bob": "half"}))
+    w.host.page_script.greet(HelloFrame("", user, {"bob": "half"}))
     assert w.field("Write a message").value == draft
 
 

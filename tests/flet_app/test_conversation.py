@@ -13,22 +13,22 @@ from flet_app.conversation import (
     REFUSED,
     STORED,
     WAITING,
-    Conversation,
-    Entry,
+    AppConversation,
+    BubbleEntry,
 )
 from tests.flet_app.people import NOON, message
 
 
-def seqs(c: Conversation) -> list[int | None]:
+def seqs(c: AppConversation) -> list[int | None]:
     return [entry.seq for entry in c.entries]
 
 
-def own(key: str, text: str = "hi") -> Entry:
-    return Entry(key, "ana", text, NOON, state=WAITING)
+def own(key: str, text: str = "hi") -> BubbleEntry:
+    return BubbleEntry(key, "ana", text, NOON, state=WAITING)
 
 
-def loaded(*numbers: int) -> Conversation:
-    c = Conversation("bob")
+def loaded(*numbers: int) -> AppConversation:
+    c = AppConversation("bob")
     c.newest([message(n) for n in numbers], more=bool(numbers) and numbers[0] > 1)
     return c
 
@@ -36,7 +36,7 @@ def loaded(*numbers: int) -> Conversation:
 @pytest.mark.parametrize("seed", range(20))
 def test_each_message_is_there_once_and_in_order(seed: int) -> None:
     chance = random.Random(seed)
-    c = Conversation("bob")
+    c = AppConversation("bob")
     c.newest([message(n) for n in range(31, 41)], more=True)
     events = [message(n) for n in range(38, 61)]
     for event in events:
@@ -81,7 +81,7 @@ def test_a_message_that_came_as_event_before_its_late_answer_is_not_doubled() ->
 
 def test_a_queued_post_whose_place_a_page_tells_is_not_doubled() -> None:
     """The event that told its place was missed."""
-    c = Conversation("#7@beta")
+    c = AppConversation("#7@beta")
     c.newest([message(1, conversation="#7@beta")], more=False)
     entry = c.put(own("k1"))
     entry.state, entry.id = QUEUED, "m2"
@@ -103,14 +103,14 @@ def test_a_page_that_reaches_what_is_here_keeps_it() -> None:
 
 
 def test_a_page_tells_states_anew() -> None:
-    c = Conversation("bob@beta")
+    c = AppConversation("bob@beta")
     c.newest([message(1, state=QUEUED)], more=False)
     c.newest([message(1, state=DELIVERED)], more=False)
     assert [e.state for e in c.entries] == [DELIVERED]
 
 
 def test_what_arrives_unseen_is_counted_and_not_kept() -> None:
-    c = Conversation("bob")
+    c = AppConversation("bob")
     for n in range(1, 6):
         assert c.arrived(message(n))
     assert not c.arrived(message(5))
@@ -137,7 +137,7 @@ def test_reading_counts_what_is_left() -> None:
 
 
 def test_what_cannot_be_counted_is_asked_for() -> None:
-    c = Conversation("bob")
+    c = AppConversation("bob")
     c.standing(90, 10, 80, message(90))
     c.read_to(50)
     assert c.stale
@@ -146,7 +146,7 @@ def test_what_cannot_be_counted_is_asked_for() -> None:
 
 
 def test_a_list_that_is_older_than_what_came_counts_for_nothing() -> None:
-    c = Conversation("bob")
+    c = AppConversation("bob")
     c.standing(3, 0, 3, message(3))
     c.arrived(message(4))
     c.standing(3, 0, 3, message(3))
@@ -167,7 +167,7 @@ def test_a_list_that_is_older_than_what_came_counts_for_nothing() -> None:
 def test_receipts_tell_more_than_the_message(
     state: str, received: int, read: int, expected: str
 ) -> None:
-    c = Conversation("bob")
+    c = AppConversation("bob")
     c.newest([message(1, state=state)], more=False)
     c.other_received, c.other_read = received, read
     assert c.fate(c.entries[0]) == expected

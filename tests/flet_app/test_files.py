@@ -199,7 +199,7 @@ async def test_files_and_their_bytes_are_limited_for_each_session(new_browser: N
     assert await do(page, "expect", name="a", size=1) == {"error": "NoRoom"}
     assert "url" in await do(other, "expect", name="a", size=1)
     await do(page, "withdraw", url=first["url"])
-    for _ in range(file_urls.MAX_EXPECTED - 1):
+    for _ in range(file_urls.MAX_EXPECTED_UPLOADS - 1):
         assert "url" in await do(page, "expect", name="a", size=1)
     assert await do(page, "expect", name="a", size=1) == {"error": "TooManyFiles"}
 

@@ -10,8 +10,17 @@ import orjson
 import pytest
 
 from flet_app import frame_filter
-from flet_app.frame_filter import BURST, MAX_OTHER, Frames, InvalidFrame
-from flet_app.script import HEAD, MAX_ITEMS, MAX_SAID, Draft, Hello, Line, Ping, TooLong
+from flet_app.frame_filter import MAX_FRAMES_AT_ONCE, MAX_OTHER_FRAME_BYTES, Frames, InvalidFrame
+from flet_app.script import (
+    HEAD,
+    MAX_DRAFTS,
+    MAX_FRAME_BYTES,
+    DraftFrame,
+    HelloFrame,
+    LineFrame,
+    PingFrame,
+    TooLongFrame,
+)
 
 REGISTER, EVENT, PROPS, RESULT = 1, 3, 4, 5
 PAGE = {"route": "/", "width": 800.0, "media": {"padding": {"top": 0.0}}, "window": {}}
@@ -82,7 +91,7 @@ async def test_no_other_property_can_be_set(name: str, value: Any) -> None:
         frame(REGISTER, {"page": []}),
         frame(PROPS, {"props": None}),
         frame(EVENT, {"target": 1, "name": "click", "data": [0] * 5_000}),
-        frame(EVENT, {"target": 1, "name": "click", "data": "x" * MAX_OTHER}),
+        frame(EVENT, {"target": 1, "name": "click", "data": "x" * MAX_OTHER_FRAME_BYTES}),
         b"\0" + bytes(msgpack.packb(7)),
     ],
     ids=lambda said: said[:8].hex(),
@@ -110,7 +119,7 @@ async def test_who_is_too_fast_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frame_filter.asyncio, "sleep", sleep)
     found = await begun()
     said = frame(EVENT, {"target": 7, "name": "click", "data": None})
-    for _ in range(int(BURST) + 49):
+    for _ in range(int(MAX_FRAMES_AT_ONCE) + 49):
         await found.checked(said)
     assert 40 <= len(slept) <= 50 and slept == sorted(slept)
     assert asyncio.get_running_loop().time() > 0
@@ -119,15 +128,15 @@ async def test_who_is_too_fast_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "said, read",
     [
-        ({"kind": "hello"}, Hello()),
+        ({"kind": "hello"}, HelloFrame()),
         (
             {"kind": "hello", "session": "s", "user": "ana", "drafts": {"bob": "hi"}},
-            Hello("s", "ana", {"bob": "hi"}),
+            HelloFrame("s", "ana", {"bob": "hi"}),
         ),
-        ({"kind": "line", "key": "k", "to": "bob", "text": "hi"}, Line("k", "bob", "hi")),
-        ({"kind": "draft", "to": "bob", "text": ""}, Draft("bob", "")),
-        ({"kind": "long", "size": 20_000}, TooLong(20_000)),
-        ({"kind": "ping", "ping": 1}, Ping(1)),
+        ({"kind": "line", "key": "k", "to": "bob", "text": "hi"}, LineFrame("k", "bob", "hi")),
+        ({"kind": "draft", "to": "bob", "text": ""}, DraftFrame("bob", "")),
+        ({"kind": "long", "size": 20_000}, TooLongFrame(20_000)),
+        ({"kind": "ping", "ping": 1}, PingFrame(1)),
     ],
 )
 async def test_what_our_script_says_is_read(said: Any, read: Any) -> None:
@@ -152,8 +161,8 @@ async def test_what_our_script_says_is_read(said: Any, read: Any) -> None:
         b'{"kind": "hello", "drafts": {"bob": 1}}',
         b'{"kind": "hello", "drafts": []}',
         b'{"kind": "hello", "session": null}',
-        orjson.dumps({"kind": "hello", "drafts": {str(n): "" for n in range(MAX_ITEMS + 1)}}),
-        orjson.dumps({"kind": "draft", "to": "bob", "text": "x" * MAX_SAID}),
+        orjson.dumps({"kind": "hello", "drafts": {str(n): "" for n in range(MAX_DRAFTS + 1)}}),
+        orjson.dumps({"kind": "draft", "to": "bob", "text": "x" * MAX_FRAME_BYTES}),
         b"[" * 100_000,
     ],
 )

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
-from flet_app.frame_filter import MAX_FRAME, MAX_STRANGER
+from flet_app.frame_filter import MAX_FILE_FRAME_BYTES, MAX_STRANGER_FRAME_BYTES
 from tests.flet_app.apps import App
 from tests.flet_app.browser import EVENT, LIMIT, Browser, Page
 from tests.flet_app.hostile import Fuzzed, memory
@@ -99,8 +99,8 @@ async def test_sixteen_kilobytes_froze_all_pages_for_27_seconds(
         b"\0"
         + lists
         + b"\xdd"
-        + (MAX_FRAME - 100).to_bytes(4, "big")
-        + b"\x90" * (MAX_FRAME - 100),
+        + (MAX_FILE_FRAME_BYTES - 100).to_bytes(4, "big")
+        + b"\x90" * (MAX_FILE_FRAME_BYTES - 100),
         b"\0" + lists + b"\x91" * 60_000,
         b"\0" + lists + b"\xdc\x07\xd0" + b"\x90" * 2_000,
         b"\0" + lists + b"\xdf\xff\xff\xff\xff",
@@ -134,7 +134,7 @@ async def test_a_stranger_holds_no_large_frame(app: App, new_browser: NewBrowser
     browser = new_browser()
     await browser.load()
     socket = await browser.socket()
-    head = b"\x82\xff" + (MAX_STRANGER + 1).to_bytes(8, "big") + b"\0\0\0\0"
+    head = b"\x82\xff" + (MAX_STRANGER_FRAME_BYTES + 1).to_bytes(8, "big") + b"\0\0\0\0"
     socket.transport.write(head + b"x" * 1_000)
     assert await ended(socket) == 1009
 

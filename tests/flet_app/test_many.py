@@ -12,8 +12,8 @@ import pytest
 
 from flet_app.actions import Actions
 from flet_app.parts.tile import Tile
-from flet_app.state import State
-from flet_app.views.group import MAX_DRAWN
+from flet_app.state import AppState
+from flet_app.views.group import MAX_SHOWN_MEMBERS
 from shared.client import ChatClient
 from shared.protocol.commands.groups import (
     GroupChats,
@@ -63,7 +63,7 @@ async def test_the_groups_behind_the_first_frame_of_the_list_were_never_found(
         host = RealHost(tmp_path / "window")
         host.server = server.url
         listed = asyncio.Event()
-        state = State(lambda _: listed.set() if state.listed else None)
+        state = AppState(lambda _: listed.set() if state.listed else None)
 
         async def forget(server: str, token: str) -> None:
             pass
@@ -73,8 +73,8 @@ async def test_the_groups_behind_the_first_frame_of_the_list_were_never_found(
             await actions.sign_in("ana", "secret12")
             async with asyncio.timeout(60):
                 await listed.wait()
-            assert sorted(c.name for c in state.listing()) == names
-            assert [c.name for c in state.listing("0007")] == [names[7]]
+            assert sorted(c.name for c in state.conversations.matching()) == names
+            assert [c.name for c in state.conversations.matching("0007")] == [names[7]]
         finally:
             await actions.close()
 
@@ -117,7 +117,7 @@ async def test_of_very_many_members_those_that_are_typed_are_shown(window: Open)
     w = await window(script)
     await w.open("cake")
     await w.press("About this conversation")
-    await w.sees(f"Showing {MAX_DRAWN} of 2,000; type to narrow")
+    await w.sees(f"Showing {MAX_SHOWN_MEMBERS} of 2,000; type to narrow")
     await w.sees("2000 members")
     box = w.field("Person")
     box.value = "p1999"

@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from flet_app.conversation import WAITING, Entry
+from flet_app.conversation import WAITING, BubbleEntry
 from flet_app.order import days_in_order, in_order
-from flet_app.state import State
+from flet_app.state import AppState
 from shared.protocol.commands.groups import GroupChat
 from shared.protocol.commands.messages import Sent
 from shared.protocol.commands.private import PrivateChat
@@ -31,15 +31,15 @@ def group_at(number: int, time: int) -> GroupChat:
     return replace(row, last=replace(row.last, time=time))
 
 
-def after_sign_in(chats: list[PrivateChat], groups: list[GroupChat]) -> State:
-    state = State(lambda _: None)
+def after_sign_in(chats: list[PrivateChat], groups: list[GroupChat]) -> AppState:
+    state = AppState(lambda _: None)
     state.signed_in("ana", "alpha", None)
     state.lists(chats, groups, {}, NOON)
     return state
 
 
-def shown(state: State) -> list[str]:
-    return [c.address for c in state.listing()]
+def shown(state: AppState) -> list[str]:
+    return [c.address for c in state.conversations.matching()]
 
 
 def test_empty_groups_stood_above_a_chat_with_messages_after_each_sign_in() -> None:
@@ -113,7 +113,7 @@ def test_what_one_writes_is_first_before_the_realm_has_answered_and_stays_there(
     rows = [chat_at("a", NOON - 10), chat_at("b", NOON - 20)]
     state = after_sign_in(rows, [])
     b = state.conversation("b")
-    entry = Entry("k", "ana", "hi", NOON, state=WAITING)
+    entry = BubbleEntry("k", "ana", "hi", NOON, state=WAITING)
     state.put(b, entry)
     state.lists(rows, [], known(state), NOON)
     assert shown(state) == ["b", "a"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 import uvicorn
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flet_app import http_timeouts
-from flet_app.http_timeouts import TimeoutProtocol
+from flet_app.http_timeouts import HttpConnections
 
 CONTENT = bytes(24 << 20)
 """More than the buffers of both systems take."""
@@ -30,11 +31,13 @@ async def answer(request: Request) -> Response:
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """A server that takes few connections of one address."""
-    monkeypatch.setattr(http_timeouts, "OF_ONE", FEW)
+    monkeypatch.setattr(http_timeouts, "MAX_CONNECTIONS_PER_ADDRESS", FEW)
     listening = socket.create_server(("127.0.0.1", 0))
     app = Starlette(routes=[Route("/", answer)])
     server = uvicorn.Server(
-        uvicorn.Config(app, http=TimeoutProtocol, lifespan="off", log_level="error")
+        uvicorn.Config(
+            app, http=cast(Any, HttpConnections().protocol), lifespan="off", log_level="error"
+        )
     )
     serving = asyncio.create_task(server.serve([listening]))
     yield listening.getsockname()[1]
@@ -68,10 +71,11 @@ async def read(one: socket.socket, pause: float = 0) -> int:
     return got
 
 
+@pytest.mark.slow
 async def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_is_slow_is_not(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_timeouts, "STALL_LIMIT", 0.5)
+    monkeypatch.setattr(http_timeouts, "STALL_SECONDS", 0.5)
     stalled, slow = await asked(port), await asked(port)
     slowly = asyncio.create_task(read(slow, pause=0.02))
     await asyncio.sleep(1.5)

@@ -190,7 +190,7 @@ async def test_an_enlarged_picture_is_one_that_may_be_shown(window: Open) -> Non
 async def test_a_picture_still_on_its_way_from_another_realm_never_came(
     window: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "RETRY", 0.01)
+    monkeypatch.setattr(files, "RETRY_SECONDS", 0.01)
     refusals = 2 * [ChatError(ErrorCode.UNAVAILABLE, "a.png is still on its way from beta")]
     answers = {GetFile: lambda _: refusals.pop() if refusals else None}
     w = await opened(window, {"a.png": saved("PNG")}, answers=answers)

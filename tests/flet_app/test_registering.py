@@ -9,13 +9,13 @@ import pytest
 
 from shared.client import ChatError, ErrorCode
 from shared.protocol.commands.accounts import (
-    Admission,
     Auth,
     Code,
     CodeWanted,
     Invitation,
     Register,
     Registered,
+    RegistrationRules,
 )
 from tests.flet_app.looking import Open
 
@@ -35,7 +35,7 @@ class Realm:
     def script(self) -> dict[type, Any]:
         return {
             Code: lambda _: CodeWanted(wanted=self.wants_admin, accepted=False),
-            Invitation: lambda _: Admission(self.mode, accepted=False),
+            Invitation: lambda _: RegistrationRules(self.mode, accepted=False),
             Register: self._register,
         }
 

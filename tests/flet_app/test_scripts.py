@@ -6,12 +6,14 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from playwright._impl._driver import compute_driver_executable
 
 from flet_app.site import SCRIPTS, Site
 from flet_app.web import policy
 
 
+@pytest.mark.system
 def test_the_scripts_are_well_formed() -> None:
     node = Path(compute_driver_executable()[0])
     for script in sorted(SCRIPTS.glob("*.js")):

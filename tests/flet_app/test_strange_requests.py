@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from flet_app.http_timeouts import HEAD_LIMIT, OF_ONE
+from flet_app.http_timeouts import HEAD_SECONDS, MAX_CONNECTIONS_PER_ADDRESS
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import Browser
 
@@ -181,7 +181,7 @@ def test_silent_handshakes_were_held_for_a_minute(named: App) -> None:
     """600 of them, and uncounted: TLS came before anybody could look."""
     begun = time.monotonic()
     silent = []
-    for _ in range(OF_ONE + 100):
+    for _ in range(MAX_CONNECTIONS_PER_ADDRESS + 100):
         one = socket.create_connection(
             ("127.0.0.1", named.port), timeout=LIMIT, source_address=("127.0.8.1", 0)
         )
@@ -191,17 +191,17 @@ def test_silent_handshakes_were_held_for_a_minute(named: App) -> None:
     assert said(secure(named, "127.0.8.2"), head("localhost")).startswith(b"HTTP/1.1 200 ")
     assert time.monotonic() - other < 2
     at_once = 0
-    for one in silent[OF_ONE:]:
+    for one in silent[MAX_CONNECTIONS_PER_ADDRESS:]:
         with suppress(OSError):
             assert one.recv(1) == b""
-        at_once += time.monotonic() - begun < HEAD_LIMIT - 2
+        at_once += time.monotonic() - begun < HEAD_SECONDS - 2
         one.close()
     assert at_once >= 90, at_once
-    for one in silent[:OF_ONE]:
+    for one in silent[:MAX_CONNECTIONS_PER_ADDRESS]:
         with suppress(OSError):
             assert one.recv(1) == b""
         one.close()
-    assert time.monotonic() - begun < HEAD_LIMIT + 5
+    assert time.monotonic() - begun < HEAD_SECONDS + 5
     assert said(secure(named, "127.0.8.1"), head("localhost")).startswith(b"HTTP/1.1 200 ")
     assert "Traceback" not in named.log
 
@@ -303,4 +303,4 @@ def test_a_body_that_nobody_wants_does_not_hold_its_connection(app: App) -> None
     begun = time.monotonic()
     answer = raw(app, b"PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\nx")
     assert answer.startswith(b"HTTP/1.1 405 ")
-    assert time.monotonic() - begun < 2 * HEAD_LIMIT + 5
+    assert time.monotonic() - begun < 2 * HEAD_SECONDS + 5

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flet_app.browser_identity import Visitor, mark, visitor_of
+from flet_app.browser_identity import BrowserIdentity, mark, visitor_of
 from flet_app.host import language_of, local_zone
 from shared.settings import networks
 
@@ -16,7 +16,7 @@ TRUSTED = networks("10.0.0.0/8")
 COOKIE = "x" * 43
 
 
-def visitor(peer: str = "203.0.113.7", scheme: str = "http", **headers: str) -> Visitor:
+def visitor(peer: str = "203.0.113.7", scheme: str = "http", **headers: str) -> BrowserIdentity:
     scope: dict[str, Any] = {
         "type": "http",
         "scheme": scheme,

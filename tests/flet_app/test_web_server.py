@@ -15,8 +15,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from flet_app.http_timeouts import HEAD_LIMIT, MAX_HEAD
-from flet_app.pages import FIRST_FRAME
+from flet_app.http_timeouts import HEAD_SECONDS, MAX_HEAD_BYTES
+from flet_app.pages import FIRST_FRAME_SECONDS
 from tests.flet_app.apps import PROBE, App
 from tests.flet_app.browser import LIMIT, REGISTER, Browser
 from tests.flet_app.conftest import PER_ADDRESS
@@ -240,7 +240,7 @@ async def test_who_says_nothing_is_cut_off(app: App, new_browser: NewBrowser) ->
     began = time.monotonic()
     async with asyncio.timeout(LIMIT):
         await asyncio.gather(page.wait_closed(), reader.read())
-    assert time.monotonic() - began > min(HEAD_LIMIT, FIRST_FRAME) - 1
+    assert time.monotonic() - began > min(HEAD_SECONDS, FIRST_FRAME_SECONDS) - 1
     writer.close()
 
 
@@ -249,7 +249,7 @@ def test_a_head_without_end_is_cut_off(app: App) -> None:
         endless.sendall(b"GET / HTTP/1.1\r\n")
         with pytest.raises(OSError):
             for _ in range(100):
-                endless.sendall(b"x: " + b"y" * (MAX_HEAD // 8) + b"\r\n")
+                endless.sendall(b"x: " + b"y" * (MAX_HEAD_BYTES // 8) + b"\r\n")
                 time.sleep(0.01)  # or all would be in the system's buffers before it is cut
 
 

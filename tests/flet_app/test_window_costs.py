@@ -7,11 +7,15 @@ import gc
 import time
 import tracemalloc
 
-from flet_app.views.messages import SLICE
+import pytest
+
+from flet_app.views.messages import SLICE_BUBBLES
 from shared.protocol.commands.history import History
 from shared.protocol.commands.messages import Message, Page
 from tests.flet_app.looking import Open, history
 from tests.flet_app.people import arrived, message
+
+pytestmark = pytest.mark.slow
 
 MANY = 5_000
 
@@ -26,7 +30,7 @@ async def test_one_more_of_5000_messages_is_shown_within_50_ms(window: Open) -> 
     for n in range(MANY + 1, MANY + 300):
         w.tell(arrived(n))
     await w.unseen.until(lambda: bool(w.looks()) and w.looks()[-1].text == f"text {MANY + 299}")
-    assert len(w.looks()) <= SLICE and c is w.host.last
+    assert len(w.looks()) <= SLICE_BUBBLES and c is w.host.last
     took = []
     for n in range(MANY + 300, MANY + 315):
         await asyncio.sleep(0.1)  # for what the last one left to be done

@@ -41,6 +41,7 @@ _FITTING = {
     "scheme": ["ws", "wss", "http"],
     "dialect": ["json", "text"],
     "mode": ["push", "offer"],
+    "history": ["all", "joining", "none"],
     "sha256": [SHA256, SHA256, "ab" * 32],
 }
 """Words of a fixed form, by argument."""
@@ -84,15 +85,15 @@ def value(chance: Random, known: Known, a: Arg) -> Any:
     """Return a value for an argument, mostly one that means something."""
     group = chance.choice(["#1", "#1", *known.groups[-3:], "#999"])
     match a.kind:
-        case kinds.User():
+        case kinds.UserKind():
             return chance.choice(NAMES)
-        case kinds.Group():
+        case kinds.GroupKind():
             return group
         case kinds.ConversationKind():
             return chance.choice([*NAMES, group, group])
         case kinds.LocalName():
             return chance.choice(["alice", "erin", *REALMS])
-        case kinds.Positions():
+        case kinds.PositionsKind():
             return {chance.choice([*NAMES, group]): chance.choice(NUMBERS[:4])}
         case kinds.Number():
             return chance.choice(NUMBERS[:5] if chance.random() < 0.8 else NUMBERS)

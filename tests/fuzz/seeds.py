@@ -148,6 +148,8 @@ SEEDS: list[str] = [
     "kick GROUP alice",
     "ban GROUP bob",
     "unban GROUP bob",
+    "grouphistory GROUP joining",
+    "grouphistory GROUP all",
     "accept GROUP",
     "decline GROUP",
     "block bob",

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 from websockets.exceptions import ConnectionClosed
 
+from tests.federation.hostile import MIB, Hostile, memory
+from tests.federation.hostile import key_of as key_of_server
 from tests.federation.impostor import Impostor
-from tests.federation.test_hostile_realms import MIB, Hostile, memory
-from tests.federation.test_hostile_realms import key_of as key_of_server
 from tests.realserver import RealServer
 from tests.system.bystanders import Chat, known
 

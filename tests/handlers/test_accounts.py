@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from tests.conversations.stages import Seat
 from tests.world import PASSWORD, Closed, Person, World
-from ws_server.store import users
+from ws_server.store.accounts import users
 from ws_server.store.database import current_requester
 
 NEW = {"real_name": "Somebody", "password": "secret1", "country": "Costa Rica"}
@@ -329,6 +329,7 @@ async def test_more_than_a_thousand_errors_close_with_4502(tmp_path: Path) -> No
         assert closed.value.code == 4502
 
 
+@pytest.mark.slow
 async def test_registrations_are_limited_by_address(tmp_path: Path) -> None:
     async with World(tmp_path, rate_limits="on") as world:
         stranger = world.connect()

@@ -98,7 +98,7 @@ async def test_the_rule_passes_on_with_the_group(people: People) -> None:
 async def test_people_kept_out_are_bounded_and_kicking_goes_on(
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ws_server.store.group_bans.MAX_KEPT_OUT", 1)
+    monkeypatch.setattr("ws_server.store.groups.group_bans.MAX_KEPT_OUT", 1)
     alice, _, _, group = people
     await alice.ask("ban", group=group, user="bob")
     await alice.ask("ban", group=group, user="bob")

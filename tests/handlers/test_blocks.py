@@ -109,7 +109,7 @@ async def test_oneself_and_unknown_people_are_not_blocked(world: World) -> None:
 
 
 async def test_blocks_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ws_server.store.blocks.MAX_BLOCKED", 2)
+    monkeypatch.setattr("ws_server.store.accounts.blocks.MAX_BLOCKED", 2)
     alice, *_ = await world.log_in("alice", "bob", "carol", "dave")
     for name in ("bob", "carol", "bob"):
         await alice.ask("block", user=name)

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import orjson
+import pytest
 from sqlalchemy import Connection
 
 from tests.handlers.test_crowds import add_conversations, add_people
 from tests.world import Person, World
-from ws_server.store import tokens
+from ws_server.store.accounts import tokens
+
+pytestmark = pytest.mark.slow
 
 MANY_AT_ONCE = 2_500
 SIGN_IN_SECONDS = 0.5

@@ -13,6 +13,8 @@ from tests.world import PASSWORD, Person, World
 from ws_server.store.schema import conversations, members, messages
 from ws_server.store.schema import users as user_table
 
+pytestmark = pytest.mark.slow
+
 MANY = 8_000
 """Conversations of one person; sync answered 250 bytes for each."""
 CROWD = 4_000

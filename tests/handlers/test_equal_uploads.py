@@ -13,7 +13,7 @@ import pytest
 from tests.handlers.test_files import begin, content, encoded, push_rest, sha256, some, take_chunk
 from tests.world import Person, World
 from ws_server import active_uploads
-from ws_server.app import sweep
+from ws_server.housekeeping import sweep
 
 WHOLE = some(1_000)
 

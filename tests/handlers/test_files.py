@@ -287,6 +287,7 @@ async def test_what_is_too_large_is_refused_before_any_byte(world: World) -> Non
     assert await alice.refused("sendfile", **asked, data="aGk=") == "too_large"
 
 
+@pytest.mark.slow
 async def test_up_to_8_mib_are_pushed_and_more_is_left_to_getfile(world: World) -> None:
     alice, bob = await world.log_in("alice", "bob")
     for size, pushed in ((8 * MIB, True), (8 * MIB + 1, False)):

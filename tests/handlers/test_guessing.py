@@ -39,6 +39,7 @@ async def guess(world: World, address: str, user: str) -> str:
     return code
 
 
+@pytest.mark.slow
 async def test_140_guesses_over_35_accounts_are_50(limited: World) -> None:
     await limited.add_users(*(f"user{number}" for number in range(35)))
     budget = Budget(50, 4)
@@ -50,6 +51,7 @@ async def test_140_guesses_over_35_accounts_are_50(limited: World) -> None:
     await limited.connect("192.0.2.2").ask("auth", user="user1", password=PASSWORD)
 
 
+@pytest.mark.slow
 async def test_an_account_under_attack_from_everywhere_is_open_where_it_has_a_session(
     limited: World,
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 from tests.handlers.test_crowds import MANY, add_conversations, crowd
 from tests.world import Person, World
 
+pytestmark = pytest.mark.slow
+
 ROWS = {"listpc": "conversations", "listgroup": "groups", "members": "members"}
 ADDRESS = {"listpc": "conversation", "listgroup": "group", "members": "user"}
 COMMANDS = {"chats": "listpc", "groups": "listgroup"}

@@ -221,6 +221,7 @@ async def test_a_conversation_has_one_order_for_everybody(world: World) -> None:
 # Durability
 
 
+@pytest.mark.slow
 async def test_a_failed_commit_neither_answers_ok_nor_pushes(world: World, tmp_path: Any) -> None:
     alice, bob = await world.log_in("alice", "bob")
     await alice.ask("send", to="bob", text="before")

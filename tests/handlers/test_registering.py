@@ -15,9 +15,9 @@ import pytest
 from shared.protocol.call import Dialect
 from tests.test_audit import Trail, trail  # noqa: F401 - a fixture
 from tests.world import Person, World
-from ws_server import app
+from ws_server import housekeeping
 from ws_server.admin import control, folder
-from ws_server.store import registering
+from ws_server.store.accounts import registering
 
 NEW = {"real_name": "Somebody", "password": "secret1", "country": "Peru"}
 
@@ -258,7 +258,7 @@ async def test_the_trail_names_invitations_by_their_ids_alone(
 async def test_expired_invitations_are_swept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "HOUSEKEEPING", 0.02)
+    monkeypatch.setattr(housekeeping, "HOUSEKEEPING", 0.02)
     async with World(tmp_path, registration="invite") as world:
         await invitation(world, days="1")
         await invitation(world, days="2")

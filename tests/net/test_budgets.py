@@ -1,4 +1,4 @@
-"""Rules of budgets: who counts with whom, who has to go, and what comes back."""
+"""Rules of budgets: shared levels, eviction of strangers, and the return of places."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import random
 
 import pytest
 
-from shared.addresses import network, site
+from shared.addresses import neighbourhood, network, site
 from ws_server.net import budgets as budgets_module
 from ws_server.net.budgets import ADDRESS, ALL, SITE, Budget, Budgets, Place
 
 
 class Somebody:
-    """A visitor that leaves when it is told to."""
+    """A visitor that leaves when dropped."""
 
     def __init__(self, budgets: Budgets, budget: Budget) -> None:
         self.budgets = budgets
@@ -25,7 +25,7 @@ class Somebody:
 
 
 class Clock:
-    """Time that goes on when it is told to."""
+    """A clock that a test advances."""
 
     now = 1.0
 
@@ -35,7 +35,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A machine that has just booted, on which the monotonic clock shows little."""
+    """A clock near zero, like the monotonic clock of a machine that has just booted."""
     made = Clock()
     monkeypatch.setattr(budgets_module, "perf_counter", made)
     return made
@@ -70,6 +70,12 @@ def test_sites_are_of_ipv6_only() -> None:
     assert site("192.0.2.1") is site("::ffff:192.0.2.1") is site("nonsense") is None
 
 
+def test_a_neighbourhood_is_a_48_or_a_24() -> None:
+    assert neighbourhood("2001:db8:5:1::1") == neighbourhood("2001:db8:5:2::1") == "2001:db8:5::/48"
+    assert neighbourhood("192.0.2.1") == neighbourhood("::ffff:192.0.2.200") == "192.0.2.0/24"
+    assert neighbourhood("nonsense") == "nonsense"
+
+
 def test_an_address_that_is_full_gets_only_plain_http_then_nothing(clock: Clock) -> None:
     budgets = Budgets(True, 10_000)
     places = [arrive(budgets, "192.0.2.1")[0] for _ in range(1_500)]
@@ -79,7 +85,7 @@ def test_an_address_that_is_full_gets_only_plain_http_then_nothing(clock: Clock)
 
 
 def test_the_oldest_of_an_address_goes_if_it_is_not_young(clock: Clock) -> None:
-    """Somebody behind the same address as a crowd that waits for nothing gets in."""
+    """A new client gets a place although idle strangers fill its address."""
     budgets = Budgets(True, 10_000)
     crowd = [arrive(budgets, "192.0.2.1")[1] for _ in range(300)]
     clock.now += budgets_module.GRACE_SECONDS
@@ -89,7 +95,7 @@ def test_the_oldest_of_an_address_goes_if_it_is_not_young(clock: Clock) -> None:
 
 
 def test_the_64s_of_a_site_have_a_bound_together(clock: Clock) -> None:
-    """One customer has a /48, which is 65,536 times a /64."""
+    """One customer may have a /48, which contains 65,536 /64s."""
     budgets = Budgets(True, 10_000)
     places = [arrive(budgets, f"2001:db8:0:{n:x}::1")[0] for n in range(2_000)]
     assert places.count(Place.NONE) == 2_000 - SITE.strangers
@@ -153,7 +159,7 @@ def test_bytes_that_wait_are_too_many_for_an_address_a_site_or_all(clock: Clock)
 
 
 def test_whatever_comes_and_goes_counts_end_at_nothing(clock: Clock) -> None:
-    """By chance: arrivals of all kinds, sign-ins and -outs, and ends."""
+    """Random arrivals of all kinds, sign-ins, sign-outs and ends."""
     chance = random.Random(5)
     budgets = Budgets(True, 400)
     here: list[Somebody] = []

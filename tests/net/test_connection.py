@@ -1,4 +1,4 @@
-"""Rules of one WebSocket: fair turns, one write a pass, order and content for slow readers."""
+"""Rules of one WebSocket: fair turns, one write per loop pass, intact frames for slow readers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 @pytest.fixture
 async def wire(world: World) -> AsyncIterator[Wire]:
-    """Somebody who reads only when the test does."""
+    """A client that reads only when the test does."""
     assert world._server is not None
     wire = await Wire.open(world._server.port, small=True)
     yield wire
@@ -40,14 +40,14 @@ async def wire(world: World) -> AsyncIterator[Wire]:
 
 
 def server_side(world: World) -> Connection:
-    """Return the one connection as the server sees it."""
+    """Return the server's object for the only connection."""
     assert world._server is not None
     (connection,) = world._server.listener.connections
     return connection
 
 
 def watch_writes(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Return the list in which each write to the transport lands before it goes on."""
+    """Return the list to which each write to the transport is appended first."""
     written: list[bytes] = []
     transport = connection.transport
     write = transport.write
@@ -86,7 +86,7 @@ async def test_a_flood_of_frames_takes_turns_with_everybody_else(
     loop = asyncio.get_running_loop()
     tick()
     count = 5_000
-    # Straight into the protocol, as one large read from the system brings it.
+    # Pass it to the protocol at once, like one large read.
     connection = server_side(world)
     connection.data_received(frame(TEXT, b"ping") * count)
     for _ in range(count):
@@ -99,16 +99,17 @@ async def test_a_flood_of_frames_takes_turns_with_everybody_else(
 
 
 async def settled(wire: Wire) -> None:
-    """Wait until the server has answered everything that was sent."""
+    """Wait until the server has answered all sent commands."""
     wire.writer.write(frame(PING, b"settled"))
     while await wire.next() != (PONG, b"settled"):
         pass
 
 
-async def test_who_floods_does_not_delay_another_by_all_his_frames(
+@pytest.mark.slow
+async def test_a_flood_does_not_delay_other_clients_by_all_its_frames(
     world: World, wire: Wire
 ) -> None:
-    """A ping that comes when a flood waits is answered long before the flood is."""
+    """A ping that arrives during a flood is answered long before the flood is."""
     connection = server_side(world)
     assert world._server is not None
     other = await RawClient.open(f"ws://127.0.0.1:{world._server.port}")
@@ -128,7 +129,7 @@ async def read_all(wire: Wire, count: int) -> None:
 
 
 async def test_a_large_frame_among_small_ones_keeps_its_place(world: World, wire: Wire) -> None:
-    """What is parsed in steps is the same as what was sent."""
+    """Frames parsed in steps equal the sent ones."""
     sent = []
     for number, size in enumerate((0, STEP - 1, 3, STEP, 5 * STEP + 7, 1, 200_000, 0)):
         body = orjson.dumps({"command": "ping", "id": str(number)})
@@ -167,13 +168,13 @@ async def test_replies_to_frames_that_came_together_leave_together(
 
 
 def shrink(connection: Connection) -> None:
-    """Give the system little room for what the peer does not read."""
+    """Reduce the kernel's buffers, so that unread bytes soon block the writer."""
     sock: Any = connection.transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
 async def clog(connection: Connection, wire: Wire) -> int:
-    """Write until the peer, who does not read, is behind; return how many frames that took."""
+    """Write until the connection is congested; return the number of frames written."""
     shrink(connection)
     count = 0
     while not connection.congested:
@@ -187,7 +188,7 @@ async def clog(connection: Connection, wire: Wire) -> int:
 async def test_small_frames_for_a_slow_reader_keep_their_order_and_content(
     world: World, wire: Wire, at_once: int
 ) -> None:
-    """Frames that wait are joined; who reads on before MAX_WAITING misses nothing."""
+    """Waiting frames are joined; a peer that resumes reading before MAX_UNSENT_BYTES gets all."""
     await settled(wire)
     connection = server_side(world)
     clogs = await clog(connection, wire)
@@ -201,13 +202,13 @@ async def test_small_frames_for_a_slow_reader_keep_their_order_and_content(
         assert await wire.next() == (TEXT, b"clog" * 4_000)
     for payload in payloads:
         assert await wire.next() == (TEXT, payload)
-    # And the connection goes on as before.
+    # The connection works as before.
     wire.writer.write(say("ping", id="on"))
     assert (await wire.reply())["id"] == "on"
 
 
 async def test_joined_frames_are_few_objects(world: World, wire: Wire) -> None:
-    """As objects of their own, small frames took many times their size."""
+    """As separate objects, small frames used many times their size."""
     await settled(wire)
     connection = server_side(world)
     await clog(connection, wire)
@@ -222,7 +223,7 @@ async def test_joined_frames_are_few_objects(world: World, wire: Wire) -> None:
 async def test_who_stays_behind_is_closed_with_4000_and_the_rest_is_dropped(
     world: World, wire: Wire
 ) -> None:
-    """Contract 8: more than 4 MiB wait; nothing more is kept for him."""
+    """Contract 8: if more than 4 MiB wait, the connection is closed and its frames are dropped."""
     await settled(wire)
     connection = server_side(world)
     await clog(connection, wire)
@@ -236,10 +237,10 @@ async def test_who_stays_behind_is_closed_with_4000_and_the_rest_is_dropped(
     assert await wire.close_code() in (4000, None)
 
 
-async def test_commands_of_who_is_behind_wait_and_are_answered_once_he_reads(
+async def test_commands_of_a_slow_reader_wait_and_are_answered_once_they_read(
     world: World, wire: Wire
 ) -> None:
-    """Answers are not made for somebody who takes none; none is lost when he does."""
+    """Commands of a slow reader are not executed until they read again; no answer is lost."""
     await settled(wire)
     connection = server_side(world)
     clogs = await clog(connection, wire)
@@ -255,7 +256,7 @@ async def test_commands_of_who_is_behind_wait_and_are_answered_once_he_reads(
 async def test_what_waits_behind_an_end_is_no_fault(
     world: World, wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A turn that came after the end had the library parse more, which raised."""
+    """A turn after the end made the library parse further bytes, which raised."""
     await settled(wire)
     connection = server_side(world)
     assert connection.session is not None

@@ -1,4 +1,4 @@
-"""Turns on the event loop."""
+"""Fair scheduling of connections on the event loop."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 from ws_server.net.budgets import Budget, Budgets
 from ws_server.net.fair_turns import LONGEST_REST, Rounds
 
+pytestmark = pytest.mark.slow
+
 
 class Job:
-    """Always has more to do, and notes when it did something."""
+    """A job with endless work, which records the times of its steps."""
 
     careful = False
     ready = True
@@ -33,7 +35,7 @@ class Job:
 
 
 async def test_an_address_whose_frames_take_long_leaves_most_of_the_loop_to_others() -> None:
-    """Each pass of the loop had a frame of 16 ms, so a message beside them took 55 instead of 2."""
+    """Each pass of the loop parsed a frame for 16 ms, so a message took 55 ms instead of 2."""
     budgets = Budgets(True, 10_000)
     rounds = Rounds(asyncio.get_running_loop(), on=True)
     dear = Job(budgets.of("192.0.2.66"), 0.02)
@@ -44,14 +46,14 @@ async def test_an_address_whose_frames_take_long_leaves_most_of_the_loop_to_othe
         await asyncio.sleep(0)
         passes += 1
     dear.stopped = True
-    # 20 ms, then 60 of rest: at most 7 in half a second.
+    # A turn of 20 ms, then a rest of 60 ms: at most 7 turns in half a second.
     assert 1 < len(dear.steps) <= 8
     assert passes > 10 * len(dear.steps)
     await asyncio.sleep(2 * LONGEST_REST)
 
 
 async def test_small_steps_need_no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    # By a clock of its own, as a busy machine may stop any step for some milliseconds.
+    # Use a simulated clock, because a busy machine may suspend any step for milliseconds.
     clock = count(time.perf_counter(), 0.0002)
     monkeypatch.setattr("ws_server.net.fair_turns.perf_counter", lambda: next(clock))
     budgets = Budgets(True, 10_000)

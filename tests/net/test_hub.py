@@ -1,4 +1,4 @@
-"""Who gets an event."""
+"""Delivery of events to sessions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ws_server.net.session import Account, Session
 
 
 class Line:
-    """An outlet that remembers, and ends its session at the first frame if it is a slow one."""
+    """An outlet that records frames; a slow one ends its session at the first frame."""
 
     congested = False
 

@@ -1,4 +1,4 @@
-"""Rules of the port: health, metrics, origins, proxies, TLS, and what it tells strangers."""
+"""Rules of the listener: health, metrics, proxies, TLS, and responses to plain HTTP."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from shared.settings import SettingsRefused
+from tests.net.listening import UPGRADE, port, raw, url
 from tests.rawclient import RawClient
 from tests.world import World
 from ws_server import app
@@ -30,34 +31,6 @@ NAMES += ["chat_commits", "chat_entries", "chat_journal_waiting"]
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with World(tmp_path) as world:
         yield world
-
-
-def port(world: World) -> int:
-    assert world._server is not None
-    return world._server.port
-
-
-def url(world: World, path: str = "/") -> str:
-    return f"ws://127.0.0.1:{port(world)}{path}"
-
-
-async def raw(world: World, request: str) -> tuple[int, dict[str, str], str]:
-    """Send this request line and headers and return status, headers and body."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port(world))
-    writer.write(f"{request}\r\nHost: localhost\r\n\r\n".encode())
-    answer = (await reader.read()).decode()
-    writer.close()
-    head, _, body = answer.partition("\r\n\r\n")
-    status, *lines = head.split("\r\n")
-    headers = dict(line.lower().split(": ", 1) for line in lines)
-    assert len(headers) == len(lines), "no header comes twice"
-    return int(status.split()[1]), headers, body
-
-
-UPGRADE = (
-    "GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13"
-)
 
 
 @pytest.mark.parametrize(
@@ -142,144 +115,8 @@ async def test_any_path_serves_a_websocket_without_compression(world: World, pat
         assert await socket.recv() == "OK Pong"
 
 
-@pytest.fixture
-async def picky(tmp_path: Path) -> AsyncIterator[World]:
-    origins = "https://chat.example/, http://localhost:8550"
-    async with World(tmp_path, origins=origins) as world:
-        yield world
-
-
-@pytest.mark.parametrize("origin", [None, "https://chat.example", "http://localhost:8550"])
-async def test_origins_that_are_listed_and_programs_may_connect(picky: World, origin: Any) -> None:
-    async with connect(url(picky), proxy=None, origin=origin) as socket:
-        await socket.send("ping")
-        assert await socket.recv() == "OK Pong"
-
-
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "https://chat.example.evil", "http://chat.example"]
-)
-async def test_other_origins_are_refused(picky: World, origin: Any) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        await connect(url(picky), proxy=None, origin=origin)
-    assert refused.value.response.status_code == 403
-
-
-TWICE = [
-    "Origin: https://chat.example\r\nOrigin: https://evil.example",
-    "Origin: https://chat.example\r\nOrigin: https://chat.example",
-    "Upgrade: websocket",
-    "Connection: Upgrade",
-    "Host: chat.example",
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Version: 13",
-    "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-For: x",
-    "User-Agent: Mozilla/5.0\r\nUser-Agent: x\r\nSec-Fetch-Site: none\r\nSec-Fetch-Site: x",
-]
-
-
-@pytest.mark.parametrize("lines", TWICE)
-async def test_no_header_that_comes_twice_is_a_fault_of_the_server(
-    picky: World, lines: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Two `Origin` headers were a 500 with a traceback in the log."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port(picky))
-    writer.write(f"{UPGRADE}\r\n{lines}\r\nHost: localhost\r\n\r\n".encode())
-    status = int((await reader.readline()).split()[1])
-    writer.close()
-    assert status in (101, 400, 403, 426)
-    if lines.startswith(("Origin", "Host")):
-        assert status == 400
-    assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-@pytest.fixture
-async def named(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path, hosts="chat.example, other.example") as world:
-        yield world
-
-
-def page(origin: str, host: str) -> str:
-    """Return what a browser sends for a page of this origin; `PORT` is the server's."""
-    return f"Host: {host}\r\nOrigin: {origin}"
-
-
-@pytest.mark.parametrize(
-    ("origin", "host", "status"),
-    [
-        ("https://evil.example", "127.0.0.1:PORT", 403),
-        ("http://localhost:PORT", "localhost:PORT", 101),
-        ("http://127.0.0.1:PORT", "127.0.0.1:PORT", 101),
-        ("http://[::1]:PORT", "[::1]:PORT", 101),
-        ("http://me.localhost:PORT", "me.localhost:PORT", 101),
-        ("http://LOCALHOST:PORT", "localhost:PORT", 101),
-        ("http://localhost:1", "localhost:PORT", 403),
-        ("http://localhost", "localhost:PORT", 403),
-        ("http://127.0.0.1:PORT", "localhost:PORT", 403),
-        ("null", "localhost:PORT", 403),
-        ("", "localhost:PORT", 403),
-        ("file://", "localhost:PORT", 403),
-        ("chrome-extension://abc", "localhost:PORT", 403),
-        ("http://localhost:99999", "localhost:PORT", 403),
-        ("http://[::1", "localhost:PORT", 403),
-        # DNS rebinding: the page's name leads here, so origin and host agree.
-        ("http://evil.example:PORT", "evil.example:PORT", 403),
-        ("http://evil.example", "evil.example", 403),
-        ("http://localhost.evil.example:PORT", "localhost.evil.example:PORT", 403),
-        ("https://chat.example", "chat.example", 101),
-        ("https://chat.example", "chat.example.", 403),
-        ("https://Chat.Example", "CHAT.example:443", 101),
-        ("https://other.example", "chat.example", 403),
-        ("http://x@localhost:PORT", "evil.example:PORT", 403),
-        ("http://localhost:PORT", "", 403),
-    ],
-)
-async def test_without_origins_only_the_servers_own_pages_may_connect(
-    named: World, origin: str, host: str, status: int
-) -> None:
-    """Any page in the web could use the port with its visitor's address."""
-    head = f"{UPGRADE}\r\n{page(origin, host)}".replace("PORT", str(port(named)))
-    assert await status_of(named, head) == status
-
-
-async def status_of(world: World, head: str) -> int:
-    """Send the head of a request and return the status of the answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port(world))
-    writer.write(f"{head}\r\n\r\n".encode())
-    async with asyncio.timeout(10):
-        status = int((await reader.readline()).split()[1])
-    writer.close()
-    return status
-
-
-@pytest.mark.parametrize("host", ["evil.example", "chat.example", "", "a b"])
-async def test_programs_may_use_any_name(named: World, host: str) -> None:
-    assert await status_of(named, f"{UPGRADE}\r\nHost: {host}") == 101
-
-
-@pytest.mark.parametrize("mark", ["User-Agent: Mozilla/5.0 (X11)", "Sec-Fetch-Mode: cors"])
-@pytest.mark.parametrize(
-    ("host", "path", "status"),
-    [
-        ("evil.example", "/metrics", 403),
-        ("evil.example", "/", 403),
-        ("evil.example", "/healthz", 200),
-        ("evil.example", "/readyz", 200),
-        ("chat.example", "/metrics", 200),
-        ("10.0.0.1:8765", "/metrics", 200),
-        ("[2001:db8::1]:8765", "/metrics", 200),
-    ],
-)
-async def test_a_browser_reads_nothing_under_a_name_that_is_not_the_servers(
-    named: World, mark: str, host: str, path: str, status: int
-) -> None:
-    """By DNS rebinding a page could read the metrics as its own."""
-    head = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{mark}"
-    assert await status_of(named, head) == status
-
-
 async def address_of(world: World, *forwarded: str) -> str:
-    """Return whom the limits count for a connection with these X-Forwarded-For headers."""
+    """Return the client address for limits of a connection with these X-Forwarded-For headers."""
     headers = [("X-Forwarded-For", value) for value in forwarded]
     async with connect(url(world), proxy=None, additional_headers=headers) as socket:
         await socket.send("ping")
@@ -290,7 +127,7 @@ async def address_of(world: World, *forwarded: str) -> str:
         return connection.session.address
 
 
-async def test_a_stranger_cannot_choose_his_address(tmp_path: Path) -> None:
+async def test_a_stranger_cannot_choose_their_address(tmp_path: Path) -> None:
     async with World(tmp_path / "1") as world:
         assert await address_of(world, "203.0.113.7") == "127.0.0.1"
     async with World(tmp_path / "2", trusted_proxies="10.0.0.0/8") as world:
@@ -335,6 +172,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return cert, key
 
 
+@pytest.mark.system
 async def test_tls_serves_wss_and_https(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     trust = ssl.create_default_context(cafile=str(cert))
@@ -356,6 +194,7 @@ async def test_tls_serves_wss_and_https(tmp_path: Path, certificate: tuple[Path,
         writer.close()
 
 
+@pytest.mark.system
 async def test_a_certificate_that_cannot_be_read_is_refused(
     tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
@@ -367,6 +206,7 @@ async def test_a_certificate_that_cannot_be_read_is_refused(
                 await app.open_server(Settings(data=tmp_path, **options), stack)
 
 
+@pytest.mark.slow
 async def test_who_does_not_sign_in_in_time_is_closed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,7 +226,7 @@ async def test_a_connection_that_is_gone_is_forgotten(world: World) -> None:
             await socket.send("ping")
             await socket.recv()
     assert world._server is not None
-    assert len(world._server.listener._strangers) < 5  # the last ones may still be closing
+    assert len(world._server.listener._strangers) < 5  # the last connections may still be closing
 
 
 async def test_a_port_that_is_taken_is_refused(world: World, tmp_path: Path) -> None:

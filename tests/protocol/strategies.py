@@ -11,7 +11,8 @@ from hypothesis.strategies import SearchStrategy
 
 from shared.protocol import kinds
 from shared.protocol.file_names import clean_file_name
-from shared.protocol.spec import Arg, Record, Request, Spec
+from shared.protocol.records import Record
+from shared.protocol.spec import Arg, Request, Spec
 from shared.protocol.values import MAX_NUMBER, Address, BadValue, GroupAddress
 from shared.protocol.words import BLANK
 
@@ -59,13 +60,13 @@ def values_of(kind: kinds.Kind) -> SearchStrategy[Any]:
             return (padded | extremes).filter(_accepted(kind)).map(kind.from_json)
         case kinds.Number():
             return st.integers(kind.least, kind.most)
-        case kinds.User():
+        case kinds.UserKind():
             return PEOPLE
         case kinds.LocalName():
             return NAMES
         case kinds.RealmName():
             return REALM_NAMES
-        case kinds.Group():
+        case kinds.GroupKind():
             return GROUPS
         case kinds.ConversationKind():
             return CONVERSATIONS
@@ -79,7 +80,7 @@ def values_of(kind: kinds.Kind) -> SearchStrategy[Any]:
             return st.from_regex(kind.form, fullmatch=True)
         case kinds.Flag():
             return st.booleans()
-        case kinds.Positions():
+        case kinds.PositionsKind():
             return st.dictionaries(CONVERSATIONS, st.integers(0, MAX_NUMBER), max_size=4)
     raise AssertionError(f"say here what a {type(kind).__name__} may be")
 

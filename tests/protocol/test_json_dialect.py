@@ -17,9 +17,10 @@ from shared.protocol.commands.messages import Message, MessageArrived, Page, Sen
 from shared.protocol.commands.meta import Ping, Pong
 from shared.protocol.commands.private import Send
 from shared.protocol.errors import TEMPORARY, ChatError, ErrorCode
-from shared.protocol.spec import EVENTS, TABLE, Event, Reply, Request, Spec, specs
+from shared.protocol.records import EVENTS, Event, Reply
+from shared.protocol.spec import TABLE, Request, Spec, specs
 from shared.protocol.values import Address
-from tests.protocol.spellings import SPELLINGS
+from tests.contract import SPELLINGS
 from tests.protocol.strategies import records, requests
 
 WRITTEN = [(frame, request) for request, frames in SPELLINGS for frame in frames if "{" in frame]
@@ -50,7 +51,7 @@ def test_every_spelling_is_the_same_request(frame: str, request_: Request[Any]) 
 
 def test_every_spelling_of_the_table_is_tried() -> None:
     tried = {json.loads(frame)["command"] for frame, _ in WRITTEN}
-    assert tried == TABLE.keys() - {"sync"}
+    assert tried == TABLE.keys()
 
 
 def test_positions_are_given_as_an_object() -> None:

@@ -66,6 +66,8 @@ def test_emoji_and_words_that_need_joiners_stay_as_they_are(text: str) -> None:
         ("Bob\n", "Bob"),
         ("B\u00ado\u2060b\ufeff", "Bob"),
         ("Bo\u200db", "Bob"),
+        ("Bob\U000e0041\U000e0042\U000e007f", "Bob"),
+        ("🏴\U000e0041\U000e0042\U000e007f", "🏴"),
         ("\u200dé\u200d", "é"),
         ("שלום\u200f", "שלום"),
         ("x" + "\u0335" * 50, "x" + "\u0335" * precis.MAX_MARKS),

@@ -8,137 +8,24 @@ from typing import Any
 
 import pytest
 
+from shared.protocol import records
 from shared.protocol import spec as spec_module
+from shared.protocol.commands.private import ListPc, Send
 from shared.protocol.kinds import LOCAL_NAME, USER, Number, Text
 from shared.protocol.nearest import unknown_command
-from shared.protocol.spec import (
-    EVENTS,
-    TABLE,
-    Event,
-    Remote,
-    Reply,
-    Request,
-    arg,
-    command,
-    event,
-    record,
-    result,
-    specs,
-)
+from shared.protocol.records import EVENTS, Event, Record, Reply, event, record, result
+from shared.protocol.spec import TABLE, Remote, Request, arg, command, specs
 from shared.protocol.values import Address
+from tests.contract import CONTRACT
+from tests.contract.events import EVENTS as EVENTS_OF_CONTRACT
+from tests.contract.row import Fields, Row
 
 OLD_COMMANDS = """
 auth register listpc send sendfile creategroup listgroup invitegroup sendg inbox inboxgroup
 addrealm listrealm sendpcrealm sendfilerealm listpcrealm creategrouprealm listgrouprealm
 invitegrouprealm sendgrouprealm sendgroupfilerealm inboxrealm inboxgrouprealm
 """.split()
-
-USAGES = """
-register <user> <real_name> <password> <country...>
-auth <user> <password>
-resume <token>
-logout
-passwd <old_password> <new_password>
-whoami
-listpc [realm] [after]
-listpcrealm <realm> [after]
-send <to> <text...>
-sendpcrealm <realm> <to> <text...>
-sendfile <to> <name> <data>
-sendfilerealm <realm> <to> <name> <data>
-inbox <user> [before] [limit]
-inboxrealm <realm> <user> [before] [limit]
-creategroup <name...>
-creategrouprealm <realm> <name...>
-listgroup [realm] [after]
-listgrouprealm <realm> [after]
-invitegroup <group> <user>
-invitegrouprealm <realm> <group> <user>
-sendg <group> <text...>
-sendgrouprealm <realm> <group> <text...>
-sendgroupfile <group> <name> <data>
-sendgroupfilerealm <realm> <group> <name> <data>
-inboxgroup <group> [before] [limit]
-inboxgrouprealm <realm> <group> [before] [limit]
-members <group> [after]
-leavegroup <group>
-kick <group> <user>
-ban <group> <user>
-banrealm <realm> <group> <user>
-unban <group> <user>
-unbanrealm <realm> <group> <user>
-accept <group>
-acceptrealm <realm> <group>
-decline <group>
-declinerealm <realm> <group>
-block <user>
-blockrealm <realm> <user>
-unblock <user>
-unblockrealm <realm> <user>
-blocked
-history <conversation> [before] [after] [limit]
-read <conversation> <seq>
-received <conversation> <seq>
-sync (JSON only): {"command":"sync","have":<have>}
-upload <to> <name> <size> <sha256>
-chunk <upload> <offset> <data>
-getfile <file> [offset]
-addrealm <name> <address> <port> [fingerprint]
-listrealm
-outbox
-help [topic]
-ping
-""".strip().splitlines()
-
-_SENT = "conversation seq message_id time state"
-_SIGNED_IN = "user realm token unread epoch protocol limits"
-RESULTS = {
-    "register": "user",
-    "auth": _SIGNED_IN,
-    "resume": _SIGNED_IN,
-    "whoami": "user realm real_name country admin",
-    "listpc": "conversations",
-    "send": _SENT,
-    "sendfile": f"{_SENT} file",
-    "inbox": "conversation messages more",
-    "creategroup": "group name",
-    "listgroup": "groups",
-    "invitegroup": "group user",
-    "sendg": _SENT,
-    "sendgroupfile": f"{_SENT} file",
-    "inboxgroup": "conversation messages more",
-    "members": "members",
-    "ban": "group user",
-    "unban": "group user",
-    "accept": "group",
-    "decline": "group",
-    "block": "users",
-    "unblock": "users",
-    "blocked": "users",
-    "history": "conversation messages more",
-    "read": "conversation read_seq",
-    "received": "conversation received_seq",
-    "sync": "conversations messages more epoch recovered more_conversations",
-    "upload": "upload offset chunk",
-    "chunk": f"offset {_SENT} file",
-    "getfile": "file",
-    "addrealm": "realm fingerprint link",
-    "listrealm": "realms",
-    "outbox": "queued more",
-    "help": "commands",
-    "ping": "time",
-}
-EVENT_FIELDS = {
-    "message": "id conversation seq from time text file state bot",
-    "file": "file offset data last",
-    "receipt": "conversation user received_seq read_seq",
-    "delivery": "conversation message_id seq state code",
-    "group": "group name user change",
-    "realm": "realm link was",
-    "preference": "conversation blocked",
-}
 SENDING = ["send", "sendg", "sendfile", "sendgroupfile", "upload"]
-WITHOUT_SESSION = {"code", "invitation", "register", "auth", "resume", "help", "format", "ping"}
 
 
 @pytest.mark.parametrize("name", OLD_COMMANDS)
@@ -146,28 +33,36 @@ def test_every_command_of_the_old_system_is_in_the_table(name: str) -> None:
     assert name in TABLE
 
 
-@pytest.mark.parametrize("usage", USAGES)
-def test_the_usage_is_that_of_the_contract(usage: str) -> None:
-    name = usage.partition(" ")[0]
-    assert TABLE[name].usage(name) == usage
+def test_the_contract_names_every_command_and_event() -> None:
+    spellings = {row.name: row.realm_name for row in CONTRACT.values()}
+    assert {spec.name: spec.realm_name for spec in specs()} == spellings
+    assert EVENTS.keys() == EVENTS_OF_CONTRACT.keys()
 
 
-@pytest.mark.parametrize("name", RESULTS)
-def test_the_reply_has_the_fields_of_the_contract(name: str) -> None:
-    assert {w.wire for w in TABLE[name].reply.wires} >= set(RESULTS[name].split())
+@pytest.mark.parametrize("row", CONTRACT.values(), ids=list(CONTRACT))
+def test_a_command_has_the_usages_and_the_access_of_the_contract(row: Row) -> None:
+    spec = TABLE[row.name]
+    assert spec.usage() == row.usage
+    assert row.realm_name is None or spec.usage(row.realm_name) == row.realm_usage
+    assert spec.access is row.access
 
 
-@pytest.mark.parametrize("name", EVENT_FIELDS)
+@pytest.mark.parametrize("row", CONTRACT.values(), ids=list(CONTRACT))
+def test_the_reply_has_the_fields_of_the_contract(row: Row) -> None:
+    assert_fields(TABLE[row.name].reply, row)
+
+
+@pytest.mark.parametrize("name", EVENTS_OF_CONTRACT)
 def test_the_event_has_the_fields_of_the_contract(name: str) -> None:
-    assert [w.wire for w in EVENTS[name].wires] == EVENT_FIELDS[name].split()
+    assert_fields(EVENTS[name], EVENTS_OF_CONTRACT[name])
 
 
-def test_there_is_no_other_event() -> None:
-    assert EVENTS.keys() == EVENT_FIELDS.keys()
-
-
-def test_only_these_commands_need_no_session() -> None:
-    assert {s.name for s in specs() if s.access is spec_module.Access.ANYONE} == WITHOUT_SESSION
+def assert_fields(declared: type[Record], wanted: Fields) -> None:
+    optional = wanted.optional.split()
+    wires = declared.wires
+    assert [w.wire for w in wires if w.wire not in optional] == wanted.fields.split()
+    assert {w.wire for w in wires} >= set(optional)
+    assert all(w.optional for w in wires if w.wire in optional)
 
 
 @pytest.mark.parametrize("name", SENDING)
@@ -197,13 +92,27 @@ def test_a_strange_command_is_refused_without_repeating_it(typed: str) -> None:
     assert message.encode().isascii() and message.isprintable() and len(message) < 200
 
 
+def test_the_own_realm_is_left_out_of_addresses() -> None:
+    there, here = Send(Address("bob", "Alpha"), "hi"), Send(Address("bob"), "hi")
+    assert there.without_local_realm("alpha") == here
+    assert there.without_local_realm("beta") is there
+
+
+def test_realms_are_renamed_in_addresses_and_arguments() -> None:
+    names = {"beta": "gamma"}
+    there = Send(Address("bob", "Beta"), "hi").with_realms(names)
+    assert there == Send(Address("bob", "gamma"), "hi")
+    assert ListPc("Beta").with_realms(names) == ListPc("gamma")
+    assert ListPc("alpha").with_realms(names) == ListPc("alpha")
+
+
 # Declarations that are wrong fail at import.
 
 
 @pytest.fixture
 def empty_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spec_module, "TABLE", {})
-    monkeypatch.setattr(spec_module, "EVENTS", {})
+    monkeypatch.setattr(records, "EVENTS", {})
 
 
 @record

@@ -17,7 +17,7 @@ from shared.protocol.commands.private import ListPc, Send
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import TABLE, Request, Spec, specs
 from shared.protocol.values import Address, BadValue
-from tests.protocol.spellings import SPELLINGS
+from tests.contract import SPELLINGS
 from tests.protocol.strategies import requests
 
 TYPED = [(line, request) for request, frames in SPELLINGS for line in frames if "{" not in line]

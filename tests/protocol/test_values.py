@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -159,14 +160,56 @@ def test_a_cleaned_file_name_is_safe_and_stays_as_it_is(name: str) -> None:
         ("a\x85b", r"a\x85b"),
         ("a\u2028b\u2029", r"a\u2028b\u2029"),
         ("\u202eevil", r"\u202eevil"),
+        ("pay\u200bpal", r"pay\u200bpal"),
+        ("hi\u200b\u200c\u200d\u2060\ufeff", r"hi\u200b\u200c\u200d\u2060\ufeff"),
+        ("hi\U000e0041\U000e0042\U000e007f", r"hi\U000e0041\U000e0042\U000e007f"),
+        ("🏴\U000e0048\U000e0049", r"🏴\U000e0048\U000e0049"),  # tags that are no flag
+        ("👋\U000e0048", r"👋\U000e0048"),
+        ("x\ufe01\ufe02", r"x\ufe01\ufe02"),
+        ("👋\ufe0f\ufe0f\U000e0100", r"👋️\ufe0f\U000e0100"),  # one selector is enough
+        ("é\u200b\u200b", "é\u200b" + r"\u200b"),
+        ("a\u00adb\u2064\u3164\uffa0", r"a\xadb\u2064\u3164\uffa0"),
+        ("(1)\u200f 2", r"(1)\u200f 2"),
     ],
+    ids=ascii,
 )
 def test_in_words_line_breaks_are_indented_and_controls_are_shown(written: str, shown: str) -> None:
     assert in_words(written) == shown
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(
+            "👩‍👩‍👧",
+            "❤️",
+            "❤️‍🔥",
+            "🏴‍☠️",
+            "👨🏽‍🦰",
+            "1️⃣ #️⃣",
+            "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f!",
+        ),
+        *("می‌خواهم", "क्‍ष", "葛\U000e0100城", "ភាសា\u200bខ្មែរ", "שלום\u200f (1)", "ᠮ\u180b"),
+        *("naïve", "a\u00a0b", "⠓⠊⠀⠞⠓⠑⠗⠑"),
+    ],
+    ids=ascii,
+)
+def test_in_words_what_scripts_and_emoji_need_stays(written: str) -> None:
+    assert in_words(written) == written
+
+
+def test_in_words_a_text_full_of_marks_takes_no_longer_than_others() -> None:
+    """Each mark must not have the whole text searched."""
+    marks = "\u200e" * 5_000
+    begun = time.process_time()
+    assert in_words(marks) == r"\u200e" * 5_000
+    assert time.process_time() - begun < 0.1
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])) | NASTY)
 def test_in_words_nobody_forges_a_line_or_steers_a_terminal(written: str) -> None:
     shown = in_words(written).replace("\n  ", "")
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", shown)
+    assert not re.search("[\u2060-\u206f\ufeff\U000e0080-\U000e00ff]", shown)
     assert len(shown.splitlines()) <= 1
+    assert in_words(shown) == shown

@@ -25,7 +25,8 @@ from shared.protocol.commands.messages import (
 )
 from shared.protocol.commands.private import PrivateChat, PrivateChats
 from shared.protocol.commands.realms import Realm, RealmLink, Realms
-from shared.protocol.spec import EVENTS, Event, Reply, specs
+from shared.protocol.records import EVENTS, Event, Reply
+from shared.protocol.spec import specs
 from tests.protocol.strategies import records
 
 PHOTO = FileInfo("f_1", "photo.png", 1_234_567, "image/png", "ab" * 32)
@@ -98,6 +99,67 @@ def test_an_event_in_words(event: Event, line: str) -> None:
 
 def test_a_receipt_of_what_was_not_read_does_not_say_read() -> None:
     assert "has read" not in text_dialect.format_event(Receipt("bob", "bob", 5, 0))
+
+
+AS_FILES = [
+    "photo.png (1.2 MB) file f_1",
+    "photo.png (1.2\u00a0MB)\u3000file\u2003f_1",
+    "photo.png (1.2MB)file f_1",
+    "PHOTO.PNG (1,2 mb) FILE F_1",
+    "photo.png (1.2 MB)\nfile f_1",
+    "photo.png (1.2\u2800MB)\u2800file\u2800f_1",
+    "photo.png （１.２ ＭＢ） ｆｉｌｅ f_1",
+    "photo.png ⁽1.2 MB⁾ file f_1",
+    "photo.png ❨1.2 MB❩ file f_1",
+    "photo.png (1.2 ㎆) file f_1",
+    "photo.png (1.2 МВ) fіlе f_1",  # Cyrillic
+    "photo.png (٣ bytes) file f_1",
+    "hi\n[eve] photo.png (1.2 MB) file f_1",
+]
+
+
+@pytest.mark.parametrize("text", AS_FILES, ids=ascii)
+def test_a_text_that_reads_as_a_file_is_quoted_wherever_it_is_shown(text: str) -> None:
+    said = f'"{text}"'.replace("\n", "\n  ")
+    private = Message("m_1", "bob", 7, "bob", TIME, text)
+    away = Message("m_1", "bob@beta", 7, "bob@beta", TIME, text)
+    group = Message("m_1", "#1@beta", 7, "bob@beta", TIME, text)
+    own = Message("m_1", "bob", 7, "alice", TIME, text, state="refused")
+    for message in (private, away, group, own):
+        assert f"[{message.sender}] {said}" in message.row()
+    for event in (
+        arrived(text=text),
+        arrived(text=text, state="stored"),
+        arrived(text=text, conversation="#1@beta", sender="bob@beta", group_name="team"),
+    ):
+        assert text_dialect.format_event(event).endswith(f"] {said}")
+    for chats in (
+        PrivateChats([PrivateChat("bob@beta", 2, 1, 1, 0, 0, away)]),
+        GroupChats([GroupChat("#1@beta", "team", "owner", 3, 7, 0, 0, group)]),
+    ):
+        assert text_dialect.format_reply(chats).endswith(f"bob@beta: {said}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["the file (1.2 MB) is large", "call open(path) on file f", "see (1) and (2)", "f_1 (3 MB)"],
+)
+def test_other_texts_are_not_quoted(text: str) -> None:
+    assert text_dialect.format_event(arrived(text=text)) == f"[bob] {text}"
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\u2060", "\ufeff", "\U000e0020"], ids=ascii)
+def test_what_nobody_sees_hides_no_file_and_no_word(hidden: str) -> None:
+    line = text_dialect.format_event(arrived(text=f"photo.png (1.2 MB){hidden} file f_1"))
+    assert hidden not in line and rf"MB)\{ascii(hidden)[2:-1]} file" in line
+    named = arrived(conversation="#12", group_name=f"te{hidden}am")
+    assert hidden not in text_dialect.format_event(named)
+
+
+def test_a_name_of_a_file_does_not_read_as_another_file() -> None:
+    file = FileInfo("f_real", "a.png (1.2 MB) file f_evil", 3, "image/png", "ab" * 32)
+    line = text_dialect.format_event(arrived(text="", file=file))
+    assert line == '[bob] "a.png (1.2 MB) file f_evil" (3 bytes) file f_real'
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A realm and a transaction on either kind of database."""
+"""Fixtures: a realm and a transaction, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from ws_server.store.database import Database
 
 @pytest.fixture
 async def world(tmp_path: Path, database_url: str) -> AsyncIterator[World]:
-    """A realm with three people."""
+    """A realm with three users."""
     async with World(tmp_path, database=database_url) as world:
         await world.add_users("alice", "bob", "carol")
         yield world
 
 
 class _Over(Exception):
-    """The test has ended, and its transaction is rolled back."""
+    """Raised at the end of a test, to roll its transaction back."""
 
 
 class _Lent:
-    """A `Connection` for tests; its transaction lives in a thread, as those of the store do."""
+    """A `Connection` for tests; its transaction runs in a thread, like those of the store."""
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[tuple[Callable[[Connection], Any], Future[Any]] | None]
         self._jobs = queue.SimpleQueue()
 
     def live(self, tx: Connection) -> None:
-        """Do what the test asks for, until it ends."""
+        """Run the test's calls until it ends."""
         while (job := self._jobs.get()) is not None:
             call, answer = job
             try:
@@ -48,7 +48,7 @@ class _Lent:
         self._jobs.put(None)
 
     def run(self, question: Callable[[Connection], Any]) -> Any:
-        """Return what a question finds that goes to the driver itself."""
+        """Run a query on the driver itself and return its rows."""
         answer: Future[Any] = Future()
         self._jobs.put((question, answer))
         return answer.result(20)
@@ -65,7 +65,7 @@ class _Lent:
 
 
 class _LentBulk:
-    """The `Bulk` of a `_Lent`; its statements run where the transaction lives."""
+    """The `Bulk` of a `_Lent`; its statements run in the transaction's thread."""
 
     def __init__(self, lent: _Lent) -> None:
         self._lent = lent

@@ -1,4 +1,4 @@
-"""Rules of blobs: whole or not there, one for equal content, uploads that go on where they were."""
+"""Rules of blobs: complete or absent, one for equal content, uploads resumed at their offset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store.blobs import Blobs
+from ws_server.store.contents.blobs import Blobs
 
 CONTENT = b"some content"
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -104,7 +104,7 @@ def test_a_chunk_the_disk_refused_is_taken_off_again(
     blobs.append("u_1", 0, CONTENT[:5])
 
     class Full:
-        """A file on a disk that takes three bytes more."""
+        """A file on a disk with three bytes left."""
 
         def __init__(self, file: Any) -> None:
             self.file, self.left = file, 3
@@ -165,7 +165,7 @@ def test_a_sweep_removed_what_had_just_come_and_had_no_row_yet(
         blobs.append(upload, 0, b"x")
     for path in (blobs.path(old), blobs.path(again), tmp_path / "uploads" / "u_old"):
         os.utime(path, (0, 0))
-    # What is stored once more is about to get a row, too.
+    # A blob stored again is about to get a row, too.
     assert blobs.put(b"again") == again
     assert blobs.sweep(set(), set, 3600) == 2
     kept = [f"blobs/{sha256[:2]}/{sha256}" for sha256 in (fresh, again)]
@@ -188,8 +188,9 @@ def test_a_sweep_failed_when_another_one_took_the_file_first(blobs: Blobs, tmp_p
     assert everything(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_sweep_failed_when_an_upload_ended_meanwhile(blobs: Blobs, tmp_path: Path) -> None:
-    """An upload that was opened after the sweep had asked for the open ones is in its folder."""
+    """The folder has an upload that was opened after the sweep had read the list of open ones."""
     stop = threading.Event()
     failed: list[Exception] = []
 
@@ -219,7 +220,7 @@ def test_what_came_while_the_clock_was_ahead_stayed_for_ever(blobs: Blobs, tmp_p
     for path in (blobs.path(ahead), part):
         os.utime(path, (2**32, 2**32))
     assert blobs.sweep(set(), set, 3600) == 0
-    # It counts from the sweep that found it.
+    # Its age counts from the sweep that found it.
     assert time.time() - 60 < blobs.path(ahead).stat().st_mtime <= time.time()
     assert time.time() - 60 < part.stat().st_mtime <= time.time()
 

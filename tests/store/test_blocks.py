@@ -15,9 +15,13 @@ from shared.protocol.errors import ChatError
 from shared.protocol.values import Address, GroupAddress
 from tests.strangers import invite_by_stranger, stranger
 from tests.world import World
-from ws_server.store import blocks, conversations, invitations, membership, users
+from ws_server.store import conversations
+from ws_server.store.accounts import blocks, users
+from ws_server.store.conversations import Conversation
 from ws_server.store.database import Database
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import Draft, MessageEntry
+from ws_server.store.groups import invitations, membership
+from ws_server.store.message_content import MessageContent
 from ws_server.store.migrating import migrate
 
 FIRST = Path(__file__).with_name("schema_0001.sql")
@@ -36,15 +40,15 @@ async def block(world: World, one: int, other: str, blocked: bool = True) -> Non
     await write(world, lambda tx, now: blocks.set_blocked(tx, one, address, blocked, now))
 
 
-async def send(world: World, sender: int, to: str, **more: Any) -> str:
-    """Post a message; return the code it is refused with, or what it has become."""
+async def send(world: World, sender: int, to: str, cached: Conversation | None = None) -> str:
+    """Post a message; return the code of its refusal, or its state."""
 
-    done: asyncio.Future[Draft] = asyncio.get_running_loop().create_future()
-    draft = Draft(sender, Address.parse(to), "hi", **more)
-    draft.done = done.set_result
-    world.realm.journal.post(draft)
+    done: asyncio.Future[MessageEntry] = asyncio.get_running_loop().create_future()
+    entry = MessageEntry(Draft(sender, Address.parse(to), MessageContent("hi")), cached=cached)
+    entry.done = done.set_result
+    world.realm.journal.post(entry)
     answer = await done
-    return str(answer.error.code) if answer.error else answer.state
+    return str(answer.error.code) if answer.error else answer.message.state
 
 
 @pytest.mark.parametrize("order", [("alice", "bob"), ("bob", "alice")], ids=["low", "high"])
@@ -61,7 +65,7 @@ async def test_a_block_refuses_one_direction_whoever_has_the_lower_id(
 
 
 async def test_a_copy_in_memory_that_knows_no_block_is_not_relied_on(world: World) -> None:
-    """The chat is cached when the block is written, as it is by the servers's own sends."""
+    """The chat is cached when the block is written, as after earlier messages."""
     alice, bob = await ids(world, "alice", "bob")
     await send(world, bob, "alice")
     cached = world.realm.cache.get(bob, Address("alice"))
@@ -139,7 +143,7 @@ async def test_a_blocked_strangers_invitation_is_refused(world: World) -> None:
 
 
 def test_data_of_before_has_no_blocks_and_takes_some(tmp_path: Path) -> None:
-    """Schema 0006, and the very first one."""
+    """Schema 0006, and the first one."""
     for revision in ("0001", "0006"):
         path = tmp_path / f"{revision}.db"
         with closing(sqlite3.connect(path)) as connection:

@@ -1,4 +1,4 @@
-"""Rules of the cache: who gets a copy, that it stays bounded, and that no copy does harm."""
+"""Rules of the cache: only members get a copy, it is bounded, and stale copies do no harm."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from sqlalchemy import Connection, func, select
 
 from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address, GroupAddress
-from tests.store.test_journal import GROUP, REFUSED, commit, make_group, say
+from tests.store.journaling import GROUP, REFUSED, commit, make_group, say
 from tests.world import World
 from ws_server.store import cache as cache_module
-from ws_server.store import conversations, users
+from ws_server.store import conversations
+from ws_server.store.accounts import users
 from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation, Member
-from ws_server.store.journal import Entry, Mutation
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import MessageEntry
+from ws_server.store.entries import Entry, Mutation
+from ws_server.store.groups import group_members
 from ws_server.store.schema import messages
 
 
@@ -66,7 +68,7 @@ def test_a_person_of_another_realm_is_not_the_one_here_of_that_name() -> None:
 
 
 def test_a_chat_with_a_disabled_account_is_looked_up_each_time() -> None:
-    """A copy would refuse what is sent after the account is enabled again."""
+    """A cached copy would refuse messages after the account is enabled again."""
     cache = Cache()
     cache.put(chat(7, 1, 2))
     people = {1: Member("u1", False), 2: Member("u2", False, disabled=True)}
@@ -125,7 +127,7 @@ def test_one_group_over_the_bound_is_still_kept(monkeypatch: pytest.MonkeyPatch)
 
 @dataclass
 class Model:
-    """What should be stored, in plain lists."""
+    """The expected content of the database, in plain lists."""
 
     members: set[int] = field(default_factory=lambda: {1, 2})
     posts: dict[object, list[tuple[int, str]]] = field(default_factory=dict)
@@ -155,10 +157,10 @@ def join_or_leave(kind: str, user_id: int) -> Mutation:
         assert group is not None
         if kind == "leave":
             if user_id in group.members:
-                conversations.leave(tx, group, user_id)
+                group_members.leave(tx, group, user_id)
         elif user_id not in group.members:
             name = {2: "bob", 3: "carol"}[user_id]
-            conversations.join(tx, group, users.existing(tx, name))
+            group_members.join(tx, group, users.existing(tx, name))
 
     return Mutation(change)
 
@@ -167,6 +169,7 @@ def refuse_all(tx: Connection, now: int) -> None:
     raise REFUSED
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,
@@ -177,7 +180,7 @@ def refuse_all(tx: Connection, now: int) -> None:
 async def test_random_batches_agree_with_a_simple_model(
     database_kind: Callable[[Path], str], batches: list[list[Any]]
 ) -> None:
-    """Copies stay in the hands of their users for as long as they like, as stale as they get."""
+    """Callers may hold copies for any time, however stale."""
     with tempfile.TemporaryDirectory() as folder:
         url = database_kind(Path(folder))
         async with World(Path(folder), database=url) as world:
@@ -192,7 +195,7 @@ async def test_random_batches_agree_with_a_simple_model(
 async def _one_batch(world: World, model: Model, copies: dict[Any, Any], batch: list[Any]) -> None:
     names = {1: "alice", 2: "bob", 3: "carol"}
     entries: list[Entry] = []
-    expected: list[tuple[Draft, object]] = []
+    expected: list[tuple[MessageEntry, object]] = []
     for step in batch:
         if step[0] == "say":
             _, sender, to, key, use_copy = step
@@ -225,10 +228,9 @@ async def _one_batch(world: World, model: Model, copies: dict[Any, Any], batch: 
             assert draft.error is not None and draft.error.code is what
             continue
         assert draft.error is None
-        found = draft.conversation
-        assert found is not None
+        found = draft.message.conversation
         place = "group" if found.number else frozenset(found.members)
-        assert (draft.duplicate, (place, draft.seq)) == what
+        assert (draft.duplicate, (place, draft.message.seq)) == what
         copies[place] = found
 
 

@@ -1,4 +1,4 @@
-"""Groups of two realms that change keys: each goes with its key, whatever its number."""
+"""Groups of two realms that swap keys: each follows its host's key, whatever its number."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from ws_server.store import realms, replica_repair
+from ws_server.store.federation import realms, replica_repair
 from ws_server.store.schema import conversations
 
 HIGHEST = 10**15 - 1
-"""What 15 digits can say."""
+"""The highest number of 15 digits."""
 
 
 def test_groups_with_the_highest_numbers_change_hosts_too(tx: Any) -> None:
-    """Those above 2^39 once went to the wrong realm."""
+    """Fixed bug: groups numbered above 2^39 were assigned to the wrong realm."""
     ids = [realm_of(tx, name) for name in ("beta", "beta-2")]
     for realm_id, name in zip(ids, ("old", "new"), strict=True):
         for number in (1, HIGHEST):

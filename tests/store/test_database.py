@@ -1,4 +1,4 @@
-"""Rules of the database: its schema, its epoch, and what it refuses to open."""
+"""Rules of the database: its schema, its history id, and databases it refuses to open."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from shared.protocol.errors import ChatError, ErrorCode
-from tests.cluster import Cluster
+from tests.cluster import KINDS, Cluster
 from ws_server.store import database as database_module
-from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.database import Database, adapter_for
+from ws_server.store.engines.adapter import DatabaseRefused
 from ws_server.store.migrating import KNOWN, MIGRATIONS, NEWEST, current, migrate
 from ws_server.store.schema import metadata
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A database that is open."""
+    """An open database."""
     made = Database.open(database_url)
     yield made
     made.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def empty_urls(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """The URLs of two databases without any table."""
+    """The URLs of two databases without tables."""
     if request.param == "sqlite":
         return [f"sqlite:///{tmp_path / name}" for name in ("one.db", "two.db")]
     cluster: Cluster = request.getfixturevalue("cluster")
@@ -50,7 +50,7 @@ def test_either_way_makes_exactly_the_schema(empty_urls: list[str], way: str) ->
         context = MigrationContext.configure(tx, opts=options)
         assert context.get_current_revision() == NEWEST
         assert compare_metadata(context, metadata) == []
-        # What that does not look at.
+        # Not covered by the comparison above.
         found, where = inspect(tx), f"{tx.dialect.name}_where"
         for table in metadata.sorted_tables:
             checks = {c["name"] for c in found.get_check_constraints(table.name)}

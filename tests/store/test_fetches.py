@@ -1,4 +1,4 @@
-"""Rules of contents from other realms: who may have which, what counts, and what goes first."""
+"""Rules of contents from other realms: access, quota, and the order of fetching."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import pytest
 from sqlalchemy import Connection, update
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store import content_fetches, conversations, files, realms, recipients, users
-from ws_server.store.content_fetches import Away, Fetch, Offered
+from ws_server.store import conversations, recipients
+from ws_server.store.accounts import users
+from ws_server.store.contents import content_fetches, files
+from ws_server.store.contents.content_fetches import Away, Fetch, Offered
+from ws_server.store.contents.files import StoredFile
 from ws_server.store.database import Database
-from ws_server.store.files import StoredFile
+from ws_server.store.federation import realms
+from ws_server.store.groups import group_members
 from ws_server.store.schema import conversations as conversation_table
 
 T = TypeVar("T")
@@ -57,8 +61,8 @@ class Store:
         pair = (min(self.bob, self.eve), max(self.bob, self.eve))
         chats = recipients.open_private(tx, [pair, (self.bob, self.bob)], NOW)
         self.private, self.notes = chats[pair].id, chats[self.bob, self.bob].id
-        group = conversations.create_group(tx, self.bob, "group", NOW)
-        conversations.join(tx, group, users.of_realm(tx, self.realm, "eve", NOW))
+        group = group_members.create_group(tx, self.bob, "group", NOW)
+        group_members.join(tx, group, users.of_realm(tx, self.realm, "eve", NOW))
         self.group = group.id
 
     def file(self, sha256: str, size: int = 100) -> StoredFile:
@@ -66,7 +70,7 @@ class Store:
         return StoredFile(f"f_{self._files}", "x", size, "text/plain", sha256)
 
     def here(self, conversation: int, sha256: str, size: int = 100) -> None:
-        """Let bob send a file."""
+        """Send a file as bob."""
         file = self.file(sha256, size)
         self.do(lambda tx: files.add(tx, file, conversation, self.bob, None, QUOTA))
 
@@ -79,7 +83,7 @@ class Store:
         sender: int | None = None,
         realm: int | None = None,
     ) -> bool:
-        """Take a file from eve in the private chat, or as told; True if it is to be fetched."""
+        """Store a file from eve, in the private chat by default; True if it is to be fetched."""
         where = self.private if conversation is None else conversation
         who = self.eve if sender is None else sender
         source = self.realm if realm is None else realm
@@ -131,7 +135,7 @@ def test_a_host_relays_what_another_realm_sent_once_it_is_here(store: Store) -> 
 
 
 def test_a_member_realm_gives_the_host_what_its_own_people_posted_alone(store: Store) -> None:
-    """The group is mallory's; what gamma's people say in it, mallory has already."""
+    """The group is hosted by mallory, which already has the messages of gamma's users."""
 
     def host(tx: Connection) -> None:
         tx.execute(
@@ -199,7 +203,7 @@ def test_what_nobody_here_is_in_is_neither_fetched_nor_kept(store: Store) -> Non
     def leave(tx: Connection) -> None:
         group = conversations.load(tx, id=store.group)
         assert group is not None
-        conversations.leave(tx, group, store.bob)
+        group_members.leave(tx, group, store.bob)
 
     store.do(leave)
     assert store.chosen() == [] and store.do(content_fetches.open_parts) == set()

@@ -1,4 +1,4 @@
-"""A wall clock that jumps ends no upload and removes no content before its time."""
+"""After a jump of the wall clock, no upload or content is removed too early."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from tests.store.test_journal import commit
+from tests.store.journaling import commit
 from tests.world import World
-from ws_server import app
-from ws_server.store import files
-from ws_server.store.files import UPLOAD_LIFE, OpenUpload
-from ws_server.store.journal import Mutation
+from ws_server import housekeeping
+from ws_server.store.contents import files
+from ws_server.store.contents.files import UPLOAD_LIFE, OpenUpload
+from ws_server.store.entries import Mutation
 from ws_server.store.schema import uploads
 
 NOW = 1_800_000_000_000
@@ -29,7 +29,7 @@ async def begin(world: World, id: str, now: int) -> None:
 
 
 def left(tx: Connection) -> dict[str, int]:
-    """Return when each upload was touched."""
+    """Return the last activity of each upload."""
     rows = tx.execute(select(uploads.c.id, uploads.c.touched))
     return {row.id: row.touched for row in rows}
 
@@ -54,12 +54,12 @@ async def test_an_upload_begun_while_the_clock_was_ahead_stayed_for_a_year(world
 
 
 async def test_contents_stay_in_the_sweep_behind_a_jump(world: World) -> None:
-    """Their age is not known then; a message that is about to name one may be on its way."""
+    """Their age is unknown then; a message that refers to one may be about to be written."""
     sha256 = world.realm.blobs.put(b"content")
     os.utime(world.realm.blobs.path(sha256), (0, 0))
-    await app.sweep(world.realm, age=3600, jumped=True)
+    await housekeeping.sweep(world.realm, age=3600, jumped=True)
     assert world.realm.blobs.path(sha256).exists()
-    await app.sweep(world.realm, age=3600)
+    await housekeeping.sweep(world.realm, age=3600)
     assert not world.realm.blobs.path(sha256).exists()
 
 
@@ -67,7 +67,7 @@ async def test_contents_stay_in_the_sweep_behind_a_jump(world: World) -> None:
     "wall, steady, jumped",
     [
         (3600, 3600, False),
-        (3630, 3600, False),  # it was set right by half a minute
+        (3630, 3600, False),  # corrected by half a minute
         (3600 + YEAR, 3600, True),
         (3600 - YEAR, 3600, True),
     ],
@@ -89,10 +89,10 @@ async def test_housekeeping_notices_a_jump(
         def monotonic(self) -> float:
             return next(self.steadies, 0.0)
 
-    monkeypatch.setattr(app, "HOUSEKEEPING", 0.01)
-    monkeypatch.setattr(app, "sweep", sweep)
-    monkeypatch.setattr(app, "time", Clocks())
-    task = asyncio.create_task(app.keep_house(world.realm))
+    monkeypatch.setattr(housekeeping, "HOUSEKEEPING", 0.01)
+    monkeypatch.setattr(housekeeping, "sweep", sweep)
+    monkeypatch.setattr(housekeeping, "time", Clocks())
+    task = asyncio.create_task(housekeeping.keep_house(world.realm))
     async with asyncio.timeout(10):
         assert await swept.get() is jumped
     task.cancel()

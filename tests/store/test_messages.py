@@ -1,35 +1,33 @@
-"""Rules of writing messages: places without gaps, stale copies, keys, refusals."""
+"""Rules of writing messages: seqs without gaps, stale copies, keys, refusals."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address, GroupAddress
-from tests.store.test_journal import GROUP, commit, make_group, say, texts
+from tests.store.journaling import GROUP, code, commit, make_group, say, texts
 from tests.world import World
-from ws_server.store import conversations, files, users
+from ws_server.store import conversations
 from ws_server.store import messages as message_store
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
-from ws_server.store.files import OpenUpload, StoredFile
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
+from ws_server.store.entries import Mutation
+from ws_server.store.groups import group_members
 from ws_server.store.schema import conversations as table
-from ws_server.store.schema import members, messages, uploads
+from ws_server.store.schema import members, messages
 
 ALICE, BOB, CAROL = 1, 2, 3
-QUOTA = 2**30
-"""Bytes of files that a sender may have where this is not what is tested."""
 
 
 def kick(user_id: int) -> Mutation:
     def change(tx: Connection, now: int) -> Conversation:
         group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
-        return conversations.leave(tx, group, user_id)
+        return group_members.leave(tx, group, user_id)
 
     return Mutation(change)
 
@@ -38,13 +36,13 @@ def invite(name: str) -> Mutation:
     def change(tx: Connection, now: int) -> Conversation:
         group = conversations.load(tx, group=GroupAddress(1))
         assert group is not None
-        return conversations.join(tx, group, users.existing(tx, name))
+        return group_members.join(tx, group, users.existing(tx, name))
 
     return Mutation(change)
 
 
 def post_elsewhere(conversation_id: int, sender: int) -> Mutation:
-    """Post a message past the copies, as another process would."""
+    """Post a message without the cached copies, as another process would."""
 
     def change(tx: Connection, now: int) -> None:
         c = table.c
@@ -64,41 +62,35 @@ def post_elsewhere(conversation_id: int, sender: int) -> Mutation:
     return Mutation(change)
 
 
-def code(draft: Draft) -> ErrorCode | None:
-    return draft.error.code if draft.error else None
-
-
 async def begun(world: World) -> Conversation:
-    """Return the copy of a private chat of alice and bob that has one message."""
+    """Return a cached copy of alice's and bob's private chat, with one message."""
     first = say(ALICE, Address("bob"), "first")
     await commit(world.realm.journal, first)
-    assert first.conversation is not None
-    return first.conversation
+    return first.message.conversation
 
 
 async def test_a_conversation_counts_from_one_whoever_writes(world: World) -> None:
     drafts = [say(*pair) for pair in [(1, Address("bob")), (2, Address("Alice"))] * 3]
     await commit(world.realm.journal, *drafts)
-    assert [draft.seq for draft in drafts] == [1, 2, 3, 4, 5, 6]
-    assert {draft.conversation and draft.conversation.id for draft in drafts} == {1}
+    assert [draft.message.seq for draft in drafts] == [1, 2, 3, 4, 5, 6]
+    assert {draft.message.conversation.id for draft in drafts} == {1}
 
 
 async def test_notes_to_oneself_are_a_conversation(world: World) -> None:
     note = say(ALICE, Address("alice"))
     await commit(world.realm.journal, note)
-    assert note.seq == 1
-    assert note.conversation is not None
-    assert (list(note.conversation.members), note.conversation.address(ALICE)) == ([1], "alice")
+    assert note.message.seq == 1
+    assert (list(note.message.conversation.members), note.message.conversation.address(ALICE)) == (
+        [1],
+        "alice",
+    )
 
 
 async def test_a_refused_message_takes_no_place(world: World) -> None:
     drafts = [say(ALICE, Address(name)) for name in ("bob", "nobody", "bob")]
     await commit(world.realm.journal, *drafts)
-    assert [(draft.seq, code(draft)) for draft in drafts] == [
-        (1, None),
-        (0, ErrorCode.UNKNOWN_USER),
-        (2, None),
-    ]
+    assert [code(draft) for draft in drafts] == [None, ErrorCode.UNKNOWN_USER, None]
+    assert [drafts[at].message.seq for at in (0, 2)] == [1, 2]
 
 
 @pytest.mark.parametrize("target", [GROUP, GroupAddress(999_999_999_999_999)])
@@ -114,7 +106,11 @@ async def test_a_copy_follows_the_seq_that_was_committed(world: World) -> None:
     for seq in (2, 3):
         draft = say(BOB, Address("alice"), cached=copy)
         await commit(world.realm.journal, draft)
-        assert (draft.seq, copy.last_seq, draft.conversation is copy) == (seq, seq, True)
+        assert (draft.message.seq, copy.last_seq, draft.message.conversation is copy) == (
+            seq,
+            seq,
+            True,
+        )
 
 
 async def test_a_copy_whose_seq_another_moved_is_noticed(world: World) -> None:
@@ -123,11 +119,10 @@ async def test_a_copy_whose_seq_another_moved_is_noticed(world: World) -> None:
     assert copy.last_seq == 1
     drafts = [say(ALICE, Address("bob"), str(n), cached=copy) for n in (3, 4)]
     await commit(world.realm.journal, *drafts)
-    assert [draft.seq for draft in drafts] == [3, 4]
+    assert [draft.message.seq for draft in drafts] == [3, 4]
     stored = await world.realm.database.read(texts)
     assert stored == [(1, "first"), (2, "elsewhere"), (3, "3"), (4, "4")]
-    last = drafts[-1].conversation
-    assert last is not None and last.last_seq == 4
+    assert drafts[-1].message.conversation.last_seq == 4
 
 
 async def test_a_write_between_two_drafts_that_moves_the_seq_is_noticed(world: World) -> None:
@@ -138,7 +133,7 @@ async def test_a_write_between_two_drafts_that_moves_the_seq_is_noticed(world: W
     stored = await world.realm.database.read(texts)
     assert [seq for seq, _ in stored] == [1, 2, 3, 4]
     place = {text: seq for seq, text in stored}
-    assert (place["before"], place["after"]) == (before.seq, after.seq) == (2, 4)
+    assert (place["before"], place["after"]) == (before.message.seq, after.message.seq) == (2, 4)
 
 
 async def test_two_copies_of_one_conversation_in_a_batch_share_its_count(world: World) -> None:
@@ -151,11 +146,11 @@ async def test_two_copies_of_one_conversation_in_a_batch_share_its_count(world: 
         say(ALICE, Address("bob"), cached=copy),
     ]
     await commit(world.realm.journal, *drafts)
-    assert [draft.seq for draft in drafts] == [2, 3, 4, 5]
-    # One of the copies now is behind; it is noticed the next time.
+    assert [draft.message.seq for draft in drafts] == [2, 3, 4, 5]
+    # One of the copies is stale now; the next commit detects it.
     drafts = [say(ALICE, Address("bob"), cached=copy), say(BOB, Address("alice"), cached=other)]
     await commit(world.realm.journal, *drafts)
-    assert [draft.seq for draft in drafts] == [6, 7]
+    assert [draft.message.seq for draft in drafts] == [6, 7]
 
 
 async def test_a_stale_batch_gives_each_message_once(world: World) -> None:
@@ -169,7 +164,7 @@ async def test_a_stale_batch_gives_each_message_once(world: World) -> None:
     ]
     change = Mutation(lambda tx, now: ran.append("x"))
     await commit(world.realm.journal, drafts[0], change, *drafts[1:])
-    assert [(draft.seq, draft.duplicate) for draft in drafts] == [
+    assert [(draft.message.seq, draft.duplicate) for draft in drafts] == [
         (1, False),
         (3, False),
         (3, True),
@@ -191,9 +186,8 @@ async def test_a_kicked_sender_is_refused_even_with_an_old_copy_in_flight(
         await commit(world.realm.journal, kick(BOB))
         await commit(world.realm.journal, *posts)
     assert [code(post) for post in posts] == [ErrorCode.UNKNOWN_GROUP, None]
-    assert posts[1].seq == 1
-    assert posts[1].conversation is not None
-    assert list(posts[1].conversation.members) == [ALICE]
+    assert posts[1].message.seq == 1
+    assert list(posts[1].message.conversation.members) == [ALICE]
 
 
 @pytest.mark.parametrize(
@@ -201,28 +195,28 @@ async def test_a_kicked_sender_is_refused_even_with_an_old_copy_in_flight(
     [True, False],
 )
 async def test_an_old_copy_is_noticed_beside_a_fresh_one(world: World, copy_first: bool) -> None:
-    """Somebody just invited has no copy; his post may not prove another's old one right."""
+    """A user just invited has no cached copy; their post must not validate another's stale one."""
     copy = await make_group(world, "alice", "bob")
     await commit(world.realm.journal, kick(BOB), invite("carol"))
     late, fresh = say(BOB, GROUP, "late", cached=copy), say(CAROL, GROUP, "fresh")
     await commit(world.realm.journal, *((late, fresh) if copy_first else (fresh, late)))
-    assert (code(late), code(fresh), fresh.seq) == (ErrorCode.UNKNOWN_GROUP, None, 1)
+    assert (code(late), code(fresh), fresh.message.seq) == (ErrorCode.UNKNOWN_GROUP, None, 1)
 
 
 async def test_a_message_before_the_kick_stays_and_one_behind_it_is_refused(world: World) -> None:
     copy = await make_group(world, "alice", "bob")
     before, behind = say(BOB, GROUP, cached=copy), say(BOB, GROUP, cached=copy)
     await commit(world.realm.journal, before, kick(BOB), behind)
-    assert (before.seq, code(before), code(behind)) == (1, None, ErrorCode.UNKNOWN_GROUP)
-    assert before.conversation is not None and BOB in before.conversation.members
+    assert (before.message.seq, code(before), code(behind)) == (1, None, ErrorCode.UNKNOWN_GROUP)
+    assert BOB in before.message.conversation.members
 
 
 async def test_who_was_invited_in_the_batch_may_write_and_is_told(world: World) -> None:
     copy = await make_group(world, "alice", "bob")
     old, new = say(ALICE, GROUP, cached=copy), say(CAROL, GROUP)
     await commit(world.realm.journal, invite("carol"), old, new)
-    assert [(draft.seq, code(draft)) for draft in (old, new)] == [(1, None), (2, None)]
-    assert old.conversation is not None and CAROL in old.conversation.members
+    assert [(draft.message.seq, code(draft)) for draft in (old, new)] == [(1, None), (2, None)]
+    assert CAROL in old.message.conversation.members
 
 
 async def test_who_joins_behind_a_message_of_the_same_batch_has_it_behind_him(
@@ -247,9 +241,10 @@ async def test_a_key_repeated_gives_the_first_result(world: World) -> None:
     await commit(world.realm.journal, later)
     for repeated in (same_batch, later):
         assert repeated.duplicate and not first.duplicate
-        assert (repeated.id, repeated.seq, repeated.time) == (first.id, first.seq, first.time)
-        assert repeated.conversation is not None
-        assert repeated.conversation.address(ALICE) == "bob"
+        found = repeated.message
+        assert (found.id, found.seq, found.time, found.content.text, found.address) == (
+            *(first.message.id, 1, first.message.time, "once", "bob"),
+        )
     assert await world.realm.database.read(texts) == [(1, "once")]
 
 
@@ -264,7 +259,7 @@ async def test_a_key_is_known_across_a_restart_and_a_kick(
     async with World(tmp_path, database=database_url) as world:
         again = say(BOB, GROUP, "once", key="k")
         await commit(world.realm.journal, again)
-        assert (again.duplicate, again.id, again.seq) == (True, first.id, 1)
+        assert (again.duplicate, again.message.id, again.message.seq) == (True, first.message.id, 1)
         assert again.error is None
 
 
@@ -275,7 +270,7 @@ async def test_a_key_belongs_to_one_sender(world: World) -> None:
         say(ALICE, Address("bob"), key="K"),
     ]
     await commit(world.realm.journal, *drafts)
-    assert [(draft.seq, draft.duplicate) for draft in drafts] == [
+    assert [(draft.message.seq, draft.duplicate) for draft in drafts] == [
         (1, False),
         (2, False),
         (3, False),
@@ -292,79 +287,8 @@ async def test_a_key_of_a_refused_message_is_free(world: World, together: bool) 
     else:
         for draft in (refused, again, repeated):
             await commit(world.realm.journal, draft)
-    assert [(code(d), d.seq, d.duplicate) for d in (refused, again, repeated)] == [
-        (ErrorCode.UNKNOWN_USER, 0, False),
+    assert code(refused) is ErrorCode.UNKNOWN_USER
+    assert [(code(d), d.message.seq, d.duplicate) for d in (again, repeated)] == [
         (None, 1, False),
         (None, 1, True),
     ]
-
-
-async def test_a_repeated_file_is_the_first_one(world: World) -> None:
-    def file(id: str) -> StoredFile:
-        return StoredFile(id, "a.txt", 3, "text/plain", "0" * 64)
-
-    first = say(ALICE, Address("bob"), "", file=file("f_1"), key="k", quota=QUOTA)
-    again = say(ALICE, Address("bob"), "", file=file("f_2"), key="k", quota=QUOTA)
-    await commit(world.realm.journal, first)
-    await commit(world.realm.journal, again)
-    assert again.duplicate and again.file == first.file
-    assert await world.realm.database.read(files.get, "f_2") is None
-
-
-async def _upload(world: World, id: str, size: int = 3) -> Mutation:
-    wanted = OpenUpload(id, ALICE, "bob", "a.txt", size, "0" * 64, None, False, 0)
-    write = Mutation(lambda tx, now: files.open_upload(tx, wanted, now, QUOTA, lambda id: False))
-    await commit(world.realm.journal, write)
-    return write
-
-
-def _count_uploads(tx: Connection) -> int:
-    return tx.scalar(select(func.count()).select_from(uploads)) or 0
-
-
-async def test_an_upload_ends_with_the_message_that_carries_its_file(world: World) -> None:
-    await _upload(world, "u_1")
-    file = StoredFile("f_1", "a.txt", 3, "text/plain", "0" * 64)
-    draft = say(ALICE, Address("bob"), "", file=file, upload="u_1", quota=QUOTA)
-    await commit(world.realm.journal, draft)
-    assert draft.error is None
-    assert await world.realm.database.read(_count_uploads) == 0
-
-
-async def test_an_upload_makes_one_message_even_if_two_sessions_end_it(world: World) -> None:
-    """Section 6: the message appears once, after the sha256 matched."""
-    await _upload(world, "u_1")
-    drafts = [
-        say(
-            ALICE,
-            Address("bob"),
-            "",
-            file=StoredFile(f"f_{n}", "a.txt", 3, "text/plain", "0" * 64),
-            upload="u_1",
-            quota=QUOTA,
-        )
-        for n in (1, 2)
-    ]
-    await commit(world.realm.journal, *drafts)
-    assert [draft.error is None for draft in drafts] == [True, False]
-    assert len(await world.realm.database.read(texts)) == 1
-
-
-async def test_an_upload_whose_message_is_refused_goes_on(world: World) -> None:
-    await _upload(world, "u_1")
-    file = StoredFile("f_1", "a.txt", 3, "text/plain", "0" * 64)
-    draft = say(ALICE, Address("bob"), "", file=file, upload="u_1", quota=2)
-    await commit(world.realm.journal, draft)
-    assert code(draft) is ErrorCode.TOO_LARGE
-    assert await world.realm.database.read(_count_uploads) == 1
-
-
-async def test_an_upload_ends_with_a_repeated_key_too(world: World) -> None:
-    await _upload(world, "u_1")
-    file = StoredFile("f_1", "a.txt", 3, "text/plain", "0" * 64)
-    first = say(ALICE, Address("bob"), key="k")
-    await commit(world.realm.journal, first)
-    again = say(ALICE, Address("bob"), "", file=file, upload="u_1", key="k", quota=QUOTA)
-    await commit(world.realm.journal, again)
-    assert again.duplicate
-    assert await world.realm.database.read(_count_uploads) == 0

@@ -1,4 +1,4 @@
-"""What senders mean by addresses: found for all of a batch at once, and kept for both people."""
+"""Resolving senders' addresses: in bulk for a whole batch, and cached for both users."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from sqlalchemy import Connection, func, select
 
 from shared.protocol.errors import ErrorCode
 from shared.protocol.values import Address, GroupAddress
-from tests.store.test_journal import GROUP, commit, held, make_group, say
+from tests.store.journaling import GROUP, commit, held, make_group, say
 from tests.world import World
-from ws_server.store import bulk, postgresql_bulk, realms, recipients, sqlite, users
-from ws_server.store.adapter import Statement
+from ws_server.store import recipients
+from ws_server.store.accounts import users
 from ws_server.store.database import Database
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import MessageEntry
+from ws_server.store.engines import bulk, postgresql_bulk, sqlite
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.federation import realms
 from ws_server.store.schema import conversations
 
 ALICE, BOB, CAROL = 1, 2, 3
@@ -32,7 +35,7 @@ STATEMENTS = {
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Count the statements about many rows, by how many rows each was about."""
+    """Record the number of input rows of each bulk statement."""
     rows: list[int] = []
 
     def counting(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +52,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         yield rows
 
 
-def codes(drafts: list[Draft]) -> list[ErrorCode | None]:
+def codes(drafts: list[MessageEntry]) -> list[ErrorCode | None]:
     return [draft.error.code if draft.error else None for draft in drafts]
 
 
@@ -89,7 +92,7 @@ async def test_every_cold_message_cost_four_queries(
         with counted(monkeypatch) as warm:
             await commit(world.realm.journal, *again)
         assert len(warm) == 2
-        assert [draft.seq for draft in again] == [draft.seq + 1 for draft in drafts]
+        assert [draft.message.seq for draft in again] == [draft.message.seq + 1 for draft in drafts]
 
 
 async def test_the_answer_of_the_other_person_needs_no_lookup(
@@ -99,7 +102,7 @@ async def test_the_answer_of_the_other_person_needs_no_lookup(
     answer = say(BOB, Address("ALICE"))
     with counted(monkeypatch) as asked:
         await commit(world.realm.journal, answer)
-    assert (answer.seq, len(asked)) == (2, 2)
+    assert (answer.message.seq, len(asked)) == (2, 2)
 
 
 async def test_what_was_posted_during_a_commit_was_looked_up_again_in_the_next(
@@ -107,16 +110,16 @@ async def test_what_was_posted_during_a_commit_was_looked_up_again_in_the_next(
 ) -> None:
     book = world.realm.journal
     with held(book):
-        # The first batch begins the chat; what comes meanwhile finds it in the cache.
+        # The first batch creates the chat; later messages find it in the cache.
         first = asyncio.create_task(commit(book, *(say(ALICE, Address("bob")) for _ in range(512))))
         later = [say(BOB, Address("alice")) for _ in range(3)]
         second = asyncio.create_task(commit(book, *later))
         await asyncio.sleep(0)
     with counted(monkeypatch) as asked:
         await asyncio.gather(first, second)
-    assert [draft.seq for draft in later] == [513, 514, 515]
-    # Whom alice means, their chat, who they are; a new chat and its members; both times the
-    # messages and where the chat then is.
+    assert [draft.message.seq for draft in later] == [513, 514, 515]
+    # Users, chats, new chats, their members, names; then moves and messages of each of the
+    # two commits.
     assert asked == [1, 1, 1, 2, 2, 1, 512, 1, 3]
 
 
@@ -158,12 +161,11 @@ async def test_refusals_are_of_single_messages(world: World) -> None:
         *(unknown_user, None, unknown_group, None, unknown_group, unknown_group),
         *(None, None, ErrorCode.FORBIDDEN, ErrorCode.UNKNOWN_REALM, None, unknown_user),
     ]
-    assert [draft.seq for draft in drafts if draft.error is None] == [1, 1, 1, 2, 1]
-    assert drafts[6].conversation is not None
-    assert drafts[6].conversation.address(CAROL) == "bob@beta"
+    assert [draft.message.seq for draft in drafts if draft.error is None] == [1, 1, 1, 2, 1]
+    assert drafts[6].message.conversation.address(CAROL) == "bob@beta"
     last = drafts[-1].error
     assert last is not None and "Nobody" in last.message
-    # The group; carol with bob, with bob of beta and with nobody but herself.
+    # The group, and carol's chats with bob, with bob of beta and with herself.
     assert await count_chats(world) == 4
 
 
@@ -177,7 +179,7 @@ async def test_a_repeated_key_begins_no_chat(world: World) -> None:
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - {"BEGIN"}))
 def test_no_table_is_read_from_end_to_end(tmp_path: Path, name: str) -> None:
-    """As SQLite's planner may choose to; what is given may be."""
+    """Which SQLite's planner might choose; only input rows may be scanned."""
     database = Database.open(f"sqlite:///{tmp_path / 'chat.db'}")
 
     def plan(tx: Connection) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rules of reading: pages, markers, unread counts, lists, catching up."""
+"""Rules of reading: pages, markers, unread counts, lists, sync."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.commands.messages import Message, Page
 from shared.protocol.values import Address, GroupAddress
-from tests.store.test_journal import GROUP, commit, make_group, say
+from tests.store.journaling import GROUP, commit, make_group, say
 from tests.world import World
 from ws_server.store import (
     conversation_summaries,
@@ -20,20 +20,20 @@ from ws_server.store import (
     markers,
     message_pages,
     sync_query,
-    users,
 )
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
+from ws_server.store.groups import group_members
 from ws_server.store.steps import answer
 
 ALICE, BOB, CAROL = 1, 2, 3
 
 
 async def talk(world: World, *wanted: str) -> Conversation:
-    """Let alice write these to bob, in one commit."""
+    """Send these texts from alice to bob, in one commit."""
     drafts = [say(ALICE, Address("bob"), text) for text in wanted]
     await commit(world.realm.journal, *drafts)
-    assert drafts[-1].conversation is not None
-    return drafts[-1].conversation
+    return drafts[-1].message.conversation
 
 
 async def page(world: World, chat: Conversation, **asked: Any) -> tuple[list[int], bool]:
@@ -129,7 +129,7 @@ async def test_who_joins_has_read_what_was_before_and_sees_it(world: World) -> N
 
     def invite(tx: Connection, now: int) -> Conversation:
         group = conversations.group(tx, ALICE, GROUP)
-        return conversations.join(tx, group, users.existing(tx, "carol"))
+        return group_members.join(tx, group, users.existing(tx, "carol"))
 
     group = await world.realm.journal.write(invite)
     await commit(world.realm.journal, say(ALICE, GROUP))
@@ -146,7 +146,7 @@ async def test_the_list_is_newest_first_and_shows_where_both_stand(world: World)
     await commit(world.realm.journal, later)
     await mark(world, BOB, chat, received=1)
     found = await world.realm.database.look_up(conversation_summaries.standings, ALICE)
-    # The empty group counts from when it was made.
+    # The empty group is ordered by its creation.
     assert [s.address for s in found] == ["carol", "alice", "bob", "#1"]
     bob, note = found[2], found[1]
     assert (bob.other_received_seq, bob.other_read_seq, bob.unread) == (1, 0, 0)

@@ -1,4 +1,4 @@
-"""What is PostgreSQL's own: commits whose answer is lost, its faults, and what nobody reads."""
+"""Rules of PostgreSQL: commits without a reply, its faults, and tables that are not scanned."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
 from tests.cluster import Cluster
 from tests.handlers.test_crowds import add_conversations
-from tests.store.test_journal import commit, say, texts
+from tests.store.journaling import commit, say, texts
 from tests.world import World
-from ws_server.store import conversation_summaries, postgresql, postgresql_bulk
-from ws_server.store.adapter import DatabaseRefused, bulk_of
+from ws_server.store import conversation_summaries
 from ws_server.store.database import Database
+from ws_server.store.engines import postgresql, postgresql_bulk
+from ws_server.store.engines.adapter import DatabaseRefused, bulk_of
 from ws_server.store.steps import answer
+
+pytestmark = pytest.mark.system
 
 
 class Wire:
-    """A wire to PostgreSQL that can be cut around a COMMIT."""
+    """A proxy to PostgreSQL that can disconnect around a COMMIT."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._ends: list[asyncio.StreamWriter] = []
         self.cut = ""
-        """`before`: the next COMMIT does not arrive; `after`: its answer does not."""
+        """`before`: the next COMMIT is lost; `after`: its reply is lost."""
         self.was_cut = asyncio.Event()
         self.dead = False
 
@@ -62,7 +65,7 @@ class Wire:
         await listening
 
     def kill(self) -> None:
-        """Let nothing through any more."""
+        """Disconnect, and refuse new connections."""
         self.dead = True
         for end in self._ends:
             end.close()
@@ -81,7 +84,7 @@ async def wire(cluster: Cluster) -> AsyncIterator[Wire]:
 
 @pytest.fixture
 async def cut_off(tmp_path: Path, cluster: Cluster, wire: Wire) -> AsyncIterator[World]:
-    """A realm whose database is at the end of the wire."""
+    """A realm whose database is behind the proxy."""
     url = make_url(cluster.fresh_realm()).set(port=wire.port)
     async with World(tmp_path, database=url.render_as_string(hide_password=False)) as world:
         await world.add_users("alice", "bob", "carol")
@@ -92,10 +95,10 @@ async def test_a_commit_whose_answer_was_lost_is_answered_ok(cut_off: World, wir
     first = say(1, Address("bob"), "one")
     await commit(cut_off.realm.journal, first)
     wire.cut = "after"
-    draft = say(1, Address("bob"), "two", cached=first.conversation)
+    draft = say(1, Address("bob"), "two", cached=first.message.conversation)
     await commit(cut_off.realm.journal, draft)
-    assert (draft.error, draft.seq, wire.cut) == (None, 2, "")
-    again = say(1, Address("bob"), "three", cached=draft.conversation)
+    assert (draft.error, draft.message.seq, wire.cut) == (None, 2, "")
+    again = say(1, Address("bob"), "three", cached=draft.message.conversation)
     await commit(cut_off.realm.journal, again)
     assert await cut_off.realm.database.read(texts) == [(1, "one"), (2, "two"), (3, "three")]
 
@@ -108,7 +111,7 @@ async def test_a_commit_that_did_not_arrive_is_unavailable(cut_off: World, wire:
     assert "nothing was done" in draft.error.message
     again = say(1, Address("bob"), "again")
     await commit(cut_off.realm.journal, again)
-    assert (again.error, again.seq) == (None, 1)
+    assert (again.error, again.message.seq) == (None, 1)
     assert await cut_off.realm.database.read(texts) == [(1, "again")]
 
 
@@ -127,12 +130,12 @@ async def test_a_commit_of_which_nothing_can_be_learnt_is_not_said_to_be_undone(
     await asyncio.gather(commit(cut_off.realm.journal, draft), watch())
     assert draft.error is not None and draft.error.code is ErrorCode.UNAVAILABLE
     assert "nothing was done" not in draft.error.message
-    assert "may have been done" in draft.error.message
+    assert "may be stored or not" in draft.error.message
     wire.dead = False
     await asyncio.sleep(postgresql.AWAY_WAIT)
     again = say(1, Address("bob"), "in doubt", key="k")
     await commit(cut_off.realm.journal, again)
-    assert (again.error, again.seq, again.duplicate) == (None, 1, cut == "after")
+    assert (again.error, again.message.seq, again.duplicate) == (None, 1, cut == "after")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +195,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused(cluster: Cluster) -> 
 
 
 def test_a_connection_that_goes_as_a_copy_begins_is_a_fault_that_passes(cluster: Cluster) -> None:
-    """asyncpg calls it an error of its own, and it was once answered `internal`."""
+    """Fixed bug: asyncpg raises an internal client error for it, which was answered `internal`."""
     database = Database.open(cluster.fresh_realm())
 
     def go(tx: Connection) -> None:
@@ -219,7 +222,7 @@ def test_what_is_called_off_is_synced_all_the_same(cluster: Cluster) -> None:
 async def test_a_small_table_that_was_not_analyzed_yet_was_read_whole_for_a_few_rows(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    """Then somebody who came back cost PostgreSQL 4 ms instead of 0.4."""
+    """Fixed: scanning them made a sign-in cost PostgreSQL 4 ms instead of 0.4."""
     many = list(range(1, 11))
 
     def plans(tx: Connection) -> list[str]:
@@ -244,7 +247,7 @@ async def test_a_small_table_that_was_not_analyzed_yet_was_read_whole_for_a_few_
 async def test_a_short_question_was_planned_anew_each_time(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    """PostgreSQL takes an array for ten rows, so a plan for one row looked worth its making."""
+    """PostgreSQL assumes ten elements in an array, so it replanned for each shorter one."""
 
     def plans(tx: Connection) -> tuple[int, int]:
         for _ in range(10):

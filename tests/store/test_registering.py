@@ -1,4 +1,4 @@
-"""Rules of who may register and of invitations in the store, on either kind of database."""
+"""Rules of registration and invitation codes in the store, on either kind of database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import insert
 
 from tests.world import World
-from ws_server.store import registering, users
-from ws_server.store.registering import Code
+from ws_server.store.accounts import registering, users
+from ws_server.store.accounts.registering import InvitationCode
 from ws_server.store.schema import meta
 
 HASH, OTHER = b"a" * 32, b"b" * 32
@@ -20,7 +20,7 @@ def test_uses_count_down_to_nothing_and_no_further(tx: Any) -> None:
     assert registering.is_usable(tx, HASH, 99)
     assert [registering.use(tx, HASH, 99) for _ in range(3)] == ["ABC", "ABC", None]
     assert not registering.is_usable(tx, HASH, 99)
-    assert registering.everything(tx) == [Code("ABC", 2, 0, 10, 100)]
+    assert registering.everything(tx) == [InvitationCode("ABC", 2, 0, 10, 100)]
     assert not registering.is_usable(tx, OTHER, 99) and registering.use(tx, OTHER, 99) is None
 
 
@@ -39,7 +39,7 @@ def test_invitations_that_can_be_used_are_bounded(tx: Any, monkeypatch: pytest.M
     for number in range(2):
         assert registering.add(tx, f"I{number}", bytes([number]) * 32, 1, 10, 100)
     assert not registering.add(tx, "I2", HASH, 1, 10, 100)
-    # Those that are used up are in nobody's way.
+    # Codes that are used up do not count.
     registering.use(tx, bytes(32), 11)
     assert not registering.add(tx, "I1", HASH, 1, 11, 100), "an id is one invitation's"
     assert registering.add(tx, "I2", HASH, 1, 11, 100)
@@ -50,13 +50,13 @@ def test_the_newest_decision_says_who_may_register(tx: Any) -> None:
     assert registering.settle(tx, "open") == "open" and registering.kept(tx) is None
     registering.keep(tx, "closed", "open")
     assert registering.holds(tx, "open") == registering.settle(tx, "open") == "closed"
-    # An option that was changed is a newer one, and the older one does not come back.
+    # A changed option is the newer decision, and the older one does not return.
     assert registering.holds(tx, "invite") == registering.settle(tx, "invite") == "invite"
     assert registering.settle(tx, "open") == "open"
     registering.keep(tx, "closed", "open")
     registering.keep(tx, "open", "open")
     assert registering.kept(tx) is None
-    # What was said while no server ran holds whatever the next start says, and goes on as ever.
+    # A mode set while no server ran takes precedence over the option of the next start.
     registering.keep(tx, "invite", None)
     assert registering.settle(tx, "closed") == "invite"
     assert registering.settle(tx, "open") == "open"
@@ -68,7 +68,7 @@ def test_what_is_no_decision_is_none(tx: Any) -> None:
 
 
 async def test_a_use_is_undone_with_the_account_it_was_for(world: World) -> None:
-    """A savepoint goes back, and the others of the batch are kept."""
+    """Its savepoint is rolled back, and the rest of the batch is committed."""
     await world.realm.journal.write(
         lambda tx, now: registering.add(tx, "ABC", HASH, 2, now, now + 60_000)
     )

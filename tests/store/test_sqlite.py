@@ -1,4 +1,4 @@
-"""What is SQLite's own: its file, its settings, its locks and its faults."""
+"""Rules of SQLite: its file, settings, locks and faults."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from tests.world import World
-from ws_server.store.adapter import DatabaseRefused
 from ws_server.store.database import Database
+from ws_server.store.engines.adapter import DatabaseRefused
 
 
 def opened(folder: Path) -> Database:
@@ -29,6 +29,7 @@ def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_a_database_that_somebody_holds_is_refused(tmp_path: Path) -> None:
     opened(tmp_path).close()
     other = sqlite3.connect(tmp_path / "chat.db", isolation_level=None)
@@ -50,6 +51,7 @@ def test_commits_are_synced_and_references_checked(tmp_path: Path) -> None:
     database.close()
 
 
+@pytest.mark.slow
 async def test_another_process_that_holds_the_database_makes_it_unavailable(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
         await _held(world, tmp_path)

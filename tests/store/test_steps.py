@@ -1,4 +1,4 @@
-"""Rules of questions in steps: those of several people share their statements, and no more."""
+"""Rules of queries in steps: those of several users share their statements, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from sqlalchemy import Connection, select
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address
-from tests.store.test_journal import commit, say
+from tests.store.journaling import commit, say
 from tests.world import World
-from ws_server.store import conversation_summaries, sync_query, tokens
-from ws_server.store.adapter import READERS, Bulk, bulk_of
+from ws_server.store import conversation_summaries, sync_query
+from ws_server.store.accounts import tokens
 from ws_server.store.database import current_requester
-from ws_server.store.journal import Mutation, Together
+from ws_server.store.engines.adapter import READERS, Bulk, bulk_of
+from ws_server.store.entries import Mutation, Together
 from ws_server.store.schema import tokens as table
 from ws_server.store.steps import Steps, alone, answer_all
 from ws_server.threads import TOGETHER
@@ -27,7 +28,7 @@ ALICE, BOB, CAROL = 1, 2, 3
 
 
 class Counting:
-    """A `Bulk` that counts the statements which the real one runs."""
+    """A `Bulk` that counts the statements run by the real one."""
 
     def __init__(self, real: Bulk) -> None:
         self.real = real
@@ -99,7 +100,7 @@ async def test_a_refusal_is_that_of_one_and_the_others_are_answered(talked: Worl
 
 
 async def look_up_at_once(world: World, question: Any, askers: Sequence[int]) -> list[Any]:
-    """Let each ask for themselves while all readers are busy, and return the answers."""
+    """Send these queries while all readers are busy, and return the results."""
     database = world.realm.database
     go_on = threading.Event()
 
@@ -123,7 +124,7 @@ async def look_up_at_once(world: World, question: Any, askers: Sequence[int]) ->
 async def test_those_who_wait_at_the_same_time_are_answered_at_the_same_time(
     talked: World,
 ) -> None:
-    """And no more of them than TOGETHER, so that nobody waits for a whole crowd."""
+    """At most TOGETHER of them, so that no query waits for a large batch."""
     seen: dict[int, str] = {}
 
     def note(what: str) -> None:

@@ -1,4 +1,4 @@
-"""Rules of time: it never goes back in a conversation nor stands still, whatever the clock does."""
+"""Rules of time: within a conversation it always rises, even if the clock jumps."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection, select, text
 
 from shared.protocol.values import Address, GroupAddress
-from tests.cluster import Cluster
-from tests.store.test_journal import commit, make_group, say
+from tests.cluster import KINDS, Cluster
+from tests.store.journaling import commit, make_group, say
 from tests.world import World
 from ws_server.store import conversation_summaries, timeline
 from ws_server.store.database import adapter_for
@@ -23,7 +23,7 @@ YEAR = 365 * 24 * 3600 * 1000
 
 
 class Clocks:
-    """The clocks as the store sees them; a test moves them."""
+    """The clocks that the store reads, set by tests."""
 
     def __init__(self) -> None:
         self.wall, self.steady = 1_800_000_000_000, 5
@@ -51,7 +51,7 @@ async def sent(world: World, sender: int, to: str) -> int:
     draft = say(sender, GroupAddress(int(to[1:])) if to[0] == "#" else Address(to))
     await commit(world.realm.journal, draft)
     assert draft.error is None
-    return draft.time
+    return draft.message.time
 
 
 async def listed(world: World, reader: int) -> list[str]:
@@ -82,7 +82,7 @@ async def test_a_clock_that_was_a_year_ahead_freezes_no_conversation(
     assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == [
         60_000
     ] * 3
-    # Those who had no part in it have the right time.
+    # Conversations without messages in that time have the right time.
     assert await sent(world, ALICE, "carol") == clocks.wall == before + 180_000
     assert await sent(world, CAROL, "bob") == clocks.wall
 
@@ -95,7 +95,7 @@ async def test_messages_of_one_commit_go_on_while_their_conversation_is_ahead(
     clocks.wall -= YEAR
     drafts = [say(ALICE, Address("bob")) for _ in range(3)]
     await commit(world.realm.journal, *drafts)
-    assert [draft.time - wrong for draft in drafts] == [1, 2, 3]
+    assert [draft.message.time - wrong for draft in drafts] == [1, 2, 3]
 
 
 async def test_a_conversation_ahead_meets_the_wall_clock_when_that_has_caught_up(
@@ -155,11 +155,11 @@ async def test_an_empty_group_does_not_stay_above_newer_messages(world: World) -
     assert await listed(world, ALICE) == ["bob", "#1"]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_was_there_before_gets_its_place(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """A realm whose clock was ahead for a while, as the version before has left it."""
+    """A realm of the previous version, whose clock was ahead for a while."""
     if kind == "sqlite":
         url = f"sqlite:///{tmp_path / 'chat.db'}"
     else:
@@ -184,8 +184,8 @@ def test_what_was_there_before_gets_its_place(
                 )
             )
 
-        # 1: empty and old; 2: written to while the clock was ahead; 3: then, with the right time;
-        # 4: empty, made between; 5: the newest; 6: empty and newest of all.
+        # 1: empty and old; 2: has a message from while the clock was ahead; 3: has a later one with
+        # the right time; 4: empty, created in between; 5: has the newest; 6: empty and the newest.
         for id, last_seq, created in (
             *((1, 0, 100), (2, 2, 200), (3, 1, 300)),
             *((4, 0, 450), (5, 1, 500), (6, 0, 700)),

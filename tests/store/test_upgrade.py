@@ -1,4 +1,4 @@
-"""Rule of the migrations: a database of the first schema comes to the newest with all it held."""
+"""Rule of the migrations: a database of the first schema is migrated without losing data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from sqlalchemy import Connection, create_engine, inspect
 
 from tests.handlers.test_files import begin, push_rest
 from tests.world import World
-from ws_server.store import realms, registering, users
+from ws_server.store.accounts import registering, users
 from ws_server.store.database import Database
+from ws_server.store.federation import realms
 from ws_server.store.migrating import KNOWN, migrate
 from ws_server.store.schema import metadata
 
@@ -42,7 +43,7 @@ def columns(database: Path) -> dict[str, list[str]]:
 
 
 def rows(database: Path, tables: dict[str, list[str]]) -> dict[str, list[tuple[Any, ...]]]:
-    """Return what these columns hold, with the type that each value has."""
+    """Return the values in these columns, each with its type."""
     found = {}
     with closing(sqlite3.connect(database)) as connection:
         for name, known in tables.items():
@@ -121,12 +122,12 @@ def test_realms_of_before_are_no_strangers_but_for_those_that_waited(tmp_path: P
 
 
 def test_the_first_schema_is_kept_as_it_was() -> None:
-    """What is compared with here must not move along with the migrations."""
+    """The expected schema must not change together with the migrations."""
     assert "INSERT INTO \"alembic_version\" VALUES('0001');" in FIRST.read_text(encoding="utf-8")
 
 
 async def test_an_upload_that_an_older_version_began_goes_on(tmp_path: Path) -> None:
-    """Made by schema 0003, where a user had one upload of a content for each recipient."""
+    """From schema 0003, which allowed one upload per user, recipient and content."""
     whole = b"0123456789"
     engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
     with engine.begin() as tx:
@@ -157,7 +158,7 @@ async def test_an_upload_that_an_older_version_began_goes_on(tmp_path: Path) -> 
 
 
 async def test_a_session_of_an_older_version_goes_on(tmp_path: Path) -> None:
-    """Made by schema 0006, which did not keep from where a token was used."""
+    """From schema 0006, which did not store the address where a token was used."""
     now = time.time_ns() // 1_000_000
     engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
     with engine.begin() as tx:
@@ -181,7 +182,7 @@ async def test_a_session_of_an_older_version_goes_on(tmp_path: Path) -> None:
 
 
 async def test_a_realm_of_before_invitations_gets_them(tmp_path: Path) -> None:
-    """Made by schema 0009; who may register is as its server is started."""
+    """From schema 0009, where registration depends on the start option alone."""
     engine = create_engine(f"sqlite:///{tmp_path / 'chat.db'}")
     with engine.begin() as tx:
         migrate(tx, KNOWN[0])

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import Connection, select
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.store import tokens, users
+from ws_server.store.accounts import tokens, users
+from ws_server.store.accounts.tokens import TOKENS_KEPT
 from ws_server.store.schema import tokens as token_table
 from ws_server.store.steps import answer
-from ws_server.store.tokens import TOKENS_KEPT
 
 
 def add(tx: Connection, name: str) -> users.User:

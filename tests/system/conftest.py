@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from tests.realserver import RealServer
 from tests.system.bystanders import Chat, known
 from tests.system.wire import Wire
+from tests.system.wscat import Terminals, Wscat
 
 
 @pytest.fixture
@@ -31,3 +32,24 @@ async def wires() -> AsyncIterator[None]:
         wire.drop()
     Wire.opened.clear()
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+def terminal(real_server: RealServer) -> Iterator[Terminals]:
+    """Open terminals; with a name, that person registers (once) and signs in."""
+    opened: list[Wscat] = []
+    known: set[str] = set()
+
+    def open_one(name: str = "") -> Wscat:
+        one = Wscat(real_server.url)
+        opened.append(one)
+        if name and name not in known:
+            known.add(name)
+            assert one.say(f"register {name} {name.title()} secret-{name} Indonesia")[:2] == "OK"
+        if name:
+            assert one.say(f"auth {name} secret-{name}")[:2] == "OK"
+        return one
+
+    yield open_one
+    for one in opened:
+        one.close()

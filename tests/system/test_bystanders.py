@@ -160,4 +160,4 @@ async def test_a_client_that_is_closed_for_a_large_frame_learns_why(limited: Rea
     await client.socket.send("x" * 1_000_000)
     await client.socket.wait_closed()
     assert client.socket.close_code == 1009
-    assert "sign in" in (client.socket.close_reason or "")
+    assert "sign-in" in (client.socket.close_reason or "")

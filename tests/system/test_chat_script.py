@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ RECORDER = """#!/bin/sh
 echo "$*" >> "$RECORD"
 case "$*" in *"pip install"*) exit "${INSTALL_RESULT:-0}" ;; esac
 """
+CHECKER = 'case "$*" in *ruff*) exit "${CHECK_RESULT:-0}" ;; esac\n'
 NEEDED = "bash dirname readlink sha256sum".split()
 NO_PYTHON = "#!/bin/sh\nexit 1\n"
 NO_VENV = '#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; esac\n'
@@ -152,6 +154,49 @@ def test_lock_writes_one_file_for_what_runs_and_one_for_each_group(chat: Path) -
         "requirements-dev.txt --group dev --constraint requirements.txt --upgrade",
         "requirements-bench.txt --group bench --constraint requirements.txt --upgrade",
     ]
+
+
+def checks(chat: Path, *arguments: str, result: str = "0") -> list[str]:
+    """Run `./chat` with these words, and return what it ran beside installing."""
+    program(chat.parent / ".venv" / "bin" / "python", RECORDER + CHECKER)
+    record = chat.parent / "record"
+    done = run_chat(chat, *arguments, cwd=chat.parent, RECORD=str(record), CHECK_RESULT=result)
+    assert (done.returncode == 0) == (result == "0")
+    assert ("./chat lint --fix repairs" in done.stderr) == (result != "0")
+    return [line for line in record.read_text().splitlines() if re.match(r"-m (?!pip )", line)]
+
+
+def test_lint_checks_style_and_types(chat: Path) -> None:
+    assert checks(chat, "lint") == ["-m ruff check .", "-m ruff format --check .", "-m mypy"]
+
+
+def test_lint_repairs_when_asked_to(chat: Path) -> None:
+    assert checks(chat, "lint", "--fix") == ["-m ruff check --fix .", "-m ruff format .", "-m mypy"]
+
+
+def test_a_lint_that_fails_says_how_to_repair(chat: Path) -> None:
+    assert checks(chat, "lint", result="1") == ["-m ruff check ."]
+
+
+def test_lint_takes_no_other_argument(chat: Path) -> None:
+    refused = run_chat(chat, "lint", "shared", cwd=chat.parent, RECORD=str(chat.parent / "record"))
+    assert (refused.returncode, refused.stderr) == (1, "./chat lint takes no argument but --fix.\n")
+
+
+def test_the_quick_tests_come_without_lint(chat: Path) -> None:
+    assert checks(chat, "test", "--quick", "-k", "inbox") == [
+        "-m pytest --quick -n 2 --dist loadfile -k inbox"
+    ]
+    (measured,) = checks(chat, "test", "--coverage", "-n0")[1:]
+    assert measured == "-m pytest --quick --cov --cov-branch -n0"
+
+
+def test_asking_how_to_test_installs_nothing(chat: Path) -> None:
+    record = chat.parent / "record"
+    record.touch()
+    shown = run_chat(chat, "test", "--help", cwd=chat.parent, RECORD=str(record))
+    assert shown.stdout.startswith("Usage: ./chat COMMAND") and "test --quick" in shown.stdout
+    assert record.read_text() == ""
 
 
 @pytest.mark.parametrize("arguments", [(), ("help",), ("--help",)])

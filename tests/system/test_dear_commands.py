@@ -31,6 +31,8 @@ DEAR = {
     "keys": frame(
         TEXT, b'{"command":"ping"' + b"".join(b',"%d":1' % n for n in range(90_000)) + b"}"
     ),
+    "markers-of-nobody": say("read", conversation="nobody", seq=1) * 50,
+    "repeats": say("send", to="eve0", text="x", idempotency_key="same") * 50,
     "nan": frame(TEXT, b'{"command":"ping","a":[' + b"1," * 120_000 + b"NaN]}"),
 }
 

@@ -88,7 +88,7 @@ async def test_one_account_fills_the_disk_with_files_and_everybody_goes_on_writi
     assert await asked(server) == (200, "ready\n")
     refusal = await filled(eve)
     assert (refusal["code"], refusal["temporary"]) == ("unavailable", True), refusal
-    assert "texts go on" in str(refusal["message"])
+    assert "texts still work" in str(refusal["message"])
     free = os.statvfs(server.data)
     left = free.f_bavail * free.f_frsize
     assert 7 * MIB < left <= 9 * MIB, left

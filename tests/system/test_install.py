@@ -17,6 +17,8 @@ from ws_server import __version__
 
 pytestmark = pytest.mark.system
 
+PACKAGES = {"shared", "ws_server", "flet_app", "terminal_app"}
+
 
 def pip(*arguments: str, python: str = sys.executable) -> None:
     """Run the tests' pip for an environment, without the network."""
@@ -50,10 +52,10 @@ def test_the_package_holds_the_product_alone(wheel: Path) -> None:
     assert wheel.name.startswith(f"simple_chatting-{__version__}-py3-")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {"shared", "ws_server"} <= tops
-    others = tops - {"shared", "ws_server", "flet_app", "terminal_app"}
-    assert others == {f"simple_chatting-{__version__}.dist-info"}
+    assert tops == {*PACKAGES, f"simple_chatting-{__version__}.dist-info"}
     assert "ws_server/store/migrations/script.py.mako" in names
+    assert f"simple_chatting-{__version__}.dist-info/licenses/LICENSE" in names
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     fonts = [file for file in (ROOT / "flet_app" / "assets").rglob("*") if file.is_file()]
     assert len(fonts) > 600
     assert {str(file.relative_to(ROOT)) for file in fonts} <= set(names)

@@ -112,7 +112,7 @@ def test_a_folder_that_is_a_file_is_named_as_that(good: Path, tmp_path: Path) ->
     assert "name a folder" in served(data=file / "data")
     for words in (("user", "list"), ("backup", tmp_path / "x"), ("doctor",), ADD[:-1]):
         assert "holds no realm; name its data folder" in refusal(*words, data=file, input="x")
-    assert "is no folder" in refusal("restore", good.parent / "realm.tar", data=file)
+    assert "is not a folder" in refusal("restore", good.parent / "realm.tar", data=file)
     assert "name a file" in refusal("restore", tmp_path, data=tmp_path / "new")
     assert leftovers(tmp_path, "file") == []
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from shared.protocol.reference import for_people
-from tests.rawclient import RawClient
 from tests.realserver import RealServer
-from tests.system.wscat import Wscat, needs_wscat
+from tests.system.wscat import Terminals, needs_wscat
 
 pytestmark = [
     pytest.mark.system,
@@ -22,28 +20,6 @@ pytestmark = [
 
 TOKEN = re.compile(r"^token (\S+) \(to resume; keep it secret\)$", re.MULTILINE)
 FILE = re.compile(r"file (f_\w+)$")
-Terminals = Callable[..., Wscat]
-
-
-@pytest.fixture
-def terminal(real_server: RealServer) -> Iterator[Terminals]:
-    """Open terminals; with a name, that person registers (once) and signs in."""
-    opened: list[Wscat] = []
-    known: set[str] = set()
-
-    def open_one(name: str = "") -> Wscat:
-        one = Wscat(real_server.url)
-        opened.append(one)
-        if name and name not in known:
-            known.add(name)
-            assert one.say(f"register {name} {name.title()} secret-{name} Indonesia")[:2] == "OK"
-        if name:
-            assert one.say(f"auth {name} secret-{name}")[:2] == "OK"
-        return one
-
-    yield open_one
-    for one in opened:
-        one.close()
 
 
 def found(pattern: re.Pattern[str], text: str) -> str:
@@ -312,45 +288,3 @@ def test_a_terminal_is_told_that_the_server_goes_away(
     bob = terminal("bob")
     assert real_server.stop() == 0
     assert bob.ended() == 1001
-
-
-# Safety
-
-STEERING = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b5A\x08\r\nOK Sent\r\x85\u2028ERROR\u202egnp"
-SHOWN = (
-    r"\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b5A\x08"
-    "\n  OK Sent"
-    r"\x0d\x85\u2028ERROR\u202egnp"
-)
-
-
-async def test_nobody_can_steer_a_terminal_or_forge_a_line(
-    real_server: RealServer, terminal: Terminals
-) -> None:
-    bob = terminal("bob")
-    mallory = await RawClient.signed_in(real_server.url, "mallory")
-    await mallory.ask("send", to="bob", text=STEERING)
-    assert bob.hear() == f"[mallory] {SHOWN}"
-    assert bob.say("inbox mallory").endswith(f"[mallory] {SHOWN}")
-    assert bob.say("listpc").endswith(f"mallory: {SHOWN}")
-    await mallory.ask("sendfile", to="bob", name=f"{STEERING}.txt", data="aGFsbG8=")
-    shown = bob.hear()
-    assert shown.isprintable(), shown
-    await mallory.close()
-
-
-async def test_nobody_can_steer_a_terminal_by_a_groups_name(
-    real_server: RealServer, terminal: Terminals
-) -> None:
-    bob = terminal("bob")
-    mallory = await RawClient.signed_in(real_server.url, "mallory")
-    for name in ("\x1b[2Jteam", "team\r\nOK", "team\u202egnp", "\x9b5Ateam"):
-        created = await mallory.say("creategroup", name=name)
-        if created["status"] == "OK":
-            await mallory.ask("invitegroup", group=created["group"], user="bob")
-            shown = bob.hear()
-            assert shown.isprintable(), shown
-        else:
-            assert created["code"] == "bad_arguments"
-    assert all(line.isprintable() for line in bob.say("listgroup").split("\n"))
-    await mallory.close()

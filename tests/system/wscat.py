@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import pexpect  # type: ignore[import-untyped]
@@ -62,3 +63,7 @@ class Wscat:
     def _frame(self) -> str:
         self._terminal.expect(FRAME)
         return str(self._terminal.match[1]).replace("\r\n", "\n")
+
+
+Terminals = Callable[..., Wscat]
+"""Open a terminal; with a name, that person registers (once) and signs in."""

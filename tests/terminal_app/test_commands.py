@@ -13,8 +13,8 @@ from shared.protocol.commands.files import SendFile
 from shared.protocol.commands.meta import HelpPage
 from shared.protocol.commands.private import Send
 from shared.protocol.values import Address, GroupAddress
-from terminal_app.asking import Form, form
-from terminal_app.commands import OWN, Leave, SaveFile, SendPath, read, usage
+from terminal_app.asking import ArgumentForm, form
+from terminal_app.commands import OWN, ExitApp, SaveFile, SendPath, read, usage
 from terminal_app.paths import check_sendable
 
 
@@ -130,7 +130,7 @@ def test_a_line_that_cannot_be_done_says_what_to_type(here: Path, line: str, why
 def test_the_clients_own_commands_are_in_its_help(here: Path) -> None:
     assert read("save f_1 /tmp", here).what == SaveFile("f_1", Path("/tmp"))
     assert read("getfile f_1", here).what == SaveFile("f_1", None)
-    assert read("EXIT", here).what == Leave()
+    assert read("EXIT", here).what == ExitApp()
     page = read("help", here).what
     assert isinstance(page, HelpPage)
     usages = {one.command: one.usage for one in page.commands}
@@ -172,7 +172,7 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(here: Path) -> None:
 )
 def test_what_a_line_with_secrets_leaves_out_is_asked_for(line: str, asked: list[str]) -> None:
     found = form(line)
-    assert isinstance(found, Form)
+    assert isinstance(found, ArgumentForm)
     assert [question.label for question in found.questions] == asked
     secret = {question.label for question in found.questions if question.secret}
     assert secret == {"Password", "New password", "Token"} & set(asked)

@@ -15,13 +15,13 @@ from shared.protocol.commands.private import PrivateChat, PrivateChats
 from shared.protocol.commands.realms import Realm, Realms
 from shared.protocol.spec import TABLE
 from terminal_app.completion import LineCompleter, candidates, spellings
-from terminal_app.names import MAX_NAMES, Known, Names
+from terminal_app.names import MAX_NAMES, KnownNames, RecentNames
 from terminal_app.toolbar import hint_of
 
 
 @pytest.fixture
-def names() -> Names:
-    known = Names()
+def names() -> KnownNames:
+    known = KnownNames()
     chats = [PrivateChat(who, 1, 0, 0, 0, 0, None) for who in ("bob", "Ana", "eve@beta")]
     known.learn(PrivateChats(chats))
     known.learn(GroupChats([GroupChat("#12", "team", "owner", 1, 0, 0, 0, None)]))
@@ -58,13 +58,13 @@ def names() -> Names:
     ],
 )
 def test_candidates_follow_from_the_kind_of_argument(
-    names: Names, line: str, found: list[str]
+    names: KnownNames, line: str, found: list[str]
 ) -> None:
     assert sorted(name for name, _ in candidates(line, names)) == sorted(found)
 
 
 @pytest.mark.parametrize("typed", ["cafe", "grand", "GRAND", "café"])
-def test_a_group_was_not_found_by_what_it_is_called(names: Names, typed: str) -> None:
+def test_a_group_was_not_found_by_what_it_is_called(names: KnownNames, typed: str) -> None:
     names.learn(GroupChanged("#7", "Grand Cafe\u0301", "ana", "joined"))
     names.learn(GroupChanged("#8@beta", "Grand Café", "ana", "joined"))
     assert [name for name, _ in candidates(f"sendg {typed}", names)] == ["#8@beta", "#7"]
@@ -80,7 +80,9 @@ def test_every_command_that_can_be_typed_is_offered_and_none_of_realms() -> None
 
 
 @pytest.mark.parametrize("head", ["sendfile bob ", "sendgroupfilerealm beta 12 ", "save f_1 "])
-def test_paths_are_completed_where_a_path_is_typed(names: Names, tmp_path: Path, head: str) -> None:
+def test_paths_are_completed_where_a_path_is_typed(
+    names: KnownNames, tmp_path: Path, head: str
+) -> None:
     (tmp_path / "my photo.png").touch()
     (tmp_path / ".hidden").touch()
     document = Document(f"{head}{tmp_path}/")
@@ -88,20 +90,20 @@ def test_paths_are_completed_where_a_path_is_typed(names: Names, tmp_path: Path,
     assert [one.text for one in found] == ["my photo.png"]
 
 
-def test_a_path_in_double_quotes_is_completed_as_quoted(names: Names, tmp_path: Path) -> None:
+def test_a_path_in_double_quotes_is_completed_as_quoted(names: KnownNames, tmp_path: Path) -> None:
     (tmp_path / 'a "b" c.txt').touch()
     document = Document(f'sendfile bob "{tmp_path}/a \\"')
     found = LineCompleter(names).get_completions(document, CompleteEvent(completion_requested=True))
     assert [one.text for one in found] == ['b\\" c.txt']
 
 
-def test_a_name_that_others_gave_is_shown_safely(names: Names) -> None:
+def test_a_name_that_others_gave_is_shown_safely(names: KnownNames) -> None:
     names.learn(GroupChanged("#9", "x\x1b[2J", "bob", "joined"))
     completions = LineCompleter(names).get_completions(Document("sendg #9"), CompleteEvent())
     assert [one.display_meta_text for one in completions] == ["x\\x1b[2J"]
 
 
-def test_a_message_in_a_group_gets_the_name_of_the_group(names: Names) -> None:
+def test_a_message_in_a_group_gets_the_name_of_the_group(names: KnownNames) -> None:
     arrived = MessageArrived("m", "#12", 1, "bob", 0, "hi")
     names.name_group(arrived)
     assert arrived.line() == "[#12 team | bob] hi"
@@ -110,7 +112,7 @@ def test_a_message_in_a_group_gets_the_name_of_the_group(names: Names) -> None:
 
 
 def test_no_more_names_are_kept_than_are_needed() -> None:
-    known = Known()
+    known = RecentNames()
     for number in range(MAX_NAMES + 10):
         known.add(f"person{number}")
     latest = known.latest_first()

@@ -15,7 +15,7 @@ from shared.protocol.commands.accounts import Registered
 from shared.protocol.json_dialect import parse_reply
 from shared.protocol.values import MAX_FRAME
 from terminal_app.__main__ import parse
-from terminal_app.commands import Command
+from terminal_app.commands import TypedCommand
 from terminal_app.lines import typed_lines
 from terminal_app.printing import answer_lines, event_lines
 from terminal_app.progress import Bars
@@ -84,7 +84,7 @@ async def test_lines_of_a_file_are_read_whole_and_those_too_long_are_refused(
     lines = [line async for line in typed_lines(source)]
     os.close(source)
     said = [line if isinstance(line, str) else line.what for line in lines]
-    assert [type(line) for line in lines] == [str, Command, Command, str, Command]
+    assert [type(line) for line in lines] == [str, TypedCommand, TypedCommand, str, TypedCommand]
     assert said[0] == "one" and str(said[3])[:5] == "two y"
     codes = [what.code for what in said if isinstance(what, ChatError)]
     assert codes == ["too_large", "bad_command", "too_large"]
@@ -115,7 +115,7 @@ async def test_lines_in_utf_16_are_refused_once_with_what_to_do(
     source = os.open(tmp_path / "lines", os.O_RDONLY)
     (line,) = [line async for line in typed_lines(source)]
     os.close(source)
-    assert isinstance(line, Command) and isinstance(line.what, ChatError)
+    assert isinstance(line, TypedCommand) and isinstance(line.what, ChatError)
     assert "These lines are UTF-16" in line.what.message
 
 

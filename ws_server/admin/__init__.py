@@ -1,4 +1,4 @@
-"""What operators do: `python -m ws_server admin COMMAND ...`; one module a feature."""
+"""The operator's commands, `python -m ws_server admin COMMAND ...`; one module for each feature."""
 
 from ws_server.admin import backup as backup
 from ws_server.admin import doctor as doctor

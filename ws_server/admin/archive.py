@@ -1,9 +1,9 @@
-"""The container of a backup: a tar archive that is written and read in one pass.
+"""The format of a backup: a tar archive that is written and read in one pass.
 
-It may come from anybody, so the reader takes less than tar has: plain files only, one after the
-other, none compressed, and never more of one in memory than its caller allows. Hence a file cannot
-unpack to more than it is, and nothing is ever written where an archive says: the caller compares
-each name with the one it expects.
+An archive may be hostile, so the reader accepts a subset of tar: plain files only, in sequence,
+uncompressed, and no more of one in memory than its caller allows. A file can therefore not expand
+beyond its size. Names in the archive never become paths: the caller compares each name with the one
+that it expects.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ STEP = 1 << 20
 
 
 class ArchiveRefused(Exception):
-    """The archive is not what it should be; the text says in what."""
+    """The archive is invalid; the text names the fault."""
 
 
-class Writer:
-    """Writes entries; `close` ends the archive, and one without its end is cut off."""
+class ArchiveWriter:
+    """Writes entries; `close` ends the archive, and one without its end counts as truncated."""
 
     def __init__(self, file: IO[bytes], time: int) -> None:
-        """Write to `file`, dating all entries `time`, in Unix seconds."""
+        """Write to `file`; the date of all entries is `time`, in Unix seconds."""
         self._file = file
         self._time = time
 
     def add(self, name: str, size: int, pieces: Iterable[bytes]) -> None:
-        """Write an entry whose pieces have `size` bytes together."""
+        """Write an entry; the pieces must have `size` bytes in total."""
         entry = tarfile.TarInfo(name)
         entry.size, entry.mtime, entry.mode = size, self._time, 0o600
         self._file.write(entry.tobuf(tarfile.GNU_FORMAT))
@@ -41,12 +41,12 @@ class Writer:
         self._file.write(bytes(-size % BLOCK))
 
     def close(self) -> None:
-        """End the archive."""
+        """Write the end of the archive."""
         self._file.write(END)
 
 
-class Entry:
-    """One file in the archive; its content is read before the next entry is."""
+class ArchiveEntry:
+    """One file in the archive; its content must be read before the next entry."""
 
     def __init__(self, file: IO[bytes], name: str, size: int) -> None:
         self._file = file
@@ -56,14 +56,14 @@ class Entry:
 
     @property
     def sha256(self) -> str:
-        """The hash of what was read."""
+        """The SHA-256 of the content read so far."""
         return self._digest.hexdigest()
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content, at most 1 MiB at a time.
+        """Yield the content in pieces of at most 1 MiB.
 
         Raises:
-            ArchiveRefused: the archive is cut off.
+            ArchiveRefused: the archive is truncated.
         """
         left = self.size
         while left:
@@ -74,44 +74,44 @@ class Entry:
         _exactly(self._file, -self.size % BLOCK)
 
     def content(self, most: int) -> bytes:
-        """Return the content of an entry that has at most `most` bytes.
+        """Return the content of an entry of at most `most` bytes.
 
         Raises:
-            ArchiveRefused: it has more, or the archive is cut off.
+            ArchiveRefused: the entry is larger, or the archive is truncated.
         """
         if self.size > most:
             raise ArchiveRefused(f"{self.name} is too large")
         return b"".join(self.pieces())
 
 
-def read_entry(file: IO[bytes]) -> Entry:
+def read_entry(file: IO[bytes]) -> ArchiveEntry:
     """Return the next entry.
 
     Raises:
-        ArchiveRefused: there is none, or it is no plain file.
+        ArchiveRefused: the archive has no further entry, or the entry is not a plain file.
     """
     block = _exactly(file, BLOCK)
     try:
         entry = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError) as error:
-        raise ArchiveRefused("it is damaged, or no backup") from error
+        raise ArchiveRefused("it is damaged or not a backup") from error
     if entry.type != tarfile.REGTYPE or entry.size < 0:
-        raise ArchiveRefused("it holds something that is no plain file")
-    return Entry(file, entry.name, entry.size)
+        raise ArchiveRefused("it contains an entry that is not a plain file")
+    return ArchiveEntry(file, entry.name, entry.size)
 
 
 def read_end(file: IO[bytes]) -> None:
     """Check that the archive ends here.
 
     Raises:
-        ArchiveRefused: it is cut off, or goes on.
+        ArchiveRefused: the archive is truncated, or continues.
     """
     if _exactly(file, len(END)) != END or file.read(1):
-        raise ArchiveRefused("it goes on after its end")
+        raise ArchiveRefused("it continues after its end")
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:
     content = file.read(size)
     if len(content) < size:
-        raise ArchiveRefused("it is cut off, or no backup")
+        raise ArchiveRefused("it is truncated or not a backup")
     return content

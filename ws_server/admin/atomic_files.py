@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever interrupts their making."""
+"""Files and folders that appear whole or not at all, even if interrupted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ws_server.admin.pace import Pace
 
 MAX_NAME = 200
 SYNC_STEP = 1 << 17
-"""Bytes written between two syncs, or a server beside would wait for all of them in its own."""
+"""Bytes written between two syncs; more would delay the syncs of a running server."""
 
 
 class _SyncedSteps(io.FileIO):
@@ -36,22 +36,22 @@ class _SyncedSteps(io.FileIO):
 
 @contextmanager
 def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
-    """Write a file that takes the place of `path` once the block has ended, durably.
+    """Write a file that replaces `path` durably once the block has ended.
 
-    Only its owner may read it. Whatever exception ends the block, nothing is left.
+    Only its owner may read it. If an exception ends the block, no file is left.
 
     Args:
-        pace: At which it goes to the disk.
+        pace: The pace of the writes.
 
     Raises:
         AdminRefused: the disk refused.
     """
-    if path.is_symlink():  # which stays, and leads to the new file
+    if path.is_symlink():  # the link remains and leads to the new file
         path = path.resolve()
     if path.is_dir():
         raise AdminRefused(f"{shown(path)} is a folder; name a file")
     if path.exists() and not path.is_file():
-        raise AdminRefused(f"{shown(path)} is no file but a device or a pipe; name a file")
+        raise AdminRefused(f"{shown(path)} is a device or a pipe; name a file")
     part = _beside(path)
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -72,7 +72,7 @@ def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def part_folder(path: Path) -> Iterator[Path]:
-    """Make a folder for `place` to put at `path`; if that is not done, nothing is left.
+    """Create a folder that `place` renames to `path`; without that, it is removed at the end.
 
     Raises:
         AdminRefused: the disk refused.
@@ -89,12 +89,12 @@ def part_folder(path: Path) -> Iterator[Path]:
 
 
 def place(part: Path, path: Path) -> None:
-    """Sync a folder and all in it, and give it its name, which may be that of an empty one.
+    """Sync a folder with its files and rename it to `path`, which may be an empty folder.
 
     Raises:
-        OSError: the disk refused, or there is something in the folder of that name.
+        OSError: the disk refused, or the folder at `path` is not empty.
     """
-    # When all is written: then most of these syncs find nothing left to do.
+    # After the last write, most of these syncs have no work left.
     for found in (*part.rglob("*"), part):
         sync(found)
     os.rename(part, path)
@@ -102,7 +102,7 @@ def place(part: Path, path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
+    """Sync a file, or the entries of a folder, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -111,7 +111,7 @@ def sync(path: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    # Of a long name only as much as leaves room for the rest in the 255 bytes of most systems.
+    # Shorten a long name so that the suffix fits into the 255 bytes of most file systems.
     name = os.fsdecode(os.fsencode(path.name)[:MAX_NAME])
     return path.with_name(f".{name}.{secrets.token_hex(4)}.part")
 
@@ -120,6 +120,6 @@ def _unwritten(path: Path, part: Path, error: OSError) -> str:
     where = f"{shown(path)} was not written"
     if error.filename is None or str(error.filename) == str(part):
         return explained(OSError(error.errno, error.strerror), where)
-    # Nobody knows the part by its name.
+    # The operator did not choose the name of the part.
     named = str(error.filename).replace(str(part), str(path))
     return f"{where}: {explained(OSError(error.errno, error.strerror, named))}"

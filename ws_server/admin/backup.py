@@ -1,13 +1,13 @@
-"""`admin backup`: the whole realm in one archive, as it is at one moment.
+"""`admin backup`: the whole realm in one archive, a snapshot of one moment.
 
-    about.json                   what this is: format, schema, tables and their columns
+    about.json                   format, schema, tables and their columns
     realm.key                    if the realm has one yet
-    tables/NAME/000001.jsonl     rows, about 1 MiB of them an entry (ws_server.store.dump)
+    tables/NAME/000001.jsonl     rows, about 1 MiB of them an entry (ws_server.store.admin.dump)
     blobs/SHA256                 contents of files, in the order of their names
     manifest.json                sizes and hashes of all entries before the blobs, and all counts
 
-The manifest comes last because only then everything is known, and so that nothing is taken for
-whole without it. A blob needs no line there: its name is its hash, and the rows say its size.
+The manifest is last, as its counts are known only then; an archive without it is incomplete. It
+does not list blobs: a blob's name is its hash, and the rows contain its size.
 """
 
 from __future__ import annotations
@@ -26,22 +26,25 @@ from sqlalchemy import Connection
 
 from shared.faults import shown
 from ws_server import data_folder, key
-from ws_server.admin.archive import Entry, Writer
+from ws_server.admin.archive import ArchiveEntry, ArchiveWriter
 from ws_server.admin.atomic_files import whole_file
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
 from ws_server.settings import Settings
-from ws_server.store import content_fetches, dump, own_name, snapshot
-from ws_server.store.blobs import Blobs, Damaged
+from ws_server.store.admin import dump
+from ws_server.store.contents import content_fetches
+from ws_server.store.contents.blobs import Blobs, Damaged
 from ws_server.store.database import history_id
+from ws_server.store.engines import snapshot
+from ws_server.store.federation import own_name
 
 FORMAT = 1
-"""Rises with every change that an older version could not read."""
+"""Increased with every change that earlier versions cannot read."""
 ABOUT, MANIFEST = "about.json", "manifest.json"
 PART = 1 << 20
 """Bytes of rows after which a part ends."""
 LAST_BACKUP = "last-backup"
-"""The file in the data folder that says when the last good backup began, in Unix seconds."""
+"""The file in the data folder with the start time of the last complete backup, in Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +58,23 @@ class About:
     time: int
     """Unix seconds."""
     tables: dict[str, list[str]]
-    """The columns of each table, in the order of the values; those referred to come first."""
+    """The columns of each table, in the order of the values; referenced tables come first."""
 
 
 @dataclass(slots=True)
 class Manifest:
-    """The last entry; who writes and who reads an archive fill it in the same way."""
+    """The last entry; the writer and the reader of an archive fill it in the same way."""
 
     entries: dict[str, dict[str, str | int]] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     blobs: dict[str, int] = field(default_factory=lambda: {"count": 0, "bytes": 0})
 
     def add(self, name: str, size: int, sha256: str) -> None:
-        """Count an entry that is no blob."""
+        """Count an entry that is not a blob."""
         self.entries[name] = {"size": size, "sha256": sha256}
 
-    def add_entry(self, entry: Entry) -> None:
-        """Count an entry that was read."""
+    def add_entry(self, entry: ArchiveEntry) -> None:
+        """Count an entry that was read completely."""
         self.add(entry.name, entry.size, entry.sha256)
 
     def add_blob(self, size: int) -> None:
@@ -85,7 +88,7 @@ class Manifest:
 
 
 def part_name(table: str, number: int) -> str:
-    """Return the name of a table's part; the first is 1."""
+    """Return the name of a table's part; parts count from 1."""
     return f"tables/{table}/{number:06d}.jsonl"
 
 
@@ -94,7 +97,7 @@ def blob_name(sha256: str) -> str:
     return f"blobs/{sha256}"
 
 
-@beside("backup", Argument("file", "the archive to write; one that is there is replaced"))
+@beside("backup", Argument("file", "the archive to write; an existing one is replaced"))
 async def backup(settings: Settings, given: Given, say: Say) -> None:
     """Write the database, all files' contents and the realm's key into one archive."""
     data_folder.expect_realm(settings.data)
@@ -118,17 +121,18 @@ class _Backup:
         self._settings = settings
         self._pace = pace
         self._now = now
-        self._archive = Writer(file, now)
+        self._archive = ArchiveWriter(file, now)
         self.manifest = Manifest()
         self._blobs: list[tuple[str, int]] = []
 
     def write_tables(self, tx: Connection) -> None:
-        """Write all that comes before the blobs, and note which they are.
+        """Write all entries before the blobs, and collect the names of the blobs.
 
-        They are written when the snapshot is given back, as nothing removes what it refers to.
+        The blobs follow after the snapshot is released: no blob of the snapshot is removed
+        meanwhile.
         """
         tables = {str(table.name): table for table in dump.tables(tx)}
-        # A realm that was last served by an earlier version has no name in its database.
+        # The database of a realm last served by an earlier version has no realm name.
         given = self._settings.realm if "realm" in self._settings.model_fields_set else None
         about = About(
             format=FORMAT,
@@ -165,7 +169,7 @@ class _Backup:
         self.manifest.add(name, len(content), hashlib.sha256(content).hexdigest())
 
     def write_blobs(self) -> None:
-        """Write the contents of files, and end the archive."""
+        """Write the blobs, and end the archive."""
         blobs = Blobs(self._settings.data)
         for sha256, size in self._blobs:
             try:
@@ -181,7 +185,7 @@ class _Backup:
 
 
 def remember(data: Path, now: int) -> None:
-    """Note when a backup was made, if the data folder may be written; the owner may read it."""
+    """Store the time of the backup in a writable data folder; only the owner may read it."""
     path, part = data / LAST_BACKUP, data / f".{LAST_BACKUP}.part"
     with suppress(OSError):
         try:

@@ -1,4 +1,4 @@
-"""The checks of `admin doctor`: each looks at one thing and says how to mend what is not well."""
+"""The checks of `admin doctor`: each examines one subject and names a remedy for each fault."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from ws_server.admin import control
 from ws_server.admin.commands import AdminRefused
 from ws_server.registration import told
 from ws_server.settings import Settings, is_loopback
-from ws_server.store import inspection, registering
-from ws_server.store.adapter import DatabaseRefused
-from ws_server.store.sqlite_file import file_of
+from ws_server.store.accounts import registering
+from ws_server.store.admin import inspection
+from ws_server.store.engines.adapter import DatabaseRefused
+from ws_server.store.engines.sqlite_file import file_of
 
 LEVELS = ("ok", "warn", "fail")
 RELEASED = 1_735_689_600
-"""1 January 2025: this version is younger, so no clock that is right shows an earlier time."""
+"""1 January 2025, before this version: a correct clock shows a later time."""
 SLOW = 1.0
-"""Seconds after which an answer is called slow."""
+"""Seconds above which an answer counts as slow."""
 LOOK = 3.0
-"""Seconds that a look at much takes at most; what is left then is not looked at."""
+"""Seconds for a check of many items; the remaining items are skipped."""
 LIMIT_OF_REALMS = 14.0
-"""Seconds for rows to and from all other realms."""
+"""Seconds for the rows to and from all other realms."""
 
 
 class Finding(NamedTuple):
-    """What a check found; `hint` says how to mend what is not `ok`."""
+    """The result of a check; `hint` is the remedy unless the level is `ok`."""
 
     level: str
     text: str
@@ -46,13 +47,13 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class Case:
-    """The realm that is looked at."""
+    """The realm under examination."""
 
     settings: Settings
     database: URL
     deep: bool
     running: dict[str, str] = field(default_factory=dict)
-    """What the server says of itself; empty if none runs, or none answers."""
+    """The running server's report of itself; empty without a server, or without an answer."""
 
     @property
     def data(self) -> Path:
@@ -63,7 +64,7 @@ Check = Callable[[Case], Awaitable[list[Finding]]]
 
 
 async def server(case: Case) -> list[Finding]:
-    """Does a server run, and does it answer?"""
+    """Check that a server runs and answers."""
 
     def note(line: str) -> None:
         name, _, value = line.partition(": ")
@@ -72,10 +73,10 @@ async def server(case: Case) -> list[Finding]:
     try:
         async with asyncio.timeout(5):
             await control.call(case.data, "status", {}, note)
-    except control.NoAnswer:
+    except control.NoServer:
         return [Finding("ok", "none runs on this folder")]
     except TimeoutError:
-        return [Finding("fail", "does not answer at its socket", "Look into its log; restart it")]
+        return [Finding("fail", "does not answer at its socket", "Check its log; restart it")]
     except AdminRefused as refusal:
         return [Finding("fail", str(refusal))]
     said = case.running
@@ -89,7 +90,7 @@ async def server(case: Case) -> list[Finding]:
 
 
 async def port(case: Case) -> list[Finding]:
-    """Does the server answer at its port; is the port free if none runs?"""
+    """Check that the server answers at its port or, if none runs, that the port is free."""
     if not case.running:
         hosts, number = case.settings.listen_on, case.settings.port
         taken = [host for host in hosts if not _is_free(host, number)]
@@ -107,15 +108,15 @@ async def port(case: Case) -> list[Finding]:
     try:
         answer = await asyncio.to_thread(_ready, host, number, case.running["tls"] == "on")
     except (OSError, http.client.HTTPException) as error:
-        hint = "Look into the server's log, and for a firewall; restart the server"
+        hint = "Check the server's log and the firewall; restart the server"
         return [Finding("fail", f"{host} port {number} does not answer: {error}", hint)]
     took = time.monotonic() - begun
     if answer != 200:
-        hint = "It takes no writes now: look at disk and database below, and into its log"
+        hint = "It accepts no writes now: see disk and database below, and its log"
         return [Finding("fail", f"/readyz at port {number} answers {answer}", hint)]
     text = f"/readyz at port {number} answers in {took * 1000:.0f} ms"
     if took > SLOW:
-        return [Finding("warn", text, "Look what loads the machine or its disk")]
+        return [Finding("warn", text, "Find out what loads the machine or its disk")]
     return [Finding("ok", text)]
 
 
@@ -128,16 +129,16 @@ def _is_free(host: str, number: int) -> bool:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
     except OSError:
-        # A machine without IPv6 has no ::1, and the server does without it.
+        # A machine without IPv6 has no ::1; the server then skips it too.
         return host == "::1"
     return True
 
 
 def _ready(host: str, number: int, tls: bool) -> int:
-    """Return how `/readyz` is answered."""
+    """Return the HTTP status of `/readyz`."""
     here = {"localhost": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     if tls:
-        # It is this machine that is asked, by an address that no certificate names.
+        # The request goes to this machine, by an address that no certificate contains.
         context = ssl._create_unverified_context()
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
             here, number, timeout=8, context=context
@@ -150,7 +151,7 @@ def _ready(host: str, number: int, tls: bool) -> int:
 
 
 async def settings(case: Case) -> list[Finding]:
-    """Are there settings that are dangerous in public?"""
+    """Check for settings that are dangerous in public."""
     given = case.settings
     host = case.running.get("host", given.host)
     tls = case.running.get("tls", "on" if given.tls_cert else "off")
@@ -169,15 +170,15 @@ async def settings(case: Case) -> list[Finding]:
             Finding(
                 "warn",
                 f"{host} is open to other machines without TLS, so passwords can be overheard",
-                "Give --tls-cert and --tls-key, or a reverse proxy that ends TLS",
+                "Set --tls-cert and --tls-key, or use a reverse proxy that terminates TLS",
             )
         )
     if given.trusted_proxies and given.web_port is not None and not given.is_reached_by_name:
         found.append(
             Finding(
                 "warn",
-                "browsers come through a proxy, and no name is theirs to use, so they get 403",
-                "Give --hosts NAME, or --origins",
+                "browsers use a proxy, but no host name is permitted, so they get 403",
+                "Set --hosts NAME, or --origins",
             )
         )
     trial = case.running.get("trial", "on" if given.trial else "off") == "on"
@@ -202,7 +203,7 @@ async def settings(case: Case) -> list[Finding]:
 
 
 async def _registration(case: Case) -> str:
-    """Return who may register, or may once the server is started."""
+    """Return the registration mode, of the running server or of the next start."""
     if "registration" in case.running:
         return case.running["registration"]
     start = case.settings.registration
@@ -211,12 +212,12 @@ async def _registration(case: Case) -> str:
             inspection.read, case.database, lambda tx: registering.holds(tx, start)
         )
     except DatabaseRefused:
-        return start  # as the check of the database says
+        return start  # the check of the database reports the fault
     return told(mode, start)
 
 
 async def database(case: Case) -> list[Finding]:
-    """Does the database open, is its schema of this version, and is it sound?"""
+    """Check that the database opens, has this version's schema, and is sound."""
     file = file_of(case.database)
 
     def look(tx: Connection) -> list[Finding]:
@@ -225,7 +226,9 @@ async def database(case: Case) -> list[Finding]:
         found = []
         if not schema.is_known:
             hint = "Use the version that made it, or restore a backup"
-            found.append(Finding("fail", f"its schema {schema.found} is not known here", hint))
+            found.append(
+                Finding("fail", f"its schema {schema.found} is unknown to this version", hint)
+            )
         elif schema.found != schema.newest:
             text = f"its schema {schema.found} is older than this version's {schema.newest}"
             found.append(Finding("warn", text, "Starting the server brings it up to date"))
@@ -248,16 +251,16 @@ async def database(case: Case) -> list[Finding]:
 
 
 async def clock(case: Case) -> list[Finding]:
-    """Is the clock plausible, and kept right?"""
+    """Check that the clock is plausible and synchronised."""
     now = time.time()
     shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
-    hint = "Set the clock, and have it kept right by NTP (systemd-timesyncd or chrony)"
+    hint = "Set the clock, and synchronise it by NTP (systemd-timesyncd or chrony)"
     if now < RELEASED:
         return [Finding("fail", f"{shown} is before this version was made", hint)]
     try:
         newest = await asyncio.to_thread(inspection.read, case.database, inspection.newest_message)
     except DatabaseRefused:
-        newest = None  # as the check of the database says
+        newest = None  # the check of the database reports the fault
     if newest is not None and newest / 1000 > now + 60:
         ahead = newest / 1000 - now
         text = f"{shown} is {ahead:.0f} s before the newest message that this clock dated"
@@ -265,14 +268,14 @@ async def clock(case: Case) -> list[Finding]:
         return [Finding("fail", text, hint)]
     synchronised = _is_synchronised()
     if synchronised is False:
-        hint = "Have it kept right by NTP: enable systemd-timesyncd or chrony"
+        hint = "Synchronise it by NTP: enable systemd-timesyncd or chrony"
         return [Finding("warn", f"{shown}, but the system clock is not synchronised", hint)]
-    how = "kept right by the system" if synchronised else "plausible"
+    how = "synchronised by the system" if synchronised else "plausible"
     return [Finding("ok", f"{shown}, {how}")]
 
 
 def _is_synchronised() -> bool | None:
-    """Tell whether the kernel's clock is synchronised; None if it does not say (man 2 adjtimex)."""
+    """Return whether the kernel's clock is synchronised; None if unknown (man 2 adjtimex)."""
     try:
         state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
     except (OSError, AttributeError):
@@ -281,16 +284,16 @@ def _is_synchronised() -> bool | None:
 
 
 async def realms(case: Case) -> list[Finding]:
-    """Does each linked realm store what this one writes, and this one what it writes?"""
+    """Check that each linked realm stores what this one writes, and the reverse."""
     if not case.running:
         return [Finding("ok", "links are tried while the server runs")]
     lines: list[str] = []
     try:
         async with asyncio.timeout(LIMIT_OF_REALMS):
             await control.call(case.data, "realm check", {}, lines.append)
-    except (TimeoutError, control.NoAnswer):
-        hint = "Look into the server's log; restart it"
-        return [Finding("fail", "the server does not say how its links are", hint)]
+    except (TimeoutError, control.NoServer):
+        hint = "Check the server's log; restart it"
+        return [Finding("fail", "the server does not report its links", hint)]
     except AdminRefused as refusal:
         return [Finding("fail", str(refusal))]
     found = [Finding(level, text) for level, _, text in (line.partition(" ") for line in lines)]

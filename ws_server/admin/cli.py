@@ -1,4 +1,4 @@
-"""`python -m ws_server admin COMMAND ...`: reads the line and runs it where it belongs."""
+"""`python -m ws_server admin COMMAND ...`: parses the line and runs the command in its place."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from shared.faults import explained, shown
 from shared.text_files import decoded
 from ws_server import app, data_folder
 from ws_server.admin import control, folder
-from ws_server.admin.commands import CREATE, TABLE, AdminRefused, Command, Given
+from ws_server.admin.commands import CREATE, TABLE, AdminCommand, AdminRefused, Given
 from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 
 PROGRAM = "python -m ws_server admin"
 WHERE = ("data", "database", "config")
-"""The settings that say where a realm is."""
+"""The settings that locate a realm."""
 WHERE_USAGE = " ".join(f"[--{name} {name.upper()}]" for name in WHERE)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one admin command; returns 0, or 1 if it was refused.
+    """Run one admin command; return 0, or 1 after a refusal.
 
     Raises:
         SettingsRefused, app.Refused, DatabaseRefused, KeyRefused: the realm cannot be opened.
-        SystemExit: the line is wrong (2), or asks for help.
+        SystemExit: a usage error (2), or a request for help.
     """
     options = vars(parser().parse_args(arguments))
     command = TABLE[options.pop("command")]
@@ -62,14 +62,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def run(settings: Settings, command: Command, given: Given) -> None:
-    """Run a command beside the server, inside it, or on the closed realm.
+async def run(settings: Settings, command: AdminCommand, given: Given) -> None:
+    """Run a command in its own process, inside the server, or on the closed realm.
 
     Raises:
-        AdminRefused: it cannot be done.
+        AdminRefused: the command failed.
     """
     if command.beside is not None:
-        # It works in this thread, so what ends it has to come as an exception, and cleans up.
+        # The command runs in this thread, so SIGTERM must raise an exception for it to clean up.
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, interrupt)
         lower_priority()
@@ -82,11 +82,11 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
         if command.read is None and value != value.encode(errors="replace").decode():
             raise AdminRefused(f"{argument.replace('_', ' ')}: must be UTF-8")
     parts = command.read(given) if command.read is not None else None
-    # Which folder it is matters here only; its path need not be text.
+    # Only this process uses the folder's path, which need not be text.
     given = {name: shown(value) for name, value in given.items()} if parts is not None else given
     try:
         await control.call(settings.data, command.name, given, say, parts)
-    except control.NoAnswer:
+    except control.NoServer:
         if command.running:
             raise AdminRefused(
                 f"No server runs on {shown(settings.data.resolve())}. Start one, or name the data "
@@ -97,11 +97,11 @@ async def run(settings: Settings, command: Command, given: Given) -> None:
             await control.run(realm, command.name, given, say, folder.local(parts or iter(())))
 
 
-def expect_realm(settings: Settings, command: Command, given: Given) -> None:
-    """Refuse a folder without a realm, unless one is to be made there.
+def expect_realm(settings: Settings, command: AdminCommand, given: Given) -> None:
+    """Refuse a folder without a realm, except for commands that create one.
 
     Raises:
-        AdminRefused, data_folder.Refused: that is so.
+        AdminRefused, data_folder.Refused: the folder holds no realm.
     """
     if not command.begins:
         data_folder.expect_realm(settings.data)
@@ -113,12 +113,12 @@ def expect_realm(settings: Settings, command: Command, given: Given) -> None:
 
 
 def interrupt(*_: object) -> None:
-    """End what runs, as Ctrl+C does."""
+    """Raise KeyboardInterrupt, as Ctrl+C does."""
     raise KeyboardInterrupt
 
 
 def say(line: str) -> None:
-    """Print one line at once; if nobody reads on, what was begun is still done."""
+    """Print one line at once; the command continues even if the output is closed."""
     try:
         print(line, flush=True)
     except BrokenPipeError:
@@ -126,10 +126,10 @@ def say(line: str) -> None:
 
 
 def read_secret(name: str) -> str:
-    """Read a secret: from the keyboard unseen, or the first line of what is piped in.
+    """Read a secret: from the keyboard without echo, or the first line of piped input.
 
     Raises:
-        AdminRefused: nothing came.
+        AdminRefused: the input is empty.
     """
     if sys.stdin.isatty():
         return getpass.getpass(f"{name.capitalize()}: ")
@@ -139,14 +139,14 @@ def read_secret(name: str) -> str:
         print(f"The {name} {why}", file=sys.stderr)
         sys.exit(2)
     if not line:
-        print(f"The {name} is read from standard input, and nothing came", file=sys.stderr)
+        print(f"The {name} is read from standard input, which was empty", file=sys.stderr)
         sys.exit(2)
     return line
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands, made from their table."""
-    top = argparse.ArgumentParser(PROGRAM, description="Look after a realm.")
+    """Return the parser of all commands, built from their table."""
+    top = argparse.ArgumentParser(PROGRAM, description="Administer a realm.")
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument(
         "--data", type=Path, default=argparse.SUPPRESS, help="the realm's data folder"

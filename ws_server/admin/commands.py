@@ -1,4 +1,4 @@
-"""The table of admin commands: each is declared once, and parsing and help follow from it."""
+"""The table of admin commands: one declaration each, from which parsing and help derive."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ws_server.realm import Realm
 from ws_server.settings import Settings
 
 Given = Mapping[str, str]
-"""The arguments by name, without dashes: `real_name`; flags that were given are "yes"."""
+"""The arguments by name, without dashes: `real_name`; a flag that is set is "yes"."""
 Say = Callable[[str], None]
 """Prints one line for the operator."""
 InRealm = Callable[[Realm, Given, Say], Awaitable[None]]
@@ -19,12 +19,12 @@ Beside = Callable[[Settings, Given, Say], Awaitable[None]]
 
 
 class AdminRefused(Exception):
-    """The command cannot be done, and nothing was; the text tells the operator what to do."""
+    """The command failed without any effect; the text names the remedy for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One file of a folder that an operator hands in: its content, or why it cannot be read."""
+class HandedFile:
+    """One file of a folder that the operator passes: its content, or why it is unreadable."""
 
     name: str
     """Its path below the folder; printable if there is a fault."""
@@ -32,15 +32,15 @@ class Part:
     fault: str = ""
 
 
-Parts = AsyncIterator[Part]
-"""A folder's files, one at a time, so that no more than one is in memory."""
-Read = Callable[[Given], Iterator[Part]]
-"""Begins to read the folder, in the operator's process; refuses one that is of another kind."""
+Parts = AsyncIterator[HandedFile]
+"""The files of a folder, one at a time, so that only one is in memory."""
+Read = Callable[[Given], Iterator[HandedFile]]
+"""Reads the folder in the operator's process; raises AdminRefused for an unsuitable folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument: `name` by its place, `--name` by its name, with a value unless it is a flag."""
+    """One argument: positional `name`, or option `--name`, with a value unless it is a flag."""
 
     name: str
     help: str
@@ -49,12 +49,12 @@ class Argument:
 
     @property
     def key(self) -> str:
-        """Its name in `Given`."""
+        """Its key in `Given`."""
         return self.name.lstrip("-").replace("-", "_")
 
     @property
     def usage(self) -> str:
-        """How it is written in a usage line."""
+        """Its form in a usage line."""
         if not self.name.startswith("-"):
             return self.key.upper() if self.required else f"[{self.key.upper()}]"
         word = self.name if self.flag else f"{self.name} {self.key.upper()}"
@@ -62,11 +62,11 @@ class Argument:
 
 
 CREATE = Argument("--create", "make a new realm if the folder holds none", flag=True)
-"""Of commands that may begin a realm; without it a mistyped folder would become a new one."""
+"""An option of commands that may create a realm; without it, a mistyped path would create one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class AdminCommand:
     """One row of the table; exactly one of `in_realm`, `from_folder` and `beside` is set."""
 
     name: str
@@ -82,11 +82,11 @@ class Command:
 
     @property
     def usage(self) -> str:
-        """The line that shows how to write it."""
+        """The usage line."""
         return " ".join([self.name, *(argument.usage for argument in self.arguments)])
 
 
-TABLE: dict[str, Command] = {}
+TABLE: dict[str, AdminCommand] = {}
 """Every command by its name, such as `user add`."""
 
 
@@ -99,13 +99,13 @@ def in_realm(
 ) -> Callable[[InRealm], InRealm]:
     """Declare a command that changes the realm.
 
-    It runs inside the server where one is running, so that there is one writer and no stale copy;
-    otherwise on the realm, opened for it without a port.
+    It runs inside a running server, so that there is one writer and no stale cache. Otherwise it
+    runs on the realm, opened without a port.
 
     Args:
         secret: An argument read from standard input instead, such as `password`.
-        begins: It makes a new realm where the folder holds none, if told to by `CREATE`.
-        running: It is about a running server, and refused where there is none.
+        begins: With `CREATE`, it creates a new realm if the folder holds none.
+        running: It concerns a running server, and is refused without one.
     """
 
     def declare(run: InRealm) -> InRealm:
@@ -118,10 +118,10 @@ def in_realm(
 def from_folder(
     name: str, read: Read, *arguments: Argument, begins: bool = False
 ) -> Callable[[FromFolder], FromFolder]:
-    """Declare a command that changes the realm by what is in a folder of the operator's.
+    """Declare a command that changes the realm from the files of an operator's folder.
 
     It runs where those of `in_realm` do. The operator's process reads the folder and passes it on
-    file by file, because the server's account may not be allowed to.
+    file by file, because the server's account may lack the permission.
     """
 
     def declare(run: FromFolder) -> FromFolder:
@@ -134,7 +134,7 @@ def from_folder(
 def beside(name: str, *arguments: Argument) -> Callable[[Beside], Beside]:
     """Declare a command that runs in the operator's own process, whether or not a server runs.
 
-    So the files it reads and writes are those the operator may.
+    Its file access is therefore that of the operator's account.
     """
 
     def declare(run: Beside) -> Beside:
@@ -150,4 +150,4 @@ def _add(name: str, run: object, arguments: tuple[Argument, ...], secret: str, *
     assert name not in TABLE, f"{name} is declared twice"
     if kind.get("begins"):
         arguments += (CREATE,)
-    TABLE[name] = Command(name, summary, arguments, secret, **kind)
+    TABLE[name] = AdminCommand(name, summary, arguments, secret, **kind)

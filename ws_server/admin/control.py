@@ -1,9 +1,9 @@
-"""The running server's admin socket: how `admin` commands reach the one process that writes.
+"""The running server's admin socket: it carries `admin` commands to the only writing process.
 
-A Unix socket in the data folder that only the server's own account (and root) may open. One request
-a connection, one JSON object a line: `{"command": NAME, "given": {...}}`, answered with
-`{"say": LINE}` for each line, and `{"done": true}` or `{"refused": WHY}` at the end. The files of
-a folder follow the request as `folder.send` writes them.
+It is a Unix socket in the data folder that only the server's own account and root may open. A
+connection carries one request, one JSON object in a line: `{"command": NAME, "given": {...}}`. The
+answer is `{"say": LINE}` for each line, and `{"done": true}` or `{"refused": WHY}` at the end. The
+files of a folder follow the request as `folder.send` writes them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared import sockets
 from shared.faults import shown
 from shared.protocol.errors import ChatError
 from ws_server.admin import folder
-from ws_server.admin.commands import TABLE, AdminRefused, Given, Part, Parts, Say
+from ws_server.admin.commands import TABLE, AdminRefused, Given, HandedFile, Parts, Say
 from ws_server.audit import Act, Result
 from ws_server.realm import Realm
 from ws_server.store.database import current_requester
@@ -30,18 +30,18 @@ log = logging.getLogger(__name__)
 
 FILE = "admin.sock"
 MAX_REQUEST = 64 * 1024
-"""Bytes of one request."""
+"""Maximum size of a request in bytes."""
 MAX_LINE = 1 << 20
 READ_TIMEOUT = 10.0
-"""Seconds a request may take to arrive."""
+"""Seconds for a request to arrive."""
 
 
-class NoAnswer(Exception):
-    """No server listens at the socket."""
+class NoServer(Exception):
+    """No server listens on the socket."""
 
 
 class ControlSocket:
-    """The server's end; `close` ends it and removes the file."""
+    """The server's end of the socket; `close` ends it and removes the file."""
 
     def __init__(self, realm: Realm, data: Path) -> None:
         self._realm = realm
@@ -50,10 +50,10 @@ class ControlSocket:
         self._running: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Begin to listen; the caller holds the folder's lock, so an old socket is nobody's.
+        """Listen; the caller holds the folder's lock, so an existing socket is stale.
 
         Raises:
-            OSError: the folder takes no socket.
+            OSError: the folder does not allow a socket.
         """
         listening = sockets.bind_unix(self._path)
         try:
@@ -65,7 +65,7 @@ class ControlSocket:
             raise
 
     async def close(self) -> None:
-        """Take no more; commands under way are cancelled, and so leave nothing half done."""
+        """Accept no more; cancel the commands under way, which then have no effect."""
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
@@ -81,14 +81,14 @@ class ControlSocket:
         try:
             await self._serve(reader, writer)
         except (OSError, asyncio.CancelledError):  # a TimeoutError is an OSError
-            pass  # the operator has gone, or the server goes
+            pass  # the operator's process has ended, or the server stops
         finally:
             self._running.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         def tell(**line: Any) -> None:
-            # The operator may have gone; what was begun is done all the same.
+            # The operator's process may have ended; the command continues nevertheless.
             if not writer.transport.is_closing():
                 writer.write(orjson.dumps(line) + b"\n")
 
@@ -116,7 +116,7 @@ class ControlSocket:
             self._note(name, given, Result.FAILED)
             tell(refused="The server failed; its log says why")
         await writer.drain()
-        # What still comes of a folder is read, or the refusal might not arrive.
+        # Read the rest of the folder, or the refusal might not arrive.
         async with asyncio.timeout(READ_TIMEOUT):
             while await reader.read(MAX_REQUEST):
                 pass
@@ -130,10 +130,10 @@ async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> 
     """Run a command that changes the realm.
 
     Args:
-        parts: The files of the folder, for a command that takes one.
+        parts: The files of the folder, for a command that reads one.
 
     Raises:
-        AdminRefused: it cannot be done.
+        AdminRefused: the command failed.
     """
     command = TABLE.get(name)
     if command is None or command.beside is not None:
@@ -149,22 +149,22 @@ async def run(realm: Realm, name: str, given: Given, say: Say, parts: Parts) -> 
 
 
 async def call(
-    data: Path, name: str, given: Given, say: Say, parts: Iterator[Part] | None = None
+    data: Path, name: str, given: Given, say: Say, parts: Iterator[HandedFile] | None = None
 ) -> None:
-    """Have a running server run a command.
+    """Send a command to the running server, and print its answer.
 
     Args:
-        parts: The files of a folder that go along; none of them is read if no server answers.
+        parts: The files of a folder to send; none is read if no server answers.
 
     Raises:
         NoAnswer: no server runs on this folder.
-        AdminRefused: it cannot be done, the socket may not be opened, or the server ended.
+        AdminRefused: the command failed, the socket may not be opened, or the server ended.
     """
     try:
         with sockets.short(data / FILE) as path:
             reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
-        raise NoAnswer from error
+        raise NoServer from error
     except OSError as error:
         raise AdminRefused(
             f"{shown(data / FILE)}: {error.strerror}. Run this as the account the server runs as"
@@ -189,4 +189,4 @@ async def call(
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
-    raise AdminRefused("The server ended before it answered. Look whether the change was made")
+    raise AdminRefused("The server ended before it answered. Check whether the change was made")

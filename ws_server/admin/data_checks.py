@@ -1,4 +1,4 @@
-"""The checks of `admin doctor` that look at the data folder and its disk."""
+"""The checks of `admin doctor` that examine the data folder."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ws_server import key as realm_key
 from ws_server.admin import control
 from ws_server.admin.backup import LAST_BACKUP
 from ws_server.admin.checks import LOOK, Case, Finding
-from ws_server.store import blobs as blob_store
-from ws_server.store import inspection
-from ws_server.store.adapter import DatabaseRefused
-from ws_server.store.sqlite_file import file_of
+from ws_server.store.admin import inspection
+from ws_server.store.contents import blobs as blob_store
+from ws_server.store.engines.adapter import DatabaseRefused
+from ws_server.store.engines.sqlite_file import file_of
 
 WEEK = 7 * 24 * 3600
 BLOBS = 20_000
-"""Contents looked for, unless all are."""
+"""Blobs to check, unless all are requested."""
 GIB = 2**30
 
 
 async def permissions(case: Case) -> list[Finding]:
-    """Is anything readable by others than the server's account?"""
+    """Check that only the server's account can read the data."""
     private = [case.data / name for name in ("blobs", realm_key.FILE, control.FILE)]
     if (file := file_of(case.database)) is not None:
         private += [file.with_name(file.name + end) for end in ("", "-wal", "-shm")]
@@ -49,7 +49,7 @@ async def permissions(case: Case) -> list[Finding]:
 
 
 async def key(case: Case) -> list[Finding]:
-    """Is the realm's key there?"""
+    """Check that the realm's key exists."""
     hint = f"Put back the {realm_key.FILE} of a backup; other realms know this one by its key"
     try:
         found = await asyncio.to_thread(realm_key.read, case.data)
@@ -63,7 +63,7 @@ async def key(case: Case) -> list[Finding]:
 
 
 async def backup(case: Case) -> list[Finding]:
-    """Was a backup made lately?"""
+    """Check that a recent backup exists."""
     hint = "Make one with: admin backup"
     path = case.data / LAST_BACKUP
     try:
@@ -83,7 +83,7 @@ async def backup(case: Case) -> list[Finding]:
 
 
 async def blobs(case: Case) -> list[Finding]:
-    """Are the contents there that messages refer to?"""
+    """Check that the contents of all files in messages exist."""
 
     def ask(tx: Connection) -> tuple[int, list[tuple[str, int]]]:
         return inspection.contents(tx, None if case.deep else BLOBS)
@@ -92,17 +92,17 @@ async def blobs(case: Case) -> list[Finding]:
         count, some = await asyncio.to_thread(inspection.read, case.database, ask)
     except DatabaseRefused as refusal:
         hint = "See the check of the database"
-        return [Finding("fail", f"the database does not say which there are: {refusal}", hint)]
+        return [Finding("fail", f"the database cannot list them: {refusal}", hint)]
     looked, wrong = await asyncio.to_thread(_look_for, case, some)
-    how = "read and right" if case.deep else "there"
+    how = "intact" if case.deep else "present"
     if not wrong:
-        return [Finding("ok", f"{looked:,} of {count:,} contents looked for, all {how}")]
-    text = f"{len(wrong):,} of {looked:,} contents are missing or damaged, such as {wrong[0]}"
+        return [Finding("ok", f"{looked:,} of {count:,} files checked, all {how}")]
+    text = f"{len(wrong):,} of {looked:,} files are missing or damaged, such as {wrong[0]}"
     return [Finding("fail", text, "Put them back from a backup of the data folder's blobs")]
 
 
 def _look_for(case: Case, some: list[tuple[str, int]]) -> tuple[int, list[Path]]:
-    """Return how many contents were looked for, and which are not as they should be."""
+    """Return how many blobs were checked, and the paths of those missing or damaged."""
     end = time.monotonic() + LOOK
     wrong: list[Path] = []
     for looked, (sha256, size) in enumerate(some):

@@ -1,16 +1,16 @@
-"""The check of `admin doctor` that looks at the disk."""
+"""The check of `admin doctor` for disk space."""
 
 from __future__ import annotations
 
 from shared import disk as room
 from ws_server.admin.checks import Case, Finding
-from ws_server.store.sqlite_file import file_of
+from ws_server.store.engines.sqlite_file import file_of
 
 GIB = 2**30
 
 
 async def disk(case: Case) -> list[Finding]:
-    """Is there room where data and database are?"""
+    """Check that the disks of the data and the database have free space."""
     folders = {case.data.resolve()}
     if (file := file_of(case.database)) is not None:
         folders.add(file.resolve().parent)

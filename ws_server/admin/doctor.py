@@ -1,4 +1,4 @@
-"""`admin doctor`: is the realm well? It looks, and never changes anything."""
+"""`admin doctor`: checks a realm without changing anything."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CHECKS: dict[str, Check] = {
     "blobs": data_checks.blobs,
     "realms": checks.realms,
 }
-"""Every check by its name, in their order; the first learns from the server what others need."""
+"""Every check by its name, in order; the first one gets data from the server that others need."""
 LIMIT = 15.0
-"""Seconds for one check, which ends by itself much sooner."""
+"""Seconds for one check; each has a shorter limit of its own."""
 
 
 @beside("doctor", Argument("--deep", "read every file's content, however long it takes", flag=True))
 async def doctor(settings: Settings, given: Given, say: Say) -> None:
-    """Look whether all is well; says how to mend what is not, and changes nothing."""
+    """Check the realm and name a remedy for each fault; changes nothing."""
     data_folder.expect_realm(settings.data)
     case = Case(settings, data_folder.database_url(settings), deep="deep" in given)
     failed = 0
@@ -48,7 +48,7 @@ async def doctor(settings: Settings, given: Given, say: Say) -> None:
 
 
 async def run(check: Check, case: Case) -> list[Finding]:
-    """Run a check; one that is stuck has failed."""
+    """Run a check; one that exceeds the time limit has failed."""
     try:
         async with asyncio.timeout(None if case.deep else LIMIT):
             return await check(case)

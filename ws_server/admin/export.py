@@ -1,4 +1,4 @@
-"""`admin export`: what one person wrote and received, as a zip for that person."""
+"""`admin export`: one user's sent and received data, as a zip for that user."""
 
 from __future__ import annotations
 
@@ -20,25 +20,20 @@ from ws_server.admin.atomic_files import whole_file
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.admin.pace import Pace
 from ws_server.settings import Settings
-from ws_server.store import (
-    blocks,
-    content_fetches,
-    conversation_summaries,
-    conversations,
-    message_pages,
-    snapshot,
-    steps,
-)
-from ws_server.store import users as accounts
-from ws_server.store.blobs import Blobs, Damaged
+from ws_server.store import conversation_summaries, conversations, message_pages, steps
+from ws_server.store.accounts import blocks
+from ws_server.store.accounts import users as accounts
+from ws_server.store.accounts.users import User
+from ws_server.store.contents import content_fetches
+from ws_server.store.contents.blobs import Blobs, Damaged
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.engines import snapshot
 from ws_server.store.schema import users
-from ws_server.store.users import User
 
 PAGE = 250
 """Messages in memory at a time."""
 MAX_NAME = 120
-"""Characters of a file's name kept in the zip; with its id it fits any file system."""
+"""Characters kept of a file's name; with the id, the name fits any file system."""
 EARLIEST = 315_532_800
 """Unix seconds of 1980."""
 INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -47,10 +42,10 @@ INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 @beside(
     "export",
     Argument("user", "the account's name"),
-    Argument("file", "the zip to write; one that is there is replaced"),
+    Argument("file", "the zip to write; an existing one is replaced"),
 )
 async def export(settings: Settings, given: Given, say: Say) -> None:
-    """Write one person's profile, conversations, messages and files into a zip."""
+    """Write one user's profile, conversations, messages and files into a zip."""
     data_folder.expect_realm(settings.data)
     path = Path(given["file"])
     pace = Pace(settings.data)
@@ -75,7 +70,7 @@ async def export(settings: Settings, given: Given, say: Say) -> None:
 
 
 def file_path(file: FileInfo) -> str:
-    """Return a file's place in the zip: its id makes it unique, and every system can unpack it."""
+    """Return a file's path in the zip: unique by its id, and valid on every system."""
     stem, dot, suffix = file.name.rpartition(".")
     if not stem:
         stem, dot, suffix = file.name, "", ""
@@ -84,7 +79,7 @@ def file_path(file: FileInfo) -> str:
 
 
 def zip_date(milliseconds: int) -> tuple[int, int, int, int, int, int]:
-    """Return a time as a zip can say it, which begins in 1980, in UTC."""
+    """Return a time in UTC for a zip, whose dates begin in 1980."""
     year, month, day, hour, minute, second = time.gmtime(max(milliseconds / 1000, EARLIEST))[:6]
     return min(year, 2107), month, day, hour, minute, second
 
@@ -96,10 +91,10 @@ class _Export:
         self.conversations = 0
         self.messages = 0
         self.files: dict[str, Message] = {}
-        """The messages that carry files, by the file's place in the zip."""
+        """The messages that carry files, by the file's path in the zip."""
 
     def write_records(self, tx: Connection, name: str) -> None:
-        """Write everything but the files' contents, and note which they are.
+        """Write everything except the contents of files, and collect the files.
 
         Raises:
             ChatError: UNKNOWN_USER.
@@ -131,7 +126,7 @@ class _Export:
         return self._archive.open(name, "w", force_zip64=True)
 
     def _history(self, tx: Connection, user: User, standing: Standing) -> Iterator[dict[str, Any]]:
-        """Yield all messages of a conversation as its reader sees them, oldest first."""
+        """Yield all messages of a conversation that its reader may see, oldest first."""
         found = conversations.load(tx, id=standing.id, only=(user.id,))
         assert found is not None
         absent = set(tx.scalars(content_fetches.absent(tx)))
@@ -151,10 +146,10 @@ class _Export:
             self._pace.rest()
 
     def write_files(self, blobs: Blobs) -> None:
-        """Write the files' contents.
+        """Write the contents of files.
 
         Raises:
-            Damaged: one is not what it was.
+            Damaged: a blob does not match its hash.
         """
         for path, message in self.files.items():
             file = message.file

@@ -1,4 +1,4 @@
-"""A folder of the operator's: read without leaving it, and passed on to the server file by file."""
+"""An operator's folder: read without leaving it, and passed to the server file by file."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from pathlib import Path
 import orjson
 
 from shared.faults import shown
-from ws_server.admin.commands import AdminRefused, Part, Parts
+from ws_server.admin.commands import AdminRefused, HandedFile, Parts
 
 MAX_SIZE = 1 << 30
-"""Bytes of one file: it is in memory as a whole."""
+"""Maximum size of one file in bytes; a file is in memory as a whole."""
 _STEP = 1 << 18
 
 
-def read(folder: Path, below: Sequence[str], kind: str) -> Iterator[Part]:
-    """Return the `.json` files in some folders of a folder, in the order of their names.
+def read(folder: Path, below: Sequence[str], kind: str) -> Iterator[HandedFile]:
+    """Yield the `.json` files of some subfolders, in the order of their names.
 
-    No symbolic link is followed below `folder`, and nothing but regular files is read. What
-    cannot be read is a part with a fault.
+    Below `folder`, symbolic links are not followed and only regular files are read. An unreadable
+    file becomes a part with a fault.
 
     Args:
-        below: The folders, in the order wanted; those that are missing are left out.
-        kind: What the folder should hold, for the refusal.
+        below: The subfolders, in the order wanted; missing ones are skipped.
+        kind: The expected content of the folder, for the refusal.
 
     Raises:
-        AdminRefused: it cannot be read, or has none of these folders.
+        AdminRefused: the folder is unreadable, or has none of these subfolders.
     """
     try:
         top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -63,61 +63,61 @@ def _exists(top: int, name: str) -> bool:
     return True
 
 
-def _parts(top: int, below: Sequence[str]) -> Iterator[Part]:
+def _parts(top: int, below: Sequence[str]) -> Iterator[HandedFile]:
     try:
         for name in below:
             try:
                 inside = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
             except OSError as error:
-                yield Part(name, fault=_why(error))
+                yield HandedFile(name, fault=_why(error))
                 continue
             try:
                 for file in sorted(os.listdir(inside)):
                     yield _part(inside, name, file)
             except OSError as error:
-                yield Part(name, fault=_why(error))
+                yield HandedFile(name, fault=_why(error))
             finally:
                 os.close(inside)
     finally:
         os.close(top)
 
 
-def _part(inside: int, below: str, file: str) -> Part:
+def _part(inside: int, below: str, file: str) -> HandedFile:
     name = f"{below}/{file}"
     label = shown(name)
     try:
         name.encode()
     except UnicodeEncodeError:
-        return Part(label, fault="its name is not UTF-8; rename it")
+        return HandedFile(label, fault="its name is not UTF-8; rename it")
     if not file.endswith(".json"):
-        return Part(label, fault="its name does not end in .json")
-    # Opening a FIFO would wait for somebody to write into it.
+        return HandedFile(label, fault="its name does not end in .json")
+    # Opening a FIFO would block until a writer opens it.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         with open(os.open(file, flags, dir_fd=inside), "rb", buffering=0) as opened:
             about = os.fstat(opened.fileno())
             if not stat.S_ISREG(about.st_mode):
-                return Part(label, fault="is no regular file")
+                return HandedFile(label, fault="is not a regular file")
             if about.st_size > MAX_SIZE:
-                return Part(label, fault=f"has more than {MAX_SIZE:,} bytes")
-            return Part(name, opened.read(about.st_size))
+                return HandedFile(label, fault=f"has more than {MAX_SIZE:,} bytes")
+            return HandedFile(name, opened.read(about.st_size))
     except OSError as error:
-        return Part(label, fault=_why(error))
+        return HandedFile(label, fault=_why(error))
 
 
 def _why(error: OSError) -> str:
     if error.errno == errno.ELOOP:
-        return "is a symbolic link, which is not followed; put what it points to here"
+        return "is a symbolic link, which is not followed; replace it by its target"
     return error.strerror or "cannot be read"
 
 
-async def local(parts: Iterator[Part]) -> Parts:
-    """Yield what is read, without holding up the event loop."""
+async def local(parts: Iterator[HandedFile]) -> Parts:
+    """Yield the files, reading each in a thread."""
     while (part := await asyncio.to_thread(next, parts, None)) is not None:
         yield part
 
 
-async def send(parts: Iterator[Part], writer: asyncio.StreamWriter) -> None:
+async def send(parts: Iterator[HandedFile], writer: asyncio.StreamWriter) -> None:
     """Write each part as a line `{"part", "size", "fault"}` and its content, then an empty line."""
     try:
         async for part in local(parts):
@@ -127,19 +127,19 @@ async def send(parts: Iterator[Part], writer: asyncio.StreamWriter) -> None:
             await writer.drain()
         writer.write(b"\n")
     except OSError:
-        pass  # the server has gone, as whoever waits for its answer sees
+        pass  # the server has ended; the reader of its answer reports that
     except Exception:
-        writer.close()  # or the server would wait for more
+        writer.close()  # otherwise the server would wait for more
         raise
 
 
 async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Parts:
-    """Yield the parts that the operator's process sends.
+    """Yield the files that the operator's process sends.
 
-    Between two of them, what was said has to reach the operator, so that it cannot pile up.
+    The output must drain between two files, so that it cannot accumulate.
 
     Raises:
-        ConnectionError: the operator's process has gone before the end.
+        ConnectionError: the operator's process ended before the last file.
     """
     while (line := await reader.readline()) != b"\n":
         if not line.endswith(b"\n"):
@@ -154,6 +154,6 @@ async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             view[at : at + len(piece)] = piece
             at += len(piece)
         view.release()
-        yield Part(head["part"], content, head["fault"])
+        yield HandedFile(head["part"], content, head["fault"])
         del content
         await writer.drain()

@@ -1,4 +1,4 @@
-"""Taking in the data of the old Simple-Chatting: all that can be read, or nothing at all."""
+"""The import of the old Simple-Chatting's data: every valid entry, or nothing at all."""
 
 from __future__ import annotations
 
@@ -16,23 +16,33 @@ from shared.protocol.errors import ChatError
 from shared.protocol.media_types import media_type
 from shared.protocol.values import BadValue
 from ws_server.admin import folder, old_data
-from ws_server.admin.commands import AdminRefused, Argument, Given, Part, Parts, Say, from_folder
+from ws_server.admin.commands import (
+    AdminRefused,
+    Argument,
+    Given,
+    HandedFile,
+    Parts,
+    Say,
+    from_folder,
+)
 from ws_server.admin.import_stage import Stage
 from ws_server.admin.old_data import OldMessage, OldUser
 from ws_server.admin.user_mapping import People
 from ws_server.passwords import THREADS
 from ws_server.realm import Realm
-from ws_server.store import bulk, imports, users
-from ws_server.store.conversations import MAX_MEMBERS
-from ws_server.store.files import StoredFile
+from ws_server.store.accounts import users
+from ws_server.store.admin import imports
+from ws_server.store.admin.imports import LINES, Group, Imported, Line, NewUser, Private
+from ws_server.store.contents.files import StoredFile
+from ws_server.store.engines import bulk
+from ws_server.store.groups.group_members import MAX_MEMBERS
 from ws_server.store.ids import new_id
-from ws_server.store.imports import LINES, Group, Imported, Line, NewUser, Private
 
 Keyed = list[tuple[OldMessage, str]]
 """Messages with their idempotency keys."""
 
 
-def read(given: Given) -> Iterator[Part]:
+def read(given: Given) -> Iterator[HandedFile]:
     """Read the folder in the operator's process."""
     return folder.read(Path(given["folder"]), old_data.FOLDERS, "the old Simple-Chatting")
 
@@ -44,7 +54,7 @@ def read(given: Given) -> Iterator[Part]:
     begins=True,
 )
 async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> None:
-    """Take in the data of the old Simple-Chatting; a second time adds what is new."""
+    """Import the data of the old Simple-Chatting; a repetition adds only new data."""
     try:
         with closing(await realm.blobs.run(realm.blobs.scratch)) as file:
             prepared = Preparation(realm, Stage(file), say)
@@ -54,7 +64,7 @@ async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> Non
             done = await prepared.write()
     except ChatError as error:
         raise AdminRefused(
-            f"{error.message}. When that is mended run this again; nothing comes in twice"
+            f"{error.message}. Once that is fixed, run this again; nothing is imported twice"
         ) from error
     report(say, prepared, done)
     if not any(user.admin for user in await realm.database.read(users.everybody)):
@@ -62,7 +72,7 @@ async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> Non
 
 
 def report(say: Say, prepared: Preparation, done: Imported) -> None:
-    """Say what came of it."""
+    """Print the counts of the import, and the entries skipped."""
     skipped = prepared.skipped + done.refused
     if done.refused:
         say(f"{done.refused} messages of people who left their group meanwhile were skipped")
@@ -71,15 +81,15 @@ def report(say: Say, prepared: Preparation, done: Imported) -> None:
         f"({done.files} of them files); skipped {skipped}"
     )
     if prepared.existing:
-        say(f"{prepared.existing} users have an account here already, which was left as it is")
+        say(f"{prepared.existing} users have an account here already, which is unchanged")
     if done == Imported(refused=done.refused):
-        say("Nothing new: what could be read was imported before")
+        say("Nothing new: all valid entries were imported before")
     if skipped:
-        say("What was skipped is listed above; mend it and run this again to add it")
+        say("Skipped entries are listed above; fix them and run this again to add them")
 
 
 class Preparation:
-    """Reads part after part and stages what is new; the realm is not changed before `write`."""
+    """Reads file after file and stages new data; the realm is unchanged until `write`."""
 
     def __init__(self, realm: Realm, stage: Stage, say: Say) -> None:
         self._realm = realm
@@ -95,7 +105,7 @@ class Preparation:
         self.existing = 0
 
     async def begin(self) -> None:
-        """Look who has an account."""
+        """Load the accounts of the realm."""
         self._people = People(await self._read(imports.everybody))
 
     def _note(self, name: str, why: str) -> None:
@@ -105,8 +115,8 @@ class Preparation:
         self.skipped += 1
         self._note(name, f"{why}; skipped")
 
-    async def take(self, part: Part) -> None:
-        """Take the next file; users come first.
+    async def take(self, part: HandedFile) -> None:
+        """Stage the next file; files of users must be first.
 
         Raises:
             ChatError: UNAVAILABLE, the store or the disk refused.
@@ -135,7 +145,7 @@ class Preparation:
         self._users.append(user)
 
     def _settle(self) -> None:
-        """Decide whose the accounts are, once all files of users were read."""
+        """Match the accounts, once all files of users were read."""
         if self._users is None:
             return
         twins = self._people.add(self._users)
@@ -165,7 +175,7 @@ class Preparation:
                 members[folded] = None
         if not members:
             raise BadValue("no member has an account; put one into members")
-        known = await self._read(imports.group_members, old_id)
+        known = await self._read(imports.imported_group, old_id)
         if known is None:
             here: Set[str] = members.keys()
             self._reserved = max(self._reserved, imports.kept_number(old_id) or 0)
@@ -190,7 +200,7 @@ class Preparation:
     async def _fresh(
         self, name: str, history: Sequence[object], people: Set[str], wanted: str
     ) -> Keyed:
-        """Return the messages of a history that are not here yet; list what cannot be read."""
+        """Return the messages of a history that are not here yet; report invalid entries."""
         found, faults = await self._run(self._messages, name, history, people, wanted)
         for number, why in faults:
             self._skip(f"{name}, entry {number}", why)
@@ -209,7 +219,7 @@ class Preparation:
     def _messages(
         self, name: str, history: Sequence[object], people: Set[str], wanted: str
     ) -> tuple[Keyed, list[tuple[int, str]]]:
-        """Read a history; faults come with the entry's number. Runs in a thread."""
+        """Parse a history; faults carry the entry's number. Runs in a thread."""
         found: Keyed = []
         faults: list[tuple[int, str]] = []
         repetitions: Counter[bytes] = Counter()
@@ -246,7 +256,7 @@ class Preparation:
         """Write what was staged in one transaction.
 
         Raises:
-            ChatError: UNAVAILABLE, the store or the disk refused; the realm is as it was.
+            ChatError: UNAVAILABLE, the store or the disk refused; the realm is unchanged.
         """
         self._settle()
         people = await self._hashed()
@@ -270,14 +280,14 @@ class Preparation:
         try:
             return await asyncio.shield(writing)
         except asyncio.CancelledError:
-            # The transaction reads the stage, which must not be closed before it ends.
+            # The transaction reads the stage, so the stage must stay open until its end.
             given_up.set()
             with suppress(ChatError):
                 await writing
             raise
 
     def _finish(self) -> None:
-        """Have all in the stage, and all contents kept from the sweep until they are in use."""
+        """Flush the stage, and protect all contents from the sweep until messages refer to them."""
         self._stage.finish()
         for sha256 in self._stage.hashes():
             if not self._realm.blobs.renew(sha256):
@@ -300,5 +310,5 @@ class Preparation:
 
 
 def _shown(name: object) -> str:
-    """Return what stands where a name should, short and in one line."""
+    """Return a name of any type, shortened to one line."""
     return shown(str(name))[:64]

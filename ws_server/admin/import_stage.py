@@ -1,4 +1,4 @@
-"""What an import is going to write, kept in a file without a name until its one transaction."""
+"""The steps of an import, in an unnamed temporary file until their one transaction."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import IO, Any
 
 import orjson
 
-from ws_server.store.files import StoredFile
-from ws_server.store.imports import Group, Line, Private, Step
+from ws_server.store.admin.imports import Group, Line, Private, Step
+from ws_server.store.contents.files import StoredFile
 
 
 class Stage:
-    """Steps in the order they were added; each is one line of JSON. All functions block."""
+    """Steps in the order added, each one line of JSON. All functions block."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self.files = 0
-        """How many of the messages carry a file."""
+        """The number of messages that carry a file."""
         self.chats: list[Private] = []
         """All private chats among the steps."""
 
@@ -39,7 +39,7 @@ class Stage:
         self._file.write(orjson.dumps(row) + b"\n")
 
     def finish(self) -> None:
-        """Have everything added in the file, to be read from another thread.
+        """Flush all steps to the file, so that another thread can read them.
 
         Raises:
             OSError: the disk refused.
@@ -47,7 +47,7 @@ class Stage:
         self._file.flush()
 
     def steps(self) -> Iterator[Step]:
-        """Yield the steps from the first one on."""
+        """Yield all steps from the first on."""
         self._file.seek(0)
         for line in self._file:
             kind, *row = orjson.loads(line)
@@ -59,7 +59,7 @@ class Stage:
                 yield [_line(*values) for values in row[0]]
 
     def hashes(self) -> Iterator[str]:
-        """Yield the sha256 of every file."""
+        """Yield the SHA-256 of every file."""
         for step in self.steps() if self.files else ():
             if isinstance(step, Sequence):
                 yield from (line.file.sha256 for line in step if line.file is not None)

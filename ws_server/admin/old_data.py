@@ -1,8 +1,8 @@
-"""The files of the old Simple-Chatting: what they hold, and whether this realm can take it.
+"""The files of the old Simple-Chatting: their format, and whether this realm accepts their content.
 
 `users/NAME.json` has `nama`, `negara` and `password` in plain text, `groups/ID.json` has `nama`,
 `members` and `message_history`, `privates/A_B.json` is a list of messages. A message is
-`{sender, message}` or `{sender, filename, file}` with the file in base64; `mesasge` is met too.
+`{sender, message}` or `{sender, filename, file}` with the file in base64; `mesasge` occurs too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.text_files import decoded
 
 FOLDERS = ("users", "groups", "privates")
 UNKNOWN = "-"
-"""Stands for a country that is missing."""
+"""The default for a missing country."""
 TEXT = ("message", "mesasge")
 
 _REAL_NAME = Register.spec.by_name["real_name"].kind
@@ -36,13 +36,13 @@ _GROUP_NAME = CreateGroup.spec.by_name["name"].kind
 
 @dataclass(slots=True)
 class OldUser:
-    """One file of `users`; `faults` are what stands in for something else."""
+    """One file of `users`; `faults` lists the values that were replaced by defaults."""
 
     name: str
     real_name: str
     country: str
     password: str = field(repr=False)
-    """Plain; empty if it is missing or nobody could type it."""
+    """Plain text; empty if it is missing or cannot be typed."""
     faults: list[str]
 
 
@@ -62,7 +62,7 @@ class OldFile:
 
     name: str
     known_as: str
-    """Its name in the message's key, which an import of an earlier version may have given."""
+    """The name used in the message's idempotency key, as imports of earlier versions made it."""
     data: str = field(repr=False)
     size: int
     sha256: str
@@ -74,17 +74,17 @@ class OldFile:
 
 @dataclass(slots=True)
 class OldMessage:
-    """One message, held to the protocol's rules but for its sender, as the old data names him."""
+    """One message; all but its sender, the name in the old data, obeys the protocol's rules."""
 
     sender: str
     text: str
     file: OldFile | None = None
 
     def digest(self, place: str) -> bytes:
-        """Return what tells it from all messages of a place that are not the same once more.
+        """Return a digest that distinguishes a message from every different one of a place.
 
         Args:
-            place: The file it is in.
+            place: The file that contains it.
         """
         what = [self.file.known_as, self.file.sha256] if self.file else [self.text]
         return hashlib.sha256(orjson.dumps([place, fold(self.sender), *what])).digest()
@@ -93,7 +93,7 @@ class OldMessage:
 def load(content: bytes | bytearray) -> object:
     """Return the JSON in a file.
 
-    Raises:
+    BadValue: the file is not JSON.
         BadValue: there is none.
     """
     if content.startswith(codecs.BOM_UTF8):
@@ -102,15 +102,15 @@ def load(content: bytes | bytearray) -> object:
         return orjson.loads(content)
     except ValueError:
         pass
-    # Not as strict, so that one lone surrogate costs one message and not all of its conversation.
+    # Lenient, so that a lone surrogate costs one message and not its whole conversation.
     try:
         text = decoded(content)
     except ValueError as why:
         raise BadValue(str(why)) from None
     try:
-        return json.loads(text, parse_int=float)  # Python refuses to read very long integers
+        return json.loads(text, parse_int=float)  # Python refuses to parse very long integers
     except json.JSONDecodeError as error:
-        raise BadValue(f"is no JSON (line {error.lineno:,}, column {error.colno:,})") from None
+        raise BadValue(f"is not JSON (line {error.lineno:,}, column {error.colno:,})") from None
     except RecursionError:
         raise BadValue("is nested too deeply") from None
 
@@ -118,7 +118,7 @@ def load(content: bytes | bytearray) -> object:
 def name(word: str) -> str:
     """Return the name of an account.
 
-    Raises:
+    BadValue: the name is invalid here.
         BadValue: accounts here cannot have it.
     """
     if fold(LOCAL_NAME.from_word(word)) == "me":
@@ -130,10 +130,10 @@ def user(name: str, body: object) -> OldUser:
     """Return the account in a file of `users`.
 
     Raises:
-        BadValue: there is none.
+        BadValue: the file holds no account.
     """
     if not isinstance(body, dict):
-        raise BadValue("is no object with nama, negara and password")
+        raise BadValue("is not an object with nama, negara and password")
     faults: list[str] = []
     password = body.get("password")
     try:
@@ -157,10 +157,10 @@ def group(old_id: str, body: object) -> OldGroup:
     """Return the group in a file of `groups`.
 
     Raises:
-        BadValue: there is none.
+        BadValue: the file holds no group.
     """
     if not isinstance(body, dict):
-        raise BadValue("is no object with nama, members and message_history")
+        raise BadValue("is not an object with nama, members and message_history")
     members = body.get("members")
     if not isinstance(members, list):
         raise BadValue("members must be a list of names")
@@ -168,10 +168,10 @@ def group(old_id: str, body: object) -> OldGroup:
     found = _or_else(body, "nama", _GROUP_NAME, f"group {shown(old_id)}"[:128], faults)
     history = body.get("message_history")
     if history is None:
-        faults.append("there is no message_history, so no message of it is taken")
+        faults.append("message_history is missing, so no message is imported")
         history = []
     elif not isinstance(history, list):
-        faults.append("message_history must be a list, so no message of it is taken")
+        faults.append("message_history must be a list, so no message is imported")
         history = []
     return OldGroup(found, members, history, faults)
 
@@ -180,24 +180,24 @@ def chat(body: object) -> list[object]:
     """Return the messages in a file of `privates`.
 
     Raises:
-        BadValue: it has no list of them.
+        BadValue: the file holds no list of messages.
     """
     if not isinstance(body, list):
-        raise BadValue("is no list of messages")
+        raise BadValue("is not a list of messages")
     return body
 
 
 def messages(entry: object, max_file: int) -> Iterator[OldMessage]:
-    """Yield what an entry of a history holds: a text, a file, or one after the other.
+    """Yield the messages of one entry of a history: a text, a file, or both in turn.
 
     Args:
-        max_file: Bytes that a file may have.
+        max_file: Maximum size of a file in bytes.
 
     Raises:
-        BadValue: it has none, or breaks a rule.
+        BadValue: the entry has no content, or breaks a rule.
     """
     if not isinstance(entry, dict):
-        raise BadValue("is no object with sender and message")
+        raise BadValue("is not an object with sender and message")
     if not entry:
         raise BadValue("is empty")
     sender = entry.get("sender")
@@ -216,7 +216,7 @@ def messages(entry: object, max_file: int) -> Iterator[OldMessage]:
 
 
 def _known_as(name: str) -> str:
-    """Return a file's name as it was cleaned when names were not yet normalised."""
+    """Return a file's name as it was cleaned before names were normalised."""
     bare = re.split(r"[/\\]", name)[-1]
     return BIDIRECTIONAL.sub("", CONTROLS.sub("", bare)).strip()
 
@@ -224,7 +224,7 @@ def _known_as(name: str) -> str:
 def _file(name: str, known_as: str, data: object, max_file: int) -> OldFile:
     if not isinstance(data, str):
         raise BadValue("file must be its content in base64")
-    if len(data) > max_file * 2 + 4:  # before it takes memory; line breaks are counted in
+    if len(data) > max_file * 2 + 4:  # before memory is allocated; line breaks included
         raise _too_large(max_file)
     try:
         content = _decoded(data)
@@ -251,7 +251,7 @@ def _checked(key: str, kind: Kind, value: object) -> Any:
 
 
 def _or_else(body: dict[str, object], key: str, kind: Kind, instead: str, faults: list[str]) -> str:
-    """Return a value of a file, or what stands in for one that is missing or breaks the rules."""
+    """Return a valid value of a file, or a default if it is missing or invalid."""
     try:
         return str(_checked(key, kind, body.get(key)))
     except BadValue as why:
@@ -262,13 +262,13 @@ def _or_else(body: dict[str, object], key: str, kind: Kind, instead: str, faults
 def key(digest: bytes, repetition: int) -> str:
     """Return a message's idempotency key.
 
-    Counting repetitions, not places, keeps all keys when something is mended or taken out before.
+    Repetitions are counted, not positions, so keys stay equal if earlier entries change or go.
     """
     return "import-" + hashlib.sha256(digest + repetition.to_bytes(8)).hexdigest()[:48]
 
 
 def pairs(stem: str) -> Iterator[tuple[str, str]]:
-    """Yield the two names that the name of a file of `privates` may stand for."""
+    """Yield the pairs of names that the file name of a private chat may mean."""
     for at, letter in enumerate(stem):
         if letter == "_" and 0 < at < len(stem) - 1:
             yield stem[:at], stem[at + 1 :]

@@ -1,4 +1,4 @@
-"""Work beside a running server that leaves it the processor and the disk."""
+"""Low-priority work that leaves the processor and the disk to a running server."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from pathlib import Path
 from ws_server.admin.control import FILE
 
 RESTS = 2.0
-"""Seconds of rest for each second of work, so that most of what the server does meets neither."""
+"""Seconds of rest for each second of work, so that most of the server's work is undisturbed."""
 LONGEST = 0.05
-"""Seconds of one rest at most."""
+"""Maximum length of one rest in seconds."""
 LOWEST = 19
-"""The lowest priority of a process; see nice(1)."""
+"""The lowest priority of a process: nice(1)."""
 
 
 class Pace:
-    """How fast this process works from now on: people who chat go first."""
+    """Lowers the priority of this process, so that the chat goes first."""
 
     def __init__(self, data: Path) -> None:
-        """Take the lowest priority.
+        """Set the lowest priority.
 
         Args:
-            data: The server's folder; while none runs on it, nothing rests.
+            data: The server's folder; while no server runs on it, `rest` returns at once.
         """
         self._server = data / FILE
-        # Linux; elsewhere, and where it is forbidden, there are still the rests.
+        # Linux only; elsewhere, or without permission, the rests remain.
         with suppress(OSError, AttributeError):
             os.nice(LOWEST)
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         self._since = time.monotonic()
 
     def rest(self) -> None:
-        """Rest as long as the work since the last rest asks for; blocks."""
+        """Sleep in proportion to the work since the last rest; blocks."""
         if self._server.exists():
             time.sleep(min(LONGEST, RESTS * (time.monotonic() - self._since)))
         self._since = time.monotonic()

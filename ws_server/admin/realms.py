@@ -1,4 +1,4 @@
-"""Other realms as the operator sees them: who may link, and with which key."""
+"""The operator's commands about other realms: which may link, and with which key."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from shared.protocol.values import NAME as NAME_OF_REALM
 from shared.protocol.values import BadValue
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.federation import peer_admin
-from ws_server.federation.link_check import probe
+from ws_server.federation.handshake.link_check import probe
 from ws_server.federation.peer import Peer
 from ws_server.key import fingerprint
 from ws_server.realm import Realm
-from ws_server.store import own_name
-from ws_server.store.realms import ACTIVE, BLOCKED, PENDING
+from ws_server.store.federation import own_name
+from ws_server.store.federation.realms import ACTIVE, BLOCKED, PENDING
 
-NAME = Argument("name", "what the realm is called here")
+NAME = Argument("name", "the realm's name here")
 SKEW = 300.0
-"""Seconds that clocks may differ."""
+"""Tolerated difference of clocks in seconds."""
 FINGERPRINT = Argument("fingerprint", "the key it must have now", required=False)
 
 
 @in_realm("realm list")
 async def list_(realm: Realm, given: Given, say: Say) -> None:
-    """List all other realms, also those that were removed, and this one's fingerprint."""
-    say(f"{realm.name}: this realm, {fingerprint(realm.links.public_key)}")
-    for peer in realm.links.everybody():
+    """List all other realms, removed ones included, and this realm's fingerprint."""
+    say(f"{realm.name}: this realm, {fingerprint(realm.peers.public_key)}")
+    for peer in realm.peers.everybody():
         say(line(peer))
 
 
 def line(peer: Peer) -> str:
-    """Return one realm in words."""
+    """Return the line that describes a realm."""
     known = peer.known
     parts = [known.state, f"link {'up' if peer.up else 'down'}"]
     if peer.other_key is not None:
@@ -53,9 +53,9 @@ def line(peer: Peer) -> str:
     return f"{known.name}: {', '.join(parts)}, {fingerprint(known.public_key)}"
 
 
-@in_realm("realm rename", Argument("new", "what this realm is to call itself"))
+@in_realm("realm rename", Argument("new", "the new name of this realm"))
 async def rename(realm: Realm, given: Given, say: Say) -> None:
-    """Give this realm another name, from its next start on; its key and its data stay."""
+    """Rename this realm from its next start on; its key and its data stay."""
     new = given["new"]
     if not NAME_OF_REALM.fullmatch(new):
         raise AdminRefused("A realm's name has 1 to 32 of A-Z a-z 0-9 . _ -")
@@ -68,19 +68,19 @@ async def rename(realm: Realm, given: Given, say: Say) -> None:
 
     if not await realm.journal.write(change):
         raise AdminRefused(f"Another realm is known as {new} here; give this one another name")
-    say(f"The realm is called {new} from its next start on, which needs no --realm any more")
-    say("Other realms go on calling it as they did; its people keep their accounts and messages")
+    say(f"The realm is named {new} from its next start on; --realm is no longer needed")
+    say("Other realms keep its former name; its users keep their accounts and messages")
 
 
 @in_realm("realm check", running=True)
 async def check(realm: Realm, given: Given, say: Say) -> None:
-    """Have each realm store a row of this one, and this one a row of each; says how that went."""
-    for told in await asyncio.gather(*(_checked(realm, peer) for peer in realm.links.listed())):
+    """Check each link by one stored row in each direction, and print the results."""
+    for told in await asyncio.gather(*(_checked(realm, peer) for peer in realm.peers.listed())):
         say(told)
 
 
 async def _checked(realm: Realm, peer: Peer) -> str:
-    """Return a level as the doctor has them, the realm's name, and what was found."""
+    """Return a level as in the doctor, the realm's name, and the result."""
     known = peer.known
     if peer.copied:
         return (
@@ -105,7 +105,7 @@ async def _checked(realm: Realm, peer: Peer) -> str:
         why = f" ({peer.trouble})" if peer.trouble else ""
         return f"warn {known.name}: no link{why}, {peer.queued} waiting"
     try:
-        trip = await probe(realm, peer)
+        trip = await probe(realm.journal, peer)
     except (ChatError, BadValue) as error:
         return f"fail {known.name}: the link is up, but {error}"
     if abs(trip.ahead) > SKEW:
@@ -122,29 +122,29 @@ async def _checked(realm: Realm, peer: Peer) -> str:
 
 @in_realm("realm approve", NAME)
 async def approve(realm: Realm, given: Given, say: Say) -> None:
-    """Let a pending realm link to this one; confirm one that is linked as a stranger's."""
-    known = await peer_admin.change_state(realm.links, given["name"], (PENDING, ACTIVE), ACTIVE)
+    """Let a pending realm link; confirm one that linked as a stranger's."""
+    known = await peer_admin.change_state(realm.linker, given["name"], (PENDING, ACTIVE), ACTIVE)
     say(f"{known.name} may link; its fingerprint is {fingerprint(known.public_key)}")
 
 
 @in_realm("realm block", NAME)
 async def block(realm: Realm, given: Given, say: Say) -> None:
-    """Cut a realm off and keep its key out, wherever it comes from; what waits for it stays."""
-    known = await peer_admin.change_state(realm.links, given["name"], (ACTIVE, PENDING), BLOCKED)
+    """End the link of a realm and refuse its key, at any address; its outbox stays."""
+    known = await peer_admin.change_state(realm.linker, given["name"], (ACTIVE, PENDING), BLOCKED)
     say(f"{known.name} is blocked; realm unblock {known.name} undoes it")
 
 
 @in_realm("realm unblock", NAME)
 async def unblock(realm: Realm, given: Given, say: Say) -> None:
-    """Let a blocked realm link again; what waits for it flows."""
-    known = await peer_admin.change_state(realm.links, given["name"], (BLOCKED,), ACTIVE)
+    """Let a blocked realm link again; its outbox is delivered."""
+    known = await peer_admin.change_state(realm.linker, given["name"], (BLOCKED,), ACTIVE)
     say(f"{known.name} may link again")
 
 
 @in_realm("realm remove", NAME)
 async def remove(realm: Realm, given: Given, say: Say) -> None:
-    """Forget a realm but for its key and its conversations; what waits for it is refused."""
-    known, waiting = await peer_admin.remove(realm.links, given["name"])
+    """Remove a realm except its key and conversations; messages in its outbox are refused."""
+    known, waiting = await peer_admin.remove(realm.linker, given["name"])
     say(f"{known.name} is removed; addrealm {known.name} adds it again, with the same key only")
     if waiting:
         say(f"{waiting} messages that waited for it are refused")
@@ -152,7 +152,7 @@ async def remove(realm: Realm, given: Given, say: Say) -> None:
 
 @in_realm("realm retrust", NAME, FINGERPRINT)
 async def retrust(realm: Realm, given: Given, say: Say) -> None:
-    """Trust the key that a realm has now instead of the one known; compare it with its operator."""
-    known, old = await peer_admin.retrust(realm.links, given["name"], given.get("fingerprint"))
+    """Trust a realm's new key instead of the known one; compare it with its operator first."""
+    known, old = await peer_admin.retrust(realm.linker, given["name"], given.get("fingerprint"))
     say(f"{known.name} now has the fingerprint {fingerprint(known.public_key)}")
-    say(f"The key it had is refused; it is kept as {old}")
+    say(f"Its former key is refused; it is listed as {old}")

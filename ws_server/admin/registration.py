@@ -1,4 +1,4 @@
-"""Who may register, and invitations, as the operator sees them."""
+"""The operator's commands about registration and invitations."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_real
 from ws_server.audit import Act, Result
 from ws_server.codes import hash_code, letters, new_code
 from ws_server.realm import Realm
-from ws_server.store import registering
-from ws_server.store.registering import MAX_CODES, MODES, Code
+from ws_server.store.accounts import registering
+from ws_server.store.accounts.registering import MAX_CODES, MODES, InvitationCode
 
 DAY = 24 * 3600 * 1000
-"""Milliseconds."""
+"""One day in milliseconds."""
 MAX_USES, MAX_DAYS = 10_000, 366
 DEFAULT_DAYS = 7
 ID_LETTERS = 6
@@ -29,7 +29,7 @@ WHAT = {
 
 @in_realm("registration", Argument("mode", "open, invite or closed", required=False))
 async def registration(realm: Realm, given: Given, say: Say) -> None:
-    """Say who may register from now on: everybody, people with an invitation, or nobody."""
+    """Set who may register: everybody, people with an invitation, or nobody."""
     held = realm.registration
     if (mode := given.get("mode")) is not None:
         if mode not in MODES:
@@ -38,16 +38,16 @@ async def registration(realm: Realm, given: Given, say: Say) -> None:
         held.mode = mode
     say(f"{WHAT[held.mode]} ({held.told})")
     if mode is not None:
-        say("It stays so until it is set again, or the server starts with another --registration")
+        say("This applies until it is set again, or the server starts with another --registration")
 
 
 @in_realm(
     "invitation create",
-    Argument("--uses", "how many accounts it is good for, 1 if not given", required=False),
-    Argument("--days", f"how long it is good, {DEFAULT_DAYS} if not given", required=False),
+    Argument("--uses", "how many accounts it permits, 1 by default", required=False),
+    Argument("--days", f"how long it is valid, {DEFAULT_DAYS} by default", required=False),
 )
 async def create(realm: Realm, given: Given, say: Say) -> None:
-    """Make an invitation and print its code, which is not kept and cannot be shown again."""
+    """Create an invitation and print its code, which is not stored and cannot be shown again."""
     uses = _number(given, "uses", 1, MAX_USES)
     days = _number(given, "days", DEFAULT_DAYS, MAX_DAYS)
     code, id = new_code(), letters(ID_LETTERS)
@@ -63,16 +63,16 @@ async def create(realm: Realm, given: Given, say: Say) -> None:
         )
     realm.audit.note(Act.INVITATION, Result.DONE, detail=id)
     say(f"Invitation: {code}")
-    say(f"It is good for {_accounts(uses)} and {days} day{'s' * (days != 1)}; its id is {id}")
+    say(f"It is valid for {_accounts(uses)} and {days} day{'s' * (days != 1)}; its id is {id}")
     if not realm.registration.by_invitation:
-        say(f"No invitation is asked for now, as registration is {realm.registration.mode}")
+        say(f"No invitation is needed now, as registration is {realm.registration.mode}")
 
 
 def _number(given: Given, name: str, default: int, most: int) -> int:
-    """Return a whole number that was given.
+    """Return an argument as a whole number.
 
     Raises:
-        AdminRefused: it is none, or out of bounds.
+        AdminRefused: it is not a whole number, or out of bounds.
     """
     if name not in given:
         return default
@@ -89,7 +89,7 @@ def _accounts(count: int) -> str:
 
 @in_realm("invitation list")
 async def list_(realm: Realm, given: Given, say: Say) -> None:
-    """List all invitations by their ids, with what is left of each; codes are not kept."""
+    """List all invitations by their ids, with the uses left of each; codes are not stored."""
     now = time.time_ns() // 1_000_000
     found = await realm.database.read(registering.everything)
     for invitation in found:
@@ -98,9 +98,9 @@ async def list_(realm: Realm, given: Given, say: Say) -> None:
         say("There are no invitations; invitation create makes one")
 
 
-def _line(invitation: Code, now: int) -> str:
+def _line(invitation: InvitationCode, now: int) -> str:
     left = f"{invitation.uses_left:,} of {_accounts(invitation.uses)} left"
-    until = "expired" if invitation.expires <= now else f"good until {_day(invitation.expires)}"
+    until = "expired" if invitation.expires <= now else f"valid until {_day(invitation.expires)}"
     if invitation.uses_left == 0:
         until = "used up"
     return f"{invitation.id}: {left}, made {_day(invitation.created)}, {until}"
@@ -110,10 +110,10 @@ def _day(moment: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment // 1000))
 
 
-@in_realm("invitation remove", Argument("id", "what invitation list calls it"))
+@in_realm("invitation remove", Argument("id", "its id in invitation list"))
 async def remove(realm: Realm, given: Given, say: Say) -> None:
-    """Take an invitation back; accounts that were made with it stay."""
+    """Revoke an invitation; accounts made with it stay."""
     id = given["id"].upper()
     if not await realm.journal.write(lambda tx, now: registering.remove(tx, id)):
         raise AdminRefused("There is no such invitation; invitation list names them")
-    say(f"Invitation {id} is taken back")
+    say(f"Invitation {id} is revoked")

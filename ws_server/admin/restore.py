@@ -1,4 +1,4 @@
-"""`admin restore`: a realm from an archive; all of it is checked before any of it is in place."""
+"""`admin restore`: a realm from an archive, checked completely before it is put in place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.faults import shown
 from shared.protocol.commands.messages import clock_in_words
 from shared.protocol.values import NAME
 from ws_server import data_folder, key
-from ws_server.admin.archive import ArchiveRefused, Entry, read_end, read_entry
+from ws_server.admin.archive import ArchiveEntry, ArchiveRefused, read_end, read_entry
 from ws_server.admin.atomic_files import part_folder, place
 from ws_server.admin.backup import (
     ABOUT,
@@ -30,26 +30,29 @@ from ws_server.admin.backup import (
 )
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, beside
 from ws_server.settings import Settings
-from ws_server.store import content_fetches, dump, own_name, snapshot
-from ws_server.store.adapter import DatabaseRefused
-from ws_server.store.blobs import Blobs
+from ws_server.store.admin import dump
+from ws_server.store.contents import content_fetches
+from ws_server.store.contents.blobs import Blobs
+from ws_server.store.engines import snapshot
+from ws_server.store.engines.adapter import DatabaseRefused
+from ws_server.store.federation import own_name
 from ws_server.store.migrating import check_known
 
 MAX_PART = 4 * PART
 MAX_TEXT = 1 << 24
-"""Bytes of the first and of the last entry."""
+"""Maximum size of the first and the last entry in bytes."""
 SECRETS = frozenset({"tokens", "invitation_codes"})
-"""Tables of what may be in other hands since; archives of earlier versions have fewer."""
+"""Tables of secrets that may have been copied since; archives of earlier versions have fewer."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @beside(
     "restore",
     Argument("file", "an archive that backup wrote"),
-    Argument("--end-sessions", "let everybody sign in again, and take invitations back", flag=True),
+    Argument("--end-sessions", "end all sessions, and revoke all invitations", flag=True),
 )
 async def restore(settings: Settings, given: Given, say: Say) -> None:
-    """Make a realm from an archive, in a folder that is new or empty."""
+    """Create a realm from an archive, in a new or empty folder."""
     data = settings.data.resolve()
     refuse_taken(data)
     path = Path(given["file"])
@@ -58,7 +61,7 @@ async def restore(settings: Settings, given: Given, say: Say) -> None:
             made = _Restore(file, part, end_sessions="end_sessions" in given)
             await _build(settings, data, made)
         except (DatabaseRefused, key.KeyRefused) as why:
-            # Nobody knows the part by its name.
+            # The operator did not choose the name of the part.
             raise AdminRefused(str(why).replace(shown(part), shown(data))) from why
         except ArchiveRefused as why:
             raise AdminRefused(f"{shown(path)} was not restored: {why}") from why
@@ -74,22 +77,22 @@ def opened(path: Path) -> IO[bytes]:
     """Open an archive.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file is unreadable.
     """
     return open(path, "rb")
 
 
 def refuse_taken(data: Path) -> None:
-    """Refuse a folder in which there is anything.
+    """Refuse a folder that is not empty.
 
     Raises:
-        AdminRefused: there is, or it cannot be replaced.
+        AdminRefused: the folder is not empty, or cannot be replaced.
     """
     if not data.exists():
         return
     where = shown(data)
     if not data.is_dir():
-        raise AdminRefused(f"{where} is no folder; name a new one with --data")
+        raise AdminRefused(f"{where} is not a folder; name a new one with --data")
     if _is_locked(data):
         raise AdminRefused(f"A server runs on {where}. Stop it, and name a new folder with --data")
     if data_folder.holds_realm(data):
@@ -112,7 +115,7 @@ def _is_locked(data: Path) -> bool:
 
 
 async def _build(settings: Settings, data: Path, made: _Restore) -> None:
-    """Build the realm beside its place and put it there."""
+    """Build the realm beside its place, then move it there."""
     part = made.part
     if not settings.database:
         settings = settings.model_copy(update={"data": part})
@@ -120,7 +123,7 @@ async def _build(settings: Settings, data: Path, made: _Restore) -> None:
         place(part, data)
         return
     (part / data_folder.ELSEWHERE).touch(mode=0o600)
-    # The folder gets its name inside the transaction, so that there are both or none.
+    # The folder is renamed inside the transaction, so that both exist or neither.
     url = data_folder.database_url(settings)
     try:
         await snapshot.create(url, made.about.schema, made.fill, lambda: place(part, data))
@@ -131,7 +134,7 @@ async def _build(settings: Settings, data: Path, made: _Restore) -> None:
 
 
 def is_right(about: Any) -> bool:
-    """Tell whether what an archive says about itself has the right types."""
+    """Return whether the description in an archive has the right types."""
     return (
         isinstance(about.schema, str)
         and isinstance(about.time, int)
@@ -147,10 +150,10 @@ class _Restore:
     """One pass over an archive; `part` becomes the data folder."""
 
     def __init__(self, file: IO[bytes], part: Path, end_sessions: bool) -> None:
-        """Read what the archive says about itself.
+        """Read the archive's description of itself.
 
         Raises:
-            ArchiveRefused: it is none, or of a newer version.
+            ArchiveRefused: the file is not a backup, or is of a newer version.
         """
         self._file = file
         self.part = part
@@ -162,7 +165,7 @@ class _Restore:
     def _read_about(self) -> About:
         entry = read_entry(self._file)
         if entry.name != ABOUT:
-            raise ArchiveRefused("it is no backup of a realm")
+            raise ArchiveRefused("it is not a backup of a realm")
         try:
             found = orjson.loads(entry.content(MAX_TEXT))
             if found["format"] > FORMAT:
@@ -180,10 +183,10 @@ class _Restore:
         return about
 
     def fill(self, tx: Connection) -> None:
-        """Take everything in and compare it with the manifest, all in the one order it has.
+        """Read all entries in order and compare them with the manifest.
 
         Raises:
-            ArchiveRefused: something is missing, damaged, or too much.
+            ArchiveRefused: an entry is missing, damaged or unexpected.
         """
         entry = read_entry(self._file)
         if entry.name == key.FILE:
@@ -214,7 +217,7 @@ class _Restore:
         entry = self._take_blobs(entry)
         self._compare(entry)
         self._check_references(tx)
-        # Archives of earlier versions say the name, if at all, beside the tables.
+        # Archives of earlier versions have the name outside the tables, if at all.
         self.name = own_name.kept(tx)
         if self.name is None and self.about.realm is not None:
             self.name = self.about.realm
@@ -223,8 +226,8 @@ class _Restore:
             for name in tables.keys() & SECRETS:
                 tx.execute(delete(tables[name]))
 
-    def _take_blobs(self, entry: Entry) -> Entry:
-        """Write the blobs, each once, and return the first entry that is none."""
+    def _take_blobs(self, entry: ArchiveEntry) -> ArchiveEntry:
+        """Write each blob once, and return the first entry that is not a blob."""
         blobs = Blobs(self.part)
         last = ""
         while SHA256.fullmatch(sha256 := entry.name.removeprefix("blobs/")):
@@ -242,9 +245,9 @@ class _Restore:
             entry = read_entry(self._file)
         return entry
 
-    def _compare(self, entry: Entry) -> None:
+    def _compare(self, entry: ArchiveEntry) -> None:
         if entry.name != MANIFEST:
-            raise ArchiveRefused(f"{entry.name[:100]!r} is too much in it, or in the wrong place")
+            raise ArchiveRefused(f"{entry.name[:100]!r} is unexpected, or in the wrong place")
         content = entry.content(MAX_TEXT)
         read_end(self._file)
         if content == self.manifest.content():
@@ -255,10 +258,10 @@ class _Restore:
         except (AttributeError, KeyError, TypeError, ValueError):
             wrong = []
         what = wrong[0] if wrong else "something"
-        raise ArchiveRefused(f"{what} in it is damaged, missing or too much")
+        raise ArchiveRefused(f"{what} in it is damaged, missing or unexpected")
 
     def _check_references(self, tx: Connection) -> None:
-        """Compare the blobs with the files that name them."""
+        """Compare the blobs with the files that refer to them."""
         blobs = Blobs(self.part)
         wanted = content_fetches.stored(tx)
         for sha256, size in tx.execute(wanted, execution_options={"yield_per": dump.AT_ONCE}):
@@ -270,4 +273,4 @@ class _Restore:
                 raise ArchiveRefused(f"{blob_name(sha256)} is missing or has another size")
         count = tx.scalar(select(func.count(wanted.subquery().c.sha256.distinct())))
         if count != self.manifest.blobs["count"]:
-            raise ArchiveRefused("it holds contents of files that no message carries")
+            raise ArchiveRefused("it contains files that no message refers to")

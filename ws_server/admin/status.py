@@ -1,4 +1,4 @@
-"""The running server as the operator, and `admin doctor`, see it."""
+"""`admin status`: the running server, for the operator and `admin doctor`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ async def status(realm: Realm, given: Given, say: Say) -> None:
     say(f"tls: {'on' if serving.tls else 'off'}")
     say(f"rate limits: {'on' if realm.limits.on else 'off'}")
     say(f"registration: {realm.registration.told}")
-    say(f"realms: {realm.links.policy}")
-    say(f"public: {'on' if realm.links.public else 'off'}")
-    say(f"trial: {'on' if realm.links.trial else 'off'}")
+    say(f"realms: {realm.peers.policy}")
+    say(f"public: {'on' if realm.peers.public else 'off'}")
+    say(f"trial: {'on' if realm.peers.trial else 'off'}")
     say(f"up: {time.monotonic() - serving.since:.0f} s")
     say(f"users: {realm.hub.users}")
     say(f"sessions: {realm.hub.sessions}")

@@ -1,4 +1,4 @@
-"""Whose account an old name means."""
+"""The mapping of old names to accounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ws_server.admin.old_data import OldUser, pairs
 
 
 class People:
-    """The accounts of the realm and of the folder, by the names the old system had for them."""
+    """The accounts of the realm and of the folder, by their names in the old system."""
 
     def __init__(self, accounts: Mapping[str, tuple[int, str]]) -> None:
         """Begin with the realm's accounts: id and name by folded name."""
@@ -17,17 +17,16 @@ class People:
         self._old: dict[str, str] = {}
         self._twins: set[str] = set()
         self.new: dict[str, OldUser] = {}
-        """Those without an account here, by folded name."""
+        """Users without an account here, by folded name."""
 
     def add(self, found: Iterable[OldUser]) -> list[tuple[OldUser, str]]:
-        """Add the people of the folder.
+        """Add the users of the folder.
 
         Returns:
-            Those whose names differ from another one's in case only, which is no difference here,
-            with that other name. They get nothing: one person's messages must not become
-            another's.
+            Each user whose name differs from another's in case only, and that other name. Names
+            here ignore case, so they are skipped: one user's messages must not become another's.
         """
-        # Who has the account already keeps it; otherwise the first one gets it.
+        # An account of the realm has precedence; otherwise the first user gets the name.
         by_claim = sorted(found, key=lambda user: self._shown(fold(user.name)) != user.name)
         refused = []
         for user in by_claim:
@@ -44,22 +43,22 @@ class People:
         return name
 
     def find(self, name: object) -> str | None:
-        """Return the folded name of the account that an old name means; None if there is none."""
+        """Return the folded name of the account that an old name means; None if unknown."""
         if not isinstance(name, str) or not NAME.fullmatch(name) or name in self._twins:
             return None
         folded = fold(name)
         return folded if folded in self.new or folded in self._accounts else None
 
     def id(self, folded: str) -> int | None:
-        """Return the id of an account the realm has already."""
+        """Return the id of an account that the realm has already; None for a new one."""
         found = self._accounts.get(folded)
         return found[0] if found else None
 
     def of_chat(self, stem: str, history: Iterable[object]) -> tuple[str, str]:
-        """Return the two people whose private chat a file is, by its name and its senders.
+        """Return the two users of a private chat, from its file name and its senders.
 
         Raises:
-            BadValue: it may be nobody's, or that of several pairs.
+            BadValue: no pair fits, or several do.
         """
         found: dict[tuple[str, str], None] = {}
         for one, other in pairs(stem):
@@ -68,7 +67,7 @@ class People:
                 found[min(a, b), max(a, b)] = None
         if not found:
             raise BadValue(
-                "its name is not that of two accounts joined by _; add who is missing to users"
+                "its name is not that of two accounts joined by _; add the missing one to users"
             )
         senders = {self.find(entry.get("sender")) for entry in history if isinstance(entry, dict)}
         fitting = [pair for pair in found if senders - {None} <= set(pair)]
@@ -78,6 +77,6 @@ class People:
             return next(iter(found))
         either = ", or of ".join(f"{a} and {b}" for a, b in found)
         raise BadValue(
-            f"may be the chat of {either}, and its senders do not tell; "
+            f"may be the chat of {either}, and its senders do not decide; "
             'add an entry {"sender": NAME} for each of the two'
         )

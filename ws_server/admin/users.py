@@ -1,4 +1,4 @@
-"""Accounts as the operator sees them."""
+"""The operator's commands about accounts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from shared.protocol.values import BadValue, in_words
 from ws_server import account_rules
 from ws_server.admin.commands import AdminRefused, Argument, Given, Say, in_realm
 from ws_server.realm import Realm
-from ws_server.store import disabled_accounts, tokens, users
-from ws_server.store.users import User
+from ws_server.store.accounts import disabled_accounts, tokens, users
+from ws_server.store.accounts.users import User
 
 NAME = Argument("name", "the account's name")
 
@@ -52,11 +52,10 @@ async def add(realm: Realm, given: Given, say: Say) -> None:
 
 
 def registration(given: Given) -> Register:
-    """Return the account wanted, held to the same rules as `register`, but for reserved names.
+    """Return a registration under the rules of `register`; reserved names are allowed.
 
     Raises:
-        AdminRefused: an argument breaks one.
-        ChatError: BAD_ARGUMENTS, the name is reserved.
+        AdminRefused: an argument breaks a rule.
     """
     values = {}
     for argument in Register.spec.words:
@@ -78,7 +77,7 @@ async def _change(
     *,
     ends_sessions: bool = False,
 ) -> User:
-    """Change the account that was named, and return it.
+    """Change an account and return it.
 
     Raises:
         ChatError: UNKNOWN_USER, UNAVAILABLE.
@@ -99,7 +98,7 @@ async def _change(
 
 @in_realm("user password", NAME, secret="password")
 async def set_password(realm: Realm, given: Given, say: Say) -> None:
-    """Give an account another password, read from standard input, and end its sessions."""
+    """Set an account's new password, read from standard input, and end its sessions."""
     try:
         password = NEW_PASSWORD.from_word(given["password"])
     except BadValue as why:
@@ -115,7 +114,7 @@ async def set_password(realm: Realm, given: Given, say: Say) -> None:
 
 @in_realm("user disable", NAME)
 async def disable(realm: Realm, given: Given, say: Say) -> None:
-    """Keep an account from signing in, end its sessions, refuse what is sent to it; all stays."""
+    """Disable an account: end its sessions, refuse sign-in and messages to it; its data stays."""
     user = await _change(
         realm,
         given,

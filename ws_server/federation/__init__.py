@@ -1,1 +1,1 @@
-"""Links to other realms: proving who one is, carrying messages both ways, and losing none."""
+"""Links to other realms: authentication, and replication of messages in both directions."""

@@ -1,4 +1,4 @@
-"""One other realm: what is known of it, its link if it is up, and who waits for its answer."""
+"""One other realm: its record, its link, and the sessions that wait for its confirmations."""
 
 from __future__ import annotations
 
@@ -6,116 +6,139 @@ import asyncio
 import logging
 import math
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from sqlalchemy import Connection
-
+from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.federation.cloned_realms import Seen, part
-from ws_server.federation.group_replication import GroupReplication
-from ws_server.federation.handshake import Seal
-from ws_server.federation.handshake_client import HANDSHAKE
-from ws_server.federation.link import Confirmed, Link
-from ws_server.net.session import BROKEN, Outlet, Session
-from ws_server.store import outbox, outbox_queries
-from ws_server.store.group_admission import Expected
-from ws_server.store.messages import Draft
-from ws_server.store.outbox import Cleared
-from ws_server.store.outbox_rows import Item
-from ws_server.store.outbox_rows import read as read_items
-from ws_server.store.realms import ACTIVE, MAX_ROWS, KnownRealm
-
-if TYPE_CHECKING:
-    from ws_server.federation.peer_registry import PeerRegistry
+from ws_server.federation.links.cloned_realms import Replaceable, Seen
+from ws_server.federation.links.confirmations import Confirmations
+from ws_server.federation.outbound.outgoing import Outgoing
+from ws_server.federation.outbound.questions import Asks, no_answer
+from ws_server.federation.peer_news import PeerNews
+from ws_server.net.hub import Hub
+from ws_server.net.session import Session
+from ws_server.store.cache import Cache
+from ws_server.store.drafts import StoredMessage
+from ws_server.store.federation import outbox
+from ws_server.store.federation.outbox_rows import Item
+from ws_server.store.federation.realms import ACTIVE, KnownRealm
+from ws_server.store.groups.group_admission import Expected
+from ws_server.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
 ANSWER = 1.0
-"""Seconds that `send` waits for the other realm before it answers `queued`."""
-PAUSE = 0.01
-"""Seconds between two times that the outbox forgets what was confirmed: a write for each of many
-small confirmations would keep messages waiting."""
+"""Seconds that `send` waits for the peer's confirmation before it replies `queued`."""
 SHUT = 4503
-"""Closes the link of a realm that was blocked or removed, or whose key is trusted no more."""
-STORE_FAILED = 4402
-"""Closes a link of which something cannot be, or was not noted; it is dialled anew."""
+"""Close code for the link of a realm that was blocked or removed, or whose key was replaced."""
 MAX_ECHOES = 10_000
-"""Posts whose sender's session is remembered until the host has given them their place."""
+"""Posts whose sender's session is remembered until the host relays them back with a seq."""
+MAX_REQUESTS = 1_000
+"""Unanswered requests of local users to create a group."""
+
+Confirmed = Callable[[str, str | None, int], None]
+"""Called with a message's state, its refusal code if refused, and its seq if the host set one
+(0 if not)."""
 
 
 @dataclass(slots=True)
 class Count:
-    """Totals of one realm since the start, for the metrics."""
+    """Totals of one peer since the server's start, for the metrics."""
 
     sent: int = 0
-    """Rows that it has confirmed."""
+    """Rows that the peer has confirmed as stored."""
     received: int = 0
-    """Rows of its that are durable here."""
+    """Rows of the peer that are durable here."""
     refused: int = 0
-    """Rows that it refused for ever."""
+    """Rows that the peer has refused."""
     attempts: int = 0
-    """Times that it was dialled."""
+    """Attempts to dial the peer."""
+
+
+class PeerLink(Replaceable, Protocol):
+    """The part of a link that its peer uses: `link.Link`."""
+
+    outgoing: Outgoing
+    asks: Asks
+
+    def end(self, code: int, reason: str) -> None:
+        """Close the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerServices:
+    """The services that all peers use."""
+
+    journal: Journal
+    cache: Cache
+    hub: Hub
+    news: PeerNews
+    tasks: BackgroundTasks
 
 
 class Peer:
-    """One other realm: what is known of it, its link if it is up, and the tries to dial it."""
+    """One other realm: its record, its link, and the attempts to dial it."""
 
-    def __init__(self, peers: PeerRegistry, known: KnownRealm, queued: int) -> None:
-        self._peers = peers
-        self._realm = peers.realm
+    def __init__(self, services: PeerServices, known: KnownRealm, queued: int) -> None:
+        self._cache = services.cache
+        self._hub = services.hub
+        self._news = services.news
+        self._tasks = services.tasks
         self.known = known
         self.queued = queued
-        """Rows that wait for it or are on their way."""
-        self.link: Link | None = None
+        """Rows in its outbox, sent ones included."""
+        self.link: PeerLink | None = None
         self.dialled_by_us = False
         self.up = False
         self.attempts = 0
-        """Tries to dial it since its link was up."""
+        """Attempts to dial it since its link was last up."""
         self.next_try: int | None = None
-        """Unix milliseconds."""
+        """The time of the next attempt, in Unix milliseconds."""
         self.trouble = ""
-        """Why the last try failed; empty when its link is up."""
+        """Why the last attempt failed; empty while the link is up."""
         self.other_key: bytes | None = None
-        """The key that was found at its address instead of its own."""
+        """The key that answered at its address instead of its own."""
         self.count = Count()
         self.copies = Seen()
-        """Of it: two servers with its key."""
+        """Whether two servers with the peer's key were detected."""
         self.copied = Seen()
-        """It has seen two servers with the key of this realm."""
+        """Whether the peer has detected two servers with this realm's key."""
         self.told = "down"
-        """What people were last told of its link: up or down."""
-        self._adopted = -math.inf
+        """The state of its link that was last announced to users: up or down."""
+        self.linked_at = -math.inf
+        """When its present link began, by the loop's clock."""
         self.wake = asyncio.Event()
         self.down = asyncio.Event()
         self.down.set()
         self._waiting: dict[str, Confirmed] = {}
         self._echoes: BoundedDict[str, Session | None] = BoundedDict(MAX_ECHOES)
         self._probes: dict[str, asyncio.Future[None]] = {}
-        self._unkept: list[Item] = []
-        """What was confirmed, and is not noted yet."""
-        self._refused: dict[int, str] = {}
-        """What of that was refused."""
-        self._keeping_acks: asyncio.TimerHandle | None = None
-        self._acks_kept: float | None = None
-        self._acked = 0
-        """The number up to which a link has confirmed."""
-        self._told = 0
-        """The number up to which that is noted, and people were told."""
-        self._overfull = False
-        """Something for it was not even noted; the next link finds it by comparing groups."""
+        self._confirmations = Confirmations(
+            *(known.id, services.journal, services.news, services.tasks),
+            link=lambda: self.link,
+            tell=self._tell,
+            noted=self._count_queued,
+        )
         self.keeping: asyncio.Task[None] | None = None
         self.opened = asyncio.Event()
         self.expected: Counter[Expected] = Counter()
-        """Whom it was asked to take into its groups, by questions that are open."""
+        """Users that open questions ask the peer to add to its groups."""
+        self.requests: BoundedDict[tuple[int, str], tuple[str, float]] = BoundedDict(MAX_REQUESTS)
+        """Unanswered requests to create a group: by account id and group name, the request's id
+        and the monotonic time of its start."""
 
     @contextmanager
     def expecting(self, who: Expected) -> Iterator[None]:
-        """Ask it inside to take somebody of this realm into a group, for a person of this realm."""
+        """Within this context, allow the peer to add a local user to one of its groups.
+
+        Args:
+            who: The user's id, and the group's number; None for a group that is being created.
+        """
         self.expected[who] += 1
         try:
             yield
@@ -124,23 +147,26 @@ class Peer:
             if not self.expected[who]:
                 del self.expected[who]
 
+    def _count_queued(self, count: int) -> None:
+        self.queued = count
+
     def offer(self, item: Item) -> None:
-        """A message for this realm was committed."""
+        """Send a message for this peer that was just committed."""
         self.queued += 1
         if self.link is not None and self.up:
             self.link.outgoing.offer(item)
 
     @property
     def state(self) -> str:
-        """Whether it may talk to this realm, as `listrealm` shows it."""
+        """Its trust state, as `listrealm` shows it."""
         if self.known.state == ACTIVE and self.other_key is not None:
             return "key changed"
         return "copied" if self.known.state == ACTIVE and self.copies else self.known.state
 
     def learn(self, known: KnownRealm) -> None:
-        """Take what is now known of it: its address, its state, its key."""
+        """Apply a changed record: its name, address, state or key."""
         if known.public_key == self.known.public_key:
-            # How far it has got is known better here.
+            # The received numbers in memory are newer than those of the record.
             known = replace(
                 known,
                 received=self.known.received,
@@ -154,8 +180,8 @@ class Peer:
             self.trouble, self.other_key = "", None
         renamed, self.known = self.known.name, known
         if renamed != known.name:
-            self._realm.cache.drop_realm(renamed)
-            self._peers.announce_name(self, renamed)
+            self._cache.drop_realm(renamed)
+            self._news.announce_name(self, renamed)
         if known.state != ACTIVE:
             if self.link is not None:
                 self.link.end(SHUT, f"this realm is {known.state}")
@@ -163,13 +189,24 @@ class Peer:
         self.wake.set()
 
     def notify_outbox(self) -> None:
-        """Something else for this realm was committed."""
+        """Count and send a row other than a message that was just committed for this peer."""
         self.queued += 1
         if self.link is not None and self.up:
             self.link.outgoing.notify_outbox()
 
+    async def ask(self, what: str, **body: Any) -> dict[str, Any]:
+        """Send a question to the peer and return its answer.
+
+        Raises:
+            ChatError: REALM_UNREACHABLE, no link or no answer in time; or the peer's refusal, as
+                `Asks.ask` raises it.
+        """
+        if self.link is None or not self.up:
+            raise no_answer()
+        return await self.link.asks.ask(what, **body)
+
     def wait_for(self, message_id: str, told: Confirmed) -> None:
-        """Tell how a message fared, at the latest after ANSWER seconds, as `queued`."""
+        """Report a message's state to `told` once; after ANSWER seconds, as `queued`."""
         self._waiting[message_id] = told
         asyncio.get_running_loop().call_later(ANSWER, self._tell, message_id, outbox.QUEUED)
 
@@ -180,14 +217,17 @@ class Peer:
         return told is not None
 
     def expect_probe(self, token: str) -> asyncio.Future[None]:
-        """Return what is done once the row with this token was stored, here or there."""
+        """Return a future that is done once the probe row with this token is stored on either side.
+
+        The future raises ChatError(REALM_REFUSED) if the peer refuses the row.
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._probes[token] = future
         future.add_done_callback(lambda _: self._probes.pop(token, None))
         return future
 
     def probed(self, token: str, refused: str | None) -> None:
-        """A row was stored, or refused."""
+        """Resolve the future of a probe row: stored, or refused with a code."""
         future = self._probes.get(token)
         if future is None or future.done():
             return
@@ -197,130 +237,95 @@ class Peer:
             future.set_exception(ChatError(ErrorCode.REALM_REFUSED, f"it answers {refused}"))
 
     def expect_echo(self, message_id: str, session: Session | None) -> None:
-        """Remember who posted a message to a group that this realm hosts."""
+        """Remember the session that posted a message to a group that this peer hosts."""
         self._echoes[message_id] = session
 
-    def echoed(self, draft: Draft) -> Session | None:
-        """The host has given a message its place; tell who posted it.
+    def echoed(self, message: StoredMessage) -> Session | None:
+        """Announce to the sender that the host has assigned a seq to their message.
 
         Returns:
-            The session that posted it, if it is still there.
+            The session that posted the message, if it is still open.
         """
-        if draft.id not in self._echoes and not (
-            draft.is_post and self._realm.hub.of(draft.sender)
+        if message.id not in self._echoes and not (
+            message.is_post and self._hub.of(message.sender)
         ):
             return None
-        told = self._tell(draft.id, outbox.DELIVERED, None, draft.seq)
-        session = self._echoes.pop(draft.id, None)
-        assert draft.conversation is not None
+        told = self._tell(message.id, outbox.DELIVERED, None, message.seq)
+        session = self._echoes.pop(message.id, None)
         if not told:
-            address = draft.conversation.address(draft.sender)
-            event = Delivery(address, draft.id, draft.seq, outbox.DELIVERED)
-            self._realm.hub.publish(event, (draft.sender,))
+            event = Delivery(message.address, message.id, message.seq, outbox.DELIVERED)
+            self._hub.publish(event, (message.sender,))
         return session if session is not None and session.open else None
 
     def keep_by(self, task: asyncio.Task[None] | None) -> None:
-        """Let another task keep the link up; None if nothing is to."""
+        """Replace the task that keeps the link up; None stops it."""
         if self.keeping is not None:
             self.keeping.cancel()
-            self._peers.watch(self.keeping)
+            self._tasks.keep(self.keeping)
         self.keeping = task
 
-    def adopt(
-        self, outlet: Outlet, seal: Seal, *, dialled_by_us: bool, begun: float
-    ) -> Link | None:
-        """Take a proven connection as the link; None if the one that is up is kept instead.
-
-        Of two that were dialled at once, that is the one whose dialler has the lower key, so both
-        sides choose the same. Any other new one replaces the present one: who dials has no link,
-        so the present one is cut, and this side has not noticed yet.
+    def linked(self, link: PeerLink, dialled_by_us: bool, now: float) -> None:
+        """Attach a new link, which the peer has not opened yet.
 
         Args:
-            begun: When the dialler began, or its first frame came, by the loop's clock.
+            now: The time of the loop's clock.
         """
-        present = self.link
-        now = asyncio.get_running_loop().time()
-        if present is not None and self.dialled_by_us != dialled_by_us:
-            ours_is_lower = self._peers.public_key < self.known.public_key
-            if begun - self._adopted < HANDSHAKE and ours_is_lower != dialled_by_us:
-                return None
-        link = Link(self._realm, self.known, outlet, seal, self)
-        self.link, self.dialled_by_us, self._adopted = link, dialled_by_us, now
+        self.link, self.dialled_by_us, self.linked_at = link, dialled_by_us, now
         self.up = False
         self.opened.clear()
         self.down.clear()
-        if present is not None:
-            self._peers.start(self._note_copies(part(present, link)))
-        link.begin()
-        return link
 
-    async def _note_copies(self, parted: Coroutine[Any, Any, bool]) -> None:
-        if await parted and self.copies.note():
-            log.error("two servers have the key of one realm", extra={"realm": self.known.name})
-
-    # What the link tells
+    # Reports of the link
 
     def link_copied(self) -> None:
+        """Record that the peer has detected two servers with this realm's key."""
         if self.copied.note():
             log.error(
                 "another server has this realm's key: stop one of both",
                 extra={"seen_by": self.known.name},
             )
 
-    def link_opened(self, link: Link, confirmed: int, refused: dict[int, str]) -> None:
+    def link_opened(self, confirmed: int, refused: dict[int, str]) -> None:
+        """Mark the link as up; the peer has stored or refused all rows up to `confirmed`."""
         self.up = True
         self.opened.set()
         self.attempts, self.next_try = 0, None
         self.trouble, self.other_key = "", None
-        self._peers.start(self._confirm(confirmed, refused))
-        renewed = link.their_log != self.known.received_log
-        replication = GroupReplication(self._realm, self.known)
-        self._peers.start(replication.catch_up(renewed=renewed, restored=link.restored))
+        self._confirmations.opened(confirmed, refused)
         log.info("link up", extra={"realm": self.known.name})
         self._tell_link("up")
 
     def _tell_link(self, state: str) -> None:
         if state != self.told:
             self.told = state
-            self._peers.announce_link(self, state)
+            self._news.announce_link(self, state)
 
     def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
+        """Process the peer's confirmation of rows, stored ones and refused ones."""
         for item in items:
             if item.kind == outbox.PROBE:
                 self.probed(item.body["token"], refused.get(item.number))
         self.count.refused += len(refused)
         self.count.sent += len(items) - len(refused)
-        self._acked = up_to
-        self._unkept += items
-        self._refused |= refused
-        if self._keeping_acks is None:
-            loop = asyncio.get_running_loop()
-            wait = 0.0
-            if self._acks_kept is not None:
-                wait = max(wait, self._acks_kept + PAUSE - loop.time())
-            self._keeping_acks = loop.call_later(wait, self._keep_acks)
-
-    def _keep_acks(self) -> None:
-        """Let the outbox forget what was confirmed since it last did."""
-        if self._keeping_acks is None:
-            return
-        self._keeping_acks.cancel()
-        self._keeping_acks = None
-        self._acks_kept = asyncio.get_running_loop().time()
-        refused, self._refused = self._refused, {}
-        unkept, self._unkept = self._unkept, []
-        self._peers.start(self._confirm(self._acked, refused, unkept))
+        self._confirmations.add(items, up_to, refused)
 
     def link_received(self, log_name: str, number: int, refusals: str) -> None:
+        """Record that the peer's rows are durable here up to a number.
+
+        Args:
+            log_name: The peer's history to which the number belongs.
+            refusals: The recently refused rows, as JSON.
+        """
         before = self.known.received if self.known.received_log == log_name else 0
         self.count.received += max(0, number - before)
         self.known = replace(self.known, received=number, received_log=log_name, refusals=refusals)
 
-    def link_ended(self, link: Link) -> None:
+    def link_ended(self, link: PeerLink) -> None:
+        """Detach a link that has ended; ignore one that was replaced before."""
         if link is not self.link:
             return
         self.link = None
-        self._keep_acks()
+        self._confirmations.flush()
         self.opened.clear()
         self.down.set()
         self.up = False
@@ -329,47 +334,3 @@ class Peer:
             self._tell_link("down")
         for message_id in list(self._waiting):
             self._tell(message_id, outbox.QUEUED)
-
-    async def _confirm(
-        self, up_to: int, refused: dict[int, str], acked: list[Item] | None = None
-    ) -> None:
-        """Forget what the other side has, and tell people what they were not told yet.
-
-        Args:
-            acked: What the link has just confirmed; None when one begins, and what the last one
-                did not hear any more has to be looked up.
-        """
-        realm_id, link = self.known.id, self.link
-
-        def forget(tx: Connection, now: int) -> tuple[Cleared, list[Item], int]:
-            items = acked
-            if items is None:
-                found = read_items(tx, realm_id, self._told, MAX_ROWS)
-                items = [item for item in found if item.number <= up_to]
-            cleared = outbox.confirm(tx, realm_id, up_to, refused)
-            return cleared, items, outbox_queries.count(tx, realm_id)
-
-        try:
-            cleared, items, self.queued = await self._realm.journal.write(forget)
-        except ChatError:
-            # The next link confirms it again.
-            if link is not None:
-                link.end(STORE_FAILED, "what was confirmed cannot be noted now")
-            return
-        self._overfull = self._overfull or cleared.overfull
-        if cleared.moved:
-            if self.queued and self.link is not None:
-                self.link.end(BROKEN, "what waits has new numbers")
-            return
-        if self._overfull and not self.queued and self.link is not None:
-            self._overfull = False
-            self.link.end(STORE_FAILED, "groups have to be compared anew")
-        self._told = up_to
-        # Told once it is noted, so that who then looks finds what he was told.
-        for item in items:
-            code = refused.get(item.number)
-            # A post is delivered when its echo brings its place.
-            if item.own is not None and (code is not None or item.kind != outbox.POST):
-                state = outbox.DELIVERED if code is None else outbox.REFUSED
-                told = self._tell(item.own.id, state, code)
-                self._peers.announce_delivery(item.own, code, told)

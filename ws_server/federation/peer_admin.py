@@ -1,57 +1,64 @@
-"""Which key is trusted under which name: adding a realm, and what an operator decides about one."""
+"""Trust in realms: adding one, approving, blocking and removing it, and replacing its key."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
-from ws_server.federation import dialling
-from ws_server.federation.dial_policy import Unreachable, read_address
-from ws_server.federation.handshake import Hello, NotProven
-from ws_server.federation.handshake_client import Declined, Place, Proven, dial_realm
+from ws_server.federation.handshake import dialling
+from ws_server.federation.handshake.dial_policy import Unreachable, read_address
+from ws_server.federation.handshake.handshake_client import Declined, Endpoint, Proven
+from ws_server.federation.handshake.transcript import NotProven
+from ws_server.federation.links.linker import Linker
+from ws_server.federation.peer import Peer
 from ws_server.key import fingerprint
-from ws_server.store import outbox, outbox_queries, outbox_rows, realm_trust, realms, replica_repair
-from ws_server.store.outbox_rows import Item
-from ws_server.store.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
-
-if TYPE_CHECKING:
-    from ws_server.federation.peer import Peer
-from ws_server.federation.peer_registry import PeerRegistry
+from ws_server.outcome import Outcome
+from ws_server.publications import commit
+from ws_server.store.federation import (
+    outbox,
+    outbox_queries,
+    outbox_rows,
+    realm_trust,
+    realms,
+    replica_repair,
+)
+from ws_server.store.federation.outbox_rows import Item
+from ws_server.store.federation.realms import ACTIVE, REMOVED, KnownRealm, unknown_realm
 
 log = logging.getLogger(__name__)
 
 ADD = 5.0
-"""Seconds after which `addrealm` says that nobody was reached, whatever the reason."""
+"""Seconds after which `addrealm` reports a failure, whatever its reason."""
 OPENING = 0.8
-"""Seconds that `addrealm` waits for messages to flow before it answers that the link is down."""
+"""Seconds that `addrealm` waits for the link to open before it replies that the link is down."""
 MAX_TOLD = 1_000
-"""Messages for a removed realm whose senders are told at once; others see it when they look."""
+"""Messages for a removed realm whose refusal is announced at once; queries show the others."""
 
 
 class _Seen(Exception):
-    """Ends a dial once the key there is proven, before that realm learns who asks."""
+    """Ends a dial once the listener's key is proven, before this realm authenticates."""
 
-    def __init__(self, listener: Hello) -> None:
-        self.listener = listener
+    def __init__(self, key: bytes) -> None:
+        self.key = key
 
 
-async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: str | None) -> Peer:
-    """Make a realm known under a name, or known at another address, once it has proven its key.
+async def add(linker: Linker, name: str, address: str, port: int, wanted: str | None) -> Peer:
+    """Add a realm under a name, or change its address, once it has proven its key.
 
     Args:
-        address: Its host, with `wss://` before it for TLS.
-        wanted: The fingerprint its key must have, if that is known.
+        address: The realm's host, after `wss://` for TLS.
+        wanted: The fingerprint that the realm's key must have, if the user gave one.
 
     Raises:
-        ChatError: REALM_UNREACHABLE, none answered there as wanted; REALM_EXISTS, the name is
-            another realm's or the realm has another name; FORBIDDEN, it is blocked here;
-            REALM_REFUSED, it answered no.
+        ChatError: REALM_UNREACHABLE, no realm with the right key answered; REALM_EXISTS, the name
+            belongs to another realm, or the realm has another name; FORBIDDEN, the realm is
+            blocked here; REALM_REFUSED, the realm refused the link.
     """
+    peers = linker.peers
 
     def judge(key: bytes) -> None:
         if wanted is not None and bare(wanted) != bare(fingerprint(key)):
@@ -68,24 +75,26 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
     begun = asyncio.get_running_loop().time()
     try:
         host, tls = read_address(address)
-        place = Place(host, port, tls)
-        proven = await dial_realm(
-            peers, place, judge=judge, turns=peers.adds, public=not peers.private, limit=ADD
+        endpoint = Endpoint(host, port, tls)
+        proven = await linker.dialler.dial(
+            endpoint,
+            judge=judge,
+            turns=linker.dialler.adds,
+            public=not peers.private,
+            limit=ADD,
         )
-        listener = proven.transcript.listener
-    except _Seen as seen:
-        listener = seen.listener
     except Declined as no:
         raise ChatError(
             ErrorCode.REALM_REFUSED, f"The realm at {address} {port}: {no}; nothing was added"
         ) from None
     except (Unreachable, NotProven) as error:
         log.info("no realm added", extra={"realm": name, "why": str(error)})
-        # However soon that was known: times tell open ports from closed ones.
+        # Fail after a constant time, which does not reveal whether the port is open.
         await asyncio.sleep(begun + ADD - asyncio.get_running_loop().time())
         raise unreachable(f"{address} {port}") from None
+    listener = proven.transcript.listener
 
-    def keep(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
+    def store(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realm_trust.keep(
             tx,
             name=name,
@@ -94,36 +103,36 @@ async def add(peers: PeerRegistry, name: str, address: str, port: int, wanted: s
             address=host,
             port=port,
             tls=tls,
-            home=peers.realm.local_name,
+            home=linker.services.identity.local_name,
             now=now,
         )
 
-    def learn(kept: tuple[KnownRealm, KnownRealm | None]) -> None:
-        # First who gives a name away, so that at no time two have it.
-        if kept[1] is not None:
-            peers.upsert(kept[1])
+    def apply(stored: tuple[KnownRealm, KnownRealm | None]) -> None:
+        # The former owner of the name first, so that two peers never share a name.
+        if stored[1] is not None:
+            peers.upsert(stored[1])
 
     try:
-        known, _ = await peers.realm.journal.write(keep, learn)
+        known, _ = await linker.services.journal.write(store, apply)
     except BaseException:
-        if proven is not None:
-            peers.start(proven.wire.closed())
+        peers.start(proven.wire.closed())
         raise
-    return peers.know(known) if proven is None else await _link(peers, known, proven)
+    return await _link(linker, known, proven)
 
 
-async def _link(peers: PeerRegistry, known: KnownRealm, proven: Proven) -> Peer:
-    """Make the connection with which a realm was added its link."""
+async def _link(linker: Linker, known: KnownRealm, proven: Proven) -> Peer:
+    """Use the connection that added a realm as the realm's link."""
+    peers = linker.peers
     if proven.state != ACTIVE:
         peers.start(proven.wire.closed())
         pending = peers.upsert(known)
         pending.trouble = dialling.NOT_APPROVED
         return pending
     peer = peers.upsert(known, dials=False)
-    link = dialling.adopt(peers, peer, proven)
+    link = linker.dialled(peer, proven)
     if link is None:
         return peers.upsert(known)
-    peer.keep_by(asyncio.create_task(dialling.keep(peers, peer, (proven.wire, link))))
+    peer.keep_by(asyncio.create_task(dialling.keep(linker, peer, (proven.wire, link))))
     with suppress(TimeoutError):
         async with asyncio.timeout(OPENING):
             await peer.opened.wait()
@@ -131,39 +140,45 @@ async def _link(peers: PeerRegistry, known: KnownRealm, proven: Proven) -> Peer:
 
 
 async def change_state(
-    peers: PeerRegistry, name: str, allowed: tuple[str, ...], state: str
+    linker: Linker, name: str, allowed: tuple[str, ...], state: str
 ) -> KnownRealm:
-    """Let a realm in, or keep it out, at once.
+    """Approve or block a realm, with immediate effect.
 
     Args:
-        allowed: The states it may have now; the new one if that confirms a stranger's realm.
+        name: The realm's local name.
+        allowed: The states from which the change is allowed. `state` may be among them: the change
+            then confirms a realm that no local user has confirmed.
+        state: The new state.
 
     Raises:
-        ChatError: UNKNOWN_REALM; CONFLICT, it has another state, or is confirmed in this one.
+        ChatError: UNKNOWN_REALM; CONFLICT, the realm's state is not in `allowed`, or the realm is
+            confirmed and has the new state.
     """
+    peers = linker.peers
 
     def change(tx: Connection, now: int) -> KnownRealm:
         known = realm_trust.meant(tx, name)
         if known.state not in allowed or (known.state == state and known.vouched):
             raise ChatError(ErrorCode.CONFLICT, f"{known.name} is {known.state}")
         if state == ACTIVE:
-            realm_trust.vouch(tx, known.id, peers.realm.local_name)
+            realm_trust.vouch(tx, known.id, linker.services.identity.local_name)
         return realms.change(tx, known.id, state=state)
 
-    known: KnownRealm = await peers.realm.journal.write(change)
+    known: KnownRealm = await linker.services.journal.write(change)
     peers.upsert(known)
     return known
 
 
-async def remove(peers: PeerRegistry, name: str) -> tuple[KnownRealm, int]:
-    """Forget a realm but for its key and what was written with its people.
+async def remove(linker: Linker, name: str) -> tuple[KnownRealm, int]:
+    """Remove a realm; its key and its conversations are kept.
 
     Returns:
-        The realm, and how many messages waited for it, which now are refused.
+        The realm, and the number of rows for it that were queued and are refused now.
 
     Raises:
         ChatError: UNKNOWN_REALM.
     """
+    peers = linker.peers
 
     def change(tx: Connection, now: int) -> tuple[KnownRealm, int, list[Item]]:
         known = realm_trust.meant(tx, name)
@@ -174,34 +189,37 @@ async def remove(peers: PeerRegistry, name: str) -> tuple[KnownRealm, int]:
         outbox.refuse_all(tx, known.id, ErrorCode.UNKNOWN_REALM)
         return realms.change(tx, known.id, state=REMOVED), count, told
 
-    known, count, told = await peers.realm.journal.write(change)
+    known, count, told = await linker.services.journal.write(change)
     peer = peers.upsert(known)
     peer.queued = 0
     for item in told:
         if item.own is not None:
-            peers.announce_delivery(item.own, ErrorCode.UNKNOWN_REALM, False)
+            peers.news.announce_delivery(item.own, ErrorCode.UNKNOWN_REALM, False)
     return known, count
 
 
-async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[KnownRealm, str]:
-    """Pin the key that a realm has now; the one it had is refused from then on.
+async def retrust(linker: Linker, name: str, wanted: str | None) -> tuple[KnownRealm, str]:
+    """Replace the pinned key of a realm by its new key; the old key is refused from then on.
 
-    That is the key which answers at its address, or one that is known here under another name,
-    because the realm has dialled with it. What waits for the realm goes to the new key's owner.
+    The new key is the one that answers at the realm's address, or one that is known here under
+    another name because the realm has dialled with it. Queued messages go to the new key's owner.
 
     Args:
-        wanted: The fingerprint that the new key must have, if the operator names it.
+        name: The realm's local name.
+        wanted: The fingerprint that the new key must have, if the operator gave one.
 
     Returns:
-        The realm, and the name under which the old key is kept, as that of a removed realm.
+        The realm, and the name of the removed realm that keeps the old key.
 
     Raises:
-        ChatError: UNKNOWN_REALM; REALM_UNREACHABLE, no other key was found.
+        ChatError: UNKNOWN_REALM; REALM_UNREACHABLE, no realm answered or its key has another
+            fingerprint; REALM_EXISTS, the realm still has its old key.
     """
+    peers = linker.peers
     peer = peers.find(name)
     if peer is None:
         raise unknown_realm(name)
-    key = await _new_key(peers, peer, wanted)
+    key = await _new_key(linker, peer, wanted)
     if wanted is not None and bare(wanted) != bare(fingerprint(key)):
         raise ChatError(
             ErrorCode.REALM_UNREACHABLE,
@@ -211,27 +229,28 @@ async def retrust(peers: PeerRegistry, name: str, wanted: str | None) -> tuple[K
     if key == peer.known.public_key:
         raise ChatError(
             ErrorCode.REALM_EXISTS,
-            f"{peer.known.name} has the key that is known, {fingerprint(key)}; nothing was changed",
+            f"{peer.known.name} still has the known key, {fingerprint(key)}; nothing was changed",
         )
 
-    def change(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm]:
-        known, other = realm_trust.retrust(tx, peer.known.id, key, peers.realm.local_name, now)
+    def change(tx: Connection, now: int) -> Outcome:
+        home = linker.services.identity.local_name
+        known, other = realm_trust.retrust(tx, peer.known.id, key, home, now)
         outbox.refuse_all(tx, other.id, ErrorCode.UNKNOWN_REALM)
         outbox.refuse_posts(tx, known.id, ErrorCode.UNKNOWN_GROUP)
         outbox.renumber(tx, known.id, other.id)
         replica_repair.change_hosts(tx, known.id, other.id)
-        return known, other
+        return Outcome((known, other), forgotten_realms=(known.name, other.name))
 
-    known, other = await peers.realm.journal.write(change)
+    known, other = (await commit(linker.services.publisher, change)).reply
     for changed in (known, other):
         peers.upsert(changed)
-        peers.realm.cache.drop_groups_of(changed.name)
     peers.by_id(other.id).queued = 0
     return known, other.name
 
 
-async def _new_key(peers: PeerRegistry, peer: Peer, wanted: str | None) -> bytes:
-    """Return the key named, if a realm here has it, or the one that answers at the address."""
+async def _new_key(linker: Linker, peer: Peer, wanted: str | None) -> bytes:
+    """Return the key with the wanted fingerprint if a peer has it, or the key at the address."""
+    peers = linker.peers
     if wanted is not None:
         for other in peers.everybody():
             if bare(fingerprint(other.known.public_key)) == bare(wanted):
@@ -240,18 +259,18 @@ async def _new_key(peers: PeerRegistry, peer: Peer, wanted: str | None) -> bytes
     if known.address is None or known.port is None:
         raise ChatError(
             ErrorCode.REALM_UNREACHABLE,
-            f"{known.name} has no address here, it only dials. Let it dial with its new key, and "
-            "name the fingerprint under which it then is in admin realm list",
+            f"{known.name} has no address here; it only dials. Let it dial with its new key, then "
+            "give the fingerprint that admin realm list shows for that key",
         )
 
     def judge(key: bytes) -> None:
-        raise _Seen(Hello(known.own_name, key))
+        raise _Seen(key)
 
     try:
-        place = Place(known.address, known.port, known.tls)
-        await dial_realm(peers, place, judge=judge, turns=peers.adds)
+        endpoint = Endpoint(known.address, known.port, known.tls)
+        await linker.dialler.dial(endpoint, judge=judge, turns=linker.dialler.adds)
     except _Seen as seen:
-        return seen.listener.key
+        return seen.key
     except (Unreachable, NotProven) as error:
         raise ChatError(
             ErrorCode.REALM_UNREACHABLE,
@@ -262,12 +281,12 @@ async def _new_key(peers: PeerRegistry, peer: Peer, wanted: str | None) -> bytes
 
 
 def bare(text: str) -> str:
-    """Return a fingerprint without what people write between its letters."""
+    """Return a fingerprint in upper case, without separators."""
     return "".join(c for c in text.upper() if c.isalnum())
 
 
 def unreachable(where: str) -> ChatError:
-    """Return one refusal for all that can fail, so that nobody scans a network by it."""
+    """Return the one error for all failures to connect, so that it cannot scan a network."""
     return ChatError(
         ErrorCode.REALM_UNREACHABLE,
         f"No realm answered at {where}; nothing was added. Check address and port, and try again",

@@ -1,4 +1,4 @@
-"""What each command does: one module a feature, named as the commands are."""
+"""The handlers of all commands, one module for each feature, named as in the command table."""
 
 from ws_server.handlers import accounts as accounts
 from ws_server.handlers import blocks as blocks

@@ -7,20 +7,20 @@ import secrets
 from sqlalchemy import Connection
 
 from shared.protocol.commands.accounts import (
-    Admission,
     Auth,
     Code,
     CodeWanted,
     Invitation,
+    LoggedOut,
     Logout,
     Me,
     Passwd,
     PasswordChanged,
     Register,
     Registered,
+    RegistrationRules,
     Resume,
     SignedIn,
-    SignedOut,
     Whoami,
 )
 from shared.protocol.errors import ChatError, ErrorCode
@@ -31,16 +31,17 @@ from ws_server.codes import hash_code
 from ws_server.context import Context, handles
 from ws_server.net.session import Account, Session
 from ws_server.registration import closed
-from ws_server.store import conversation_summaries, tokens, users
+from ws_server.store import conversation_summaries
+from ws_server.store.accounts import tokens, users
 from ws_server.store.database import current_requester
-from ws_server.store.journal import Together
+from ws_server.store.entries import Together
 from ws_server.store.steps import Steps
 
 PROTOCOL = 1
 
 
 def wrong_password() -> ChatError:
-    """Return one refusal for all that can be wrong, so that names cannot be guessed by it."""
+    """Return the one refusal for every failed sign-in, so that existing names are not revealed."""
     return ChatError(ErrorCode.BAD_CREDENTIALS, "The user or the password is wrong")
 
 
@@ -63,7 +64,7 @@ async def code(ctx: Context, request: Code) -> CodeWanted:
 
 
 @handles(Invitation)
-async def invitation(ctx: Context, request: Invitation) -> Admission:
+async def invitation(ctx: Context, request: Invitation) -> RegistrationRules:
     registration, session = ctx.realm.registration, ctx.session
     if request.code is not None:
         if registration.mode == "closed":
@@ -72,7 +73,7 @@ async def invitation(ctx: Context, request: Invitation) -> Admission:
         await admission.check_invitation(ctx.realm, session.address, hashed)
         session.invitation = hashed
     accepted = session.invitation is not None and registration.mode != "closed"
-    return Admission(registration=registration.mode, accepted=accepted)
+    return RegistrationRules(registration=registration.mode, accepted=accepted)
 
 
 @handles(Register)
@@ -87,7 +88,7 @@ async def register(ctx: Context, request: Register) -> Registered:
     account_rules.check_name(request.user, realm.name)
     account_rules.check_password(request.password, request.user, request.real_name, realm.name)
     try:
-        # Before anything is looked up, or names could be tried for nothing.
+        # Counted before any lookup; otherwise names could be probed without limit.
         realm.limits.registration(address)
     except ChatError:
         realm.audit.note(Act.REGISTER, Result.LIMITED, address=address)
@@ -124,7 +125,7 @@ async def auth(ctx: Context, request: Auth) -> SignedIn:
     try:
         return await _sign_in(ctx, name, request.password)
     except PasswordReplaced:
-        # Perhaps by the same one, spelt as it is today: two windows sign in at once.
+        # Perhaps replaced by the normalised form of the same password: two windows sign in at once.
         return await _sign_in(ctx, name, request.password)
 
 
@@ -170,8 +171,8 @@ async def check_password(
     """Check a password, at the pace allowed for this address and account.
 
     Args:
-        account: The name that was given, which perhaps nobody has.
-        act: What it is checked for.
+        account: The name given, whether or not the account exists.
+        act: The purpose of the check, for the audit trail.
         at_home: The account has a session in the network of this address.
 
     Raises:
@@ -179,10 +180,10 @@ async def check_password(
     """
     realm, session = ctx.realm, ctx.session
     stored = user.password if user else None
-    # The name only if it is one: people type passwords into the wrong place.
+    # Log the name of an existing account only: people type passwords into the wrong field.
     known = user.name if user else ""
     guess = session.address, fold(account), at_home
-    # One at a time, so that many at once are no more guesses than one after the other.
+    # One check at a time, so that parallel attempts allow no more guesses than serial ones.
     async with realm.passwords.turn(session.network, fold(account)):
         try:
             realm.guesses.begin(*guess)
@@ -204,7 +205,7 @@ async def check_password(
 
 
 def check_unchanged(tx: Connection, user: users.User) -> None:
-    """Refuse a password that was changed, or an account disabled, while it was being checked.
+    """Refuse if the password was changed, or the account disabled, during the check.
 
     Raises:
         PasswordReplaced, or ChatError: FORBIDDEN.
@@ -225,7 +226,7 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
     def use(now: int) -> Steps[users.User | None]:
         return tokens.use_token(hashed, now, now - realm.session_age, address)
 
-    # Everybody comes back at once after a restart, and others wait for them to be written.
+    # After a restart all clients resume at once, and others would wait for these writes.
     user = await realm.journal.write(Together(use))
     if user is None:
         _note(ctx, Act.RESUME, Result.REFUSED, "")
@@ -238,9 +239,9 @@ async def resume(ctx: Context, request: Resume) -> SignedIn:
 
 async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
     realm = ctx.realm
-    # Many may come back from one address at once; from here on each waits for themselves.
+    # Many users may resume from one address at once; from here on each has their own turn.
     current_requester.set(user.id)
-    # First listen, then count: a message in between is pushed, and none is missed.
+    # Subscribe first, then count: a message in between is pushed, so none is missed.
     before = ctx.session.account
     realm.hub.sign_in(ctx.session, Account(user.id, user.name, tokens.hash_token(token)))
     try:
@@ -262,7 +263,7 @@ async def _signed_in(ctx: Context, user: users.User, token: str) -> SignedIn:
 
 
 @handles(Logout)
-async def logout(ctx: Context, request: Logout) -> SignedOut:
+async def logout(ctx: Context, request: Logout) -> LoggedOut:
     account = ctx.user
 
     def end(tx: Connection, now: int) -> None:
@@ -272,7 +273,7 @@ async def logout(ctx: Context, request: Logout) -> SignedOut:
     ctx.realm.hub.sign_out(ctx.session)
     ctx.realm.hub.end_sessions(account.id, lambda other: other.token == account.token)
     _note(ctx, Act.SIGN_OUT, Result.DONE, account.name)
-    return SignedOut()
+    return LoggedOut()
 
 
 @handles(Passwd)

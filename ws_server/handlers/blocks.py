@@ -1,4 +1,4 @@
-"""Blocks."""
+"""Handlers of the commands about blocks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.blocks import Block, BlockedUsers, ListBlocked, Preference, Unblock
 from shared.protocol.values import Address
-from ws_server.context import Context, Outcome, Publication, handles
-from ws_server.store import blocks
-from ws_server.store.journal import Mutation
+from ws_server.context import Context, handles
+from ws_server.outcome import Outcome, Publication
+from ws_server.store.accounts import blocks
+from ws_server.store.entries import Mutation
 
 
 @handles(Block)

@@ -1,4 +1,4 @@
-"""Files: taking them in, and sending them out behind their messages."""
+"""Handlers that receive files, and send them after their messages."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.media_types import media_type
 from shared.protocol.values import MAX_WHOLE_FILE, ConversationAddress, fold, parse_conversation
 from ws_server.context import Context, handles
-from ws_server.publications import lane_of
-from ws_server.store import bulk, content_fetches, disabled_accounts, files
-from ws_server.store.blobs import Blobs
-from ws_server.store.content_fetches import Away
-from ws_server.store.files import Opened, OpenUpload, StoredFile
+from ws_server.message_replies import chunk_taken
+from ws_server.net.file_lane import lane_of
+from ws_server.store.accounts import disabled_accounts
+from ws_server.store.contents import content_fetches, files
+from ws_server.store.contents.blobs import Blobs
+from ws_server.store.contents.content_fetches import Away
+from ws_server.store.contents.files import Opened, OpenUpload, StoredFile
+from ws_server.store.drafts import NO_FILE, Draft, Storage
+from ws_server.store.engines import bulk
 from ws_server.store.ids import new_id
-from ws_server.store.messages import Draft
+from ws_server.store.message_content import MessageContent
 
 TOUCH_EVERY = 3600 * 1000
-"""Milliseconds after which a chunk notes again that its upload is alive."""
+"""Milliseconds after which a chunk renews its upload's time of last use."""
 CHUNK = 128 * 1024
-"""Raw bytes asked for in one `chunk`: 171 KiB of base64."""
+"""Raw bytes expected in one `chunk`: 171 KiB of base64."""
 ASK_AGAIN = 2.0
-"""Seconds after which to ask again for a content that is on its way from another realm."""
+"""Seconds after which to retry for a content in transit from another realm."""
 
 
 @handles(SendFile)
@@ -58,10 +62,9 @@ async def _whole_file(
             f"One frame carries at most {MAX_WHOLE_FILE:,} bytes of a file; use upload and chunk",
         )
     account, realm = ctx.user, ctx.realm
-    draft = Draft(account.id, target, key=key, quota=realm.max_user_files, bot=request.bot is True)
 
     def check(tx: Connection) -> bool:
-        """Find out before anything is stored what would refuse the message, or repeat it."""
+        """Check in advance, before the content is stored, for a refusal or a repetition."""
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
             return False
         disabled_accounts.check_target(tx, account.id, target)
@@ -70,11 +73,13 @@ async def _whole_file(
         realm.blobs.check_room(len(content))
         return True
 
+    file, storage = None, NO_FILE
     if await realm.database.read(check):
         sha256 = await realm.blobs.run(realm.blobs.put, content)
-        draft.stored = len(content)
-        draft.file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
-    return draft
+        file = StoredFile(new_id("f"), name, len(content), media_type(name), sha256)
+        storage = Storage(realm.max_user_files, stored=len(content))
+    said = MessageContent("", file, request.bot is True)
+    return Draft(account.id, target, said, key, storage)
 
 
 @handles(Upload)
@@ -97,7 +102,7 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
     def begin(tx: Connection, now: int) -> Opened:
         key = wanted.key
         if key is not None and bulk.used_keys(tx, [(account.id, key)]):
-            # Its end will be the first message once more; what broke is left to who needs it.
+            # The last chunk will repeat the first message; a broken upload is left to others.
             return files.open_upload(tx, wanted, now, realm.max_user_files, lambda id: True)
         disabled_accounts.check_target(tx, account.id, request.to)
         realm.blobs.check_room(request.size)
@@ -115,7 +120,7 @@ async def upload(ctx: Context, request: Upload) -> UploadOpened:
     return UploadOpened(id, offset, CHUNK)
 
 
-@handles(Chunk)
+@handles(Chunk, answer=chunk_taken)
 async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
     account, realm = ctx.user, ctx.realm
     async with realm.blobs.lock(request.upload):
@@ -123,26 +128,19 @@ async def chunk(ctx: Context, request: Chunk) -> ChunkTaken | Draft:
         realm.uploading.heard(opened.id, ctx.session)
         done = await realm.blobs.run(_take_chunk, realm.blobs, opened, request)
     if not done:
-        # In the future, if the clock was ahead.
+        # `touched` is in the future if the clock was ahead.
         if abs(time.time() * 1000 - opened.touched) > TOUCH_EVERY:
             await realm.journal.write(lambda tx, now: files.touch(tx, opened.id, now))
         return ChunkTaken(request.offset + len(request.data))
     file = StoredFile(new_id("f"), opened.name, opened.size, media_type(opened.name), opened.sha256)
     target = parse_conversation(opened.target)
-    return Draft(
-        account.id,
-        target,
-        file=file,
-        key=opened.key,
-        upload=opened.id,
-        quota=realm.max_user_files,
-        stored=opened.size,
-        bot=opened.bot,
-    )
+    storage = Storage(realm.max_user_files, opened.size, opened.id)
+    said = MessageContent("", file, opened.bot)
+    return Draft(account.id, target, said, opened.key, storage)
 
 
 def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
-    """Add a chunk to its upload; True if that completed the file, which now is a blob."""
+    """Append a chunk to its upload; return True if that completed the file as a blob."""
     here = blobs.upload_offset(opened.id, opened.size)
     end = request.offset + len(request.data)
     if request.offset != here:
@@ -155,7 +153,7 @@ def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
     if not blobs.finish(opened.id, opened.sha256):
         raise ChatError(
             ErrorCode.BAD_ARGUMENTS,
-            "The content does not have the sha256 that upload announced; begin it anew",
+            "The content does not have the sha256 that upload announced; start it again",
             offset=0,
         )
     return True
@@ -175,15 +173,15 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
         raise ChatError(
             ErrorCode.CONFLICT, f"The offset must be below {file.size}", offset=file.size
         )
-    if not lane_of(ctx.realm, ctx.session).add(file, request.offset):
+    if not lane_of(ctx.realm.pieces, ctx.session).add(file, request.offset):
         raise ChatError(
             ErrorCode.RATE_LIMITED, "Too many files are on their way to you", retry_after=5
         )
-    return FileOffered(file.info())
+    return FileOffered(file)
 
 
 def not_here(file: StoredFile, away: Away) -> ChatError:
-    """Return the refusal for a file whose content another realm has."""
+    """Return the refusal for a file whose content is in another realm only."""
     if away.given_up:
         return ChatError(
             ErrorCode.UNKNOWN_FILE,

@@ -1,20 +1,23 @@
-"""Groups."""
+"""Handlers of the commands about groups."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 
 from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import (
+    JOINING,
     Accept,
     Ban,
+    ChooseGroupHistory,
     CreateGroup,
     Decline,
     GroupChat,
     GroupChats,
     GroupCreated,
+    GroupHistoryChosen,
     GroupLeft,
     GroupMember,
     GroupMembers,
@@ -30,24 +33,30 @@ from shared.protocol.commands.groups import (
     Unban,
 )
 from shared.protocol.commands.messages import Page
-from shared.protocol.spec import Reply
+from shared.protocol.records import Reply
 from shared.protocol.values import fold
 from ws_server import hosted_groups
 from ws_server.context import Context, RemoteReply, handles
-from ws_server.federation import remote_group_commands
+from ws_server.federation.groups import remote_group_commands
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.listing import ListQuery
+from ws_server.outcome import Outcome
 from ws_server.store import conversation_summaries, conversations, markers
 from ws_server.store.conversation_summaries import Standing
-from ws_server.store.group_changes import GroupChange
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import Draft
+from ws_server.store.entries import Mutation
+from ws_server.store.groups.group_changes import GroupChange
+from ws_server.store.markers import Reader
+from ws_server.store.message_content import MessageContent
 from ws_server.store.steps import alone
+
+Changing = Mutation | RemoteReply | Awaitable[Mutation]
+"""A change of a group: here, in another realm, or here after a wait for the rate limit."""
 
 
 def role(owner: bool) -> str:
-    """Return what a member is called on the wire."""
+    """Return the name of a member's role on the wire."""
     return "owner" if owner else "member"
 
 
@@ -56,7 +65,7 @@ def creategroup(ctx: Context, request: CreateGroup) -> Mutation | RemoteReply:
     account = ctx.user
     if request.realm is not None and fold(request.realm) != ctx.realm.local_name:
         return RemoteReply(
-            remote_group_commands.create(ctx.realm, account, request.realm, request.name)
+            remote_group_commands.create(ctx.realm.federation, account, request.realm, request.name)
         )
 
     def reply(tx: Connection, made: GroupChange) -> Reply:
@@ -85,6 +94,7 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
                     read_seq=s.read_seq,
                     unread=s.unread,
                     last=newest,
+                    history=JOINING if s.history_from_joining else None,
                 ),
                 lists.size_of_chat(newest),
             )
@@ -95,23 +105,23 @@ async def listgroup(ctx: Context, request: ListGroup) -> GroupChats:
 
 
 @handles(InviteGroup)
-def invitegroup(ctx: Context, request: InviteGroup) -> Mutation | RemoteReply:
+def invitegroup(ctx: Context, request: InviteGroup) -> Changing:
     account, waits = ctx.user, ctx.realm.invitations_wait
     ctx.realm.limits.invitation(account.id)
     if request.group.realm or request.user.realm:
         return RemoteReply(
-            remote_group_commands.invite(ctx.realm, account, request.group, request.user)
+            remote_group_commands.invite(ctx.realm.federation, account, request.group, request.user)
         )
 
     person = hosted_groups.Addressed(request.user)
     rule = hosted_groups.invite(account.id, request.group, person, waits=waits)
-    return Mutation(hosted_groups.change(rule, hosted_groups.invited))
+    return _in_turn(ctx, hosted_groups.change(rule, hosted_groups.invited))
 
 
-@handles(SendGroup, journaled=True)
+@handles(SendGroup, pipelined=True)
 def sendg(ctx: Context, request: SendGroup) -> Draft:
-    key, bot = request.idempotency_key, request.bot is True
-    return Draft(ctx.user.id, request.group, request.text, key=key, bot=bot)
+    content = MessageContent(request.text, None, request.bot is True)
+    return Draft(ctx.user.id, request.group, content, request.idempotency_key)
 
 
 @handles(InboxGroup)
@@ -121,17 +131,13 @@ async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Mutation:
 
 @handles(Members)
 async def members(ctx: Context, request: Members) -> GroupMembers:
-    def everybody(tx: Connection) -> list[_Person]:
-        group = conversations.group(tx, ctx.user.id, request.group)
-        read = markers.read_marks(tx, group)
-        return [
-            _Person(user_id, member.name, role(member.owner), read[user_id])
-            for user_id, member in group.members.items()
-        ]
+    def everybody(tx: Connection) -> list[Reader]:
+        group = conversations.group(tx, ctx.user.id, request.group, (ctx.user.id,))
+        return markers.readers(tx, group)
 
-    def shown(tx: Connection, found: list[_Person]) -> Iterator[tuple[GroupMember, int]]:
+    def shown(tx: Connection, found: list[Reader]) -> Iterator[tuple[GroupMember, int]]:
         for person in found:
-            row = GroupMember(person.address, person.role, person.read_seq)
+            row = GroupMember(person.address, role(person.owner), person.read_seq)
             yield row, 80 + len(person.address)
 
     query = ListQuery(
@@ -145,68 +151,87 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
     return GroupMembers(page.rows, page.more, page.begun_anew)
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """One row of a list of members."""
-
-    id: int
-    address: str
-    role: str
-    read_seq: int
-
-
 @handles(LeaveGroup)
-def leavegroup(ctx: Context, request: LeaveGroup) -> Mutation | RemoteReply:
+def leavegroup(ctx: Context, request: LeaveGroup) -> Changing:
     account = ctx.user
     if request.group.realm:
-        return RemoteReply(remote_group_commands.leave(ctx.realm, account, request.group))
+        return RemoteReply(
+            remote_group_commands.leave(ctx.realm.federation, account, request.group)
+        )
 
-    return _change(hosted_groups.leave(account.id, request.group), GroupLeft)
+    return _change(ctx, hosted_groups.leave(account.id, request.group), GroupLeft)
 
 
 @handles(Kick)
-def kick(ctx: Context, request: Kick) -> Mutation | RemoteReply:
+def kick(ctx: Context, request: Kick) -> Changing:
     return _govern(ctx, request)
 
 
 @handles(Ban)
-def ban(ctx: Context, request: Ban) -> Mutation | RemoteReply:
+def ban(ctx: Context, request: Ban) -> Changing:
     return _govern(ctx, request)
 
 
 @handles(Unban)
-def unban(ctx: Context, request: Unban) -> Mutation | RemoteReply:
+def unban(ctx: Context, request: Unban) -> Changing:
     return _govern(ctx, request)
 
 
-def _govern(ctx: Context, request: Kick | Ban | Unban) -> Mutation | RemoteReply:
-    """Return what an owner's command does, in a group hosted here or elsewhere."""
+@handles(ChooseGroupHistory)
+def grouphistory(ctx: Context, request: ChooseGroupHistory) -> Changing:
+    account, history = ctx.user, request.history
+    if request.group.realm:
+        return RemoteReply(
+            remote_group_commands.choose_history(ctx.realm.federation, account, request)
+        )
+    rule = hosted_groups.choose_history(account.id, request.group, joining=history == JOINING)
+    return _change(ctx, rule, lambda group: GroupHistoryChosen(group, history))
+
+
+def _govern(ctx: Context, request: Kick | Ban | Unban) -> Changing:
+    """Return the result of an owner's command, in a group hosted here or elsewhere."""
     account, group, command = ctx.user, request.group, request.spec.name
     if group.realm:
-        return RemoteReply(remote_group_commands.govern(ctx.realm, account, request))
+        return RemoteReply(remote_group_commands.govern(ctx.realm.federation, account, request))
     person = hosted_groups.Addressed(request.user)
     rule = hosted_groups.govern(command, account.id, group, person)
-    return Mutation(hosted_groups.change(rule, hosted_groups.governed(command)))
+    return _in_turn(ctx, hosted_groups.change(rule, hosted_groups.governed(command)))
 
 
 @handles(Accept)
-def accept(ctx: Context, request: Accept) -> Mutation | RemoteReply:
+def accept(ctx: Context, request: Accept) -> Changing:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(remote_group_commands.accept(ctx.realm, account, group))
+        return RemoteReply(remote_group_commands.accept(ctx.realm.federation, account, group))
 
-    return _change(hosted_groups.accept(account.name, group), InvitationAccepted)
+    return _change(ctx, hosted_groups.accept(account.name, group), InvitationAccepted)
 
 
 @handles(Decline)
-def decline(ctx: Context, request: Decline) -> Mutation | RemoteReply:
+def decline(ctx: Context, request: Decline) -> Changing:
     account, group = ctx.user, request.group
     if group.realm:
-        return RemoteReply(remote_group_commands.decline(ctx.realm, account, group))
+        return RemoteReply(remote_group_commands.decline(ctx.realm.federation, account, group))
 
-    return _change(hosted_groups.decline(account.id, group), InvitationDeclined)
+    return _change(ctx, hosted_groups.decline(account.id, group), InvitationDeclined)
 
 
-def _change(rule: hosted_groups.Rule, reply: Callable[[str], Reply]) -> Mutation:
-    """Return a change that is answered with the address of its group."""
-    return Mutation(hosted_groups.change(rule, lambda tx, made: reply(made.group.address(0))))
+def _change(ctx: Context, rule: hosted_groups.Rule, reply: Callable[[str], Reply]) -> Changing:
+    """Return a change whose reply contains the address of its group."""
+    answer = hosted_groups.change(rule, lambda tx, made: reply(made.group.address(0)))
+    return _in_turn(ctx, answer)
+
+
+def _in_turn(ctx: Context, change: Callable[[Connection, int], Outcome]) -> Changing:
+    """Return a change that waits until the rate limit of the caller's network allows it.
+
+    Raises:
+        ChatError: RATE_LIMITED.
+    """
+    wait = ctx.realm.limits.group_change(ctx.session.address)
+
+    async def later() -> Mutation:
+        await asyncio.sleep(wait)
+        return Mutation(change)
+
+    return later() if wait else Mutation(change)

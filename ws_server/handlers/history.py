@@ -1,4 +1,4 @@
-"""History, markers and catching up."""
+"""Handlers of history, markers and `sync`."""
 
 from __future__ import annotations
 
@@ -18,35 +18,36 @@ from shared.protocol.commands.history import (
     Synced,
 )
 from shared.protocol.commands.messages import Page
-from shared.protocol.spec import Reply
+from shared.protocol.records import Reply
 from shared.protocol.values import ConversationAddress
-from ws_server.context import Context, Outcome, handles
+from ws_server.context import Context, handles
 from ws_server.handlers import lists
 from ws_server.listing import ListQuery
 from ws_server.net.session import Account
+from ws_server.outcome import Outcome
 from ws_server.publications import receipts
 from ws_server.store import (
     conversation_summaries,
     conversations,
     markers,
     message_pages,
-    outbox,
     sync_query,
 )
 from ws_server.store.conversation_summaries import Standing
 from ws_server.store.conversations import Conversation
-from ws_server.store.journal import Mutation
+from ws_server.store.entries import Mutation
+from ws_server.store.federation import outbox
 from ws_server.store.steps import Steps
 from ws_server.store.sync_query import Missed
 
 POSITION_BYTES = 384 * 1024
-"""Bytes of positions in one answer to sync, beside PAGE_BYTES of messages."""
+"""Bytes of positions in one reply to `sync`, besides PAGE_BYTES of messages."""
 
 
 def tell_realm(
     tx: Connection, account: Account, conversation: Conversation, marks: markers.Markers, now: int
 ) -> Collection[int]:
-    """Let the other person's realm know of moved markers, and return which realm will be told."""
+    """Enqueue moved markers for the other user's realm; return the realms with new rows."""
     if not marks.changed or conversation.number is not None or not conversation.realms:
         return ()
     if conversation.blockers:
@@ -69,7 +70,7 @@ def tell_realm(
 async def inbox_page(
     ctx: Context, target: ConversationAddress, before: int | None, limit: int
 ) -> Page | Mutation:
-    """Read a page and mark it read; nothing is written if it was read before."""
+    """Return a page and mark it read; nothing is written if it was read before."""
     account = ctx.user
 
     def ask(tx: Connection) -> tuple[Conversation | None, Page, int]:
@@ -109,7 +110,7 @@ async def history(ctx: Context, request: History) -> Page:
     return await ctx.realm.database.read(ask)
 
 
-@handles(Read, journaled=True)
+@handles(Read, pipelined=True)
 def read(ctx: Context, request: Read) -> Mutation:
     def answer(address: str, marks: markers.Markers) -> Reply:
         return ReadUpTo(address, marks.read_seq)
@@ -117,7 +118,7 @@ def read(ctx: Context, request: Read) -> Mutation:
     return _move_marker(ctx, request.conversation, answer, read=request.seq)
 
 
-@handles(Received, journaled=True)
+@handles(Received, pipelined=True)
 def received(ctx: Context, request: Received) -> Mutation:
     def answer(address: str, marks: markers.Markers) -> Reply:
         return ReceivedUpTo(address, marks.received_seq)
@@ -131,7 +132,7 @@ def _move_marker(
     answer: Callable[[str, markers.Markers], Reply],
     **moved: int,
 ) -> Mutation:
-    """Move the markers given as those of `markers.mark`, and answer where they stand then."""
+    """Move the markers, with the arguments of `markers.mark`, and reply with the new ones."""
     account = ctx.user
 
     def move(tx: Connection, now: int) -> Outcome:
@@ -153,7 +154,7 @@ async def sync(ctx: Context, request: Sync) -> Synced:
 
     def everything() -> Steps[list[Standing]]:
         nonlocal missed
-        # Here, as that takes milliseconds for thousands of names.
+        # Parsed in this thread, as thousands of names need milliseconds.
         have = {
             address.without_local_realm(ctx.realm.local_name): seq
             for address, seq in request.have.items()

@@ -1,4 +1,4 @@
-"""What a realm answers to another one that dials it."""
+"""Handlers of the commands that another realm sends to open a link."""
 
 from __future__ import annotations
 
@@ -7,31 +7,32 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from shared.addresses import neighbourhood
 from shared.protocol import base64
 from shared.protocol.commands.links import LinkOffered, LinkOpened, OpenLink, ProveLink
 from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
-from ws_server.federation.handshake import VERSION, Hello, NotProven, Role, Transcript
-from ws_server.federation.handshake_client import HANDSHAKE
+from ws_server.federation.handshake.handshake_client import HANDSHAKE
+from ws_server.federation.handshake.transcript import VERSION, Hello, NotProven, Role, Transcript
 from ws_server.net.session import LinkHandshake, Session
 from ws_server.settings import is_loopback
-from ws_server.store import realm_trust, realms
-from ws_server.store.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
+from ws_server.store.federation import realm_trust, realms
+from ws_server.store.federation.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
 
 
 def refused(why: str) -> ChatError:
-    """Return the answer no to a realm."""
+    """Return the refusal of a link."""
     return ChatError(ErrorCode.REALM_REFUSED, why)
 
 
 @handles(OpenLink)
 def link(ctx: Context, request: OpenLink) -> LinkOffered:
-    session, realm, peers = ctx.session, ctx.realm, ctx.realm.links
+    session, realm, peers = ctx.session, ctx.realm, ctx.realm.peers
     if session.account is not None:
         raise refused("This connection is a person's")
     if session.handshake is not None:
-        raise refused("A connection says link once")
+        raise refused("A connection sends link once")
     loop = asyncio.get_running_loop()
     handshake = session.handshake = LinkHandshake(loop.time())
     loop.call_later(HANDSHAKE, _end_unproven, session)
@@ -48,23 +49,23 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
         request.scheme == "wss",
     )
     handshake.offered = transcript
-    signature = transcript.sign(realm.key, Role.LISTENER)
+    signature = transcript.sign(realm.identity.key, Role.LISTENER)
     key, nonce, signed = map(base64.written, (own.key, own.nonce, signature))
     return LinkOffered(VERSION, own.realm, key, nonce, signed)
 
 
 def _end_unproven(session: Session) -> None:
-    """A connection that said `link` is a link by now, or it ends."""
+    """Close the connection unless its handshake has completed."""
     if session.open and session.link is None:
         session.outlet.close_with(4500, f"no link within {HANDSHAKE:.0f} s")
 
 
 @handles(ProveLink)
 async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
-    session, peers = ctx.session, ctx.realm.links
+    session, peers = ctx.session, ctx.realm.peers
     handshake = session.handshake
     if handshake is None or handshake.offered is None:
-        raise refused("Say link first")
+        raise refused("Send link first")
     transcript, handshake.offered = handshake.offered, None
     try:
         transcript.check(request.signature, Role.DIALLER)
@@ -82,23 +83,23 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
     handshake.accept = partial(
-        peers.accepted, known.id, session.outlet, transcript, handshake.dialled_at
+        ctx.realm.linker.accepted, known.id, session.outlet, transcript, handshake.dialled_at
     )
     return LinkOpened(ACTIVE)
 
 
 async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
-    """Note a realm that was not known, as the operator wants it."""
-    realm, peers = ctx.realm, ctx.realm.links
+    """Add an unknown realm, as the operator's policy allows."""
+    realm, peers = ctx.realm, ctx.realm.peers
     if peers.policy == "closed":
         raise refused("This realm links to no others")
-    realm.limits.first_contact(ctx.session.network)
-    # A realm on the same desk, and nobody whom something else brings here from elsewhere.
+    realm.limits.first_contact(ctx.session.address)
+    # Only a realm on this machine, not one that a proxy forwards from elsewhere.
     beside = peers.trial and is_loopback(ctx.session.address) and not ctx.session.forwarded
     is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
     state = ACTIVE if is_let_in else PENDING
 
-    def meet(tx: Connection, now: int) -> KnownRealm:
+    def meet(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realm_trust.add_from_handshake(
             tx,
             public_key=transcript.dialler.key,
@@ -107,23 +108,29 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             port=transcript.port or None,
             tls=transcript.tls,
             state=state,
+            met_from=neighbourhood(ctx.session.address),
             home=realm.local_name,
             trial=beside,
             now=now,
         )
 
-    known: KnownRealm = await realm.journal.write(meet)
+    def learn(met: tuple[KnownRealm, KnownRealm | None]) -> None:
+        if met[1] is not None:
+            peers.forget(met[1].id)
+
+    known, gone = await realm.journal.write(meet, learn)
+    instead = "" if gone is None else f" instead of {gone.name}"
     realm.audit.note(
         Act.REALM_CAME,
         Result.DONE,
         address=ctx.session.address,
-        detail=f"{known.name} {known.state}",
+        detail=f"{known.name} {known.state}{instead}",
     )
     return peers.upsert(known).known
 
 
 async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript) -> KnownRealm:
-    """Learn where a realm can be dialled, from where it dialled."""
+    """Store the address and port at which the realm that dialled can be dialled."""
     address = ctx.session.address
 
     def change(tx: Connection, now: int) -> KnownRealm:
@@ -132,4 +139,4 @@ async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript)
         )
 
     changed: KnownRealm = await ctx.realm.journal.write(change)
-    return ctx.realm.links.upsert(changed).known
+    return ctx.realm.peers.upsert(changed).known

@@ -1,4 +1,4 @@
-"""Lists in pages: private chats, groups, members, and the conversations of `sync`."""
+"""Reading of paged lists: private chats, groups, members, and the conversations of `sync`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress, fold
 from ws_server.context import Context
 from ws_server.listing import ListedPage, ListQuery, Row, read_page
-from ws_server.store import conversation_summaries, invitations, message_pages
+from ws_server.store import conversation_summaries, message_pages
 from ws_server.store.conversation_summaries import Standing
+from ws_server.store.groups import invitations
 from ws_server.store.steps import Steps, alone
 
 LIST_BYTES = 768 * 1024
-"""A page ends at this many bytes, so that it fits a frame."""
+"""Maximum size of a page in bytes, so that it fits into a frame."""
 
 R = TypeVar("R", bound=Row)
 T = TypeVar("T")
@@ -29,12 +30,12 @@ async def read(
     query: ListQuery[R, T],
     after: Address | GroupAddress | None,
 ) -> ListedPage[T]:
-    """Return the page behind `after`, and let the connection know where the next one begins."""
+    """Return the page after `after`, and store in the session where the next one begins."""
     session, account = ctx.session, ctx.user
     begun = session.lists.get(type(request)) if session.lists else None
     address = None if after is None else str(after)
-    # What is written between two statements is on neither side of any gap: markers and members
-    # are as their own statement found them, and messages are asked for up to a last seq.
+    # Writes between two statements leave no gap: markers and members are those of their own
+    # statement, and messages are read up to a fixed last seq.
     page = await ctx.realm.database.look_up(read_page, query, begun, address)
     if session.account is account:
         if page.rest is not None:
@@ -51,10 +52,10 @@ def conversations(
     *,
     groups: bool,
 ) -> ListQuery[Standing, T]:
-    """Return how one's private chats or groups are read.
+    """Return the query for a user's private chats or groups.
 
     Args:
-        realm: Only those of this realm.
+        realm: Restricts the list to one realm.
     """
     reader, home = ctx.user.id, ctx.realm.local_name
     wanted = None if realm is None else fold(realm)
@@ -79,5 +80,5 @@ def conversations(
 
 
 def size_of_chat(last: Message | None) -> int:
-    """Return about how many bytes a conversation takes in a list, with its newest message."""
+    """Return the approximate size in bytes of a conversation in a list, with its newest message."""
     return 400 + (message_pages.size_on_wire(last) if last else 0)

@@ -1,4 +1,4 @@
-"""Commands about the conversation with the server itself."""
+"""Handlers of the commands about the connection itself."""
 
 from __future__ import annotations
 

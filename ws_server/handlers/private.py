@@ -1,4 +1,4 @@
-"""Private chats."""
+"""Handlers of the commands about private chats."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.store import conversation_summaries
 from ws_server.store.conversation_summaries import Standing
-from ws_server.store.journal import Mutation
-from ws_server.store.messages import Draft
+from ws_server.store.drafts import Draft
+from ws_server.store.entries import Mutation
+from ws_server.store.message_content import MessageContent
 
 
-@handles(Send, journaled=True)
+@handles(Send, pipelined=True)
 def send(ctx: Context, request: Send) -> Draft:
-    key, bot = request.idempotency_key, request.bot is True
-    return Draft(ctx.user.id, request.to, request.text, key=key, bot=bot)
+    content = MessageContent(request.text, None, request.bot is True)
+    return Draft(ctx.user.id, request.to, content, request.idempotency_key)
 
 
 @handles(Inbox)

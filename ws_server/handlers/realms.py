@@ -1,4 +1,4 @@
-"""Realms: adding them, listing them, and what waits for them."""
+"""Handlers that add and list realms, and list the messages that wait for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from ws_server.audit import Act, Result
 from ws_server.context import Context, RemoteReply, handles
 from ws_server.federation import peer_admin
 from ws_server.key import fingerprint
-from ws_server.store import outbox_queries, users
+from ws_server.store.accounts import users
+from ws_server.store.federation import outbox_queries
 
 
 @handles(AddRealm)
@@ -29,7 +30,7 @@ def addrealm(ctx: Context, request: AddRealm) -> RemoteReply:
 
 
 async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
-    realm, peers = ctx.realm, ctx.realm.links
+    realm, peers = ctx.realm, ctx.realm.peers
     if peers.policy == "closed":
         raise ChatError(ErrorCode.FORBIDDEN, "This realm links to no others")
     if peers.policy == "admin":
@@ -38,12 +39,11 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
             raise ChatError(ErrorCode.FORBIDDEN, "Only an admin may add realms here")
     if fold(request.name) == realm.local_name:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
-    realm.limits.first_contact(ctx.user.id)
-    realm.limits.first_contact(("addrealm", ctx.session.network))
+    realm.limits.added_realm(ctx.user.id, ctx.session.address)
     who = {"address": ctx.session.address, "user": ctx.user.name, "detail": request.name}
     try:
         peer = await peer_admin.add(
-            peers, request.name, request.address, request.port, request.fingerprint
+            realm.linker, request.name, request.address, request.port, request.fingerprint
         )
     except ChatError:
         realm.audit.note(Act.ADD_REALM, Result.REFUSED, **who)
@@ -70,17 +70,17 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
                 link=peer.told,
                 queued=peer.queued,
             )
-            for peer in ctx.realm.links.listed()
+            for peer in ctx.realm.peers.listed()
         ]
     )
 
 
 @handles(ShowOutbox)
 async def outbox(ctx: Context, request: ShowOutbox) -> Outbox:
-    def ask(tx: Connection) -> tuple[list[outbox_queries.Waiting], bool]:
+    def ask(tx: Connection) -> tuple[list[outbox_queries.WaitingMessage], bool]:
         return outbox_queries.of_sender(tx, ctx.user.id)
 
-    links = ctx.realm.links
+    links = ctx.realm.peers
     rows, more = await ctx.realm.database.read(ask)
     peers = {realm_id: links.by_id(realm_id) for realm_id in {row.realm_id for row in rows}}
     return Outbox(

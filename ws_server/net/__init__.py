@@ -1,1 +1,1 @@
-"""Connections: sockets, sessions, and who is connected."""
+"""The network layer: sockets, WebSockets, sessions, and the hub of signed-in users."""

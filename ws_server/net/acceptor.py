@@ -1,8 +1,8 @@
-"""Accepting connections: counted at once, refused while that costs little, begun in turn.
+"""Acceptance of connections: count at once, refuse cheaply, start in turn.
 
-The library accepts and begins whatever comes; here somebody who connects a thousand times has most
-of it closed unread, and the rest begins when it is the turn of the address. TLS handshakes count,
-too, which the library does not show.
+The library accepts and starts every connection. Here most connections of a flooding address are
+closed unread, and the others start in turn with those of other addresses. Connections in their TLS
+handshake are counted, too, which the library does not expose.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import socket
 import ssl
 from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from websockets.server import ServerProtocol
 
@@ -23,22 +22,20 @@ from shared.settings import is_trusted
 from ws_server.net.budgets import Budget, Place, Visitor
 from ws_server.net.closing import CLOSE_TIMEOUT
 from ws_server.net.connection import Connection
-
-if TYPE_CHECKING:
-    from ws_server.net.listener import Listener
+from ws_server.net.port import Port
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 32
 """Connections accepted in one pass of the event loop."""
 HANDSHAKE_SECONDS = 10.0
-"""For TLS, and for the request behind it."""
+"""For the TLS handshake, and again for the HTTP request after it."""
 BEGIN_COST, TLS_COST = 0.0005, 0.002
-"""Seconds of the event loop that it takes to begin a connection, and TLS on it; neither is measured
-where it happens, so both are charged before."""
+"""Seconds of the event loop to start a connection, and its TLS. Neither can be measured where it
+runs, so both are charged in advance."""
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 1.0
-"""Without accepting, after the system had nothing left to accept with."""
+"""Pause in accepting after the system ran out of descriptors or memory."""
 BUSY = (
     b"HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 10\r\n"
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 62\r\n\r\n"
@@ -47,7 +44,7 @@ BUSY = (
 
 
 class Arrival:
-    """A connection that was accepted, until its turn has come and its TLS handshake is done."""
+    """An accepted connection that waits for its turn or its TLS handshake."""
 
     careful = True
     ready = True
@@ -58,6 +55,7 @@ class Arrival:
         self.budget = budget
         self.spare = False
         self._acceptor = acceptor
+        self._port = acceptor.port
         self._sock = sock
         self._tls = tls
         self._since = perf_counter()
@@ -66,7 +64,7 @@ class Arrival:
         self._task: asyncio.Task[None] | None = None
 
     def step(self) -> bool:
-        """Begin: in a task, because the loop makes a transport so."""
+        """Start the connection in a task, because creating a transport is asynchronous."""
         if perf_counter() - self._since > HANDSHAKE_SECONDS:
             self.drop("")
         elif not self._over:
@@ -84,26 +82,28 @@ class Arrival:
             }
         try:
             await loop.connect_accepted_socket(
-                self._become, self._sock, ssl=self._tls, **self._timeouts
+                self._create_connection, self._sock, ssl=self._tls, **self._timeouts
             )
         except (OSError, asyncio.CancelledError):
-            # The peer went, or spoke no TLS.
+            # The peer disconnected, or failed the TLS handshake.
             self.drop("")
 
-    def _become(self) -> Connection:
+    def _create_connection(self) -> Connection:
         options = {"ping_interval": None, "close_timeout": CLOSE_TIMEOUT}
         protocol = ServerProtocol(max_size=MAX_FRAME)
-        connection = Connection(protocol, self._acceptor.listener, self.budget, **options)
+        connection = Connection(
+            protocol, self._port, self.budget, self._acceptor.connections, **options
+        )
         connection.spare = self.spare
-        connection.arrival = self
+        connection.hand_over = self.hand_over
         return connection
 
     def hand_over(self, connection: Visitor) -> bool:
-        """Let a connection that is made count instead of this; False if it is not wanted."""
+        """Replace this arrival in the budget by its connection; False if this was dropped."""
         if self._over:
             return False
         self._end()
-        self._acceptor.listener.budgets.replace(self.budget, self, connection)
+        self._port.budgets.replace(self.budget, self, connection)
         return True
 
     def _end(self) -> None:
@@ -113,34 +113,30 @@ class Arrival:
     def drop(self, reason: str) -> None:
         if not self._over:
             self._end()
-            self._acceptor.listener.budgets.leave(self.budget, self)
+            self._port.budgets.leave(self.budget, self)
             if self._task is not None:
                 self._task.cancel()
             self._sock.close()
 
 
 class Acceptor:
-    """Sockets that listen, and what was accepted and has not begun."""
+    """The listening sockets, and the accepted connections that have not started."""
 
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
+    def __init__(self, port: Port) -> None:
+        self.port = port
+        self.connections: set[Connection] = set()
+        """Every TCP connection, those still in their handshake included."""
         self.arrivals: set[Arrival] = set()
         self._sockets: list[socket.socket] = []
-        self._closed = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it accepts connections."""
-        return not self._closed
 
     def open(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
-        """Accept what comes to a socket, which becomes its own."""
+        """Start to accept on a listening socket, and own the socket."""
         self._sockets.append(listening)
         self._resume(listening, tls)
 
     def close(self) -> None:
-        """Accept nothing more."""
-        self._closed = True
+        """Close the listening sockets, and drop the connections that have not started."""
+        self.port.is_closing = True
         loop = asyncio.get_running_loop()
         while self._sockets:
             listening = self._sockets.pop()
@@ -150,7 +146,7 @@ class Acceptor:
             arrival.drop("")
 
     def _resume(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
-        if not self._closed:
+        if not self.port.is_closing:
             loop = asyncio.get_running_loop()
             loop.add_reader(listening, self._accept, listening, tls)
 
@@ -169,17 +165,17 @@ class Acceptor:
                 loop.call_later(PAUSE_SECONDS, self._resume, listening, tls)
                 return
             sock.setblocking(False)
-            self._take(sock, self._budget(sock, peer), tls)
+            self._admit(sock, self._budget(sock, peer), tls)
 
     def _budget(self, sock: socket.socket, peer: tuple[str, int]) -> Budget:
-        budgets = self.listener.budgets
-        if sock.family == socket.AF_UNIX or is_trusted(peer[0], self.listener.trusted):
+        budgets = self.port.budgets
+        if sock.family == socket.AF_UNIX or is_trusted(peer[0], self.port.trusted):
             return budgets.speakers
         return budgets.of(peer[0])
 
-    def _take(self, sock: socket.socket, budget: Budget, tls: ssl.SSLContext | None) -> None:
+    def _admit(self, sock: socket.socket, budget: Budget, tls: ssl.SSLContext | None) -> None:
         arrival = Arrival(self, sock, tls, budget)
-        place = self.listener.budgets.admit(budget, arrival)
+        place = self.port.budgets.admit(budget, arrival)
         if place is Place.NONE:
             if tls is None:
                 with suppress(OSError):
@@ -188,4 +184,4 @@ class Acceptor:
             return
         arrival.spare = place is Place.SPARE
         self.arrivals.add(arrival)
-        self.listener.rounds.add(arrival)
+        self.port.rounds.add(arrival)

@@ -1,7 +1,8 @@
-"""What the connections of one address may hold and spend together; docs/security.md has the table.
+"""Budgets of connections, memory and CPU time per address; docs/security.md has the table.
 
-An address is an IPv4 address or an IPv6 /64. The /64s of one /48 have a budget together, and all
-strangers (connections that have not signed in) have one, too. Each level counts what is below it.
+An address is an IPv4 address or an IPv6 /64. All /64s of one /48 (a site) share a budget, and all
+connections share one. Each level includes the levels below it. A stranger is a connection that has
+not signed in.
 """
 
 from __future__ import annotations
@@ -18,32 +19,35 @@ from shared.protocol.values import MAX_FRAME
 from shared.token_buckets import Allowance
 
 STRANGER_FRAME = 16 * 1024
-"""Bytes of a frame, and of the head of a request, of a stranger. Realms' handshakes take 8 KiB."""
+"""Bytes of a stranger's frame, and of a request's head. Handshakes of realms need 8 KiB."""
 GRACE_SECONDS = 5.0
-"""Strangers younger than this are not closed for another one of their own address."""
+"""A stranger younger than this is not closed in favour of another one of the same address."""
 SHARE_RATE, SHARE_BURST = 0.5, 0.01
-"""Seconds of the event loop for each second, and at once, that an address spends outside turns."""
+"""Seconds of the event loop for each second, and at once, that an address may use without waiting
+for turns."""
 FORGOTTEN_ABOVE = 4_096
-"""Budgets in memory before those that say nothing are forgotten."""
+"""Budgets in memory before idle ones are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one level of the hierarchy may hold and spend."""
+    """The limits of one level of the hierarchy."""
 
     strangers: int
-    """Connections that have not signed in, those still in their handshake included."""
+    """Connections that have not signed in, those in their handshake included."""
     connections: int
+    """All connections, signed-in ones included."""
     spare: int
-    """Of both, what only serves plain HTTP, so that health is answered when the rest is taken."""
+    """Places, within both limits, that are reserved for plain HTTP, so that health checks are
+    answered under load."""
     unfinished: int
-    """Bytes of strangers that wait: of unfinished frames, and behind frames before them."""
+    """Bytes received from strangers and not processed yet, incomplete frames included."""
     unfinished_known: int
-    """The same, of those who are signed in."""
+    """The same for signed-in connections."""
     rate: float
-    """Seconds of the event loop that strangers may take in each second."""
+    """Seconds of the event loop that strangers may use in each second."""
     burst: float
-    """Seconds of the event loop that they may take at once."""
+    """Seconds of the event loop that strangers may use at once."""
 
 
 MIB = 2**20
@@ -56,38 +60,38 @@ SESSIONS_OF_ACCOUNT = 64
 
 
 class Place(IntEnum):
-    """Where a new connection stands."""
+    """The kind of place that a new connection gets."""
 
     FREE = 0
     SPARE = 1
-    """Only plain HTTP is answered there."""
+    """A reserved place, for plain HTTP only."""
     NONE = 2
 
 
 class Visitor(Protocol):
-    """A connection, from the moment in which it is accepted."""
+    """A connection, from its acceptance on."""
 
     def drop(self, reason: str) -> None:
-        """End at once, and leave the budget, because there is no room."""
+        """Leave the budget and close at once, to free the place."""
 
 
 class Job(Protocol):
-    """What waits for its turn on the event loop."""
+    """Work that waits for its turn on the event loop."""
 
     budget: Budget
     careful: bool
-    """Whether it is on the budget of strangers."""
+    """Whether its time is charged to the strangers' budget."""
 
     @property
     def ready(self) -> bool:
-        """Whether its next step can be done now."""
+        """Whether the next step can run now."""
 
     def step(self) -> bool:
-        """Do a little, at most about a millisecond; True if there is more to do."""
+        """Run for at most about a millisecond; return True if work is left."""
 
 
 class Budget:
-    """One level: an address, a site, or everybody."""
+    """The budget of one level: an address, a site, or everybody."""
 
     __slots__ = (
         "bounds",
@@ -110,15 +114,15 @@ class Budget:
     def __init__(self, bounds: Bounds, above: Budget | None) -> None:
         self.bounds = bounds
         self.levels: tuple[Budget, ...] = (self, *(above.levels if above else ()))
-        """Itself and those above."""
+        """This budget and all above it."""
         self.turn: Budget = self.levels[-2] if above else self
-        """The level whose connections have their turns together: one below everybody."""
+        """The level that shares one turn on the event loop: the one below everybody."""
         self.strangers = 0
         self.connections = 0
         self.unfinished = 0
         self.unfinished_known = 0
         self.visitors: dict[Visitor, float] = {}
-        """The strangers of an address, oldest first, and since when each is here."""
+        """The strangers of an address, oldest first, each with the time of its arrival."""
         now = perf_counter()
         self.work = Allowance(bounds.rate, bounds.burst, now)
         self.share = Allowance(SHARE_RATE, SHARE_BURST, now)
@@ -128,21 +132,21 @@ class Budget:
         self.queued = False
         """Whether it is in the ring of `Rounds`."""
         self.rests_until = -math.inf
-        """Until when those who have signed in get no turn, after one that took too long."""
+        """Signed-in connections get no turn before this time, after a turn that was too long."""
 
     def affords(self, now: float) -> bool:
-        """Tell whether strangers may take more of the event loop."""
+        """Return whether strangers may use more time of the event loop."""
         return all(level.work.refill(now) > 0 for level in self.levels)
 
     def spend(self, seconds: float, now: float, known: bool) -> None:
-        """Count time of the event loop."""
+        """Charge seconds of the event loop; those of a stranger on all levels."""
         self.turn.share.spend(seconds, now)
         if not known:
             for level in self.levels:
                 level.work.spend(seconds, now)
 
     def hold(self, change: int, known: bool) -> bool:
-        """Count bytes that wait; False if they are too many now."""
+        """Add to the unprocessed bytes; return False if they now exceed a bound of any level."""
         fits = True
         for level in self.levels:
             if known:
@@ -155,19 +159,19 @@ class Budget:
 
     @property
     def idle(self) -> bool:
-        """Whether it says nothing that a new one would not say."""
+        """Whether it equals a new budget, so that it can be deleted."""
         return not self.connections and self.work.full and self.share.full
 
 
 class Budgets:
-    """The budgets of all addresses, and how many connections there may be."""
+    """The budgets of all addresses, and the admission of connections."""
 
     def __init__(self, on: bool, room: int) -> None:
-        """Begin with nobody.
+        """Start without connections.
 
         Args:
-            on: False lifts all bounds but the room.
-            room: File descriptors that connections may take.
+            on: False turns off all bounds except `room`.
+            room: File descriptors that connections may use.
         """
         self.on = on
         self.room = room
@@ -175,15 +179,15 @@ class Budgets:
         self._of_address, self._of_site, of_all = fitted
         self.everybody = Budget(of_all, None)
         self.speakers = Budget(SPEAKERS, self.everybody)
-        """Connections of trusted proxies and of the web app, until they say for whom they speak."""
+        """Connections of trusted proxies and of the web app, until they name the client."""
         self._budgets: dict[str, Budget] = {"": self.speakers}
         self._sweep_above = FORGOTTEN_ABOVE
         self.refused: Counter[str] = Counter()
-        """How often each bound was met."""
+        """Refusals by each bound."""
 
     @property
     def sessions_of_account(self) -> int | None:
-        """How many sessions an account may have; None if that is not bounded."""
+        """The most sessions of one account; None if unbounded."""
         return min(SESSIONS_OF_ACCOUNT, max(2, self.room // 4)) if self.on else None
 
     def of(self, address: str) -> Budget:
@@ -211,7 +215,7 @@ class Budgets:
         self._sweep_above = max(FORGOTTEN_ABOVE, 2 * len(self._budgets))
 
     def admit(self, budget: Budget, visitor: Visitor) -> Place:
-        """Count one more stranger, if there is a place; the oldest may have to go for it."""
+        """Count a new stranger if there is a place; this may close the oldest stranger."""
         place = self._place(budget)
         if place is not Place.NONE:
             budget.visitors[visitor] = perf_counter()
@@ -243,29 +247,29 @@ class Budgets:
         return place
 
     def _drop_oldest_of(self, budget: Budget) -> bool:
-        """Close the oldest stranger of an address, unless all of them are young."""
+        """Close an address's oldest stranger; False if it is younger than GRACE_SECONDS."""
         oldest = next(iter(budget.visitors.items()), None)
         if oldest is None or perf_counter() - oldest[1] < GRACE_SECONDS:
             return False
         self.refused["address"] += 1
-        oldest[0].drop("others of your address wait")
+        oldest[0].drop("too many connections of your address wait to sign in")
         return True
 
     def _drop_oldest(self, why: str) -> bool:
-        """Close the oldest stranger of the address that has most of them."""
+        """Close the oldest stranger of the address with the most strangers; False if none."""
         most = max(self._budgets.values(), key=lambda budget: len(budget.visitors), default=None)
         if most is None or not most.visitors:
             return False
         self.refused[why] += 1
-        next(iter(most.visitors)).drop("too many are here who have not signed in")
+        next(iter(most.visitors)).drop("too many connections have not signed in")
         return True
 
     def replace(self, budget: Budget, old: Visitor, new: Visitor) -> None:
-        """Let a stranger count under another object."""
+        """Replace the object that represents a stranger."""
         budget.visitors[new] = budget.visitors.pop(old)
 
     def recognise(self, budget: Budget, visitor: Visitor, known: bool) -> None:
-        """Count a stranger among those who are known, or the other way round."""
+        """Count a stranger as known, or a known connection as a stranger."""
         if known:
             del budget.visitors[visitor]
         else:
@@ -274,7 +278,7 @@ class Budgets:
             level.strangers += -1 if known else 1
 
     def leave(self, budget: Budget, visitor: Visitor) -> None:
-        """A connection is gone, or counts elsewhere from now on."""
+        """Remove a connection from the budget, because it has ended or moved to another one."""
         was_stranger = budget.visitors.pop(visitor, None) is not None
         for level in budget.levels:
             level.connections -= 1
@@ -282,12 +286,12 @@ class Budgets:
 
 
 def _last(free: int) -> Place:
-    """Return what is left where only the spare places are free."""
+    """Return the place that is left when only spare places may be free."""
     return Place.SPARE if free > 0 else Place.NONE
 
 
 def _fit(bounds: Bounds, room: int) -> Bounds:
-    """Lower bounds so that no address takes all of a little room."""
+    """Lower the bounds if `room` is small, so that no address can use all of it."""
     return replace(
         bounds,
         strangers=min(bounds.strangers, room // 2),

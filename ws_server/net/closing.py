@@ -1,68 +1,68 @@
-"""How a WebSocket ends: what came before the end is carried out, then the peer is let go."""
+"""The end of a WebSocket: execute the commands received before it, then close."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from ws_server.net.port import Port
 from ws_server.net.session import Session
 
-if TYPE_CHECKING:
-    from ws_server.net.listener import Listener
-
 CLOSE_TIMEOUT = 2.0
-"""Seconds a peer has to answer a close frame; stopping the server waits no longer either."""
+"""Seconds for a peer to answer a close frame, also while the server stops."""
 LAST_REPLIES = 5.0
-"""Seconds in which a peer that is going gets replies to what it sent; then it is cut off."""
+"""Seconds to reply to the last commands of a closing peer; then the connection is aborted."""
 
 
 class Ending(ServerConnection):
-    """What `Reader` and `Connection` have in common."""
+    """The closing state of a connection; the base of the other connection classes."""
 
-    def __init__(self, protocol: ServerProtocol, listener: Listener, **options: Any) -> None:
-        # The library wants of a server what the listener has: the handler, and its tasks.
-        super().__init__(protocol, cast(Server, listener), **options)
-        self._listener = listener
+    def __init__(self, protocol: ServerProtocol, port: Port, **options: Any) -> None:
+        # `Port` has the attributes that the library uses of a `Server`.
+        super().__init__(protocol, cast(Server, port), **options)
+        self._port = port
         self.session: Session | None = None
         self._backlog = bytearray()
-        """What came and is not parsed yet."""
+        """Received bytes that are not parsed yet."""
+        self._stopped = False
+        """The gate has paused this connection."""
         self._cutting: asyncio.TimerHandle | None = None
         self._over = False
-        """No more bytes are taken from the peer."""
+        """No more bytes are accepted from the peer."""
         self._eof = False
-        """It has ended its side of the TCP connection."""
+        """The peer has closed its side of the TCP connection."""
         self._lost = False
-        """None can be written to it either."""
+        """The TCP connection is lost in both directions."""
         self._why_lost: Exception | None = None
         self._finished = False
         """The session has ended."""
 
     def _wait(self) -> None:
-        """Let what came wait for its turn."""
+        """Queue the backlog for its turn."""
         raise NotImplementedError
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         if self.session is None or self._finished:
-            # What waits for its turn is of no use to anybody.
+            # Without an open session, the backlog cannot be processed.
             self._over = True
             self._backlog.clear()
             super().eof_received()
             return None
-        # Not the library's yet, which lets the peer go before it is answered.
+        # Delay the library's handling, which closes before the last replies are sent.
         self._eof = True
         self.cut_off_later(LAST_REPLIES)
         self.hear_no_more()
         return True
 
     def hear_no_more(self) -> None:
-        """Take what has come, and nothing that comes from now on."""
+        """Process the backlog, and accept no further bytes."""
         assert self.session is not None
         self._over = True
-        self._listener.gate.depart(self.session)
+        self._port.gate.depart(self.session)
         if self._backlog:
             self._wait()
         else:
@@ -70,17 +70,20 @@ class Ending(ServerConnection):
 
     def _heard_all(self) -> None:
         if self.session is not None:
-            self._listener.gate.leave(self.session)
+            self._port.gate.leave(self.session)
 
     @property
     def is_busy(self) -> bool:
-        """Whether something that came is not carried out yet."""
+        """Whether received bytes or commands are still being processed."""
         session = self.session
         return session is not None and (bool(self._backlog) or session.pipeline.is_busy)
 
     @property
     def _answering(self) -> bool:
-        """The peer has said Close; ours follows once what came before is answered."""
+        """Whether the peer has sent Close and the replies to earlier commands are pending.
+
+        Our Close is sent after them.
+        """
         return (
             self.session is not None
             and not self._finished
@@ -95,7 +98,7 @@ class Ending(ServerConnection):
             super().send_data()
 
     def cut_off_later(self, seconds: float = CLOSE_TIMEOUT) -> None:
-        """A peer that does not answer a close frame, or read its last replies, is cut off."""
+        """Abort the connection after some seconds, unless it has ended by then."""
         due = self.loop.time() + seconds
         if self._cutting is None or self._cutting.when() > due:
             if self._cutting is not None:

@@ -1,55 +1,60 @@
-"""One WebSocket: frames in without a queue, frames out in one write per pass of the loop.
+"""One WebSocket: incoming frames without a queue, outgoing frames in one write per loop pass.
 
-The library does the handshake, control frames and the closing handshake. Two things are our own,
-because they are the hot path: whole messages go straight from the parser to the gate, and what is
-written in one pass of the event loop leaves in one `write` (measured in docs/benchmarks.md).
+The library performs the handshake, control frames and the closing handshake. The hot path is our
+own: the parser passes whole messages straight to the gate, and all frames of one pass of the event
+loop are sent by one `write` (measured in docs/benchmarks.md).
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from ws_server.net.budgets import STRANGER_FRAME, Budget
+from ws_server.net.port import Port
 from ws_server.net.reader import MAX_UNSENT_BYTES, Reader
 from ws_server.net.writer import HEADERS, header
 
-if TYPE_CHECKING:
-    from ws_server.net.listener import Listener
-
 FLUSH_AT = 1 << 20
-"""Bytes to write at once even within one pass of the loop."""
+"""Queued bytes that are written at once, before the end of the loop pass."""
 MAX_SMALL = 512
-"""Frames that may wait one by one for a slow reader before they are joined."""
+"""Queued frames of a slow reader before they are joined into one."""
 MAX_RESCUED = 256 * 1024
-"""Bytes taken from the kernel of a peer that is gone; as many as one read brings."""
+"""Bytes read from the kernel after a peer is lost; the size of one asyncio read."""
 
 
 class Connection(Reader):
     """A client's WebSocket; it is the `Outlet` of its session."""
 
     def __init__(
-        self, protocol: ServerProtocol, listener: Listener, budget: Budget, **options: Any
+        self,
+        protocol: ServerProtocol,
+        port: Port,
+        budget: Budget,
+        connections: set[Connection],
+        **options: Any,
     ) -> None:
-        super().__init__(protocol, listener, budget, **options)
+        """Start without reading and without a place in the budget.
+
+        Args:
+            connections: All connections of the port; contains this one until its end.
+        """
+        super().__init__(protocol, port, budget, **options)
+        self._connections = connections
         self._out: list[bytes] = []
         self._out_size = 0
         self._queued = False
         self._joined = 0
-        """How many of `_out` are frames joined already."""
+        """The number of entries at the head of `_out` that are joined frames."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._listener.connections.add(self)
-        arrival, self.arrival = self.arrival, None
-        assert arrival is not None
-        if arrival.hand_over(self):
-            self._left = False
-        else:
+        self._connections.add(self)
+        if not self.take_over():
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -61,11 +66,11 @@ class Connection(Reader):
         else:
             self._rescue()
             self.hear_no_more()
-            # What waited until the peer would read waits no longer.
-            self._listener.gate.resume(self.session)
+            # The gate may have paused the session until the peer reads; nobody reads any more.
+            self._port.gate.resume(self.session)
 
     def _rescue(self) -> None:
-        """Take what is still in the kernel: after a write that failed, asyncio reads no more."""
+        """Read the bytes left in the kernel: after a failed write, asyncio stops reading."""
         if self.transport.get_extra_info("sslcontext") is not None:
             return
         most = STRANGER_FRAME if self.careful else MAX_RESCUED
@@ -94,17 +99,17 @@ class Connection(Reader):
             self.cut_off_later()
 
     def _go(self) -> None:
-        """Let the library know that the connection is gone."""
+        """Notify the library that the connection is lost, and deregister."""
         super().connection_lost(self._why_lost)
         self._backlog.clear()
-        self._listener.connections.discard(self)
+        self._connections.discard(self)
         if self.session is not None:
-            self._listener.closed[self.ended_by()] += 1
+            self._port.closed[self.ended_by()] += 1
 
     def ended_by(self) -> str:
-        """Return the code with which the server closed, or `client`, or `lost` if nobody did.
+        """Return the server's close code, `client` if the client closed, or `lost`.
 
-        The codes that clients choose are many; this counts in few.
+        Clients may choose any code; one label for all of them bounds the metric.
         """
         sent = self.protocol.close_sent
         if sent is None:
@@ -120,12 +125,12 @@ class Connection(Reader):
         self._out_size += size + 4
         if not self._queued:
             self._queued = True
-            self._listener.writer.add(self)
+            self._port.writer.add(self)
         if self._out_size > FLUSH_AT:
             self._flush_now()
 
     def flush(self) -> None:
-        """Write what waits, unless the peer takes nothing more now."""
+        """Write the queued frames, unless the peer reads too slowly."""
         self._queued = False
         self._flush_now()
 
@@ -141,7 +146,7 @@ class Connection(Reader):
             else:
                 self.close_with(4000, "too slow; resume and sync")
         elif len(self._out) - self._joined > MAX_SMALL:
-            # As objects of their own, small frames take many times their size.
+            # Join them: each small frame as an object needs many times its size in memory.
             self._out[self._joined :] = [b"".join(self._out[self._joined :])]
             self._joined += 1
 
@@ -159,7 +164,7 @@ class Connection(Reader):
         super().resume_writing()
         self.flush()
         if self.session is not None and not self.paused:
-            self._listener.gate.resume(self.session)
+            self._port.gate.resume(self.session)
 
     @property
     def congested(self) -> bool:
@@ -170,28 +175,35 @@ class Connection(Reader):
             await self.drain()
 
     def close_with(self, code: int, reason: str) -> None:
-        """Begin the closing handshake; a peer that does not answer is cut off."""
+        """Start the closing handshake; abort if the peer does not answer in CLOSE_TIMEOUT."""
         if self.session is not None:
-            self._listener.gate.end(self.session)
+            self._port.gate.end(self.session)
         if self.protocol.state is State.OPEN:
-            # Replies go before the close frame, and who is not read from cannot answer it.
+            # Send the replies before the close frame, and read the peer's answer to it.
             self.resume_reading()
             self._write_out()
             self.protocol.send_close(code, reason)
             self.send_data()
             self.cut_off_later()
 
+    def go_away(self) -> None:
+        """Close because the server stops."""
+        if self.protocol.state is State.CONNECTING:
+            self.transport.abort()
+        else:
+            self.close_with(1001, "the server is stopping")
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        # Not the library's, which waits for a reader that may never read.
+        # The library's method waits for the peer to read, which may never happen.
         self.close_with(code, reason)
         await self.wait_closed()
 
     def beat(self) -> None:
-        """Keep alive: a peer that said nothing since the last ping is gone."""
+        """Send a ping; close with 1011 if nothing has arrived since the last one."""
         if self._over or self._answering:
-            return  # it is cut off in time
+            return  # a timeout already ends it
         if self.protocol.state is not State.OPEN:
-            # The closing handshake is over or overdue, but the peer keeps the TCP connection.
+            # The closing handshake is over or overdue, but the TCP connection is still open.
             self.transport.abort()
         elif self.heard or self._stopped or self._waiting:
             self.heard = False

@@ -1,8 +1,8 @@
-"""Turns on the event loop: each address has one, however many connections it has.
+"""Fair scheduling on the event loop: one turn per address, for all its connections.
 
-What comes in small amounts is done at once (`Connection.data_received`). An address that takes more
-than its share of the loop waits in a ring with others like it; each pass of the loop goes round for
-a few milliseconds. Strangers wait there, too, while their budget is empty.
+Small reads are processed at once (`Connection.data_received`). An address that exceeds its share of
+the loop waits in a round-robin ring; each pass of the loop serves the ring for a few milliseconds.
+Strangers also wait in the ring while their budget is exhausted.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from time import perf_counter
 from ws_server.net.budgets import Budget, Job
 
 PASS_SECONDS = 0.004
-"""Of the loop, for all turns in one pass of it."""
+"""Time for all turns in one pass of the loop."""
 TURN_SECONDS = 0.001
-"""Of that, for one turn of those who have signed in."""
+"""Time for one turn of signed-in connections."""
 REST_FACTOR, LONGEST_REST = 3, 0.1
-"""Times of a turn that took more than a pass, for which its address rests; at most so many seconds.
-One large frame may take that, and no frame can be cut into turns."""
+"""After a turn longer than PASS_SECONDS, its address rests for the turn's time multiplied by the
+factor, at most LONGEST_REST seconds. One large frame can cause this, because the parsing of a frame
+cannot be divided."""
 REST_SECONDS = 0.01
-"""Until it is looked again whether those who wait may go on."""
+"""Time between two checks while all addresses in the ring rest."""
 
 
 class Rounds:
-    """The ring of those whose connections wait."""
+    """The ring of budgets whose connections wait for a turn."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on: bool) -> None:
-        """Begin with an empty ring.
+        """Start with an empty ring.
 
         Args:
-            on: Whether strangers have budgets.
+            on: Whether budgets are enforced.
         """
         self._loop = loop
         self._on = on
@@ -39,7 +40,7 @@ class Rounds:
         self._next: asyncio.Handle | None = None
 
     def add(self, job: Job) -> None:
-        """Let a job have its turns until it has no more to do; it must not be waiting already."""
+        """Schedule a job until its work is done; the job must not be in the ring already."""
         turn = job.budget.turn
         (turn.stranger_jobs if job.careful else turn.jobs).append(job)
         if not turn.queued:
@@ -78,15 +79,16 @@ class Rounds:
                 self._next = self._loop.call_later(REST_SECONDS, self._go_round)
 
     def _serve(self, turn: Budget, begun: float) -> float | None:
-        """Let one stranger, or those who have signed in, do a little; return the time after it.
+        """Run one turn of a budget: alternately of one stranger or of its signed-in connections.
 
-        They alternate. None means that all of them have to wait.
+        Returns:
+            The time after the turn; None if no connection of the budget may run now.
         """
         turn.strangers_next = not turn.strangers_next
         if turn.stranger_jobs and (turn.strangers_next or not turn.jobs):
             stranger = self._choose(turn, begun)
             if stranger is not None:
-                # By the clock: on a busy machine the time of the loop is dearer for everybody.
+                # Charge wall time, not CPU time: on a busy machine, strangers get less.
                 now = _step(turn, stranger)
                 stranger.budget.spend(now - begun, now, known=False)
                 return now
@@ -105,12 +107,12 @@ class Rounds:
         return now
 
     def _choose(self, turn: Budget, now: float) -> Job | None:
-        """Return which stranger's turn it is; None if all of them have to wait."""
+        """Remove and return the next stranger that may run; None if all have to wait."""
         waiting = turn.stranger_jobs
         affords = not self._on or turn.affords(now)
         for _ in range(len(waiting)):
             job = waiting.popleft()
-            # Somebody who has signed in since has no budget to wait for.
+            # A stranger that has signed in since does not need the strangers' budget.
             if not job.careful or (affords and job.ready and self._affords(job.budget, now)):
                 return job
             waiting.append(job)
@@ -121,7 +123,7 @@ class Rounds:
 
 
 def _step(turn: Budget, job: Job) -> float:
-    """Let a job do a little, and return the time after it."""
+    """Run one step of a job, and return the time after it."""
     if job.step():
         (turn.stranger_jobs if job.careful else turn.jobs).append(job)
     return perf_counter()

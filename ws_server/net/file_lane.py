@@ -1,37 +1,37 @@
-"""Files on their way to one connection: paced by what it takes, so that they delay no text."""
+"""Files sent to one connection: paced to its speed, so that they do not delay messages."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from shared.bounded import BoundedDict
 from shared.protocol import base64, json_dialect, text_dialect
 from shared.protocol.call import Dialect
 from shared.protocol.commands.files import FileChunk
 from shared.protocol.errors import ChatError
-from ws_server.store.blobs import Blobs
-from ws_server.store.files import StoredFile
-
-if TYPE_CHECKING:
-    from ws_server.net.session import Session
+from ws_server.net.session import Lane, Session
+from ws_server.store.contents.blobs import Blobs
+from ws_server.store.contents.files import StoredFile
 
 log = logging.getLogger(__name__)
 
+MAX_PUSHED = 8 * 2**20
+"""Bytes of the largest file whose content is pushed after its message."""
 MAX_QUEUED = 100
-"""Files that may wait for one connection; what is over is left to getfile."""
+"""Files that may wait for one connection; clients fetch further ones by getfile."""
 PIECE = 48 * 1024
 """Raw bytes in one `file` event: 64 KiB of base64."""
 RATE = 24 * 2**20
-"""Bytes a second that one connection is sent at most, so that texts get their turn."""
+"""Most bytes a second of files to one connection, so that messages are sent between them."""
 MAX_KEPT_PIECES = 64
-"""Frames kept for the other recipients of a file: 4 MiB."""
+"""Frames cached for the other recipients of a file: 4 MiB."""
 
 
 class Pieces:
-    """The frames of files, read and serialised once for all who are being sent them."""
+    """The frames of files, read and serialised once for all recipients."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
@@ -40,7 +40,7 @@ class Pieces:
         )
 
     async def frame(self, file: StoredFile, offset: int, dialect: Dialect) -> bytes:
-        """Return the `file` event that begins at an offset.
+        """Return the frame of the `file` event at an offset, of at most PIECE raw bytes.
 
         Raises:
             ChatError: UNAVAILABLE, the content cannot be read.
@@ -65,7 +65,7 @@ class Pieces:
 
 
 class FileLane:
-    """The files that one session is being sent, one after the other."""
+    """The queue of files for one session, sent one after the other."""
 
     def __init__(self, session: Session, pieces: Pieces) -> None:
         self._session = session
@@ -74,7 +74,7 @@ class FileLane:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, file: StoredFile, offset: int = 0) -> bool:
-        """Send a file from an offset, behind those already queued; False if too many wait."""
+        """Queue a file to send from an offset; return False if MAX_QUEUED files wait."""
         if len(self._queue) >= MAX_QUEUED:
             return False
         self._queue.append((file, offset))
@@ -106,3 +106,18 @@ class FileLane:
         finally:
             self._queue.clear()
             self._task = None
+
+
+def lane_of(pieces: Pieces, session: Session) -> Lane:
+    """Return a session's file lane, created on first use."""
+    if session.lane is None:
+        session.lane = FileLane(session, pieces)
+    return session.lane
+
+
+def push_content(pieces: Pieces, file: StoredFile, sessions: Iterable[Session]) -> None:
+    """Send a stored content to the sessions that accept files, if its size is up to MAX_PUSHED."""
+    if file.size <= MAX_PUSHED:
+        for session in sessions:
+            if session.takes_files and session.open and not session.leaving:
+                lane_of(pieces, session).add(file)

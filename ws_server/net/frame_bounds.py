@@ -1,4 +1,4 @@
-"""Where a frame ends, before anything of it is parsed (RFC 6455, section 5.2)."""
+"""The size of a frame, read from its header before it is parsed (RFC 6455, section 5.2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ MASK_SIZE = 4
 
 
 def measure(data: bytearray) -> tuple[int, int] | None:
-    """Return the bytes of the first frame and of its payload; None if its header is not whole."""
+    """Return the bytes of the first frame and of its payload; None if the header is incomplete."""
     if len(data) < 2:
         return None
     size = data[1] & 0x7F
@@ -20,5 +20,5 @@ def measure(data: bytearray) -> tuple[int, int] | None:
 
 
 def continues(data: bytearray) -> bool:
-    """Tell whether the first frame continues the one before it."""
+    """Return whether the first frame is a continuation frame."""
     return data[0] & 0x0F == 0

@@ -1,12 +1,12 @@
-"""Who is connected. Handlers say what to publish to whom, never to which connection."""
+"""The registry of connected users. Handlers publish events to users, never to connections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Dialect
-from shared.protocol.spec import Event
+from shared.protocol.records import Event
 from ws_server.net.session import Account, Session
 
 
@@ -16,14 +16,17 @@ class Hub:
     def __init__(self) -> None:
         self._sessions: dict[int, list[Session]] = {}
         self.most_sessions: int | None = None
-        """Of one user at a time; None for any number."""
+        """Most sessions of one user at a time; None if unbounded."""
         self._leaving: set[Session] = set()
-        """Those whose peers are gone, but whose commands are still carried out for their users."""
+        """Sessions whose peers have gone, but whose commands are still executed."""
         self.events = 0
-        """Events handed to sessions since the start."""
+        """Events pushed to sessions since the start."""
 
     def sign_in(self, session: Session, account: Account) -> None:
-        """Let a session act for a user; its events wait until the reply to the sign-in has gone."""
+        """Sign a session in as a user; its events are held until the reply to the sign-in is sent.
+
+        If the user has too many sessions, the oldest one is closed with 4504.
+        """
         self.sign_out(session)
         session.account = account
         if session.leaving:
@@ -38,7 +41,7 @@ class Hub:
                 sessions[0].outlet.close_with(4504, "too many sessions; this was the oldest")
 
     def sign_out(self, session: Session) -> None:
-        """Let a session act for nobody."""
+        """Sign a session out."""
         if session.account is not None:
             self._forget(session, session.account)
             self._leaving.discard(session)
@@ -46,7 +49,7 @@ class Hub:
             session.outlet.admit(known=False)
 
     def part(self, session: Session) -> None:
-        """Push nothing more to a session; what it still does, it does for its user."""
+        """Stop pushing events to a session; its pending commands still run for its user."""
         if session.account is not None:
             self._forget(session, session.account)
             self._leaving.add(session)
@@ -65,7 +68,7 @@ class Hub:
     def end_sessions(
         self, user_id: int, which: Callable[[Account], bool] = lambda account: True
     ) -> None:
-        """Close those of a user's sessions that `which` names, because their token has ended."""
+        """Close the sessions of a user that `which` selects with 4501: their token is invalid."""
         for session in [*self.of(user_id), *self._leaving]:
             account = session.account
             if account is not None and account.id == user_id and which(account):
@@ -75,20 +78,26 @@ class Hub:
         """Return a user's sessions."""
         return self._sessions.get(user_id, ())
 
-    def reached(self, users: Iterable[int], but: Session | None) -> Iterator[Session]:
-        """Return the sessions of these users, all but one."""
+    def reached(self, users: Iterable[int], but: Session | None = None) -> list[Session]:
+        """Return the sessions of these users, except `but`."""
         everybody = self._sessions
+        found: list[Session] = []
         for user_id in users:
-            # A copy, because pushing to a slow one may end it.
-            for session in tuple(everybody.get(user_id, ())):
-                if session is not but:
-                    yield session
+            if user_id in everybody:
+                found += everybody[user_id]
+        if but is not None and but in found:
+            found.remove(but)
+        return found
 
     def publish(self, event: Event, users: Iterable[int], but: Session | None = None) -> None:
-        """Push an event to all sessions of these users but one; serialised once a dialect."""
+        """Push an event to all sessions of these users, except `but`."""
+        self.push(event, self.reached(users, but))
+
+    def push(self, event: Event, sessions: Iterable[Session]) -> None:
+        """Push an event to these sessions, serialised once per dialect."""
         as_json: bytes | None = None
         as_text: bytes | None = None
-        for session in self.reached(users, but):
+        for session in sessions:
             if session.dialect is Dialect.JSON:
                 if as_json is None:
                     as_json = json_dialect.format_event(event)
@@ -101,7 +110,7 @@ class Hub:
 
     @property
     def tokens(self) -> list[bytes]:
-        """The hashes of the tokens in use."""
+        """The hashes of the tokens of all signed-in sessions."""
         found = {
             session.account.token
             for sessions in self._sessions.values()
@@ -112,10 +121,10 @@ class Hub:
 
     @property
     def users(self) -> int:
-        """How many users are connected."""
+        """The number of users with a session."""
         return len(self._sessions)
 
     @property
     def sessions(self) -> int:
-        """How many sessions are signed in."""
+        """The number of signed-in sessions."""
         return sum(map(len, self._sessions.values()))

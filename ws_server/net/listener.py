@@ -1,4 +1,4 @@
-"""The port: WebSockets, health and metrics over HTTP, deadlines and keep-alive."""
+"""The listener: WebSockets, health checks and metrics over HTTP, timeouts and keep-alive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import logging
 import re
 import ssl
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from itertools import count, cycle, takewhile
@@ -21,43 +20,41 @@ from websockets.protocol import State
 
 from shared.settings import Network, client_address, is_address
 from shared.sockets import BACKLOG, bind_unix, listen
-from ws_server.gate import Gate
 from ws_server.net.acceptor import HANDSHAKE_SECONDS, Acceptor
 from ws_server.net.budgets import Budgets
 from ws_server.net.connection import Connection
-from ws_server.net.fair_turns import Rounds
 from ws_server.net.origin_policy import Browsers
+from ws_server.net.port import FrameGate, Port
 from ws_server.net.session import Session
-from ws_server.net.writer import Writer
 
 log = logging.getLogger(__name__)
 
 SIGN_IN_TIMEOUT = 120.0
-"""Seconds in which a connection must sign in (4500)."""
+"""Seconds for a connection to sign in; then it is closed with 4500."""
 LAST_COMMANDS = 1.0
-"""Seconds in which commands that have come are carried out when the server stops."""
+"""Seconds to execute the commands already received when the server stops."""
 PING_INTERVAL = 20.0
-"""Seconds between two pings of a connection; proxies cut idle ones after 30 or more."""
+"""Seconds between two pings of a connection; proxies close idle ones after 30 or more."""
 SPARE_SECONDS = 1.0
-"""After which one of the last places is given back, answered or not."""
+"""Seconds after which a connection in a reserved place is aborted."""
 HSTS = "max-age=31536000"
 HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
-"""A Host header that can be said again: a name or an address, and a port."""
+"""A Host header that is safe to repeat in a response: a name or an address, and a port."""
 FORWARDING = re.compile(
     "x-forwarded-.*|forwarded|via|x-real-ip|x-client-ip|true-client-ip|cf-connecting-ip",
     re.IGNORECASE,
 )
-"""Headers of those who speak for somebody else: proxies, and tunnels from elsewhere."""
+"""Headers that proxies and tunnels add to a client's request."""
 SLOTS = 20
-"""Parts of a PING_INTERVAL; each connection keeps its own, so they are not all pinged at once."""
+"""Parts of a PING_INTERVAL; each connection is pinged in its own part, to spread the load."""
 
 
 class Listener:
-    """Everything that accepts connections."""
+    """The server's listening sockets, and the life of each connection to them."""
 
     def __init__(
         self,
-        gate: Gate,
+        gate: FrameGate,
         *,
         ready: Callable[[], Awaitable[str]],
         metrics: Callable[[], bytes],
@@ -65,25 +62,20 @@ class Listener:
         budgets: Budgets,
         trusted_proxies: Sequence[Network],
     ) -> None:
-        loop = asyncio.get_running_loop()
-        self.gate = gate
-        self.writer = Writer(loop)
+        self._gate = gate
         self.budgets = budgets
-        self.rounds = Rounds(loop, budgets.on)
-        self.trusted = trusted_proxies
+        self._port = Port(gate, budgets, trusted_proxies, self._handle)
         self._ready = ready
         self._metrics = metrics
         self._browsers = browsers
-        self._acceptor = Acceptor(self)
-        self.handler_tasks: set[asyncio.Task[None]] = set()
-        """One for each TCP connection, until it ends."""
-        self.connections: set[Connection] = set()
-        """Every TCP connection, those still in their handshake included."""
+        self._acceptor = Acceptor(self._port)
+        self.connections = self._acceptor.connections
+        """Every TCP connection, those in their handshake included."""
+        self.closed = self._port.closed
+        """The number of ended WebSockets, by the label of `Connection.ended_by`."""
         self.web_port: int | None = None
-        """Where browsers find the web app, if there is one."""
+        """The port of the web app; None if there is none."""
         self._has_tls = False
-        self.closed: Counter[str] = Counter()
-        """How many WebSockets ended, by who ended them; see `Connection.ended_by`."""
         self._strangers: dict[Connection, float] = {}
         self._slots: list[set[Connection]] = [set() for _ in range(SLOTS)]
         self._next_slot = 0
@@ -92,14 +84,14 @@ class Listener:
 
     @property
     def websockets(self) -> int:
-        """How many WebSockets are open."""
+        """The number of WebSockets."""
         return sum(connection.session is not None for connection in self.connections)
 
     def open(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None) -> int:
-        """Listen on all hosts and return the port (the one chosen, if `port` is 0).
+        """Listen on all hosts and return the port; if `port` is 0, the system chooses it.
 
         Raises:
-            OSError: no host could be bound, or the port is taken.
+            OSError: no host could be bound, or the port is in use.
         """
         sockets = listen(hosts, port, tries=0)
         self._has_tls = tls is not None
@@ -109,37 +101,30 @@ class Listener:
         return int(sockets[0].getsockname()[1])
 
     def open_socket(self, path: Path) -> None:
-        """Listen on a Unix socket too, for programs of this account that speak for others.
+        """Listen on a Unix socket, for programs of this system account that act for clients.
 
         Raises:
-            OSError: the folder takes no socket.
+            OSError: the socket cannot be created.
         """
         listening = bind_unix(path)
         listening.listen(BACKLOG)
         self._acceptor.open(listening)
 
-    def is_serving(self) -> bool:
-        """Tell whether connections are accepted, as the library asks."""
-        return self._acceptor.is_open
-
     async def close(self) -> None:
-        """Carry out what has come, then close all connections with 1001 or cut them off."""
+        """Execute received commands, then close WebSockets with 1001 and abort the others."""
         if self._ticking is not None:
             self._ticking.cancel()
         self._acceptor.close()
         for connection in [c for c in self.connections if c.is_busy]:
             connection.hear_no_more()
-        await self.gate.settled(LAST_COMMANDS)
+        await self._gate.settled(LAST_COMMANDS)
         for connection in list(self.connections):
-            if connection.protocol.state is State.CONNECTING:
-                connection.transport.abort()
-            else:
-                connection.close_with(1001, "the server goes away")
-        if self.handler_tasks:
-            await asyncio.wait(self.handler_tasks)
+            connection.go_away()
+        if self._port.handler_tasks:
+            await asyncio.wait(self._port.handler_tasks)
 
-    async def handler(self, connection: ServerConnection) -> None:
-        """Live as long as a TCP connection, whatever becomes of it."""
+    async def _handle(self, connection: ServerConnection) -> None:
+        """Run for the life of a TCP connection, whether or not it becomes a WebSocket."""
         assert isinstance(connection, Connection)
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
@@ -147,23 +132,23 @@ class Listener:
             if connection.protocol.state is State.OPEN:
                 await self._serve(connection)
         except (TimeoutError, WebSocketException, OSError):
-            pass  # it was no WebSocket, or took too long, or is gone
+            pass  # not a WebSocket, timed out, or disconnected
         except Exception:
             log.exception("a connection failed")
         finally:
             connection.transport.abort()
             task = asyncio.current_task()
             assert task is not None
-            self.handler_tasks.discard(task)
+            self._port.handler_tasks.discard(task)
 
     async def _serve(self, connection: Connection) -> None:
-        """Live as long as a WebSocket; its frames go to the gate by themselves."""
+        """Run for the life of a WebSocket; the connection passes its frames to the gate."""
         assert connection.request is not None
         session = Session(connection, self._address(connection))
         session.forwarded = any(map(FORWARDING.fullmatch, connection.request.headers))
         connection.begin(session)
         self._strangers[connection] = connection.loop.time() + SIGN_IN_TIMEOUT
-        # Half an interval away at least, and those who come together apart from each other.
+        # The first ping is half an interval away or more; simultaneous arrivals are spread.
         away = SLOTS // 2 + next(self._arrivals) % (SLOTS // 2)
         slot = self._slots[(self._next_slot + away) % SLOTS]
         slot.add(connection)
@@ -174,15 +159,15 @@ class Listener:
             slot.discard(connection)
 
     def _address(self, connection: ServerConnection) -> str:
-        """Return whom the limits count: the peer, or who a trusted proxy says it speaks for."""
+        """Return the client's address for limits: the peer's, or the one from a trusted proxy."""
         assert connection.request is not None
         forwarded = connection.request.headers.get_all("X-Forwarded-For")
         socket = connection.transport.get_extra_info("socket")
         if socket.family == AF_UNIX:
-            # Only the realm's own account can open it, so what it says of others is believed.
+            # Only the realm's system account can open the socket, so its header is trusted.
             return forwarded[0] if len(forwarded) == 1 and is_address(forwarded[0]) else ""
         peer = str((connection.remote_address or ("",))[0])
-        return client_address(peer, forwarded, self.trusted)
+        return client_address(peer, forwarded, self._port.trusted)
 
     async def _http(self, connection: ServerConnection, request: Request) -> Response | None:
         assert isinstance(connection, Connection)
@@ -190,8 +175,8 @@ class Listener:
             return self._too_many(connection)
         if connection.spare:
             connection.loop.call_later(SPARE_SECONDS, connection.transport.abort)
-        # Not parsed as a URL: a proxy that keeps /metrics from the public sees another path in
-        # //x/metrics, so it is another one here too.
+        # Do not parse the path as a URL: a proxy that blocks /metrics passes //x/metrics, so that
+        # must be another path here, too.
         path = request.path.partition("?")[0]
         refusal = self._browsers.refusal(path, request.headers)
         if refusal is not None:
@@ -207,18 +192,18 @@ class Listener:
             return connection.respond(HTTPStatus.OK, "ready\n")
         if path == "/metrics":
             response = connection.respond(HTTPStatus.OK, self._metrics().decode())
-            # Setting a header adds one more of its name.
+            # Assigning to a header appends a second one, so delete the first.
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
             return response
         return connection.respond(HTTPStatus.UPGRADE_REQUIRED, self._guide(request.headers))
 
     def _guide(self, headers: Headers) -> str:
-        """Say what this port is to somebody who came without a WebSocket."""
+        """Return the explanation for a plain HTTP request to this port."""
         sentence = "This is a chat server. Connect with a WebSocket client, such as wscat"
         if self.web_port is None:
             return f"{sentence}.\n"
-        # The name under which they came here leads to the web app too.
+        # The web app is reachable under the same host name as this port.
         found = HOST.fullmatch(", ".join(headers.get_all("Host")))
         host = found[1] if found else "localhost"
         scheme = "https" if self._has_tls else "http"
@@ -227,18 +212,18 @@ class Listener:
     def _too_many(self, connection: Connection) -> Response:
         response = connection.respond(
             HTTPStatus.TOO_MANY_REQUESTS,
-            "Too many connections, from your address or in all; close some, or wait.\n",
+            "Too many connections, from your address or in total; close some, or wait.\n",
         )
         response.headers["Retry-After"] = "10"
         return response
 
     def _secure(self, connection: ServerConnection, request: Request, response: Response) -> None:
-        """Tell browsers to come with TLS only (RFC 6797), if that is how they came."""
+        """Add the HSTS header (RFC 6797) to a response over TLS."""
         if self._has_tls and connection.transport.get_extra_info("ssl_object") is not None:
             response.headers["Strict-Transport-Security"] = HSTS
 
     async def _tick(self) -> None:
-        """Ping everybody once a PING_INTERVAL, spread evenly; close who did not sign in."""
+        """Ping each connection once a PING_INTERVAL; close those that did not sign in in time."""
         loop = asyncio.get_running_loop()
         for self._next_slot in cycle(range(SLOTS)):
             await asyncio.sleep(PING_INTERVAL / SLOTS)

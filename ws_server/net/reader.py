@@ -1,101 +1,69 @@
-"""The half of a WebSocket that reads: what came waits for its turn, then goes to the gate.
+"""The reading half of a WebSocket: received bytes wait for a turn, then go to the gate.
 
-A stranger is read frame by frame, so that each frame is judged by its size and by the budget of its
-address before it is parsed. Who has signed in is read in pieces of what came.
+A stranger's bytes are parsed frame by frame, so that each frame is checked against the size limit
+and the address's budget first. A signed-in connection's bytes are parsed in pieces.
 """
 
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
-from ws_server.net.budgets import STRANGER_FRAME, Budget, Place
-from ws_server.net.closing import LAST_REPLIES, Ending
+from ws_server.net.budgets import STRANGER_FRAME, Budget
+from ws_server.net.closing import LAST_REPLIES
+from ws_server.net.counted import Counted
 from ws_server.net.frame_bounds import continues, measure
+from ws_server.net.port import Port
 from ws_server.net.session import Session
 from ws_server.pipeline import DRAINING, ENDED
 
-if TYPE_CHECKING:
-    from ws_server.net.acceptor import Arrival
-    from ws_server.net.listener import Listener
-
 MAX_UNSENT_BYTES = 4 * 2**20
-"""Bytes that may wait for a connection; a slower reader is cut off with 4000."""
+"""Bytes that may wait to be sent to a peer; beyond, it is closed with 4000."""
 STEP = 1024
-"""Bytes parsed at a time, unless they are of one frame; the smallest frames take 6 of them."""
+"""Bytes parsed at a time, except for a larger frame; the smallest frames have 6 bytes."""
 MAX_FRAMES = 64
-"""Frames of one connection in one turn, but for what the last STEP holds."""
+"""Frames of one connection after which its turn ends; the last STEP may exceed this."""
 PAUSE_ABOVE = 64 * 1024
-"""Bytes that may wait for a turn before nothing more is read."""
+"""Bytes that may wait for a turn before reading is paused."""
 NOISE_SIZE = 256
-"""Control frames and smaller fragments carry nothing, or little."""
-MAX_NOISE, NOISE_SECONDS = 500, 10.0
-"""More of those in so many seconds close a connection (4502)."""
+"""Bytes below which a fragment counts as noise, like a control frame."""
 MAX_CRUMBS = 16
-"""Reads one after the other that complete no frame and are small; further ones are such noise."""
-NO_ROOM, NOISY = 1013, 4502
+"""Consecutive reads without a complete frame; further small ones count as noise."""
 HEAD_END = b"\r\n\r\n"
 
 
-class Reader(Ending):
-    """What comes from a peer. `Connection` adds what goes there."""
+class Reader(Counted):
+    """The incoming direction of a connection. `Connection` adds the outgoing direction."""
 
     def __init__(
-        self, protocol: ServerProtocol, listener: Listener, budget: Budget, **options: Any
+        self, protocol: ServerProtocol, port: Port, budget: Budget, **options: Any
     ) -> None:
-        super().__init__(protocol, listener, **options)
-        self.budget = budget
-        self.known = False
-        """Whether somebody has signed in, or another realm has proven itself."""
-        self.careful = listener.budgets.on
-        """Whether it is read frame by frame, on the budget of strangers."""
-        self.spare = False
-        """Whether it has a place in which only plain HTTP is answered."""
+        super().__init__(protocol, port, budget, **options)
         self.heard = True
-        """Whether anything came since the last ping."""
-        self.arrival: Arrival | None = None
-        """As which it was accepted, until it is made."""
-        self._left = True
-        self._share = budget.turn.share
+        """Whether a frame has arrived since the last ping."""
         self._waiting = False
-        """Whether it waits for its turn."""
-        self._stopped = False
-        """The gate takes no more for now."""
+        """Whether it is in the ring of `Rounds`."""
         self._silenced = False
-        """Nothing more is read until what came is parsed."""
+        """Reading is paused until the backlog is parsed."""
         self._head = 0
-        self._held = 0
+        """Bytes of the request's head so far."""
         self._rest = 0
-        """Bytes to come of a large frame."""
+        """Bytes of a large frame that are not parsed yet."""
         self._frames = 0
-        self._noise = 0
-        self._noise_since = perf_counter()
         self._crumbs = 0
         self._fragments: bytearray | None = None
 
-    def move(self, budget: Budget) -> bool:
-        """Count under another address from now on; False if there is no place."""
-        if budget is not self.budget:
-            self.leave()
-            place = self._listener.budgets.admit(budget, self)
-            if place is Place.NONE:
-                return False
-            self.budget, self.spare, self._left = budget, place is Place.SPARE, False
-            self._share = budget.turn.share
-            budget.hold(self._held, self.known)
-        return True
-
-    # What came
+    # Bytes
 
     def data_received(self, data: bytes) -> None:
         if self._over or self.transport.is_closing():
             return
         if self.session is None and self.protocol.eof_sent:
-            return  # the request is answered already
+            return  # the HTTP request has been answered
         now = perf_counter()
         share = self._share
         if (
@@ -122,7 +90,7 @@ class Reader(Ending):
             share.spend(after - now, after)
 
     def _take_turn(self, now: float) -> None:
-        """Let a stranger have a turn at once, if it may be; let everybody else wait for one."""
+        """Parse one frame at once if the budgets allow it, else wait for a turn."""
         if (
             self._waiting
             or self._stopped
@@ -139,35 +107,35 @@ class Reader(Ending):
         self.budget.spend(after - now, after, not self.careful)
 
     def _count_crumb(self, size: int, is_crumb: bool) -> None:
-        """Weigh what is unfinished, and count small reads that complete no frame."""
+        """Count small reads that complete no frame, and update the unprocessed bytes."""
         self._crumbs = self._crumbs + 1 if is_crumb else 0
         if self._crumbs > MAX_CRUMBS and size < NOISE_SIZE:
             self._make_noise()
         self._weigh()
 
     def _wait(self) -> None:
-        """Wait for a turn; if much waits, read no further."""
+        """Wait for a turn; pause reading if the backlog is large."""
         if len(self._backlog) > PAUSE_ABOVE and not self._silenced and not self._over:
             self._silenced = True
             self.transport.pause_reading()
         if not self._waiting and not self._stopped:
             self._waiting = True
-            self._listener.rounds.add(self)
+            self._port.rounds.add(self)
 
     @property
     def ready(self) -> bool:
-        """Whether what came can be read: a stranger's next frame waits for the answer to this."""
+        """Whether the next frame may be parsed; False while a command runs exclusively."""
         return self.session is None or not self.session.pipeline.exclusive
 
     def step(self) -> bool:
-        """Do a little of what waits; True if there is more."""
+        """Parse a part of the backlog; return True if another turn is needed."""
         if (
             len(self._backlog) <= STEP
             and not (self.careful or self._rest or self._stopped or self._silenced)
             and self._backlog
             and self.session is not None
         ):
-            # The usual case: one command of somebody whose address is busy.
+            # Fast path: one small command from a busy address.
             piece, self._backlog = self._backlog, bytearray()
             self._waiting = False
             self._parse(piece)
@@ -188,7 +156,7 @@ class Reader(Ending):
         return self._waiting
 
     def _waits_for_answer(self) -> bool:
-        """Whether the request was read and its answer is under way."""
+        """Return whether the HTTP request was parsed and its response is pending."""
         return self.session is None and self.request is not None
 
     def _listen(self) -> None:
@@ -212,7 +180,11 @@ class Reader(Ending):
         return bool(self._backlog)
 
     def _read_frame(self) -> bool:
-        """Parse one frame, or the head of the request, once it is there as a whole."""
+        """Parse one complete frame, or a part of the request's head.
+
+        Returns:
+            Whether bytes are left that may contain another frame.
+        """
         if self.session is None:
             return self._read_head()
         measured = measure(self._backlog)
@@ -222,7 +194,7 @@ class Reader(Ending):
         if continues(self._backlog):
             payload += self.protocol.current_size or 0
         if payload > STRANGER_FRAME:
-            self.refuse("frame", 1009, f"until you sign in, frames have {STRANGER_FRAME} bytes")
+            self.refuse("frame", 1009, f"frames above {STRANGER_FRAME} bytes need a sign-in")
             return bool(self._backlog)
         if len(self._backlog) < size:
             return False
@@ -232,14 +204,14 @@ class Reader(Ending):
         return bool(self._backlog)
 
     def _read_head(self) -> bool:
-        """Parse of the head of the request what is there; frames wait for the answer to it."""
+        """Parse the received part of the request's head; frames wait until it is answered."""
         if self.request is not None:
             return False
         end = self._backlog.find(HEAD_END)
         size = max(0, len(self._backlog) - 3) if end < 0 else end + len(HEAD_END)
         self._head += size
         if self._head > STRANGER_FRAME:
-            self._listener.budgets.refused["head"] += 1
+            self._port.budgets.refused["head"] += 1
             why = f"The head of a request has at most {STRANGER_FRAME} bytes.\n"
             self.protocol.send_response(self.protocol.reject(431, why))
             self._parse(b"")
@@ -251,14 +223,14 @@ class Reader(Ending):
 
     def _parse(self, data: bytes | bytearray) -> None:
         if self.protocol.reader.eof:
-            self._backlog.clear()  # the library takes nothing behind the end
+            self._backlog.clear()  # the library accepts no bytes after the end
             return
         super().data_received(cast(bytes, data))
         if self._lost:
             return
         protocol = self.protocol
         if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            # Only pongs come here, which the library writes past us.
+            # Only pongs can cause this: the library writes them to the transport directly.
             self.transport.abort()
         elif self._answering:
             self.cut_off_later(LAST_REPLIES)
@@ -278,7 +250,7 @@ class Reader(Ending):
         if event.opcode is Opcode.CLOSE:
             self._heard_all()
         elif event.opcode not in DATA_OPCODES:
-            # The protocol has answered pings; pongs only say that the peer lives.
+            # The library has answered a ping; a pong needs no action beyond `heard`.
             self._make_noise()
         elif (life := session.pipeline.life) is DRAINING or life is ENDED:
             return
@@ -288,13 +260,13 @@ class Reader(Ending):
             self._collect(session, event)
 
     def begin(self, session: Session) -> None:
-        """The handshake is done; take what came since, then everything as it comes."""
+        """Attach the session after the handshake, and start to parse frames."""
         self.session = session
         if self._backlog or self._silenced:
             self._wait()
 
     def _collect(self, session: Session, frame: Frame) -> None:
-        """Join fragments; the protocol has checked their order and their size together."""
+        """Join fragments; the library has checked their order and their total size."""
         if len(frame.data) < NOISE_SIZE and not (frame.fin and frame.opcode is Opcode.BINARY):
             self._make_noise()
         if frame.opcode is Opcode.BINARY:
@@ -310,79 +282,23 @@ class Reader(Ending):
             if whole is not None:
                 self._deliver(session, bytes(whole))
             else:
-                self._listener.gate.receive_binary(session)
+                self._port.gate.receive_binary(session)
 
     def _deliver(self, session: Session, payload: bytes | bytearray | memoryview) -> None:
         try:
-            self._listener.gate.receive(session, bytes(payload))
+            self._port.gate.receive(session, bytes(payload))
         except UnicodeDecodeError:
             self.protocol.fail(1007, "not UTF-8")
             self.send_data()
             self._heard_all()
 
-    # Bounds
-
-    def admit(self, known: bool) -> None:
-        if known is not self.known and not self._left:
-            self.budget.hold(-self._held, self.known)
-            self.budget.hold(self._held, known)
-            self.known = known
-            self._listener.budgets.recognise(self.budget, self, known)
-        self.careful = not known and self._listener.budgets.on
-
-    def _make_noise(self) -> None:
-        """Count a frame that carries nothing; whoever sends many is closed."""
-        self._noise += 1
-        if self._noise > MAX_NOISE:
-            now = perf_counter()
-            if now - self._noise_since < NOISE_SECONDS and self._listener.budgets.on:
-                self.refuse("noise", NOISY, "too many frames that carry nothing")
-            self._noise, self._noise_since = 0, now
-
     def _weigh(self) -> None:
-        """Count what waits; whoever makes it too much is closed."""
+        """Update the unprocessed bytes in the budget."""
         held = len(self._backlog) + len(self.protocol.reader.buffer)
         if self._fragments:
             held += len(self._fragments)
-        if held == self._held:
-            return
-        change, self._held = held - self._held, held
-        if not self._left:
-            fits = self.budget.hold(change, self.known)
-            if change > 0 and not fits and self._listener.budgets.on:
-                self._backlog.clear()
-                self.refuse("unfinished", NO_ROOM, "too much of your address waits unfinished")
-
-    def refuse(self, bound: str, code: int, reason: str) -> None:
-        """Close because a bound was met."""
-        if self.protocol.state is State.OPEN:
-            self._listener.budgets.refused[bound] += 1
-        self.fail(code, reason)
-
-    def fail(self, code: int, reason: str) -> None:
-        """Close; what still comes is thrown away unparsed."""
-        if self.protocol.state is State.CONNECTING:
-            self.transport.abort()
-        elif self.protocol.state is State.OPEN:
-            if self.session is not None:
-                self._listener.gate.end(self.session)
-            self.protocol.fail(code, reason)
-            self.send_data()
-            self._stopped = False
-            self._wait()
-            self.cut_off_later()
-
-    def drop(self, reason: str) -> None:
-        self.leave()
-        self.fail(NO_ROOM, reason)
-        self.transport.close()
-
-    def leave(self) -> None:
-        """Count nowhere any more."""
-        if not self._left:
-            self._left = True
-            self.budget.hold(-self._held, self.known)
-            self._listener.budgets.leave(self.budget, self)
+        if held != self._held:
+            self._hold(held)
 
     # Pausing
 

@@ -1,79 +1,87 @@
-"""One connection's state above the socket: who it acts for and how it wants to be answered."""
+"""One connection's state above the socket: its user, its dialect, and its commands in progress."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from shared.addresses import network
 from shared.protocol import json_dialect, text_dialect
 from shared.protocol.call import Call, Dialect
 from shared.protocol.commands.meta import SetFormat
 from shared.protocol.errors import ChatError
-from shared.protocol.spec import Reply, Request
+from shared.protocol.records import Reply
+from shared.protocol.spec import Request
 from ws_server.listing import Listing
-from ws_server.net.file_lane import FileLane
 from ws_server.pipeline import DRAINING, ENDED, LEAVING, Pipeline
-
-if TYPE_CHECKING:
-    from ws_server.federation.handshake import Transcript
+from ws_server.store.contents.files import StoredFile
 
 MAX_HELD = 4 * 2**20
-"""Bytes of events that wait for the reply to a sign-in; more closes the connection."""
+"""Bytes of events held until the reply to a sign-in; more closes the connection."""
 MAX_HANDSHAKE_FRAME = 8 * 1024
-"""Bytes of one frame of the handshake of a link."""
+"""Bytes of one frame in the handshake of a link."""
 BROKEN = 4400
-"""Closes a link whose other side broke the protocol; it is dialled anew like any other."""
+"""Close code for a link whose peer violated the protocol; it is dialled again."""
 
 
 class Outlet(Protocol):
-    """Where a session's frames go: a WebSocket, or a list in a test."""
+    """The destination of a session's frames: a WebSocket, or a list in a test."""
 
     def write(self, payload: bytes) -> None:
-        """Queue one text frame; never waits."""
+        """Queue one text frame; never blocks."""
 
     def close_with(self, code: int, reason: str) -> None:
-        """Begin closing; what was queued goes out before."""
+        """Start to close, after the queued frames."""
 
     def admit(self, known: bool) -> None:
-        """Count the peer among those who are known, or among strangers again."""
+        """Count the peer as known, or as a stranger again."""
 
     def pause_reading(self) -> None:
-        """Take no more from the peer until `resume_reading`."""
+        """Stop reading from the peer until `resume_reading`."""
 
     def resume_reading(self) -> None:
-        """Take from the peer again."""
+        """Read from the peer again."""
 
     @property
     def congested(self) -> bool:
-        """Whether the peer is behind in taking what was written."""
+        """Whether written frames wait because the peer reads slowly."""
 
     async def room(self) -> None:
-        """Wait until the peer has taken most of what was written, or is gone."""
+        """Wait until most written frames are sent, or the connection is lost."""
 
 
 class SessionOutlet(Outlet, Protocol):
     """The outlet of a session, which the gate ends."""
 
     def finish(self) -> None:
-        """The session has ended: nothing more is written, and a peer that is going may go."""
+        """End the session: stop writing, and complete a pending close."""
 
 
 class FrameTaker(Protocol):
-    """Takes the frames of a connection that is no person's: a link to another realm."""
+    """Receives the frames of a connection that is a link to another realm."""
 
     def receive(self, frame: bytes) -> None:
-        """Take one text frame."""
+        """Process one text frame."""
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """End the link, because its connection has ended."""
+
+
+class Lane(Protocol):
+    """Sends files to a session, between its other frames: `file_lane.FileLane`."""
+
+    def add(self, file: StoredFile, offset: int = 0) -> bool:
+        """Queue a file to send from an offset; return False if too many files wait."""
+
+    def close(self) -> None:
+        """Stop sending."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is signed in, and with which token (its hash)."""
+    """The signed-in user, and the hash of their token."""
 
     id: int
     name: str
@@ -82,19 +90,19 @@ class Account:
 
 @dataclass(slots=True)
 class LinkHandshake:
-    """How far a realm that dials has come; docs/federation.md describes the steps."""
+    """The progress of a dialling realm's handshake; docs/federation.md specifies the steps."""
 
     dialled_at: float
     """By the loop's clock."""
-    offered: Transcript | None = None
-    """What the dialling realm claims; not verified yet."""
+    offered: Any = None
+    """Handshake data claimed by the dialling realm; not verified yet."""
     accept: Callable[[], FrameTaker | None] | None = None
-    """Makes the link of a realm that has proven itself; called after the reply."""
+    """Creates the link of an authenticated realm; called after the reply is sent."""
 
 
 @dataclass(slots=True)
 class HeldEvents:
-    """Events that wait until a reply has gone."""
+    """Events that are held until a reply is sent."""
 
     frames: list[bytes] = field(default_factory=list)
     size: int = 0
@@ -128,59 +136,59 @@ class Session:
         self.outlet = outlet
         self.address = address
         self.network = network(address)
-        """Whom limits count for it."""
+        """The network that limits count it under."""
         self.forwarded = False
-        """Something between says that it speaks for somebody else."""
+        """Whether the request has headers of a proxy."""
         self.pipeline = Pipeline()
-        """Its commands under way, and how long they are carried out."""
+        """Its commands in progress, and its stage of life."""
         self.account: Account | None = None
         self.code: str | None = None
-        """The right code for the realm's first admin, who may now be registered."""
+        """The verified code that allows the realm's first admin to register."""
         self.invitation: bytes | None = None
-        """The hash of an invitation that was good when it was shown."""
+        """The hash of an invitation that was valid when it was presented."""
         self.dialect = Dialect.TEXT
         self.pinned = False
         self.files_pushed: bool | None = None
         self.held: HeldEvents | None = None
-        """Events that wait for the reply to a sign-in; None when nothing is held."""
+        """Events held until the reply to a sign-in; None when events are not held."""
         self.lists: dict[type[Request[Any]], Listing] | None = None
-        """Lists that were not read to their end, by the command that reads them."""
-        self.lane: FileLane | None = None
+        """Lists with pages left, by the command that reads them."""
+        self.lane: Lane | None = None
         self.handshake: LinkHandshake | None = None
-        """Since the peer said `link`; then it is no person's connection any more."""
+        """Set when the peer sends `link`; the connection is a realm's from then on."""
         self.link: FrameTaker | None = None
         self._errors: tuple[float, int] | None = None
-        """When the window began in which errors are counted, and how many there were."""
+        """The start of the window in which errors are counted, and their number."""
 
     @property
     def open(self) -> bool:
-        """Whether its commands are carried out and answered."""
+        """Whether its commands are executed and answered."""
         return self.pipeline.life is not ENDED
 
     @property
     def leaving(self) -> bool:
-        """Whether the peer has gone or is going: it is sent nothing but replies."""
+        """Whether the peer has gone or is closing: it is sent replies only, no events."""
         return self.pipeline.life in (LEAVING, DRAINING)
 
     @property
     def known(self) -> bool:
-        """Whether somebody has signed in, or another realm has proven itself."""
+        """Whether a user has signed in or another realm has authenticated."""
         return self.account is not None or self.link is not None
 
     @property
     def asker(self) -> int | str:
-        """Whose commands are counted: the user, or the network of somebody not signed in."""
+        """The key that limits count its commands under: the user, or the network of a stranger."""
         return self.account.id if self.account else self.network
 
     @property
     def takes_files(self) -> bool:
-        """Whether the content of files is pushed; by default to programs, not to people."""
+        """Whether the content of files is pushed; by default, in the JSON dialect only."""
         if self.files_pushed is None:
             return self.dialect is Dialect.JSON
         return self.files_pushed
 
     def push(self, payload: bytes) -> None:
-        """Send an event; it waits if the reply to a sign-in has to go first."""
+        """Send an event, or hold it until the reply to a sign-in is sent."""
         held = self.held
         if held is None:
             self.outlet.write(payload)
@@ -191,11 +199,11 @@ class Session:
             self.outlet.close_with(4000, "too slow; resume and sync")
 
     def hold(self) -> None:
-        """Let events wait until `release`; what was held for somebody else is dropped."""
+        """Hold events until `release`; drop those that were held for another user."""
         self.held = HeldEvents()
 
     def release(self) -> None:
-        """Send what was held."""
+        """Send the held events."""
         held, self.held = self.held, None
         if held is not None:
             for payload in held.frames:
@@ -219,7 +227,7 @@ class Session:
 
     def _dialect_for(self, call: Call) -> Dialect:
         if isinstance(call.request, SetFormat) and call.dialect is Dialect.JSON:
-            return Dialect.JSON  # its label has to come back
+            return Dialect.JSON  # only JSON can return the request's label
         return self.dialect if self.pinned else call.dialect
 
     def errors_within(self, window: float) -> int:

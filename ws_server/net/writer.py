@@ -1,4 +1,4 @@
-"""What all connections write in one pass of the event loop, each in one `write`."""
+"""Batched writes: each connection sends all its frames of one loop pass in one `write`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ HEADERS = [header(size) for size in range(1024)]
 
 
 class Writer:
-    """Collects the connections that have something to write in this pass of the loop."""
+    """Collects the connections that have frames to write in this pass of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._ready: list[Flushed] = []
 
     def add(self, connection: Flushed) -> None:
-        """Let a connection write at the end of this pass."""
+        """Flush a connection at the end of this pass."""
         if not self._ready:
             self._loop.call_soon(self._flush)
         self._ready.append(connection)

@@ -1,1 +1,1 @@
-"""Everything durable: the database, its one writer (the journal) and the files' contents."""
+"""Durable storage: the database, its only writer (the journal), and the contents of files."""

@@ -1,4 +1,4 @@
-"""Conversations in memory. A copy may be stale: every commit that uses one checks it."""
+"""Conversations in memory. A copy may be stale, so every commit that uses one checks it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ MAX_GROUP_MEMBERS = 500_000
 
 
 class Cache:
-    """The conversations written to lately; the first to come is the first to go."""
+    """The conversations written to recently; the oldest entry is evicted first."""
 
     def __init__(self) -> None:
-        # Two people name their chat differently but must share one copy, so names lead to people.
+        # The two members of a chat use different addresses, which both lead to one copy by user id.
         self._people: dict[str, int] = {}
         self._chats: dict[tuple[int, int], Conversation] = {}
         self._groups: dict[str, Conversation] = {}
         self._group_members = 0
 
     def get(self, sender: int, target: ConversationAddress) -> Conversation | None:
-        """Return what `sender` means by `target`, if it is known and they are in it."""
+        """Return the conversation that `sender` addresses; None if it is not cached for them."""
         if type(target) is Address:
             other = self._people.get(fold(str(target)))
             if other is None:
@@ -33,7 +33,7 @@ class Cache:
         return group if group is not None and sender in group.members else None
 
     def put(self, conversation: Conversation) -> None:
-        """Keep a conversation; a private chat for both people, under the addresses they have."""
+        """Store a conversation; a private chat is found by the addresses of both members."""
         if conversation.number is None:
             self._put_private(conversation)
         else:
@@ -42,7 +42,7 @@ class Cache:
     def _put_private(self, chat: Conversation) -> None:
         people = min(chat.members), max(chat.members)
         if chat.blockers or any(member.disabled for member in chat.members.values()):
-            # What is refused is checked by no commit, so it must not rest on a copy.
+            # A refusal must not rest on a cached copy, because no commit would check it.
             self._chats.pop(people, None)
             return
         self._chats[people] = chat
@@ -54,23 +54,19 @@ class Cache:
             del self._people[next(iter(self._people))]
 
     def drop_group(self, address: str) -> None:
-        """Forget a group, of which an older version counts again."""
+        """Remove a group, so that `put_group` accepts an older version of it."""
         if dropped := self._groups.pop(fold(address), None):
             self._group_members -= len(dropped.members)
 
     def drop_realm(self, realm: str) -> None:
-        """Forget what is known by a name that another realm has no more."""
-        self.drop_groups_of(realm)
+        """Remove the groups that another realm hosts, and the addresses of its users."""
+        for address in [a for a in self._groups if a.endswith(f"@{fold(realm)}")]:
+            self.drop_group(address)
         for address in [a for a in self._people if a.endswith(f"@{fold(realm)}")]:
             del self._people[address]
 
-    def drop_groups_of(self, realm: str) -> None:
-        """Forget all groups of a host."""
-        for address in [a for a in self._groups if a.endswith(f"@{fold(realm)}")]:
-            self.drop_group(address)
-
     def put_group(self, group: Conversation) -> None:
-        """Keep a group, unless a newer copy is known."""
+        """Store a group, unless a newer copy is stored."""
         address = fold(group.address(0))
         known = self._groups.get(address)
         if known is not None:

@@ -1,4 +1,4 @@
-"""Where a reader stands in each conversation: unread counts and lists."""
+"""One reader's conversations with their unread counts, for lists and sign-in."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from sqlalchemy import (
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import GroupAddress
-from ws_server.store import outbox_queries, users
-from ws_server.store.adapter import Statement
+from ws_server.store.accounts import users
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.federation import outbox_queries
 from ws_server.store.markers import numbers
 from ws_server.store.message_pages import Range, in_ranges, to_message
 from ws_server.store.schema import conversations, members, messages, realms
@@ -36,15 +37,15 @@ PREVIEW = 256
 """Characters of the newest message shown in a list of conversations."""
 
 MAX_COUNTS = 5_000
-"""Unread counts told at sign-in, those of the newest conversations."""
+"""Unread counts sent at sign-in, those of the most recently active conversations."""
 
 
 @dataclass(slots=True)
 class Standing:
-    """Where one reader stands in one conversation."""
+    """One conversation, as it stands for one reader."""
 
     id: int
-    """Of the conversation."""
+    """The conversation's id."""
     address: str
     name: str | None
     last_seq: int
@@ -53,8 +54,12 @@ class Standing:
     owner: bool
     other_received_seq: int | None
     other_read_seq: int | None
+    hidden_seq: int = 0
+    """Messages up to this seq are hidden from the reader."""
+    history_from_joining: bool = False
+    """New members of the group read only messages sent after they join."""
     invited: bool = False
-    """One is not in it, but invited."""
+    """The reader is invited to the group, and not a member."""
 
 
 _me, _other, _host = members.alias("me"), members.alias("other"), realms.alias("host")
@@ -65,7 +70,7 @@ _KINDS = {None: true(), True: _c.number.is_not(None), False: _c.number.is_(None)
 
 
 class _Row(NamedTuple):
-    """What is asked for a `Standing`."""
+    """The columns selected for a `Standing`."""
 
     who: int
     id: int
@@ -79,10 +84,12 @@ class _Row(NamedTuple):
     owner: bool
     other_received: int | None
     other_read: int | None
+    hidden_seq: int
+    history_from_joining: bool
 
 
 class _Count(NamedTuple):
-    """The unread messages of a conversation."""
+    """The number of unread messages in a conversation."""
 
     who: int
     number: int | None
@@ -96,7 +103,7 @@ def _other_id(given: FromClause) -> ColumnElement[int]:
 
 
 def _here(given: FromClause) -> Join:
-    """Return the conversations of readers, with the other person of a chat and a group's host."""
+    """Return the readers' conversations, joined with a chat's other member and a group's host."""
     return (
         given.join(_me, _me.c.user_id == given.c.reader)
         .join(conversations, _c.id == _me.c.conversation_id)
@@ -121,7 +128,7 @@ def _unread(given: FromClause) -> ColumnElement[int]:
 
 def _standings(given: FromClause) -> Select[Any]:
     other_id = _other_id(given)
-    # Most conversations are read to their end, and of those no message is looked at.
+    # The count runs only for conversations with messages after the marker; most have none.
     unread = case((_c.last_seq > _me.c.read_seq, _unread(given)), else_=literal_column("0"))
     here = _here(given).outerjoin(
         _other, and_(_other.c.conversation_id == _c.id, _other.c.user_id == other_id)
@@ -130,6 +137,7 @@ def _standings(given: FromClause) -> Select[Any]:
         select(
             *(given.c.who, _c.id, *_ADDRESS, _c.name, _c.last_seq, _me.c.read_seq, unread),
             *(_me.c.owner, _other.c.received_seq, _other.c.read_seq),
+            *(_me.c.hidden_seq, _c.history_from_joining),
         )
         .select_from(here)
         .where(_c.number.is_not(None) | (_c.last_seq > literal_column("0")))
@@ -168,12 +176,12 @@ def standings(
     groups: bool | None = None,
     only: Collection[int] | None = None,
 ) -> Steps[list[Standing]]:
-    """Return a reader's conversations, that of the last message first; see `timeline`.
+    """Return a reader's conversations, the most recently active first; see `timeline`.
 
     Args:
-        only: Only those of these conversations, by id, in any order.
-        groups: Only groups, only private chats, or None for both. Private chats in which nothing
-            was written are left out.
+        only: Restrict the result to these conversations, by id.
+        groups: True for groups, False for private chats, None for both. Private chats without
+            messages are left out.
     """
     if only is None:
         found = yield from ask(_ALL[groups], [(reader,)])
@@ -190,6 +198,8 @@ def standings(
             bool(row.owner),
             row.other_received,
             row.other_read,
+            row.hidden_seq,
+            bool(row.history_from_joining),
         )
         for row in map(_Row._make, found)
     ]
@@ -202,14 +212,14 @@ def _address(row: _Row | _Count) -> str:
 
 
 def unread(reader: int) -> Steps[dict[str, int]]:
-    """Return the unread messages by conversation, only counts above 0, the newest ones first."""
+    """Return the unread counts above 0 by address, the most recently active conversations first."""
     found = yield from ask(_COUNTS, [(reader,)])
     counts = [(_address(row), row.unread) for row in map(_Count._make, found) if row.unread]
     return dict(counts[:MAX_COUNTS])
 
 
 def sizes(tx: Connection, shown: Iterable[Standing]) -> dict[int, int]:
-    """Return how many members each of these groups has."""
+    """Return the number of members of each of these groups, by id."""
     rows = tx.execute(
         select(members.c.conversation_id, func.count())
         .where(members.c.conversation_id.in_([s.id for s in shown]))
@@ -219,8 +229,8 @@ def sizes(tx: Connection, shown: Iterable[Standing]) -> dict[int, int]:
 
 
 def newest(tx: Connection, reader: int, shown: Iterable[Standing]) -> dict[int, Message]:
-    """Return the newest message of each conversation, its text cut to PREVIEW characters."""
-    written = {s.id: s for s in shown if s.last_seq}
+    """Return the newest message of each conversation by id, its text cut to PREVIEW characters."""
+    written = {s.id: s for s in shown if s.last_seq > s.hidden_seq}
     away = [s.id for s in written.values() if "@" in s.address and s.name is None]
     states = outbox_queries.states(tx, away)
     last: dict[int, Message] = {}

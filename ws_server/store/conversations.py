@@ -1,42 +1,39 @@
-"""Private chats and groups: who is in them, and how their readers name them."""
+"""Private chats and groups: their members and addresses."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, select
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
-from ws_server.store import users
+from ws_server.store.accounts import users
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 from ws_server.store.timeline import timeline
 
-MAX_MEMBERS = 5_000
-"""Members of a group; a list of them fits one frame."""
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One person in a conversation."""
+    """One member of a conversation."""
 
     name: str
-    """The person's address here."""
+    """The member's address in this realm."""
     owner: bool
     realm_id: int | None = None
     disabled: bool = False
-    """The account is disabled; right for private chats, of which each change makes a version."""
+    """Whether the account is disabled; reliable in private chats only (`disabled_accounts`)."""
 
 
 @dataclass(slots=True)
 class Conversation:
-    """A conversation as it was at `version`.
+    """A conversation as of `version`.
 
-    Everything but `last_seq` and `last_time` is fixed for a version; the journal alone moves those
-    two, after a commit, and each commit checks version and `last_seq` against the database.
+    For one version, all fields are constant except `last_seq` and `last_time`. The journal alone
+    updates those two, after a commit. Each commit checks version and `last_seq`.
     """
 
     id: int
@@ -45,23 +42,23 @@ class Conversation:
     version: int
     last_seq: int
     members: dict[int, Member] = field(default_factory=dict)
-    """By user id, the oldest member first."""
+    """By user id, in the order of joining."""
     realm_id: int | None = None
-    """The realm that hosts the group, if it is another one."""
+    """The realm that hosts the group; None for this one."""
     realm: str = ""
-    """What that realm is called here."""
+    """The name of that realm here."""
     realms: frozenset[int] = frozenset()
-    """The other realms that have members in it."""
+    """The other realms with members in the conversation."""
     last_time: int = 0
-    """When the newest message was sent, Unix milliseconds; 0 if there is none."""
+    """The time of the newest message, Unix milliseconds; 0 if there is none."""
     blockers: frozenset[int] = frozenset()
-    """Those in a private chat who block the other one."""
+    """In a private chat, the members who block the other one."""
 
     def __post_init__(self) -> None:
         self.realms = frozenset(m.realm_id for m in self.members.values() if m.realm_id is not None)
 
     def address(self, reader: int) -> str:
-        """Return how this reader names the conversation."""
+        """Return the conversation's address, as this reader writes it."""
         if self.number is not None:
             return str(GroupAddress(self.number, self.realm))
         for user_id, member in self.members.items():
@@ -71,7 +68,7 @@ class Conversation:
 
 
 def blockers(low: int, high: int, low_blocks: Any, high_blocks: Any) -> frozenset[int]:
-    """Return who of a private chat blocks the other one."""
+    """Return the members of a private chat who block the other one."""
     if not (low_blocks or high_blocks):
         return frozenset()
     return frozenset(id for id, blocks in ((low, low_blocks), (high, high_blocks)) if blocks)
@@ -84,10 +81,10 @@ def load(
     group: GroupAddress | None = None,
     only: Collection[int] | None = None,
 ) -> Conversation | None:
-    """Return a conversation, by id or as a group.
+    """Return a conversation, by id or by group address; None if there is none.
 
     Args:
-        only: Load just these members of a group, which may have thousands.
+        only: Load only these members of a group, which may have thousands.
     """
     c = conversations.c
     if group is None:
@@ -132,7 +129,7 @@ def load(
 
 
 def reload(tx: Connection, cached: dict[int, Conversation]) -> dict[int, Conversation]:
-    """Return cached conversations as they are now; only those with a new version cost a query."""
+    """Return cached conversations in their current state; one with a new version costs a query."""
     c = conversations.c
     rows = tx.execute(select(c.id, c.version, c.last_seq, c.last_time).where(c.id.in_(cached)))
     fresh: dict[int, Conversation] = {}
@@ -152,16 +149,16 @@ def find(
     target: ConversationAddress,
     only: Collection[int] | None = None,
 ) -> Conversation | None:
-    """Return the conversation that `user_id` means by `target`.
+    """Return the conversation that a user addresses.
 
     Args:
-        only: Load just these members of a group.
+        only: Load only these members of a group.
 
     Returns:
-        None for a private chat in which nothing was written yet.
+        None for a private chat without messages.
 
     Raises:
-        ChatError: UNKNOWN_USER, or UNKNOWN_GROUP also for a group one is not in.
+        ChatError: UNKNOWN_USER; UNKNOWN_GROUP, also if the user is not in the group.
     """
     if isinstance(target, GroupAddress):
         return group(tx, user_id, target, only)
@@ -173,13 +170,13 @@ def find(
 def group(
     tx: Connection, user_id: int, address: GroupAddress, only: Collection[int] | None = None
 ) -> Conversation:
-    """Return a group one is a member of.
+    """Return a group, for one of its members.
 
     Args:
-        only: Load just these of its members; oneself has to be among them.
+        only: Load only these members, the user among them.
 
     Raises:
-        ChatError: UNKNOWN_GROUP.
+        ChatError: UNKNOWN_GROUP, also if the user is not in the group.
     """
     found = load(tx, group=address, only=only)
     if found is None or user_id not in found.members:
@@ -188,7 +185,7 @@ def group(
 
 
 def known_as(tx: Connection, target: ConversationAddress) -> str:
-    """Return how a person is written, for a private chat in which nothing was written yet.
+    """Return a person's address, for a private chat without messages.
 
     Raises:
         ChatError: UNKNOWN_USER.
@@ -199,19 +196,19 @@ def known_as(tx: Connection, target: ConversationAddress) -> str:
 
 
 def unknown_group(address: ConversationAddress) -> ChatError:
-    """Return the refusal for a group that does not exist or that one is not in."""
+    """Return the refusal for a group that does not exist, or that the user is not in."""
     return ChatError(
         ErrorCode.UNKNOWN_GROUP, f"You are in no group {address}; listgroup shows yours"
     )
 
 
 def not_owner(group: Conversation) -> ChatError:
-    """Return the refusal for what only a group's owner may do."""
+    """Return the refusal for an action reserved to the group's owner."""
     return ChatError(ErrorCode.FORBIDDEN, f"Only the owner of {group.address(0)} may do this")
 
 
 def between(tx: Connection, one: int, other: int) -> int | None:
-    """Return the id of two people's private chat; None if none was begun."""
+    """Return the id of the private chat of two users; None if there is none."""
     return tx.scalar(
         select(conversations.c.id).where(
             conversations.c.low_user == min(one, other),
@@ -220,126 +217,7 @@ def between(tx: Connection, one: int, other: int) -> int | None:
     )
 
 
-def last_number(tx: Connection) -> int:
-    """Return the highest number of a group; 0 if there is none."""
-    here = select(func.max(conversations.c.number)).where(conversations.c.realm_id.is_(None))
-    return tx.scalar(here) or 0
-
-
-def requested(tx: Connection, request: str) -> Conversation | None:
-    """Return the group that another realm had made here by this request."""
-    found = tx.scalar(select(conversations.c.id).where(conversations.c.request == request))
-    return None if found is None else load(tx, id=found)
-
-
-def create_group(
-    tx: Connection,
-    user_id: int,
-    name: str,
-    now: int,
-    *,
-    others: Sequence[int] = (),
-    number: int | None = None,
-    request: str | None = None,
-) -> Conversation:
-    """Make a group.
-
-    Args:
-        user_id: Its owner and oldest member.
-        others: Its other members, in the order of joining.
-        number: A free one; the one above the highest if None.
-        request: Of another realm, so that it is known again.
-    """
-    if number is None:
-        number = last_number(tx) + 1
-    conversation_id = _add(tx, now, number=number, name=name, request=request)
-    rows = _member_rows(conversation_id, (user_id, *others), owner=user_id)
-    tx.execute(insert(members), rows)
-    made = load(tx, id=conversation_id)
-    assert made is not None
-    return made
-
-
-def _add(tx: Connection, now: int, **values: Any) -> int:
-    made = tx.execute(insert(conversations).values(**new_row(tx, now), **values))
-    assert made.inserted_primary_key is not None
-    return int(made.inserted_primary_key[0])
-
-
 def new_row(tx: Connection, now: int) -> dict[str, Any]:
-    """Return what every conversation begins with."""
+    """Return the initial values of a conversation's columns."""
     activity = timeline(tx).next_activity()
     return {"last_seq": 0, "version": 1, "created": now, "last_time": 0, "activity": activity}
-
-
-def _member_rows(
-    conversation_id: int,
-    people: Iterable[int],
-    *,
-    owner: int | None = None,
-    place: int = 0,
-    joined_seq: int = 0,
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "conversation_id": conversation_id,
-            "user_id": person,
-            "owner": person == owner,
-            "place": at,
-            "joined_seq": joined_seq,
-            "read_seq": joined_seq,
-            "received_seq": joined_seq,
-        }
-        for at, person in enumerate(people, place)
-    ]
-
-
-def join(tx: Connection, conversation: Conversation, user: users.User) -> Conversation:
-    """Add a person to a group and return the group as it is then.
-
-    Raises:
-        ChatError: TOO_LARGE, the group has MAX_MEMBERS.
-    """
-    place, count = tx.execute(
-        select(func.coalesce(func.max(members.c.place), 0) + 1, func.count()).where(
-            members.c.conversation_id == conversation.id
-        )
-    ).one()
-    if count >= MAX_MEMBERS:
-        raise ChatError(ErrorCode.TOO_LARGE, f"A group has at most {MAX_MEMBERS:,} members")
-    last_seq = conversation.last_seq
-    rows = _member_rows(conversation.id, (user.id,), place=place, joined_seq=last_seq)
-    tx.execute(insert(members), rows)
-    return _changed(tx, conversation)
-
-
-def leave(tx: Connection, conversation: Conversation, user_id: int) -> Conversation:
-    """Take a member out of a group; an owner's place goes to the oldest member."""
-    was_owner = conversation.members[user_id].owner
-    tx.execute(
-        delete(members).where(
-            members.c.conversation_id == conversation.id, members.c.user_id == user_id
-        )
-    )
-    if was_owner:
-        oldest = select(func.min(members.c.place)).where(
-            members.c.conversation_id == conversation.id
-        )
-        tx.execute(
-            update(members)
-            .where(members.c.conversation_id == conversation.id)
-            .where(members.c.place == oldest.scalar_subquery())
-            .values(owner=True)
-        )
-    return _changed(tx, conversation)
-
-
-def _changed(tx: Connection, conversation: Conversation) -> Conversation:
-    tx.execute(
-        update(conversations)
-        .where(conversations.c.id == conversation.id)
-        .values(version=conversations.c.version + 1)
-    )
-    now = load(tx, id=conversation.id)
-    assert now is not None
-    return now

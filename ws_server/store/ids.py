@@ -1,4 +1,4 @@
-"""Ids that are made without asking the database."""
+"""Ids generated without a query."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _COUNTER = count(1)
 
 @cache
 def this_start() -> str:
-    """Return 64 random bits of this process, which no other one has, be it forked from the same."""
+    """Return 64 random bits, generated once by each process."""
     return secrets.token_hex(8)
 
 
 def new_id(kind: str) -> str:
-    """Return an id that no other realm, process or restored backup uses."""
+    """Return an id that is unique across realms, processes and restored backups."""
     return f"{kind}_{this_start()}{next(_COUNTER):x}"

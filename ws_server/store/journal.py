@@ -1,8 +1,8 @@
-"""The one writer: groups what arrives during a commit into the next one.
+"""The journal: the only writer. Entries that arrive during a commit share the next one.
 
-Entries are written in the order they were posted, many in one transaction with one fsync. When the
-transaction is on disk, each entry's `done` is called in the same order; a fault of the store
-refuses the whole batch and leaves nothing behind.
+Many entries are written in one transaction with one fsync. Entries of one network are written in
+the order of posting; `write_queue.py` chooses the network. After the commit, each entry's `done` is
+called in the same order. A fault of the store refuses the whole batch and leaves no trace of it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import asyncio
 import logging
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from time import perf_counter
 from typing import Any, cast
 
@@ -25,70 +24,46 @@ from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.durations import Durations
 from ws_server.store import messages
 from ws_server.store.cache import Cache
-from ws_server.store.database import Database
-from ws_server.store.messages import Draft, Progress
-from ws_server.store.steps import Steps, answer, answer_all
+from ws_server.store.database import Database, current_payer
+from ws_server.store.drafts import MessageEntry
+from ws_server.store.entries import Entry, Mutation, Together
+from ws_server.store.groups.group_memory import group_memory
+from ws_server.store.messages import Progress
+from ws_server.store.steps import answer_all
 from ws_server.store.timeline import wall_ms
+from ws_server.store.write_queue import WriteQueue, too_many
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 512
-"""Entries in one transaction; bounds how long one commit takes."""
+"""Entries in one transaction; bounds the duration of a commit."""
 FAILED = "The server failed; nothing was done"
-MAX_WAITING_ENTRIES = 50_000
-"""Entries that may wait; more are refused as `unavailable`."""
-
-
-class Mutation:
-    """Any change that is no message: `change(tx, now)` runs inside the transaction.
-
-    A `ChatError` undoes this change alone. The function may run twice, the first time rolled back,
-    so it must have no effect outside the transaction.
-    """
-
-    __slots__ = ("chain", "change", "done", "error", "origin", "result")
-
-    def __init__(
-        self, change: Callable[[Connection, int], Any], chain: messages.Chain | None = None
-    ) -> None:
-        self.change = change
-        self.chain = chain
-        self.done: Callable[[Any], None] | None = None
-        self.origin: Any = None
-        self.result: Any = None
-        self.error: ChatError | None = None
-
-
-class Together(Mutation):
-    """A change in steps, `change(now)`; those next to each other take them at the same time."""
-
-    __slots__ = ("steps",)
-
-    def __init__(self, change: Callable[[int], Steps[Any]]) -> None:
-        super().__init__(lambda tx, now: answer(tx, change(now)))
-        self.steps = change
-
-
-Entry = Draft | Mutation
+BATCH_SECONDS = 0.05
+"""A transaction writes no further entry after so long; the rest go into the next one."""
+AGAIN_AT_ONCE = 64
+"""Messages between two looks at the clock when a batch is written again, which takes longer."""
+REST_SECONDS = 0.02
+"""Pause before the queue is asked again, while all that wait have spent their time."""
 
 
 class Journal:
-    """The queue in front of the writer thread; its methods belong to the event loop."""
+    """The queue in front of the journal's thread; its methods belong to the event loop."""
 
     def __init__(self, database: Database, cache: Cache, secret: bytes = b"") -> None:
-        """Begin to write.
+        """Start the journal's thread.
 
         Args:
-            secret: Marks the ids of posts for other realms' groups; see `ids.Post`.
+            secret: Signs the ids of posts for other realms' groups; see `authorship.Post`.
         """
         self._database = database
         self._secret = secret
         self._cache = cache
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Entry] = deque()
+        self._waiting = WriteQueue()
         self._batches: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
         self._busy = False
         self._scheduled = False
+        self._again: asyncio.TimerHandle | None = None
         self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -97,27 +72,27 @@ class Journal:
         self.entries = 0
         self.commit_seconds = Durations()
         self.push_seconds = Durations()
-        """From the end of a commit until what it caused is written to the connections."""
+        """From the end of a commit until its replies and pushes are written to the connections."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """How many entries wait for their transaction to begin."""
+        """The number of queued entries whose transaction has not begun."""
         return len(self._waiting)
 
     def post(self, entry: Entry) -> None:
-        """Hand an entry over; its `done` is called once it is on disk, or refused.
+        """Enqueue an entry; its `done` is called once it is durable, or refused.
 
         Raises:
-            ChatError: UNAVAILABLE, too many wait or the server stops.
+            ChatError: UNAVAILABLE, the queue is full or the server is stopping.
         """
-        if self._closed or len(self._waiting) >= MAX_WAITING_ENTRIES:
-            raise ChatError(ErrorCode.UNAVAILABLE, "Too much waits to be written; try again soon")
-        self._waiting.append(entry)
+        if self._closed:
+            raise too_many()
+        self._waiting.add(entry)
         self._idle.clear()
         if not self._busy and not self._scheduled:
-            # At the end of this pass of the loop, so that all its frames share one commit.
+            # Deferred to the end of this pass of the loop, so that all its frames share one commit.
             self._scheduled = True
             self._loop.call_soon(self._begin)
 
@@ -126,14 +101,14 @@ class Journal:
         change: Callable[[Connection, int], Any] | Mutation,
         then: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Run `change(tx, now)` in the next transaction and return its result once on disk.
+        """Run `change(tx, now)` in the next transaction; return its result once it is durable.
 
         Args:
-            then: Called with the result once it is on disk, in the order of the commits, even if
-                nobody waits for it any more.
+            then: Called with the result once it is durable, in commit order, even if the caller was
+                cancelled.
 
         Raises:
-            ChatError: what `change` refused, or UNAVAILABLE.
+            ChatError: raised by `change`, or UNAVAILABLE.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
 
@@ -149,11 +124,12 @@ class Journal:
 
         entry = change if isinstance(change, Mutation) else Mutation(change)
         entry.done = done
+        entry.payer = current_payer.get()
         self.post(entry)
         return await future
 
     async def close(self) -> None:
-        """Write what waits, then end the thread."""
+        """Write the queued entries, then end the thread."""
         self._closed = True
         await self._idle.wait()
         self._batches.put(None)
@@ -163,64 +139,98 @@ class Journal:
         self._scheduled = False
         if self._busy or not self._waiting:
             return
-        count = min(MAX_BATCH, len(self._waiting))
-        batch = [self._waiting.popleft() for _ in range(count)]
+        batch = self._waiting.take(MAX_BATCH, self._closed)
+        if not batch:
+            if self._again is None:
+                self._again = self._loop.call_later(REST_SECONDS, self._begin_again)
+            return
         for entry in batch:
-            if type(entry) is Draft and entry.cached is None:
-                entry.cached = self._cache.get(entry.sender, entry.target)
+            if type(entry) is MessageEntry and entry.cached is None:
+                entry.cached = self._cache.get(entry.draft.sender, entry.draft.target)
         self._busy = True
         self._idle.clear()
         self._batches.put(batch)
 
+    def _begin_again(self) -> None:
+        self._again = None
+        self._begin()
+
     def _committed(
-        self, batch: list[Entry], progress: Progress | None, began: float, ended: float
+        self,
+        batch: list[Entry],
+        progress: Progress | None,
+        spent: Mapping[Hashable, float],
+        began: float,
+        ended: float,
     ) -> None:
         self._busy = False
+        self._waiting.spend(spent)
         self.commit_seconds.add(ended - began)
         if progress is not None:
-            # Before the next batch is made, which would look the same ones up again.
+            # Before the next batch is built, which would look the same conversations up again.
             for conversation in progress.found.values():
                 self._cache.put(conversation)
+            self._put_back(batch, progress.entries)
             self.commits += 1
             self.entries += len(batch)
         else:
             self.failed_commits += 1
-        # The next commit runs while the loop answers this one.
+        # The next commit runs while the loop publishes this one.
         self._begin()
+        published: dict[Hashable, float] = {}
+        since = perf_counter()
         for entry in batch:
             try:
                 if entry.done is not None:
                     entry.done(entry)
             except Exception:
                 log.exception("an entry that is on disk was not answered")
+            after = perf_counter()
+            published[entry.payer] = published.get(entry.payer, 0.0) + after - since
+            since = after
+        self._waiting.spend(published)
         # Behind the connections, which write at the end of this pass of the loop.
         self._loop.call_soon(self._pushed, ended)
         if not self._busy and not self._waiting:
             self._idle.set()
 
+    def _put_back(self, batch: list[Entry], count: int) -> None:
+        """Put the entries that were not written back in front of their queues."""
+        late = batch[count:]
+        del batch[count:]
+        for entry in late:
+            if type(entry) is MessageEntry:
+                entry.cached = None
+        self._waiting.put_back(late)
+
     def _pushed(self, since: float) -> None:
         self.push_seconds.add(perf_counter() - since)
 
-    # Everything below runs in the writer thread.
+    # Everything below runs in the journal's thread.
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
             began = perf_counter()
-            progress = self._commit(batch)
+            spent: dict[Hashable, float] = {}
+            progress = self._commit(batch, spent)
             ended = perf_counter()
-            self._loop.call_soon_threadsafe(self._committed, batch, progress, began, ended)
+            self._loop.call_soon_threadsafe(self._committed, batch, progress, spent, began, ended)
 
-    def _commit(self, batch: list[Entry]) -> Progress | None:
-        """Put a batch on disk and return what it did; or refuse all of it, and return None."""
+    def _commit(self, batch: list[Entry], spent: dict[Hashable, float]) -> Progress | None:
+        """Commit a batch and return its progress; or refuse all of it and return None.
+
+        Args:
+            spent: Seconds by payer; updated.
+        """
         write = self._database.write
         try:
             try:
-                progress = write(partial(self._write, batch))
+                progress = write(partial(self._write, batch, spent))
             except Exception as error:
                 if self._database.unavailable(error) is not None:
                     raise
-                # Stale, refused, or a bug in one entry, which is no reason to refuse the others.
-                progress = write(partial(self._write, batch, again=True))
+                # Stale, refused, or a bug in one entry: the other entries are written again.
+                progress = write(partial(self._write, batch, spent, again=True))
         except Exception as error:
             refusal = self._database.unavailable(error)
             if refusal is None:
@@ -236,29 +246,52 @@ class Journal:
         for id, (conversation, seq, time) in progress.moved.items():
             conversation.last_seq, conversation.last_time = seq, time
             if id in progress.found:
-                progress.found[id] = conversation  # another copy of it may be behind
+                progress.found[id] = conversation  # another copy of it may be stale
         return progress
 
-    def _write(self, batch: list[Entry], tx: Connection, again: bool = False) -> Progress:
-        """Write the batch in this transaction and return what that did to conversations.
+    def _write(
+        self,
+        batch: list[Entry],
+        spent: dict[Hashable, float],
+        tx: Connection,
+        again: bool = False,
+    ) -> Progress:
+        """Write as many entries as BATCH_SECONDS allow; return the changes to conversations.
 
         Raises:
-            Stale, _Refused: it has to be written `again`, with more care.
+            Stale, _Refused: the batch has to be written `again`, each change in its own savepoint.
         """
         progress = Progress()
         now = wall_ms()
-        for kind, run in groupby(batch, type):
-            if kind is Draft:
-                drafts = cast("list[Draft]", list(run))
-                if again:
-                    messages.reload(tx, drafts, progress)
-                messages.write(tx, drafts, now, progress, again, self._secret)
-            elif kind is Together and not again:
-                self._apply_all(tx, cast("list[Together]", list(run)), now)
-            else:
-                for entry in cast("Iterable[Mutation]", run):
-                    self._apply(tx, entry, now, again)
+        end = perf_counter() + BATCH_SECONDS
+        for entries in _runs(batch, again):
+            since = perf_counter()
+            try:
+                self._write_run(tx, entries, now, progress, again)
+            finally:
+                after = perf_counter()
+                each = (after - since) / len(entries)  # nobody knows what each took of it
+                for entry in entries:
+                    spent[entry.payer] = spent.get(entry.payer, 0.0) + each
+            progress.entries += len(entries)
+            if after > end:
+                break
         return progress
+
+    def _write_run(
+        self, tx: Connection, entries: list[Entry], now: int, progress: Progress, again: bool
+    ) -> None:
+        kind = type(entries[0])
+        if kind is MessageEntry:
+            drafts = cast("list[MessageEntry]", entries)
+            if again:
+                messages.reload(tx, drafts, progress)
+            messages.write(tx, drafts, now, progress, again, self._secret)
+        elif kind is Together and not again:
+            self._apply_all(tx, cast("list[Together]", entries), now)
+        else:
+            for entry in cast("list[Mutation]", entries):
+                self._apply(tx, entry, now, again)
 
     def _apply_all(self, tx: Connection, entries: list[Together], now: int) -> None:
         results = answer_all(tx, [entry.steps(now) for entry in entries])
@@ -270,7 +303,7 @@ class Journal:
     def _apply(self, tx: Connection, entry: Mutation, now: int, again: bool) -> None:
         entry.error = None
         if not again:
-            # Few changes are refused, and a savepoint for each costs two round trips.
+            # Refusals are rare, and a savepoint for each change costs two round trips.
             try:
                 entry.result = entry.change(tx, now)
             except ChatError:
@@ -291,13 +324,26 @@ class Journal:
                 if entry.chain is not None:
                     entry.chain.broken = True
             tx.exec_driver_sql("ROLLBACK TO SAVEPOINT entry")
+            group_memory(tx).begin()
         tx.exec_driver_sql("RELEASE SAVEPOINT entry")
 
 
+def _runs(batch: list[Entry], again: bool) -> Iterator[list[Entry]]:
+    """Split a batch, in its order, into runs that are written at once."""
+    for kind, run in groupby(batch, type):
+        most = len(batch)
+        if kind is Mutation or (again and kind is Together):
+            most = 1
+        elif again:
+            most = AGAIN_AT_ONCE
+        while some := list(islice(run, most)):
+            yield some
+
+
 class _Refused(Exception):
-    """A change was refused, and nothing marks where it began, so all are undone."""
+    """A change was refused outside a savepoint, so the whole batch is rolled back."""
 
 
 def cause(error: Exception) -> str:
-    """Return what the database said, without the statement and its parameters."""
+    """Return the database's own message, without the statement and its parameters."""
     return str(error.orig) if isinstance(error, DBAPIError) else str(error)

@@ -1,14 +1,19 @@
-"""How far each member has received and read."""
+"""The received and read markers of members."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, and_, select, update
+from sqlalchemy import BigInteger, Connection, Row, and_, column, select, update
 
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
-from ws_server.store.schema import conversations, members, messages
+from ws_server.store.engines import bulk
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.schema import conversations, members, messages, realms
+from ws_server.store.schema import users as user_table
 
 
 @dataclass(slots=True)
@@ -28,9 +33,9 @@ def mark(
     read: int = 0,
     received: int = 0,
 ) -> Markers:
-    """Move one's markers forward; they never go back nor beyond the last message.
+    """Advance a member's markers; they never move back, nor beyond the last message.
 
-    Reading implies receiving.
+    A message that is read also counts as received.
     """
     mine = and_(members.c.conversation_id == conversation.id, members.c.user_id == user_id)
     row = tx.execute(
@@ -50,7 +55,7 @@ def mark(
 
 
 def read_seq(tx: Connection, user_id: int, conversation: Conversation) -> int:
-    """Return one's own read marker."""
+    """Return a user's read marker; 0 if they are not a member."""
     mine = select(members.c.read_seq).where(
         members.c.conversation_id == conversation.id, members.c.user_id == user_id
     )
@@ -62,20 +67,41 @@ def numbers(rows: Iterable[Row[int, int]]) -> dict[int, int]:
     return {id: number for id, number in rows}  # noqa: C416 - rows are no pairs to mypy
 
 
-def read_marks(tx: Connection, conversation: Conversation) -> dict[int, int]:
-    """Return each member's read marker by user id."""
-    rows = tx.execute(
-        select(members.c.user_id, members.c.read_seq).where(
-            members.c.conversation_id == conversation.id
+class Reader(NamedTuple):
+    """A member of a group, with their read marker."""
+
+    place: int
+    id: int
+    address: str
+    owner: bool
+    read_seq: int
+
+
+# A bulk statement, because a group may have thousands of members.
+_READERS = Statement(
+    (column("group", BigInteger),),
+    lambda given: (
+        select(
+            *(members.c.place, members.c.user_id, users.address_of()),
+            *(members.c.owner, members.c.read_seq),
         )
-    )
-    return numbers(rows)
+        .select_from(given)
+        .join(members, members.c.conversation_id == given.c.group)
+        .join(user_table, user_table.c.id == members.c.user_id)
+        .outerjoin(realms, realms.c.id == user_table.c.realm_id)
+    ),
+)
+
+
+def readers(tx: Connection, group: Conversation) -> list[Reader]:
+    """Return the members of a group in the order of joining."""
+    return sorted(map(Reader._make, bulk.ask(tx, _READERS, [(group.id,)])))
 
 
 def origin_seqs(
     tx: Connection, conversation_id: int, sender_id: int, marks: Markers
 ) -> tuple[int, int]:
-    """Return how far one received and read, as the sender's own realm numbers his messages."""
+    """Return the received and read markers as seqs of the sender's own realm."""
     m = messages.c
 
     def last(seq: int) -> int:

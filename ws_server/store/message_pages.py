@@ -19,17 +19,19 @@ from sqlalchemy import (
     select,
 )
 
-from shared.protocol.commands.messages import FileInfo, Message
+from shared.protocol.commands.messages import Message
 from shared.protocol.values import in_words
-from ws_server.store import outbox, outbox_queries
-from ws_server.store.adapter import Statement
+from ws_server.store.accounts.users import address_of
 from ws_server.store.conversations import Conversation
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.federation import outbox, outbox_queries
+from ws_server.store.groups import group_history
+from ws_server.store.message_content import COLUMNS, FILE_COLUMNS, from_row, shown
 from ws_server.store.schema import files, messages, realms, users
 from ws_server.store.steps import WHO, Steps, ask
-from ws_server.store.users import address_of
 
 PAGE_BYTES = 512 * 1024
-"""A page ends at this many bytes of text, so that it fits a frame."""
+"""Bytes of text after which a page ends, so that it fits one frame."""
 
 NO_STATES: Mapping[tuple[int, int], str] = {}
 _COLUMNS = (
@@ -39,13 +41,8 @@ _COLUMNS = (
     messages.c.sender_id,
     address_of().label("sender"),
     messages.c.time,
-    messages.c.text,
-    messages.c.file_id,
-    messages.c.bot,
-    files.c.name.label("file_name"),
-    files.c.size,
-    files.c.type,
-    files.c.sha256,
+    *COLUMNS,
+    *FILE_COLUMNS,
 )
 
 
@@ -53,7 +50,7 @@ _Row: Any = namedtuple("Row", [WHO.name, *(c.key for c in _COLUMNS)])  # type: i
 
 
 def _select(source: FromClause, *first: ColumnElement[Any]) -> Select[Any]:
-    """Return what is asked of messages, given where they come from."""
+    """Return the query for the columns of messages from a source."""
     return select(*first, *_COLUMNS).select_from(
         source.join(users, users.c.id == messages.c.sender_id)
         .outerjoin(realms, realms.c.id == users.c.realm_id)
@@ -65,7 +62,7 @@ MESSAGE = _select(messages)
 
 
 class Range(NamedTuple):
-    """Messages of one conversation: above `after`, up to and with `last`."""
+    """A range of messages in one conversation: `after` is exclusive, `last` inclusive."""
 
     conversation_id: int
     after: int
@@ -86,7 +83,7 @@ RANGES = Statement((WHO, *(column(name, BigInteger) for name in Range._fields)),
 
 
 def in_ranges(ranges: Sequence[Range]) -> Steps[list[Any]]:
-    """Return the messages of these ranges as rows of `MESSAGE`, in any order."""
+    """Return the messages in these ranges as rows of `MESSAGE`, in any order."""
     found = yield from ask(RANGES, ranges)
     return list(map(_Row._make, found))
 
@@ -105,22 +102,11 @@ def to_message(
     """Return a message as its reader sees it.
 
     Args:
-        states: Of what waits for other realms or was refused by them, by (conversation id, seq).
+        states: Delivery states by (conversation id, seq); see `outbox_queries.states`.
     """
-    file = None
-    if row.file_id is not None:
-        file = FileInfo(row.file_id, row.file_name, row.size, row.type, row.sha256)
-    return Message(
-        row.id,
-        conversation,
-        row.seq,
-        row.sender,
-        row.time,
-        row.text,
-        file,
-        _state(row, conversation, states) if row.sender_id == reader else None,
-        bool(row.bot) or None,
-    )
+    state = _state(row, conversation, states) if row.sender_id == reader else None
+    content = from_row(row)
+    return shown(Message, row.id, conversation, row.seq, row.sender, row.time, content, state)
 
 
 def _state(row: Any, conversation: str, states: Mapping[tuple[int, int], str]) -> str:
@@ -130,11 +116,11 @@ def _state(row: Any, conversation: str, states: Mapping[tuple[int, int], str]) -
 
 
 def size_on_wire(message: Message) -> int:
-    """Return about how many bytes a message takes in a frame, in the longer of both dialects."""
+    """Return the approximate bytes of a message in a frame, in the longer of the two dialects."""
     text = message.text if message.file is None else message.file.name
     size = len(orjson.dumps(text))
-    if not text.isprintable():
-        size = max(size, len(in_words(text).encode()))
+    if (escaped := in_words(text)) != text:
+        size = max(size, len(escaped.encode()))
     return size + 300
 
 
@@ -149,12 +135,16 @@ def page(
 ) -> Found:
     """Return messages below `before`, above `after`, or the newest ones; oldest first.
 
+    Group messages hidden from the reader are left out; see `group_history`.
+
     Args:
         before: Exclusive; not together with `after`.
         after: Exclusive; 0 begins with the first message.
         limit: Most messages. A page also ends at PAGE_BYTES.
     """
     query = MESSAGE.where(messages.c.conversation_id == conversation.id)
+    if conversation.number is not None:
+        query = query.where(messages.c.seq > group_history.hidden(conversation.id, reader))
     if after is not None:
         query = query.where(messages.c.seq > after).order_by(messages.c.seq)
     else:

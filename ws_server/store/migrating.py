@@ -1,7 +1,7 @@
-"""Which schema a database has, and how it gets the newest.
+"""The schema's revision, and migrations to the newest one.
 
-An empty database gets it at once from `schema.metadata`; only an older one goes through the
-migrations, so that nobody else waits for Alembic to load. A test compares what both ways make.
+An empty database is created from `schema.metadata` at once. Only an older one runs the migrations,
+so that Alembic is loaded only when needed. A test compares the results of both ways.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
 
-from ws_server.store.adapter import DatabaseRefused
+from ws_server.store.engines.adapter import DatabaseRefused
 from ws_server.store.schema import metadata
 
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
-"""The revisions in `migrations/versions`, the newest last."""
-NEWEST = KNOWN[-1]
 MIGRATIONS = Path(__file__).parent / "migrations"
+KNOWN = tuple(sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")))
+"""The revisions in `migrations/versions`, the newest last; file names begin with them."""
+NEWEST = KNOWN[-1]
 
-# Alembic's own, which it makes in a database that it migrates.
+# Alembic's own table, which it creates in a database that it migrates.
 _version = Table(
     "alembic_version",
     MetaData(naming_convention={"pk": "%(table_name)s_pkc"}),
@@ -35,10 +35,10 @@ def current(tx: Connection) -> str | None:
 
 
 def migrate(tx: Connection, revision: str = NEWEST) -> None:
-    """Bring the schema to a later revision, or make it.
+    """Migrate the schema to a later revision, or create it.
 
     Raises:
-        DatabaseRefused: it was made by a newer version.
+        DatabaseRefused: the schema is of a newer version.
     """
     found = current(tx)
     check_known(found)
@@ -59,7 +59,7 @@ def migrate(tx: Connection, revision: str = NEWEST) -> None:
 
 
 def check_known(revision: str | None) -> None:
-    """Refuse a schema that this version does not know.
+    """Refuse a schema that is unknown to this version.
 
     Raises:
         DatabaseRefused: it is of a newer version.

@@ -1,7 +1,7 @@
-"""Finding what senders mean by the addresses they write to, for many at once; new chats begin here.
+"""Resolving the addresses that senders write to, many at once; new private chats begin here.
 
-The journal asks this for all conversations of a batch that are not in the cache, so everything is
-a few statements, however many they are.
+The journal calls this for all conversations of a batch that are not in the cache, so the number of
+statements is small and constant.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from sqlalchemy import BigInteger, Connection, String, and_, column, insert, lit
 
 from shared.protocol.errors import ChatError
 from shared.protocol.values import Address, ConversationAddress, GroupAddress, fold
-from ws_server.store import bulk, users
-from ws_server.store import realms as known_realms
-from ws_server.store.adapter import Statement
+from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation, Member, blockers, unknown_group
+from ws_server.store.engines import bulk
+from ws_server.store.engines.adapter import Statement
+from ws_server.store.federation import realms as known_realms
 from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 from ws_server.store.timeline import timeline
 
 Place = tuple[int, ConversationAddress]
-"""The user who writes, and the address they write to."""
+"""The sender's user id, and the address they write to."""
 
 _c, _m, _u = conversations.c, members.c, user_table.c
 _STATE = (_c.id, _c.version, _c.last_seq, _c.last_time)
@@ -40,7 +41,7 @@ IDS = Statement(
         .where(_u.realm_id.is_(None))
     ),
 )
-"""The people of this realm by their folded names."""
+"""The users of this realm, by folded name."""
 NAMES = Statement(
     (column("id", BigInteger),),
     lambda given: (
@@ -50,7 +51,7 @@ NAMES = Statement(
         .outerjoin(realms, realms.c.id == _u.realm_id)
     ),
 )
-"""What is needed of people as members, by their ids."""
+"""The columns of a `Member`, by user id."""
 CHATS = Statement(
     (column("low", BigInteger), column("high", BigInteger)),
     lambda given: (
@@ -59,7 +60,7 @@ CHATS = Statement(
         .join(conversations, and_(_c.low_user == given.c.low, _c.high_user == given.c.high))
     ),
 )
-"""The private chats of pairs of people."""
+"""The private chats of pairs of users."""
 BEGIN = Statement(
     tuple(column(name, BigInteger) for name in ("low", "high", "created", "activity")),
     lambda given: (
@@ -71,7 +72,7 @@ BEGIN = Statement(
         .returning(_c.low_user, _c.high_user, *_CHAT)
     ),
 )
-"""New private chats, returned as `CHATS` returns them."""
+"""Inserts private chats; returns the columns of `CHATS`."""
 GROUPS = Statement(
     (column("sender", BigInteger), column("number", BigInteger)),
     lambda given: (
@@ -81,7 +82,7 @@ GROUPS = Statement(
         .join(members, and_(_m.conversation_id == _c.id, _m.user_id == given.c.sender))
     ),
 )
-"""The groups of this realm that senders are in."""
+"""The groups of this realm that senders are members of."""
 GROUPS_ELSEWHERE = Statement(
     (column("sender", BigInteger), column("number", BigInteger), column("realm", String)),
     lambda given: (
@@ -92,7 +93,7 @@ GROUPS_ELSEWHERE = Statement(
         .join(members, and_(_m.conversation_id == _c.id, _m.user_id == given.c.sender))
     ),
 )
-"""The groups of other realms that senders are in."""
+"""The groups of other realms that senders are members of."""
 MEMBERS = Statement(
     (column("conversation", BigInteger),),
     lambda given: (
@@ -106,7 +107,7 @@ MEMBERS = Statement(
         .outerjoin(realms, realms.c.id == _u.realm_id)
     ),
 )
-"""Who is in groups."""
+"""The members of groups."""
 NEW_MEMBER = (
     *(_m.conversation_id, _m.user_id, _m.owner, _m.place),
     *(_m.joined_seq, _m.read_seq, _m.received_seq),
@@ -114,19 +115,19 @@ NEW_MEMBER = (
 
 
 def get_ready(tx: Connection) -> None:
-    """Compile what the first messages need; they would wait for it up to 20 ms."""
+    """Compile the statements of the first messages, which would otherwise wait up to 20 ms."""
     bulk.get_ready(tx, (IDS, NAMES, CHATS, BEGIN, GROUPS, MEMBERS), (NEW_MEMBER,))
 
 
 def open_all(
     tx: Connection, places: Collection[Place], now: int
 ) -> dict[Place, Conversation | ChatError]:
-    """Return what each sender means by each address; private chats are begun if need be.
+    """Return the conversation for each sender and address; missing private chats are created.
 
     Returns:
-        For an address that means nothing the refusal: UNKNOWN_USER, UNKNOWN_REALM, FORBIDDEN if
-        the account is disabled or nothing may be sent to that realm, UNKNOWN_GROUP also for a
-        group the sender is not in.
+        A conversation or a refusal for each place: UNKNOWN_USER; UNKNOWN_REALM; FORBIDDEN, the
+        account is disabled or nothing may be sent to that realm; UNKNOWN_GROUP, also if the
+        sender is not in the group.
     """
     private = [(sender, target) for sender, target in places if isinstance(target, Address)]
     groups = [(sender, target) for sender, target in places if isinstance(target, GroupAddress)]
@@ -153,7 +154,7 @@ def _private(
 def _people(
     tx: Connection, targets: Collection[Address], now: int
 ) -> dict[Address, int | ChatError]:
-    """Return whom addresses mean; people of other realms are noted at the first mention."""
+    """Return the user id for each address; users of other realms are added on first mention."""
     found: dict[Address, int | ChatError] = {}
     here = [target for target in targets if not target.realm]
     keys = {fold(target.user) for target in here}
@@ -165,29 +166,29 @@ def _people(
         else:
             found[target] = users.is_disabled(name) if disabled else id
     for name in dict.fromkeys(target.realm for target in targets if target.realm):
-        there = [target for target in targets if target.realm == name]
+        elsewhere = [target for target in targets if target.realm == name]
         try:
             realm = known_realms.existing(tx, name)
             known_realms.check_writable(realm)
         except ChatError as refusal:
-            found |= dict.fromkeys(there, refusal)
+            found |= dict.fromkeys(elsewhere, refusal)
             continue
-        ids = users.ids_of_realm(tx, realm.id, [target.user for target in there], now)
-        found |= {target: ids[fold(target.user)] for target in there}
+        ids = users.ids_of_realm(tx, realm.id, [target.user for target in elsewhere], now)
+        found |= {target: ids[fold(target.user)] for target in elsewhere}
     return found
 
 
 def open_private(
     tx: Connection, pairs: Collection[tuple[int, int]], now: int
 ) -> dict[tuple[int, int], Conversation]:
-    """Return the private chats of pairs of people, the lower id first; begun if need be."""
+    """Return the private chats of pairs of users, the lower id first; missing ones are created."""
     if not pairs:
         return {}
     rows = list(bulk.ask(tx, CHATS, list(pairs)))
     missing = sorted(set(pairs).difference((low, high) for low, high, *_ in rows))
     if missing:
-        line = timeline(tx)
-        new = [(low, high, now, line.next_activity()) for low, high in missing]
+        times = timeline(tx)
+        new = [(low, high, now, times.next_activity()) for low, high in missing]
         begun = bulk.ask(tx, BEGIN, new)
         rows += begun
         bulk.insert(tx, NEW_MEMBER, [row for chat in begun for row in _member_rows(chat)])
@@ -214,7 +215,7 @@ def _member(name: str, owner: int, realm_id: int | None, disabled: int) -> Membe
 
 def _member_rows(chat: Any) -> list[tuple[object, ...]]:
     low, high, id, *_ = chat
-    people = dict.fromkeys((low, high))  # one, if it is for notes to oneself
+    people = dict.fromkeys((low, high))  # one entry in a chat with oneself
     return [(id, person, False, place, 0, 0, 0) for place, person in enumerate(people)]
 
 
@@ -222,24 +223,24 @@ def _groups(
     tx: Connection, places: Collection[tuple[int, GroupAddress]]
 ) -> dict[Place, Conversation | ChatError]:
     here = [(sender, target.number) for sender, target in places if not target.realm]
-    there = [(sender, t.number, fold(t.realm)) for sender, t in places if t.realm]
-    rows = [*bulk.ask(tx, GROUPS, here), *bulk.ask(tx, GROUPS_ELSEWHERE, there)]
+    elsewhere = [(sender, t.number, fold(t.realm)) for sender, t in places if t.realm]
+    rows = [*bulk.ask(tx, GROUPS, here), *bulk.ask(tx, GROUPS_ELSEWHERE, elsewhere)]
     inside = bulk.ask(tx, MEMBERS, list({(id,) for _, id, *_ in rows}))
     people = {
         id: {user: _member(*columns) for _, _, user, *columns in group}
         for id, group in groupby(sorted(inside, key=itemgetter(0, 1)), itemgetter(0))
     }
     groups: dict[int, Conversation] = {}
-    meant: dict[tuple[int, int, str], Conversation] = {}
+    resolved: dict[tuple[int, int, str], Conversation] = {}
     for sender, id, version, last_seq, last_time, number, name, realm_id, realm in rows:
         if id not in groups:
             groups[id] = Conversation(
                 *(id, number, name or "", version, last_seq, people[id], realm_id, realm),
                 last_time=last_time,
             )
-        meant[sender, number, fold(realm)] = groups[id]
+        resolved[sender, number, fold(realm)] = groups[id]
     return {
-        (sender, target): meant.get((sender, target.number, fold(target.realm)))
+        (sender, target): resolved.get((sender, target.number, fold(target.realm)))
         or unknown_group(target)
         for sender, target in places
     }

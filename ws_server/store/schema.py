@@ -1,4 +1,4 @@
-"""The tables. Alembic migrations under `migrations/` create them; a test holds both together."""
+"""The tables, as created by the Alembic migrations in `migrations/`; a test compares the two."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-# SQLite gives only INTEGER primary keys their fast row number.
+# SQLite uses its fast row id only for primary keys of type INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 metadata = MetaData(
     naming_convention={
@@ -43,34 +43,36 @@ realms = Table(
     "realms",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("name", String(32), nullable=False),  # what it is called here
+    Column("name", String(32), nullable=False),  # the name used here
     Column("key", String(32), nullable=False, unique=True),  # the folded name
     Column("public_key", LargeBinary(32), nullable=False, unique=True),
-    Column("own_name", String(32), nullable=False),  # what it calls itself; a hint
-    # Where it is dialled; null if it is known only from dialling here.
+    Column("own_name", String(32), nullable=False),  # the name it claims; a hint
+    # The address to dial; null if the realm has only dialled here.
     Column("address", String(255)),
     Column("port", Integer),
     Column("tls", Boolean, nullable=False),
     Column("state", String(16), nullable=False),  # active, pending, blocked, removed
-    # Somebody here added it, wrote to its people, or let it in; until then it is a stranger.
+    # Whether a local user added it, wrote to its users, or approved it.
     Column("vouched", Boolean, nullable=False, server_default=false()),
+    # The /48 or /24 network of its first dial; null if it was added here, or stored before 0011.
+    Column("met_from", String(64)),
     Column("created", BigInteger, nullable=False),
-    # The highest number of its outbox that is durable here, and of which history of its.
+    # The highest number of its outbox that is durable here, and the history it belongs to.
     Column("received", BigInteger, nullable=False),
     Column("received_log", String(128), nullable=False),
-    # Of its rows, the newest that were refused here: their numbers with the codes, as JSON.
+    # The most recently refused rows from it: codes by number, as JSON.
     Column("refusals", Text, nullable=False),
-    # The highest number of the outbox here that it has confirmed.
+    # The highest number of the local outbox that it acknowledged.
     Column("confirmed", BigInteger, nullable=False),
 )
 
-# People of this realm, and those of other realms who are known here.
+# Users of this realm, and the users of other realms that are known here.
 users = Table(
     "users",
     metadata,
     Column("id", Id, primary_key=True),
-    # Null for people of this realm. A person of a third realm, known from a group that another
-    # one hosts, belongs to that host here, under the name `carol@gamma` that the host uses.
+    # Null for local users. A user of a third realm, known from a group that another realm hosts,
+    # is stored as a user of that host, under the host's name for them: `carol@gamma`.
     Column("realm_id", ForeignKey("realms.id")),
     Column("name", String(80), nullable=False),
     Column("key", String(80), nullable=False),  # the folded name
@@ -97,16 +99,16 @@ tokens = Table(
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
     Column("created", BigInteger, nullable=False),
     Column("used", BigInteger, nullable=False),
-    Column("address", String(64)),  # from where it was used last; null before that was kept
+    Column("address", String(64)),  # of the last use; null if not recorded
 )
 
-# Codes with which people may register although registration is by invitation.
+# Codes for registering while registration is by invitation.
 invitation_codes = Table(
     "invitation_codes",
     metadata,
-    Column("id", String(8), primary_key=True),  # what admins call it; it is no part of the code
+    Column("id", String(8), primary_key=True),  # for admins; not part of the code
     Column("hash", LargeBinary(32), nullable=False, unique=True),
-    Column("uses", Integer, nullable=False),  # accounts it was made for
+    Column("uses", Integer, nullable=False),  # the number of accounts allowed
     Column("uses_left", Integer, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
@@ -116,24 +118,28 @@ conversations = Table(
     "conversations",
     metadata,
     Column("id", Id, primary_key=True),
-    # Private chats: the two people, the lower id first; equal for notes to oneself.
+    # Private chats: the two users, the lower id first; equal for a chat with oneself.
     Column("low_user", ForeignKey("users.id")),
     Column("high_user", ForeignKey("users.id")),
-    # Groups: the realm that hosts it, null if this one, and the 12 of #12 there.
+    # Groups: the hosting realm, null for this one, and the group's number there: 12 for #12.
     Column("realm_id", ForeignKey("realms.id")),
     Column("number", BigInteger),
     Column("name", Text),
-    # Of a group that another realm had made here, so that asking again makes no second one.
+    # Groups created here for another realm: its request id, so that a retry creates no second one.
     Column("request", String(64), unique=True),
     Column("last_seq", BigInteger, nullable=False),
-    # Of the newest message; 0 if there is none. See `timeline`.
+    # The time of the newest message; 0 if there is none. See `timeline`.
     Column("last_time", BigInteger, nullable=False, server_default=text("0")),
-    # Rises with every message of the realm; lists of conversations are ordered by it.
+    # Rises with every message and every new conversation; lists are ordered by it.
     Column("activity", BigInteger, nullable=False, server_default=text("0")),
-    # Private chats: whether the low, or the high, user blocks the other one.
+    # Private chats: whether the low user blocks the high one, and the reverse.
     Column("low_blocks", Boolean, nullable=False, server_default=false()),
     Column("high_blocks", Boolean, nullable=False, server_default=false()),
-    # Rises with every change of membership or blocking; proves that a cached copy is fresh.
+    # Groups: new members read only messages sent after they join; see `group_history`.
+    Column("history_from_joining", Boolean, nullable=False, server_default=false()),
+    # Groups of other hosts: messages up to this seq may be missing here.
+    Column("missing_seq", BigInteger, nullable=False, server_default=text("0")),
+    # Rises with every change of members or blocks; a cached copy is fresh if it is equal.
     Column("version", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
     UniqueConstraint("low_user", "high_user"),
@@ -154,36 +160,39 @@ members = Table(
     Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True),
     Column("owner", Boolean, nullable=False),
-    Column("place", BigInteger, nullable=False),  # order of joining
+    Column("place", BigInteger, nullable=False),  # the order of joining
     Column("joined_seq", BigInteger, nullable=False),
     Column("read_seq", BigInteger, nullable=False),
     Column("received_seq", BigInteger, nullable=False),
+    # Messages up to this seq are hidden from the member.
+    Column("hidden_seq", BigInteger, nullable=False, server_default=text("0")),
     Index(None, "user_id"),
 )
 
-# People who may not simply be invited again to a group hosted here.
+# People kicked or banned from groups hosted here; see `group_bans`.
 kept_out = Table(
     "kept_out",
     metadata,
     Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True),
-    Column("banned", Boolean, nullable=False),  # not even by the owner; else they were kicked
+    Column("banned", Boolean, nullable=False),  # false: kicked, the owner may invite them
 )
 
-# People of this realm who were invited to a group by strangers of other realms, and are not in it.
+# Pending invitations of local users from strangers in other realms; see `invitations`.
 invitations = Table(
     "invitations",
     metadata,
     Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
     Column("user_id", ForeignKey("users.id"), primary_key=True),
-    # Of the inviter, or of the group's host.
+    # The realm of the inviter, or of the group's host.
     Column("realm_id", ForeignKey("realms.id"), nullable=False, index=True),
-    # What they are in it once they accept, of a group that another realm hosts.
+    # Role and position in another realm's group, once accepted.
     Column("owner", Boolean, nullable=False),
     Column("place", BigInteger, nullable=False),
     Column("joined_seq", BigInteger, nullable=False),
+    Column("hidden_seq", BigInteger, nullable=False, server_default=text("0")),
     Column("since", BigInteger, nullable=False),
-    # Not any more, but the host has not heard of it yet.
+    # Declined, and the host is not notified yet.
     Column("declined", Boolean, nullable=False),
     Index(None, "user_id"),
 )
@@ -198,21 +207,21 @@ files = Table(
     Column("size", BigInteger, nullable=False),
     Column("type", Text, nullable=False),
     Column("sha256", String(64), nullable=False, index=True),
-    # The other realm that sent the message, and has the content; null if it was stored here.
+    # The other realm that sent the message and has the content; null if it was stored here.
     Column("realm_id", ForeignKey("realms.id")),
-    Index(None, "realm_id", "sha256", "size"),  # the size for the sum of all from a realm
+    Index(None, "realm_id", "sha256", "size"),  # covers the sum of sizes for a realm
 )
 
-# Contents that other realms have announced and that are not here yet.
+# File contents announced by other realms and not stored here yet; see `content_fetches`.
 fetches = Table(
     "fetches",
     metadata,
     Column("realm_id", ForeignKey("realms.id"), primary_key=True),
     Column("sha256", String(64), primary_key=True),
-    Column("sender_id", ForeignKey("users.id"), nullable=False),  # who sent it first
+    Column("sender_id", ForeignKey("users.id"), nullable=False),  # the first sender
     Column("size", BigInteger, nullable=False),
     Column("since", BigInteger, nullable=False),
-    # How often another content came; after some it is given up, and the row stays to say so.
+    # Wrong contents received; at the limit the fetch is abandoned, and the row stays as a record.
     Column("attempts", Integer, nullable=False),
 )
 
@@ -228,9 +237,9 @@ messages = Table(
     Column("text", Text, nullable=False),
     Column("file_id", ForeignKey("files.id")),
     Column("idempotency_key", String(64)),
-    # Where the sender's own realm has it, for receipts to say how far somebody read there.
+    # The seq in the sender's own realm, in which receipts to that realm are expressed.
     Column("origin_seq", BigInteger),
-    # A program wrote it, so that other programs do not answer it.
+    # Written by a program; other programs do not answer it.
     Column("bot", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("conversation_id", "seq"),
     Index(
@@ -241,12 +250,18 @@ messages = Table(
         sqlite_where=text("idempotency_key IS NOT NULL"),
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
+    Index(
+        None,
+        "file_id",
+        sqlite_where=text("file_id IS NOT NULL"),
+        postgresql_where=text("file_id IS NOT NULL"),
+    ),
 )
 
 imported_groups = Table(
     "imported_groups",
     metadata,
-    # As its old system called it; a second import finds it again by this.
+    # The group's id in the imported system; a repeated import finds the group by it.
     Column("old_id", String(255), primary_key=True),
     Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
 )
@@ -263,22 +278,22 @@ uploads = Table(
     Column("idempotency_key", String(64)),
     Column("touched", BigInteger, nullable=False),
     Column("bot", Boolean, nullable=False, server_default=false()),
-    # Not unique: equal content may be under way twice, under two names or keys.
+    # Not unique: equal content may be uploaded twice, under two names or keys.
     Index(None, "user_id", "target", "sha256"),
 )
 
-# Messages for groups that another realm hosts, until it has given them their place.
+# Messages for groups of other hosts, until the host assigns their seqs.
 posts = Table(
     "posts",
     metadata,
-    Column("id", String(40), primary_key=True),  # of the message
+    Column("id", String(40), primary_key=True),  # the message id
     Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
     Column("sender_id", ForeignKey("users.id"), nullable=False),
     Column("time", BigInteger, nullable=False),
     Column("text", Text, nullable=False),
     Column("file_id", ForeignKey("files.id")),
     Column("idempotency_key", String(64)),
-    # The code with which the other realm refused it for ever.
+    # The code with which the host refused it for good.
     Column("refused", String(32)),
     Column("bot", Boolean, nullable=False, server_default=false()),
     Index(
@@ -291,21 +306,21 @@ posts = Table(
     ),
 )
 
-# What waits for other realms, in the order it is sent to each.
+# Rows for other realms, in the order of sending.
 outbox = Table(
     "outbox",
     metadata,
-    # Numbers of a realm rise, and are never used again, whatever was deleted.
+    # Numbers rise within a realm and are never reused, even after deletion.
     Column("realm_id", ForeignKey("realms.id"), primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String(16), nullable=False),
-    Column("conversation_id", ForeignKey("conversations.id")),  # null if it is about none
-    # Of a message that has its place here; the rest is read from there when it is sent.
+    Column("conversation_id", ForeignKey("conversations.id")),  # null if not applicable
+    # Of a message stored in `messages`; its content is read from there on sending.
     Column("seq", BigInteger),
-    # Of one that has not, its id; of anything else, what is to be said, as JSON.
+    # Of a message in `posts`, its id; for other kinds, the fields to send, as JSON.
     Column("body", Text),
     Column("since", BigInteger, nullable=False),
-    # The code with which the other realm refused it for ever; it is not sent again.
+    # The code with which the other realm refused it for good; it is not sent again.
     Column("refused", String(32)),
     Index(None, "conversation_id", "seq"),
 )

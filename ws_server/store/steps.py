@@ -1,8 +1,8 @@
-"""Questions in steps, so that those of several people are answered by the same statements.
+"""Queries in steps, so that queries of several users share their statements.
 
-On PostgreSQL most of what a short statement costs is its round trip. A question that is a generator
-stops at each of its statements; several of them go on side by side, and what they ask by the same
-statement is asked at once.
+On PostgreSQL, the round trip is most of the cost of a short statement. A query written as a
+generator pauses at each of its statements. Several such queries advance side by side, and equal
+statements among their next steps run once, for the rows of all.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from typing import Any, TypeVar, TypeVarTuple
 from sqlalchemy import BigInteger, Connection, column
 
 from shared.protocol.errors import ChatError
-from ws_server.store import bulk
-from ws_server.store.adapter import Rows, Statement
+from ws_server.store.engines import bulk
+from ws_server.store.engines.adapter import Rows, Statement
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 WHO = column("who", BigInteger)
-"""Whose rows these are: the first column, given and returned, of every statement in a step."""
+"""The index of the query in its batch: the first column, in and out, of each step's statement."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A statement, and the rows it is about, without `WHO`."""
+    """A step: a statement and its input rows, without `WHO`."""
 
     statement: Statement
     rows: Rows
 
 
 Steps = Generator[Asked | Callable[[Connection], Any], Any, T]
-"""A question or a change: it yields what it asks, is sent the answers, and returns its own."""
+"""A query or a change: it yields steps, is sent their results, and returns its own."""
 
 
 def ask(statement: Statement, rows: Rows) -> Steps[list[Any]]:
-    """Return the rows that a statement returns, each with `WHO`, in the statement's order."""
+    """Run a statement as a step; return its rows, each with `WHO`, in the statement's order."""
     if not rows:
         return []
     found: list[Any] = yield Asked(statement, rows)
@@ -45,13 +45,13 @@ def ask(statement: Statement, rows: Rows) -> Steps[list[Any]]:
 
 
 def alone(question: Callable[[Connection, *Ts], T], *args: *Ts) -> Steps[T]:
-    """Return what `question(tx, ...)` returns, which is asked for nobody else."""
+    """Run `question(tx, ...)` as a step that is not shared; return its result."""
     found: T = yield lambda tx: question(tx, *args)
     return found
 
 
 def answer(tx: Connection, question: Steps[T]) -> T:
-    """Return what a question returns, or raise what it raises."""
+    """Run one query; return its result or raise its refusal."""
     (found,) = answer_all(tx, [question])
     if isinstance(found, ChatError):
         raise found
@@ -59,14 +59,14 @@ def answer(tx: Connection, question: Steps[T]) -> T:
 
 
 def answer_all(tx: Connection, questions: Sequence[Steps[T]]) -> list[T | ChatError]:
-    """Return what each question returns, or the refusal that it raises.
+    """Run queries side by side; return the result or the refusal of each.
 
-    Any other exception ends them all: of a statement nobody can tell for whom it failed.
+    Any other exception ends them all, because a shared statement does not reveal whose rows failed.
     """
     answers: list[Any] = [None] * len(questions)
     waiting: dict[int, Asked | Callable[[Connection], Any]] = {}
 
-    def go_on(who: int, found: Any) -> None:
+    def advance(who: int, found: Any) -> None:
         try:
             waiting[who] = questions[who].send(found)
         except StopIteration as end:
@@ -75,7 +75,7 @@ def answer_all(tx: Connection, questions: Sequence[Steps[T]]) -> list[T | ChatEr
             answers[who] = refusal
 
     for who in range(len(questions)):
-        go_on(who, None)
+        advance(who, None)
     while waiting:
         steps = list(waiting.items())
         waiting.clear()
@@ -84,15 +84,15 @@ def answer_all(tx: Connection, questions: Sequence[Steps[T]]) -> list[T | ChatEr
             if isinstance(step, Asked):
                 shared.setdefault(step.statement, {})[who] = step.rows
             else:
-                go_on(who, step(tx))
+                advance(who, step(tx))
         for statement, given in shared.items():
             for who, found in _ask(tx, statement, given).items():
-                go_on(who, found)
+                advance(who, found)
     return answers
 
 
 def _ask(tx: Connection, statement: Statement, given: dict[int, Rows]) -> dict[int, list[Any]]:
-    """Return for each who asks the rows that a statement returns about theirs."""
+    """Run a statement over the rows of several queries; return the resulting rows of each."""
     found: dict[int, list[Any]] = {who: [] for who in given}
     for row in bulk.ask(
         tx, statement, [(who, *row) for who, rows in given.items() for row in rows]

@@ -1,4 +1,4 @@
-"""What a reader missed."""
+"""The sync query: messages that a reader has not received."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from shared.protocol.commands.messages import Message
 from shared.protocol.values import Address, ConversationAddress, fold
-from ws_server.store import outbox_queries
 from ws_server.store.conversation_summaries import Standing, standings
+from ws_server.store.federation import outbox_queries
 from ws_server.store.message_pages import (
     NO_STATES,
     PAGE_BYTES,
@@ -22,31 +22,31 @@ from ws_server.store.message_pages import (
 from ws_server.store.steps import Steps, alone
 
 SYNC_MESSAGES = 500
-"""Most messages in one answer to sync."""
+"""Most messages in one reply to sync."""
 WAVE = 64
-"""Messages read at a time, as few large ones fill a page."""
+"""Messages read at a time; a small number, because a few large ones fill a page."""
 
 
 @dataclass(slots=True)
 class Missed:
-    """What a reader has not got."""
+    """One page of missed messages, with all conversations."""
 
     standings: list[Standing]
-    """Of all conversations; first those in which something is new."""
+    """All conversations; those with new messages first."""
     messages: list[Message]
     more: bool
     recovered: bool
 
 
 def missed(reader: int, have: dict[ConversationAddress, int]) -> Steps[Missed]:
-    """Return what came after `have`, one page of it, in the order of its times.
+    """Return one page of the messages after `have`, in the order of their times.
 
-    A page takes whole beginnings: of each conversation in it, the oldest missed messages without
-    a gap. `recovered` is false if `have` is ahead of the history, which then is another one.
+    A page holds, of each conversation in it, the oldest missed messages without a gap. If `have` is
+    ahead of this history, the client knows another one, and `recovered` is False.
     """
     positions = {fold(_here(address)): seq for address, seq in have.items()}
     all_of_them = yield from standings(reader)
-    # Not all may fit one answer, and nobody can do without those of the messages in it.
+    # A reply may not fit all standings, and must include those of the messages in it.
     all_of_them.sort(key=lambda s: positions.get(fold(s.address), -1) >= s.last_seq)
     known = {fold(s.address): s for s in all_of_them}
     for address, seq in positions.items():
@@ -57,7 +57,8 @@ def missed(reader: int, have: dict[ConversationAddress, int]) -> Steps[Missed]:
     behind = [
         (standing, after)
         for standing in all_of_them
-        if (after := positions.get(fold(standing.address), 0)) < standing.last_seq
+        if (after := max(positions.get(fold(standing.address), 0), standing.hidden_seq))
+        < standing.last_seq
     ]
     found, more = yield from _page(reader, behind)
     return Missed(all_of_them, found, more, True)
@@ -82,7 +83,7 @@ def _page(reader: int, behind: Sequence[tuple[Standing, int]]) -> Steps[tuple[li
                     more = True
                     break
                 message = to_message(row, reader, standing.address, states)
-                # A clock that was set back must not part time and seq.
+                # Times rise with the seqs, even if the clock was set back.
                 times[standing.id] = max(times.get(standing.id, 0), message.time)
                 found.append((times[standing.id], message))
                 size += size_on_wire(message)
@@ -95,18 +96,18 @@ def _page(reader: int, behind: Sequence[tuple[Standing, int]]) -> Steps[tuple[li
 def _waves(
     behind: Iterable[tuple[Standing, int]],
 ) -> Iterator[list[tuple[Standing, Range]]]:
-    """Yield what to read at a time, up to WAVE messages, until the page is full."""
+    """Yield ranges of up to WAVE messages, to be read one wave at a time until the page is full."""
     wave: list[tuple[Standing, Range]] = []
-    room = WAVE
+    remaining = WAVE
     for standing, after in behind:
         while after < standing.last_seq:
-            last = min(standing.last_seq, after + room)
+            last = min(standing.last_seq, after + remaining)
             wave.append((standing, Range(standing.id, after, last)))
-            room -= last - after
+            remaining -= last - after
             after = last
-            if room == 0:
+            if remaining == 0:
                 yield wave
-                wave, room = [], WAVE
+                wave, remaining = [], WAVE
     if wave:
         yield wave
 
@@ -114,10 +115,10 @@ def _waves(
 def _rows(wave: Sequence[tuple[Standing, Range]]) -> Steps[dict[int, list[Any]]]:
     """Return the messages by conversation, in the order of `seq`."""
     rows: dict[int, list[Any]] = {}
-    for row in (yield from in_ranges([asked for _, asked in wave])):
+    for row in (yield from in_ranges([span for _, span in wave])):
         rows.setdefault(row.conversation_id, []).append(row)
-    for some in rows.values():
-        some.sort(key=attrgetter("seq"))
+    for page in rows.values():
+        page.sort(key=attrgetter("seq"))
     return rows
 
 

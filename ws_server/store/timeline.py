@@ -1,10 +1,9 @@
-"""When messages were sent and in which order conversations changed, whatever the wall clock does.
+"""Times of messages and the order of conversations, independent of jumps of the wall clock.
 
-The wall clock may be wrong for a while and then jump either way. A message gets the wall's time,
-unless its conversation already has a later one: then the conversation goes on from there at the
-speed of the monotonic clock, until the wall clock has caught up. Lists of conversations are not
-ordered by time but by `activity`, a number that rises with every message and every new
-conversation.
+The wall clock may be wrong for a while and then jump either way. A message gets the wall clock's
+time, unless its conversation already has a later one. In that case, times continue from the later
+one at the speed of the monotonic clock, until the wall clock has caught up. Conversations are
+ordered by `activity`, a number that rises with every message and every new conversation.
 """
 
 from __future__ import annotations
@@ -17,28 +16,28 @@ from sqlalchemy import Connection, func, select
 from ws_server.store.schema import conversations
 
 MAX_STEADY = 50_000
-"""Conversations of which it is noted how long ago their last message was."""
+"""Conversations for which the monotonic time of the last message is remembered."""
 
 
 def wall_ms() -> int:
-    """Return what the wall clock shows, Unix milliseconds."""
+    """Return the wall clock's time in Unix milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 class Timeline:
-    """One for each database; used by the transaction that writes, so by one thread at a time."""
+    """The timeline of one database; used inside write transactions, so by one thread at a time."""
 
     def __init__(self) -> None:
         self._activity = 0
         self._steady: dict[int, int] = {}
-        """The monotonic milliseconds of the last message, by conversation; the oldest first."""
+        """The monotonic milliseconds of the last message by conversation, the oldest first."""
 
-    def go_on(self, tx: Connection) -> None:
-        """Let the order go on from the highest activity of the database."""
+    def resume(self, tx: Connection) -> None:
+        """Continue from the highest activity stored in the database."""
         self._activity = tx.scalar(select(func.max(conversations.c.activity))) or 0
 
     def next_activity(self) -> int:
-        """Return a number above all that were given before."""
+        """Return a number above all previous ones."""
         self._activity += 1
         return self._activity
 
@@ -47,7 +46,7 @@ class Timeline:
 
         Args:
             last: The time of its last message; 0 if there is none.
-            now: What the wall clock shows.
+            now: The wall clock's time.
         """
         steady = time.monotonic_ns() // 1_000_000
         before = self._steady.pop(conversation_id, steady)

@@ -2,10 +2,10 @@
 // colours.
 
 /** Milliseconds without the app before the notice is shown: most breaks are shorter. */
-const PATIENCE = 1000;
+const SHOW_AFTER_MS = 1000;
 
 /** Waiting lines that are shown. */
-const SHOWN = 5;
+const MAX_SHOWN_LINES = 5;
 
 /** Below a conversation's header, where no control is covered; theme.py has the measures. */
 const STYLE = `
@@ -51,7 +51,8 @@ export class Banner {
 
   #down() {
     clearTimeout(this.#timer);
-    if (!this.#away) this.#timer = setTimeout(() => { this.#away = true; this.#show(); }, PATIENCE);
+    const show = () => { this.#away = true; this.#show(); };
+    if (!this.#away) this.#timer = setTimeout(show, SHOW_AFTER_MS);
   }
 
   #up() {
@@ -89,7 +90,7 @@ export class Banner {
     const sentence = document.createElement("p");
     sentence.textContent = words.away;
     const list = document.createElement("ul");
-    list.append(...lines.slice(-SHOWN).map((line) => {
+    list.append(...lines.slice(-MAX_SHOWN_LINES).map((line) => {
       const item = document.createElement("li");
       item.textContent = words.waits.replace("{text}", line.text);
       return item;

@@ -7,7 +7,7 @@
 import { isCommand, joined } from "./kept.js";
 
 /** Boxes of closed conversations that are remembered: Flet's client may still send their events. */
-const MOST = 20;
+const MAX_CLOSED_BOXES = 20;
 
 export const isTextarea = (element) => element?.tagName === "TEXTAREA";
 export const isField = (element) => element?.tagName === "INPUT";
@@ -106,7 +106,7 @@ export class Boxes extends EventTarget {
     const before = document.activeElement;
     this.current = { id, to, text, told: text, button, most, focus, hasFocus: false, before };
     this.#known.set(id, this.current);
-    if (this.#known.size > MOST) this.#known.delete(this.#known.keys().next().value);
+    if (this.#known.size > MAX_CLOSED_BOXES) this.#known.delete(this.#known.keys().next().value);
     this.dispatchEvent(new Event("declared"));
   }
 

@@ -12,13 +12,13 @@ export const ENTER = "\r", TAB = "\v", BACK = "\b", DELETE = "\x7f", ALL = "\x01
 export const HOME = "\x02", END = "\x03", LEFT = "\x04", RIGHT = "\x05";
 
 /** Milliseconds for a declared box to get the focus, and for a step to end. */
-const FOCUS = 20_000, LONGEST = 60_000;
+const FOCUS_MS = 20_000, MAX_STEP_MS = 60_000;
 
 /** Animation frames within which Flet's client draws an update and moves the focus. */
-const DRAWS = 3, MOVES = 12;
+const DRAW_FRAMES = 3, MOVE_FRAMES = 12;
 
 /** Milliseconds until Flet's client hears a newly focused box; delay of a late focus. */
-const ATTACHES = 120, LATE = 1500;
+const ATTACH_MS = 120, LATE_MS = 1500;
 
 const isBox = (element) => isTextarea(element) || isField(element);
 const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
@@ -44,7 +44,7 @@ class Step {
     this.closed = new Promise((resolve) => {
       this.close = () => { this.isOpen = false; resolve(); };
     });
-    setTimeout(this.close, LONGEST);
+    setTimeout(this.close, MAX_STEP_MS);
   }
 
   /** Closes the step after the events of this moment. */
@@ -154,7 +154,7 @@ export class Held {
   resumed() {
     const step = this.step();
     step.answer = this.link.answer().then(async () => {
-      await frames(DRAWS);
+      await frames(DRAW_FRAMES);
       this.boxes.repair();
       return true;
     });
@@ -222,8 +222,8 @@ export class Held {
 
   /** Waits until Flet's client has drawn the app's changes, and the focus has settled. */
   async #settled(queue) {
-    await frames(DRAWS);
-    const { boxes } = this, until = performance.now() + FOCUS;
+    await frames(DRAW_FRAMES);
+    const { boxes } = this, until = performance.now() + FOCUS_MS;
     const isAt = () => isBox(document.activeElement) && document.activeElement !== this.#from;
     while (boxes.current?.focus) {
       // The declared text goes into the box first.
@@ -233,14 +233,14 @@ export class Held {
       if (isThere || isElsewhere || performance.now() > until) box.focus = false;
       else await frame();
     }
-    for (let n = 0; n < MOVES && !isAt() && typeof queue[0] === "string"; n++) await frame();
+    for (let n = 0; n < MOVE_FRAMES && !isAt() && typeof queue[0] === "string"; n++) await frame();
     await frames(2);
-    if (isAt()) await pause(ATTACHES);
+    if (isAt()) await pause(ATTACH_MS);
   }
 
   /** Writes the held text, up to the next step, into the box with the focus. */
   async #written(queue, isSure) {
-    const until = performance.now() + LATE, { boxes } = this;
+    const until = performance.now() + LATE_MS, { boxes } = this;
     let box = null;
     while (typeof queue[0] === "string") {
       const element = document.activeElement;
@@ -302,7 +302,7 @@ export class Held {
     for (let tries = 0; tries < 5; tries++) {
       put(element, text, from, to);
       if (!box) return true;
-      for (let n = 0; n < MOVES; n++) {
+      for (let n = 0; n < MOVE_FRAMES; n++) {
         if (box.text === text) return true;
         if (this.boxes.element(box) !== element) return false;
         await frame();

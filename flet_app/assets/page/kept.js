@@ -7,7 +7,7 @@
 const KEY = "chat.kept";
 
 /** Bounds of the store: conversations, lines, and characters in all. */
-const MOST_DRAFTS = 50, MOST_LINES = 200, MOST_CHARACTERS = 400_000;
+const MAX_DRAFTS = 50, MAX_LINES = 200, MAX_CHARACTERS = 400_000;
 
 /** Whether a text is a command: two slashes begin a message. */
 export const isCommand = (text) => /^\s*\/(?!\/)/.test(text);
@@ -50,7 +50,7 @@ export class Kept {
   draft(to, text) {
     this.drafts.delete(to);
     this.drafts.set(to, text);
-    if (this.drafts.size > MOST_DRAFTS) this.drafts.delete(this.drafts.keys().next().value);
+    if (this.drafts.size > MAX_DRAFTS) this.drafts.delete(this.drafts.keys().next().value);
     this.save();
   }
 
@@ -69,7 +69,7 @@ export class Kept {
   /** Stores a sent line; returns the line, or null if the store is full. */
   line(to, text) {
     const size = this.lines.reduce((sum, line) => sum + line.text.length, text.length);
-    if (this.lines.length >= MOST_LINES || size > MOST_CHARACTERS / 2) return null;
+    if (this.lines.length >= MAX_LINES || size > MAX_CHARACTERS / 2) return null;
     const random = crypto.getRandomValues(new Uint8Array(16));
     const key = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
     const line = { key, to, text };
@@ -96,7 +96,7 @@ export class Kept {
 
   save() {
     const drafts = [];
-    let room = MOST_CHARACTERS / 2;
+    let room = MAX_CHARACTERS / 2;
     for (const [to, text] of [...this.drafts].reverse()) {
       room -= text.length;
       if (room >= 0 && text && this.#mayStay(text)) drafts.unshift([to, text]);

@@ -9,20 +9,20 @@ import { reload } from "./reload.js";
 
 const Real = window.WebSocket;
 
-/** Close code for a page whose session is gone (pages.py: STALE). */
-const STALE = 4404;
+/** Close code for a page whose session is gone (pages.py: STALE_CODE). */
+const STALE_CODE = 4404;
 
 /** The key under which Flet's client stores its session. */
 const SESSION = "_flet_session_id";
 
 /** Milliseconds between attempts, and of silence before the connection counts as lost. */
-const FIRST_PAUSE = 300, LAST_PAUSE = 2000, ASKS_AFTER = 10_000, ENDS_AFTER = 20_000;
+const FIRST_PAUSE_MS = 300, LAST_PAUSE_MS = 2000, ASK_AFTER_MS = 10_000, END_AFTER_MS = 20_000;
 
-/** Bytes of a frame that the app accepts (frame_filter.py: MAX_OTHER, MAX_FRAME). */
-const MOST = 128 << 10, MOST_PASTED = 8 << 20;
+/** Bytes of a frame that the app accepts (frame_filter.py). */
+const MAX_FRAME_BYTES = 128 << 10, MAX_FILE_FRAME_BYTES = 8 << 20;
 
-/** Bytes of drafts in the first frame, before the app knows the person (MAX_STRANGER). */
-const MOST_DRAFTED = 40_000;
+/** Bytes of drafts in the first frame, before the app knows the person (frame_filter.py). */
+const MAX_DRAFT_BYTES = 40_000;
 
 /**
  * The link of a page. Its events:
@@ -85,7 +85,7 @@ export class Link extends EventTarget {
   }
 
   /** Sends a frame of Flet's client; without a connection the frame is lost. */
-  send(packet, most = MOST) {
+  send(packet, most = MAX_FRAME_BYTES) {
     if (this.isUp && packet.byteLength <= most) this.#real.send(packet);
   }
 
@@ -100,7 +100,7 @@ export class Link extends EventTarget {
   #register = null;
   #opened = false;
   #isHeard = false;
-  #pause = FIRST_PAUSE;
+  #pause = FIRST_PAUSE_MS;
   #retry = 0;
   #heardAt = 0;
   #askedAt = 0;
@@ -140,13 +140,13 @@ export class Link extends EventTarget {
   }
 
   #open() {
-    this.#pause = FIRST_PAUSE;
+    this.#pause = FIRST_PAUSE_MS;
     this.#heardAt = performance.now();
     this.isUp = true;
     this.#isHeard = false;
     const user = this.kept.user;
     const session = this.#register ? sessionStorage.getItem(SESSION) ?? "" : "";
-    this.say("hello", { session, user, drafts: this.kept.newest(MOST_DRAFTED) });
+    this.say("hello", { session, user, drafts: this.kept.newest(MAX_DRAFT_BYTES) });
     if (this.#register) {
       this.#real.send(this.#register);
       this.dispatchEvent(new Event("resumed"));
@@ -186,13 +186,13 @@ export class Link extends EventTarget {
     this.isUp = this.takesLines = false;
     for (const resolve of this.#waiting.values()) resolve(false);
     this.#waiting.clear();
-    if (code === STALE) {
+    if (code === STALE_CODE) {
       this.#reload();
       return;
     }
     if (wasUp || !this.#opened) this.dispatchEvent(new Event("down"));
     this.#retry = setTimeout(() => this.#connect(), this.#pause * (0.75 + Math.random() / 2));
-    this.#pause = Math.min(2 * this.#pause, LAST_PAUSE);
+    this.#pause = Math.min(2 * this.#pause, LAST_PAUSE_MS);
   }
 
   /** Handles a frame of Flet's client. */
@@ -211,7 +211,8 @@ export class Link extends EventTarget {
       if (!this.dispatchEvent(event)) return;
     }
     // A larger frame would end the connection, so a large paste is dropped.
-    this.send(packet, action === EVENT && body.name === "paste_files" ? MOST_PASTED : MOST);
+    const hasFiles = action === EVENT && body.name === "paste_files";
+    this.send(packet, hasFiles ? MAX_FILE_FRAME_BYTES : MAX_FRAME_BYTES);
   }
 
   /** Reloads the page when the person pauses: keys would be lost during a reload. */
@@ -237,12 +238,12 @@ export class Link extends EventTarget {
     addEventListener("online", () => { if (this.#stand && !this.#real) this.#connect(); });
     setInterval(() => {
       const now = performance.now(), silent = now - this.#heardAt;
-      if (!this.isUp || silent < ASKS_AFTER) {
+      if (!this.isUp || silent < ASK_AFTER_MS) {
         this.#askedAt = 0;
       } else if (!this.#askedAt) {
         this.#askedAt = now;
         this.say("ping", { ping: ++this.#pings });
-      } else if (now - this.#askedAt > ENDS_AFTER - ASKS_AFTER) {
+      } else if (now - this.#askedAt > END_AFTER_MS - ASK_AFTER_MS) {
         this.#askedAt = 0;
         const real = this.#real;
         this.#lost(0);

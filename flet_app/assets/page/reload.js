@@ -4,17 +4,17 @@
 const COUNT = "chat.reloaded";
 
 /** Failed reloads after which the page is left as it is. */
-const MOST = 20;
+const MAX_RELOADS = 20;
 
 /** Milliseconds between checks for the app. */
-const PAUSE = 1000;
+const CHECK_MS = 1000;
 
 /** Whether the page has reloaded itself. */
 export const isReloaded = () => sessionStorage.getItem(COUNT) !== null;
 
 /** Reloads the page as soon as the app answers: it may have stopped again. */
 export async function reload() {
-  while (!(await isThere())) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  while (!(await isThere())) await new Promise((resolve) => setTimeout(resolve, CHECK_MS));
   sessionStorage.setItem(COUNT, Number(sessionStorage.getItem(COUNT)) + 1);
   location.reload();
 }
@@ -38,9 +38,9 @@ export function watchLoading(link) {
     if (type === "error" && !(target.src ?? target.href ?? "").startsWith(location.origin)) return;
     event.preventDefault();
     stop.abort();
-    if (Number(sessionStorage.getItem(COUNT)) >= MOST) return;
+    if (Number(sessionStorage.getItem(COUNT)) >= MAX_RELOADS) return;
     link.dispatchEvent(new Event("down"));
-    setTimeout(reload, PAUSE);
+    setTimeout(reload, CHECK_MS);
   };
   addEventListener("unhandledrejection", failed, { signal });
   addEventListener("error", failed, { signal, capture: true });

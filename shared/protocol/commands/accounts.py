@@ -15,21 +15,13 @@ from shared.protocol.kinds import (
     TOKEN,
     Text,
 )
-from shared.protocol.spec import (
-    Access,
-    Record,
-    Reply,
-    Request,
-    arg,
-    command,
-    record,
-    result,
-)
+from shared.protocol.records import Record, Reply, record, result
+from shared.protocol.spec import Access, Request, arg, command
 from shared.protocol.values import MAX_REAL_NAME, fold, in_words
 from shared.protocol.words import CURLED, SINGLE
 
 QUOTES = ('"', *CURLED, *SINGLE)
-DOUBTED = 1_024
+MAX_CHECKED_CHARACTERS = 1_024
 """Characters of an argument that are checked for misplaced quotes and passwords."""
 UNCLEAR = (
     "it is not clear which word is the password. Put what has several words into double quotes, as "
@@ -76,7 +68,7 @@ class CodeWanted(Reply):
 
 
 @record
-class Admission(Reply):
+class RegistrationRules(Reply):
     """Who may register in this realm."""
 
     registration: str = result("open, invite (with an invitation) or closed")
@@ -116,7 +108,7 @@ class SignedIn(Reply):
 
 
 @record
-class SignedOut(Reply):
+class LoggedOut(Reply):
     """The session and its token have ended."""
 
     def sentence(self) -> str:
@@ -154,7 +146,7 @@ class Code(Request[CodeWanted]):
 
 
 @command("invitation", access=Access.ANYONE, repeatable=True)
-class Invitation(Request[Admission]):
+class Invitation(Request[RegistrationRules]):
     """Show an invitation before `register`; without a code, ask who may register."""
 
     code: str | None = arg("the code that an admin gave", INVITATION_CODE, default=None)
@@ -191,7 +183,9 @@ class Register(Request[Registered]):
     def doubt(bare: Mapping[str, str]) -> str | None:
         # In `rob Robert Downey hunter22 USA` the account would get an unintended password.
         # A line that is too long is refused anyway, so its words need no check.
-        password, country = (bare.get(name, "")[:DOUBTED] for name in ("password", "country"))
+        password, country = (
+            bare.get(name, "")[:MAX_CHECKED_CHARACTERS] for name in ("password", "country")
+        )
         words = f"{password} {country}".split()
         opened = any(word.startswith(QUOTES) for word in [bare.get("real_name", ""), *words])
         if (opened and any(word.endswith(QUOTES) for word in words)) or (
@@ -217,7 +211,7 @@ class Resume(Request[SignedIn]):
 
 
 @command("logout", repeatable=True)
-class Logout(Request[SignedOut]):
+class Logout(Request[LoggedOut]):
     """Sign out and end the token; other connections that use it are closed."""
 
 

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from shared.protocol.commands.messages import counted
 from shared.protocol.kinds import USER
-from shared.protocol.spec import (
-    Event,
-    Remote,
-    Reply,
-    Request,
-    arg,
-    command,
-    event,
-    record,
-    result,
-    unsent,
-)
+from shared.protocol.records import Event, Reply, event, record, result, unsent
+from shared.protocol.spec import Remote, Request, arg, command
 from shared.protocol.values import Address
 
 

@@ -25,24 +25,14 @@ from shared.protocol.kinds import (
     Number,
     Pattern,
 )
-from shared.protocol.spec import (
-    Event,
-    Remote,
-    Reply,
-    Request,
-    arg,
-    command,
-    event,
-    record,
-    result,
-    unsent,
-)
+from shared.protocol.records import Event, Reply, event, record, result, unsent
+from shared.protocol.spec import Remote, Request, arg, command
 from shared.protocol.values import Address, ConversationAddress, GroupAddress
 
 NO_PATHS = (
     "<data> is missing: the server opens no files, so put the content as base64 after the name"
 )
-WRAPPED = 16
+MIN_BASE64_LETTERS = 16
 """Letters from which a word counts as a line of base64 rather than a part of a file name."""
 
 
@@ -57,7 +47,11 @@ def unlike_a_file(bare: Mapping[str, str]) -> str | None:
         return None
     sizes = {len(line) for line in lines}
     even = len(sizes) == 1 and len(last) <= max(sizes) and max(sizes) % 4 == 0
-    if even and "." in bare.get("name", ".") and (max(sizes) >= WRAPPED or last.endswith("=")):
+    if (
+        even
+        and "." in bare.get("name", ".")
+        and (max(sizes) >= MIN_BASE64_LETTERS or last.endswith("="))
+    ):
         return None
     return (
         "data: must be base64, and with blanks in it stand in double quotes; so must a name with "
@@ -149,9 +143,7 @@ class SendFile(Request[Sent]):
     idempotency_key: str | None = idempotency_key()
     bot: bool | None = bot_mark()
 
-    @staticmethod
-    def doubt(bare: Mapping[str, str]) -> str | None:
-        return unlike_a_file(bare)
+    doubt = staticmethod(unlike_a_file)
 
 
 @command("sendgroupfile", realm_name="sendgroupfilerealm", remote=Remote.QUEUED)
@@ -164,9 +156,7 @@ class SendGroupFile(Request[Sent]):
     idempotency_key: str | None = idempotency_key()
     bot: bool | None = bot_mark()
 
-    @staticmethod
-    def doubt(bare: Mapping[str, str]) -> str | None:
-        return unlike_a_file(bare)
+    doubt = staticmethod(unlike_a_file)
 
 
 @command("upload", remote=Remote.QUEUED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from shared.protocol.commands.lists import ListPage, after, begun_anew, more
 from shared.protocol.commands.messages import (
     Message,
@@ -13,21 +15,13 @@ from shared.protocol.commands.messages import (
     summary,
 )
 from shared.protocol.commands.private import BEFORE, LIMIT
-from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Text
-from shared.protocol.spec import (
-    Event,
-    Record,
-    Remote,
-    Reply,
-    Request,
-    arg,
-    command,
-    event,
-    record,
-    result,
-    unsent,
-)
+from shared.protocol.kinds import GROUP, MESSAGE_TEXT, REALM_NAME, USER, Pattern, Text
+from shared.protocol.records import Event, Record, Reply, event, record, result, unsent
+from shared.protocol.spec import Remote, Request, arg, command
 from shared.protocol.values import DEFAULT_PAGE, MAX_GROUP_NAME, Address, GroupAddress, in_words
+
+ALL, JOINING = "all", "joining"
+HISTORY = Pattern(re.compile(f"{ALL}|{JOINING}"), f"{ALL} or {JOINING}")
 
 
 @record
@@ -53,6 +47,10 @@ class GroupChat(Record):
     read_seq: int = result("read up to here by the reader")
     unread: int = result("messages of others above read_seq, since the reader joined")
     last: Message | None = result("the newest message; a long text is cut to 256 characters")
+    history: str | None = result(
+        "joining: who joins reads only what is written from then on; absent: everything",
+        default=None,
+    )
 
 
 @record
@@ -73,7 +71,8 @@ class GroupChats(ListPage):
     def lines(self) -> list[str]:
         return [
             f"{g.group} {in_words(g.name)} ({g.role}): {counted(g.members, 'member')}, "
-            f"{counted(g.last_seq, 'message')}, {g.unread} unread{summary(g.last)}"
+            f"{counted(g.last_seq, 'message')}, {g.unread} unread"
+            f"{', history from joining' * bool(g.history)}{summary(g.last)}"
             for g in self.groups
         ]
 
@@ -88,6 +87,18 @@ class GroupPerson(Reply):
 
     def sentence(self) -> str:
         return f"{self.user} {self.done} {self.group}"
+
+
+@record
+class GroupHistoryChosen(Reply):
+    """From now on new members may read this of the group."""
+
+    group: str = result("the group's address")
+    history: str = result("all or joining")
+
+    def sentence(self) -> str:
+        what = "what is written from then on" if self.history == JOINING else "all its messages"
+        return f"Who joins {self.group} reads {what}"
 
 
 @record
@@ -243,6 +254,14 @@ class Unban(Request[GroupPerson]):
 
     group: GroupAddress = arg("the group, #12 or 12", GROUP)
     user: Address = arg("who may be invited again", USER)
+
+
+@command("grouphistory", realm_name="grouphistoryrealm", repeatable=True, remote=Remote.ACTIVE)
+class ChooseGroupHistory(Request[GroupHistoryChosen]):
+    """Choose what new members may read of a group you own."""
+
+    group: GroupAddress = arg("the group, #12 or 12", GROUP)
+    history: str = arg("all, or joining: only what is written from then on", HISTORY)
 
 
 @command("accept", realm_name="acceptrealm", repeatable=True, remote=Remote.ACTIVE)

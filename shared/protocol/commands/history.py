@@ -5,7 +5,8 @@ from __future__ import annotations
 from shared.protocol.commands.messages import Message, Page, counted
 from shared.protocol.commands.private import BEFORE, LIMIT
 from shared.protocol.kinds import CONVERSATION, IDENTIFIER, POSITIONS, SEQ
-from shared.protocol.spec import Record, Remote, Reply, Request, arg, command, record, result
+from shared.protocol.records import Record, Reply, record, result
+from shared.protocol.spec import Remote, Request, arg, command
 from shared.protocol.values import DEFAULT_PAGE, ConversationAddress
 
 

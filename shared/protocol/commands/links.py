@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from shared.protocol.kinds import LOCAL_NAME, Base64, Number, Pattern
-from shared.protocol.spec import Access, Reply, Request, arg, command, record, result
+from shared.protocol.records import Reply, record, result
+from shared.protocol.spec import Access, Request, arg, command
 from shared.protocol.values import in_words
 
 KEY = Base64(size=32)

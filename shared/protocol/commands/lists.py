@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from shared.protocol.kinds import Kind
-from shared.protocol.spec import Reply, arg, result, unsent
+from shared.protocol.records import Reply, result, unsent
+from shared.protocol.spec import arg
 
 
 def after(of: str, kind: Kind) -> Any:

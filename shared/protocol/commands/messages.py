@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time as clock
+from unicodedata import normalize
 
 from shared.protocol.kinds import FLAG, KEY
-from shared.protocol.spec import Event, Record, Reply, arg, event, record, result, unsent
+from shared.protocol.records import Event, Record, Reply, event, record, result, unsent
+from shared.protocol.spec import arg
 from shared.protocol.values import in_words
 
 
@@ -44,7 +46,14 @@ def size_in_words(size: int) -> str:
     raise AssertionError
 
 
-READS_AS_FILE = re.compile(r"\(\s*[\d.,]+\s*(?:bytes?|[kMG]i?B)\s*\)\s+file\s", re.IGNORECASE)
+_BLANK = r"[\s\u1160\u2800]"
+_OPEN, _CLOSE = "[(❨❪⟮⸨⦅﴾﴿]", "[)❩❫⟯⸩⦆﴿﴾]"
+READS_AS_FILE = re.compile(
+    rf"{_OPEN}{_BLANK}*[\d.,٫٬]+{_BLANK}*(?:bytes?|[kMG]i?B){_BLANK}*{_CLOSE}{_BLANK}*file{_BLANK}"
+    # Whatever the letters are that look like these.
+    rf"|{_OPEN}[^()]{{0,24}}\d[^()]{{0,24}}{_CLOSE}{_BLANK}*\S{{1,16}}{_BLANK}+f_",
+    re.IGNORECASE,
+)
 """A form that only the line of a file has: `(1.2 MB) file f_...`."""
 
 FRAME = str.maketrans("[]|", "()/")
@@ -92,18 +101,25 @@ class Message(Record):
     def content(self) -> str:
         """Return the text, or the file's name and size, safe for a terminal.
 
-        A text that looks like a file is quoted; the line of a file never ends with a quote.
+        A text that looks like a file is quoted; the line of a file never ends with a quote. So is
+        a file's name that looks like a file with another id.
         """
         if self.file is None:
-            text = in_words(self.text)
-            return f'"{text}"' if READS_AS_FILE.search(text) else text
+            return _quoted_as_file(self.text)
         size = size_in_words(self.file.size)
-        return f"{in_words(self.file.name)} ({size}) file {self.file.id}"
+        return f"{_quoted_as_file(self.file.name)} ({size}) file {self.file.id}"
 
     def row(self) -> str:
         """Return the line of this message in a history."""
         fate = f" ({self.state})" if self.state in ("queued", "refused") else ""
         return f"{self.seq}. {clock_in_words(self.time)} [{self.sender}] {self.content()}{fate}"
+
+
+def _quoted_as_file(text: str) -> str:
+    """Return a text in words, in double quotes if it reads as the line of a file."""
+    shown = in_words(text)
+    plain = shown if shown.isascii() else normalize("NFKC", shown)  # of full width, superscript
+    return f'"{shown}"' if READS_AS_FILE.search(plain) else shown
 
 
 def summary(last: Message | None) -> str:

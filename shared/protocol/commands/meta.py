@@ -5,17 +5,8 @@ from __future__ import annotations
 import re
 
 from shared.protocol.kinds import Pattern, Text
-from shared.protocol.spec import (
-    Access,
-    Record,
-    Reply,
-    Request,
-    arg,
-    command,
-    record,
-    result,
-    unsent,
-)
+from shared.protocol.records import Record, Reply, record, result, unsent
+from shared.protocol.spec import Access, Request, arg, command
 
 
 @record

@@ -13,7 +13,8 @@ from shared.protocol.commands.messages import (
     summary,
 )
 from shared.protocol.kinds import MESSAGE_TEXT, REALM_NAME, USER, Number
-from shared.protocol.spec import Record, Remote, Request, arg, command, record, result
+from shared.protocol.records import Record, record, result
+from shared.protocol.spec import Remote, Request, arg, command
 from shared.protocol.values import DEFAULT_PAGE, MAX_PAGE, Address
 
 LIMIT = Number(1, MAX_PAGE)

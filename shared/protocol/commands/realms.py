@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from shared.protocol.commands.messages import clock_in_words, counted
 from shared.protocol.kinds import LOCAL_NAME, Number, Text
-from shared.protocol.spec import (
-    Event,
-    Record,
-    Reply,
-    Request,
-    arg,
-    command,
-    event,
-    record,
-    result,
-    unsent,
-)
+from shared.protocol.records import Event, Record, Reply, event, record, result, unsent
+from shared.protocol.spec import Request, arg, command
 from shared.protocol.values import in_words
 
 

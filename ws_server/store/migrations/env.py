@@ -1,4 +1,4 @@
-"""Run by Alembic; the connection comes from `ws_server.store.database`."""
+"""Run by Alembic; `ws_server.store.migrating` passes the connection."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Accounts can be disabled, and imported groups are found again"""
+"""Accounts can be disabled, and imported groups are recorded by their old ids."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    # No batch: on SQLite it makes the table anew, which rows that refer to it do not allow.
+    # Not in batch mode: on SQLite that recreates the table, which its foreign keys prevent.
     op.add_column(
         "users", sa.Column("disabled", sa.Boolean(), nullable=False, server_default=sa.false())
     )

@@ -1,4 +1,4 @@
-"""Other realms, their people and groups, and what waits for them"""
+"""Other realms, their users and groups, and the outbox."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -46,7 +46,7 @@ def upgrade() -> None:
         sqlite_where=_HERE,
         postgresql_where=_HERE,
     )
-    # SQLite's checks are not copied by themselves.
+    # Batch mode on SQLite does not copy check constraints.
     kept = sa.CheckConstraint(
         "(number IS NULL) <> (low_user IS NULL)", name=op.f("ck_conversations_private_or_group")
     )

@@ -1,4 +1,4 @@
-"""Conversations carry the time of their newest message, and their place in the order of changes"""
+"""Conversations get the time of their newest message, and a position in the order of activity."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -6,8 +6,8 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
-# The newest messages are ordered by their rows, so by commits. Their times place the conversations
-# without messages among them; a time from a clock that was ahead counts as the next lower one.
+# Newest messages are ordered by row, which is commit order. Conversations without messages are
+# placed among them by time; a time from a clock that was ahead counts as the next lower one.
 _FILL = """
 WITH newest AS (
     SELECT c.id, c.created, m.time, m."row",

@@ -1,4 +1,4 @@
-"""Messages of programs are marked, and equal content may be under way twice"""
+"""Messages of programs are marked, and equal content may be uploaded twice at a time."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    # No batch for these: on SQLite it makes the table anew, and one of messages is large.
+    # Not in batch mode: on SQLite that recreates the table, and the table of messages is large.
     for table in ("messages", "posts", "uploads"):
         op.add_column(
             table, sa.Column("bot", sa.Boolean(), nullable=False, server_default=sa.false())

@@ -1,4 +1,4 @@
-"""Names of before are cleaned as new ones are, and files get their types from our own table"""
+"""Stored names are cleaned like new ones, and media types are derived from file names."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +20,7 @@ def upgrade() -> None:
     tx = op.get_bind()
     users = sa.table("users", *map(sa.column, ("id", "name", "real_name", "country")))
     for row in _rows(tx, users):
-        # Of people of other realms neither is known, which is no name that cannot be seen.
+        # Both are empty for users of other realms, and stay so.
         real_name = row.real_name and tamed_name(row.real_name, row.name)[:128]
         country = row.country and tamed_name(row.country, "-")[:128]
         _mend(tx, users, row, real_name=real_name, country=country)
@@ -37,7 +37,7 @@ def upgrade() -> None:
 def _rows(
     tx: sa.Connection, table: sa.TableClause, which: sa.ColumnElement[bool] | None = None
 ) -> Iterator[Any]:
-    """Yield the rows of a table in the order of their ids, some at a time."""
+    """Yield the rows of a table in the order of their ids, AT_ONCE at a time."""
     query = sa.select(*table.c).order_by(table.c.id).limit(AT_ONCE)
     query = query if which is None else query.where(which)
     rows = tx.execute(query).all()

@@ -1,4 +1,4 @@
-"""Which other realms somebody here has confirmed; those that waited for approval nobody has"""
+"""Realms are marked as confirmed by local users, except those waiting for approval."""
 
 import sqlalchemy as sa
 from alembic import op

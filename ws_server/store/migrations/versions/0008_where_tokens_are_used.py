@@ -1,4 +1,4 @@
-"""From where tokens are used: there their owners can sign in, whoever guesses elsewhere"""
+"""Tokens store the address of their last use, so that guessing elsewhere cannot lock out a user."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""People can block people, ban them from groups, and think about invitations"""
+"""Users can block people, ban them from groups, and accept or decline invitations."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,7 +39,7 @@ def _number(name: str) -> sa.Column[int]:
 
 
 def _pair(table: str) -> tuple[Column[int] | Constraint, ...]:
-    """Return the columns and keys of a table about somebody and a conversation."""
+    """Return the columns and keys of a table about a user and a conversation."""
     return (
         sa.Column("conversation_id", IDENTITY, nullable=False),
         sa.Column("user_id", IDENTITY, nullable=False),

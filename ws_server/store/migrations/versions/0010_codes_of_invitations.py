@@ -1,4 +1,4 @@
-"""Codes with which people may register although registration is by invitation"""
+"""Codes for registering while registration is by invitation."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,1 @@
+"""Groups that another realm hosts."""

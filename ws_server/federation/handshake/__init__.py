@@ -1,0 +1,1 @@
+"""How two realms meet: dialling, and the proof of their keys."""

@@ -1,0 +1,1 @@
+"""A link between two realms that have proven their keys."""

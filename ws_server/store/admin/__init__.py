@@ -1,0 +1,1 @@
+"""Questions and changes of the operator's commands."""

@@ -1,0 +1,1 @@
+"""Files: their rows, their contents, and the space they take."""

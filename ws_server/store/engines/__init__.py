@@ -1,0 +1,1 @@
+"""The databases that a realm may run on: SQLite and PostgreSQL."""

@@ -1,0 +1,1 @@
+"""What the store keeps for other realms: outbox, replicas, trust."""

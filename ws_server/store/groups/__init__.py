@@ -1,0 +1,1 @@
+"""Groups hosted here: members, rules, history."""
