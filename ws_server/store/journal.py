@@ -11,9 +11,11 @@ import asyncio
 import logging
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 from itertools import groupby, islice
+from operator import attrgetter
 from time import perf_counter
 from typing import Any, cast
 
@@ -179,14 +181,15 @@ class Journal:
         self._begin()
         published: dict[Hashable, float] = {}
         since = perf_counter()
-        for entry in batch:
-            try:
-                if entry.done is not None:
-                    entry.done(entry)
-            except Exception:
-                log.exception("an entry that is on disk was not answered")
+        for payer, entries in groupby(batch, attrgetter("payer")):
+            for entry in entries:
+                try:
+                    if entry.done is not None:
+                        entry.done(entry)
+                except Exception:
+                    log.exception("an entry that is on disk was not answered")
             after = perf_counter()
-            published[entry.payer] = published.get(entry.payer, 0.0) + after - since
+            published[payer] = published.get(payer, 0.0) + after - since
             since = after
         self._waiting.spend(published)
         # Behind the connections, which write at the end of this pass of the loop.
@@ -219,8 +222,7 @@ class Journal:
     def _commit(self, batch: list[Entry], spent: dict[Hashable, float]) -> Progress | None:
         """Commit a batch and return its progress; or refuse all of it and return None.
 
-        Args:
-            spent: Seconds by payer; updated.
+        Adds the seconds of each payer to `spent`.
         """
         write = self._database.write
         try:
@@ -271,8 +273,8 @@ class Journal:
             finally:
                 after = perf_counter()
                 each = (after - since) / len(entries)  # nobody knows what each took of it
-                for entry in entries:
-                    spent[entry.payer] = spent.get(entry.payer, 0.0) + each
+                for payer, count in Counter(entry.payer for entry in entries).items():
+                    spent[payer] = spent.get(payer, 0.0) + each * count
             progress.entries += len(entries)
             if after > end:
                 break
@@ -331,11 +333,8 @@ class Journal:
 def _runs(batch: list[Entry], again: bool) -> Iterator[list[Entry]]:
     """Split a batch, in its order, into runs that are written at once."""
     for kind, run in groupby(batch, type):
-        most = len(batch)
-        if kind is Mutation or (again and kind is Together):
-            most = 1
-        elif again:
-            most = AGAIN_AT_ONCE
+        is_alone = kind is Mutation or (again and kind is Together)
+        most = 1 if is_alone else AGAIN_AT_ONCE if again else len(batch)
         while some := list(islice(run, most)):
             yield some
 
