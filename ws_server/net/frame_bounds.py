@@ -1,8 +1,12 @@
-"""The size of a frame, read from its header before it is parsed (RFC 6455, section 5.2)."""
+"""Frames read from their headers, before or instead of the library's parser (RFC 6455, 5.2)."""
 
 from __future__ import annotations
 
+from websockets.frames import apply_mask  # type: ignore[attr-defined]
+
 MASK_SIZE = 4
+WHOLE_TEXT = 0x81
+"""The first byte of a text frame that is a whole message, not compressed."""
 
 
 def measure(data: bytearray) -> tuple[int, int] | None:
@@ -22,3 +26,25 @@ def measure(data: bytearray) -> tuple[int, int] | None:
 def continues(data: bytearray) -> bool:
     """Return whether the first frame is a continuation frame."""
     return data[0] & 0x0F == 0
+
+
+def small_text(data: bytes | bytearray, start: int) -> tuple[bytes, int] | None:
+    """Return the payload of a whole, masked text message below 64 KiB, and the end of its frame.
+
+    None if another frame, or an incomplete one, begins at `start`; the library parses these. Its
+    parser takes 4 us a frame, a tenth of the whole path of a message.
+    """
+    if len(data) - start < 2 + MASK_SIZE or data[start] != WHOLE_TEXT:
+        return None
+    mask, size = start + 2, data[start + 1] - 0x80
+    if size == 126:
+        size = data[mask] << 8 | data[mask + 1]
+        mask += 2
+    elif not 0 <= size < 126:
+        return None
+    begin = mask + MASK_SIZE
+    end = begin + size
+    if end > len(data):
+        return None
+    payload: bytes = apply_mask(data[begin:end], data[mask:begin])
+    return payload, end

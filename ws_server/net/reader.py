@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 from ws_server.net.budgets import STRANGER_FRAME, Budget
 from ws_server.net.closing import LAST_REPLIES
 from ws_server.net.counted import Counted
-from ws_server.net.frame_bounds import continues, measure
+from ws_server.net.frame_bounds import continues, measure, small_text
 from ws_server.net.port import Port
 from ws_server.net.session import Session
 from ws_server.pipeline import DRAINING, ENDED
@@ -225,6 +225,9 @@ class Reader(Counted):
         if self.protocol.reader.eof:
             self._backlog.clear()  # the library accepts no bytes after the end
             return
+        data = self._read_texts(data)
+        if not data:
+            return
         super().data_received(cast(bytes, data))
         if self._lost:
             return
@@ -238,6 +241,21 @@ class Reader(Counted):
             self.cut_off_later()
 
     # Frames
+
+    def _read_texts(self, data: bytes | bytearray) -> bytes | bytearray:
+        """Deliver the small texts at the beginning of `data`; return the rest, for the library."""
+        protocol, start = self.protocol, 0
+        if protocol.reader.buffer or protocol.current_size is not None:
+            return data  # inside a frame or a fragmented message
+        while protocol.state is State.OPEN and (found := small_text(data, start)) is not None:
+            payload, start = found
+            self._frames += 1
+            self.heard = True
+            session = self.session
+            assert session is not None
+            if (life := session.pipeline.life) is not DRAINING and life is not ENDED:
+                self._deliver(session, payload)
+        return data[start:] if start else data
 
     def process_event(self, event: Event) -> None:
         self._frames += 1
@@ -255,7 +273,7 @@ class Reader(Counted):
         elif (life := session.pipeline.life) is DRAINING or life is ENDED:
             return
         elif event.opcode is Opcode.TEXT and event.fin:
-            self._deliver(session, event.data)
+            self._deliver(session, bytes(event.data))
         else:
             self._collect(session, event)
 
@@ -284,9 +302,9 @@ class Reader(Counted):
             else:
                 self._port.gate.receive_binary(session)
 
-    def _deliver(self, session: Session, payload: bytes | bytearray | memoryview) -> None:
+    def _deliver(self, session: Session, payload: bytes) -> None:
         try:
-            self._port.gate.receive(session, bytes(payload))
+            self._port.gate.receive(session, payload)
         except UnicodeDecodeError:
             self.protocol.fail(1007, "not UTF-8")
             self.send_data()

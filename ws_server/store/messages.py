@@ -108,15 +108,16 @@ def write(
             # The commit checks one version per conversation, so all copies must have that version.
             if version != conversation.version:
                 raise Stale
+            time = now if now >= last_time else last_time + 1
         elif conversation_id in moved and entry.cached is not None and not reloaded:
             # Moved by an earlier run of this batch, so the copy is behind.
             _, last, last_time = moved[conversation_id]
             old = last
+            time = times.time_after(conversation_id, last_time, now)
         else:
             old = last = conversation.last_seq
-            last_time = conversation.last_time
+            time = times.time_after(conversation_id, conversation.last_time, now)
         seq = last + 1
-        time = times.time_after(conversation_id, last_time, now)
         source = draft.source
         id = new_id("m") if source is None else source.id
         moved[conversation_id] = (conversation, seq, time)
