@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from ws_server.admin import interrupts
 from ws_server.admin.control import FILE
 
 RESTS = 2.0
@@ -34,7 +35,12 @@ class Pace:
         self._since = time.monotonic()
 
     def rest(self) -> None:
-        """Sleep in proportion to the work since the last rest; blocks."""
+        """Sleep in proportion to the work since the last rest; blocks.
+
+        Raises:
+            KeyboardInterrupt: the command was interrupted.
+        """
+        interrupts.check()
         if self._server.exists():
             time.sleep(min(LONGEST, RESTS * (time.monotonic() - self._since)))
         self._since = time.monotonic()
