@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from ws_server.admin import interrupts
+from ws_server.admin.interrupts import interrupts
 
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)

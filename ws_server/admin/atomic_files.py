@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from shared.faults import explained, shown
-from ws_server.admin import interrupts
 from ws_server.admin.commands import AdminRefused
+from ws_server.admin.interrupts import interrupts
 from ws_server.admin.pace import Pace
 
 MAX_NAME = 200

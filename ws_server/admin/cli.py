@@ -15,8 +15,9 @@ from typing import Any
 from shared.faults import explained, shown
 from shared.text_files import decoded
 from ws_server import app, data_folder
-from ws_server.admin import control, folder, interrupts
+from ws_server.admin import control, folder
 from ws_server.admin.commands import CREATE, TABLE, AdminCommand, AdminRefused, Given
+from ws_server.admin.interrupts import interrupts
 from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 

@@ -10,39 +10,41 @@ from __future__ import annotations
 import signal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_noted = _obeyed = False
 
 
-def obey_at_once() -> None:
-    """Raise KeyboardInterrupt wherever a signal finds the program, as Ctrl+C does."""
-    for name in SIGNALS:
-        signal.signal(name, _obey)
+class Interrupts:
+    """The signals of this process."""
 
+    def __init__(self) -> None:
+        self._noted = self._obeyed = False
 
-def obey_between_steps() -> None:
-    """Only note signals from now on; `check` obeys them."""
-    for name in SIGNALS:
-        signal.signal(name, _note)
+    def obey_at_once(self) -> None:
+        """Raise KeyboardInterrupt wherever a signal finds the program, as Ctrl+C does."""
+        for name in SIGNALS:
+            signal.signal(name, self._obey)
 
+    def obey_between_steps(self) -> None:
+        """Only note signals from now on; `check` obeys them."""
+        for name in SIGNALS:
+            signal.signal(name, self._note)
 
-def check() -> None:
-    """Obey a signal that was noted; called between two steps.
+    def check(self) -> None:
+        """Obey a signal that was noted; called between two steps.
 
-    Raises:
-        KeyboardInterrupt: there was one. Later ones are passed over, while the work is undone.
-    """
-    global _obeyed
-    if _noted and not _obeyed:
-        _obeyed = True
+        Raises:
+            KeyboardInterrupt: there was one. Later ones are passed over, while the work is undone.
+        """
+        if self._noted and not self._obeyed:
+            self._obey()
+
+    def _obey(self, *_: object) -> None:
+        self._obeyed = True
         raise KeyboardInterrupt
 
+    def _note(self, *_: object) -> None:
+        if self._noted:
+            self.check()  # somebody insists: the step may be waiting for something
+        self._noted = True
 
-def _obey(*_: object) -> None:
-    raise KeyboardInterrupt
 
-
-def _note(*_: object) -> None:
-    global _noted
-    if _noted:
-        check()  # somebody insists: the step may be waiting for something
-    _noted = True
+interrupts = Interrupts()

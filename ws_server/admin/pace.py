@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ws_server.admin import interrupts
 from ws_server.admin.control import FILE
+from ws_server.admin.interrupts import interrupts
 
 RESTS = 2.0
 """Seconds of rest for each second of work, so that most of the server's work is undisturbed."""
