@@ -15,12 +15,12 @@ from typing import Any
 
 from flet.messaging.protocol import MessageAction
 from flet.messaging.session import Session
-from flet_web.fastapi import FletApp
 
 from flet_app.browser_host import BrowserHost
 from flet_app.browser_identity import BrowserIdentity
 from flet_app.frame_filter import Frames
 from flet_app.frame_shapes import fits_page
+from flet_app.page_connection import PageConnection
 from flet_app.page_socket import PageSocket
 from flet_app.script import HelloFrame, PageScript
 from shared.background_tasks import BackgroundTasks
@@ -34,7 +34,7 @@ class BrowserSocket:
     """One WebSocket of a browser, and the sessions that it started."""
 
     visitor: BrowserIdentity
-    flet: FletApp
+    flet: PageConnection
     wire: PageSocket
     frames: Frames
     begun: list[weakref.ref[Session]] = field(default_factory=list)

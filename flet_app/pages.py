@@ -12,7 +12,7 @@ from typing import Any
 
 import flet as ft
 from flet.messaging.session import Session
-from flet_web.fastapi import FletApp, app_manager
+from flet_web.fastapi import app_manager
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -22,6 +22,7 @@ from flet_app.file_urls import Tickets
 from flet_app.frame_filter import Frames, InvalidFrame
 from flet_app.host import PageHost
 from flet_app.kept_pages import BrowserSocket, KeptPages
+from flet_app.page_connection import PageConnection
 from flet_app.page_socket import EXTENSION, PageSocket
 from flet_app.script import CHANNEL, HelloFrame, PageFrame, PageScript, PingFrame
 from shared.token_buckets import Buckets
@@ -78,7 +79,7 @@ class Pages:
         # Flet identifies browsers by address and user agent. A phone changes its address, and
         # browsers may share one, so Flet gets our cookie's mark instead.
         scope = dict(scope, client=None, headers=_marked(scope["headers"], visitor.browser))
-        flet = FletApp(
+        flet = PageConnection(
             loop=loop,
             executor=app_manager.executor,
             main=self._begin,
@@ -195,7 +196,7 @@ class Pages:
                 script.greet(socket.hello)
         return True
 
-    def _serves(self, flet: FletApp) -> bool:
+    def _serves(self, flet: PageConnection) -> bool:
         """Tell whether this connection shows a session."""
         return any(session.connection is flet for session in self.kept.sessions)
 

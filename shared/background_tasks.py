@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
+from contextvars import Context
 from typing import Any, TypeVar
 
 R = TypeVar("R")
@@ -37,9 +38,15 @@ class BackgroundTasks:
     def __iter__(self) -> Iterator[asyncio.Task[Any]]:
         return iter(self._tasks)
 
-    def start(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
-        """Run something until it ends by itself or is cancelled."""
-        return self.keep(asyncio.get_running_loop().create_task(work))
+    def start(
+        self, work: Coroutine[Any, Any, R], context: Context | None = None
+    ) -> asyncio.Task[R]:
+        """Run something until it ends by itself or is cancelled.
+
+        Args:
+            context: The context in which it runs; by default a copy of the present one.
+        """
+        return self.keep(asyncio.get_running_loop().create_task(work, context=context))
 
     def keep(self, task: asyncio.Task[R]) -> asyncio.Task[R]:
         """Keep a task that was started elsewhere."""

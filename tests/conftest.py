@@ -10,7 +10,7 @@ import pytest
 from tests.cluster import KINDS, Cluster, missing
 from tests.realserver import RealServer
 
-pytest_plugins = ["tests.quick", "tests.skips"]
+pytest_plugins = ["tests.leftovers", "tests.quick", "tests.skips"]
 
 
 @pytest.fixture(scope="session")

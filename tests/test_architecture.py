@@ -106,7 +106,7 @@ ONLY_IMPORTED_BY = {
     "idna": ["flet_app.links"],
     "linkify_it": ["flet_app.links"],
     "msgpack": ["flet_app.frame_filter"],
-    "flet_web": ["flet_app.site", "flet_app.pages", "flet_app.kept_pages", "flet_app.web"],
+    "flet_web": ["flet_app.site", "flet_app.pages", "flet_app.page_connection", "flet_app.web"],
     "starlette": [
         *("flet_app.pages", "flet_app.site", "flet_app.file_urls", "flet_app.browser_identity"),
         "flet_app.web",

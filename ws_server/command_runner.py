@@ -12,6 +12,7 @@ from functools import partial
 from time import thread_time
 from typing import Any, cast
 
+from shared.background_tasks import BackgroundTasks
 from shared.protocol.call import Call
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.records import Reply
@@ -30,7 +31,7 @@ from ws_server.outcome import Outcome
 from ws_server.pipeline import DRAINING, ENDED
 from ws_server.publications import publish, publish_message
 from ws_server.realm import Realm
-from ws_server.store.database import current_payer, current_requester
+from ws_server.store.database import charged_to
 from ws_server.store.drafts import Draft, MessageEntry, StoredMessage
 from ws_server.store.entries import Mutation
 from ws_server.store.federation.outbox import QUEUED
@@ -53,14 +54,14 @@ class CommandRunner:
         self._realm = realm
         self._publisher = realm.publisher
         self._end = end
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self.refused: dict[str, int] = dict.fromkeys(ErrorCode, 0)
         """The number of refused commands, by code."""
 
     async def close(self) -> None:
         """Wait for running commands, at most a second."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1)
+            await asyncio.wait(list(self._tasks), timeout=1)
 
     def settle(self, session: Session) -> None:
         """End a departed session once all its commands are answered."""
@@ -103,7 +104,7 @@ class CommandRunner:
                 self._answer(session, call, registration, result)
             else:
                 pipeline.started()
-                self._start(self._wait_for(session, call, registration, result))
+                self._start(session, self._wait_for(session, call, registration, result))
         except ChatError as error:
             if pipeline.unanswered:
                 # This reply must not overtake those of earlier commands.
@@ -114,14 +115,15 @@ class CommandRunner:
             self._refuse(session, call, self._bug(call))
         return True
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start(self, session: Session, work: Coroutine[Any, Any, None]) -> None:
+        """Run work of a session in the background, at its cost whoever's frame led here."""
+        self._tasks.start(work, charged_to(session.asker, self._payer(session)))
+
+    def _payer(self, session: Session) -> str | None:
+        return session.network if self._realm.limits.on else None
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
         """Reply once another realm has answered; later replies may overtake this one."""
-        current_requester.set(session.asker)
         try:
             self._reply(session, call, await answering)
         except ChatError as error:
@@ -140,15 +142,13 @@ class CommandRunner:
         answering: Awaitable[Answer],
     ) -> None:
         posted = False
-        current_requester.set(session.asker)
-        current_payer.set(session.network if self._realm.limits.on else None)
         try:
             answered = await answering
             began = thread_time()
             posted = self._answer(session, call, registration, answered)
             took = thread_time() - began
             if took > LONG_ANSWER:
-                self._realm.database.charge(current_payer.get(), LOOP_FACTOR * took)
+                self._realm.database.charge(self._payer(session), LOOP_FACTOR * took)
         except ChatError as error:
             self._refuse(session, call, error)
         except Exception:
@@ -169,12 +169,12 @@ class CommandRunner:
             return False
         if isinstance(result, RemoteReply):
             session.pipeline.asked()
-            self._start(self._ask_abroad(session, call, result.reply))
+            self._start(session, self._ask_abroad(session, call, result.reply))
             return False
         entry = MessageEntry(result) if isinstance(result, Draft) else result
         entry.origin = (session, call, registration.answer)
         entry.done = self._durable
-        entry.payer = session.network if self._realm.limits.on else None
+        entry.payer = self._payer(session)
         self._realm.journal.post(entry)
         session.pipeline.posted(registration.pipelined)
         return True

@@ -164,6 +164,61 @@ def test_a_restore_that_is_interrupted_leaves_no_realm(
     assert len(tables(new / "chat.db")["messages"]) == MESSAGES
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed realm with hardly anything, beside its backup."""
+    folder = tmp_path_factory.mktemp("small")
+    done(*BOB, data=folder / "data", input="secret-bob")
+    fill(folder / "data", 10)
+    done("backup", folder / "realm.tar", data=folder / "data")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command, moment, how",
+    [
+        ("export", "zip half made", "SIGTERM"),
+        ("export", "entry half made", "SIGINT"),
+        ("backup", "first entry", "SIGTERM"),
+        ("backup", "archive whole", "SIGINT"),
+        ("restore", "first read", "SIGTERM"),
+    ],
+)
+def test_an_interrupt_in_the_middle_of_a_step_left_complaints_of_what_was_half_made(
+    tmp_path: Path, small: Path, command: str, moment: str, how: str
+) -> None:
+    """`Exception ignored in: <function ZipFile.__del__ ...>`, or a traceback."""
+    words = {
+        "export": ["export", "bob", tmp_path / "x", "--data", small / "data"],
+        "backup": ["backup", tmp_path / "x", "--data", small / "data"],
+        "restore": ["restore", small / "realm.tar", "--data", tmp_path / "x"],
+    }[command]
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.admin.interrupted", moment, how, "admin", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "Given up\n")
+    assert leftovers(tmp_path) == []
+
+
+def test_an_interrupt_that_comes_too_late_does_not_say_that_nothing_was_done(
+    tmp_path: Path, small: Path
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.admin.interrupted", "noting", "SIGINT"]
+        + ["admin", "backup", str(tmp_path / "x"), "--data", str(small / "data")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stdout[:6], ran.stderr) == (0, "Wrote ", "")
+    assert leftovers(tmp_path) == ["x"]
+
+
 def test_a_restore_does_not_take_a_folder_that_came_to_be_used(
     tmp_path: Path, archive: Path
 ) -> None:

@@ -18,6 +18,7 @@ from tests.fuzz.crowd import USERS, Crowd, Talker, seqs
 from tests.fuzz.frames import Known, of_command
 from tests.fuzz.seeds import SEEDS
 from tests.world import World
+from ws_server.federation import peer_admin
 from ws_server.store.schema import conversations, members, users
 
 
@@ -56,8 +57,9 @@ def hidden_from(tx: Connection, name: str, conversation: str) -> int:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_any_frame_at_any_time(
-    world: World, seed: int, caplog: pytest.LogCaptureFixture
+    world: World, seed: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(peer_admin, "ADD", 0.5)  # each addrealm of nobody would take 5 s
     crowd = Crowd(world, Random(seed))
     await crowd.gather()
     await crowd.talk(steps=250)

@@ -10,6 +10,7 @@ import pytest
 
 from ws_server.net.budgets import Budget, Budgets
 from ws_server.net.fair_turns import LONGEST_REST, Rounds
+from ws_server.store.database import current_payer
 
 pytestmark = pytest.mark.slow
 
@@ -67,3 +68,22 @@ async def test_small_steps_need_no_rest(monkeypatch: pytest.MonkeyPatch) -> None
     assert job.steps
     assert job.budget.turn.rests_until == before
     await asyncio.sleep(2 * LONGEST_REST)
+
+
+async def test_what_a_turn_begins_was_charged_to_whoever_was_first_in_the_ring() -> None:
+    """A write that proves readiness waited for the time of a network that had spent all of its."""
+    budgets = Budgets(True, 10_000)
+    rounds = Rounds(asyncio.get_running_loop(), on=True)
+    charged: list[str | None] = []
+    done = asyncio.Event()
+
+    class Other(Job):
+        def step(self) -> bool:
+            charged.append(current_payer.get())
+            done.set()
+            return False
+
+    current_payer.set("192.0.2.66")
+    rounds.add(Other(budgets.of("192.0.2.1"), 0.0))
+    await asyncio.wait_for(done.wait(), 10)
+    assert charged == [None]

@@ -72,6 +72,33 @@ def test_who_has_spent_all_waits_but_not_once_the_server_stops() -> None:
     assert len(waiting.take(512, everything=True)) == 100
 
 
+def test_who_has_spent_all_is_written_again_once_there_is_time_for_it() -> None:
+    waiting = filled(eve=2 * LITTLE, mal=1)
+    waiting.spend({"eve": PAID_BURST + 0.005, "mal": PAID_BURST + 10})
+    waiting.spend({"eve": 0.005})
+    taken: list[Entry] = []
+    end = time.monotonic() + 10
+    while not taken and time.monotonic() < end:
+        taken = waiting.take(512)
+    assert payers(taken) == ["eve"] * LITTLE
+
+
+def test_a_batch_asked_each_network_that_waited_for_its_time() -> None:
+    """With 5,000 that had spent theirs it took 3.4 ms, with 50,000 it took 35."""
+    costs = []
+    for owing in (5, 5_000):
+        names = {f"eve{number}": 1 for number in range(owing)}
+        waiting = filled(**names)
+        waiting.spend(dict.fromkeys(names, 1_000.0))
+        began = time.process_time()
+        for _ in range(200):
+            waiting.add(change("bob"))
+            assert payers(waiting.take(512)) == ["bob"]
+            waiting.spend({"bob": 1e-6})
+        costs.append(time.process_time() - began)
+    assert costs[1] < 20 * costs[0], costs
+
+
 def test_who_does_not_pay_never_waits() -> None:
     waiting = WriteQueue()
     waiting.add(change(None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,12 @@ def terminal(real_server: RealServer) -> Iterator[Terminals]:
     yield open_one
     for one in opened:
         one.close()
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[RealServer]:
+    """A server with rate limits."""
+    server = RealServer(tmp_path, "--rate-limits", "on")
+    server.start()
+    yield server
+    server.kill()

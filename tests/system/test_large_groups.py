@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import multiprocessing
-import os
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
-from multiprocessing.synchronize import Event
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
 from tests.realserver import RealServer
-from tests.system.bystanders import Chat, known
-from tests.system.strangers import opened
+from tests.system.bystanders import NOTICED, QUIET_SECONDS, WORST, Chat, Script, beside, felt, known
 from tests.system.wire import say
 
 CROWD = 4_900
 EVES = [f"eve{number}" for number in range(8)]
-SECONDS = 3.0
-NOTICED, WORST = 0.02, 0.3
-"""Seconds of a median, and of the slowest of a hundred, that nobody notices."""
-Script = list[tuple[str, bytes]]
-"""Who signs in, and what they say again and again."""
 CHURN: Script = [
     *((eve, say("invitegroup", group="#1", user=f"mal-{eve}")) for eve in EVES),
     *((f"mal-{eve}", say("leavegroup", group="#1")) for eve in EVES),
@@ -37,14 +24,6 @@ KICKS: Script = [
     )
 ]
 LISTS: Script = [(eve, say("members", group="#1")) for eve in EVES]
-
-
-@pytest.fixture
-def limited(tmp_path: Path) -> Iterator[RealServer]:
-    server = RealServer(tmp_path, "--rate-limits", "on")
-    server.start()
-    yield server
-    server.kill()
 
 
 def fill(server: RealServer) -> None:
@@ -65,55 +44,6 @@ def fill(server: RealServer) -> None:
         database.commit()
 
 
-async def felt(chat: Chat, seconds: float) -> tuple[float, float]:
-    """Talk for a while, and return the median and the 99th percentile of a message's way."""
-    chat.seconds = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        await chat.talk()
-        await asyncio.sleep(0.01)
-    ordered = sorted(chat.seconds)
-    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
-
-
-def repeat(port: int, script: Script, begun: Event, stop: Event) -> None:
-    os.nice(19)  # what is measured is the server, not who gets the processor
-    socks = []
-    for name, piece in script:
-        sock = opened(port, "127.0.0.2")
-        assert sock is not None
-        sock.sendall(say("auth", user=name, password=f"secret-{name}"))
-        sock.recv(4096)
-        sock.setblocking(False)
-        socks.append((sock, piece, bytearray()))
-    begun.set()
-    while not stop.is_set():
-        for sock, piece, left in socks:
-            if not left:
-                left += piece
-            with suppress(OSError):
-                while len(sock.recv(1 << 18)) == 1 << 18:
-                    pass
-            with suppress(OSError):
-                del left[: sock.send(left)]
-        time.sleep(0.005)
-
-
-async def beside(server: RealServer, chat: Chat, script: Script) -> tuple[float, float]:
-    """Return what others feel while a script runs."""
-    context = multiprocessing.get_context("fork")
-    begun, stop = context.Event(), context.Event()
-    asking = context.Process(target=repeat, args=(server.port, script, begun, stop), daemon=True)
-    asking.start()
-    try:
-        assert await asyncio.to_thread(begun.wait, 60)
-        return await felt(chat, SECONDS)
-    finally:
-        stop.set()
-        await asyncio.to_thread(asking.join, 10)
-        asking.kill()
-
-
 @pytest.mark.parametrize(
     "script", [CHURN, KICKS, LISTS], ids=["invite and leave", "invite and kick", "members"]
 )
@@ -132,7 +62,7 @@ async def test_what_a_large_group_costs_is_not_felt_by_others(
     fill(limited)
     limited.start()
     chat = Chat(await known(limited.url, "carol"), await known(limited.url, "dave"))
-    quiet = await felt(chat, 2)
+    quiet = await felt(chat, QUIET_SECONDS)
     found = await beside(limited, chat, script)
     print(
         f"quiet {quiet[0] * 1000:.1f} ms, p99 {quiet[1] * 1000:.1f}; "

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
-from tests.system.bystanders import Chat, known
-from tests.system.test_large_groups import NOTICED, WORST, Script, beside, felt
+from tests.system.bystanders import NOTICED, QUIET_SECONDS, WORST, Chat, Script, beside, felt, known
 from tests.system.wire import say
 
 NAMES = [f"eve{number}" for number in range(8)]
@@ -20,21 +15,13 @@ LOOP: Script = [
 ]
 
 
-@pytest.fixture
-def limited(tmp_path: Path) -> Iterator[RealServer]:
-    server = RealServer(tmp_path, "--rate-limits", "on")
-    server.start()
-    yield server
-    server.kill()
-
-
 async def test_right_passwords_in_a_loop_of_one_address_are_not_felt_at_another(
     limited: RealServer,
 ) -> None:
     for name in NAMES:
         await (await known(limited.url, name)).close()
     chat = Chat(await known(limited.url, "carol"), await known(limited.url, "dave"))
-    quiet = await felt(chat, 2)
+    quiet = await felt(chat, QUIET_SECONDS)
     found = await beside(limited, chat, LOOP)
     print(
         f"quiet {quiet[0] * 1000:.1f} ms, p99 {quiet[1] * 1000:.1f}; "
@@ -62,7 +49,7 @@ async def test_others_sign_in_meanwhile(limited: RealServer) -> None:
             self.seconds.append(time.monotonic() - begun)
             await client.close()
 
-    quiet = await felt(SignIns(), 2)
+    quiet = await felt(SignIns(), QUIET_SECONDS)
     found = await beside(limited, SignIns(), LOOP)
     print(f"a sign-in: quiet {quiet[0] * 1000:.0f} ms, beside it {found[0] * 1000:.0f}")
     assert found[0] < max(4 * quiet[0], 0.3)

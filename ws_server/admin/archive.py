@@ -13,6 +13,8 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from typing import IO
 
+from ws_server.admin.interrupts import interrupts
+
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
 STEP = 1 << 20
@@ -111,6 +113,7 @@ def read_end(file: IO[bytes]) -> None:
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:
+    interrupts.check()
     content = file.read(size)
     if len(content) < size:
         raise ArchiveRefused("it is truncated or not a backup")

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from shared.faults import explained, shown
 from ws_server.admin.commands import AdminRefused
+from ws_server.admin.interrupts import interrupts
 from ws_server.admin.pace import Pace
 
 MAX_NAME = 200
@@ -25,6 +26,7 @@ class _SyncedSteps(io.FileIO):
     _unsynced = 0
 
     def write(self, content: Any) -> int:
+        interrupts.check()
         written = super().write(memoryview(content)[: SYNC_STEP - self._unsynced])
         self._unsynced += written
         if self._unsynced >= SYNC_STEP:
@@ -38,7 +40,8 @@ class _SyncedSteps(io.FileIO):
 def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
     """Write a file that replaces `path` durably once the block has ended.
 
-    Only its owner may read it. If an exception ends the block, no file is left.
+    Only its owner may read it. If an exception ends the block, no file is left. From now on,
+    signals interrupt the command only where `interrupts.check` is called, as before each write.
 
     Args:
         pace: The pace of the writes.
@@ -53,6 +56,7 @@ def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
     if path.exists() and not path.is_file():
         raise AdminRefused(f"{shown(path)} is a device or a pipe; name a file")
     part = _beside(path)
+    interrupts.obey_between_steps()
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         steps = _SyncedSteps(handle, "wb")
@@ -61,6 +65,7 @@ def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(handle)
+        interrupts.check()
         os.replace(part, path)
         sync(path.parent)
     except OSError as error:
@@ -74,10 +79,13 @@ def whole_file(path: Path, pace: Pace) -> Iterator[IO[bytes]]:
 def part_folder(path: Path) -> Iterator[Path]:
     """Create a folder that `place` renames to `path`; without that, it is removed at the end.
 
+    From now on, signals interrupt the command only where `interrupts.check` is called.
+
     Raises:
         AdminRefused: the disk refused.
     """
     part = _beside(path)
+    interrupts.obey_between_steps()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.mkdir(mode=0o700)
@@ -93,10 +101,12 @@ def place(part: Path, path: Path) -> None:
 
     Raises:
         OSError: the disk refused, or the folder at `path` is not empty.
+        KeyboardInterrupt: the command was interrupted.
     """
     # After the last write, most of these syncs have no work left.
     for found in (*part.rglob("*"), part):
         sync(found)
+    interrupts.check()
     os.rename(part, path)
     sync(path.parent)
 

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import getpass
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -18,6 +17,7 @@ from shared.text_files import decoded
 from ws_server import app, data_folder
 from ws_server.admin import control, folder
 from ws_server.admin.commands import CREATE, TABLE, AdminCommand, AdminRefused, Given
+from ws_server.admin.interrupts import interrupts
 from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 
@@ -70,8 +70,7 @@ async def run(settings: Settings, command: AdminCommand, given: Given) -> None:
     """
     if command.beside is not None:
         # The command runs in this thread, so SIGTERM must raise an exception for it to clean up.
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, interrupt)
+        interrupts.obey_at_once()
         lower_priority()
         try:
             await command.beside(settings, given, say)
@@ -110,11 +109,6 @@ def expect_realm(settings: Settings, command: AdminCommand, given: Given) -> Non
             f"{shown(settings.data.resolve())} holds no realm; name its data folder with --data, "
             f"or make a new realm there with {CREATE.name}"
         )
-
-
-def interrupt(*_: object) -> None:
-    """Raise KeyboardInterrupt, as Ctrl+C does."""
-    raise KeyboardInterrupt
 
 
 def say(line: str) -> None:

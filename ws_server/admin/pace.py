@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ws_server.admin.control import FILE
+from ws_server.admin.interrupts import interrupts
 
 RESTS = 2.0
 """Seconds of rest for each second of work, so that most of the server's work is undisturbed."""
@@ -34,7 +35,12 @@ class Pace:
         self._since = time.monotonic()
 
     def rest(self) -> None:
-        """Sleep in proportion to the work since the last rest; blocks."""
+        """Sleep in proportion to the work since the last rest; blocks.
+
+        Raises:
+            KeyboardInterrupt: the command was interrupted.
+        """
+        interrupts.check()
         if self._server.exists():
             time.sleep(min(LONGEST, RESTS * (time.monotonic() - self._since)))
         self._since = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from contextvars import Context
 
 from sqlalchemy import Connection
 
@@ -132,7 +133,9 @@ async def _link(linker: Linker, known: KnownRealm, proven: Proven) -> Peer:
     link = linker.dialled(peer, proven)
     if link is None:
         return peers.upsert(known)
-    peer.keep_by(asyncio.create_task(dialling.keep(linker, peer, (proven.wire, link))))
+    keeping = dialling.keep(linker, peer, (proven.wire, link))
+    # It outlives the command, whose sender is not charged for it.
+    peer.keep_by(asyncio.create_task(keeping, context=Context()))
     with suppress(TimeoutError):
         async with asyncio.timeout(OPENING):
             await peer.opened.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from sqlalchemy import Connection
@@ -121,7 +122,8 @@ class PeerRegistry:
         if self._dial is None or peer.keeping is not None:
             return
         if known.state == ACTIVE and known.address:
-            peer.keeping = asyncio.create_task(self._dial(peer))
+            # It outlives the command that has led here, whose sender is not charged for it.
+            peer.keeping = asyncio.create_task(self._dial(peer), context=Context())
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work that ends by itself; `close` cancels it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import copy_context
 from functools import partial
 
 from sqlalchemy import Connection
@@ -83,7 +84,8 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
     handshake.accept = partial(
-        ctx.realm.linker.accepted, known.id, session.outlet, transcript, handshake.dialled_at
+        ctx.realm.linker.accepted,
+        *(known.id, session.outlet, transcript, handshake.dialled_at, copy_context()),
     )
     return LinkOpened(ACTIVE)
 

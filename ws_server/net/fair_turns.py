@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import Context
 from time import perf_counter
 
 from ws_server.net.budgets import Budget, Job
@@ -38,6 +39,8 @@ class Rounds:
         self._on = on
         self._ring: deque[Budget] = deque()
         self._next: asyncio.Handle | None = None
+        self._context = Context()
+        """Of all turns: what they begin is not charged to whoever was the first in the ring."""
 
     def add(self, job: Job) -> None:
         """Schedule a job until its work is done; the job must not be in the ring already."""
@@ -52,7 +55,7 @@ class Rounds:
     def _wake(self) -> None:
         if self._next is not None:
             self._next.cancel()
-        self._next = self._loop.call_soon(self._go_round)
+        self._next = self._loop.call_soon(self._go_round, context=self._context)
 
     def _go_round(self) -> None:
         self._next = None

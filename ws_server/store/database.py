@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -35,8 +35,17 @@ current_requester: ContextVar[Hashable] = ContextVar("current_requester", defaul
 """The requester of the running command: a user id, or the address of a client not signed in."""
 current_payer: ContextVar[str | None] = ContextVar("current_payer", default=None)
 """The network that is charged for the time of its queries; None if there is no charge."""
+
 MAX_WAITING_READS = 10_000
 MAX_WAITING_READS_EACH = 1_000
+
+
+def charged_to(requester: Hashable, payer: str | None) -> Context:
+    """Return a context for work that somebody asks for; all tasks begun in it are charged so."""
+    context = Context()
+    context.run(current_requester.set, requester)
+    context.run(current_payer.set, payer)
+    return context
 
 
 def read_url(text: str) -> URL:

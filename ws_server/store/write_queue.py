@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable, Mapping, Sequence
+from heapq import heappop, heappush
+from itertools import count, islice
+from time import monotonic
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.token_buckets import Buckets
@@ -26,12 +29,38 @@ LITTLE = 8
 """Entries in one batch of a network that has spent half of its time."""
 
 
+class _Waiting:
+    """The entries of one payer, which are among `turns`: the payers of one standing."""
+
+    __slots__ = ("entries", "turns")
+
+    def __init__(self, turns: dict[Hashable, _Waiting]) -> None:
+        self.entries: deque[Entry] = deque()
+        self.turns = turns
+
+
 class WriteQueue:
-    """The entries that wait; its methods belong to the event loop."""
+    """The entries that wait; its methods belong to the event loop.
+
+    A batch costs the same however many networks wait: their standing is looked up when they spend,
+    and when enough time has passed for a better one.
+    """
 
     def __init__(self) -> None:
-        self._queues: dict[Hashable, deque[Entry]] = {}
-        """By payer, the next one first. None pays for nothing and never waits."""
+        self._queues: dict[Hashable, _Waiting] = {}
+        """By payer."""
+        self._free: dict[Hashable, _Waiting] = {}
+        """Of them, those that have spent less than half, the next one first. None pays for nothing
+        and is always among them."""
+        self._careful: dict[Hashable, _Waiting] = {}
+        """Those that have spent half, the next one first."""
+        self._broke: dict[Hashable, _Waiting] = {}
+        """Those that have spent all."""
+        self._rises: list[tuple[float, int, Hashable]] = []
+        """A heap: when the others may have a better standing; at most once for each payer."""
+        self._timed: set[Hashable] = set()
+        """The payers in that heap."""
+        self._numbers = count()
         self._count = 0
         self._paid = Buckets(PAID_RATE, PAID_BURST)
 
@@ -44,19 +73,20 @@ class WriteQueue:
         Raises:
             ChatError: UNAVAILABLE, too many wait.
         """
-        queue = self._queues.get(entry.payer)
+        waiting = self._queues.get(entry.payer)
         most = MAX_WAITING if entry.payer is None else MAX_WAITING_EACH
-        if self._count >= MAX_WAITING or (queue is not None and len(queue) >= most):
+        if self._count >= MAX_WAITING or (waiting is not None and len(waiting.entries) >= most):
             raise too_many()
-        if queue is None:
-            queue = self._queues[entry.payer] = deque()
-        queue.append(entry)
+        if waiting is None:
+            waiting = self._begin(entry.payer)
+        waiting.entries.append(entry)
         self._count += 1
 
     def put_back(self, entries: Sequence[Entry]) -> None:
         """Put entries that were taken and not written back in front of their queues."""
         for entry in reversed(entries):
-            self._queues.setdefault(entry.payer, deque()).appendleft(entry)
+            waiting = self._queues.get(entry.payer) or self._begin(entry.payer)
+            waiting.entries.appendleft(entry)
         self._count += len(entries)
 
     def take(self, most: int, everything: bool = False) -> list[Entry]:
@@ -68,38 +98,75 @@ class WriteQueue:
         Returns:
             An empty list if all that wait have spent all their time.
         """
-        free: list[Hashable] = []
-        careful: list[Hashable] = []
-        for payer in self._queues:
-            if payer is None or everything or not self._paid.wait(payer, PAID_BURST / 2):
-                free.append(payer)
-            elif not self._paid.wait(payer, 0.0):
-                careful.append(payer)
+        if self._rises:
+            self._let_rise()
         taken: list[Entry] = []
-        while free and len(taken) < most:
-            share = max(1, (most - len(taken)) // len(free))
-            for payer in free:
-                self._move(payer, min(share, most - len(taken)), taken)
-            free = [payer for payer in free if payer in self._queues]
-        for payer in careful:
+        first = self._queues if everything else self._free
+        while first and len(taken) < most:
+            payers = list(islice(first, most - len(taken)))
+            share = (most - len(taken)) // len(payers)
+            for payer in payers:
+                self._move(payer, share, taken)
+        for payer in list(islice(self._careful, most - len(taken))):
             self._move(payer, min(LITTLE, most - len(taken)), taken)
         return taken
 
-    def _move(self, payer: Hashable, count: int, taken: list[Entry]) -> None:
-        if count <= 0:
+    def _move(self, payer: Hashable, most: int, taken: list[Entry]) -> None:
+        if most <= 0:
             return
-        queue = self._queues.pop(payer)
-        count = min(count, len(queue))
-        taken.extend(queue.popleft() for _ in range(count))
-        self._count -= count
-        if queue:
-            self._queues[payer] = queue  # behind the others
+        waiting = self._queues[payer]
+        entries = waiting.entries
+        del waiting.turns[payer]
+        if len(entries) <= most:
+            del self._queues[payer]
+            taken += entries
+            self._count -= len(entries)
+        else:
+            waiting.turns[payer] = waiting  # behind the others
+            taken.extend(entries.popleft() for _ in range(most))
+            self._count -= most
 
     def spend(self, spent: Mapping[Hashable, float]) -> None:
         """Charge payers for seconds of work."""
         for payer, seconds in spent.items():
             if payer is not None:
                 self._paid.spend(payer, seconds)
+                if (waiting := self._queues.get(payer)) is not None:
+                    self._place(payer, waiting)
+
+    def _begin(self, payer: Hashable) -> _Waiting:
+        waiting = self._queues[payer] = self._free[payer] = _Waiting(self._free)
+        if payer is not None:
+            self._place(payer, waiting)
+        return waiting
+
+    def _place(self, payer: Hashable, waiting: _Waiting) -> None:
+        """Put a payer among those of its present standing, behind the others if it is another."""
+        turns = self._free
+        wait = self._paid.wait(payer, PAID_BURST / 2)
+        if wait:
+            turns = self._careful
+            if wait_for_any := self._paid.wait(payer, 0.0):
+                turns, wait = self._broke, wait_for_any
+            if payer not in self._timed:
+                self._timed.add(payer)
+                heappush(self._rises, (monotonic() + wait, next(self._numbers), payer))
+        if turns is not waiting.turns:
+            del waiting.turns[payer]
+            turns[payer] = waiting
+            waiting.turns = turns
+
+    def _let_rise(self) -> None:
+        """Look at the payers whose standing may be better by now.
+
+        One that has spent more since is put into the heap again.
+        """
+        now = monotonic()
+        while self._rises and self._rises[0][0] <= now:
+            _, _, payer = heappop(self._rises)
+            self._timed.discard(payer)
+            if (waiting := self._queues.get(payer)) is not None:
+                self._place(payer, waiting)
 
 
 def too_many() -> ChatError:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,7 +132,8 @@ class Fetching:
         self._again = True
         if self._say is not None and not self._reading:
             self._reading = True
-            self._tasks.start(self._read())
+            # It goes on for others, too, whoever has woken it.
+            self._tasks.start(self._read(), Context())
 
     def answered(self, body: Mapping[str, Any]) -> None:
         """Process the answer to the oldest want.

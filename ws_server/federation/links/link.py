@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 from collections import deque
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -53,8 +54,16 @@ FRAME_COST, UNKNOWN_COST = 5, 100
 class Link:
     """One link. Call its methods on the event loop only."""
 
-    def __init__(self, services: LinkServices, peer: Peer, outlet: Outlet, seal: Seal) -> None:
+    def __init__(
+        self, services: LinkServices, peer: Peer, outlet: Outlet, seal: Seal, context: Context
+    ) -> None:
+        """Make a link; `begin` sends its first frame.
+
+        Args:
+            context: The context of all its work, by which that is charged.
+        """
         known = peer.known
+        self._context = context
         self._services = services
         self._peer = peer
         self._known = known
@@ -107,6 +116,9 @@ class Link:
 
     def receive(self, frame: bytes) -> None:
         """Verify and process one frame; an invalid frame ends the link."""
+        self._context.run(self._receive, frame)
+
+    def _receive(self, frame: bytes) -> None:
         if self._ended and self._still is None:
             return
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 from ws_server.federation.handshake.handshake_client import HANDSHAKE, Dialler, Proven
@@ -28,31 +29,52 @@ class Linker:
         self.peers = services.peers
 
     def accepted(
-        self, realm_id: int, outlet: Outlet, transcript: Transcript, begun: float
+        self,
+        realm_id: int,
+        outlet: Outlet,
+        transcript: Transcript,
+        begun: float,
+        context: Context,
     ) -> Link | None:
-        """Return the link over a connection that the peer dialled; None if it was closed."""
+        """Return the link over a connection that the peer dialled; None if it was closed.
+
+        Args:
+            context: The context of the link's work: the peer's network is charged for it.
+        """
         peer = self.peers.by_id(realm_id)
         if peer.known.state != ACTIVE or peer.known.public_key != transcript.dialler.key:
             outlet.close_with(SHUT, "this realm may no longer link here")
             return None
         seal = Seal(transcript, self.services.identity.key, Role.LISTENER)
-        link = self._adopt(peer, outlet, seal, dialled_by_us=False, begun=begun)
+        link = self._adopt(peer, outlet, seal, context, dialled_by_us=False, begun=begun)
         if link is None:
             outlet.close_with(DOUBLE, "duplicate link to this realm")
         return link
 
     def dialled(self, peer: Peer, proven: Proven) -> Link | None:
-        """Return the link over a connection that this realm dialled; None if it was closed."""
+        """Return the link over a connection that this realm dialled; None if it was closed.
+
+        Nobody is charged for its work, also if a person's command has dialled.
+        """
         link = None
         if proven.transcript.listener.key == peer.known.public_key and peer.known.state == ACTIVE:
             seal = Seal(proven.transcript, self.services.identity.key, Role.DIALLER)
-            link = self._adopt(peer, proven.wire, seal, dialled_by_us=True, begun=proven.begun)
+            link = self._adopt(
+                *(peer, proven.wire, seal, Context()), dialled_by_us=True, begun=proven.begun
+            )
         if link is None:
             self.peers.start(proven.wire.closed())
         return link
 
     def _adopt(
-        self, peer: Peer, outlet: Outlet, seal: Seal, *, dialled_by_us: bool, begun: float
+        self,
+        peer: Peer,
+        outlet: Outlet,
+        seal: Seal,
+        context: Context,
+        *,
+        dialled_by_us: bool,
+        begun: float,
     ) -> Link | None:
         """Make a connection the peer's link; return None if the present link wins.
 
@@ -69,7 +91,7 @@ class Linker:
             ours_is_lower = self.services.identity.public_key < peer.known.public_key
             if begun - peer.linked_at < HANDSHAKE and ours_is_lower != dialled_by_us:
                 return None
-        link = Link(self.services, peer, outlet, seal)
+        link = Link(self.services, peer, outlet, seal, context)
         peer.linked(link, dialled_by_us, now)
         if present is not None:
             self.peers.start(self._note_copies(peer, part(present, link)))
