@@ -42,7 +42,7 @@ def measure(
     metrics.gauge("reads_waiting", "questions without a reader", lambda: realm.database.waiting)
     metrics.gauge("passwords_waiting", "passwords to be hashed", lambda: realm.passwords.waiting)
     budgets = listener.budgets
-    metrics.gauge("strangers", "not signed in", lambda: budgets.everybody.strangers)
+    metrics.gauge("strangers", "not signed in", lambda: budgets.total.strangers)
     metrics.counter_by("bound", "bounds", "times a bound was met", lambda: budgets.refused)
     metrics.counter_by("by", "closed", "WebSockets that ended", lambda: listener.closed)
     metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
