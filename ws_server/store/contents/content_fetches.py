@@ -262,7 +262,7 @@ def failed(tx: Connection, realm_id: int, sha256: str, attempts: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class ContentSource:
     """The realm from which a content is awaited."""
 
     realm: str
@@ -270,7 +270,7 @@ class Away:
     given_up: bool
 
 
-def away(tx: Connection, file_id: str) -> Away | None:
+def content_source(tx: Connection, file_id: str) -> ContentSource | None:
     """Return the realm from which a file's content is awaited; None if the content is stored."""
     row = tx.execute(
         select(realms.c.name, fetches.c.attempts)
@@ -281,7 +281,7 @@ def away(tx: Connection, file_id: str) -> Away | None:
         )
         .where(files.c.id == file_id)
     ).first()
-    return None if row is None else Away(row.name, row.attempts >= MAX_ATTEMPTS)
+    return None if row is None else ContentSource(row.name, row.attempts >= MAX_ATTEMPTS)
 
 
 def open_parts(tx: Connection) -> set[str]:
