@@ -121,7 +121,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     realm = Realm(
         linker=linker,
         registration=Registration(
-            await database.read(registering.holds, settings.registration),
+            await database.read(registering.mode_in_effect, settings.registration),
             settings.registration if serves else None,
         ),
         database=database,
@@ -139,7 +139,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     await realm.peers.load()
     if serves:
         await journal.write(lambda tx, now: own_name.keep(tx, name))
-        await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
+        await journal.write(lambda tx, now: registering.mode_at_start(tx, settings.registration))
         if not await database.read(users.has_admin):
             realm.first_admin.wanted()
     await journal.write(lambda tx, now: recipients.get_ready(tx))

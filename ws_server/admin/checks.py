@@ -209,7 +209,7 @@ async def _registration(case: Case) -> str:
     start = case.settings.registration
     try:
         mode = await asyncio.to_thread(
-            inspection.read, case.database, lambda tx: registering.holds(tx, start)
+            inspection.read, case.database, lambda tx: registering.mode_in_effect(tx, start)
         )
     except DatabaseRefused:
         return start  # the check of the database reports the fault

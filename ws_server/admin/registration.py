@@ -34,7 +34,7 @@ async def registration(realm: Realm, given: Given, say: Say) -> None:
     if (mode := given.get("mode")) is not None:
         if mode not in MODES:
             raise AdminRefused(f"Registration can be {', '.join(MODES[:-1])} or {MODES[-1]}")
-        await realm.journal.write(lambda tx, now: registering.keep(tx, mode, held.start))
+        await realm.journal.write(lambda tx, now: registering.store_mode(tx, mode, held.start))
         held.mode = mode
     say(f"{WHAT[held.mode]} ({held.told})")
     if mode is not None:
@@ -91,7 +91,7 @@ def _accounts(count: int) -> str:
 async def list_(realm: Realm, given: Given, say: Say) -> None:
     """List all invitations by their ids, with the uses left of each; codes are not stored."""
     now = time.time_ns() // 1_000_000
-    found = await realm.database.read(registering.everything)
+    found = await realm.database.read(registering.all_invitations)
     for invitation in found:
         say(_line(invitation, now))
     if not found:
