@@ -138,7 +138,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     stack.callback(realm.audit.summarise)
     await realm.peers.load()
     if serves:
-        await journal.write(lambda tx, now: own_name.keep(tx, name))
+        await journal.write(lambda tx, now: own_name.store_name(tx, name))
         await journal.write(lambda tx, now: registering.mode_at_start(tx, settings.registration))
         if not await database.read(users.has_admin):
             realm.first_admin.wanted()

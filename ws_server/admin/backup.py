@@ -137,7 +137,7 @@ class _Backup:
         about = About(
             format=FORMAT,
             schema=snapshot.revision(tx),
-            realm=own_name.kept(tx) or given,
+            realm=own_name.stored_name(tx) or given,
             epoch=history_id(tx),
             time=self._now,
             tables={name: dump.columns(table) for name, table in tables.items()},

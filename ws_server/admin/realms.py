@@ -63,7 +63,7 @@ async def rename(realm: Realm, given: Given, say: Say) -> None:
     def change(tx: Connection, now: int) -> bool:
         is_free = not own_name.is_taken(tx, new)
         if is_free:
-            own_name.keep(tx, new)
+            own_name.store_name(tx, new)
         return is_free
 
     if not await realm.journal.write(change):

@@ -218,10 +218,10 @@ class _Restore:
         self._compare(entry)
         self._check_references(tx)
         # Archives of earlier versions have the name outside the tables, if at all.
-        self.name = own_name.kept(tx)
+        self.name = own_name.stored_name(tx)
         if self.name is None and self.about.realm is not None:
             self.name = self.about.realm
-            own_name.keep(tx, self.name)
+            own_name.store_name(tx, self.name)
         if self._end_sessions:
             for name in tables.keys() & SECRETS:
                 tx.execute(delete(tables[name]))
