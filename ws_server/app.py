@@ -139,7 +139,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     await realm.peers.load()
     if serves:
         await journal.write(lambda tx, now: own_name.store_name(tx, name))
-        await journal.write(lambda tx, now: registering.mode_at_start(tx, settings.registration))
+        await journal.write(lambda tx, now: registering.reconcile_mode(tx, settings.registration))
         if not await database.read(users.has_admin):
             realm.first_admin.wanted()
     await journal.write(lambda tx, now: recipients.get_ready(tx))

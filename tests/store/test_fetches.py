@@ -218,11 +218,15 @@ def test_a_fetch_is_given_up_after_some_attempts_until_it_is_sent_again(store: S
     ]
     assert fail == [False] * (content_fetches.MAX_ATTEMPTS - 1) + [True]
     assert store.chosen() == [] and store.do(content_fetches.open_parts) == set()
-    assert store.do(lambda tx: content_fetches.content_source(tx, file_id)) == ContentSource("mallory", True)
+    assert store.do(lambda tx: content_fetches.source_of(tx, file_id)) == ContentSource(
+        "mallory", True
+    )
     assert store.comes(HASHES[0])
-    assert store.do(lambda tx: content_fetches.content_source(tx, file_id)) == ContentSource("mallory", False)
+    assert store.do(lambda tx: content_fetches.source_of(tx, file_id)) == ContentSource(
+        "mallory", False
+    )
     store.done(HASHES[0])
-    assert store.do(lambda tx: content_fetches.content_source(tx, file_id)) is None
+    assert store.do(lambda tx: content_fetches.source_of(tx, file_id)) is None
 
 
 def test_each_realm_has_a_part_of_its_own(store: Store) -> None:

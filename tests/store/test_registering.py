@@ -47,24 +47,30 @@ def test_invitations_that_can_be_used_are_bounded(tx: Any, monkeypatch: pytest.M
 
 
 def test_the_newest_decision_says_who_may_register(tx: Any) -> None:
-    assert registering.mode_at_start(tx, "open") == "open" and registering.stored_mode(tx) is None
+    assert registering.reconcile_mode(tx, "open") == "open" and registering.stored_mode(tx) is None
     registering.store_mode(tx, "closed", "open")
-    assert registering.mode_in_effect(tx, "open") == registering.mode_at_start(tx, "open") == "closed"
+    assert (
+        registering.mode_in_effect(tx, "open") == registering.reconcile_mode(tx, "open") == "closed"
+    )
     # A changed option is the newer decision, and the older one does not return.
-    assert registering.mode_in_effect(tx, "invite") == registering.mode_at_start(tx, "invite") == "invite"
-    assert registering.mode_at_start(tx, "open") == "open"
+    assert (
+        registering.mode_in_effect(tx, "invite")
+        == registering.reconcile_mode(tx, "invite")
+        == "invite"
+    )
+    assert registering.reconcile_mode(tx, "open") == "open"
     registering.store_mode(tx, "closed", "open")
     registering.store_mode(tx, "open", "open")
     assert registering.stored_mode(tx) is None
     # A mode set while no server ran takes precedence over the option of the next start.
     registering.store_mode(tx, "invite", None)
-    assert registering.mode_at_start(tx, "closed") == "invite"
-    assert registering.mode_at_start(tx, "open") == "open"
+    assert registering.reconcile_mode(tx, "closed") == "invite"
+    assert registering.reconcile_mode(tx, "open") == "open"
 
 
 def test_what_is_no_decision_is_none(tx: Any) -> None:
     tx.execute(insert(meta).values(key="registration", value="perhaps open"))
-    assert registering.mode_at_start(tx, "closed") == "closed"
+    assert registering.reconcile_mode(tx, "closed") == "closed"
 
 
 async def test_a_use_is_undone_with_the_account_it_was_for(world: World) -> None:

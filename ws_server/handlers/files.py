@@ -164,7 +164,9 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
     user_id = ctx.user.id
 
     def ask(tx: Connection) -> tuple[StoredFile, ContentSource | None]:
-        return files.readable(tx, user_id, request.file), content_fetches.content_source(tx, request.file)
+        return files.readable(tx, user_id, request.file), content_fetches.source_of(
+            tx, request.file
+        )
 
     file, source = await ctx.realm.database.read(ask)
     if source is not None:

@@ -40,7 +40,7 @@ def mode_in_effect(tx: Connection, start: str) -> str:
     return found.mode if found is not None and found.start in ("", start) else start
 
 
-def mode_at_start(tx: Connection, start: str) -> str:
+def reconcile_mode(tx: Connection, start: str) -> str:
     """Return the mode of a server that starts with `--registration start`, and persist it.
 
     An option that differs from the stored one was changed later, so it replaces the admin's mode.

@@ -270,7 +270,7 @@ class ContentSource:
     given_up: bool
 
 
-def content_source(tx: Connection, file_id: str) -> ContentSource | None:
+def source_of(tx: Connection, file_id: str) -> ContentSource | None:
     """Return the realm from which a file's content is awaited; None if the content is stored."""
     row = tx.execute(
         select(realms.c.name, fetches.c.attempts)
