@@ -67,7 +67,7 @@ async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> Non
             f"{error.message}. Once that is fixed, run this again; nothing is imported twice"
         ) from error
     report(say, prepared, done)
-    if not any(user.admin for user in await realm.database.read(users.everybody)):
+    if not any(user.admin for user in await realm.database.read(users.all_accounts)):
         say("Nobody is an admin of this realm; choose one with: admin user grant-admin NAME")
 
 
@@ -106,7 +106,7 @@ class Preparation:
 
     async def begin(self) -> None:
         """Load the accounts of the realm."""
-        self._people = People(await self._read(imports.everybody))
+        self._people = People(await self._read(imports.accounts_by_key))
 
     def _note(self, name: str, why: str) -> None:
         self._say(f"{shown(name)}: {why}")

@@ -28,7 +28,7 @@ FINGERPRINT = Argument("fingerprint", "the key it must have now", required=False
 async def list_(realm: Realm, given: Given, say: Say) -> None:
     """List all other realms, removed ones included, and this realm's fingerprint."""
     say(f"{realm.name}: this realm, {fingerprint(realm.peers.public_key)}")
-    for peer in realm.peers.everybody():
+    for peer in realm.peers.all_peers():
         say(line(peer))
 
 

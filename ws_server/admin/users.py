@@ -21,7 +21,7 @@ NAME = Argument("name", "the account's name")
 @in_realm("user list")
 async def list_(realm: Realm, given: Given, say: Say) -> None:
     """List all accounts."""
-    for user in await realm.database.read(users.everybody):
+    for user in await realm.database.read(users.all_accounts):
         marks = ", admin" * user.admin + ", disabled" * user.disabled
         say(f"{user.name}: {in_words(user.real_name)}, {in_words(user.country)}{marks}")
 
