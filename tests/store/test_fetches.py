@@ -88,7 +88,9 @@ class Store:
         who = self.eve if sender is None else sender
         source = self.realm if realm is None else realm
         file = self.file(sha256, size)
-        return self.do(lambda tx: content_fetches.keep(tx, file, where, who, source, QUOTA, NOW))
+        return self.do(
+            lambda tx: content_fetches.add_file(tx, file, where, who, source, QUOTA, NOW)
+        )
 
     def offered(self, sha256: str, realm: int | None = None) -> Offered | None:
         wanted = self.realm if realm is None else realm

@@ -95,7 +95,7 @@ async def add(linker: Linker, name: str, address: str, port: int, wanted: str | 
     listener = proven.transcript.listener
 
     def store(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
-        return realm_trust.keep(
+        return realm_trust.store_realm(
             tx,
             name=name,
             public_key=listener.key,

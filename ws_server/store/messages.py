@@ -211,7 +211,7 @@ def _keep_file(
         files.add(tx, file, conversation_id, sender, draft.storage.upload, quota)
         return False
     realm_id = draft.source.realm_id
-    return content_fetches.keep(tx, file, conversation_id, sender, realm_id, quota, now)
+    return content_fetches.add_file(tx, file, conversation_id, sender, realm_id, quota, now)
 
 
 def reload(tx: Connection, entries: list[MessageEntry], progress: Progress) -> None:

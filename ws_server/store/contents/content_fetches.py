@@ -59,7 +59,7 @@ def part_name(realm_id: int, sha256: str) -> str:
     return f"{sha256}.{realm_id}"
 
 
-def keep(
+def add_file(
     tx: Connection,
     file: StoredFile,
     conversation_id: int,
@@ -152,7 +152,7 @@ def keep_replica(
     """
     if file.size <= bounds.file:
         with suppress(ChatError):
-            awaited = keep(tx, file, conversation_id, owner_id, host_id, bounds.together, now)
+            awaited = add_file(tx, file, conversation_id, owner_id, host_id, bounds.together, now)
             return file, awaited
     size, away = _known(tx, host_id, file.sha256)
     shown = file if size is None else replace(file, size=size)

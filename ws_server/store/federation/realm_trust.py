@@ -211,7 +211,7 @@ def _total(tx: Connection) -> int:
     return tx.scalar(select(func.count()).select_from(realms)) or 0
 
 
-def keep(
+def store_realm(
     tx: Connection,
     *,
     name: str,
