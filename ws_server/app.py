@@ -40,7 +40,7 @@ from ws_server.gate import Gate
 from ws_server.housekeeping import keep_house, sweep
 from ws_server.identity import Identity
 from ws_server.key import posts_secret
-from ws_server.limits import Limits
+from ws_server.limits import RateLimits
 from ws_server.metrics import Metrics
 from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
@@ -116,7 +116,7 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     stack.callback(passwords.close)
     identity = Identity(name, realm_key)
     terms = Terms(settings.max_file * 2**20, settings.max_realm_files * 2**20, not settings.trial)
-    limits = Limits(settings.rate_limits == "on")
+    limits = RateLimits(settings.rate_limits == "on")
     linker = make_linker(settings, identity, terms, limits, blobs, database, cache, journal)
     realm = Realm(
         linker=linker,
@@ -151,7 +151,7 @@ def make_linker(
     settings: Settings,
     identity: Identity,
     terms: Terms,
-    limits: Limits,
+    limits: RateLimits,
     blobs: Blobs,
     database: Database,
     cache: Cache,
