@@ -137,7 +137,7 @@ class Person:
 
     def leave(self) -> None:
         """Lose the connection, as if the cable was cut."""
-        if self.session.open:
+        if not self.session.has_ended:
             self.world.gate.leave(self.session)
         self._unread.clear()
 
@@ -179,7 +179,7 @@ class Person:
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._unread and not self._paused and self.session.open:
+        while self._unread and not self._paused and not self.session.has_ended:
             frame = self._unread.popleft()
             if frame is None:
                 self.world.gate.receive_binary(self.session)
@@ -189,7 +189,7 @@ class Person:
     async def _next(self, frames: deque[bytes]) -> bytes:
         async with asyncio.timeout(LIMIT):
             while not frames:
-                if not self.session.open:
+                if self.session.has_ended:
                     raise Closed(self.closed)
                 self._news.clear()
                 await self._news.wait()

@@ -243,7 +243,7 @@ class CommandRunner:
         """Hand the connection of a verified realm over to its link."""
         assert session.handshake is not None
         session.handshake.accept = None
-        if session.open:
+        if not session.has_ended:
             session.outlet.admit(known=True)
             # Frames received before this point do not belong to the link.
             session.pipeline.dropped()
@@ -251,7 +251,7 @@ class CommandRunner:
 
     def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
         self.refused[error.code] += 1
-        if not session.open:
+        if session.has_ended:
             return
         session.refuse(call, error)
         limits = self._realm.limits

@@ -56,7 +56,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
 
 def _end_unproven(session: Session) -> None:
     """Close the connection unless its handshake has completed."""
-    if session.open and session.link is None:
+    if not session.has_ended and session.link is None:
         session.outlet.close_with(4500, f"no link within {HANDSHAKE:.0f} s")
 
 

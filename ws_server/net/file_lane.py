@@ -96,7 +96,7 @@ class FileLane:
                 while offset < file.size:
                     frame = await self._pieces.frame(file, offset, session.dialect)
                     await session.outlet.room()
-                    if not session.open or session.account is None:
+                    if session.has_ended or session.account is None:
                         return
                     session.push(frame)
                     offset += PIECE
@@ -119,5 +119,5 @@ def push_content(pieces: Pieces, file: StoredFile, sessions: Iterable[Session]) 
     """Send a stored content to the sessions that accept files, if its size is up to MAX_PUSHED."""
     if file.size <= MAX_PUSHED:
         for session in sessions:
-            if session.takes_files and session.open and not session.leaving:
+            if session.takes_files and not session.has_ended and not session.leaving:
                 lane_of(pieces, session).add(file)

@@ -32,7 +32,7 @@ class Hub:
         if session.leaving:
             self._leaving.add(session)
             session.outlet.admit(known=True)
-        elif session.open:
+        elif not session.has_ended:
             session.hold()
             session.outlet.admit(known=True)
             sessions = self._sessions.setdefault(account.id, [])

@@ -233,5 +233,5 @@ class Listener:
             for connection, _ in list(late):
                 del self._strangers[connection]
                 session = connection.session
-                if session is not None and session.open and not session.known:
+                if session is not None and not session.has_ended and not session.known:
                     connection.close_with(4500, f"not signed in within {SIGN_IN_TIMEOUT:.0f} s")

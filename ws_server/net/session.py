@@ -161,9 +161,9 @@ class Session:
         """The start of the window in which errors are counted, and their number."""
 
     @property
-    def open(self) -> bool:
-        """Whether its commands are executed and answered."""
-        return self.pipeline.life is not ENDED
+    def has_ended(self) -> bool:
+        """Whether its commands are no longer executed or answered."""
+        return self.pipeline.life is ENDED
 
     @property
     def leaving(self) -> bool:
