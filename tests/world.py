@@ -126,7 +126,9 @@ class Person:
 
         Contents of files come in their own time; wait for those with `push`.
         """
-        await self.say("ping" if self.session.dialect is Dialect.TEXT else '{"command":"ping"}')
+        await self.say(
+            "ping" if self.session.options.dialect is Dialect.TEXT else '{"command":"ping"}'
+        )
         return self.pushed()
 
     def pushed(self) -> list[Any]:
@@ -237,7 +239,7 @@ class World:
     def connect(self, address: str = "192.0.2.1", dialect: Dialect = Dialect.JSON) -> Person:
         """Return somebody who has not signed in; events come in `dialect` until he speaks."""
         person = Person(self, address)
-        person.session.dialect = dialect
+        person.session.options.dialect = dialect
         self._people.append(person)
         return person
 

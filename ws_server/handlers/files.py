@@ -198,5 +198,5 @@ def not_here(file: StoredFile, source: ContentSource) -> ChatError:
 
 @handles(Files)
 def choose(ctx: Context, request: Files) -> FilesMode:
-    ctx.session.files_pushed = request.mode == "push"
+    ctx.session.options.files_pushed = request.mode == "push"
     return FilesMode(request.mode)

@@ -144,8 +144,8 @@ class Listener:
     async def _serve(self, connection: Connection) -> None:
         """Run for the life of a WebSocket; the connection passes its frames to the gate."""
         assert connection.request is not None
-        session = Session(connection, self._address(connection))
-        session.forwarded = any(map(FORWARDING.fullmatch, connection.request.headers))
+        is_forwarded = any(map(FORWARDING.fullmatch, connection.request.headers))
+        session = Session(connection, self._address(connection), is_forwarded=is_forwarded)
         connection.begin(session)
         self._strangers[connection] = connection.loop.time() + SIGN_IN_TIMEOUT
         # The first ping is half an interval away or more; simultaneous arrivals are spread.
