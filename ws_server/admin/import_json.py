@@ -50,11 +50,11 @@ def read(given: Given) -> Iterator[HandedFile]:
 @from_folder(
     "import-json",
     read,
-    Argument("folder", "the old data: the folder that users, groups and privates are in"),
+    Argument("folder", "the folder of the old data, with users, groups and privates in it"),
     begins=True,
 )
 async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> None:
-    """Import the data of the old Simple-Chatting; a repetition adds only new data."""
+    """Import the data of the old Simple-Chatting; a repeated import adds only new data."""
     try:
         with closing(await realm.blobs.run(realm.blobs.scratch)) as file:
             prepared = Preparation(realm, Stage(file), say)

@@ -49,10 +49,10 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 @beside(
     "restore",
     Argument("file", "an archive that backup wrote"),
-    Argument("--end-sessions", "end all sessions, and revoke all invitations", flag=True),
+    Argument("--end-sessions", "end all sessions and revoke all invitations", flag=True),
 )
 async def restore(settings: Settings, given: Given, say: Say) -> None:
-    """Create a realm from an archive, in a new or empty folder."""
+    """Create a realm from an archive of backup, in a new or empty data folder."""
     data = settings.data.resolve()
     refuse_taken(data)
     path = Path(given["file"])
