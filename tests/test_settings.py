@@ -73,17 +73,6 @@ def test_every_flag_of_the_contract_is_an_option_with_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_the_help_of_an_option_shows_its_default_and_its_unit(name: str) -> None:
-    parser = argparse.ArgumentParser()
-    Settings.add_arguments(parser)
-    (text,) = (action.help or "" for action in parser._actions if action.dest == name)
-    if name not in ("public", "hosts", "tls_cert", "tls_key", "config"):  # these are off
-        assert "(default: " in text
-    if name.startswith("max_") or name == "reserve":
-        assert "in MiB" in text
-
-
 def test_the_page_on_settings_explains_each_and_no_other() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     table = page.split("## Settings\n")[1].split("\n## ")[0]
