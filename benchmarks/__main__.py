@@ -31,29 +31,38 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--servers",
         type=listed(SERVERS),
-        help=f"some of {', '.join(SERVERS)}; all that are installed if not given",
+        help=f"servers, separated by commas: {', '.join(SERVERS)} (default: all installed)",
     )
     parser.add_argument(
         "--workloads", type=listed(WORKLOADS), default=list(WORKLOADS), help=", ".join(WORKLOADS)
     )
-    parser.add_argument("--rounds", type=rounds, help="servers take turns in each; 3")
-    parser.add_argument("--seconds", type=seconds, help="length of each run; 5")
+    parser.add_argument(
+        "--rounds", type=rounds, help="rounds, in each of which every server runs once (default: 3)"
+    )
+    parser.add_argument("--seconds", type=seconds, help="seconds of each run (default: 5)")
     parser.add_argument(
         "--repeats",
         type=int,
         choices=range(10),
         metavar="0..9",
-        help="how often a run is done again while others use the machine; 2",
+        help="most repetitions of a run that other programs disturbed (default: 2)",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="little of everything, to see that it works"
+        "--quick", action="store_true", help="run little of everything, to test that it works"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("bench"), help=f"folder for {TABLE} and {RESULTS}"
+        "--out",
+        type=Path,
+        default=Path("bench"),
+        help=f"folder for {TABLE} and {RESULTS} (default: bench)",
     )
-    parser.add_argument("--picture", type=Path, help="draw the messages a second as SVG here")
     parser.add_argument(
-        "--again", action="store_true", help=f"run nothing; table and picture of OUT/{RESULTS}"
+        "--picture", type=Path, help="SVG file in which to draw the messages a second"
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help=f"run nothing; make table and picture from OUT/{RESULTS}",
     )
     options = parser.parse_args(words)
     if options.again and not (options.out / RESULTS).exists():

@@ -32,25 +32,33 @@ class AppSettings(CommonSettings):
     host: str = Field(
         "localhost",
         min_length=1,
-        description="with --web: address to listen on; localhost is 127.0.0.1 and ::1",
+        description="with --web: address to listen on; localhost means 127.0.0.1 and ::1",
     )
     port: int = Field(
-        8550, ge=0, le=65535, description="with --web: TCP port, or the next free one; 0: any"
+        8550,
+        ge=0,
+        le=65535,
+        description="with --web: TCP port; if it is taken, one of the next 20; 0 picks a free one",
     )
-    max_pages: int = Field(500, ge=1, description="with --web: pages open at once, by all")
+    max_pages: int = Field(500, ge=1, description="with --web: most pages open at once")
     max_address_pages: int = Field(
-        100, ge=1, description="with --web: pages open at once at one address"
+        100, ge=1, description="with --web: most pages open at once at one address"
     )
     trusted_proxies: NetworkList = Field(
-        "", description="with --web: networks, by comma, whose X-Forwarded-For is believed"
+        "",
+        description="with --web: networks of reverse proxies, separated by commas; their "
+        "X-Forwarded-For names the client",
     )
     hosts: Annotated[str, AfterValidator(checked)] = Field(
-        "", description="with --web: names, by comma, under which browsers may come"
+        "",
+        description="with --web: host names under which browsers may reach it, separated by commas",
     )
     tls_cert: Path | None = Field(
-        None, description="with --web: certificate chain (PEM), for https"
+        None, description="with --web: PEM file with the certificate chain; enables TLS"
     )
-    tls_key: Path | None = Field(None, description="with --web: its private key (PEM)")
+    tls_key: Path | None = Field(
+        None, description="with --web: PEM file with the private key, unencrypted"
+    )
     socket: Path | None = Field(
         None, description="with --web: the realm's Unix socket, instead of its address"
     )

@@ -133,6 +133,10 @@ class CommonSettings(BaseSettings):
             choice = next((kind for kind in kinds if get_origin(kind) is Literal), None)
             if choice is not None:
                 value = "|".join(get_args(choice))
+            elif int in kinds:
+                value = "N"
+            elif Path in kinds:
+                value = "PATH"
             else:
                 value = name.rpartition("_")[2].upper()
             if field.annotation is bool:

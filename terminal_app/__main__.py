@@ -52,38 +52,43 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     codes = ", ".join(f"{code:d} {meaning}" for code, meaning in MEANING.items())
     parser = argparse.ArgumentParser(
         prog="./chat terminal",
-        description="Talk to a realm. Without a command, lines are typed at a prompt; if standard "
-        "input is no terminal, they are read from it.",
+        description="Talk to a realm at a prompt, or by commands that are read from standard input "
+        "if that is not a terminal.",
         epilog="Environment: CHAT_TERMINAL_SERVER, CHAT_TERMINAL_USER, CHAT_TERMINAL_PASSWORD. "
         f"Exit codes: {codes}. See docs/terminal.md.",
     )
-    parser.add_argument("address", nargs="?", metavar="ws://...", help=f"the server ({SERVER})")
-    parser.add_argument("--server", metavar="ws://...", help="the same")
-    parser.add_argument("--user", help="the user to sign in (the one who signed in last)")
+    parser.add_argument(
+        "address", nargs="?", metavar="ws://...", help=f"address of the realm (default: {SERVER})"
+    )
+    parser.add_argument("--server", metavar="ws://...", help="the same address, as an option")
+    parser.add_argument("--user", help="user to sign in (default: the one who signed in last)")
     parser.add_argument(
         "--execute",
         action="append",
         metavar="COMMAND",
-        help='run a command such as "send bob hi" and leave; may be repeated',
+        help='run a command such as "send bob hi" and exit; may be repeated',
     )
     parser.add_argument(
-        "--json", action="store_true", help="answers and events as lines of JSON; no prompt"
+        "--json", action="store_true", help="print replies and events as lines of JSON; no prompt"
     )
     parser.add_argument(
-        "--downloads", type=Path, metavar="FOLDER", help="where to save files (~/Downloads)"
+        "--downloads",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for saved files (default: ~/Downloads)",
     )
     parser.add_argument(
         "--save-up-to",
         type=_mib,
         default=SAVE_UP_TO_MIB,
         metavar="MIB",
-        help=f"save arriving files up to this size, 0 for none ({SAVE_UP_TO_MIB})",
+        help=f"largest arriving file to save, in MiB; 0 saves none (default: {SAVE_UP_TO_MIB})",
     )
     parser.add_argument(
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help=f"how long a command waits for its answer ({CALL_SECONDS:.0f}; in scripts "
+        help=f"seconds to wait for a reply (default: {CALL_SECONDS:.0f}; in scripts "
         f"{SCRIPT_CALL_SECONDS:.0f})",
     )
     options = parser.parse_args(arguments)

@@ -10,7 +10,7 @@ import pytest
 from shared import token_buckets
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.token_buckets import Buckets
-from ws_server.limits import Limits
+from ws_server.limits import RateLimits
 from ws_server.net import session as session_module
 from ws_server.net.session import Session
 
@@ -109,7 +109,7 @@ def test_many_buckets_that_are_not_full_cost_no_more(monkeypatch: pytest.MonkeyP
     assert sum(looked) < 10_000
 
 
-def allowed(limits: Limits, method: str, *arguments: object) -> int:
+def allowed(limits: RateLimits, method: str, *arguments: object) -> int:
     count = 0
     try:
         while count < 2_000:
@@ -122,7 +122,7 @@ def allowed(limits: Limits, method: str, *arguments: object) -> int:
 
 
 def test_the_numbers_of_the_contract(clock: Clock) -> None:
-    limits = Limits(on=True)
+    limits = RateLimits(on=True)
     assert allowed(limits, "command", 1) == 1_000
     assert allowed(limits, "registration", "192.0.2.1") == 30
     clock.now += 10
@@ -134,7 +134,7 @@ def test_the_numbers_of_the_contract(clock: Clock) -> None:
 
 
 def test_registrations_of_a_64_count_together_and_a_48_has_twice_as_many(clock: Clock) -> None:
-    limits = Limits(on=True)
+    limits = RateLimits(on=True)
     assert allowed(limits, "registration", "2001:db8:0:1::1") == 30
     assert allowed(limits, "registration", "2001:db8:0:1:ffff::2") == 0
     assert allowed(limits, "registration", "2001:db8:0:2::1") == 30
@@ -148,7 +148,7 @@ def test_registrations_of_a_64_count_together_and_a_48_has_twice_as_many(clock: 
 
 def test_first_contacts_of_a_48_or_a_24_count_together(clock: Clock) -> None:
     """Five /64 of one customer took all places of those who wait for approval."""
-    limits = Limits(on=True)
+    limits = RateLimits(on=True)
     for one, two, three, elsewhere in (
         ("2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1", "2001:db8:1::1"),
         ("192.0.2.1", "192.0.2.2", "192.0.2.3", "198.51.100.1"),
@@ -165,7 +165,7 @@ def test_first_contacts_of_a_48_or_a_24_count_together(clock: Clock) -> None:
 
 def test_changes_of_groups_wait_for_their_turn_and_too_many_are_refused(clock: Clock) -> None:
     """Whoever invited and left in a loop kept everybody's messages waiting."""
-    limits = Limits(on=True)
+    limits = RateLimits(on=True)
     waits = [limits.group_change("192.0.2.1") for _ in range(60)]
     assert waits[:20] == [0.0] * 20
     assert waits[20:] == pytest.approx([number / 20 for number in range(1, 41)])
@@ -173,11 +173,11 @@ def test_changes_of_groups_wait_for_their_turn_and_too_many_are_refused(clock: C
     assert limits.group_change("192.0.2.2") == 0.0
     clock.now += 1
     assert allowed(limits, "group_change", "192.0.2.1") == 20
-    assert [Limits(on=False).group_change("192.0.2.1") for _ in range(100)] == [0.0] * 100
+    assert [RateLimits(on=False).group_change("192.0.2.1") for _ in range(100)] == [0.0] * 100
 
 
 def test_switched_off_they_allow_everything() -> None:
-    limits = Limits(on=False)
+    limits = RateLimits(on=False)
     for method, arguments in {
         "command": (1,),
         "content": (1, 2**30, True),
@@ -187,7 +187,7 @@ def test_switched_off_they_allow_everything() -> None:
 
 
 def test_chunks_are_limited_by_their_bytes(clock: Clock) -> None:
-    limits = Limits(on=True)
+    limits = RateLimits(on=True)
     began = time.monotonic()
     count = allowed(limits, "content", 1, 2**20, True)
     assert count == 64

@@ -126,7 +126,9 @@ class Person:
 
         Contents of files come in their own time; wait for those with `push`.
         """
-        await self.say("ping" if self.session.dialect is Dialect.TEXT else '{"command":"ping"}')
+        await self.say(
+            "ping" if self.session.options.dialect is Dialect.TEXT else '{"command":"ping"}'
+        )
         return self.pushed()
 
     def pushed(self) -> list[Any]:
@@ -137,7 +139,7 @@ class Person:
 
     def leave(self) -> None:
         """Lose the connection, as if the cable was cut."""
-        if self.session.open:
+        if not self.session.has_ended:
             self.world.gate.leave(self.session)
         self._unread.clear()
 
@@ -179,7 +181,7 @@ class Person:
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._unread and not self._paused and self.session.open:
+        while self._unread and not self._paused and not self.session.has_ended:
             frame = self._unread.popleft()
             if frame is None:
                 self.world.gate.receive_binary(self.session)
@@ -189,7 +191,7 @@ class Person:
     async def _next(self, frames: deque[bytes]) -> bytes:
         async with asyncio.timeout(LIMIT):
             while not frames:
-                if not self.session.open:
+                if self.session.has_ended:
                     raise Closed(self.closed)
                 self._news.clear()
                 await self._news.wait()
@@ -237,7 +239,7 @@ class World:
     def connect(self, address: str = "192.0.2.1", dialect: Dialect = Dialect.JSON) -> Person:
         """Return somebody who has not signed in; events come in `dialect` until he speaks."""
         person = Person(self, address)
-        person.session.dialect = dialect
+        person.session.options.dialect = dialect
         self._people.append(person)
         return person
 

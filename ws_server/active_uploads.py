@@ -41,4 +41,4 @@ class Uploading:
     def is_sent(self, upload: str) -> bool:
         """Return whether an open connection sends this upload; callable from any thread."""
         sent = self._sent.get(upload)
-        return sent is not None and sent[0].open and time.monotonic() - sent[1] < PATIENCE
+        return sent is not None and not sent[0].has_ended and time.monotonic() - sent[1] < PATIENCE

@@ -40,7 +40,7 @@ from ws_server.gate import Gate
 from ws_server.housekeeping import keep_house, sweep
 from ws_server.identity import Identity
 from ws_server.key import posts_secret
-from ws_server.limits import Limits
+from ws_server.limits import RateLimits
 from ws_server.metrics import Metrics
 from ws_server.net.budgets import Budgets
 from ws_server.net.file_lane import Pieces
@@ -116,12 +116,12 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     stack.callback(passwords.close)
     identity = Identity(name, realm_key)
     terms = Terms(settings.max_file * 2**20, settings.max_realm_files * 2**20, not settings.trial)
-    limits = Limits(settings.rate_limits == "on")
+    limits = RateLimits(settings.rate_limits == "on")
     linker = make_linker(settings, identity, terms, limits, blobs, database, cache, journal)
     realm = Realm(
         linker=linker,
         registration=Registration(
-            await database.read(registering.holds, settings.registration),
+            await database.read(registering.mode_in_effect, settings.registration),
             settings.registration if serves else None,
         ),
         database=database,
@@ -138,8 +138,8 @@ async def open_realm(settings: Settings, stack: AsyncExitStack, *, serves: bool 
     stack.callback(realm.audit.summarise)
     await realm.peers.load()
     if serves:
-        await journal.write(lambda tx, now: own_name.keep(tx, name))
-        await journal.write(lambda tx, now: registering.settle(tx, settings.registration))
+        await journal.write(lambda tx, now: own_name.store_name(tx, name))
+        await journal.write(lambda tx, now: registering.reconcile_mode(tx, settings.registration))
         if not await database.read(users.has_admin):
             realm.first_admin.wanted()
     await journal.write(lambda tx, now: recipients.get_ready(tx))
@@ -151,7 +151,7 @@ def make_linker(
     settings: Settings,
     identity: Identity,
     terms: Terms,
-    limits: Limits,
+    limits: RateLimits,
     blobs: Blobs,
     database: Database,
     cache: Cache,

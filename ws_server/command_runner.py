@@ -26,7 +26,7 @@ from ws_server.context import (
     RemoteReply,
 )
 from ws_server.message_replies import refused_there
-from ws_server.net.session import FrameTaker, Session
+from ws_server.net.session import FrameTaker, LinkState, Session
 from ws_server.outcome import Outcome
 from ws_server.pipeline import DRAINING, ENDED
 from ws_server.publications import publish, publish_message
@@ -89,8 +89,9 @@ class CommandRunner:
             call.error = _forbidden(session, request.spec)
         if call.error is not None and not pipeline.is_idle:
             return False
-        if not session.pinned:
-            session.dialect = call.dialect
+        options = session.options
+        if not options.is_pinned:
+            options.dialect = call.dialect
         if call.error is not None:
             self._refuse(session, call, call.error)
             return True
@@ -120,7 +121,7 @@ class CommandRunner:
         self._tasks.start(work, charged_to(session.asker, self._payer(session)))
 
     def _payer(self, session: Session) -> str | None:
-        return session.network if self._realm.limits.on else None
+        return session.client.network if self._realm.limits.on else None
 
     async def _ask_abroad(self, session: Session, call: Call, answering: Awaitable[Reply]) -> None:
         """Reply once another realm has answered; later replies may overtake this one."""
@@ -236,22 +237,23 @@ class CommandRunner:
     def _reply(self, session: Session, call: Call, reply: Reply) -> None:
         if session.pipeline.life is not ENDED:
             session.reply(call, reply)
-        if session.handshake is not None and session.handshake.accept is not None:
-            self._link(session, session.handshake.accept)
+        if session.link_state is not None and session.link_state.accept is not None:
+            self._link(session, session.link_state, session.link_state.accept)
 
-    def _link(self, session: Session, accept: Callable[[], FrameTaker | None]) -> None:
+    def _link(
+        self, session: Session, state: LinkState, accept: Callable[[], FrameTaker | None]
+    ) -> None:
         """Hand the connection of a verified realm over to its link."""
-        assert session.handshake is not None
-        session.handshake.accept = None
-        if session.open:
+        state.accept = None
+        if not session.has_ended:
             session.outlet.admit(known=True)
             # Frames received before this point do not belong to the link.
             session.pipeline.dropped()
-            session.link = accept()
+            state.link = accept()
 
     def _refuse(self, session: Session, call: Call, error: ChatError) -> None:
         self.refused[error.code] += 1
-        if not session.open:
+        if session.has_ended:
             return
         session.refuse(call, error)
         limits = self._realm.limits
@@ -266,7 +268,7 @@ class CommandRunner:
 
 def _forbidden(session: Session, spec: Spec) -> ChatError | None:
     """Return why this connection may not use a command; None if it may."""
-    if session.handshake is not None and spec.access is not Access.REALM:
+    if session.link_state is not None and spec.access is not Access.REALM:
         return ChatError(ErrorCode.FORBIDDEN, "This connection is a realm's")
     if spec.access is Access.USER and session.account is None:
         return ChatError(ErrorCode.NOT_AUTHENTICATED, "Sign in first: auth <user> <password>")

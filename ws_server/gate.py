@@ -35,12 +35,13 @@ class Gate:
         Raises:
             UnicodeDecodeError: the frame is not UTF-8.
         """
-        if session.link is not None:
-            session.link.receive(frame)
-            return
-        if session.handshake is not None and len(frame) > MAX_HANDSHAKE_FRAME:
-            session.outlet.close_with(BROKEN, "a frame of the handshake is too large")
-            return
+        if (state := session.link_state) is not None:
+            if state.link is not None:
+                state.link.receive(frame)
+                return
+            if len(frame) > MAX_HANDSHAKE_FRAME:
+                session.outlet.close_with(BROKEN, "a frame of the handshake is too large")
+                return
         if frame[:3] == codecs.BOM_UTF8:  # begins a file that a program sends line by line
             frame = frame[3:]
         if frame[:1] == b"{" or frame.lstrip()[:1] == b"{":
@@ -58,11 +59,11 @@ class Gate:
 
     def receive_binary(self, session: Session) -> None:
         """Refuse a binary frame; during a link handshake, close the connection."""
-        if session.handshake is not None:
+        if session.link_state is not None:
             session.outlet.close_with(BROKEN, "links carry text frames")
             return
         error = ChatError(ErrorCode.BAD_COMMAND, "Binary frames are not supported; send text")
-        self._take(session, Call(session.dialect, error=error), 0)
+        self._take(session, Call(session.options.dialect, error=error), 0)
 
     def depart(self, session: Session) -> None:
         """Stop pushing to a peer that is gone or closing; carry out the commands it has sent.
@@ -72,7 +73,7 @@ class Gate:
         if not session.pipeline.departed():
             return
         self._realm.hub.part(session)
-        if session.handshake is not None:
+        if session.link_state is not None:
             self.end(session)
         else:
             self._departures.add(session)
@@ -89,10 +90,9 @@ class Gate:
             return
         self._departures.discard(session)
         self._realm.hub.sign_out(session)
-        if session.lane is not None:
-            session.lane.close()
-        if session.link is not None:
-            session.link.lost()
+        session.drop_partial_answers()
+        if session.link_state is not None and session.link_state.link is not None:
+            session.link_state.link.lost()
         session.outlet.finish()
 
     async def settled(self, seconds: float) -> None:

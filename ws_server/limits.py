@@ -81,7 +81,7 @@ class RealmBuckets:
     """Requests for names that do not exist; the bound keeps names from being enumerated."""
 
 
-class Limits:
+class RateLimits:
     """All rate limits of section 6 of the contract; with `--rate-limits off` every check passes."""
 
     MAX_ERRORS, ERROR_WINDOW = 1_000, 60.0

@@ -54,7 +54,7 @@ async def commit(publisher: Publisher, change: Callable[[Connection, int], Outco
     return outcome
 
 
-def published(publisher: Publisher, entry: MessageEntry | Mutation) -> None:
+def publish_entry(publisher: Publisher, entry: MessageEntry | Mutation) -> None:
     """Publish the effects of an entry that no caller awaits; none if it was refused."""
     if entry.error is not None:
         return

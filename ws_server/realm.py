@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.protocol.commands.accounts import Limits as LimitsOnTheWire
+from shared.protocol.commands.accounts import Limits
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.spec import Remote, Request
 from shared.protocol.values import MAX_FRAME, MAX_PAGE, MAX_TEXT, MAX_WHOLE_FILE, fold
@@ -19,7 +19,7 @@ from ws_server.federation.links.services import LinkServices
 from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.first_admin import FirstAdmin
 from ws_server.identity import Identity
-from ws_server.limits import Limits
+from ws_server.limits import RateLimits
 from ws_server.net.file_lane import Pieces
 from ws_server.net.hub import Hub
 from ws_server.password_guesses import Guesses
@@ -57,7 +57,7 @@ class Realm:
     journal: Journal
     blobs: Blobs
     passwords: Passwords
-    limits: Limits
+    limits: RateLimits
     max_user_files: int
     session_age: int
     """Milliseconds for which a token may remain unused."""
@@ -131,9 +131,9 @@ class Realm:
                     )
         return request.with_realms(renamed) if renamed else request
 
-    def limits_on_the_wire(self) -> LimitsOnTheWire:
+    def limits_on_the_wire(self) -> Limits:
         """Return this realm's limits, as sent at sign-in."""
-        return LimitsOnTheWire(
+        return Limits(
             frame=MAX_FRAME,
             text=MAX_TEXT,
             whole_file=MAX_WHOLE_FILE,

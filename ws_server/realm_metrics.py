@@ -27,31 +27,61 @@ def measure(
     metrics: Metrics, settings: Settings, realm: Realm, gate: Gate, listener: Listener
 ) -> None:
     """Register the metrics of a realm and its server."""
-    metrics.info("this realm and its server", {"realm": realm.name, "version": __version__})
+    metrics.info(
+        "this realm's name and its server's version", {"realm": realm.name, "version": __version__}
+    )
     metrics.gauge("connections", "open WebSocket connections", lambda: listener.websockets)
     metrics.gauge("users", "users with at least one session", lambda: realm.hub.users)
-    metrics.counter("commands", "frames received from clients", lambda: gate.commands)
-    metrics.counter_by("code", "errors", "commands that were refused", lambda: gate.refused)
-    metrics.counter("events", "events handed to sessions", lambda: realm.hub.events)
-    metrics.counter("commits", "transactions on disk", lambda: realm.journal.commits)
-    metrics.counter("entries", "changes in those transactions", lambda: realm.journal.entries)
-    metrics.gauge("journal_waiting", "changes not yet begun", lambda: realm.journal.waiting)
-    metrics.counter("failed_commits", "transactions lost", lambda: realm.journal.failed_commits)
-    metrics.histogram("commit_seconds", "from begin to disk", realm.journal.commit_seconds)
-    metrics.histogram("push_seconds", "from disk to the sockets", realm.journal.push_seconds)
-    metrics.gauge("reads_waiting", "questions without a reader", lambda: realm.database.waiting)
-    metrics.gauge("passwords_waiting", "passwords to be hashed", lambda: realm.passwords.waiting)
+    metrics.counter(
+        "commands", "frames received from clients, refused ones included", lambda: gate.commands
+    )
+    metrics.counter_by("code", "errors", "commands refused, by error code", lambda: gate.refused)
+    metrics.counter("events", "events pushed to sessions", lambda: realm.hub.events)
+    metrics.counter("commits", "transactions committed", lambda: realm.journal.commits)
+    metrics.counter("entries", "changes in committed transactions", lambda: realm.journal.entries)
+    metrics.gauge(
+        "journal_waiting", "changes that wait for their transaction", lambda: realm.journal.waiting
+    )
+    metrics.counter(
+        "failed_commits", "transactions that failed", lambda: realm.journal.failed_commits
+    )
+    metrics.histogram(
+        "commit_seconds",
+        "seconds from a transaction's begin to its sync",
+        realm.journal.commit_seconds,
+    )
+    metrics.histogram(
+        "push_seconds", "seconds from a sync to the replies and events", realm.journal.push_seconds
+    )
+    metrics.gauge("reads_waiting", "queries that wait for a thread", lambda: realm.database.waiting)
+    metrics.gauge(
+        "passwords_waiting", "passwords that wait to be hashed", lambda: realm.passwords.waiting
+    )
     budgets = listener.budgets
-    metrics.gauge("strangers", "not signed in", lambda: budgets.everybody.strangers)
-    metrics.counter_by("bound", "bounds", "times a bound was met", lambda: budgets.refused)
-    metrics.counter_by("by", "closed", "WebSockets that ended", lambda: listener.closed)
-    metrics.gauge("file_bytes", "contents of files", lambda: realm.blobs.bytes)
+    metrics.gauge(
+        "strangers", "connections that have not signed in", lambda: budgets.total.strangers
+    )
+    metrics.counter_by(
+        "bound", "bounds", "refusals, by the bound exceeded", lambda: budgets.refused
+    )
+    metrics.counter_by("by", "closed", "WebSockets closed, by close code", lambda: listener.closed)
+    metrics.gauge("file_bytes", "bytes of stored contents of files", lambda: realm.blobs.bytes)
     room = realm.blobs.room
-    metrics.gauge("files_taken_bytes", "contents, those under way too", lambda: realm.blobs.taken)
-    metrics.counter("files_without_room", "files refused for want of room", lambda: room.refused)
-    metrics.gauge("disk_reserve_bytes", "what files leave free", lambda: reserve_of(room))
-    metrics.gauge("database_bytes", "the database", lambda: size_of(database_url(settings)))
-    metrics.gauge("disk_free_bytes", "room left for data", lambda: free_space(settings.data))
+    metrics.gauge(
+        "files_taken_bytes", "bytes of contents, uploads included", lambda: realm.blobs.taken
+    )
+    metrics.counter("files_without_room", "files refused for lack of space", lambda: room.refused)
+    metrics.gauge(
+        "disk_reserve_bytes", "bytes of the disk that files leave free", lambda: reserve_of(room)
+    )
+    metrics.gauge(
+        "database_bytes",
+        "bytes of the database and its log",
+        lambda: size_of(database_url(settings)),
+    )
+    metrics.gauge(
+        "disk_free_bytes", "bytes free on the data folder's disk", lambda: free_space(settings.data)
+    )
     measure_realms(metrics, realm.peers)
 
 
@@ -88,9 +118,11 @@ def measure_realms(metrics: Metrics, peers: PeerRegistry) -> None:
         return lambda: {peer.known.name: read(peer) for peer in peers.listed()}
 
     gauge, counter = metrics.gauge_of_realms, metrics.counter_of_realms
-    gauge("link_up", "whether messages can flow, 0 or 1", each(lambda p: p.up))
-    gauge("queued", "messages waiting for the realm", each(lambda p: p.queued))
-    counter("sent", "messages that it has confirmed", each(lambda p: p.count.sent))
-    counter("received", "messages of it that are on disk here", each(lambda p: p.count.received))
-    counter("refused", "messages that it refused for ever", each(lambda p: p.count.refused))
-    counter("attempts", "times that it was dialled", each(lambda p: p.count.attempts))
+    gauge("link_up", "whether messages can flow: 0 or 1", each(lambda p: p.up))
+    gauge("queued", "messages queued for the realm", each(lambda p: p.queued))
+    counter("sent", "messages that the realm confirmed", each(lambda p: p.count.sent))
+    counter(
+        "received", "messages received from the realm and stored", each(lambda p: p.count.received)
+    )
+    counter("refused", "messages that the realm refused for good", each(lambda p: p.count.refused))
+    counter("attempts", "times that the realm was dialled", each(lambda p: p.count.attempts))

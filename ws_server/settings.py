@@ -67,64 +67,92 @@ class Settings(CommonSettings):
     host: str = Field(
         "localhost",
         min_length=1,
-        description="address to listen on; localhost is 127.0.0.1 and ::1",
+        description="address to listen on; localhost means 127.0.0.1 and ::1",
     )
-    port: int = Field(8765, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    port: int = Field(
+        8765, ge=0, le=65535, description="TCP port for WebSockets; 0 picks a free one"
+    )
     web_port: int | None = Field(
         8550,
         ge=0,
         le=65535,
-        description="TCP port of the web app, or the next free one; 0 takes any, off serves none",
+        description="TCP port of the web app; if it is taken, one of the next 20; 0 picks a free "
+        "one; off disables the web app",
     )
-    data: Path = Field(Path("data"), description="folder for the database and the files")
+    data: Path = Field(
+        Path("data"), description="data folder: the database, the files and the realm's key"
+    )
     realm: str = Field(
         default_factory=host_name,
-        description="this realm's name, kept in its data from the first start; the host's name",
+        description="name of this realm; the first start stores it, later starts need no --realm",
     )
     database: str = Field(
         "",
-        description="sqlite:///PATH or postgresql+asyncpg://...; in the data folder if empty",
+        description="sqlite:///PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME "
+        "(default: SQLite in the data folder)",
     )
     registration: Literal["open", "invite", "closed"] = Field(
-        "open", description="who may register: everybody, people with an invitation, or nobody"
+        "open",
+        description="who may register: everybody (open), people with an invitation (invite) or "
+        "nobody (closed)",
     )
-    rate_limits: Literal["on", "off"] = Field("on", description="limits on commands and passwords")
+    rate_limits: Literal["on", "off"] = Field(
+        "on", description="off turns off rate limits and the bounds on strangers; for tests only"
+    )
     realms: Literal["open", "admin", "closed"] | None = Field(
-        None, description="who may add realms; if not given admin, or everybody in a trial"
+        None,
+        description="who may add other realms: every user (open), admins (admin) or nobody "
+        "(closed) (default: admins; every user while only this machine can connect)",
     )
-    public: bool = Field(False, description="refuse links to loopback and private addresses")
+    public: bool = Field(
+        False, description="never connect to realms at loopback or private addresses"
+    )
     session_days: int = Field(
-        90, ge=1, le=36_500, description="days for which a session may be unused before it ends"
+        90, ge=1, le=36_500, description="days after which an unused session ends"
     )
-    max_file: int = Field(100, ge=1, description="MiB of content of one file")
-    max_user_files: int = Field(1024, ge=1, description="MiB of all files of one user together")
+    max_file: int = Field(100, ge=1, description="size limit of one file, in MiB")
+    max_user_files: int = Field(
+        1024, ge=1, description="size limit of all files of one user together, in MiB"
+    )
     max_realm_files: int = Field(
-        4096, ge=1, description="MiB of all files from one other realm together"
+        4096, ge=1, description="size limit of all files from one other realm together, in MiB"
     )
     max_all_files: int | None = Field(
-        None, ge=1, description="MiB of all files together; as the disk has room if not given"
+        None,
+        ge=1,
+        description="size limit of all files together, in MiB (default: limited by the disk)",
     )
     reserve: int | None = Field(
         None,
         ge=0,
-        description="MiB of the disk that files leave free; if not given a twentieth of it, 256 to "
-        "4096, at most a quarter",
+        description="disk space that files leave free, in MiB (default: a twentieth of the disk, "
+        "but 256 to 4096, and never more than a quarter)",
     )
     hosts: Annotated[str, AfterValidator(checked)] = Field(
-        "", description="names, by comma, under which browsers may reach the ports"
+        "",
+        description="host names under which browsers may reach the server, separated by commas; "
+        "IP addresses and localhost always work",
     )
     origins: str = Field(
-        "", description="web origins that may connect, by comma; only its own pages if empty"
+        "",
+        description="web origins whose pages may connect, separated by commas "
+        "(default: only the server's own pages)",
     )
     trusted_proxies: NetworkList = Field(
-        "", description="networks, by comma, whose X-Forwarded-For is believed"
+        "",
+        description="networks of reverse proxies, separated by commas; their X-Forwarded-For "
+        "names the client (default: none)",
     )
-    tls_cert: Path | None = Field(None, description="certificate chain (PEM), for wss://")
-    tls_key: Path | None = Field(None, description="its private key (PEM)")
+    tls_cert: Path | None = Field(
+        None, description="PEM file with the certificate chain; enables TLS"
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the private key, unencrypted")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="the least to log"
+        "info", description="lowest level to log"
     )
-    config: Path | None = Field(None, description="TOML file with any of these settings")
+    config: Path | None = Field(
+        None, description="TOML file with any of these settings; options and variables override it"
+    )
 
     @classmethod
     def from_file(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +182,7 @@ class Settings(CommonSettings):
     def _origins_are_origins(cls, text: str) -> str:
         for origin in split(text):
             if not re.fullmatch(r"https?://[^/\s]+/?", origin):
-                raise ValueError(f"{origin} is no origin such as https://chat.example.org")
+                raise ValueError(f"{origin} is not an origin such as https://chat.example.org")
         return text
 
     _tls_is_whole = model_validator(mode="after")(check_tls_pair)
@@ -220,7 +248,7 @@ def load(arguments: Sequence[str]) -> Settings:
     """
     parser = parser_of(
         "ws_server",
-        "Serve a chat realm.",
+        "Run a chat server: one realm.",
         "Each option can also be set as CHAT_NAME in the environment or in the TOML file.",
     )
     parser.add_argument("--version", action="version", version=f"Simple Chatting {__version__}")

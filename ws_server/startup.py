@@ -56,7 +56,7 @@ async def realm_name(settings: Settings, database: Database, serves: bool) -> st
     """
 
     def ask(tx: Connection) -> tuple[str | None, bool]:
-        return own_name.kept(tx), own_name.is_taken(tx, settings.realm)
+        return own_name.stored_name(tx), own_name.is_taken(tx, settings.realm)
 
     kept, is_taken = await database.read(ask)
     data, wanted = shown(settings.data.resolve()), settings.realm

@@ -14,7 +14,7 @@ TRY = """\
     > auth bob secret1
     > help
 
-that is a name, the real name in one word, a password and a country. In another one:
+register takes a username, a real name, a password and a country. In a second terminal:
 
     > register ana Ana secret2 Portugal
     > auth ana secret2
@@ -28,7 +28,7 @@ TRY_INVITED = """\
     > auth bob secret1
     > help
 
-that is a name, the real name in one word, a password and a country. Registration is by
+register takes a username, a real name, a password and a country. Registration needs an
 invitation{why}:
 ./chat admin invitation create prints a CODE.
 """
@@ -39,7 +39,7 @@ TRY_CLOSED = """\
     > help
 
 Registration is closed{why}:
-./chat admin user add makes accounts.
+./chat admin user add creates accounts.
 """
 
 TRY_IN = {"open": TRY, "invite": TRY_INVITED, "closed": TRY_CLOSED}
@@ -51,22 +51,22 @@ OPEN_NOW = """\
 Registration is open{why}."""
 
 UNLIMITED = """\
-Limits are off (--rate-limits off): anybody who reaches the port can guess passwords, and take all
-connections, memory and time. Leave them on, unless you measure."""
+Limits are off (--rate-limits off): anybody who reaches the port can guess passwords and use up
+all connections, memory and time. Turn them off for tests only."""
 
 NAMELESS = """\
-Browsers may come by an IP address of this machine. For a name, start it with --hosts NAME."""
+Browsers can reach it by IP address only. To permit a host name, start it with --hosts NAME."""
 
 
 ADMIN = """\
-Nobody is an admin of this realm yet. To become it, give this one-time code when you create your
+This realm has no admin yet. To become its admin, enter this one-time code when you create your
 account, in the web app or with `code {code}` before `register`; or use ./chat admin user add.
 Admin code: {code}"""
 
 
 OPEN = """\
-Realms are open (--realms open): everybody with an account may add others, and any server that dials
-here is linked at once. With --realms admin, admins decide."""
+Realms are open (--realms open): every user may add others, and any server that connects here
+is linked at once. With --realms admin, admins decide."""
 
 
 def address(settings: Settings, scheme: str, port: int) -> str:

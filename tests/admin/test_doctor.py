@@ -72,11 +72,11 @@ def test_a_closed_realm_is_well_and_nothing_is_changed(realm: Path) -> None:
     code, found = checked(data=realm)
     assert code == 0
     assert content(realm) == before
-    assert_told(found["server"], "ok", "none runs")
+    assert_told(found["server"], "ok", "no server runs")
     assert_told(found["database"], "ok", "schema ", "wal", "quick check passed")
     assert_told(found["blobs"], "ok", "1 of 1")
     assert_told(found["permissions"], "ok")
-    assert_told(found["backup"], "warn", "none was ever made", "admin backup")
+    assert_told(found["backup"], "warn", "no backup was ever made", "admin backup")
     assert_told(found["settings"], "ok")
     key = found["key"][1]
     assert re.fullmatch(r"fingerprint ([A-Z2-7]{4}-){7}[A-Z2-7]{4}", key)
@@ -153,7 +153,7 @@ def test_what_other_realms_may_do_is_named(tmp_path: Path) -> None:
     try:
         _, found = checked(data=server.data)
         assert_told(found["settings"], "warn", "realms are open", "--realms admin")
-        assert_told(found["settings"], "warn", "look what listens here", "--public")
+        assert_told(found["settings"], "warn", "which ports are open here", "--public")
         assert "Realms are open (--realms open)" in server.log
     finally:
         server.kill()
@@ -213,7 +213,7 @@ def test_a_port_that_something_else_has_is_warned_of(realm: Path, tmp_path: Path
         config = tmp_path / "chat.toml"
         config.write_text(f"port = {other.getsockname()[1]}")
         _, found = checked("--config", str(config), data=realm)
-    assert_told(found["port"], "warn", "cannot be listened on", "--port")
+    assert_told(found["port"], "warn", "is in use by another program", "--port")
 
 
 def test_a_damaged_database_fails(realm: Path) -> None:

@@ -17,7 +17,7 @@ from tests.federation.people import eventually, idle, link_is, operate, share_gr
 from tests.world import World
 from ws_server import realm
 from ws_server.federation.handshake.dialled_connection import Dialled
-from ws_server.limits import Limits
+from ws_server.limits import RateLimits
 from ws_server.store.federation import outbox, realms
 from ws_server.store.federation.realms import KnownRealm
 
@@ -133,19 +133,19 @@ async def test_a_realm_that_asks_too_much_is_told_to_wait(start: Start, enter: E
 
 
 def test_rows_of_a_realm_are_counted_by_number_and_size() -> None:
-    limits = Limits(on=True)
+    limits = RateLimits(on=True)
     one, two, three = [known_realm(number) for number in (1, 2, 3)]
     assert all(limits.rows(one, 512, 60_000) == 0 for _ in range(90))
     waits = [limits.rows(one, 512, 60_000) for _ in range(20)]
     assert 0 < max(waits) < 2
     assert limits.rows(two, 512, 60_000) == 0
     assert limits.rows(three, 1, 300 * 2**20) > 1
-    assert Limits(on=False).rows(three, 1, 300 * 2**20) == 0
+    assert RateLimits(on=False).rows(three, 1, 300 * 2**20) == 0
 
 
 def test_strangers_have_a_budget_together_too() -> None:
     """Keys cost nothing, so many strangers together may do little more than one."""
-    limits = Limits(on=True)
+    limits = RateLimits(on=True)
     waits = [
         limits.rows(replace(known_realm(number), vouched=False), 500, 500_000)
         for number in range(100)

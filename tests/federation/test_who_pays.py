@@ -68,13 +68,15 @@ async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         await ben.push()
         for one in found:
             one.watch(monkeypatch)
-        beta.realm.peers.everybody()[0].keep_by(None)  # it is alpha that dials again
-        (peer,) = alpha.realm.peers.everybody()
+        beta.realm.peers.all_peers()[0].keep_by(None)  # it is alpha that dials again
+        (peer,) = alpha.realm.peers.all_peers()
         assert peer.link is not None
         peer.link.end(1001, "again")
         await asyncio.wait_for(peer.opened.wait(), LIMIT)
         for person, to in ((ada, "ben@beta"), (ben, "ada@alpha")):
-            person.session.network = WRITERS  # whoever writes is somebody else
+            person.session.client = replace(
+                person.session.client, network=WRITERS
+            )  # whoever writes is somebody else
             for number in range(5):
                 # The reply comes once the other realm's confirmation is stored, too.
                 assert (await person.ask("send", to=to, text=f"{number}"))["state"] == "delivered"
@@ -108,7 +110,7 @@ async def test_dialling_again_after_a_command_is_at_nobodys_cost(tmp_path: Path)
         peers = world.realm.peers
         async with World(tmp_path / "beta", realm="beta") as beta:
             await ada.ask("addrealm", name="beta", address="127.0.0.1", port=port(beta))
-            (known,) = [peer.known for peer in peers.everybody()]
+            (known,) = [peer.known for peer in peers.all_peers()]
         peers._dial = dial
         peers.by_id(known.id).keep_by(None)
         current_payer.set(ADA)

@@ -182,7 +182,7 @@ class Crowd:
 
     async def _replace(self, talker: Talker) -> None:
         """Lose a connection, commands under way included, and open another one."""
-        if talker.person.session.open:
+        if not talker.person.session.has_ended:
             for _ in range(self.chance.randrange(BURST)):
                 talker.send(self._frame())
             talker.person.leave()
@@ -199,7 +199,7 @@ class Crowd:
     async def settle(self) -> None:
         """Everybody still gets an answer; who was signed out from elsewhere comes back first."""
         for talker in self.talkers:
-            if not talker.person.session.open:
+            if talker.person.session.has_ended:
                 await self._replace(talker)
         await asyncio.gather(*(self._ask(talker, "ping") for talker in self.talkers))
 

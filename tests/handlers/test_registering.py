@@ -44,7 +44,7 @@ async def invitation(world: World, **given: str) -> str:
 
 async def left(world: World) -> list[int]:
     """Return how many uses are left of each invitation."""
-    return [code.uses_left for code in await world.realm.database.read(registering.everything)]
+    return [code.uses_left for code in await world.realm.database.read(registering.all_invitations)]
 
 
 async def register(person: Person, user: str, **more: str) -> str:
@@ -174,7 +174,7 @@ async def test_a_registration_under_way_when_it_is_closed_makes_no_account(
 @pytest.mark.parametrize("why", ["unknown", "used up", "expired", "taken back"])
 async def test_all_that_is_wrong_with_an_invitation_is_told_alike(invite: World, why: str) -> None:
     code = await invitation(invite)
-    (made,) = await invite.realm.database.read(registering.everything)
+    (made,) = await invite.realm.database.read(registering.all_invitations)
     if why == "unknown":
         code = "ABCD-EFGH-JKLM-NPQR"
     elif why == "used up":
@@ -243,7 +243,7 @@ async def test_the_trail_names_invitations_by_their_ids_alone(
     trail: Trail,  # noqa: F811
 ) -> None:
     code = await invitation(invite)
-    (made,) = await invite.realm.database.read(registering.everything)
+    (made,) = await invite.realm.database.read(registering.all_invitations)
     await invite.connect().refused("invitation", code="ABCD")
     assert await register(invite.connect(), "bob", invitation=code) == ""
     assert code not in str(trail.lines)

@@ -12,7 +12,7 @@ from ws_server.net.budgets import ADDRESS, ALL, SITE, Budget, Budgets, Place
 
 
 class Somebody:
-    """A visitor that leaves when dropped."""
+    """A connection that leaves when dropped."""
 
     def __init__(self, budgets: Budgets, budget: Budget) -> None:
         self.budgets = budgets
@@ -108,7 +108,7 @@ def test_of_too_many_strangers_the_oldest_of_the_fullest_address_goes(clock: Clo
     crowd = [arrive(budgets, "192.0.2.2")[1] for _ in range(100)]
     for number in range(ALL.strangers - 120):
         arrive(budgets, f"198.51.{number // 250}.{number % 250}")
-    assert budgets.everybody.strangers < ALL.strangers
+    assert budgets.total.strangers < ALL.strangers
     assert crowd[0].gone and not alone.gone
 
 
@@ -179,13 +179,13 @@ def test_whatever_comes_and_goes_counts_end_at_nothing(clock: Clock) -> None:
                 known ^= {somebody}
             else:
                 somebody.drop("")
-        assert budgets.everybody.connections == sum(not s.gone for s in here)
-        assert budgets.everybody.connections <= budgets.room
+        assert budgets.total.connections == sum(not s.gone for s in here)
+        assert budgets.total.connections <= budgets.room
     for somebody in here:
         if not somebody.gone:
             somebody.drop("")
-    levels = [budgets.everybody, *budgets._budgets.values()]
-    assert {(b.strangers, b.connections, len(b.visitors)) for b in levels} == {(0, 0, 0)}
+    levels = [budgets.total, *budgets._budgets.values()]
+    assert {(b.strangers, b.connections, len(b.stranger_arrivals)) for b in levels} == {(0, 0, 0)}
 
 
 def test_budgets_that_say_nothing_are_forgotten(clock: Clock) -> None:

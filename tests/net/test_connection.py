@@ -232,7 +232,7 @@ async def test_who_stays_behind_is_closed_with_4000_and_the_rest_is_dropped(
         connection.write(b"y" * 60_000)
         written += 60_000
         await asyncio.sleep(0)
-    assert connection.session is not None and not connection.session.open
+    assert connection.session is not None and connection.session.has_ended
     assert connection._out == []
     assert await wire.close_code() in (4000, None)
 

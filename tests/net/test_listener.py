@@ -124,7 +124,7 @@ async def address_of(world: World, *forwarded: str) -> str:
         assert world._server is not None
         (connection,) = world._server.listener.connections
         assert connection.session is not None
-        return connection.session.address
+        return connection.session.client.address
 
 
 async def test_a_stranger_cannot_choose_their_address(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_data_of_before_has_no_blocks_and_takes_some(tmp_path: Path) -> None:
         database = Database.open(f"sqlite:///{path}")
 
         def use(tx: Connection) -> tuple[list[str], list[str], list[Any]]:
-            first, second, *_ = users.everybody(tx)
+            first, second, *_ = users.all_accounts(tx)
             before = blocks.blocked_by(tx, first.id)
             blocks.set_blocked(tx, first.id, Address(second.name), True, 1)
             after = blocks.blocked_by(tx, first.id)

@@ -13,7 +13,7 @@ from shared.protocol.errors import ChatError, ErrorCode
 from ws_server.store import conversations, recipients
 from ws_server.store.accounts import users
 from ws_server.store.contents import content_fetches, files
-from ws_server.store.contents.content_fetches import Away, Fetch, Offered
+from ws_server.store.contents.content_fetches import ContentSource, Fetch, Offered
 from ws_server.store.contents.files import StoredFile
 from ws_server.store.database import Database
 from ws_server.store.federation import realms
@@ -88,7 +88,9 @@ class Store:
         who = self.eve if sender is None else sender
         source = self.realm if realm is None else realm
         file = self.file(sha256, size)
-        return self.do(lambda tx: content_fetches.keep(tx, file, where, who, source, QUOTA, NOW))
+        return self.do(
+            lambda tx: content_fetches.add_file(tx, file, where, who, source, QUOTA, NOW)
+        )
 
     def offered(self, sha256: str, realm: int | None = None) -> Offered | None:
         wanted = self.realm if realm is None else realm
@@ -218,11 +220,15 @@ def test_a_fetch_is_given_up_after_some_attempts_until_it_is_sent_again(store: S
     ]
     assert fail == [False] * (content_fetches.MAX_ATTEMPTS - 1) + [True]
     assert store.chosen() == [] and store.do(content_fetches.open_parts) == set()
-    assert store.do(lambda tx: content_fetches.away(tx, file_id)) == Away("mallory", True)
+    assert store.do(lambda tx: content_fetches.source_of(tx, file_id)) == ContentSource(
+        "mallory", True
+    )
     assert store.comes(HASHES[0])
-    assert store.do(lambda tx: content_fetches.away(tx, file_id)) == Away("mallory", False)
+    assert store.do(lambda tx: content_fetches.source_of(tx, file_id)) == ContentSource(
+        "mallory", False
+    )
     store.done(HASHES[0])
-    assert store.do(lambda tx: content_fetches.away(tx, file_id)) is None
+    assert store.do(lambda tx: content_fetches.source_of(tx, file_id)) is None
 
 
 def test_each_realm_has_a_part_of_its_own(store: Store) -> None:

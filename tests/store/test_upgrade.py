@@ -116,7 +116,7 @@ def test_realms_of_before_are_no_strangers_but_for_those_that_waited(tmp_path: P
                 (state, state, bytes([number]) * 32, state, state),
             )
         migrate(tx)
-        found = {realm.name: realm.vouched for realm in realms.everybody(tx)}
+        found = {realm.name: realm.vouched for realm in realms.all_realms(tx)}
     engine.dispose()
     assert found == {"active": True, "pending": False, "blocked": True, "removed": True}
 

@@ -83,7 +83,7 @@ def test_a_start_says_who_may_register_and_what_to_do(tmp_path: Path, mode: str)
     server.stop()
     hints = {
         "invite": "./chat admin invitation create prints a CODE",
-        "closed": "./chat admin user add makes accounts",
+        "closed": "./chat admin user add creates accounts",
     }
     assert [m for m, hint in hints.items() if hint in server.output] == [
         m for m in hints if m == mode

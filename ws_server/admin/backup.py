@@ -99,7 +99,7 @@ def blob_name(sha256: str) -> str:
 
 @beside("backup", Argument("file", "the archive to write; an existing one is replaced"))
 async def backup(settings: Settings, given: Given, say: Say) -> None:
-    """Write the database, all files' contents and the realm's key into one archive."""
+    """Write the whole realm into one archive: database, files and key."""
     data_folder.expect_realm(settings.data)
     path = Path(given["file"])
     now = int(time.time())
@@ -137,7 +137,7 @@ class _Backup:
         about = About(
             format=FORMAT,
             schema=snapshot.revision(tx),
-            realm=own_name.kept(tx) or given,
+            realm=own_name.stored_name(tx) or given,
             epoch=history_id(tx),
             time=self._now,
             tables={name: dump.columns(table) for name, table in tables.items()},

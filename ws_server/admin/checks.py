@@ -74,7 +74,7 @@ async def server(case: Case) -> list[Finding]:
         async with asyncio.timeout(5):
             await control.call(case.data, "status", {}, note)
     except control.NoServer:
-        return [Finding("ok", "none runs on this folder")]
+        return [Finding("ok", "no server runs on this folder")]
     except TimeoutError:
         return [Finding("fail", "does not answer at its socket", "Check its log; restart it")]
     except AdminRefused as refusal:
@@ -98,8 +98,8 @@ async def port(case: Case) -> list[Finding]:
             return [
                 Finding(
                     "warn",
-                    f"{taken[0]} port {number} cannot be listened on now",
-                    "If this realm is to use it, stop what does, or choose another --port",
+                    f"{taken[0]} port {number} is in use by another program or not permitted",
+                    "Stop the program that uses it, or choose another --port",
                 )
             ]
         return [Finding("ok", f"{case.settings.host} port {number} is free")]
@@ -161,8 +161,8 @@ async def settings(case: Case) -> list[Finding]:
         found.append(
             Finding(
                 "warn",
-                "rate limits are off, so passwords can be guessed and the server be flooded",
-                "Start it without --rate-limits off, unless for a test",
+                "rate limits are off, so anybody can guess passwords and flood the server",
+                "Start it without --rate-limits off, except for tests",
             )
         )
     if tls == "off" and not is_loopback(host):
@@ -188,14 +188,14 @@ async def settings(case: Case) -> list[Finding]:
         found.append(
             Finding(
                 "warn",
-                "realms are open, so everybody with an account has the server dial others, and "
-                "any server that dials in is linked at once",
-                "Start it with --realms admin, unless you want just that",
+                "realms are open, so every user can make the server dial others, and any server "
+                "that connects is linked at once",
+                "Start it with --realms admin, unless you intend that",
             )
         )
     if public == "off" and is_loopback(host) and not trial and realms != "closed":
-        text = "realms on this machine may be added, so people can have it look what listens here"
-        found.append(Finding("warn", f"{host} is served to others: {text}", "Give --public"))
+        text = "users can add realms at this machine, and so find out which ports are open here"
+        found.append(Finding("warn", f"{host} is served to others: {text}", "Set --public"))
     where = f"{host}, {'with' if tls == 'on' else 'without'} TLS"
     how = f"rate limits {limits}, registration {await _registration(case)}"
     how += f", realms {realms}, public {public}"
@@ -209,7 +209,7 @@ async def _registration(case: Case) -> str:
     start = case.settings.registration
     try:
         mode = await asyncio.to_thread(
-            inspection.read, case.database, lambda tx: registering.holds(tx, start)
+            inspection.read, case.database, lambda tx: registering.mode_in_effect(tx, start)
         )
     except DatabaseRefused:
         return start  # the check of the database reports the fault
@@ -225,22 +225,22 @@ async def database(case: Case) -> list[Finding]:
         check = inspection.quick_check(tx, LOOK)
         found = []
         if not schema.is_known:
-            hint = "Use the version that made it, or restore a backup"
+            hint = "Use the version that wrote it, or restore a backup"
             found.append(
                 Finding("fail", f"its schema {schema.found} is unknown to this version", hint)
             )
         elif schema.found != schema.newest:
             text = f"its schema {schema.found} is older than this version's {schema.newest}"
-            found.append(Finding("warn", text, "Starting the server brings it up to date"))
+            found.append(Finding("warn", text, "Start the server: it upgrades the schema"))
         if check.fault:
             hint = "Stop the server, keep a copy, and restore the last backup"
             found.append(Finding("fail", f"it is damaged: {check.fault}", hint))
         if file is not None and not inspection.is_wal(file):
-            hint = "Starting the server sets it, unless the disk does not allow it (as NFS)"
+            hint = "Start the server: it sets the mode, unless the disk does not allow it (NFS)"
             found.append(Finding("warn", "its journal mode is not wal", hint))
         if file is None:
             return found or [Finding("ok", f"schema {schema.found}, {inspection.product(tx)}")]
-        how = "quick check passed" if check.is_whole else f"sound as far as {LOOK:.0f} s went"
+        how = "quick check passed" if check.is_whole else f"no fault found in {LOOK:.0f} s"
         return found or [Finding("ok", f"schema {schema.found}, journal mode wal, {how}")]
 
     try:
@@ -264,7 +264,7 @@ async def clock(case: Case) -> list[Finding]:
     if newest is not None and newest / 1000 > now + 60:
         ahead = newest / 1000 - now
         text = f"{shown} is {ahead:.0f} s before the newest message that this clock dated"
-        hint = "It is behind now, or was ahead then. " + hint
+        hint = "The clock is behind now, or was ahead then. " + hint
         return [Finding("fail", text, hint)]
     synchronised = _is_synchronised()
     if synchronised is False:
@@ -286,7 +286,7 @@ def _is_synchronised() -> bool | None:
 async def realms(case: Case) -> list[Finding]:
     """Check that each linked realm stores what this one writes, and the reverse."""
     if not case.running:
-        return [Finding("ok", "links are tried while the server runs")]
+        return [Finding("ok", "checked only while the server runs")]
     lines: list[str] = []
     try:
         async with asyncio.timeout(LIMIT_OF_REALMS):

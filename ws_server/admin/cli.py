@@ -22,6 +22,12 @@ from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 
 PROGRAM = "python -m ws_server admin"
+GROUPS = {
+    "user": "List, add, disable and change accounts.",
+    "invitation": "Create, list and revoke invitations.",
+    "realm": "List, approve, block and check other realms; rename this one.",
+}
+"""The first words of commands with two words."""
 WHERE = ("data", "database", "config")
 """The settings that locate a realm."""
 WHERE_USAGE = " ".join(f"[--{name} {name.upper()}]" for name in WHERE)
@@ -140,20 +146,27 @@ def read_secret(name: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, built from their table."""
-    top = argparse.ArgumentParser(PROGRAM, description="Administer a realm.")
+    top = argparse.ArgumentParser(
+        PROGRAM, description="Administer a realm, whether or not its server runs."
+    )
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument(
-        "--data", type=Path, default=argparse.SUPPRESS, help="the realm's data folder"
+        "--data",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help=f"the realm's data folder (default: {Settings.model_fields['data'].default})",
     )
-    where.add_argument("--database", default=argparse.SUPPRESS, help="its database, if not there")
-    where.add_argument("--config", default=argparse.SUPPRESS, help="TOML file that names them")
+    where.add_argument(
+        "--database", default=argparse.SUPPRESS, help="its database, unless in the data folder"
+    )
+    where.add_argument("--config", default=argparse.SUPPRESS, help="TOML file that sets them")
     groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {
         "": top.add_subparsers(metavar="COMMAND", required=True)
     }
     for command in TABLE.values():
         group, _, verb = command.name.rpartition(" ")
         if group not in groups:
-            made = groups[""].add_parser(group, help=f"{group} ...")
+            made = groups[""].add_parser(group, help=GROUPS[group], description=GROUPS[group])
             groups[group] = made.add_subparsers(metavar="COMMAND", required=True)
         leaf = groups[group].add_parser(
             verb,

@@ -61,7 +61,7 @@ class Argument:
         return f"[{word}]" if self.flag or not self.required else word
 
 
-CREATE = Argument("--create", "make a new realm if the folder holds none", flag=True)
+CREATE = Argument("--create", "create a new realm if the folder holds none", flag=True)
 """An option of commands that may create a realm; without it, a mistyped path would create one."""
 
 

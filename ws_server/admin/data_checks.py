@@ -40,12 +40,12 @@ async def permissions(case: Case) -> list[Finding]:
             found.append(Finding(level, text, f"chmod {mode} {path}"))
         if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             if os.statvfs(path).f_flag & os.ST_RDONLY:
-                hint = "Mount its file system for writing"
+                hint = "Mount its file system read-write"
             else:
                 hint = "Run this as the server's account, or chown it"
             text = f"{path} cannot be read and written by this account"
             found.append(Finding("fail", text, hint))
-    return found or [Finding("ok", "nobody but the owner can read the data")]
+    return found or [Finding("ok", "only the owner can read the data")]
 
 
 async def key(case: Case) -> list[Finding]:
@@ -64,19 +64,21 @@ async def key(case: Case) -> list[Finding]:
 
 async def backup(case: Case) -> list[Finding]:
     """Check that a recent backup exists."""
-    hint = "Make one with: admin backup"
+    hint = "Make a backup: admin backup"
     path = case.data / LAST_BACKUP
     try:
         made = float(path.read_text())
         age = time.time() - made
         days = f"{age / 86400:.1f} days ago"
     except FileNotFoundError:
-        return [Finding("warn", "none was ever made", hint)]
+        return [Finding("warn", "no backup was ever made", hint)]
     except (ValueError, OverflowError):
         return [Finding("warn", f"{path} does not hold a time", hint)]
     if age < -3600:
         text = f"the last one is dated {-age / 86400:.1f} days ahead of this machine's clock"
-        return [Finding("warn", text, "See the check of the clock; then make one: admin backup")]
+        return [
+            Finding("warn", text, "See the check of the clock; then make a backup: admin backup")
+        ]
     if not age <= WEEK:
         return [Finding("warn", f"the last one was made {days}", hint)]
     return [Finding("ok", f"the last one was made {days}")]

@@ -20,15 +20,15 @@ async def disk(case: Case) -> list[Finding]:
         free = room.free(folder)
         text = f"{free / GIB:.1f} GiB free in {folder}"
         level = "fail" if free < GIB / 10 else "warn" if free < GIB else "ok"
-        hint = "Make room: a full disk refuses every message" if level != "ok" else ""
+        hint = "Free space: on a full disk, every message is refused" if level != "ok" else ""
         if folder == case.data.resolve() and free <= (reserve := _reserve(case)):
             level = "fail" if level == "fail" else "warn"
-            text += f", of which {reserve / GIB:.1f} are kept from files"
-            hint = "Make room, or lower --reserve: new files are refused now, texts are not"
+            text += f", of which {reserve / GIB:.1f} are reserved for texts"
+            hint = "Free space, or lower --reserve: new files are refused now, texts are not"
         found.append(Finding(level, text, hint))
     if case.running.get("new files", "").startswith("refused") and not found[0].hint:
-        hint = "Raise --max-all-files, or make room: new files are refused now"
-        found.append(Finding("warn", f"files have {case.running['files']}", hint))
+        hint = "Raise --max-all-files, or free space: new files are refused now"
+        found.append(Finding("warn", f"files use {case.running['files']}", hint))
     return found
 
 

@@ -28,9 +28,12 @@ LIMIT = 15.0
 """Seconds for one check; each has a shorter limit of its own."""
 
 
-@beside("doctor", Argument("--deep", "read every file's content, however long it takes", flag=True))
+@beside(
+    "doctor",
+    Argument("--deep", "also read the content of every file; takes as long as needed", flag=True),
+)
 async def doctor(settings: Settings, given: Given, say: Say) -> None:
-    """Check the realm and name a remedy for each fault; changes nothing."""
+    """Check a realm and name a remedy for each fault; changes nothing."""
     data_folder.expect_realm(settings.data)
     case = Case(settings, data_folder.database_url(settings), deep="deep" in given)
     failed = 0
@@ -53,7 +56,9 @@ async def run(check: Check, case: Case) -> list[Finding]:
         async with asyncio.timeout(None if case.deep else LIMIT):
             return await check(case)
     except TimeoutError:
-        return [Finding("fail", f"took longer than {LIMIT:.0f} s", "Look whether the disk answers")]
+        return [
+            Finding("fail", f"took longer than {LIMIT:.0f} s", "Check whether the disk responds")
+        ]
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return [

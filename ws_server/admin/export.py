@@ -42,10 +42,10 @@ INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 @beside(
     "export",
     Argument("user", "the account's name"),
-    Argument("file", "the zip to write; an existing one is replaced"),
+    Argument("file", "the zip file to write; an existing one is replaced"),
 )
 async def export(settings: Settings, given: Given, say: Say) -> None:
-    """Write one user's profile, conversations, messages and files into a zip."""
+    """Write one user's profile, conversations, messages and files into a zip file."""
     data_folder.expect_realm(settings.data)
     path = Path(given["file"])
     pace = Pace(settings.data)

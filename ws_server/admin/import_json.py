@@ -50,11 +50,11 @@ def read(given: Given) -> Iterator[HandedFile]:
 @from_folder(
     "import-json",
     read,
-    Argument("folder", "the old data: the folder that users, groups and privates are in"),
+    Argument("folder", "the folder of the old data, with users, groups and privates in it"),
     begins=True,
 )
 async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> None:
-    """Import the data of the old Simple-Chatting; a repetition adds only new data."""
+    """Import the data of the old Simple-Chatting; a repeated import adds only new data."""
     try:
         with closing(await realm.blobs.run(realm.blobs.scratch)) as file:
             prepared = Preparation(realm, Stage(file), say)
@@ -67,7 +67,7 @@ async def import_json(realm: Realm, given: Given, say: Say, parts: Parts) -> Non
             f"{error.message}. Once that is fixed, run this again; nothing is imported twice"
         ) from error
     report(say, prepared, done)
-    if not any(user.admin for user in await realm.database.read(users.everybody)):
+    if not any(user.admin for user in await realm.database.read(users.all_accounts)):
         say("Nobody is an admin of this realm; choose one with: admin user grant-admin NAME")
 
 
@@ -106,7 +106,7 @@ class Preparation:
 
     async def begin(self) -> None:
         """Load the accounts of the realm."""
-        self._people = People(await self._read(imports.everybody))
+        self._people = People(await self._read(imports.accounts_by_key))
 
     def _note(self, name: str, why: str) -> None:
         self._say(f"{shown(name)}: {why}")

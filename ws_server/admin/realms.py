@@ -18,17 +18,17 @@ from ws_server.realm import Realm
 from ws_server.store.federation import own_name
 from ws_server.store.federation.realms import ACTIVE, BLOCKED, PENDING
 
-NAME = Argument("name", "the realm's name here")
+NAME = Argument("name", "the realm's name, shown by realm list")
 SKEW = 300.0
 """Tolerated difference of clocks in seconds."""
-FINGERPRINT = Argument("fingerprint", "the key it must have now", required=False)
+FINGERPRINT = Argument("fingerprint", "fingerprint that the new key must have", required=False)
 
 
 @in_realm("realm list")
 async def list_(realm: Realm, given: Given, say: Say) -> None:
-    """List all other realms, removed ones included, and this realm's fingerprint."""
+    """List this realm and all others, with state, link, address and fingerprint."""
     say(f"{realm.name}: this realm, {fingerprint(realm.peers.public_key)}")
-    for peer in realm.peers.everybody():
+    for peer in realm.peers.all_peers():
         say(line(peer))
 
 
@@ -55,7 +55,7 @@ def line(peer: Peer) -> str:
 
 @in_realm("realm rename", Argument("new", "the new name of this realm"))
 async def rename(realm: Realm, given: Given, say: Say) -> None:
-    """Rename this realm from its next start on; its key and its data stay."""
+    """Rename this realm at its next start; its key and its data stay."""
     new = given["new"]
     if not NAME_OF_REALM.fullmatch(new):
         raise AdminRefused("A realm's name has 1 to 32 of A-Z a-z 0-9 . _ -")
@@ -63,7 +63,7 @@ async def rename(realm: Realm, given: Given, say: Say) -> None:
     def change(tx: Connection, now: int) -> bool:
         is_free = not own_name.is_taken(tx, new)
         if is_free:
-            own_name.keep(tx, new)
+            own_name.store_name(tx, new)
         return is_free
 
     if not await realm.journal.write(change):
@@ -74,7 +74,7 @@ async def rename(realm: Realm, given: Given, say: Say) -> None:
 
 @in_realm("realm check", running=True)
 async def check(realm: Realm, given: Given, say: Say) -> None:
-    """Check each link by one stored row in each direction, and print the results."""
+    """Test each link: store one row in each direction and print how long it took."""
     for told in await asyncio.gather(*(_checked(realm, peer) for peer in realm.peers.listed())):
         say(told)
 
@@ -85,12 +85,12 @@ async def _checked(realm: Realm, peer: Peer) -> str:
     if peer.copied:
         return (
             f"fail {known.name}: it sees another server that has this realm's key, a copy of the "
-            "data folder: stop one of both, and see docs/federation.md"
+            "data folder: stop one of the two, and see docs/federation.md"
         )
     if peer.copies:
         return (
-            f"fail {known.name}: two servers have its key, so what is written to its people ends "
-            "in either; ask its operator to stop the copy"
+            f"fail {known.name}: two servers have its key, so messages to its users reach either "
+            "one; ask its operator to stop the copy"
         )
     if peer.state == "key changed":
         return (
@@ -122,28 +122,28 @@ async def _checked(realm: Realm, peer: Peer) -> str:
 
 @in_realm("realm approve", NAME)
 async def approve(realm: Realm, given: Given, say: Say) -> None:
-    """Let a pending realm link; confirm one that linked as a stranger's."""
+    """Approve a pending realm, or confirm one that no local user has added."""
     known = await peer_admin.change_state(realm.linker, given["name"], (PENDING, ACTIVE), ACTIVE)
     say(f"{known.name} may link; its fingerprint is {fingerprint(known.public_key)}")
 
 
 @in_realm("realm block", NAME)
 async def block(realm: Realm, given: Given, say: Say) -> None:
-    """End the link of a realm and refuse its key, at any address; its outbox stays."""
+    """Block a realm: ends its link and refuses its key; messages for it stay queued."""
     known = await peer_admin.change_state(realm.linker, given["name"], (ACTIVE, PENDING), BLOCKED)
     say(f"{known.name} is blocked; realm unblock {known.name} undoes it")
 
 
 @in_realm("realm unblock", NAME)
 async def unblock(realm: Realm, given: Given, say: Say) -> None:
-    """Let a blocked realm link again; its outbox is delivered."""
+    """Let a blocked realm link again; queued messages are delivered."""
     known = await peer_admin.change_state(realm.linker, given["name"], (BLOCKED,), ACTIVE)
     say(f"{known.name} may link again")
 
 
 @in_realm("realm remove", NAME)
 async def remove(realm: Realm, given: Given, say: Say) -> None:
-    """Remove a realm except its key and conversations; messages in its outbox are refused."""
+    """Remove a realm, but keep its key and conversations; queued messages are refused."""
     known, waiting = await peer_admin.remove(realm.linker, given["name"])
     say(f"{known.name} is removed; addrealm {known.name} adds it again, with the same key only")
     if waiting:
@@ -152,7 +152,7 @@ async def remove(realm: Realm, given: Given, say: Say) -> None:
 
 @in_realm("realm retrust", NAME, FINGERPRINT)
 async def retrust(realm: Realm, given: Given, say: Say) -> None:
-    """Trust a realm's new key instead of the known one; compare it with its operator first."""
+    """Trust a realm's new key; compare the fingerprint with its operator first."""
     known, old = await peer_admin.retrust(realm.linker, given["name"], given.get("fingerprint"))
     say(f"{known.name} now has the fingerprint {fingerprint(known.public_key)}")
     say(f"Its former key is refused; it is listed as {old}")

@@ -27,14 +27,21 @@ WHAT = {
 }
 
 
-@in_realm("registration", Argument("mode", "open, invite or closed", required=False))
+@in_realm(
+    "registration",
+    Argument(
+        "mode",
+        "open: everybody; invite: people with an invitation; closed: nobody",
+        required=False,
+    ),
+)
 async def registration(realm: Realm, given: Given, say: Say) -> None:
-    """Set who may register: everybody, people with an invitation, or nobody."""
+    """Set who may register; without MODE, show it."""
     held = realm.registration
     if (mode := given.get("mode")) is not None:
         if mode not in MODES:
             raise AdminRefused(f"Registration can be {', '.join(MODES[:-1])} or {MODES[-1]}")
-        await realm.journal.write(lambda tx, now: registering.keep(tx, mode, held.start))
+        await realm.journal.write(lambda tx, now: registering.store_mode(tx, mode, held.start))
         held.mode = mode
     say(f"{WHAT[held.mode]} ({held.told})")
     if mode is not None:
@@ -43,11 +50,11 @@ async def registration(realm: Realm, given: Given, say: Say) -> None:
 
 @in_realm(
     "invitation create",
-    Argument("--uses", "how many accounts it permits, 1 by default", required=False),
-    Argument("--days", f"how long it is valid, {DEFAULT_DAYS} by default", required=False),
+    Argument("--uses", "number of accounts it permits (default: 1)", required=False),
+    Argument("--days", f"days for which it is valid (default: {DEFAULT_DAYS})", required=False),
 )
 async def create(realm: Realm, given: Given, say: Say) -> None:
-    """Create an invitation and print its code, which is not stored and cannot be shown again."""
+    """Create an invitation and print its code, which is shown only this once."""
     uses = _number(given, "uses", 1, MAX_USES)
     days = _number(given, "days", DEFAULT_DAYS, MAX_DAYS)
     code, id = new_code(), letters(ID_LETTERS)
@@ -89,9 +96,9 @@ def _accounts(count: int) -> str:
 
 @in_realm("invitation list")
 async def list_(realm: Realm, given: Given, say: Say) -> None:
-    """List all invitations by their ids, with the uses left of each; codes are not stored."""
+    """List all invitations: id, remaining uses and expiry."""
     now = time.time_ns() // 1_000_000
-    found = await realm.database.read(registering.everything)
+    found = await realm.database.read(registering.all_invitations)
     for invitation in found:
         say(_line(invitation, now))
     if not found:
@@ -110,7 +117,7 @@ def _day(moment: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(moment // 1000))
 
 
-@in_realm("invitation remove", Argument("id", "its id in invitation list"))
+@in_realm("invitation remove", Argument("id", "its id, shown by invitation list"))
 async def remove(realm: Realm, given: Given, say: Say) -> None:
     """Revoke an invitation; accounts made with it stay."""
     id = given["id"].upper()

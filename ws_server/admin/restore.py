@@ -49,10 +49,10 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 @beside(
     "restore",
     Argument("file", "an archive that backup wrote"),
-    Argument("--end-sessions", "end all sessions, and revoke all invitations", flag=True),
+    Argument("--end-sessions", "end all sessions and revoke all invitations", flag=True),
 )
 async def restore(settings: Settings, given: Given, say: Say) -> None:
-    """Create a realm from an archive, in a new or empty folder."""
+    """Create a realm from an archive of backup, in a new or empty data folder."""
     data = settings.data.resolve()
     refuse_taken(data)
     path = Path(given["file"])
@@ -218,10 +218,10 @@ class _Restore:
         self._compare(entry)
         self._check_references(tx)
         # Archives of earlier versions have the name outside the tables, if at all.
-        self.name = own_name.kept(tx)
+        self.name = own_name.stored_name(tx)
         if self.name is None and self.about.realm is not None:
             self.name = self.about.realm
-            own_name.keep(tx, self.name)
+            own_name.store_name(tx, self.name)
         if self._end_sessions:
             for name in tables.keys() & SECRETS:
                 tx.execute(delete(tables[name]))

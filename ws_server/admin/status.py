@@ -33,5 +33,5 @@ async def status(realm: Realm, given: Given, say: Say) -> None:
     quota = "" if blobs.room.quota is None else f" of {blobs.room.quota / MIB:,.0f} MiB"
     say(f"files: {blobs.taken / MIB:,.1f} MiB{quota}")
     left, reserve = await blobs.run(lambda: (blobs.room_left(), blobs.room.reserve))
-    taken = f"{left / MIB:,.0f} MiB of room" if left > 0 else "refused, as there is no room"
-    say(f"new files: {taken}; the last {reserve / MIB:,.0f} MiB of the disk are not for files")
+    taken = f"{left / MIB:,.0f} MiB free" if left > 0 else "refused, as no space is left"
+    say(f"new files: {taken}; {reserve / MIB:,.0f} MiB of the disk are reserved for texts")

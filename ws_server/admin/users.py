@@ -20,8 +20,8 @@ NAME = Argument("name", "the account's name")
 
 @in_realm("user list")
 async def list_(realm: Realm, given: Given, say: Say) -> None:
-    """List all accounts."""
-    for user in await realm.database.read(users.everybody):
+    """List all accounts; shows which are admins or disabled."""
+    for user in await realm.database.read(users.all_accounts):
         marks = ", admin" * user.admin + ", disabled" * user.disabled
         say(f"{user.name}: {in_words(user.real_name)}, {in_words(user.country)}{marks}")
 
@@ -35,7 +35,7 @@ async def list_(realm: Realm, given: Given, say: Say) -> None:
     begins=True,
 )
 async def add(realm: Realm, given: Given, say: Say) -> None:
-    """Add an account; its password is read from standard input."""
+    """Add an account; asks for its password, or reads it from standard input."""
     request = registration(given)
     account_rules.check_password(request.password, request.user, request.real_name, realm.name)
     password = await realm.passwords.hash(request.password, "admin")
@@ -98,7 +98,7 @@ async def _change(
 
 @in_realm("user password", NAME, secret="password")
 async def set_password(realm: Realm, given: Given, say: Say) -> None:
-    """Set an account's new password, read from standard input, and end its sessions."""
+    """Set a new password, asked for or read from standard input; ends the account's sessions."""
     try:
         password = NEW_PASSWORD.from_word(given["password"])
     except BadValue as why:
@@ -114,7 +114,7 @@ async def set_password(realm: Realm, given: Given, say: Say) -> None:
 
 @in_realm("user disable", NAME)
 async def disable(realm: Realm, given: Given, say: Say) -> None:
-    """Disable an account: end its sessions, refuse sign-in and messages to it; its data stays."""
+    """Disable an account: ends its sessions, refuses sign-in and messages to it, keeps its data."""
     user = await _change(
         realm,
         given,
@@ -133,9 +133,11 @@ async def enable(realm: Realm, given: Given, say: Say) -> None:
     say(f"{user.name} can sign in")
 
 
-@in_realm("user grant-admin", NAME, Argument("--revoke", "take it away", flag=True))
+@in_realm(
+    "user grant-admin", NAME, Argument("--revoke", "make the account no longer an admin", flag=True)
+)
 async def grant_admin(realm: Realm, given: Given, say: Say) -> None:
-    """Make an account an admin of this realm, or no longer one."""
+    """Make an account an admin of this realm; with --revoke, no longer."""
     admin = "revoke" not in given
     user = await _change(realm, given, lambda tx, user: users.set_admin(tx, user.id, admin))
     if admin:

@@ -255,7 +255,7 @@ class Peer:
         if not told:
             event = Delivery(message.address, message.id, message.seq, outbox.DELIVERED)
             self._hub.publish(event, (message.sender,))
-        return session if session is not None and session.open else None
+        return session if session is not None and not session.has_ended else None
 
     def keep_by(self, task: asyncio.Task[None] | None) -> None:
         """Replace the task that keeps the link up; None stops it."""

@@ -96,7 +96,7 @@ async def add(linker: Linker, name: str, address: str, port: int, wanted: str | 
     listener = proven.transcript.listener
 
     def store(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
-        return realm_trust.keep(
+        return realm_trust.store_realm(
             tx,
             name=name,
             public_key=listener.key,
@@ -255,7 +255,7 @@ async def _new_key(linker: Linker, peer: Peer, wanted: str | None) -> bytes:
     """Return the key with the wanted fingerprint if a peer has it, or the key at the address."""
     peers = linker.peers
     if wanted is not None:
-        for other in peers.everybody():
+        for other in peers.all_peers():
             if bare(fingerprint(other.known.public_key)) == bare(wanted):
                 return other.known.public_key
     known = peer.known

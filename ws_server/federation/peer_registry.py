@@ -74,7 +74,7 @@ class PeerRegistry:
         """Read all realms from the store; none is dialled before `open`."""
 
         def look(tx: Connection) -> tuple[list[KnownRealm], dict[int, int]]:
-            return realms.everybody(tx), outbox_queries.counts(tx)
+            return realms.all_realms(tx), outbox_queries.counts(tx)
 
         known, counts = await self._database.read(look)
         for one in known:
@@ -150,13 +150,13 @@ class PeerRegistry:
         """Return the realm with this id, which must exist."""
         return self._peers[realm_id]
 
-    def everybody(self) -> list[Peer]:
+    def all_peers(self) -> list[Peer]:
         """Return all realms in the order of their names, removed ones included."""
         return sorted(self._peers.values(), key=lambda peer: fold(peer.known.name))
 
     def listed(self) -> list[Peer]:
         """Return all realms in the order of their names, without removed ones."""
-        return [peer for peer in self.everybody() if peer.known.state != REMOVED]
+        return [peer for peer in self.all_peers() if peer.known.state != REMOVED]
 
     def deliver(
         self, message: StoredMessage, session: Session | None, told: Confirmed | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -29,7 +30,7 @@ from ws_server import account_rules, admission
 from ws_server.audit import Act, Result
 from ws_server.codes import hash_code
 from ws_server.context import Context, handles
-from ws_server.net.session import Account, Session
+from ws_server.net.session import NOTHING_PRESENTED, Account, Session
 from ws_server.registration import closed
 from ws_server.store import conversation_summaries
 from ws_server.store.accounts import tokens, users
@@ -56,10 +57,11 @@ class PasswordReplaced(ChatError):
 @handles(Code)
 async def code(ctx: Context, request: Code) -> CodeWanted:
     if request.code is not None:
-        admission.check_code(ctx.realm, ctx.session.address, request.code)
-        ctx.session.code = request.code
+        admission.check_code(ctx.realm, ctx.session.client.address, request.code)
+        ctx.session.presented = replace(ctx.session.presented, code=request.code)
     return CodeWanted(
-        wanted=ctx.realm.first_admin.code is not None, accepted=ctx.session.code is not None
+        wanted=ctx.realm.first_admin.code is not None,
+        accepted=ctx.session.presented.code is not None,
     )
 
 
@@ -70,17 +72,17 @@ async def invitation(ctx: Context, request: Invitation) -> RegistrationRules:
         if registration.mode == "closed":
             raise closed()
         hashed = hash_code(request.code)
-        await admission.check_invitation(ctx.realm, session.address, hashed)
-        session.invitation = hashed
-    accepted = session.invitation is not None and registration.mode != "closed"
+        await admission.check_invitation(ctx.realm, session.client.address, hashed)
+        session.presented = replace(session.presented, invitation=hashed)
+    accepted = session.presented.invitation is not None and registration.mode != "closed"
     return RegistrationRules(registration=registration.mode, accepted=accepted)
 
 
 @handles(Register)
 async def register(ctx: Context, request: Register) -> Registered:
-    realm, session, address = ctx.realm, ctx.session, ctx.session.address
-    shown = request.code if request.code is not None else session.code
-    invited = session.invitation
+    realm, session, address = ctx.realm, ctx.session, ctx.session.client.address
+    shown = request.code if request.code is not None else session.presented.code
+    invited = session.presented.invitation
     if request.invitation is not None:
         invited = hash_code(request.invitation)
     if shown is None:
@@ -101,7 +103,7 @@ async def register(ctx: Context, request: Register) -> Registered:
         realm.limits.name_was_taken(address)
         realm.audit.note(Act.REGISTER, Result.REFUSED, address=address)
         raise users.taken(request.user)
-    password = await realm.passwords.hash(request.password, session.network)
+    password = await realm.passwords.hash(request.password, session.client.network)
 
     def create(tx: Connection, now: int) -> tuple[users.User, str | None]:
         used = None if shown is not None else admission.admit(realm, tx, invited, now)
@@ -112,7 +114,7 @@ async def register(ctx: Context, request: Register) -> Registered:
     user, used = await realm.journal.write(create)
     if user.admin:
         realm.first_admin.used()
-    session.code = session.invitation = None
+    session.presented = NOTHING_PRESENTED
     detail = ", ".join(["admin"] * user.admin + [f"invitation {used}"] * (used is not None))
     realm.audit.note(Act.REGISTER, Result.DONE, address=address, user=user.name, detail=detail)
     return Registered(user.name)
@@ -131,17 +133,17 @@ async def auth(ctx: Context, request: Auth) -> SignedIn:
 
 async def _sign_in(ctx: Context, name: str, password: str) -> SignedIn:
     realm, session = ctx.realm, ctx.session
-    user, at_home = await realm.database.read(users.signing_in, name, session.address)
+    user, at_home = await realm.database.read(users.signing_in, name, session.client.address)
     at_home = at_home or _is_of(session, user)
     await check_password(ctx, name, user, password, Act.SIGN_IN, at_home)
     assert user is not None
-    renewed = await realm.passwords.renewed(user.password, password, session.network)
+    renewed = await realm.passwords.renewed(user.password, password, session.client.network)
     token = secrets.token_urlsafe(32)
     hashed = tokens.hash_token(token)
 
     def keep(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)
-        tokens.add_token(tx, user.id, hashed, now, session.address)
+        tokens.add_token(tx, user.id, hashed, now, session.client.address)
         if renewed is not None:
             users.set_password(tx, user.id, renewed)
 
@@ -162,7 +164,7 @@ def _is_of(session: Session, user: users.User | None) -> bool:
 
 
 def _note(ctx: Context, act: Act, outcome: Result, user: str, detail: str = "") -> None:
-    ctx.realm.audit.note(act, outcome, address=ctx.session.address, user=user, detail=detail)
+    ctx.realm.audit.note(act, outcome, address=ctx.session.client.address, user=user, detail=detail)
 
 
 async def check_password(
@@ -182,23 +184,23 @@ async def check_password(
     stored = user.password if user else None
     # Log the name of an existing account only: people type passwords into the wrong field.
     known = user.name if user else ""
-    guess = session.address, fold(account), at_home
+    guess = session.client.address, fold(account), at_home
     # One check at a time, so that parallel attempts allow no more guesses than serial ones.
-    async with realm.passwords.turn(session.network, fold(account)):
+    async with realm.passwords.turn(session.client.network, fold(account)):
         try:
             realm.guesses.begin(*guess)
         except ChatError:
             _note(ctx, act, Result.LIMITED, known)
             raise
         try:
-            fits = await realm.passwords.verify(stored, password, session.network)
+            fits = await realm.passwords.verify(stored, password, session.client.network)
         except ChatError:
             realm.guesses.forgive(*guess)
             raise
         if fits:
             realm.guesses.forgive(*guess)
         else:
-            realm.guesses.wrong(session.address, at_home)
+            realm.guesses.wrong(session.client.address, at_home)
     if not fits:
         _note(ctx, act, Result.REFUSED, known)
         raise wrong_password()
@@ -221,7 +223,7 @@ def check_unchanged(tx: Connection, user: users.User) -> None:
 async def resume(ctx: Context, request: Resume) -> SignedIn:
     hashed = tokens.hash_token(request.token)
 
-    realm, address = ctx.realm, ctx.session.address
+    realm, address = ctx.realm, ctx.session.client.address
 
     def use(now: int) -> Steps[users.User | None]:
         return tokens.use_token(hashed, now, now - realm.session_age, address)
@@ -290,7 +292,7 @@ async def passwd(ctx: Context, request: Passwd) -> PasswordChanged:
         if error.code is not ErrorCode.BAD_CREDENTIALS:
             raise
         raise ChatError(ErrorCode.BAD_CREDENTIALS, "The old password is wrong") from None
-    password = await realm.passwords.hash(request.new_password, ctx.session.network)
+    password = await realm.passwords.hash(request.new_password, ctx.session.client.network)
 
     def change(tx: Connection, now: int) -> None:
         check_unchanged(tx, user)

@@ -27,7 +27,7 @@ from ws_server.net.file_lane import lane_of
 from ws_server.store.accounts import disabled_accounts
 from ws_server.store.contents import content_fetches, files
 from ws_server.store.contents.blobs import Blobs
-from ws_server.store.contents.content_fetches import Away
+from ws_server.store.contents.content_fetches import ContentSource
 from ws_server.store.contents.files import Opened, OpenUpload, StoredFile
 from ws_server.store.drafts import NO_FILE, Draft, Storage
 from ws_server.store.engines import bulk
@@ -163,12 +163,14 @@ def _take_chunk(blobs: Blobs, opened: OpenUpload, request: Chunk) -> bool:
 async def getfile(ctx: Context, request: GetFile) -> FileOffered:
     user_id = ctx.user.id
 
-    def ask(tx: Connection) -> tuple[StoredFile, Away | None]:
-        return files.readable(tx, user_id, request.file), content_fetches.away(tx, request.file)
+    def ask(tx: Connection) -> tuple[StoredFile, ContentSource | None]:
+        return files.readable(tx, user_id, request.file), content_fetches.source_of(
+            tx, request.file
+        )
 
-    file, away = await ctx.realm.database.read(ask)
-    if away is not None:
-        raise not_here(file, away)
+    file, source = await ctx.realm.database.read(ask)
+    if source is not None:
+        raise not_here(file, source)
     if request.offset >= file.size:
         raise ChatError(
             ErrorCode.CONFLICT, f"The offset must be below {file.size}", offset=file.size
@@ -180,21 +182,21 @@ async def getfile(ctx: Context, request: GetFile) -> FileOffered:
     return FileOffered(file)
 
 
-def not_here(file: StoredFile, away: Away) -> ChatError:
+def not_here(file: StoredFile, source: ContentSource) -> ChatError:
     """Return the refusal for a file whose content is in another realm only."""
-    if away.given_up:
+    if source.given_up:
         return ChatError(
             ErrorCode.UNKNOWN_FILE,
-            f"{away.realm} did not send the content of {file.name}; ask for it to be sent again",
+            f"{source.realm} did not send the content of {file.name}; ask for it to be sent again",
         )
     return ChatError(
         ErrorCode.UNAVAILABLE,
-        f"{file.name} is still on its way from {away.realm}; ask again soon",
+        f"{file.name} is still on its way from {source.realm}; ask again soon",
         retry_after=ASK_AGAIN,
     )
 
 
 @handles(Files)
 def choose(ctx: Context, request: Files) -> FilesMode:
-    ctx.session.files_pushed = request.mode == "push"
+    ctx.session.options.files_pushed = request.mode == "push"
     return FilesMode(request.mode)

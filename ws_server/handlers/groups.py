@@ -228,7 +228,7 @@ def _in_turn(ctx: Context, change: Callable[[Connection, int], Outcome]) -> Chan
     Raises:
         ChatError: RATE_LIMITED.
     """
-    wait = ctx.realm.limits.group_change(ctx.session.address)
+    wait = ctx.realm.limits.group_change(ctx.session.client.address)
 
     async def later() -> Mutation:
         await asyncio.sleep(wait)

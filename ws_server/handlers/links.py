@@ -16,7 +16,7 @@ from ws_server.audit import Act, Result
 from ws_server.context import Context, handles
 from ws_server.federation.handshake.handshake_client import HANDSHAKE
 from ws_server.federation.handshake.transcript import VERSION, Hello, NotProven, Role, Transcript
-from ws_server.net.session import LinkHandshake, Session
+from ws_server.net.session import LinkState, Session
 from ws_server.settings import is_loopback
 from ws_server.store.federation import realm_trust, realms
 from ws_server.store.federation.realms import ACTIVE, BLOCKED, PENDING, REMOVED, KnownRealm
@@ -32,10 +32,10 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
     session, realm, peers = ctx.session, ctx.realm, ctx.realm.peers
     if session.account is not None:
         raise refused("This connection is a person's")
-    if session.handshake is not None:
+    if session.link_state is not None:
         raise refused("A connection sends link once")
     loop = asyncio.get_running_loop()
-    handshake = session.handshake = LinkHandshake(loop.time())
+    state = session.link_state = LinkState(loop.time())
     loop.call_later(HANDSHAKE, _end_unproven, session)
     if request.version != VERSION:
         raise refused(f"Links here are of version {VERSION}")
@@ -49,7 +49,7 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
         request.port,
         request.scheme == "wss",
     )
-    handshake.offered = transcript
+    state.offered = transcript
     signature = transcript.sign(realm.identity.key, Role.LISTENER)
     key, nonce, signed = map(base64.written, (own.key, own.nonce, signature))
     return LinkOffered(VERSION, own.realm, key, nonce, signed)
@@ -57,17 +57,17 @@ def link(ctx: Context, request: OpenLink) -> LinkOffered:
 
 def _end_unproven(session: Session) -> None:
     """Close the connection unless its handshake has completed."""
-    if session.open and session.link is None:
+    if not session.has_ended and not session.known:
         session.outlet.close_with(4500, f"no link within {HANDSHAKE:.0f} s")
 
 
 @handles(ProveLink)
 async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     session, peers = ctx.session, ctx.realm.peers
-    handshake = session.handshake
-    if handshake is None or handshake.offered is None:
+    state = session.link_state
+    if state is None or state.offered is None:
         raise refused("Send link first")
-    transcript, handshake.offered = handshake.offered, None
+    transcript, state.offered = state.offered, None
     try:
         transcript.check(request.signature, Role.DIALLER)
     except NotProven as why:
@@ -83,9 +83,9 @@ async def linkproof(ctx: Context, request: ProveLink) -> LinkOpened:
     ctx.realm.limits.link(known)
     if known.address is None and transcript.port:
         known = await _note_address(ctx, known, transcript)
-    handshake.accept = partial(
+    state.accept = partial(
         ctx.realm.linker.accepted,
-        *(known.id, session.outlet, transcript, handshake.dialled_at, copy_context()),
+        *(known.id, session.outlet, transcript, state.dialled_at, copy_context()),
     )
     return LinkOpened(ACTIVE)
 
@@ -95,9 +95,13 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     realm, peers = ctx.realm, ctx.realm.peers
     if peers.policy == "closed":
         raise refused("This realm links to no others")
-    realm.limits.first_contact(ctx.session.address)
+    realm.limits.first_contact(ctx.session.client.address)
     # Only a realm on this machine, not one that a proxy forwards from elsewhere.
-    beside = peers.trial and is_loopback(ctx.session.address) and not ctx.session.forwarded
+    beside = (
+        peers.trial
+        and is_loopback(ctx.session.client.address)
+        and not ctx.session.client.is_forwarded
+    )
     is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
     state = ACTIVE if is_let_in else PENDING
 
@@ -106,11 +110,11 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             tx,
             public_key=transcript.dialler.key,
             own_name=transcript.dialler.realm,
-            address=ctx.session.address if transcript.port else None,
+            address=ctx.session.client.address if transcript.port else None,
             port=transcript.port or None,
             tls=transcript.tls,
             state=state,
-            met_from=neighbourhood(ctx.session.address),
+            met_from=neighbourhood(ctx.session.client.address),
             home=realm.local_name,
             trial=beside,
             now=now,
@@ -125,7 +129,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     realm.audit.note(
         Act.REALM_CAME,
         Result.DONE,
-        address=ctx.session.address,
+        address=ctx.session.client.address,
         detail=f"{known.name} {known.state}{instead}",
     )
     return peers.upsert(known).known
@@ -133,7 +137,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
 
 async def _note_address(ctx: Context, known: KnownRealm, transcript: Transcript) -> KnownRealm:
     """Store the address and port at which the realm that dialled can be dialled."""
-    address = ctx.session.address
+    address = ctx.session.client.address
 
     def change(tx: Connection, now: int) -> KnownRealm:
         return realms.change(

@@ -32,16 +32,17 @@ async def read(
 ) -> ListedPage[T]:
     """Return the page after `after`, and store in the session where the next one begins."""
     session, account = ctx.session, ctx.user
-    begun = session.lists.get(type(request)) if session.lists else None
+    answers = session.partial_answers
+    begun = None if answers is None else answers.lists.get(type(request))
     address = None if after is None else str(after)
     # Writes between two statements leave no gap: markers and members are those of their own
     # statement, and messages are read up to a fixed last seq.
     page = await ctx.realm.database.look_up(read_page, query, begun, address)
     if session.account is account:
         if page.rest is not None:
-            session.lists = {**(session.lists or {}), type(request): page.rest}
-        elif begun is not None and session.lists:
-            del session.lists[type(request)]
+            session.in_parts().lists[type(request)] = page.rest
+        elif answers is not None:
+            answers.lists.pop(type(request), None)
     return page
 
 

@@ -12,8 +12,8 @@ from ws_server.context import Context, handles
 
 @handles(SetFormat)
 def set_format(ctx: Context, request: SetFormat) -> Format:
-    ctx.session.dialect = Dialect(request.dialect)
-    ctx.session.pinned = True
+    ctx.session.options.dialect = Dialect(request.dialect)
+    ctx.session.options.is_pinned = True
     return Format(request.dialect)
 
 

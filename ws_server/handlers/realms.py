@@ -39,8 +39,8 @@ async def _add(ctx: Context, request: AddRealm) -> RealmAdded:
             raise ChatError(ErrorCode.FORBIDDEN, "Only an admin may add realms here")
     if fold(request.name) == realm.local_name:
         raise ChatError(ErrorCode.REALM_EXISTS, f"{request.name} is this realm itself")
-    realm.limits.added_realm(ctx.user.id, ctx.session.address)
-    who = {"address": ctx.session.address, "user": ctx.user.name, "detail": request.name}
+    realm.limits.added_realm(ctx.user.id, ctx.session.client.address)
+    who = {"address": ctx.session.client.address, "user": ctx.user.name, "detail": request.name}
     try:
         peer = await peer_admin.add(
             realm.linker, request.name, request.address, request.port, request.fingerprint

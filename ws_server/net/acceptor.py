@@ -19,7 +19,7 @@ from websockets.server import ServerProtocol
 
 from shared.protocol.values import MAX_FRAME
 from shared.settings import is_trusted
-from ws_server.net.budgets import Budget, Place, Visitor
+from ws_server.net.budgets import Budget, BudgetedConnection, Place
 from ws_server.net.closing import CLOSE_TIMEOUT
 from ws_server.net.connection import Connection
 from ws_server.net.port import Port
@@ -98,7 +98,7 @@ class Arrival:
         connection.hand_over = self.hand_over
         return connection
 
-    def hand_over(self, connection: Visitor) -> bool:
+    def hand_over(self, connection: BudgetedConnection) -> bool:
         """Replace this arrival in the budget by its connection; False if this was dropped."""
         if self._over:
             return False
@@ -170,7 +170,7 @@ class Acceptor:
     def _budget(self, sock: socket.socket, peer: tuple[str, int]) -> Budget:
         budgets = self.port.budgets
         if sock.family == socket.AF_UNIX or is_trusted(peer[0], self.port.trusted):
-            return budgets.speakers
+            return budgets.unidentified
         return budgets.of(peer[0])
 
     def _admit(self, sock: socket.socket, budget: Budget, tls: ssl.SSLContext | None) -> None:

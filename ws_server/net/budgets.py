@@ -54,7 +54,7 @@ MIB = 2**20
 ADDRESS = Bounds(256, 2_048, 8, 1 * MIB, 64 * MIB, 0.05, 0.25)
 SITE = Bounds(512, 4_096, 16, 2 * MIB, 128 * MIB, 0.1, 0.5)
 ALL = Bounds(1_024, 1_000_000, 32, 16 * MIB, 512 * MIB, 0.3, 0.5)
-SPEAKERS = Bounds(1_024, 1_000_000, 0, 16 * MIB, 512 * MIB, 0.3, 0.5)
+UNIDENTIFIED = Bounds(1_024, 1_000_000, 0, 16 * MIB, 512 * MIB, 0.3, 0.5)
 SESSIONS_OF_ACCOUNT = 64
 """Sessions of one account at a time."""
 
@@ -68,7 +68,7 @@ class Place(IntEnum):
     NONE = 2
 
 
-class Visitor(Protocol):
+class BudgetedConnection(Protocol):
     """A connection, from its acceptance on."""
 
     def drop(self, reason: str) -> None:
@@ -91,7 +91,7 @@ class Job(Protocol):
 
 
 class Budget:
-    """The budget of one level: an address, a site, or everybody."""
+    """The budget of one level: an address, a site, or all connections."""
 
     __slots__ = (
         "bounds",
@@ -107,7 +107,7 @@ class Budget:
         "turn",
         "unfinished",
         "unfinished_known",
-        "visitors",
+        "stranger_arrivals",
         "work",
     )
 
@@ -116,12 +116,12 @@ class Budget:
         self.levels: tuple[Budget, ...] = (self, *(above.levels if above else ()))
         """This budget and all above it."""
         self.turn: Budget = self.levels[-2] if above else self
-        """The level that shares one turn on the event loop: the one below everybody."""
+        """The level that shares one turn on the event loop: the one below the total."""
         self.strangers = 0
         self.connections = 0
         self.unfinished = 0
         self.unfinished_known = 0
-        self.visitors: dict[Visitor, float] = {}
+        self.stranger_arrivals: dict[BudgetedConnection, float] = {}
         """The strangers of an address, oldest first, each with the time of its arrival."""
         now = perf_counter()
         self.work = Allowance(bounds.rate, bounds.burst, now)
@@ -177,10 +177,10 @@ class Budgets:
         self.room = room
         fitted = [_fit(bounds, room) for bounds in (ADDRESS, SITE, ALL)]
         self._of_address, self._of_site, of_all = fitted
-        self.everybody = Budget(of_all, None)
-        self.speakers = Budget(SPEAKERS, self.everybody)
+        self.total = Budget(of_all, None)
+        self.unidentified = Budget(UNIDENTIFIED, self.total)
         """Connections of trusted proxies and of the web app, until they name the client."""
-        self._budgets: dict[str, Budget] = {"": self.speakers}
+        self._budgets: dict[str, Budget] = {"": self.unidentified}
         self._sweep_above = FORGOTTEN_ABOVE
         self.refused: Counter[str] = Counter()
         """Refusals by each bound."""
@@ -192,7 +192,7 @@ class Budgets:
 
     def of(self, address: str) -> Budget:
         """Return the budget of an address."""
-        above = self.everybody
+        above = self.total
         around = site(address)
         if around is not None:
             above = self._kept(around, self._of_site, above)
@@ -214,11 +214,11 @@ class Budgets:
         self._budgets = {name: b for name, b in self._budgets.items() if not (name and b.idle)}
         self._sweep_above = max(FORGOTTEN_ABOVE, 2 * len(self._budgets))
 
-    def admit(self, budget: Budget, visitor: Visitor) -> Place:
+    def admit(self, budget: Budget, connection: BudgetedConnection) -> Place:
         """Count a new stranger if there is a place; this may close the oldest stranger."""
         place = self._place(budget)
         if place is not Place.NONE:
-            budget.visitors[visitor] = perf_counter()
+            budget.stranger_arrivals[connection] = perf_counter()
             for level in budget.levels:
                 level.strangers += 1
                 level.connections += 1
@@ -226,20 +226,20 @@ class Budgets:
 
     def _place(self, budget: Budget) -> Place:
         place = Place.FREE
-        everybody = self.everybody
-        is_full = everybody.connections >= self.room - everybody.bounds.spare
+        total = self.total
+        is_full = total.connections >= self.room - total.bounds.spare
         if is_full and not self._drop_oldest("descriptors"):
             self.refused["descriptors"] += 1
-            place = _last(self.room - everybody.connections)
+            place = _last(self.room - total.connections)
         if not self.on:
             return place
         for level in budget.levels:
             bounds = level.bounds
-            if level is not everybody and level.connections >= bounds.connections - bounds.spare:
+            if level is not total and level.connections >= bounds.connections - bounds.spare:
                 self.refused["connections"] += 1
                 place = max(place, _last(bounds.connections - level.connections))
             elif level.strangers >= bounds.strangers - bounds.spare:
-                if level is everybody:
+                if level is total:
                     self._drop_oldest("strangers")
                 elif not self._drop_oldest_of(budget):
                     self.refused["address"] += 1
@@ -248,7 +248,7 @@ class Budgets:
 
     def _drop_oldest_of(self, budget: Budget) -> bool:
         """Close an address's oldest stranger; False if it is younger than GRACE_SECONDS."""
-        oldest = next(iter(budget.visitors.items()), None)
+        oldest = next(iter(budget.stranger_arrivals.items()), None)
         if oldest is None or perf_counter() - oldest[1] < GRACE_SECONDS:
             return False
         self.refused["address"] += 1
@@ -257,29 +257,29 @@ class Budgets:
 
     def _drop_oldest(self, why: str) -> bool:
         """Close the oldest stranger of the address with the most strangers; False if none."""
-        most = max(self._budgets.values(), key=lambda budget: len(budget.visitors), default=None)
-        if most is None or not most.visitors:
+        most = max(self._budgets.values(), key=lambda b: len(b.stranger_arrivals), default=None)
+        if most is None or not most.stranger_arrivals:
             return False
         self.refused[why] += 1
-        next(iter(most.visitors)).drop("too many connections have not signed in")
+        next(iter(most.stranger_arrivals)).drop("too many connections have not signed in")
         return True
 
-    def replace(self, budget: Budget, old: Visitor, new: Visitor) -> None:
+    def replace(self, budget: Budget, old: BudgetedConnection, new: BudgetedConnection) -> None:
         """Replace the object that represents a stranger."""
-        budget.visitors[new] = budget.visitors.pop(old)
+        budget.stranger_arrivals[new] = budget.stranger_arrivals.pop(old)
 
-    def recognise(self, budget: Budget, visitor: Visitor, known: bool) -> None:
+    def recognise(self, budget: Budget, connection: BudgetedConnection, known: bool) -> None:
         """Count a stranger as known, or a known connection as a stranger."""
         if known:
-            del budget.visitors[visitor]
+            del budget.stranger_arrivals[connection]
         else:
-            budget.visitors[visitor] = perf_counter()
+            budget.stranger_arrivals[connection] = perf_counter()
         for level in budget.levels:
             level.strangers += -1 if known else 1
 
-    def leave(self, budget: Budget, visitor: Visitor) -> None:
+    def leave(self, budget: Budget, connection: BudgetedConnection) -> None:
         """Remove a connection from the budget, because it has ended or moved to another one."""
-        was_stranger = budget.visitors.pop(visitor, None) is not None
+        was_stranger = budget.stranger_arrivals.pop(connection, None) is not None
         for level in budget.levels:
             level.connections -= 1
             level.strangers -= was_stranger

@@ -9,7 +9,7 @@ from typing import Any
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from ws_server.net.budgets import Budget, Place, Visitor
+from ws_server.net.budgets import Budget, BudgetedConnection, Place
 from ws_server.net.closing import Ending
 from ws_server.net.port import Port
 
@@ -32,7 +32,7 @@ class Counted(Ending):
         """Whether it is parsed frame by frame, on the strangers' budget."""
         self.spare = False
         """Whether it has a reserved place, for plain HTTP only."""
-        self.hand_over: Callable[[Visitor], bool] | None = None
+        self.hand_over: Callable[[BudgetedConnection], bool] | None = None
         """Replaces its arrival in the budget by it; returns False if the arrival was dropped."""
         self._left = True
         self._share = budget.turn.share

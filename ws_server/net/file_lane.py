@@ -94,9 +94,9 @@ class FileLane:
             while self._queue:
                 file, offset = self._queue.popleft()
                 while offset < file.size:
-                    frame = await self._pieces.frame(file, offset, session.dialect)
+                    frame = await self._pieces.frame(file, offset, session.options.dialect)
                     await session.outlet.room()
-                    if not session.open or session.account is None:
+                    if session.has_ended or session.account is None:
                         return
                     session.push(frame)
                     offset += PIECE
@@ -110,14 +110,15 @@ class FileLane:
 
 def lane_of(pieces: Pieces, session: Session) -> Lane:
     """Return a session's file lane, created on first use."""
-    if session.lane is None:
-        session.lane = FileLane(session, pieces)
-    return session.lane
+    answers = session.in_parts()
+    if answers.lane is None:
+        answers.lane = FileLane(session, pieces)
+    return answers.lane
 
 
 def push_content(pieces: Pieces, file: StoredFile, sessions: Iterable[Session]) -> None:
     """Send a stored content to the sessions that accept files, if its size is up to MAX_PUSHED."""
     if file.size <= MAX_PUSHED:
         for session in sessions:
-            if session.takes_files and session.open and not session.leaving:
+            if session.options.takes_files and not session.has_ended and not session.leaving:
                 lane_of(pieces, session).add(file)

@@ -32,7 +32,7 @@ class Hub:
         if session.leaving:
             self._leaving.add(session)
             session.outlet.admit(known=True)
-        elif session.open:
+        elif not session.has_ended:
             session.hold()
             session.outlet.admit(known=True)
             sessions = self._sessions.setdefault(account.id, [])
@@ -55,15 +55,13 @@ class Hub:
             self._leaving.add(session)
 
     def _forget(self, session: Session, account: Account) -> None:
-        if session.lane is not None:
-            session.lane.close()
         sessions = self._sessions.get(account.id, [])
         if session in sessions:
             sessions.remove(session)
         if not sessions:
             self._sessions.pop(account.id, None)
         session.held = None
-        session.lists = None
+        session.drop_partial_answers()
 
     def end_sessions(
         self, user_id: int, which: Callable[[Account], bool] = lambda account: True
@@ -98,7 +96,7 @@ class Hub:
         as_json: bytes | None = None
         as_text: bytes | None = None
         for session in sessions:
-            if session.dialect is Dialect.JSON:
+            if session.options.dialect is Dialect.JSON:
                 if as_json is None:
                     as_json = json_dialect.format_event(event)
                 session.push(as_json)

@@ -144,8 +144,8 @@ class Listener:
     async def _serve(self, connection: Connection) -> None:
         """Run for the life of a WebSocket; the connection passes its frames to the gate."""
         assert connection.request is not None
-        session = Session(connection, self._address(connection))
-        session.forwarded = any(map(FORWARDING.fullmatch, connection.request.headers))
+        is_forwarded = any(map(FORWARDING.fullmatch, connection.request.headers))
+        session = Session(connection, self._address(connection), is_forwarded=is_forwarded)
         connection.begin(session)
         self._strangers[connection] = connection.loop.time() + SIGN_IN_TIMEOUT
         # The first ping is half an interval away or more; simultaneous arrivals are spread.
@@ -233,5 +233,5 @@ class Listener:
             for connection, _ in list(late):
                 del self._strangers[connection]
                 session = connection.session
-                if session is not None and session.open and not session.known:
+                if session is not None and not session.has_ended and not session.known:
                     connection.close_with(4500, f"not signed in within {SIGN_IN_TIMEOUT:.0f} s")

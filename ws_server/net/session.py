@@ -88,9 +88,52 @@ class Account:
     token: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class ClientAddress:
+    """The origin of a connection."""
+
+    address: str
+    """The IP address, behind a trusted proxy the one that the proxy forwards."""
+    network: str
+    """The network that limits count the connection under."""
+    is_forwarded: bool
+    """Whether the request has headers of a proxy, trusted or not."""
+
+
 @dataclass(slots=True)
-class LinkHandshake:
-    """The progress of a dialling realm's handshake; docs/federation.md specifies the steps."""
+class Options:
+    """The options of a client: its choices, or the defaults."""
+
+    dialect: Dialect = Dialect.TEXT
+    """The dialect of events: that of the last command, unless pinned."""
+    is_pinned: bool = False
+    """Whether `dialect` is also that of all replies, whatever the dialect of the command."""
+    files_pushed: bool | None = None
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether the content of files is pushed; by default, in the JSON dialect only."""
+        if self.files_pushed is None:
+            return self.dialect is Dialect.JSON
+        return self.files_pushed
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The codes that a stranger has presented and that were valid; `register` uses them."""
+
+    code: str | None = None
+    """The code that allows the realm's first admin to register."""
+    invitation: bytes | None = None
+    """The hash of an invitation."""
+
+
+NOTHING_PRESENTED = Presented()
+
+
+@dataclass(slots=True)
+class LinkState:
+    """The handshake and then the link of a dialling realm; docs/federation.md has the steps."""
 
     dialled_at: float
     """By the loop's clock."""
@@ -98,6 +141,18 @@ class LinkHandshake:
     """Handshake data claimed by the dialling realm; not verified yet."""
     accept: Callable[[], FrameTaker | None] | None = None
     """Creates the link of an authenticated realm; called after the reply is sent."""
+    link: FrameTaker | None = None
+    """Receives all frames, once the realm has authenticated."""
+
+
+@dataclass(slots=True)
+class PartialAnswers:
+    """Answers that the client gets in parts, while it is signed in."""
+
+    lists: dict[type[Request[Any]], Listing] = field(default_factory=dict)
+    """Lists with pages left, by the command that reads them."""
+    lane: Lane | None = None
+    """Sends files in pieces; created for the first one."""
 
 
 @dataclass(slots=True)
@@ -115,55 +170,36 @@ class Session:
     __slots__ = (
         "_errors",
         "account",
-        "address",
-        "code",
-        "dialect",
-        "files_pushed",
-        "forwarded",
-        "handshake",
+        "client",
         "held",
-        "invitation",
-        "lane",
-        "link",
-        "lists",
-        "network",
+        "link_state",
+        "options",
         "outlet",
-        "pinned",
+        "partial_answers",
         "pipeline",
+        "presented",
     )
 
-    def __init__(self, outlet: SessionOutlet, address: str) -> None:
+    def __init__(self, outlet: SessionOutlet, address: str, *, is_forwarded: bool = False) -> None:
         self.outlet = outlet
-        self.address = address
-        self.network = network(address)
-        """The network that limits count it under."""
-        self.forwarded = False
-        """Whether the request has headers of a proxy."""
+        self.client = ClientAddress(address, network(address), is_forwarded)
+        self.options = Options()
         self.pipeline = Pipeline()
         """Its commands in progress, and its stage of life."""
         self.account: Account | None = None
-        self.code: str | None = None
-        """The verified code that allows the realm's first admin to register."""
-        self.invitation: bytes | None = None
-        """The hash of an invitation that was valid when it was presented."""
-        self.dialect = Dialect.TEXT
-        self.pinned = False
-        self.files_pushed: bool | None = None
+        self.presented = NOTHING_PRESENTED
         self.held: HeldEvents | None = None
         """Events held until the reply to a sign-in; None when events are not held."""
-        self.lists: dict[type[Request[Any]], Listing] | None = None
-        """Lists with pages left, by the command that reads them."""
-        self.lane: Lane | None = None
-        self.handshake: LinkHandshake | None = None
+        self.partial_answers: PartialAnswers | None = None
+        self.link_state: LinkState | None = None
         """Set when the peer sends `link`; the connection is a realm's from then on."""
-        self.link: FrameTaker | None = None
         self._errors: tuple[float, int] | None = None
         """The start of the window in which errors are counted, and their number."""
 
     @property
-    def open(self) -> bool:
-        """Whether its commands are executed and answered."""
-        return self.pipeline.life is not ENDED
+    def has_ended(self) -> bool:
+        """Whether its commands are no longer executed or answered."""
+        return self.pipeline.life is ENDED
 
     @property
     def leaving(self) -> bool:
@@ -173,19 +209,14 @@ class Session:
     @property
     def known(self) -> bool:
         """Whether a user has signed in or another realm has authenticated."""
-        return self.account is not None or self.link is not None
+        if self.link_state is not None:
+            return self.link_state.link is not None
+        return self.account is not None
 
     @property
     def asker(self) -> int | str:
         """The key that limits count its commands under: the user, or the network of a stranger."""
-        return self.account.id if self.account else self.network
-
-    @property
-    def takes_files(self) -> bool:
-        """Whether the content of files is pushed; by default, in the JSON dialect only."""
-        if self.files_pushed is None:
-            return self.dialect is Dialect.JSON
-        return self.files_pushed
+        return self.account.id if self.account else self.client.network
 
     def push(self, payload: bytes) -> None:
         """Send an event, or hold it until the reply to a sign-in is sent."""
@@ -209,6 +240,19 @@ class Session:
             for payload in held.frames:
                 self.outlet.write(payload)
 
+    def in_parts(self) -> PartialAnswers:
+        """Return its partial answers, created on first use."""
+        if self.partial_answers is None:
+            self.partial_answers = PartialAnswers()
+        return self.partial_answers
+
+    def drop_partial_answers(self) -> None:
+        """Stop sending files, and forget which pages of lists are left."""
+        if self.partial_answers is not None:
+            if self.partial_answers.lane is not None:
+                self.partial_answers.lane.close()
+            self.partial_answers = None
+
     def reply(self, call: Call, reply: Reply) -> None:
         """Answer a command that succeeded."""
         if self._dialect_for(call) is Dialect.JSON:
@@ -228,7 +272,8 @@ class Session:
     def _dialect_for(self, call: Call) -> Dialect:
         if isinstance(call.request, SetFormat) and call.dialect is Dialect.JSON:
             return Dialect.JSON  # only JSON can return the request's label
-        return self.dialect if self.pinned else call.dialect
+        options = self.options
+        return options.dialect if options.is_pinned else call.dialect
 
     def errors_within(self, window: float) -> int:
         """Count one more error and return how many there were in this window of seconds."""

@@ -26,7 +26,7 @@ from ws_server.store.engines.bulk import (
 )
 from ws_server.store.federation import outbox, outbox_queries
 from ws_server.store.ids import new_id
-from ws_server.store.recipients import Place, open_all
+from ws_server.store.recipients import SenderAndTarget, open_all
 from ws_server.store.timeline import timeline
 
 
@@ -212,7 +212,7 @@ def _keep_file(
         files.add(tx, file, conversation_id, sender, draft.storage.upload, quota)
         return False
     realm_id = draft.source.realm_id
-    return content_fetches.keep(tx, file, conversation_id, sender, realm_id, quota, now)
+    return content_fetches.add_file(tx, file, conversation_id, sender, realm_id, quota, now)
 
 
 def reload(tx: Connection, entries: list[MessageEntry], progress: Progress) -> None:
@@ -231,7 +231,7 @@ def reload(tx: Connection, entries: list[MessageEntry], progress: Progress) -> N
 
 def _open(
     tx: Connection, entries: list[MessageEntry], first_of: Container[tuple[int, str]], now: int
-) -> dict[Place, Conversation | ChatError]:
+) -> dict[SenderAndTarget, Conversation | ChatError]:
     """Look up the conversations of drafts that are neither cached nor repeated."""
     # In their order: the first address written to a new user of another realm sets the spelling.
     wanted = dict.fromkeys(
@@ -245,7 +245,7 @@ def _open(
 
 
 def _meant(
-    tx: Connection, draft: Draft, opened: dict[Place, Conversation | ChatError], now: int
+    tx: Connection, draft: Draft, opened: dict[SenderAndTarget, Conversation | ChatError], now: int
 ) -> Conversation:
     place = (draft.sender, draft.target)
     if place not in opened:

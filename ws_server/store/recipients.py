@@ -24,7 +24,7 @@ from ws_server.store.schema import conversations, members, realms
 from ws_server.store.schema import users as user_table
 from ws_server.store.timeline import timeline
 
-Place = tuple[int, ConversationAddress]
+SenderAndTarget = tuple[int, ConversationAddress]
 """The sender's user id, and the address they write to."""
 
 _c, _m, _u = conversations.c, members.c, user_table.c
@@ -120,35 +120,35 @@ def get_ready(tx: Connection) -> None:
 
 
 def open_all(
-    tx: Connection, places: Collection[Place], now: int
-) -> dict[Place, Conversation | ChatError]:
+    tx: Connection, wanted: Collection[SenderAndTarget], now: int
+) -> dict[SenderAndTarget, Conversation | ChatError]:
     """Return the conversation for each sender and address; missing private chats are created.
 
     Returns:
-        A conversation or a refusal for each place: UNKNOWN_USER; UNKNOWN_REALM; FORBIDDEN, the
+        A conversation or a refusal for each: UNKNOWN_USER; UNKNOWN_REALM; FORBIDDEN, the
         account is disabled or nothing may be sent to that realm; UNKNOWN_GROUP, also if the
         sender is not in the group.
     """
-    private = [(sender, target) for sender, target in places if isinstance(target, Address)]
-    groups = [(sender, target) for sender, target in places if isinstance(target, GroupAddress)]
+    private = [(sender, target) for sender, target in wanted if isinstance(target, Address)]
+    groups = [(sender, target) for sender, target in wanted if isinstance(target, GroupAddress)]
     return {**_private(tx, private, now), **_groups(tx, groups)}
 
 
 def _private(
-    tx: Connection, places: Collection[tuple[int, Address]], now: int
-) -> dict[Place, Conversation | ChatError]:
-    found: dict[Place, Conversation | ChatError] = {}
-    people = _people(tx, dict.fromkeys(target for _, target in places), now)
+    tx: Connection, wanted: Collection[tuple[int, Address]], now: int
+) -> dict[SenderAndTarget, Conversation | ChatError]:
+    found: dict[SenderAndTarget, Conversation | ChatError] = {}
+    people = _people(tx, dict.fromkeys(target for _, target in wanted), now)
     pairs: dict[tuple[int, Address], tuple[int, int]] = {}
-    for place in places:
-        sender, target = place
+    for one in wanted:
+        sender, target = one
         other = people[target]
         if isinstance(other, ChatError):
-            found[place] = other
+            found[one] = other
         else:
-            pairs[place] = (min(sender, other), max(sender, other))
+            pairs[one] = (min(sender, other), max(sender, other))
     chats = open_private(tx, set(pairs.values()), now)
-    return found | {place: chats[pair] for place, pair in pairs.items()}
+    return found | {one: chats[pair] for one, pair in pairs.items()}
 
 
 def _people(
@@ -220,10 +220,10 @@ def _member_rows(chat: Any) -> list[tuple[object, ...]]:
 
 
 def _groups(
-    tx: Connection, places: Collection[tuple[int, GroupAddress]]
-) -> dict[Place, Conversation | ChatError]:
-    here = [(sender, target.number) for sender, target in places if not target.realm]
-    elsewhere = [(sender, t.number, fold(t.realm)) for sender, t in places if t.realm]
+    tx: Connection, wanted: Collection[tuple[int, GroupAddress]]
+) -> dict[SenderAndTarget, Conversation | ChatError]:
+    here = [(sender, target.number) for sender, target in wanted if not target.realm]
+    elsewhere = [(sender, t.number, fold(t.realm)) for sender, t in wanted if t.realm]
     rows = [*bulk.ask(tx, GROUPS, here), *bulk.ask(tx, GROUPS_ELSEWHERE, elsewhere)]
     inside = bulk.ask(tx, MEMBERS, list({(id,) for _, id, *_ in rows}))
     people = {
@@ -242,5 +242,5 @@ def _groups(
     return {
         (sender, target): resolved.get((sender, target.number, fold(target.realm)))
         or unknown_group(target)
-        for sender, target in places
+        for sender, target in wanted
     }

@@ -21,7 +21,7 @@ from ws_server.publications import commit
 from ws_server.store.contents.content_fetches import FileBounds
 from ws_server.store.federation import replicas
 from ws_server.store.federation.authorship import Own
-from ws_server.store.federation.replicas import Relayed, Taken
+from ws_server.store.federation.replicas import Relayed, RelayedResult
 from ws_server.store.groups import group_history
 
 MAX_PAGE = 200
@@ -101,13 +101,13 @@ class GroupBackfill:
         terms = self._services.terms
         return FileBounds(terms.max_file, terms.max_realm_files)
 
-    async def write(self, relayed: Sequence[Relayed]) -> Taken:
+    async def write(self, relayed: Sequence[Relayed]) -> RelayedResult:
         own, bounds = self._own, self._bounds
 
         def store(tx: Connection, now: int) -> Outcome:
-            taken = replicas.store_relayed(tx, self._peer.known, relayed, own, bounds, now)
+            result = replicas.store_relayed(tx, self._peer.known, relayed, own, bounds, now)
             # Backfilled messages too: their outbox rows, arriving later, count as duplicates.
-            return Outcome(taken, messages=taken.messages, changed=taken.moved.values())
+            return Outcome(result, messages=result.messages, changed=result.moved.values())
 
-        taken: Taken = (await commit(self._services.publisher, store)).reply
-        return taken
+        result: RelayedResult = (await commit(self._services.publisher, store)).reply
+        return result

@@ -274,11 +274,11 @@ class GroupReplication:
         begun = 0
         await self._seek({message.group for message in relayed})
         while begun < len(relayed):
-            taken = await self._backfill.write(relayed[begun:])
-            unknown += [begun + at for at in taken.unknown]
-            begun += taken.stopped
-            if taken.gap is not None:
-                group, before = taken.gap
+            result = await self._backfill.write(relayed[begun:])
+            unknown += [begun + at for at in result.unknown]
+            begun += result.stopped
+            if result.gap is not None:
+                group, before = result.gap
                 assert group.number is not None
                 await self._backfill.fill(group.number, group.last_seq, before)
         return unknown

@@ -25,7 +25,7 @@ from ws_server.federation.inbound import inbound_rows, receipts
 from ws_server.federation.links.link_frames import Overrun
 from ws_server.federation.links.services import LinkServices
 from ws_server.federation.peer import Peer
-from ws_server.publications import published
+from ws_server.publications import publish_entry
 from ws_server.store.accounts import users
 from ws_server.store.drafts import Chain, MessageEntry
 from ws_server.store.entries import Entry, Mutation
@@ -258,7 +258,7 @@ class Incoming:
             ):
                 raise TooLarge
             entry = MessageEntry(draft, self._chain)
-            entry.done = partial(published, self._services.publisher)
+            entry.done = partial(publish_entry, self._services.publisher)
         entry.origin = number
         self._services.journal.post(entry)
         return entry

@@ -16,7 +16,7 @@ from shared.protocol.kinds import LOCAL_NAME, SEQ
 from shared.protocol.values import Address
 from ws_server.net.session import Account
 from ws_server.outcome import Outcome
-from ws_server.publications import Publisher, published, receipts
+from ws_server.publications import Publisher, publish_entry, receipts
 from ws_server.store import conversations, markers
 from ws_server.store.drafts import Chain
 from ws_server.store.entries import Mutation
@@ -47,5 +47,5 @@ def taken(publisher: Publisher, reader: int, row: Mapping[str, Any], chain: Chai
         return Outcome(publications=receipts(account, chat, marks))
 
     write = Mutation(move, chain)
-    write.done = partial(published, publisher)
+    write.done = partial(publish_entry, publisher)
     return write

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ws_server.federation.contents.awaited_contents import Contents
 from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.identity import Identity
-from ws_server.limits import Limits
+from ws_server.limits import RateLimits
 from ws_server.publications import Publisher
 from ws_server.store.database import Database
 from ws_server.store.journal import Journal
@@ -33,7 +33,7 @@ class LinkServices:
     instance: str
     """The random name of this start of the server."""
     terms: Terms
-    limits: Limits
+    limits: RateLimits
     database: Database
     journal: Journal
     publisher: Publisher

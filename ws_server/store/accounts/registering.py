@@ -19,7 +19,7 @@ _COLUMNS = (_i.id, _i.uses, _i.uses_left, _i.created, _i.expires)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredMode:
     """The mode last set by an admin, and the option `--registration` at that time."""
 
     mode: str
@@ -27,30 +27,30 @@ class Kept:
     """Empty if no server was running, so that the option is unknown."""
 
 
-def kept(tx: Connection) -> Kept | None:
+def stored_mode(tx: Connection) -> StoredMode | None:
     """Return the stored mode; None if no admin set one, or set the same as the option."""
     found = tx.scalar(select(meta.c.value).where(meta.c.key == _KEY))
     mode, _, start = str(found).partition(" ")
-    return Kept(mode, start) if mode in MODES else None
+    return StoredMode(mode, start) if mode in MODES else None
 
 
-def holds(tx: Connection, start: str) -> str:
+def mode_in_effect(tx: Connection, start: str) -> str:
     """Return the mode in effect under the option `start`: the more recent of the two decisions."""
-    found = kept(tx)
+    found = stored_mode(tx)
     return found.mode if found is not None and found.start in ("", start) else start
 
 
-def settle(tx: Connection, start: str) -> str:
+def reconcile_mode(tx: Connection, start: str) -> str:
     """Return the mode of a server that starts with `--registration start`, and persist it.
 
     An option that differs from the stored one was changed later, so it replaces the admin's mode.
     """
-    mode = holds(tx, start)
-    keep(tx, mode, start)
+    mode = mode_in_effect(tx, start)
+    store_mode(tx, mode, start)
     return mode
 
 
-def keep(tx: Connection, mode: str, start: str | None) -> None:
+def store_mode(tx: Connection, mode: str, start: str | None) -> None:
     """Store the mode that an admin sets.
 
     Args:
@@ -106,7 +106,7 @@ def use(tx: Connection, hashed: bytes, now: int) -> str | None:
     return used
 
 
-def everything(tx: Connection) -> Sequence[InvitationCode]:
+def all_invitations(tx: Connection) -> Sequence[InvitationCode]:
     """Return all invitations, the oldest first; used up ones are listed until they expire."""
     found = select(*_COLUMNS).order_by(_i.created, _i.id)
     return [InvitationCode(*row) for row in tx.execute(found)]

@@ -197,7 +197,7 @@ def _ids(tx: Connection, realm_id: int | None, keys: Sequence[str]) -> dict[str,
     return found
 
 
-def everybody(tx: Connection) -> list[User]:
+def all_accounts(tx: Connection) -> list[User]:
     """Return all accounts of this realm by name."""
     here = _USER.where(users.c.realm_id.is_(None)).order_by(users.c.key)
     return [User(*row) for row in tx.execute(here)]

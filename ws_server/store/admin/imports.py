@@ -87,7 +87,7 @@ class Imported:
     """Messages of users who left their group while the import was being prepared."""
 
 
-def everybody(tx: Connection) -> dict[str, tuple[int, str]]:
+def accounts_by_key(tx: Connection) -> dict[str, tuple[int, str]]:
     """Return id and name of every account, by folded name."""
     rows = tx.execute(select(users.c.key, users.c.id, users.c.name))
     return {key: (id, name) for key, id, name in rows}
@@ -167,7 +167,7 @@ class _Writing:
         self._tx = tx
         self._now = now
         self._new = _add_users(tx, people, now)
-        self._ids = {key: id for key, (id, _) in everybody(tx).items()}
+        self._ids = {key: id for key, (id, _) in accounts_by_key(tx).items()}
         self._chats = recipients.open_private(tx, {self._pair(chat) for chat in chats}, now)
         self._last_number = max(reserved, group_members.last_number(tx))
         self._progress = Progress()
@@ -273,7 +273,7 @@ class _Writing:
 def _add_users(tx: Connection, people: Sequence[NewUser], now: int) -> set[str]:
     """Add accounts without admin rights for free names; return those names, folded."""
     free = {fold(person.name): person for person in people}
-    for key in everybody(tx):
+    for key in accounts_by_key(tx):
         free.pop(key, None)
     rows = [
         {

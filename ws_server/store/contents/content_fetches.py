@@ -59,7 +59,7 @@ def part_name(realm_id: int, sha256: str) -> str:
     return f"{sha256}.{realm_id}"
 
 
-def keep(
+def add_file(
     tx: Connection,
     file: StoredFile,
     conversation_id: int,
@@ -152,7 +152,7 @@ def keep_replica(
     """
     if file.size <= bounds.file:
         with suppress(ChatError):
-            awaited = keep(tx, file, conversation_id, owner_id, host_id, bounds.together, now)
+            awaited = add_file(tx, file, conversation_id, owner_id, host_id, bounds.together, now)
             return file, awaited
     size, away = _known(tx, host_id, file.sha256)
     shown = file if size is None else replace(file, size=size)
@@ -262,7 +262,7 @@ def failed(tx: Connection, realm_id: int, sha256: str, attempts: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
+class ContentSource:
     """The realm from which a content is awaited."""
 
     realm: str
@@ -270,7 +270,7 @@ class Away:
     given_up: bool
 
 
-def away(tx: Connection, file_id: str) -> Away | None:
+def source_of(tx: Connection, file_id: str) -> ContentSource | None:
     """Return the realm from which a file's content is awaited; None if the content is stored."""
     row = tx.execute(
         select(realms.c.name, fetches.c.attempts)
@@ -281,7 +281,7 @@ def away(tx: Connection, file_id: str) -> Away | None:
         )
         .where(files.c.id == file_id)
     ).first()
-    return None if row is None else Away(row.name, row.attempts >= MAX_ATTEMPTS)
+    return None if row is None else ContentSource(row.name, row.attempts >= MAX_ATTEMPTS)
 
 
 def open_parts(tx: Connection) -> set[str]:

@@ -11,7 +11,7 @@ from ws_server.store.schema import meta, realms
 _KEY = "realm"
 
 
-def kept(tx: Connection) -> str | None:
+def stored_name(tx: Connection) -> str | None:
     """Return the stored name; None before the realm is served for the first time.
 
     Raises:
@@ -23,7 +23,7 @@ def kept(tx: Connection) -> str | None:
     return name
 
 
-def keep(tx: Connection, name: str) -> None:
+def store_name(tx: Connection, name: str) -> None:
     """Store the realm's name, replacing the previous one."""
     tx.execute(delete(meta).where(meta.c.key == _KEY))
     tx.execute(insert(meta).values(key=_KEY, value=name))

@@ -22,9 +22,9 @@ from ws_server.store.federation.realms import (
     REMOVED,
     KnownRealm,
     add,
+    all_realms,
     by_key,
     change,
-    everybody,
     existing,
     find,
     forbidden,
@@ -50,7 +50,7 @@ def meant(tx: Connection, name: str) -> KnownRealm:
     found = find(tx, name)
     if found is not None:
         return found
-    strangers = [one for one in everybody(tx) if fold(one.own_name) == fold(name)]
+    strangers = [one for one in all_realms(tx) if fold(one.own_name) == fold(name)]
     strangers = [one for one in strangers if not one.vouched]
     if len(strangers) > 1:
         names = ", ".join(one.name for one in strangers)
@@ -211,7 +211,7 @@ def _total(tx: Connection) -> int:
     return tx.scalar(select(func.count()).select_from(realms)) or 0
 
 
-def keep(
+def store_realm(
     tx: Connection,
     *,
     name: str,

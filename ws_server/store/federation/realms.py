@@ -75,7 +75,7 @@ def _realm(row: Sequence[Any] | None) -> KnownRealm | None:
     return KnownRealm(*row) if row else None
 
 
-def everybody(tx: Connection) -> list[KnownRealm]:
+def all_realms(tx: Connection) -> list[KnownRealm]:
     """Return all realms by name, including removed ones."""
     rows: Sequence[Sequence[Any]] = tx.execute(select(*_COLUMNS).order_by(realms.c.key)).all()
     return [KnownRealm(*row) for row in rows]

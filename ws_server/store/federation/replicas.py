@@ -78,7 +78,7 @@ def name_at(speaker: Speaker) -> str:
 
 
 @dataclass(slots=True)
-class Taken:
+class RelayedResult:
     """The result of storing relayed messages."""
 
     messages: list[StoredMessage] = field(default_factory=list)
@@ -100,7 +100,7 @@ def store_relayed(
     own: Own,
     bounds: FileBounds,
     now: int,
-) -> Taken:
+) -> RelayedResult:
     """Store messages of a host's groups in the host's order, up to the first gap.
 
     A message in a local user's name is attributed to them only if they posted it. Otherwise it is
@@ -116,17 +116,17 @@ def store_relayed(
     ids = [message.id for message in relayed]
     waiting = posted(tx, ids)
     in_group: dict[int, set[str]] = {}
-    taken = Taken()
-    moved = taken.moved
+    result = RelayedResult()
+    moved = result.moved
     for index, message in enumerate(relayed):
         if message.group not in groups:
             groups[message.group] = _read_here(find(tx, host, message.group))
         group = groups[message.group]
-        taken.stopped = index
+        result.stopped = index
         if group is None:
-            taken.unknown.append(index)
+            result.unknown.append(index)
         elif message.seq > group.last_seq + 1:
-            taken.gap = (group, message.seq)
+            result.gap = (group, message.seq)
             break
         elif message.seq == group.last_seq + 1:
             if message.sender not in people:
@@ -150,13 +150,13 @@ def store_relayed(
             stored.newcomers = [
                 id for id, joined_seq in joined[group.id].items() if joined_seq >= message.seq
             ]
-            taken.messages.append(stored)
+            result.messages.append(stored)
             group.last_seq, group.last_time = stored.seq, stored.time
             moved.pop(message.group, None)
             moved[message.group] = group  # moved to the end
-        taken.stopped = index + 1
+        result.stopped = index + 1
     _keep_positions(tx, moved.values())
-    return taken
+    return result
 
 
 def store_missing(

@@ -27,7 +27,7 @@ from ws_server.store.groups.group_changes import (
     REMOVED,
     GroupChange,
     PersonChange,
-    told_alone,
+    private_change,
 )
 from ws_server.store.groups.invitations import Invitation
 from ws_server.store.schema import conversations as conversation_table
@@ -299,7 +299,7 @@ def decline(tx: Connection, host: KnownRealm, number: int, user_id: int) -> Grou
     if group is None or not found or found[user_id].declined:
         raise conversations.unknown_group(GroupAddress(number, host.name))
     invitations.decline(tx, group.id, user_id)
-    return told_alone(group, user_id, users.name_of(tx, user_id), LEFT)
+    return private_change(group, user_id, users.name_of(tx, user_id), LEFT)
 
 
 def _hosted(tx: Connection, host: KnownRealm) -> int:

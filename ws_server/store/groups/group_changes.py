@@ -59,6 +59,6 @@ def unchanged(group: Conversation, name: str) -> GroupChange:
     return GroupChange(group, [PersonChange(name)])
 
 
-def told_alone(group: Conversation, user_id: int, name: str, change: str) -> GroupChange:
+def private_change(group: Conversation, user_id: int, name: str, change: str) -> GroupChange:
     """Return a change that only the person is notified of, such as an invitation."""
     return GroupChange(group, [PersonChange(name, change, (user_id,))])

@@ -23,7 +23,7 @@ from ws_server.store.groups.group_changes import (
     GroupChange,
     PersonChange,
     joined,
-    told_alone,
+    private_change,
     unchanged,
 )
 from ws_server.store.groups.invitations import Invitation
@@ -94,7 +94,7 @@ def _let_wait(
             retry_after=3600,
         )
     invitations.add(tx, group.id, person.id, realm_id, Invitation(), now)
-    return told_alone(group, person.id, person.name, INVITED)
+    return private_change(group, person.id, person.name, INVITED)
 
 
 def invitable(
@@ -143,7 +143,7 @@ def decline(tx: Connection, user_id: int, address: GroupAddress) -> GroupChange:
     group = _invited(tx, user_id, address)
     if not invitations.remove(tx, group.id, user_id):
         raise conversations.unknown_group(address)
-    return told_alone(group, user_id, users.name_of(tx, user_id), LEFT)
+    return private_change(group, user_id, users.name_of(tx, user_id), LEFT)
 
 
 def _invited(tx: Connection, user_id: int, address: GroupAddress) -> Conversation:
@@ -252,7 +252,7 @@ def _remove(tx: Connection, group: Conversation, person: User) -> GroupChange:
     if person.id in group.members:
         return _part(tx, group, person.id, REMOVED)
     if invitations.remove(tx, group.id, person.id):
-        return told_alone(group, person.id, person.name, REMOVED)
+        return private_change(group, person.id, person.name, REMOVED)
     return unchanged(group, person.name)
 
 
