@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -74,9 +74,8 @@ async def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         peer.link.end(1001, "again")
         await asyncio.wait_for(peer.opened.wait(), LIMIT)
         for person, to in ((ada, "ben@beta"), (ben, "ada@alpha")):
-            person.session.client = replace(
-                person.session.client, network=WRITERS
-            )  # whoever writes is somebody else
+            # Whoever writes is somebody else.
+            person.session.client = replace(person.session.client, network=WRITERS)
             for number in range(5):
                 # The reply comes once the other realm's confirmation is stored, too.
                 assert (await person.ask("send", to=to, text=f"{number}"))["state"] == "delivered"
