@@ -1,4 +1,4 @@
-"""The tables of frames, rows and questions in docs/federation.md; `./chat reference` writes them."""
+"""The tables of a link's frames in docs/federation.md; `./chat reference` writes them."""
 
 from __future__ import annotations
 
