@@ -29,7 +29,7 @@ from ws_server.data_folder import (
 from ws_server.data_folder import (
     Refused as Refused,
 )
-from ws_server.federation.contents.awaited_contents import Contents
+from ws_server.federation.contents.awaited_contents import ContentTransfers
 from ws_server.federation.handshake import dialling
 from ws_server.federation.handshake.handshake_client import Dialler
 from ws_server.federation.links.linker import Linker
@@ -159,7 +159,7 @@ def make_linker(
 ) -> Linker:
     """Construct the publisher of changes and the linker to other realms."""
     hub, pieces, tasks = Hub(), Pieces(blobs), BackgroundTasks()
-    contents = Contents(database, journal, blobs, pieces, tasks)
+    contents = ContentTransfers(database, journal, blobs, pieces, tasks)
     peers = PeerRegistry(
         *(identity, database, journal, cache, hub, tasks),
         policy=settings.realms,

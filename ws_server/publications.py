@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
-from ws_server.federation.contents.awaited_contents import Contents
-from ws_server.federation.peer import Confirmed
+from ws_server.federation.contents.awaited_contents import ContentTransfers
+from ws_server.federation.peer import StateReport
 from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.net.file_lane import Pieces, push_content
 from ws_server.net.hub import Hub
@@ -40,7 +40,7 @@ class Publisher:
     cache: Cache
     hub: Hub
     pieces: Pieces
-    contents: Contents
+    contents: ContentTransfers
     peers: PeerRegistry
 
 
@@ -88,7 +88,7 @@ def publish_message(
     publisher: Publisher,
     message: StoredMessage,
     session: Session | None = None,
-    told: Confirmed | None = None,
+    told: StateReport | None = None,
 ) -> None:
     """Push a message that is on disk to local users, and send it to other realms.
 

@@ -9,16 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from shared.background_tasks import BackgroundTasks
 from shared.bounded import BoundedDict
 from shared.protocol.commands.messages import Delivery
 from shared.protocol.errors import ChatError, ErrorCode
+from ws_server.federation.frames.declaring import Shaped
+from ws_server.federation.frames.questions import Question
 from ws_server.federation.links.cloned_realms import Replaceable, Seen
 from ws_server.federation.links.confirmations import Confirmations
 from ws_server.federation.outbound.outgoing import Outgoing
-from ws_server.federation.outbound.questions import Asks, no_answer
+from ws_server.federation.outbound.questions import Questions, no_answer
 from ws_server.federation.peer_news import PeerNews
 from ws_server.net.hub import Hub
 from ws_server.net.session import Session
@@ -32,6 +34,8 @@ from ws_server.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
+A = TypeVar("A", bound=Shaped)
+
 ANSWER = 1.0
 """Seconds that `send` waits for the peer's confirmation before it replies `queued`."""
 SHUT = 4503
@@ -41,7 +45,7 @@ MAX_ECHOES = 10_000
 MAX_REQUESTS = 1_000
 """Unanswered requests of local users to create a group."""
 
-Confirmed = Callable[[str, str | None, int], None]
+StateReport = Callable[[str, str | None, int], None]
 """Called with a message's state, its refusal code if refused, and its seq if the host set one
 (0 if not)."""
 
@@ -64,7 +68,7 @@ class PeerLink(Replaceable, Protocol):
     """The part of a link that its peer uses: `link.Link`."""
 
     outgoing: Outgoing
-    asks: Asks
+    questions: Questions
 
     def end(self, code: int, reason: str) -> None:
         """Close the connection."""
@@ -108,20 +112,20 @@ class Peer:
         """Whether two servers with the peer's key were detected."""
         self.copied = Seen()
         """Whether the peer has detected two servers with this realm's key."""
-        self.told = "down"
+        self.link_state = "down"
         """The state of its link that was last announced to users: up or down."""
         self.linked_at = -math.inf
         """When its present link began, by the loop's clock."""
         self.wake = asyncio.Event()
         self.down = asyncio.Event()
         self.down.set()
-        self._waiting: dict[str, Confirmed] = {}
+        self._waiting: dict[str, StateReport] = {}
         self._echoes: BoundedDict[str, Session | None] = BoundedDict(MAX_ECHOES)
         self._probes: dict[str, asyncio.Future[None]] = {}
         self._confirmations = Confirmations(
             *(known.id, services.journal, services.news, services.tasks),
             link=lambda: self.link,
-            tell=self._tell,
+            report=self._report,
             noted=self._count_queued,
         )
         self.keeping: asyncio.Task[None] | None = None
@@ -194,27 +198,28 @@ class Peer:
         if self.link is not None and self.up:
             self.link.outgoing.notify_outbox()
 
-    async def ask(self, what: str, **body: Any) -> dict[str, Any]:
+    async def ask(self, question: Question[A]) -> A:
         """Send a question to the peer and return its answer.
 
         Raises:
             ChatError: REALM_UNREACHABLE, no link or no answer in time; or the peer's refusal, as
-                `Asks.ask` raises it.
+                `Questions.ask` raises it.
+            BadValue: the answer is malformed.
         """
         if self.link is None or not self.up:
             raise no_answer()
-        return await self.link.asks.ask(what, **body)
+        return await self.link.questions.ask(question)
 
-    def wait_for(self, message_id: str, told: Confirmed) -> None:
-        """Report a message's state to `told` once; after ANSWER seconds, as `queued`."""
-        self._waiting[message_id] = told
-        asyncio.get_running_loop().call_later(ANSWER, self._tell, message_id, outbox.QUEUED)
+    def wait_for(self, message_id: str, report: StateReport) -> None:
+        """Report a message's state once; after ANSWER seconds, as `queued`."""
+        self._waiting[message_id] = report
+        asyncio.get_running_loop().call_later(ANSWER, self._report, message_id, outbox.QUEUED)
 
-    def _tell(self, message_id: str, state: str, code: str | None = None, seq: int = 0) -> bool:
-        told = self._waiting.pop(message_id, None)
-        if told is not None:
-            told(state, code, seq)
-        return told is not None
+    def _report(self, message_id: str, state: str, code: str | None = None, seq: int = 0) -> bool:
+        report = self._waiting.pop(message_id, None)
+        if report is not None:
+            report(state, code, seq)
+        return report is not None
 
     def expect_probe(self, token: str) -> asyncio.Future[None]:
         """Return a future that is done once the probe row with this token is stored on either side.
@@ -250,9 +255,9 @@ class Peer:
             message.is_post and self._hub.of(message.sender)
         ):
             return None
-        told = self._tell(message.id, outbox.DELIVERED, None, message.seq)
+        reported = self._report(message.id, outbox.DELIVERED, None, message.seq)
         session = self._echoes.pop(message.id, None)
-        if not told:
+        if not reported:
             event = Delivery(message.address, message.id, message.seq, outbox.DELIVERED)
             self._hub.publish(event, (message.sender,))
         return session if session is not None and not session.has_ended else None
@@ -293,11 +298,11 @@ class Peer:
         self.trouble, self.other_key = "", None
         self._confirmations.opened(confirmed, refused)
         log.info("link up", extra={"realm": self.known.name})
-        self._tell_link("up")
+        self._announce_link("up")
 
-    def _tell_link(self, state: str) -> None:
-        if state != self.told:
-            self.told = state
+    def _announce_link(self, state: str) -> None:
+        if state != self.link_state:
+            self.link_state = state
             self._news.announce_link(self, state)
 
     def link_confirmed(self, items: list[Item], up_to: int, refused: dict[int, str]) -> None:
@@ -329,8 +334,8 @@ class Peer:
         self.opened.clear()
         self.down.set()
         self.up = False
-        if self.told == "up":
+        if self.link_state == "up":
             log.info("link down", extra={"realm": self.known.name})
-            self._tell_link("down")
+            self._announce_link("down")
         for message_id in list(self._waiting):
-            self._tell(message_id, outbox.QUEUED)
+            self._report(message_id, outbox.QUEUED)

@@ -22,7 +22,7 @@ class Subject(Protocol):
     """The realm that an event is about: `peer.Peer`."""
 
     known: KnownRealm
-    told: str
+    link_state: str
     """The state of its link that was last announced to users: up or down."""
 
 
@@ -59,18 +59,18 @@ class PeerNews:
 
         with suppress(ChatError):
             users = await self._database.read(look)
-            self._hub.publish(RealmLink(peer.known.name, peer.told, was), users)
+            self._hub.publish(RealmLink(peer.known.name, peer.link_state, was), users)
 
-    def announce_delivery(self, own: LocalMessage, code: str | None, told: bool) -> None:
+    def announce_delivery(self, own: LocalMessage, code: str | None, reported: bool) -> None:
         """Publish a queued message's final state to its sender's sessions.
 
         Args:
             code: Why the message was refused; None if it was delivered.
-            told: Whether the sending session has received the state as its reply; if it is the
+            reported: Whether the sending session has received the state as its reply; if it is the
                 sender's only session, no event is published.
         """
         sessions = self._hub.of(own.sender_id)
-        if len(sessions) > (1 if told else 0):
+        if len(sessions) > (1 if reported else 0):
             state = outbox.REFUSED if code else outbox.DELIVERED
             event = Delivery(own.conversation, own.id, own.seq, state, code)
             self._hub.publish(event, (own.sender_id,))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from shared.background_tasks import BackgroundTasks
 from shared.protocol.errors import ChatError
 from shared.protocol.values import fold
-from ws_server.federation.peer import Confirmed, Peer, PeerServices
+from ws_server.federation.peer import Peer, PeerServices, StateReport
 from ws_server.federation.peer_news import PeerNews
 from ws_server.identity import Identity
 from ws_server.net.hub import Hub
@@ -159,13 +159,13 @@ class PeerRegistry:
         return [peer for peer in self.all_peers() if peer.known.state != REMOVED]
 
     def deliver(
-        self, message: StoredMessage, session: Session | None, told: Confirmed | None
+        self, message: StoredMessage, session: Session | None, report: StateReport | None
     ) -> None:
         """Send a durable message to the realms in whose outboxes it is.
 
         Args:
             session: The session that sent the message.
-            told: Called with the message's state, if its sender waits for one realm's
+            report: Called with the message's state, if its sender waits for one realm's
                 confirmation.
         """
         conversation = message.conversation
@@ -180,11 +180,11 @@ class PeerRegistry:
             else:
                 item = outbox_rows.post(message, number)
                 peer.expect_echo(message.id, session)
-            if told is not None:
+            if report is not None:
                 if peer.up:
-                    peer.wait_for(message.id, told)
+                    peer.wait_for(message.id, report)
                 else:
-                    told(outbox.QUEUED, None, 0)
+                    report(outbox.QUEUED, None, 0)
             peer.offer(item)
 
     def _relayed(self, message: StoredMessage, number: int) -> Item:

@@ -67,7 +67,7 @@ async def listrealm(ctx: Context, request: ListRealm) -> Realms:
                 port=peer.known.port or 0,
                 fingerprint=fingerprint(peer.known.public_key),
                 state=peer.state,
-                link=peer.told,
+                link=peer.link_state,
                 queued=peer.queued,
             )
             for peer in ctx.realm.peers.listed()

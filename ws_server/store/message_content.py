@@ -26,6 +26,8 @@ M = TypeVar("M", bound=Message)
 
 NAMES = ("text", "file_id", "bot")
 """The columns of a message's content, in `messages` and in `posts`."""
+ON_LINK = ("text", "file", "bot")
+"""The fields of a message's content on a link."""
 COLUMNS = tuple(messages.c[name] for name in NAMES)
 POST_COLUMNS = tuple(posts.c[name] for name in NAMES)
 FILE_COLUMNS = (

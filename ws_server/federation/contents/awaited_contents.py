@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from shared.background_tasks import BackgroundTasks
-from ws_server.federation.contents.content_client import Fetching
-from ws_server.federation.contents.content_server import Giving
+from ws_server.federation.contents.content_client import ContentClient
+from ws_server.federation.contents.content_server import ContentServer
+from ws_server.federation.frames.link_frames import ContentAnswer
 from ws_server.net.file_lane import MAX_PUSHED, Pieces, push_content
 from ws_server.net.session import Account, Outlet, Session
 from ws_server.store.contents.blobs import Blobs
@@ -19,8 +20,8 @@ MAX_AWAITING = 2_000
 """Pairs of a file from one realm and a session that awaits it; further sessions use getfile."""
 
 
-class Contents:
-    """The downloads from each realm, and the uploads over each link."""
+class ContentTransfers:
+    """The transfers of file contents from each realm, and to each realm."""
 
     def __init__(
         self,
@@ -35,25 +36,23 @@ class Contents:
         self._blobs = blobs
         self._pieces = pieces
         self._tasks = tasks
-        self._fetching: dict[int, Fetching] = {}
+        self._clients: dict[int, ContentClient] = {}
         self._awaiting: dict[tuple[int, str], list[tuple[StoredFile, Session, Account]]] = {}
         self._counts: Counter[int] = Counter()
 
-    def of(self, realm_id: int) -> Fetching:
+    def client(self, realm_id: int) -> ContentClient:
         """Return the downloads from a realm; they outlive its links, so each one resumes."""
-        if realm_id not in self._fetching:
-            self._fetching[realm_id] = Fetching(
+        if realm_id not in self._clients:
+            self._clients[realm_id] = ContentClient(
                 *(self._database, self._journal, self._blobs, self._tasks), realm_id, self._finished
             )
-        return self._fetching[realm_id]
+        return self._clients[realm_id]
 
-    def giving(self, realm_id: int, outlet: Outlet, say: Callable[..., None]) -> Giving:
-        """Return the uploads to a realm over one link.
-
-        Args:
-            say: Sends a frame, passed as its fields.
-        """
-        return Giving(self._database, self._blobs, realm_id, outlet, say)
+    def server(
+        self, realm_id: int, outlet: Outlet, send: Callable[[ContentAnswer], None]
+    ) -> ContentServer:
+        """Return what serves contents to a realm over one link."""
+        return ContentServer(self._database, self._blobs, realm_id, outlet, send)
 
     def expect(self, realm_id: int, file: StoredFile, sessions: Iterable[Session]) -> None:
         """Fetch the content of a file whose message is durable, then push it to sessions."""
@@ -63,7 +62,7 @@ class Contents:
                     awaiting = self._awaiting.setdefault((realm_id, file.sha256), [])
                     awaiting.append((file, session, session.account))
                     self._counts[realm_id] += 1
-        self.of(realm_id).wake()
+        self.client(realm_id).wake()
 
     def _finished(self, realm_id: int, sha256: str, right: bool) -> None:
         """Push a content that has arrived, or drop its waiting sessions if it was given up."""

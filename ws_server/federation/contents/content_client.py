@@ -11,18 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.background_tasks import BackgroundTasks
 from shared.protocol.errors import ChatError
-from shared.protocol.kinds import BASE64, SEQ, SHA256
 from ws_server.federation.contents.content_pace import FetchWindow, Rests
-from ws_server.federation.links.link_frames import GONE, LATER, PIECE_OF, WANT, Overrun
+from ws_server.federation.frames.link_frames import ContentAnswer, Gone, Later, Overrun, Piece, Want
 from ws_server.net.file_lane import PIECE
 from ws_server.store.contents import content_fetches
 from ws_server.store.contents.blobs import Blobs
@@ -61,7 +59,7 @@ class FetchedPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class RequestedPiece:
     """A requested piece that has not arrived yet."""
 
     part: FetchedPart
@@ -69,7 +67,7 @@ class Want:
     since: float
 
 
-class Fetching:
+class ContentClient:
     """The downloads from one realm. Call its methods on the event loop only."""
 
     def __init__(
@@ -87,7 +85,7 @@ class Fetching:
         self._tasks = tasks
         self._realm_id = realm_id
         self._report = report
-        self._say: Callable[..., None] | None = None
+        self._send: Callable[[Want], None] | None = None
         self._name = ""
         self._parts: dict[str, FetchedPart] = {}
         self._writing: set[str] = set()
@@ -95,7 +93,7 @@ class Fetching:
         self._ended: set[str] = set()
         """Hashes of contents that were finished or given up while the table was being read."""
         self._rests = Rests(self.wake)
-        self._wants: deque[Want] = deque()
+        self._wants: deque[RequestedPiece] = deque()
         self._unwritten = 0
         self._window = FetchWindow()
         self._served: dict[int, int] = {}
@@ -105,24 +103,23 @@ class Fetching:
         self._again = False
         self._waits_for_room = False
 
-    def begin(self, say: Callable[..., None], name: str) -> None:
+    def begin(self, send: Callable[[Want], None], name: str) -> None:
         """Continue over a new link.
 
         Args:
-            say: Sends a frame, passed as its fields.
             name: The peer's local name.
         """
-        self._say = say
+        self._send = send
         self._name = name
         self._window.restart()
         self._rests.clear()
         self.wake()
 
-    def end(self, say: Callable[..., None]) -> None:
-        """Forget the link of `say`, which has ended; received pieces are still written."""
-        if self._say != say:
+    def end(self, send: Callable[[Want], None]) -> None:
+        """Forget the link of `send`, which has ended; received pieces are still written."""
+        if self._send != send:
             return
-        self._say = None
+        self._send = None
         self._wants.clear()
         for part in self._parts.values():
             part.asked = part.here
@@ -130,44 +127,45 @@ class Fetching:
     def wake(self) -> None:
         """Read pending downloads from the table, soon."""
         self._again = True
-        if self._say is not None and not self._reading:
+        if self._send is not None and not self._reading:
             self._reading = True
             # It goes on for others, too, whoever has woken it.
             self._tasks.start(self._read(), Context())
 
-    def answered(self, body: Mapping[str, Any]) -> None:
+    def answered(self, answer: ContentAnswer) -> None:
         """Process the answer to the oldest want.
 
         Raises:
-            BadValue: the answer is malformed.
             Overrun: the answer is not for the oldest want.
         """
-        sha256 = SHA256.from_json(body.get("sha256"))
-        if not self._wants or self._wants[0].part.fetch.sha256 != sha256:
+        if not self._wants or self._wants[0].part.fetch.sha256 != answer.sha256:
             raise Overrun("an answer without a request")
         want = self._wants.popleft()
-        kind, part = body.get("kind"), want.part
-        if kind == PIECE_OF:
-            if SEQ.from_json(body.get("offset")) != want.offset:
+        part = want.part
+        if isinstance(answer, Piece):
+            if answer.offset != want.offset:
                 raise Overrun("a piece that was not requested")
             self._window.answered(asyncio.get_running_loop().time() - want.since)
             if not part.dropped:
-                self._accept(part, BASE64.from_json(body.get("data")), body.get("last"))
+                self._accept(part, answer)
         elif not part.dropped:
             self._drop(part)
-            if kind == LATER:
-                self._rests.begin(sha256)
-            elif kind == GONE:
-                self._tasks.start(self._fail(part.fetch, content_fetches.MAX_ATTEMPTS, "is gone"))
+            match answer:
+                case Later():
+                    self._rests.begin(answer.sha256)
+                case Gone():
+                    attempts = content_fetches.MAX_ATTEMPTS
+                    self._tasks.start(self._fail(part.fetch, attempts, "is gone"))
         self._fill()
 
-    def _accept(self, part: FetchedPart, data: bytes, last: object) -> None:
+    def _accept(self, part: FetchedPart, piece: Piece) -> None:
         wanted = min(PIECE, part.fetch.size - part.here)
-        if len(data) != wanted or last is not (part.here + wanted == part.fetch.size):
+        is_last = part.here + wanted == part.fetch.size
+        if len(piece.data) != wanted or piece.last is not is_last:
             self._drop(part)
             self._tasks.start(self._fail(part.fetch, 1, "has another size"))
             return
-        part.waiting.append(data)
+        part.waiting.append(piece.data)
         part.here += wanted
         self._unwritten += 1
         if part.fetch.sha256 not in self._writing:
@@ -186,7 +184,7 @@ class Fetching:
     async def _read(self) -> None:
         """Open the next downloads."""
         try:
-            while self._again and self._say is not None:
+            while self._again and self._send is not None:
                 self._again = False
                 await self._open()
                 self._fill()
@@ -236,7 +234,7 @@ class Fetching:
     def _fill(self) -> None:
         """Request pieces until the window is full, no faster than RATE."""
         loop = asyncio.get_running_loop()
-        while self._say is not None and self._window.allows(len(self._wants) + self._unwritten):
+        while self._send is not None and self._window.allows(len(self._wants) + self._unwritten):
             part = self._next()
             if part is None:
                 return
@@ -245,8 +243,8 @@ class Fetching:
                 if self._timer is None:
                     self._timer = loop.call_at(self._window.next_at, self._fill_again)
                 return
-            self._wants.append(Want(part, part.asked, now))
-            self._say(kind=WANT, sha256=part.fetch.sha256, offset=part.asked)
+            self._wants.append(RequestedPiece(part, part.asked, now))
+            self._send(Want(part.fetch.sha256, part.asked))
             size = min(PIECE, part.fetch.size - part.asked)
             part.asked += size
             self._window.asked(size, now)

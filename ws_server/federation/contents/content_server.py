@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from shared.bounded import BoundedDict
-from shared.protocol import base64
 from shared.protocol.errors import ChatError
-from shared.protocol.kinds import SEQ, SHA256
-from ws_server.federation.links.link_frames import GONE, LATER, PIECE_OF, Overrun
+from ws_server.federation.frames.link_frames import (
+    MAX_WANTS,
+    ContentAnswer,
+    Gone,
+    Later,
+    Overrun,
+    Piece,
+    Want,
+)
 from ws_server.net.file_lane import PIECE
 from ws_server.net.session import Outlet
 from ws_server.store.contents import content_fetches
@@ -27,14 +32,12 @@ log = logging.getLogger(__name__)
 
 RATE = 16 * 2**20
 """Most bytes of contents a second on one link, in each direction."""
-MAX_WANTS = 64
-"""Pieces that a peer may request at a time; a peer that respects its window requests fewer."""
 MAX_KNOWN = 64
 """Contents whose permission is cached during their upload."""
 
 
-class Giving:
-    """The uploads over one link. Call its methods on the event loop only."""
+class ContentServer:
+    """Serves contents over one link. Call its methods on the event loop only."""
 
     def __init__(
         self,
@@ -42,34 +45,27 @@ class Giving:
         blobs: Blobs,
         realm_id: int,
         outlet: Outlet,
-        say: Callable[..., None],
+        send: Callable[[ContentAnswer], None],
     ) -> None:
-        """Start with no request.
-
-        Args:
-            say: Sends a frame, passed as its fields.
-        """
+        """Start with no request."""
         self._database = database
         self._blobs = blobs
         self._realm_id = realm_id
         self._outlet = outlet
-        self._say = say
-        self._wants: deque[tuple[str, int]] = deque()
+        self._send = send
+        self._wants: deque[Want] = deque()
         self._sizes: BoundedDict[str, int] = BoundedDict(MAX_KNOWN)
         self._task: asyncio.Task[None] | None = None
 
-    def want(self, body: Mapping[str, Any]) -> None:
+    def want(self, want: Want) -> None:
         """Queue the request for a piece; requests are answered in their order.
 
         Raises:
-            BadValue: the frame is malformed.
             Overrun: MAX_WANTS requests are waiting.
         """
         if len(self._wants) >= MAX_WANTS:
             raise Overrun("too many pieces are requested at a time")
-        self._wants.append(
-            (SHA256.from_json(body.get("sha256")), SEQ.from_json(body.get("offset")))
-        )
+        self._wants.append(want)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -82,19 +78,21 @@ class Giving:
     async def _run(self) -> None:
         try:
             while self._wants:
-                answer = await self._answer(*self._wants[0])
+                answer = await self._answer(self._wants[0])
                 await self._outlet.room()
                 self._wants.popleft()
-                self._say(**answer)
-                await asyncio.sleep(len(answer.get("data", "")) * 3 / 4 / RATE)
+                self._send(answer)
+                size = len(answer.data) if isinstance(answer, Piece) else 0
+                await asyncio.sleep(size / RATE)
         finally:
             self._task = None
 
-    async def _answer(self, sha256: str, offset: int) -> dict[str, Any]:
+    async def _answer(self, want: Want) -> ContentAnswer:
+        sha256, offset = want.sha256, want.offset
         try:
             size = await self._size(sha256)
             if size is None:
-                return {"kind": LATER, "sha256": sha256}
+                return Later(sha256)
             wanted = min(PIECE, size - offset)
             content = b""
             if wanted > 0:
@@ -103,16 +101,10 @@ class Giving:
             # A missing file is permanent; any other failure may be temporary.
             vanished = isinstance(error.__cause__, FileNotFoundError)
             log.error("a content cannot be sent: %s", error.message, extra={"sha256": sha256})
-            return {"kind": GONE if vanished else LATER, "sha256": sha256}
+            return Gone(sha256) if vanished else Later(sha256)
         if not content or len(content) < wanted:
-            return {"kind": GONE, "sha256": sha256}
-        return {
-            "kind": PIECE_OF,
-            "sha256": sha256,
-            "offset": offset,
-            "data": base64.written(content),
-            "last": offset + wanted == size,
-        }
+            return Gone(sha256)
+        return Piece(sha256, offset, content, offset + wanted == size)
 
     async def _size(self, sha256: str) -> int | None:
         """Return a content's size; 0 if it is not for this realm, None if it is not here yet."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
-from ws_server.federation.inbound import inbound_rows
+from ws_server.federation.frames.questions import MAX_PAGE, HistoryQuestion
 from ws_server.federation.links.services import LinkServices
 from ws_server.federation.peer import Peer
 from ws_server.key import posts_secret
@@ -23,9 +23,6 @@ from ws_server.store.federation import replicas
 from ws_server.store.federation.authorship import Own
 from ws_server.store.federation.replicas import Relayed, RelayedResult
 from ws_server.store.groups import group_history
-
-MAX_PAGE = 200
-"""Messages that one question fetches."""
 
 
 class GroupBackfill:
@@ -49,15 +46,12 @@ class GroupBackfill:
 
     async def _page(self, group: int, last: int) -> list[Relayed]:
         """Fetch messages after a seq: at least one, at most MAX_PAGE."""
-        answer = await self._peer.ask("history", group=group, after=last, limit=MAX_PAGE)
-        page = answer.get("messages")
-        if not isinstance(page, list) or not page or len(page) > MAX_PAGE:
-            raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
         try:
-            found = [inbound_rows.relayed(row) for row in page]
+            answer = await self._peer.ask(HistoryQuestion(group, last, MAX_PAGE))
         except BadValue as error:
             raise ChatError(ErrorCode.UNAVAILABLE, "The host fills a gap with noise") from error
-        if any(row.group != group for row in found) or found[-1].seq <= last:
+        found = answer.messages
+        if not found or any(row.group != group for row in found) or found[-1].seq <= last:
             raise ChatError(ErrorCode.UNAVAILABLE, "The host does not fill a gap")
         return found
 

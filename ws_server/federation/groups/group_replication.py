@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue, GroupAddress
+from ws_server.federation.frames.questions import (
+    GroupsQuestion,
+    HistoryQuestion,
+    LeaveQuestion,
+    RosterQuestion,
+)
 from ws_server.federation.groups.group_backfill import GroupBackfill
-from ws_server.federation.inbound import inbound_rows
 from ws_server.federation.links.services import LinkServices
 from ws_server.federation.peer import Peer
 from ws_server.outcome import Outcome
@@ -97,12 +101,12 @@ class GroupReplication:
             BadValue, ChatError: it does not answer, or answers no.
         """
         try:
-            told = await self._ask("roster", group=number)
+            answer = await self._peer.ask(RosterQuestion(number))
         except ChatError as error:
             if error.code == ErrorCode.UNKNOWN_GROUP:
                 await self._withdraw(number)
             raise
-        await self.apply_roster(inbound_rows.roster(told.get("roster")))
+        await self.apply_roster(answer.roster)
 
     async def _withdraw(self, number: int) -> None:
         """Forget the invitations to a group in which its host has nobody of this realm."""
@@ -133,9 +137,9 @@ class GroupReplication:
         If it does not answer now, it is asked again on the next link.
         """
         try:
-            answer = await self._ask("leave", by=name, group=number)
+            answer = await self._peer.ask(LeaveQuestion(name, number))
             # A host that answers with them still in it is not asked again and again.
-            await self._apply_roster(inbound_rows.roster(answer.get("roster")))
+            await self._apply_roster(answer.roster)
         except (BadValue, ChatError) as error:
             log.debug("a host still has somebody", extra={"why": str(error)})
 
@@ -181,11 +185,8 @@ class GroupReplication:
             listed: set[int] = set()
             more = True
             while more:
-                answer = await self._ask("groups", after=max(listed, default=0))
-                page, more = (
-                    inbound_rows.positions(answer.get("groups")),
-                    answer.get("more") is True,
-                )
+                answer = await self._peer.ask(GroupsQuestion(max(listed, default=0)))
+                page, more = answer.groups, answer.more
                 if page and page[0].group <= max(listed, default=0):
                     raise BadValue("groups come in the order of their numbers")
                 for there in page:
@@ -194,8 +195,8 @@ class GroupReplication:
                     if here is not None and await self._went_back(here, there, renewed):
                         here = None
                     if here is None or here.version < there.version:
-                        told = await self._ask("roster", group=there.group)
-                        await self.apply_roster(inbound_rows.roster(told.get("roster")))
+                        current = await self._peer.ask(RosterQuestion(there.group))
+                        await self.apply_roster(current.roster)
                     elif here.last_seq < there.last_seq:
                         await self._backfill.fill(there.group, here.last_seq, there.last_seq + 1)
                 more = more and bool(page)
@@ -244,9 +245,8 @@ class GroupReplication:
         if seq == 0:
             return True
         own = await self._services.database.read(replica_repair.id_at, self._host.id, group, seq)
-        answer = await self._ask("history", group=group, after=seq - 1, limit=1)
-        page = answer.get("messages")
-        return isinstance(page, list) and len(page) == 1 and inbound_rows.relayed(page[0]).id == own
+        page = (await self._peer.ask(HistoryQuestion(group, seq - 1, 1))).messages
+        return len(page) == 1 and page[0].id == own
 
     async def _abandon(self, here: GroupPosition) -> None:
         """Remove the people of this realm from a group that its host no longer lists."""
@@ -260,9 +260,6 @@ class GroupReplication:
             return outcome
 
         await commit(self._services.publisher, abandon)
-
-    async def _ask(self, what: str, **body: Any) -> dict[str, Any]:
-        return await self._peer.ask(what, **body)
 
     async def store_relayed(self, relayed: Sequence[Relayed]) -> list[int]:
         """Store and push relayed messages; return the indexes of those of unknown groups.
@@ -295,7 +292,7 @@ class GroupReplication:
         known = await self._services.database.read(replica_repair.known_numbers, self._host.id, new)
         for group in new - known:
             try:
-                told = await self._ask("roster", group=group)
-                await self.apply_roster(inbound_rows.roster(told.get("roster")))
+                answer = await self._peer.ask(RosterQuestion(group))
+                await self.apply_roster(answer.roster)
             except (BadValue, ChatError) as error:
                 log.debug("a group stays unknown", extra={"why": str(error)})

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from shared.protocol import base64
 from shared.protocol.commands.groups import (
     Ban,
     ChooseGroupHistory,
@@ -25,10 +24,22 @@ from shared.protocol.commands.groups import (
     Unban,
 )
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.values import NAME, Address, BadValue, GroupAddress, fold
+from shared.protocol.values import Address, BadValue, GroupAddress, fold
 from ws_server import hosted_groups
+from ws_server.federation.frames.declaring import Shaped
+from ws_server.federation.frames.questions import (
+    BanQuestion,
+    CreateGroupQuestion,
+    GroupHistoryQuestion,
+    InviteQuestion,
+    KickQuestion,
+    LeaveQuestion,
+    NamedUser,
+    Question,
+    UnbanQuestion,
+    UserQuestion,
+)
 from ws_server.federation.groups.group_replication import GroupReplication
-from ws_server.federation.inbound import inbound_rows
 from ws_server.federation.links.services import LinkServices
 from ws_server.federation.peer import Peer
 from ws_server.net.session import Account
@@ -40,10 +51,12 @@ from ws_server.store.accounts.users import User
 from ws_server.store.conversations import Member
 from ws_server.store.federation import replica_repair
 from ws_server.store.federation.realms import REMOVED
-from ws_server.store.federation.rosters import Roster
 from ws_server.store.groups import membership
 from ws_server.store.ids import new_id
 
+A = TypeVar("A", bound=Shaped)
+
+_GOVERNING = {Kick: KickQuestion, Ban: BanQuestion, Unban: UnbanQuestion}
 SAME_REQUEST = 600.0
 """Seconds in which a retry of an unanswered `creategroup` reuses its request id."""
 
@@ -61,11 +74,11 @@ async def create(
         request = new_id("r")
     host.requests[asked] = (request, now)
     with host.expecting((account.id, None)):
-        answer = await host.ask("creategroup", by=account.name, name=group_name, request=request)
+        answer = await _ask(host, CreateGroupQuestion(account.name, group_name, request))
         await services.peers.vouch(host)
-        roster = await _apply_roster(services, host, answer)
+        await GroupReplication(services, host).apply_roster(answer.roster)
     host.requests.pop(asked, None)
-    return GroupCreated(str(GroupAddress(roster.group, host.known.name)), roster.name)
+    return GroupCreated(str(GroupAddress(answer.roster.group, host.known.name)), answer.roster.name)
 
 
 async def invite(
@@ -81,16 +94,12 @@ async def invite(
         person = await services.database.read(_own, account, group, user.user)
         name, expected = person.name, host.expecting((person.id, group.number))
     with expected:
-        answer = await host.ask(
-            "invite",
-            by=account.name,
-            group=group.number,
-            user=_named(services, host, user, name),
-        )
+        named = _named(services, host, user, name)
+        answer = await _ask(host, InviteQuestion(account.name, group.number, named))
         await services.peers.vouch(host)
-        roster = await _apply_roster(services, host, answer)
+        await GroupReplication(services, host).apply_roster(answer.roster)
     name = await services.database.read(conversations.known_as, user)
-    return hosted_groups.invitation_answer(_address(host, group), name, roster.change)
+    return hosted_groups.invitation_answer(_address(host, group), name, answer.roster.change)
 
 
 def _own(tx: Connection, account: Account, address: GroupAddress, name: str) -> User:
@@ -122,9 +131,8 @@ async def _invite_here(
     if member is not None:
         return hosted_groups.invitation_answer(str(group), member.name, "")
     # Send the inviter's name, because the invited user may have blocked them.
-    answer = await peer.ask("user", name=user.user, by=account.name)
-    name = answer.get("name")
-    if not isinstance(name, str) or not NAME.fullmatch(name) or fold(name) != fold(user.user):
+    name = (await _ask(peer, UserQuestion(user.user, account.name))).name
+    if fold(name) != fold(user.user):
         raise ChatError(ErrorCode.REALM_REFUSED, f"{peer.known.name} answered for another user")
 
     await services.peers.vouch(peer)
@@ -142,13 +150,10 @@ async def govern(
     """Kick, ban or unban a user through the group's host."""
     group, user = request.group, request.user
     host = _peer(services, group.realm)
-    answer = await host.ask(
-        request.spec.name,
-        by=account.name,
-        group=group.number,
-        user=_named(services, host, user, user.user),
-    )
-    await _apply_roster(services, host, answer)
+    named = _named(services, host, user, user.user)
+    question = _GOVERNING[type(request)](account.name, group.number, named)
+    answer = await _ask(host, question)
+    await GroupReplication(services, host).apply_roster(answer.roster)
     name = await services.database.read(conversations.known_as, user)
     return hosted_groups.governing_answer(request.spec.name, _address(host, group), name)
 
@@ -158,13 +163,9 @@ async def choose_history(
 ) -> GroupHistoryChosen:
     """Set the history that new members see through the group's host."""
     host = _peer(services, request.group.realm)
-    answer = await host.ask(
-        "grouphistory",
-        by=account.name,
-        group=request.group.number,
-        history=request.history,
-    )
-    await _apply_roster(services, host, answer)
+    question = GroupHistoryQuestion(account.name, request.group.number, request.history)
+    answer = await _ask(host, question)
+    await GroupReplication(services, host).apply_roster(answer.roster)
     return GroupHistoryChosen(_address(host, request.group), request.history)
 
 
@@ -199,8 +200,8 @@ async def leave(services: LinkServices, account: Account, group: GroupAddress) -
     host = _peer(services, group.realm)
     if host.known.state == REMOVED:
         return await _leave_for_good(services, account, host, group)
-    answer = await host.ask("leave", by=account.name, group=group.number)
-    await _apply_roster(services, host, answer)
+    answer = await _ask(host, LeaveQuestion(account.name, group.number))
+    await GroupReplication(services, host).apply_roster(answer.roster)
     return GroupLeft(_address(host, group))
 
 
@@ -231,26 +232,24 @@ def _peer(services: LinkServices, name: str) -> Peer:
     return peer
 
 
-def _named(services: LinkServices, host: Peer, user: Address, name: str) -> dict[str, str]:
+def _named(services: LinkServices, host: Peer, user: Address, name: str) -> NamedUser:
     """Return the fields that identify a user to the host."""
     if not user.realm:
-        return {"name": name, "key": base64.written(services.identity.public_key)}
+        return NamedUser(name, services.identity.public_key)
     if fold(user.realm) == fold(host.known.name):
-        return {"name": name}
-    return {"name": name, "key": base64.written(_peer(services, user.realm).known.public_key)}
+        return NamedUser(name, None)
+    return NamedUser(name, _peer(services, user.realm).known.public_key)
 
 
-async def _apply_roster(services: LinkServices, host: Peer, answer: dict[str, Any]) -> Roster:
-    """Apply the roster in the host's answer, so that the command takes effect here at once.
+async def _ask(peer: Peer, question: Question[A]) -> A:
+    """Return another realm's answer.
 
     Raises:
-        ChatError: REALM_REFUSED, the roster is malformed.
+        ChatError: as `Peer.ask`; REALM_REFUSED, the answer is malformed.
     """
     try:
-        roster = inbound_rows.roster(answer.get("roster"))
+        return await peer.ask(question)
     except BadValue as error:
         raise ChatError(
             ErrorCode.REALM_REFUSED, "The other realm sent a malformed answer"
         ) from error
-    await GroupReplication(services, host).apply_roster(roster)
-    return roster

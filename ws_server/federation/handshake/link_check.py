@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.kinds import KEY, Number
+from ws_server.federation.frames.questions import ProbeQuestion
+from ws_server.federation.frames.rows import ProbeRow
 from ws_server.federation.peer import Peer
 from ws_server.store.drafts import Chain
 from ws_server.store.entries import Mutation
@@ -21,7 +20,6 @@ from ws_server.store.journal import Journal
 
 WAIT = 8.0
 """Seconds for a row to be stored by its receiver."""
-_TIME = Number(0, 2**53)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ async def probe(journal: Journal, peer: Peer) -> Trip:
     Raises:
         ChatError: REALM_UNREACHABLE, no link or no answer within WAIT seconds; UNAVAILABLE, a full
             outbox or a failed store; or the peer's refusal.
-        BadValue: the peer's answer has no valid time.
+        BadValue: the peer's answer is malformed.
     """
     begun = time.monotonic()
     token = secrets.token_hex(8)
@@ -52,9 +50,9 @@ async def probe(journal: Journal, peer: Peer) -> Trip:
     there = time.monotonic()
     token = secrets.token_hex(8)
     written = peer.expect_probe(token)
-    answer = await peer.ask("probe", token=token)
+    answer = await peer.ask(ProbeQuestion(token))
     asked = time.monotonic() - there
-    ahead = _TIME.from_json(answer.get("time")) / 1000 - (time.time() - asked / 2)
+    ahead = answer.time / 1000 - (time.time() - asked / 2)
     await _within(written)
     return Trip(there - begun, time.monotonic() - there, ahead)
 
@@ -74,24 +72,19 @@ async def write(journal: Journal, peer: Peer, token: str) -> None:
     peer.notify_outbox()
 
 
-def taken(peer: Peer, row: Mapping[str, Any], chain: Chain) -> Mutation:
-    """Return the journal entry for a received probe row; it changes nothing but is confirmed.
-
-    Raises:
-        BadValue: the row is malformed.
-    """
-    token = KEY.from_json(row.get("token"))
+def entry(peer: Peer, row: ProbeRow, chain: Chain) -> Mutation:
+    """Return the journal entry for a received probe row; it changes nothing but is confirmed."""
 
     def note(tx: Connection, now: int) -> None:
         chain.check()
 
-    def noted(entry: Mutation) -> None:
-        if entry.error is None:
-            peer.probed(token, None)
+    def noted(written: Mutation) -> None:
+        if written.error is None:
+            peer.probed(row.token, None)
 
-    entry = Mutation(note, chain)
-    entry.done = noted
-    return entry
+    probe_entry = Mutation(note, chain)
+    probe_entry.done = noted
+    return probe_entry
 
 
 async def _within(written: asyncio.Future[None]) -> None:

@@ -10,28 +10,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 from sqlalchemy import Connection
 
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.kinds import LOCAL_NAME
-from shared.protocol.values import BadValue, fold
+from shared.protocol.values import fold
+from ws_server.federation.frames import rows
+from ws_server.federation.frames.link_frames import Overrun
+from ws_server.federation.frames.rows import (
+    SENT_ROWS,
+    MessageRow,
+    PostRow,
+    ProbeRow,
+    ReceiptRow,
+    Row,
+    SentRow,
+)
 from ws_server.federation.groups.group_replication import GroupReplication
 from ws_server.federation.handshake import link_check
 from ws_server.federation.inbound import inbound_rows, receipts
-from ws_server.federation.links.link_frames import Overrun
 from ws_server.federation.links.services import LinkServices
 from ws_server.federation.peer import Peer
 from ws_server.publications import publish_entry
 from ws_server.store.accounts import users
 from ws_server.store.drafts import Chain, MessageEntry
 from ws_server.store.entries import Entry, Mutation
-from ws_server.store.federation import outbox, realms
+from ws_server.store.federation import realms
 from ws_server.store.federation.realms import KnownRealm
 from ws_server.store.federation.replicas import Relayed
+from ws_server.store.federation.rosters import Roster
 
 log = logging.getLogger(__name__)
 
@@ -81,24 +90,21 @@ class Incoming:
         self._confirm = confirm
         self._give_up = give_up
         self._replication = GroupReplication(services, peer)
-        self._batches: asyncio.Queue[tuple[list[Any], int]] = asyncio.Queue(MAX_BATCHES)
+        self._batches: asyncio.Queue[tuple[list[object], int]] = asyncio.Queue(MAX_BATCHES)
         self._senders: dict[str, int] = {}
         self._chain = Chain()
         self._task = asyncio.create_task(self._run())
 
-    def take(self, items: Any, size: int) -> int:
-        """Queue one batch of `size` bytes and return how many rows it has.
+    def enqueue(self, items: list[object], size: int) -> None:
+        """Queue the rows of one batch of `size` bytes.
 
         Raises:
-            Overrun: `items` is not a list of rows, or MAX_BATCHES are waiting.
+            Overrun: MAX_BATCHES are waiting.
         """
-        if not isinstance(items, list) or not items:
-            raise Overrun("a batch must be a list of rows")
         try:
             self._batches.put_nowait((items, size))
         except asyncio.QueueFull:
             raise Overrun("too many batches wait") from None
-        return len(items)
 
     def close(self) -> None:
         """Stop; rows that were posted to the journal are still written."""
@@ -109,7 +115,7 @@ class Incoming:
             while True:
                 items, size = await self._batches.get()
                 await self._wait(self._services.limits.rows(self._sender_realm, len(items), size))
-                await self._store(items)
+                await self._store(rows.decode(items))
         except Overrun as error:
             self._give_up(str(error))
         except ChatError as error:
@@ -132,33 +138,32 @@ class Incoming:
                 break
             await asyncio.sleep(min(left, LOOK_AGAIN))
 
-    async def _store(self, items: list[Any]) -> None:
+    async def _store(self, numbered: list[tuple[int, Row | None]]) -> None:
         """Post one batch to the journal; its last entry stores the number up to which it goes."""
         refused: dict[int, str] = {}
         posted: list[Entry] = []
         relayed: list[tuple[int, Relayed]] = []
-        await self._cache_senders(items)
+        sent = [row for _, row in numbered if isinstance(row, SENT_ROWS)]
+        await self._cache_senders(sent)
         if not self._sender_realm.vouched:
-            await self._count_names(items)
-        last = 0
-        for item in items:
-            last = _number(item, last)
-            kind = item.get("kind")
-            if kind != outbox.GROUP:
-                await self._relay(relayed, refused)
+            await self._count_names(sent)
+        for number, row in numbered:
+            if isinstance(row, Relayed):
+                relayed.append((number, row))
+                continue
+            await self._relay(relayed, refused)
             try:
-                if kind == outbox.GROUP:
-                    relayed.append((last, inbound_rows.relayed(item)))
-                elif kind == outbox.CHANGE:
-                    await self._replication.apply_roster(inbound_rows.roster(item))
+                if row is None:
+                    refused[number] = ErrorCode.BAD_ARGUMENTS
+                elif isinstance(row, Roster):
+                    await self._replication.apply_roster(row)
                 else:
-                    posted.append(self._post(kind, item, last))
-            except BadValue:
-                refused[last] = ErrorCode.BAD_ARGUMENTS
+                    posted.append(self._post(row, number))
             except TooLarge:
-                refused[last] = ErrorCode.TOO_LARGE
+                refused[number] = ErrorCode.TOO_LARGE
             except TooMany:
-                refused[last] = ErrorCode.RATE_LIMITED
+                refused[number] = ErrorCode.RATE_LIMITED
+        last = numbered[-1][0]
         await self._relay(relayed, refused)
 
         def note(tx: Connection, now: int) -> tuple[dict[int, str], str]:
@@ -177,13 +182,9 @@ class Incoming:
         end.done = noted
         self._services.journal.post(end)
 
-    async def _cache_senders(self, items: list[Any]) -> None:
+    async def _cache_senders(self, sent: Iterable[SentRow]) -> None:
         """Cache the ids of the senders, and create users for new ones."""
-        names = {
-            fold(item["from"]): item["from"]
-            for item in items
-            if isinstance(item, dict) and _is_name(item.get("from"))
-        }
+        names = {fold(row.sender): row.sender for row in sent}
         if len(self._senders) > MAX_KNOWN:
             self._senders.clear()
         new = {key: name for key, name in names.items() if key not in self._senders}
@@ -215,13 +216,9 @@ class Incoming:
         count = len(new.keys() - known.keys())
         await self._wait(self._services.limits.new_people(self._sender_realm, count))
 
-    async def _count_names(self, items: list[Any]) -> None:
+    async def _count_names(self, sent: Iterable[SentRow]) -> None:
         """Wait for an unconfirmed realm's budget of recipients that do not exist here."""
-        names = {
-            fold(item["to"])
-            for item in items
-            if isinstance(item, dict) and _is_name(item.get("to"))
-        } - self._reached
+        names = {fold(row.to) for row in sent if not isinstance(row, PostRow)} - self._reached
         if not names:
             return
         found = await self._services.database.read(users.known_of_realm, None, names)
@@ -231,34 +228,26 @@ class Incoming:
         missed = len(names - found.keys())
         await self._wait(self._services.limits.names_of_nobody(self._sender_realm, missed))
 
-    def _post(self, kind: Any, row: Mapping[str, Any], number: int) -> Entry:
-        """Parse a row and post its change to the journal.
+    def _post(self, row: SentRow | ProbeRow, number: int) -> Entry:
+        """Post the change of a row to the journal.
 
         Raises:
-            BadValue: the row is malformed, or of an unknown kind.
             TooMany: the row's sender was not created.
             TooLarge: the row's file is larger than this realm accepts.
         """
         entry: Entry
-        if kind == outbox.PROBE:
-            entry = link_check.taken(self._peer, row, self._chain)
-        elif kind == outbox.RECEIPT:
-            entry = receipts.taken(self._services.publisher, self._sender(row), row, self._chain)
-        else:
-            sender = self._sender(row)
-            if kind == outbox.MESSAGE:
-                draft = inbound_rows.private(row, sender, self._realm_id, self._quota)
-            elif kind == outbox.POST:
-                draft = inbound_rows.post(row, sender, self._realm_id, self._quota)
-            else:
-                raise BadValue("unknown kind of row")
-            if (
-                draft.content.file is not None
-                and draft.content.file.size > self._services.terms.max_file
-            ):
+        if isinstance(row, (MessageRow, PostRow)):
+            draft = inbound_rows.draft(row, self._sender(row), self._realm_id, self._quota)
+            file = draft.content.file
+            if file is not None and file.size > self._services.terms.max_file:
                 raise TooLarge
             entry = MessageEntry(draft, self._chain)
             entry.done = partial(publish_entry, self._services.publisher)
+        elif isinstance(row, ReceiptRow):
+            publisher = self._services.publisher
+            entry = receipts.entry(publisher, self._sender(row), row, self._chain)
+        else:
+            entry = link_check.entry(self._peer, row, self._chain)
         entry.origin = number
         self._services.journal.post(entry)
         return entry
@@ -269,14 +258,13 @@ class Incoming:
         most = self._services.terms.max_realm_files
         return most if self._sender_realm.vouched else min(most, self._services.terms.max_file)
 
-    def _sender(self, row: Mapping[str, Any]) -> int:
+    def _sender(self, row: SentRow) -> int:
         """Return the id of a row's sender.
 
         Raises:
-            BadValue: the row names no sender.
             TooMany: the sender was not created.
         """
-        sender = self._senders.get(fold(LOCAL_NAME.from_json(row.get("from"))))
+        sender = self._senders.get(fold(row.sender))
         if sender is None:
             raise TooMany
         return sender
@@ -287,26 +275,3 @@ class Incoming:
             for at in await self._replication.store_relayed([message for _, message in relayed]):
                 refused[relayed[at][0]] = ErrorCode.UNKNOWN_GROUP
             relayed.clear()
-
-
-def _is_name(name: Any) -> bool:
-    try:
-        LOCAL_NAME.from_json(name)
-    except BadValue:
-        return False
-    return True
-
-
-def _number(item: Any, last: int) -> int:
-    """Return a row's number.
-
-    Raises:
-        Overrun: the row has no number, or one that is not above `last`.
-    """
-    try:
-        number = inbound_rows.POSITIVE.from_json(inbound_rows.fields(item).get("number"))
-    except BadValue:
-        raise Overrun("a row has no number") from None
-    if number <= last:
-        raise Overrun("row numbers must rise")
-    return number

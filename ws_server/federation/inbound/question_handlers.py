@@ -1,6 +1,7 @@
 """Answers to the questions of another realm: about users here, and about groups hosted here.
 
-A question acts for a user of the asking realm (`by`), never for any other user.
+A question acts for a user of the asking realm (`by`), never for any other user. An answer is the
+JSON of the shape that `frames.questions` declares for it.
 """
 
 from __future__ import annotations
@@ -9,17 +10,32 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
-from shared.protocol.commands.groups import HISTORY, JOINING
+from shared.protocol.commands.groups import JOINING
 from shared.protocol.errors import ChatError, ErrorCode
-from shared.protocol.kinds import KEY, LOCAL_NAME, SEQ, Base64, Number, Text
-from shared.protocol.values import MAX_GROUP_NAME, GroupAddress, fold
+from shared.protocol.values import GroupAddress, fold
 from ws_server import hosted_groups
+from ws_server.federation.frames import questions
+from ws_server.federation.frames.questions import (
+    BanQuestion,
+    CreateGroupQuestion,
+    Governing,
+    GroupHistoryQuestion,
+    GroupsQuestion,
+    HistoryQuestion,
+    InviteQuestion,
+    KickQuestion,
+    LeaveQuestion,
+    NamedUser,
+    ProbeQuestion,
+    RosterQuestion,
+    UnbanQuestion,
+    UserQuestion,
+)
 from ws_server.federation.handshake import link_check
-from ws_server.federation.inbound import inbound_rows
 from ws_server.federation.links.services import LinkServices
 from ws_server.federation.peer import Peer
 from ws_server.hosted_groups import OfRealm, Rule
@@ -30,9 +46,7 @@ from ws_server.store.accounts.users import User
 from ws_server.store.federation import realms, roster_sync
 from ws_server.store.federation.realms import KnownRealm
 
-_GROUP_NAME = Text(MAX_GROUP_NAME, one_line=True)
-_PAGE = Number(1, 200)
-_PUBLIC_KEY = Base64(size=32)
+Q = TypeVar("Q", bound=questions.Question[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +90,22 @@ class ByKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One question of a realm.
-
-    The properties parse the body, and raise BadValue if it is malformed. They are read before a
-    transaction begins.
-    """
+class Asker:
+    """The realm that asks a question, and the services that answer it."""
 
     services: LinkServices
     peer: Peer
-    """The asking realm."""
-    asker: KnownRealm
-    """The asking realm's record when the question arrived."""
-    body: Mapping[str, Any]
+    known: KnownRealm
+    """Its record when the question arrived."""
 
-    @property
-    def by(self) -> str:
-        """The name of the asking realm's user."""
-        name: str = LOCAL_NAME.from_json(self.body.get("by"))
-        return name
+    def caller(self, by: str) -> OfRealm:
+        """Return its user who asks, as the author of a change to a group."""
+        return OfRealm(self.known.id, by)
 
-    @property
-    def caller(self) -> OfRealm:
-        """The same user, as the author of a change to a group."""
-        return OfRealm(self.asker.id, self.by)
-
-    @property
-    def group(self) -> GroupAddress:
-        return GroupAddress(inbound_rows.GROUP_NUMBER.from_json(self.body.get("group")))
-
-    @property
-    def user(self) -> ByKey:
-        """The user whom the question is about."""
-        who = inbound_rows.fields(self.body.get("user"))
-        name = LOCAL_NAME.from_json(who.get("name"))
-        key = _PUBLIC_KEY.from_json(who["key"]) if "key" in who else None
-        return ByKey(name, None if key == self.services.identity.public_key else key)
+    def user(self, named: NamedUser) -> ByKey:
+        """Return the user whom a question is about."""
+        is_own = named.key == self.services.identity.public_key
+        return ByKey(named.name, None if is_own else named.key)
 
     def count_name(self) -> None:
         """Count a lookup of a name, so that a realm cannot enumerate the users here.
@@ -119,11 +113,11 @@ class Question:
         Raises:
             ChatError: RATE_LIMITED, whether or not the name exists.
         """
-        self.services.limits.name(self.asker)
+        self.services.limits.name(self.known)
 
     def name_was_there(self) -> None:
         """Undo the last count, because a user has the name."""
-        self.services.limits.name_was_there(self.asker)
+        self.services.limits.name_was_there(self.known)
 
     def check_is_no_stranger(self) -> None:
         """Refuse to host groups for a realm that no local user has confirmed.
@@ -133,30 +127,31 @@ class Question:
         Raises:
             ChatError: FORBIDDEN.
         """
-        if not (self.asker.vouched or self.services.peers.trial):
+        if not (self.known.vouched or self.services.peers.trial):
             raise realms.forbidden(
                 "No user here has confirmed your realm yet: one of them must first add it, or "
                 "write to one of its users"
             )
 
 
-Answerer = Callable[[Question], Awaitable[dict[str, Any]]]
-ANSWERS: dict[str, Answerer] = {}
+Answerer = Callable[[Asker, Q], Awaitable[dict[str, Any]]]
+ANSWERS: dict[type[questions.Question[Any]], Answerer[Any]] = {}
 
 
-def answers(what: str) -> Callable[[Answerer], Answerer]:
-    """Register the function that answers a kind of question."""
+def answers(*kinds: type[Q]) -> Callable[[Answerer[Q]], Answerer[Q]]:
+    """Register the function that answers one or more kinds of question."""
 
-    def register(answerer: Answerer) -> Answerer:
-        assert what not in ANSWERS, f"{what} is answered twice"
-        ANSWERS[what] = answerer
+    def register(answerer: Answerer[Q]) -> Answerer[Q]:
+        for kind in kinds:
+            assert kind not in ANSWERS, f"{kind.__name__} is answered twice"
+            ANSWERS[kind] = answerer
         return answerer
 
     return register
 
 
 async def answer(
-    services: LinkServices, peer: Peer, what: str, body: Mapping[str, Any]
+    services: LinkServices, peer: Peer, what: str, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Answer one question.
 
@@ -166,135 +161,112 @@ async def answer(
         BadValue: the question is malformed.
     """
     services.limits.question(peer.known)
-    answerer = ANSWERS.get(what)
-    if answerer is None:
-        raise ChatError(ErrorCode.BAD_COMMAND, f"{what[:32]} is not understood here")
-    return await answerer(Question(services, peer, peer.known, body))
+    question = questions.read(what, fields)
+    return await ANSWERS[type(question)](Asker(services, peer, peer.known), question)
 
 
-@answers("user")
-async def user(question: Question) -> dict[str, Any]:
+@answers(UserQuestion)
+async def user(asker: Asker, question: UserQuestion) -> dict[str, Any]:
     """Return the spelling of a local user's name; refuse if the user has blocked the asker."""
-    name = LOCAL_NAME.from_json(question.body.get("name"))
-    question.count_name()
-    by = question.by if "by" in question.body else None
+    asker.count_name()
 
     def look(tx: Connection) -> User:
-        found = users.active(tx, name)
-        asker = None if by is None else users.find_of(tx, question.asker.id, by)
-        if asker is not None and blocks.blocks(tx, found.id, asker.id):
+        found = users.active(tx, question.name)
+        by = None if question.by is None else users.find_of(tx, asker.known.id, question.by)
+        if by is not None and blocks.blocks(tx, found.id, by.id):
             raise blocks.refused(found.name)
         return found
 
-    found = await question.services.database.read(look)
-    question.name_was_there()
+    found = await asker.services.database.read(look)
+    asker.name_was_there()
     return {"name": found.name}
 
 
-@answers("history")
-async def history(question: Question) -> dict[str, Any]:
+@answers(HistoryQuestion)
+async def history(asker: Asker, question: HistoryQuestion) -> dict[str, Any]:
     """Return a page of a group hosted here."""
-    after = SEQ.from_json(question.body.get("after"))
-    limit = _PAGE.from_json(question.body.get("limit"))
-    page = await question.services.database.read(
-        roster_sync.history, question.asker.id, question.group.number, after, limit
+    group = question.group
+    page = await asker.services.database.read(
+        roster_sync.history, asker.known.id, group, question.after, question.limit
     )
     if page is None:
-        raise conversations.unknown_group(question.group)
+        raise conversations.unknown_group(GroupAddress(group))
     return {"messages": page}
 
 
-@answers("groups")
-async def groups(question: Question) -> dict[str, Any]:
+@answers(GroupsQuestion)
+async def groups(asker: Asker, question: GroupsQuestion) -> dict[str, Any]:
     """Return versions and last seqs of groups hosted here that have members of the asking realm."""
-    after = SEQ.from_json(question.body.get("after"))
-    found = await question.services.database.read(roster_sync.groups, question.asker.id, after)
+    found = await asker.services.database.read(roster_sync.groups, asker.known.id, question.after)
     return {"groups": found, "more": len(found) == roster_sync.MAX_LISTED}
 
 
-@answers("roster")
-async def roster(question: Question) -> dict[str, Any]:
+@answers(RosterQuestion)
+async def roster(asker: Asker, question: RosterQuestion) -> dict[str, Any]:
     """Return the roster of a group hosted here that has members of the asking realm."""
-    number = question.group.number
-    found = await question.services.database.read(roster_sync.of_realm, question.asker.id, number)
+    found = await asker.services.database.read(roster_sync.of_realm, asker.known.id, question.group)
     if found is None:
-        raise conversations.unknown_group(question.group)
+        raise conversations.unknown_group(GroupAddress(question.group))
     return {"roster": found}
 
 
-@answers("probe")
-async def probe(question: Question) -> dict[str, Any]:
+@answers(ProbeQuestion)
+async def probe(asker: Asker, question: ProbeQuestion) -> dict[str, Any]:
     """Enqueue a probe row for the asking realm, and return the time here in Unix milliseconds."""
-    token = KEY.from_json(question.body.get("token"))
-    await link_check.write(question.services.journal, question.peer, token)
+    await link_check.write(asker.services.journal, asker.peer, question.token)
     return {"time": time.time_ns() // 1_000_000}
 
 
-async def _change(question: Question, rule: Rule) -> dict[str, Any]:
+async def _change(asker: Asker, rule: Rule) -> dict[str, Any]:
     """Change a group hosted here, and return its new roster."""
     change = hosted_groups.change(rule, hosted_groups.roster)
-    return {"roster": (await commit(question.services.publisher, change)).reply}
+    return {"roster": (await commit(asker.services.publisher, change)).reply}
 
 
-@answers("creategroup")
-async def creategroup(question: Question) -> dict[str, Any]:
+@answers(CreateGroupQuestion)
+async def creategroup(asker: Asker, question: CreateGroupQuestion) -> dict[str, Any]:
     """Create a group owned by a user of the asking realm; idempotent by the request's id."""
-    question.check_is_no_stranger()
-    name = _GROUP_NAME.from_json(question.body.get("name"))
-    request = f"{question.asker.id}:{KEY.from_json(question.body.get('request'))}"
+    asker.check_is_no_stranger()
+    request = f"{asker.known.id}:{question.request}"
     request = hashlib.sha256(request.encode()).hexdigest()
-    return await _change(question, hosted_groups.create(question.caller, name, request))
+    rule = hosted_groups.create(asker.caller(question.by), question.name, request)
+    return await _change(asker, rule)
 
 
-@answers("invite")
-async def invite(question: Question) -> dict[str, Any]:
+@answers(InviteQuestion)
+async def invite(asker: Asker, question: InviteQuestion) -> dict[str, Any]:
     """Add or invite a user to a group, for a member of the asking realm."""
-    question.check_is_no_stranger()
-    caller, group, named = question.caller, question.group, question.user
-    question.count_name()
-    waits, limits = question.services.terms.invitations_wait, question.services.limits
-    limits.realm_invitation(question.asker.id)
+    asker.check_is_no_stranger()
+    caller, group = asker.caller(question.by), GroupAddress(question.group)
+    asker.count_name()
+    waits, limits = asker.services.terms.invitations_wait, asker.services.limits
+    limits.realm_invitation(asker.known.id)
     limits.invitation((caller.realm_id, fold(caller.name)))
 
-    rule = hosted_groups.invite(caller, group, named, waits=waits)
-    roster = await _change(question, rule)
-    question.name_was_there()
+    rule = hosted_groups.invite(caller, group, asker.user(question.user), waits=waits)
+    roster = await _change(asker, rule)
+    asker.name_was_there()
     return roster
 
 
-@answers("kick")
-async def kick(question: Question) -> dict[str, Any]:
-    """Remove a user from a group, for its owner in the asking realm."""
-    return await _govern(question, "kick")
+@answers(KickQuestion, BanQuestion, UnbanQuestion)
+async def govern(asker: Asker, question: Governing) -> dict[str, Any]:
+    """Remove, ban or unban a user, for a group's owner in the asking realm."""
+    caller, group = asker.caller(question.by), GroupAddress(question.group)
+    command, named = question.declared.kind, asker.user(question.user)
+    return await _change(asker, hosted_groups.govern(command, caller, group, named))
 
 
-@answers("ban")
-async def ban(question: Question) -> dict[str, Any]:
-    """Ban a user from a group, for its owner in the asking realm."""
-    return await _govern(question, "ban")
-
-
-@answers("unban")
-async def unban(question: Question) -> dict[str, Any]:
-    """Unban a user, for the group's owner in the asking realm."""
-    return await _govern(question, "unban")
-
-
-async def _govern(question: Question, command: str) -> dict[str, Any]:
-    caller, group, named = question.caller, question.group, question.user
-    return await _change(question, hosted_groups.govern(command, caller, group, named))
-
-
-@answers("grouphistory")
-async def grouphistory(question: Question) -> dict[str, Any]:
+@answers(GroupHistoryQuestion)
+async def grouphistory(asker: Asker, question: GroupHistoryQuestion) -> dict[str, Any]:
     """Set the history that new members of a group see, for its owner in the asking realm."""
-    joining = HISTORY.from_json(question.body.get("history")) == JOINING
-    rule = hosted_groups.choose_history(question.caller, question.group, joining=joining)
-    return await _change(question, rule)
+    caller, group = asker.caller(question.by), GroupAddress(question.group)
+    joining = question.history == JOINING
+    return await _change(asker, hosted_groups.choose_history(caller, group, joining=joining))
 
 
-@answers("leave")
-async def leave(question: Question) -> dict[str, Any]:
+@answers(LeaveQuestion)
+async def leave(asker: Asker, question: LeaveQuestion) -> dict[str, Any]:
     """Remove a member of the asking realm from a group, at their own request."""
-    rule = hosted_groups.leave(question.caller, question.group)
-    return await _change(question, rule)
+    caller, group = asker.caller(question.by), GroupAddress(question.group)
+    return await _change(asker, hosted_groups.leave(caller, group))

@@ -44,14 +44,14 @@ class Confirmations:
         tasks: BackgroundTasks,
         *,
         link: Callable[[], Breakable | None],
-        tell: Callable[[str, str, str | None], bool],
+        report: Callable[[str, str, str | None], bool],
         noted: Callable[[int], None],
     ) -> None:
         """Start with no confirmation.
 
         Args:
             link: Returns the present link.
-            tell: Reports a message's state and its refusal code to the session that waits for
+            report: Reports a message's state and its refusal code to the session that waits for
                 them; returns False if none waits.
             noted: Called with the number of rows that are still in the outbox.
         """
@@ -60,7 +60,7 @@ class Confirmations:
         self._news = news
         self._tasks = tasks
         self._link = link
-        self._tell = tell
+        self._report = report
         self._noted = noted
         self._unflushed: list[Item] = []
         """Confirmed rows that are still in the outbox."""
@@ -145,5 +145,5 @@ class Confirmations:
             # A post counts as delivered when the host relays it back with its seq.
             if item.own is not None and (code is not None or item.kind != outbox.POST):
                 state = outbox.DELIVERED if code is None else outbox.REFUSED
-                told = self._tell(item.own.id, state, code)
-                self._news.announce_delivery(item.own, code, told)
+                reported = self._report(item.own.id, state, code)
+                self._news.announce_delivery(item.own, code, reported)

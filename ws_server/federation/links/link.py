@@ -1,8 +1,7 @@
 """One established link: signed frames in both directions, the same for dialler and listener.
 
-A frame is a signature followed by a JSON object (`handshake.Seal`). `open` is the first frame; then
-`batch` and `ack` carry rows, `want` and its answers carry file contents, and `ask` and `answer`
-carry questions. docs/federation.md specifies them for other implementations.
+A frame is a signature followed by a JSON object (`handshake.Seal`). `frames.link_frames` declares
+each kind; this module passes each frame on to the part of the link that it is for.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import asyncio
 import logging
 import re
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from functools import partial
 from typing import Any
@@ -18,37 +18,46 @@ from typing import Any
 import orjson
 
 from shared.protocol.errors import ErrorCode
-from shared.protocol.kinds import IDENTIFIER, SEQ, Number
 from shared.protocol.values import BadValue
+from ws_server.federation.frames.link_frames import (
+    FRAME_COST,
+    MAX_UNSTORED,
+    UNKNOWN_COST,
+    Ack,
+    Answer,
+    Ask,
+    Batch,
+    ContentAnswer,
+    Copies,
+    Frame,
+    Gone,
+    Have,
+    Here,
+    Later,
+    Open,
+    Overrun,
+    Piece,
+    Still,
+    Want,
+    decode,
+    is_here,
+)
 from ws_server.federation.groups.group_replication import GroupReplication
 from ws_server.federation.handshake.transcript import NotProven, Seal
 from ws_server.federation.inbound.incoming import Incoming
 from ws_server.federation.inbound.question_handlers import answer
-from ws_server.federation.links.link_frames import (
-    COPIES,
-    GONE,
-    HERE,
-    LATER,
-    PIECE_OF,
-    STILL,
-    WANT,
-    Overrun,
-)
 from ws_server.federation.links.services import LinkServices
 from ws_server.federation.outbound.outgoing import Outgoing
-from ws_server.federation.outbound.questions import Asks
+from ws_server.federation.outbound.questions import Questions
 from ws_server.federation.peer import Peer
 from ws_server.net.session import BROKEN, Outlet
+from ws_server.store.federation.outbox_rows import Item
 from ws_server.store.federation.realms import MAX_ROWS
 
 log = logging.getLogger(__name__)
 
-MAX_UNSTORED = 4 * 2**20
-"""Bytes of batches that may wait to be stored; a peer that respects the window sends a third."""
 MAX_PAUSE = 5.0
 """Most seconds without reading a link; longer, the peer's pings would time out."""
-FRAME_COST, UNKNOWN_COST = 5, 100
-"""Cost in rows of verifying a frame, and of a frame of an unknown kind."""
 
 
 class Link:
@@ -79,14 +88,15 @@ class Link:
         self.restored = False
         """Whether the peer has received rows of another history of this realm: a backup was
         restored here."""
-        self._fetching = services.contents.of(known.id)
-        self._giving = services.contents.giving(known.id, outlet, self._say)
-        self.asks = Asks(known.name, self._say, partial(answer, services, peer))
+        self._content_client = services.contents.client(known.id)
+        self._content_server = services.contents.server(known.id, outlet, self._send)
+        self.questions = Questions(known.name, self._send, partial(answer, services, peer))
         self._unstored: deque[tuple[int, int]] = deque()
         """The batches that wait to be stored: bytes and rows of each."""
+        self._unstored_bytes = self._unstored_rows = 0
         self._pause: asyncio.TimerHandle | None = None
         """Resumes reading the link."""
-        self.outgoing = Outgoing(services.database, known.id, self._send)
+        self.outgoing = Outgoing(services.database, known.id, self._send_body)
         self._still: asyncio.Future[None] | None = None
         """Done when the peer answers `still` over this link after its replacement."""
 
@@ -106,13 +116,9 @@ class Link:
 
     def begin(self) -> None:
         """Send `open`: our history, and the last row that we stored of the peer's history."""
-        self._say(
-            kind="open",
-            log=self._log,
-            instance=self._services.instance,
-            have={"log": self._known.received_log, "number": self._known.received},
-            refused=orjson.loads(self._known.refusals),
-        )
+        have = Have(self._known.received_log, self._known.received)
+        refused = orjson.loads(self._known.refusals)
+        self._send(Open(self._log, self._services.instance, have, refused))
 
     def receive(self, frame: bytes) -> None:
         """Verify and process one frame; an invalid frame ends the link."""
@@ -125,12 +131,10 @@ class Link:
             if not self._ended:
                 self._slow_down(FRAME_COST)
             body = orjson.loads(self._seal.open(frame))
-            if not isinstance(body, dict):
-                raise Overrun("a frame must be an object")
             if not self._ended:
-                self._dispatch(body, len(frame))
-            elif self._still is not None and body.get("kind") == HERE and not self._still.done():
-                self._still.set_result(None)
+                self._process(decode(body, self._incoming is not None), len(frame))
+            elif is_here(body):
+                self._still_there()
         except (NotProven, Overrun, BadValue, orjson.JSONDecodeError) as error:
             self._give_up(str(error))
 
@@ -147,12 +151,16 @@ class Link:
     def ask_if_still_there(self) -> asyncio.Future[None]:
         """Probe the peer over a retired link; the future is done when the peer answers."""
         self._still = asyncio.get_running_loop().create_future()
-        self._write(kind=STILL)
+        self._write(Still().body())
         return self._still
+
+    def _still_there(self) -> None:
+        if self._still is not None and not self._still.done():
+            self._still.set_result(None)
 
     def tell_of_copies(self) -> None:
         """Notify the peer that two servers use its key; works over a retired link, too."""
-        self._write(kind=COPIES)
+        self._write(Copies().body())
 
     def lost(self) -> None:
         """End the link, because its connection has ended or is closing."""
@@ -160,9 +168,9 @@ class Link:
             return
         self._ended = True
         self.outgoing.close()
-        self._giving.close()
-        self._fetching.end(self._say)
-        self.asks.close()
+        self._content_server.close()
+        self._content_client.end(self._send)
+        self.questions.close()
         if self._incoming is not None:
             self._incoming.close()
         self._peer.link_ended(self)
@@ -171,39 +179,44 @@ class Link:
         log.warning("a link was broken off", extra={"realm": self._known.name, "why": why})
         self.end(BROKEN, why[:100])
 
-    def _dispatch(self, body: dict[str, Any], size: int) -> None:
-        kind = body.get("kind")
-        if self._incoming is None:
-            if kind != "open":
-                raise Overrun("a link must begin with open")
-            self._open(body)
-        elif kind == "batch":
-            self._receive_rows(self._incoming, body, size)
-        elif kind == "ack":
-            self._acked(body)
-        elif kind == WANT:
-            self._giving.want(body)
-        elif kind in (PIECE_OF, LATER, GONE):
-            self._fetching.answered(body)
-        elif kind == "ask":
-            self.asks.asked(body)
-        elif kind == "answer":
-            self.asks.answered(body)
-        elif kind == STILL:
-            self._say(kind=HERE)
-        elif kind == COPIES:
-            self._peer.link_copied()
-        else:
+    def _process(self, frame: Frame | None, size: int) -> None:
+        if frame is None:
             # A newer version may send other kinds; ignore them, at a high cost.
             self._slow_down(UNKNOWN_COST)
+        elif type(frame) is Batch:
+            self._receive_rows(frame, size)
+        else:
+            _HANDLERS[type(frame)](self, frame)
 
-    def _receive_rows(self, incoming: Incoming, body: dict[str, Any], size: int) -> None:
-        count = incoming.take(body.get("items"), size)
+    def _receive_rows(self, batch: Batch, size: int) -> None:
+        assert self._incoming is not None, "a link begins with open"
+        count = len(batch.items)
+        self._incoming.enqueue(batch.items, size)
         self._unstored.append((size, count))
-        if sum(size for size, _ in self._unstored) > MAX_UNSTORED:
+        self._unstored_bytes += size
+        self._unstored_rows += count
+        if self._unstored_bytes > MAX_UNSTORED:
             raise Overrun("more bytes are sent than the window allows")
-        if sum(count for _, count in self._unstored) > MAX_ROWS:
+        if self._unstored_rows > MAX_ROWS:
             raise Overrun("more rows are sent than the window allows")
+
+    def _answer_still(self, _: Still) -> None:
+        self._send(Here())
+
+    def _copies(self, _: Copies) -> None:
+        self._peer.link_copied()
+
+    def _asked(self, ask: Ask) -> None:
+        self.questions.asked(ask)
+
+    def _answered(self, answer: Answer) -> None:
+        self.questions.answered(answer)
+
+    def _wanted(self, want: Want) -> None:
+        self._content_server.want(want)
+
+    def _content_answered(self, answer: ContentAnswer) -> None:
+        self._content_client.answered(answer)
 
     def _slow_down(self, rows: int) -> None:
         """Pause reading if the peer exceeds its rate of frames and rows."""
@@ -219,19 +232,12 @@ class Link:
         if not self._ended:
             self._outlet.resume_reading()
 
-    def _open(self, body: dict[str, Any]) -> None:
-        self.their_log = IDENTIFIER.from_json(body.get("log"))
-        if "instance" in body:
-            self.their_instance = IDENTIFIER.from_json(body["instance"])
-        have = body.get("have")
-        if not isinstance(have, dict):
-            raise Overrun("open must contain have")
-        number = _CLAIM.from_json(have.get("number"))
-        refused = body.get("refused", {})
-        if not isinstance(refused, dict) or len(refused) > MAX_ROWS:
-            raise Overrun("refused must be a short object")
-        if have.get("log") != self._log:
-            self.restored = have.get("log") != ""
+    def _open(self, frame: Open) -> None:
+        self.their_log = frame.log
+        self.their_instance = frame.instance or ""
+        number, refused = frame.have.number, frame.refused
+        if frame.have.log != self._log:
+            self.restored = frame.have.log != ""
             number, refused = 0, {}
         codes = {int(n): _code(code) for n, code in refused.items() if _NUMBER.fullmatch(n)}
         self._incoming = Incoming(
@@ -242,37 +248,53 @@ class Link:
         replication = GroupReplication(self._services, self._peer)
         self._services.peers.start(replication.catch_up(renewed=renewed, restored=self.restored))
         self.outgoing.begin(number)
-        self._fetching.begin(self._say, self._known.name)
+        self._content_client.begin(self._send, self._known.name)
 
-    def _acked(self, body: dict[str, Any]) -> None:
-        up_to = SEQ.from_json(body.get("up_to"))
-        refused = body.get("refused")
-        if up_to > self.outgoing.sent or not isinstance(refused, dict):
+    def _acked(self, ack: Ack) -> None:
+        if ack.up_to > self.outgoing.sent:
             raise Overrun("an ack of rows that were not sent")
-        items = self.outgoing.confirm(up_to)
-        sent = {str(item.number): item.number for item in items}
-        codes = {sent[n]: _code(code) for n, code in refused.items() if n in sent}
-        self._peer.link_confirmed(items, up_to, codes)
+        items = self.outgoing.confirm(ack.up_to)
+        codes = _codes(items, ack.refused) if ack.refused else {}
+        self._peer.link_confirmed(items, ack.up_to, codes)
 
     def _confirm(self, up_to: int, refused: dict[int, str], refusals: str) -> None:
-        self._unstored.popleft()
+        size, count = self._unstored.popleft()
+        self._unstored_bytes -= size
+        self._unstored_rows -= count
         self._peer.link_received(self.their_log, up_to, refusals)
-        if not self._ended:
-            self._say(kind="ack", up_to=up_to, refused={str(n): c for n, c in refused.items()})
+        self._send(Ack(up_to, {str(number): code for number, code in refused.items()}))
 
     def _give_up(self, why: str) -> None:
         if not self._ended:
             self._break(why)
 
-    def _say(self, **body: Any) -> None:
-        self._send(orjson.dumps(body))
+    def _send(self, frame: Frame) -> None:
+        self._send_body(frame.body())
 
-    def _send(self, body: bytes) -> None:
+    def _send_body(self, body: bytes) -> None:
         if not self._ended:
-            self._outlet.write(self._seal.close(body))
+            self._write(body)
 
-    def _write(self, **body: Any) -> None:
-        self._outlet.write(self._seal.close(orjson.dumps(body)))
+    def _write(self, body: bytes) -> None:
+        self._outlet.write(self._seal.close(body))
+
+
+_HANDLERS: dict[type[Frame], Callable[[Link, Any], None]] = {
+    Ack: Link._acked,
+    Want: Link._wanted,
+    **dict.fromkeys((Piece, Later, Gone), Link._content_answered),
+    Ask: Link._asked,
+    Answer: Link._answered,
+    Open: Link._open,
+    Still: Link._answer_still,
+    Copies: Link._copies,
+}
+
+
+def _codes(items: list[Item], refused: Mapping[str, object]) -> dict[int, str]:
+    """Return the codes of those rows that were refused."""
+    sent = {str(item.number): item.number for item in items}
+    return {sent[n]: _code(code) for n, code in refused.items() if n in sent}
 
 
 def _code(code: object) -> str:
@@ -280,7 +302,5 @@ def _code(code: object) -> str:
     return code if isinstance(code, str) and _CODE.fullmatch(code) else ErrorCode.REALM_REFUSED
 
 
-_CLAIM = Number(0, 2**52)
-"""The last number that a peer may claim; counting on from it stays within 2**53."""
 _CODE = re.compile("[a-z_]{1,32}")
 _NUMBER = re.compile("[1-9][0-9]{0,15}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ws_server.federation.contents.awaited_contents import Contents
+from ws_server.federation.contents.awaited_contents import ContentTransfers
 from ws_server.federation.peer_registry import PeerRegistry
 from ws_server.identity import Identity
 from ws_server.limits import RateLimits
@@ -43,5 +43,5 @@ class LinkServices:
         return self.publisher.peers
 
     @property
-    def contents(self) -> Contents:
+    def contents(self) -> ContentTransfers:
         return self.publisher.contents

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
 
 from shared.background_tasks import BackgroundTasks
 from shared.protocol.errors import ChatError, ErrorCode
 from shared.protocol.values import BadValue
+from ws_server.federation.frames.declaring import Shaped
+from ws_server.federation.frames.link_frames import (
+    ASKED_AT_ONCE,
+    MAX_ASKED,
+    Answer,
+    Ask,
+    Frame,
+)
+from ws_server.federation.frames.questions import Question
+
+A = TypeVar("A", bound=Shaped)
 
 WAIT = 10.0
 """Seconds for an answer; then the question fails with `realm_unreachable`."""
-AT_ONCE = 8
-"""Questions of one realm that are answered at once, so that users here are not delayed."""
-MAX_ASKED = 256
-"""Open questions in each direction."""
 PASSED_ON = frozenset(
     (
         *(ErrorCode.UNKNOWN_USER, ErrorCode.UNKNOWN_GROUP, ErrorCode.UNKNOWN_REALM),
@@ -24,34 +31,34 @@ PASSED_ON = frozenset(
 )
 """Error codes of the other realm that are passed on to the user unchanged."""
 
-Answerer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+Answerer = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
+"""Answers a question, given its kind and the fields of its frame."""
 
 
-class Asks:
+class Questions:
     """The questions of one link, in both directions. Call its methods on the event loop only."""
 
-    def __init__(self, name: str, say: Callable[..., None], answerer: Answerer) -> None:
+    def __init__(self, name: str, send: Callable[[Frame], None], answerer: Answerer) -> None:
         """Start with no question.
 
         Args:
             name: The other realm's local name, for error messages.
-            say: Sends a frame, passed as its fields.
-            answerer: Answers a question, given its kind and its frame.
         """
         self._name = name
-        self._say = say
+        self._send = send
         self._answerer = answerer
-        self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._open: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
         self._count = 0
         self._tasks = BackgroundTasks()
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._turns = asyncio.Semaphore(ASKED_AT_ONCE)
 
-    async def ask(self, what: str, **body: Any) -> dict[str, Any]:
+    async def ask(self, question: Question[A]) -> A:
         """Send a question to the other realm and return its answer.
 
         Raises:
             ChatError: REALM_UNREACHABLE, no answer in WAIT seconds or MAX_ASKED questions are open;
                 REALM_REFUSED or a code of PASSED_ON, the other realm's refusal.
+            BadValue: the answer is malformed.
         """
         if len(self._open) >= MAX_ASKED:
             raise no_answer()
@@ -59,44 +66,36 @@ class Asks:
         number = self._count
         future = self._open[number] = asyncio.get_running_loop().create_future()
         try:
-            self._say(kind="ask", id=number, what=what, **body)
+            self._send(Ask(number, question.declared.kind, question.fields()))
             async with asyncio.timeout(WAIT):
-                found: dict[str, Any] = await future
-                return found
+                found = await future
         except TimeoutError:
             raise no_answer() from None
         finally:
             del self._open[number]
+        return cast(A, question.answer.shape.from_json(found))
 
-    def answered(self, body: dict[str, Any]) -> None:
+    def answered(self, answer: Answer) -> None:
         """Process an answer; drop it if its question is no longer open."""
-        number = body.get("id")
-        future = self._open.get(number) if type(number) is int else None
+        future = None if answer.id is None else self._open.get(answer.id)
         if future is None or future.done():
             return
-        found = body.get("ok")
-        if isinstance(found, dict):
-            future.set_result(found)
+        if answer.ok is not None:
+            future.set_result(answer.ok)
             return
-        code, message = body.get("code"), body.get("message")
-        message = _shown(message) if isinstance(message, str) else ""
-        known = isinstance(code, str) and code in PASSED_ON
-        passed_on = ErrorCode(str(code)) if known else ErrorCode.REALM_REFUSED
-        told = f"{self._name} answers: {message}" if message else f"{self._name} refused"
-        future.set_exception(ChatError(passed_on, told))
+        message = _shown(answer.message or "")
+        code = ErrorCode.REALM_REFUSED
+        if answer.code in PASSED_ON:
+            code = ErrorCode(answer.code)
+        reason = f"{self._name} answers: {message}" if message else f"{self._name} refused"
+        future.set_exception(ChatError(code, reason))
 
-    def asked(self, body: dict[str, Any]) -> None:
-        """Answer a question in a task of its own.
-
-        Raises:
-            BadValue: the question has no number, so no answer could refer to it.
-        """
-        if type(body.get("id")) is not int:
-            raise BadValue("a question must have a number")
+    def asked(self, ask: Ask) -> None:
+        """Answer a question in a task of its own."""
         if len(self._tasks) >= MAX_ASKED:
-            self._refuse(body.get("id"), ChatError(ErrorCode.UNAVAILABLE, "Too many questions"))
+            self._refuse(ask, ChatError(ErrorCode.UNAVAILABLE, "Too many questions"))
             return
-        self._tasks.start(self._answer(body))
+        self._tasks.start(self._answer(ask))
 
     def close(self) -> None:
         """Cancel all answers, and fail all open questions with REALM_UNREACHABLE."""
@@ -105,22 +104,21 @@ class Asks:
             if not future.done():
                 future.set_exception(no_answer())
 
-    async def _answer(self, body: dict[str, Any]) -> None:
+    async def _answer(self, ask: Ask) -> None:
         try:
-            what = body.get("what")
-            if not isinstance(what, str):
+            if ask.what is None:
                 raise BadValue("what must be a text")
             async with self._turns:
-                found = await self._answerer(what, body)
+                found = await self._answerer(ask.what, ask.fields)
         except BadValue as error:
-            self._refuse(body.get("id"), ChatError(ErrorCode.BAD_ARGUMENTS, str(error)))
+            self._refuse(ask, ChatError(ErrorCode.BAD_ARGUMENTS, str(error)))
         except ChatError as error:
-            self._refuse(body.get("id"), error)
+            self._refuse(ask, error)
         else:
-            self._say(kind="answer", id=body.get("id"), ok=found)
+            self._send(Answer(ask.id, found, None, None))
 
-    def _refuse(self, number: Any, error: ChatError) -> None:
-        self._say(kind="answer", id=number, code=error.code, message=error.message)
+    def _refuse(self, ask: Ask, error: ChatError) -> None:
+        self._send(Answer(ask.id, None, error.code, error.message))
 
 
 def _shown(message: str) -> str:
