@@ -22,7 +22,7 @@ from tests.system.wire import say
 CROWD = 4_900
 EVES = [f"eve{number}" for number in range(8)]
 SECONDS = 3.0
-NOTICED, WORST = 0.02, 0.3
+NOTICED, WORST = 0.02, 0.1
 """Seconds of a median, and of the slowest of a hundred, that nobody notices."""
 Script = list[tuple[str, bytes]]
 """Who signs in, and what they say again and again."""
@@ -120,7 +120,7 @@ async def beside(server: RealServer, chat: Chat, script: Script) -> tuple[float,
 async def test_what_a_large_group_costs_is_not_felt_by_others(
     limited: RealServer, script: Script
 ) -> None:
-    """Churn took others' sends from 4 ms to 112, a list of members 41."""
+    """Churn took others' sends from 4 ms to 112, a list of members 41, and its first second 70."""
     names = [*EVES, *(f"mal-{eve}" for eve in EVES)]
     people = [await known(limited.url, name) for name in names]
     await people[0].ask("creategroup", name="crowd")

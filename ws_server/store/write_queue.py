@@ -9,7 +9,7 @@ connection keep their order.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Mapping, Sequence
 
 from shared.protocol.errors import ChatError, ErrorCode
@@ -20,7 +20,7 @@ MAX_WAITING = 50_000
 """Entries that may wait; more are refused as `unavailable`."""
 MAX_WAITING_EACH = 10_000
 """Of them, those of one network."""
-PAID_RATE, PAID_BURST = 0.5, 0.5
+PAID_RATE, PAID_BURST = 0.5, 0.1
 """Seconds of work that one network may cause: in each second, and at once."""
 LITTLE = 8
 """Entries in one batch of a network that has spent half of its time."""
@@ -75,12 +75,17 @@ class WriteQueue:
                 free.append(payer)
             elif not self._paid.wait(payer, 0.0):
                 careful.append(payer)
+        is_shared = len(free) > 1
         taken: list[Entry] = []
         while free and len(taken) < most:
             share = max(1, (most - len(taken)) // len(free))
             for payer in free:
                 self._move(payer, min(share, most - len(taken)), taken)
             free = [payer for payer in free if payer in self._queues]
+        if is_shared:
+            # Those with few entries first, as the end of a batch may have to wait for the next.
+            count = Counter(entry.payer for entry in taken)
+            taken.sort(key=lambda entry: count[entry.payer])
         for payer in careful:
             self._move(payer, min(LITTLE, most - len(taken)), taken)
         return taken
