@@ -98,6 +98,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     beside = peers.trial and is_loopback(ctx.session.address) and not ctx.session.forwarded
     is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
     state = ACTIVE if is_let_in else PENDING
+    idle = peers.idle()
 
     def meet(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realm_trust.add_from_handshake(
@@ -111,6 +112,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             met_from=neighbourhood(ctx.session.address),
             home=realm.local_name,
             trial=beside,
+            idle=idle,
             now=now,
         )
 

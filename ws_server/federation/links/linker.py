@@ -31,8 +31,12 @@ class Linker:
         self, realm_id: int, outlet: Outlet, transcript: Transcript, begun: float
     ) -> Link | None:
         """Return the link over a connection that the peer dialled; None if it was closed."""
-        peer = self.peers.by_id(realm_id)
-        if peer.known.state != ACTIVE or peer.known.public_key != transcript.dialler.key:
+        peer = self.peers.get(realm_id)
+        if (
+            peer is None
+            or peer.known.state != ACTIVE
+            or peer.known.public_key != transcript.dialler.key
+        ):
             outlet.close_with(SHUT, "this realm may no longer link here")
             return None
         seal = Seal(transcript, self.services.identity.key, Role.LISTENER)
