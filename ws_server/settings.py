@@ -34,6 +34,10 @@ SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Shared address space of providers and overlay networks (RFC 6598)."""
 
 
+LOOPBACK = "127.0.0.0/8, ::1"
+"""The networks of this machine."""
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach an address; of names, only localhost counts."""
     try:
@@ -119,6 +123,9 @@ class Settings(CommonSettings):
     trusted_proxies: NetworkList = Field(
         "", description="networks, by comma, whose X-Forwarded-For is believed"
     )
+    metrics_from: NetworkList = Field(
+        "", description="networks, by comma, that may read /metrics; this machine alone if empty"
+    )
     tls_cert: Path | None = Field(None, description="certificate chain (PEM), for wss://")
     tls_key: Path | None = Field(None, description="its private key (PEM)")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -178,6 +185,11 @@ class Settings(CommonSettings):
     def networks(self) -> list[Network]:
         """The trusted proxies."""
         return networks(self.trusted_proxies)
+
+    @property
+    def scrapers(self) -> list[Network]:
+        """The networks that may read the metrics, and why the server is not ready."""
+        return networks(self.metrics_from or LOOPBACK)
 
     @property
     def private(self) -> bool:
