@@ -82,6 +82,8 @@ class AppConversation:
     address: str
     name: str = ""
     """Of a group."""
+    joining: bool = False
+    """In a group, whether new members read only what is written after they join."""
     role: str = ""
     """The person's role in a group: owner, member or INVITED."""
     members: int = 0

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from flet_app.conversation import AppConversation
 from flet_app.order import in_order
 from shared.folding import fold_text
-from shared.protocol.commands.groups import GroupChat
+from shared.protocol.commands.groups import JOINING, GroupChat
 from shared.protocol.commands.private import PrivateChat
 from shared.protocol.values import fold
 
@@ -76,6 +76,7 @@ class ConversationList(dict[str, AppConversation]):
             if c.is_ahead(group.last_seq):
                 newer.add(c)
             c.name, c.role, c.members = group.name, group.role, group.members
+            c.joining = group.history == JOINING
             c.standing(group.last_seq, group.read_seq, group.unread, group.last)
         present = {fold(group.group) for group in groups}
         left = [

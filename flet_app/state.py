@@ -32,7 +32,7 @@ from shared.client import (
 from shared.client.notices import Notice
 from shared.protocol.commands.accounts import Limits
 from shared.protocol.commands.files import ChunkTaken
-from shared.protocol.commands.groups import GroupChat
+from shared.protocol.commands.groups import JOINING, GroupChat
 from shared.protocol.commands.messages import Sent
 from shared.protocol.commands.private import PrivateChat
 from shared.protocol.commands.realms import Realm
@@ -288,10 +288,12 @@ class AppState:
         is_me = fold(change.user) == fold(self.user)
         c = self.conversation(change.group)
         self.people_changed(c, change)
-        if is_me and change.change not in ("joined", "invited"):
+        if change.change == "history":
+            c.joining = change.history == JOINING
+        elif is_me and change.change not in ("joined", "invited"):
             self.left(change.group)
             return
-        if is_me:
+        elif is_me:
             c.role = "member" if change.change == "joined" else INVITED
         c.name = change.name
         # Only the list has the number of members and the person's role.

@@ -208,6 +208,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "they_joined": ("{user} joined", "{user} bergabung"),
     "they_left": ("{user} left", "{user} keluar"),
     "they_removed": ("{user} was removed", "{user} dikeluarkan"),
+    "they_show_history": (
+        "{user} lets new members read everything",
+        "{user} mengizinkan anggota baru membaca semuanya",
+    ),
+    "they_hide_history": (
+        "{user} chose that new members read only what is written after they join",
+        "{user} memilih agar anggota baru hanya membaca yang ditulis setelah mereka bergabung",
+    ),
+    "new_members_read": (
+        "New members can read earlier messages",
+        "Anggota baru bisa membaca pesan lama",
+    ),
+    "joining_only": (
+        "New members read only what is written after they join",
+        "Anggota baru hanya membaca yang ditulis setelah mereka bergabung",
+    ),
     "you_joined": ("You were added to {name}", "Anda ditambahkan ke {name}"),
     "you_invited": ("You are invited to {name}", "Anda diundang ke {name}"),
     "invitation_hint": (

@@ -27,7 +27,13 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.02
 """Seconds for which changes are gathered before they are drawn together."""
-OTHERS = {"joined": "they_joined", "left": "they_left", "removed": "they_removed"}
+OTHERS = {
+    "joined": "they_joined",
+    "left": "they_left",
+    "removed": "they_removed",
+    "history_all": "they_show_history",
+    "history_joining": "they_hide_history",
+}
 ONESELF = {"joined": "you_joined", "removed": "you_removed", "invited": "you_invited"}
 """The sentences for changes of a group's members, by action."""
 EXPECTED = (ChatError, NoAnswer, OSError, NoRoom, TooManyFiles)
@@ -139,11 +145,12 @@ class Window:
         """Show who joined or left a group in its messages; show the person's own changes as a
         notice."""
         texts = self.texts
+        done = change.change if change.history is None else f"history_{change.history}"
         if fold(change.user) != fold(self.state.user):
-            if not c.loaded or change.change not in OTHERS:
+            if not c.loaded or done not in OTHERS:
                 return
             now = int(self.now().timestamp() * 1000)
-            self.state.note(c, [texts(OTHERS[change.change], user=change.user)], now)
+            self.state.note(c, [texts(OTHERS[done], user=change.user)], now)
         elif change.change in ONESELF:
             self.tell(texts(ONESELF[change.change], name=change.name))
 

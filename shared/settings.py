@@ -39,6 +39,7 @@ PLAIN = {
 """The library's own sentences, put plainly."""
 MAX_SHOWN_CHARACTERS = 80
 """Characters of a wrong value that is shown."""
+WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([0-9.]+):\d+")
 OF_LINKS = re.compile(
     r"_SERVICE_HOST$|_SERVICE_PORT(_\w+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$|_ENV_\w+$"
 )
@@ -304,10 +305,16 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Networ
     """
     if not is_trusted(peer, trusted):
         return peer
-    for hop in reversed(split(",".join(forwarded))):
+    for hop in map(_without_port, reversed(split(",".join(forwarded)))):
         if not is_trusted(hop, trusted):
             return hop if is_address(hop) else peer
     return peer
+
+
+def _without_port(hop: str) -> str:
+    """Return a hop without its port, which some proxies add: `192.0.2.1:80`, `[2001:db8::1]:80`."""
+    found = WITH_PORT.fullmatch(hop)
+    return hop if found is None else found[1] or found[2]
 
 
 def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
@@ -315,6 +322,8 @@ def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
     if not trusted or not is_address(address):
         return False
     found = ipaddress.ip_address(address)
+    # A socket for both versions of IP shows an IPv4 peer as ::ffff:192.0.2.1.
+    found = getattr(found, "ipv4_mapped", None) or found
     return any(found in network for network in trusted)
 
 

@@ -17,7 +17,7 @@ from ws_server.settings import Settings, SettingsRefused, host_name, load, split
 
 FLAGS = (
     "host port web-port data realm database registration rate-limits realms public origins "
-    "trusted-proxies tls-cert tls-key log-level config"
+    "trusted-proxies metrics-from tls-cert tls-key log-level config"
 ).split()
 
 
@@ -149,6 +149,7 @@ def test_every_setting_can_come_from_each_source(
         "realms": "admin",
         "origins": "https://chat.example.org",
         "trusted-proxies": "10.0.0.0/8",
+        "metrics-from": "10.0.0.9",
         "log-level": "error",
     }
     value, name = values.get(flag, "x"), flag.replace("-", "_")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from ws_server.threads import PAID_BURST, SWITCH_SECONDS, FairThreadPool, switch_often
+from ws_server.threads import DEPOSIT, PAID_BURST, SWITCH_SECONDS, FairThreadPool, switch_often
 
 
 @pytest.fixture
@@ -42,6 +42,30 @@ async def test_many_accounts_of_one_address_pay_for_their_time_together(
     assert await asyncio.wait_for(asyncio.gather(*others), 1) == ["hers", "his"]
     assert turns.waiting > 0
     assert time.thread_time() - begun < 1
+    for job in jobs:
+        job.cancel()
+
+
+async def test_a_new_network_starts_few_jobs_as_nobody_knows_their_cost_yet(
+    turns: FairThreadPool,
+) -> None:
+    """Sixteen accounts of a network that had spent nothing ran 64 expensive questions at once."""
+    runs: list[int] = []
+
+    def answer(questions: Sequence[int]) -> Sequence[None]:
+        runs.append(len(questions))
+        work(0.05 * len(questions))
+        return [None] * len(questions)
+
+    jobs = [asyncio.create_task(turns.share(n, answer, n, "192.0.2.66")) for n in range(64)]
+    await asyncio.sleep(0)
+    assert 1 < 64 - turns.waiting <= PAID_BURST / 2 / DEPOSIT + 1
+    await asyncio.wait(jobs, timeout=1)
+    # Half of the time is spent: one job at a time, also of those that can run together.
+    assert set(runs[len(runs) // 2 :]) == {1}
+    others = [asyncio.create_task(turns.share(f"ana {n}", answer, n)) for n in range(16)]
+    await asyncio.wait(others, timeout=5)
+    assert max(runs) > PAID_BURST / 2 / DEPOSIT + 1  # who pays for nothing
     for job in jobs:
         job.cancel()
 

@@ -197,6 +197,7 @@ async def open_server(settings: Settings, stack: AsyncExitStack) -> Server:
         browsers=pages,
         budgets=budgets,
         trusted_proxies=settings.networks,
+        scrapers=settings.scrapers,
     )
     browsers = WebApp(settings)
     # Signalled first and awaited last, so that it ends while connections are closed.

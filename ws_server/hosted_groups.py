@@ -20,7 +20,7 @@ from ws_server.store.accounts import users
 from ws_server.store.accounts.users import User
 from ws_server.store.federation import roster_sync
 from ws_server.store.groups import membership
-from ws_server.store.groups.group_changes import INVITED, JOINED, REMOVED, GroupChange
+from ws_server.store.groups.group_changes import HISTORY, INVITED, JOINED, REMOVED, GroupChange
 
 BANNED, UNBANNED = "banned", "unbanned"
 
@@ -172,7 +172,9 @@ def change(
         person, realms = made.person, frozenset[int]()
         if made.members_changed:
             gone = (person.realm_id,)
-            realms = roster_sync.tell(tx, made.group, person.change, now, gone, person.by)
+            # A roster tells who came or went; its other fields speak for themselves.
+            why = "" if person.change == HISTORY else person.change
+            realms = roster_sync.tell(tx, made.group, why, now, gone, person.by)
         return group_outcome(made, answer(tx, made), realms)
 
     return run
@@ -180,7 +182,8 @@ def change(
 
 def roster(tx: Connection, made: GroupChange) -> dict[str, Any]:
     """Return the answer to another realm that requested a change."""
-    return roster_sync.roster(tx, made.group, made.person.change)
+    change = made.person.change
+    return roster_sync.roster(tx, made.group, "" if change == HISTORY else change)
 
 
 def invited(tx: Connection, made: GroupChange) -> GroupPerson:

@@ -41,8 +41,10 @@ class Listing:
     of: Hashable
     """The user and the kind of list."""
     ids: array[int]
+    """Empty for members, whose order does not change."""
     ends: dict[str, int] = field(default_factory=dict)
-    """By the folded address at which a page ended: the index where the next page begins."""
+    """By the folded address at which a page ended: the index where the next page begins; for
+    members, the place of that member."""
 
 
 @dataclass(slots=True)

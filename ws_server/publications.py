@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from shared.protocol.commands.groups import GroupChanged
+from shared.protocol.commands.groups import ALL, JOINING, GroupChanged
 from shared.protocol.commands.messages import MessageArrived, Receipt
 from ws_server.federation.contents.awaited_contents import ContentTransfers
 from ws_server.federation.peer import StateReport
@@ -27,7 +27,7 @@ from ws_server.store.cache import Cache
 from ws_server.store.conversations import Conversation
 from ws_server.store.drafts import MessageEntry, StoredMessage
 from ws_server.store.entries import Mutation
-from ws_server.store.groups.group_changes import GroupChange
+from ws_server.store.groups.group_changes import HISTORY, GroupChange, PersonChange
 from ws_server.store.journal import Journal
 from ws_server.store.message_content import shown
 
@@ -150,12 +150,15 @@ def group_outcome(made: GroupChange, reply: Any = None, realms: Collection[int] 
     """
     group = made.group
     publications = [
-        Publication(GroupChanged(group.address(0), group.name, who.name, who.change), who.told)
-        for who in made.people
-        if who.change
+        Publication(_group_changed(group, who), who.told) for who in made.people if who.change
     ]
     # If no member joined or left, the members may not all be loaded.
     return Outcome(reply, publications, realms, (group,) if made.members_changed else ())
+
+
+def _group_changed(group: Conversation, who: PersonChange) -> GroupChanged:
+    history = (JOINING if who.joining else ALL) if who.change == HISTORY else None
+    return GroupChanged(group.address(0), group.name, who.name, who.change, history)
 
 
 def receipts(

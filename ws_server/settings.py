@@ -34,6 +34,10 @@ SHARED = ipaddress.ip_network("100.64.0.0/10")
 """Shared address space of providers and overlay networks (RFC 6598)."""
 
 
+LOOPBACK = "127.0.0.0/8, ::1"
+"""The networks of this machine."""
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach an address; of names, only localhost counts."""
     try:
@@ -143,6 +147,11 @@ class Settings(CommonSettings):
         description="networks of reverse proxies, separated by commas; their X-Forwarded-For "
         "names the client (default: none)",
     )
+    metrics_from: NetworkList = Field(
+        "",
+        description="networks that may read /metrics, separated by commas "
+        "(default: only this machine)",
+    )
     tls_cert: Path | None = Field(
         None, description="PEM file with the certificate chain; enables TLS"
     )
@@ -206,6 +215,11 @@ class Settings(CommonSettings):
     def networks(self) -> list[Network]:
         """The trusted proxies."""
         return networks(self.trusted_proxies)
+
+    @property
+    def scrapers(self) -> list[Network]:
+        """The networks that may read the metrics, and why the server is not ready."""
+        return networks(self.metrics_from or LOOPBACK)
 
     @property
     def private(self) -> bool:

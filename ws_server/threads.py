@@ -35,8 +35,11 @@ SWITCH_SECONDS = 0.001
 """Seconds after which a thread that runs Python code yields to another. With Python's default of 5
 ms, the event loop waited that long at each of the ten steps of a message while threads read
 much."""
-PAID_RATE, PAID_BURST = 0.5, 0.5
+PAID_RATE, PAID_BURST = 0.5, 0.1
 """Seconds of CPU time that the jobs of one payer may use: in each second, and at once."""
+DEPOSIT = 0.01
+"""Seconds charged for a job until it has run. Without it, the first burst of a payer could start
+any number of expensive jobs, as their cost is known only afterwards."""
 REST_SECONDS = 0.02
 """Seconds until the balance of a payer in debt is checked again."""
 
@@ -150,6 +153,8 @@ class FairThreadPool:
             self._free -= 1
             self._running.update(askers)
             self._paying.update(job.payer for job in jobs.values())
+            for job in jobs.values():
+                self.charge(job.payer, DEPOSIT)
             job, *_ = jobs.values()
             arguments = [job.argument for job in jobs.values()]
             took: list[float] = []
@@ -163,16 +168,19 @@ class FairThreadPool:
         Empty if all of them must wait.
         """
         found: list[Hashable] = []
+        paying: Counter[Hashable] = Counter()
         looked_at, owing = 0, False
         for who, queue in self._waiting.items():
+            payer = queue[0].payer
             if self._running[who] >= self._each_at_once:
                 continue
-            if not self._affords(queue[0].payer):
+            if not self._affords(payer, paying[payer]):
                 owing = True
                 continue
             looked_at += 1
             if not found or queue[0].work == self._waiting[found[0]][0].work:
                 found.append(who)
+                paying[payer] += 1
             if looked_at == TOGETHER:
                 break
         if owing and not found and self._again is None:
@@ -180,10 +188,13 @@ class FairThreadPool:
             self._again = loop.call_later(REST_SECONDS, self._start_again)
         return found
 
-    def _affords(self, payer: Hashable) -> bool:
+    def _affords(self, payer: Hashable, chosen: int) -> bool:
+        """Return whether a payer can pay for one more job besides those chosen to start with it."""
+        if payer is None:
+            return True
         # A payer who has spent half may run one job at a time, as each slows the event loop down.
-        left = PAID_BURST / 2 if self._paying[payer] else 0.0
-        return payer is None or not self._paid.wait(payer, left)
+        left = PAID_BURST / 2 if chosen or self._paying[payer] else 0.0
+        return not self._paid.wait(payer, left + chosen * DEPOSIT)
 
     def _start_again(self) -> None:
         self._again = None
@@ -207,9 +218,8 @@ class FairThreadPool:
             self._paying[job.payer] -= 1
             if not self._paying[job.payer]:
                 del self._paying[job.payer]
-            if job.payer is not None:
-                # The shares of a common run are not measured, so they are equal.
-                self._paid.spend(job.payer, sum(took) / len(jobs))
+            # The shares of a common run are not measured, so they are equal.
+            self.charge(job.payer, sum(took) / len(jobs) - DEPOSIT)
         self._free += 1
         self._running.subtract(jobs.keys())
         for who in jobs:

@@ -15,7 +15,7 @@ from flet_app.state import StatePart
 from flet_app.views.asking import ask_before
 from flet_app.window import EXPECTED, Window
 from shared.folding import begins, fold_text
-from shared.protocol.commands.groups import GroupMember, Members
+from shared.protocol.commands.groups import ALL, JOINING, GroupMember, Members
 from shared.protocol.values import GroupAddress, fold
 
 ROW_HEIGHT, MAX_LIST_HEIGHT = 42, 300
@@ -43,6 +43,10 @@ class GroupDialog:
         )
         self._members: list[GroupMember] = []
         self._cut = ft.Text(size=12, color=ft.Colors.OUTLINE)
+        self._history = ft.Switch(
+            label=texts("new_members_read"), on_change=window.handler(self._choose_history)
+        )
+        self._joining = ft.Text(texts("joining_only"), size=12, color=ft.Colors.OUTLINE)
 
         async def close(_: Any) -> None:
             window.close_dialog()
@@ -63,6 +67,8 @@ class GroupDialog:
                             [self._who, ft.FilledTonalButton(texts("invite"), on_click=invite)],
                             vertical_alignment=ft.CrossAxisAlignment.START,
                         ),
+                        self._history,
+                        self._joining,
                         self._error,
                     ],
                     tight=True,
@@ -98,6 +104,8 @@ class GroupDialog:
         """Show the members; in a large group, only those whose names begin with the typed text."""
         me, wanted = fold(self._window.state.user), fold_text((self._who.value or "").strip())
         is_owner = any(fold(m.user) == me and m.role == "owner" for m in self._members)
+        self._history.visible, self._history.value = is_owner, not self._c.joining
+        self._joining.visible = self._c.joining and not is_owner
         found = self._members
         if len(found) > MAX_SHOWN_MEMBERS:
             found = [m for m in found if begins(wanted, fold_text(m.user))]
@@ -152,6 +160,14 @@ class GroupDialog:
         if await self._did(self._window.actions.client.invitegroup(self._c.address, who)):
             self._who.value = ""
             self._window.update(self._dialog)
+
+    async def _choose_history(self, _: Any) -> None:
+        joining = not self._history.value
+        choose = self._window.actions.client.grouphistory
+        if await self._did(choose(self._c.address, JOINING if joining else ALL)):
+            self._c.joining = joining
+        self._show()
+        self._window.update(self._dialog)
 
     async def _did(self, doing: Any) -> bool:
         """Await an action, then show the present members or the error."""

@@ -111,3 +111,27 @@ async def test_somebody_who_wrote_nothing_gets_a_profile(
     found = unzipped(tmp_path / "bob.zip")
     assert (found["messages.jsonl"], found["conversations.jsonl"]) == (b"", b"")
     assert json.loads(found["profile.json"])["user"] == "bob"
+
+
+async def test_messages_hidden_from_a_person_are_not_exported_to_them(
+    real_server: RealServer, tmp_path: Path
+) -> None:
+    """`grouphistory joining`: bob gets neither the texts nor the files from before he joined."""
+    alice, bob = await people(real_server.url, "alice", "bob", register=True)
+    group = (await alice.ask("creategroup", name="cake"))["group"]
+    await alice.ask("sendg", group=group, text="an old secret")
+    await alice.ask("sendgroupfile", group=group, name="old.txt", data=encoded(b"hidden bytes"))
+    await alice.ask("grouphistory", group=group, history="joining")
+    await alice.ask("invitegroup", group=group, user="bob")
+    await alice.ask("sendg", group=group, text="welcome")
+    for name in ("alice", "bob"):
+        done("export", name, tmp_path / f"{name}.zip", data=real_server.data)
+    found = unzipped(tmp_path / "bob.zip")
+    assert [message["text"] for message in records(found["messages.jsonl"])] == ["welcome"]
+    assert not [name for name in found if name.startswith("files/")]
+    whole = b"".join(found.values())
+    assert b"secret" not in whole and b"old.txt" not in whole and b"hidden bytes" not in whole
+    hers = unzipped(tmp_path / "alice.zip")
+    assert len(records(hers["messages.jsonl"])) == 3
+    assert b"hidden bytes" in hers.values()
+    await end(alice, bob)

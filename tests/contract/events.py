@@ -9,7 +9,7 @@ EVENTS = {
     "file": Fields(fields="file offset data last"),
     "receipt": Fields(fields="conversation user received_seq read_seq"),
     "delivery": Fields(fields="conversation message_id seq state", optional="code"),
-    "group": Fields(fields="group name user change"),
+    "group": Fields(fields="group name user change", optional="history"),
     "realm": Fields(fields="realm link", optional="was"),
     "preference": Fields(fields="conversation blocked"),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 from websockets.asyncio.client import connect
@@ -12,7 +14,7 @@ from tests.federation.people import operate
 from tests.rawclient import RawClient
 from tests.realserver import RealServer
 from tests.system.bystanders import known
-from ws_server.store.federation.realm_trust import MAX_PENDING
+from ws_server.store.federation.realm_trust import MAX_MET, MAX_PENDING
 
 
 async def dial(server: RealServer, name: str, address: str) -> str:
@@ -70,6 +72,46 @@ async def test_a_flood_of_unknown_realms_keeps_nobody_out_and_pushes_nobody_out(
     assert said[0].startswith("late may link")
     assert await dial(server, "late", "203.0.113.1") == "active"
     assert "early" in await waiting(ana)
+    await ana.close()
+
+
+def meet(server: RealServer, count: int) -> None:
+    """Let a stopped server know so many strangers, half of them of one network."""
+    with closing(sqlite3.connect(server.data / "chat.db")) as database:
+        database.executemany(
+            "INSERT INTO realms (name, key, public_key, own_name, tls, state, received,"
+            " received_log, refusals, confirmed, vouched, created, met_from)"
+            " VALUES (?, ?, ?, ?, 0, 'active', 0, '', '{}', 0, 0, ?, ?)",
+            [
+                (f"r{n}~abcd", f"r{n}~abcd", n.to_bytes(32), f"r{n}", n, f"10.{n % 2 and n}.0.0/24")
+                for n in range(count)
+            ],
+        )
+        database.commit()
+
+
+async def test_a_thousand_strangers_that_were_met_keep_nobody_out_of_an_open_realm(
+    started: Started,
+) -> None:
+    """Newcomers were refused for ever. The oldest idle stranger of the largest network goes."""
+    server = started("--realms", "open")
+    ana = await known(server.url, "ana")
+    friend = await Impostor.linked(server.url, "friend")
+    await friend.close()
+    await ana.ask("send", to=f"rob@friend~{friend.fingerprint[:4]}", text="hi")
+    await ana.close()
+    server.stop()
+    meet(server, MAX_MET - 1)
+    server.start()
+    ana = await known(server.url, "ana")
+    new = await Impostor.linked(server.url, "new")
+    names = {one["realm"].partition("~")[0] for one in (await ana.ask("listrealm"))["realms"]}
+    assert len(names) == MAX_MET and {"new", "friend", "r1", "r2"} <= names and "r0" not in names
+    # Who is linked stays; who has something to do with somebody here, too.
+    assert await dial(server, "newer", "192.0.2.1") == "active"
+    names = {one["realm"].partition("~")[0] for one in (await ana.ask("listrealm"))["realms"]}
+    assert {"new", "newer", "friend", "r1"} <= names and "r2" not in names
+    await new.close()
     await ana.close()
 
 

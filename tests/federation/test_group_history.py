@@ -149,3 +149,25 @@ async def test_a_choice_outlives_a_restart_and_a_link_that_begins_anew(linked: T
 
     await eventually(came)
     assert kept(linked.beta, "restarted") == ["three"]
+
+
+async def test_members_of_both_realms_learn_at_once_what_new_members_may_read(
+    linked: TwoRealms,
+) -> None:
+    """The choice was pushed to nobody: open apps showed the old one."""
+    ana, _, _, _ = await linked.two()
+    owner = (await ana.ask("whoami"))["user"]
+    group = str((await ana.ask("creategroup", name="told"))["group"])
+    cid = await linked.sign_in(linked.alpha, "cid-told")
+    await ana.ask("invitegroup", group=group, user="cid-told")
+    assert (await cid.event("group"))["change"] == "joined"
+    bea, _ = await invite(linked, ana, group, "bea-told")
+    assert (await cid.event("group"))["user"] == "bea-told@beta"
+    for history in ("joining", "all"):
+        await ana.ask("grouphistory", group=group, history=history)
+        for person, at in ((cid, ""), (bea, "@alpha")):
+            told = await person.event("group")
+            assert (told["group"], told["user"]) == (group + at, owner + at)
+            assert (told["change"], told["history"]) == ("history", history)
+    await ana.ask("grouphistory", group=group, history="all")  # as it is
+    assert [e for e in (await cid.settled()) + (await bea.settled()) if e["event"] == "group"] == []

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import flet as ft
 import pytest
 
-from shared.client import ChatError, ErrorCode, NotSent
+from shared.client import ChatError, ErrorCode, GroupChanged, NotSent
 from shared.protocol.commands.groups import (
+    ChooseGroupHistory,
     CreateGroup,
     GroupChats,
     GroupCreated,
+    GroupHistoryChosen,
     GroupLeft,
     GroupMember,
     GroupMembers,
@@ -118,6 +121,57 @@ async def test_a_refused_removal_is_shown_below_the_members(window: Open) -> Non
     await w.answer("Remove")
     await w.sees_in_dialog("Only the owner can remove people")
     assert "bob" in w.dialog_texts()
+
+
+def switches(w: Window) -> list[ft.Switch]:
+    return [one for one in w.dialog() if isinstance(one, ft.Switch)]
+
+
+def switch(w: Window) -> ft.Switch:
+    (found,) = switches(w)
+    return found
+
+
+async def turn(w: Window, on: bool) -> None:
+    control = switch(w)
+    control.value = on
+    assert control.on_change is not None
+    await control.on_change(None)  # type: ignore[misc, call-arg, arg-type]
+
+
+async def test_the_owner_chooses_whether_new_members_read_earlier_messages(window: Open) -> None:
+    cake = Cake()
+    cake.script[ChooseGroupHistory] = lambda r: cake.refusal or GroupHistoryChosen("#1", r.history)
+    w = await cake.opened(window)
+    assert switch(w).label == "New members can read earlier messages"
+    assert switch(w).value
+    await turn(w, on=False)
+    await w.unseen.until(lambda: bool(w.host.last.heard_of(ChooseGroupHistory)))
+    assert [r.history for r in w.host.last.heard_of(ChooseGroupHistory)] == ["joining"]
+    # A refusal is shown, and the switch goes back.
+    cake.refusal = ChatError(ErrorCode.FORBIDDEN, "Only the owner may do this")
+    await turn(w, on=True)
+    await w.sees_in_dialog("Only the owner may do this")
+    assert not switch(w).value
+
+
+async def test_members_see_what_the_owner_chose_for_new_ones(window: Open) -> None:
+    cake = Cake()
+    cake.members = ["bob", "ana"]
+    w = await cake.opened(window)
+    words = "New members read only what is written after they join"
+    assert not switches(w) and words not in w.dialog_texts()
+    await w.answer("Close")
+    chosen = GroupChats([replace(group("#1", "cake"), history="joining")])
+    cake.script[ListGroup] = lambda _: chosen
+    w.tell(GroupChanged("#1", "cake", "bob", "history", "joining"))
+    await w.sees("bob chose that new members read only what is written after they join")
+    # A group is not left because its owner chose something, here in another window.
+    w.tell(GroupChanged("#1", "cake", "ana", "history", "joining"))
+    w.tell(GroupChanged("#1", "cake", "cleo", "joined"))
+    await w.sees("cleo joined")
+    await w.press("About this conversation")
+    await w.sees_in_dialog(words)
 
 
 async def test_members_that_cannot_be_fetched_open_no_dialog(window: Open) -> None:

@@ -142,6 +142,9 @@ async def test_a_stranger_cannot_choose_their_address(tmp_path: Path) -> None:
         (["6.6.6.6, 203.0.113.7"], "203.0.113.7"),
         (["6.6.6.6", "203.0.113.7, 10.1.2.3"], "203.0.113.7"),
         (["2001:db8::7"], "2001:db8::7"),
+        (["2001:db8::7, ::ffff:10.1.2.3"], "2001:db8::7"),
+        (["6.6.6.6, 203.0.113.7:4711"], "203.0.113.7"),
+        (["[2001:db8::7]:4711, [::ffff:10.1.2.3]:80"], "2001:db8::7"),
         (["203.0.113.7, not an address"], "127.0.0.1"),
         (["10.1.2.3, 127.0.0.1"], "127.0.0.1"),
         ([""], "127.0.0.1"),
@@ -234,3 +237,39 @@ async def test_a_port_that_is_taken_is_refused(world: World, tmp_path: Path) -> 
         async with AsyncExitStack() as stack:
             taken = Settings(data=tmp_path / "other", host="127.0.0.1", port=port(world))
             await app.open_server(taken, stack)
+
+
+@pytest.mark.parametrize(
+    ("headers", "settings", "shown"),
+    [
+        ("", {}, True),
+        ("X-Forwarded-For: 127.0.0.1\r\n", {}, False),  # a proxy or tunnel that nobody named
+        ("X-Forwarded-For: 203.0.113.7\r\n", {"trusted_proxies": "127.0.0.1"}, False),
+        ("X-Forwarded-For: 127.0.0.1, 203.0.113.7\r\n", {"trusted_proxies": "127.0.0.1"}, False),
+        (
+            "X-Forwarded-For: 203.0.113.7\r\n",
+            {"trusted_proxies": "127.0.0.1", "metrics_from": "203.0.113.0/24"},
+            True,
+        ),
+        ("", {"metrics_from": "203.0.113.0/24"}, False),
+    ],
+)
+async def test_strangers_read_no_metrics_and_no_reason_why_it_is_not_ready(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: str,
+    settings: dict[str, str],
+    shown: bool,
+) -> None:
+    """Both answered anybody, with the version, the load and the fault of the store."""
+    async with World(tmp_path, **settings) as world:
+        status, _, body = await raw(world, f"GET /metrics HTTP/1.1\r\n{headers}".rstrip())
+        assert (status == 200, "chat_commands_total" in body) == (shown, shown)
+        assert shown or status == 403
+
+        def fails(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(world.realm.journal, "_write", fails)
+        status, _, body = await raw(world, f"GET /readyz HTTP/1.1\r\n{headers}".rstrip())
+        assert (status, body != "not ready\n") == (503, shown)

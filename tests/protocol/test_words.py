@@ -81,6 +81,10 @@ def arrived(**changes: Any) -> MessageArrived:
         (GroupChanged("#12", "team", "bob", "joined"), "(bob joined: #12 team)"),
         (GroupChanged("#12", "team", "bob", "left"), "(bob left: #12 team)"),
         (GroupChanged("#12", "team", "bob", "removed"), "(bob was removed: #12 team)"),
+        (
+            GroupChanged("#12", "team", "bob", "history", "joining"),
+            "(bob chose: Who joins #12 team reads what is written from then on)",
+        ),
         (RealmLink("beta", "down"), "(realm beta is down)"),
         (Delivery("bob@beta", "m_1", 3, "delivered"), "(message 3 to bob@beta was delivered)"),
         (

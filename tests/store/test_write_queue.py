@@ -43,6 +43,11 @@ def test_a_network_that_fills_the_queue_leaves_the_others_their_place_in_a_batch
     assert len(waiting) == 9_001 - 512
 
 
+def test_who_has_written_little_comes_first_as_a_batch_may_end_before_all_is_written() -> None:
+    waiting = filled(eve=9_000, bob=2, mal=9_000, ana=1)
+    assert payers(waiting.take(512))[:3] == ["ana", "bob", "bob"]
+
+
 def test_networks_whose_turn_a_batch_had_no_room_for_are_the_first_of_the_next() -> None:
     waiting = filled(a=3, b=3, c=3)
     assert payers(waiting.take(2)) == ["a", "b"]

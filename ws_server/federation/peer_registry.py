@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -113,9 +114,15 @@ class PeerRegistry:
             self._keep(peer)
         return peer
 
+    def idle(self) -> frozenset[int]:
+        """Return the ids of the realms without a link."""
+        return frozenset(id for id, peer in self._peers.items() if peer.link is None)
+
     def forget(self, realm_id: int) -> None:
-        """Drop a pending realm that was evicted by another one."""
-        self._peers.pop(realm_id, None)
+        """Drop a realm that was evicted by another one; it may come again."""
+        peer = self._peers.pop(realm_id, None)
+        if peer is not None:
+            peer.learn(replace(peer.known, state=REMOVED))  # ends attempts to dial it
 
     def _keep(self, peer: Peer) -> None:
         known = peer.known
@@ -145,6 +152,10 @@ class PeerRegistry:
     def by_key(self, public_key: bytes) -> Peer | None:
         """Return the realm with this key, removed ones included; None if there is none."""
         return next((p for p in self._peers.values() if p.known.public_key == public_key), None)
+
+    def get(self, realm_id: int) -> Peer | None:
+        """Return the realm with this id; None if it was evicted meanwhile."""
+        return self._peers.get(realm_id)
 
     def by_id(self, realm_id: int) -> Peer:
         """Return the realm with this id, which must exist."""

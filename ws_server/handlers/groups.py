@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Awaitable, Callable, Iterator
 
 from sqlalchemy import Connection
@@ -40,16 +41,15 @@ from ws_server.context import Context, RemoteReply, handles
 from ws_server.federation.groups import remote_group_commands
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
-from ws_server.listing import ListQuery
+from ws_server.listing import Listing
 from ws_server.outcome import Outcome
-from ws_server.store import conversation_summaries, conversations, markers
+from ws_server.store import conversation_summaries
 from ws_server.store.conversation_summaries import Standing
 from ws_server.store.drafts import Draft
 from ws_server.store.entries import Mutation
+from ws_server.store.groups import member_pages
 from ws_server.store.groups.group_changes import GroupChange
-from ws_server.store.markers import Reader
 from ws_server.store.message_content import MessageContent
-from ws_server.store.steps import alone
 
 Changing = Mutation | RemoteReply | Awaitable[Mutation]
 """A change of a group: here, in another realm, or here after a wait for the rate limit."""
@@ -131,24 +131,20 @@ async def inboxgroup(ctx: Context, request: InboxGroup) -> Page | Mutation:
 
 @handles(Members)
 async def members(ctx: Context, request: Members) -> GroupMembers:
-    def everybody(tx: Connection) -> list[Reader]:
-        group = conversations.group(tx, ctx.user.id, request.group, (ctx.user.id,))
-        return markers.readers(tx, group)
-
-    def shown(tx: Connection, found: list[Reader]) -> Iterator[tuple[GroupMember, int]]:
-        for person in found:
-            row = GroupMember(person.address, role(person.owner), person.read_seq)
-            yield row, 80 + len(person.address)
-
-    query = ListQuery(
-        request.group,
-        lambda: alone(everybody),
-        lambda ids: alone(everybody),
-        shown,
-        lists.LIST_BYTES,
+    account, group = ctx.user, request.group
+    begun = lists.begun_list(ctx, request)
+    ends = begun.ends if begun is not None and begun.of == group else {}
+    found = await ctx.realm.database.read(member_pages.page, account.id, group, request.after, ends)
+    rest = None
+    if found.more:
+        last = found.readers[-1]
+        rest = Listing(group, array("q"), {**ends, fold(last.address): last.place})
+    lists.keep(ctx, request, account, rest)
+    return GroupMembers(
+        [GroupMember(one.address, role(one.owner), one.read_seq) for one in found.readers],
+        True if found.more else None,
+        str(request.after) if request.after is not None and found.is_first else "",
     )
-    page = await lists.read(ctx, request, query, request.after)
-    return GroupMembers(page.rows, page.more, page.begun_anew)
 
 
 @handles(LeaveGroup)

@@ -104,6 +104,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
     )
     is_let_in = peers.policy == "open" or (peers.policy == "trial" and beside)
     state = ACTIVE if is_let_in else PENDING
+    idle = peers.idle()
 
     def meet(tx: Connection, now: int) -> tuple[KnownRealm, KnownRealm | None]:
         return realm_trust.add_from_handshake(
@@ -117,6 +118,7 @@ async def _first_contact(ctx: Context, transcript: Transcript) -> KnownRealm:
             met_from=neighbourhood(ctx.session.client.address),
             home=realm.local_name,
             trial=beside,
+            idle=idle,
             now=now,
         )
 

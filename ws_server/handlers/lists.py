@@ -11,7 +11,8 @@ from shared.protocol.commands.messages import Message
 from shared.protocol.spec import Request
 from shared.protocol.values import Address, GroupAddress, fold
 from ws_server.context import Context
-from ws_server.listing import ListedPage, ListQuery, Row, read_page
+from ws_server.listing import ListedPage, Listing, ListQuery, Row, read_page
+from ws_server.net.session import Account
 from ws_server.store import conversation_summaries, message_pages
 from ws_server.store.conversation_summaries import Standing
 from ws_server.store.groups import invitations
@@ -31,19 +32,30 @@ async def read(
     after: Address | GroupAddress | None,
 ) -> ListedPage[T]:
     """Return the page after `after`, and store in the session where the next one begins."""
-    session, account = ctx.session, ctx.user
-    answers = session.partial_answers
-    begun = None if answers is None else answers.lists.get(type(request))
+    account, begun = ctx.user, begun_list(ctx, request)
     address = None if after is None else str(after)
     # Writes between two statements leave no gap: markers and members are those of their own
     # statement, and messages are read up to a fixed last seq.
     page = await ctx.realm.database.look_up(read_page, query, begun, address)
-    if session.account is account:
-        if page.rest is not None:
-            session.in_parts().lists[type(request)] = page.rest
-        elif answers is not None:
-            answers.lists.pop(type(request), None)
+    keep(ctx, request, account, page.rest)
     return page
+
+
+def begun_list(ctx: Context, request: Request[Any]) -> Listing | None:
+    """Return the list that earlier pages of the same command began; None if there is none."""
+    answers = ctx.session.partial_answers
+    return None if answers is None else answers.lists.get(type(request))
+
+
+def keep(ctx: Context, request: Request[Any], account: Account, rest: Listing | None) -> None:
+    """Store the rest of a list in the session, unless another user has signed in meanwhile."""
+    session = ctx.session
+    if session.account is not account:
+        return
+    if rest is not None:
+        session.in_parts().lists[type(request)] = rest
+    elif session.partial_answers is not None:
+        session.partial_answers.lists.pop(type(request), None)
 
 
 def conversations(

@@ -18,7 +18,7 @@ from websockets.exceptions import WebSocketException
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from shared.settings import Network, client_address, is_address
+from shared.settings import Network, client_address, is_address, is_trusted
 from shared.sockets import BACKLOG, bind_unix, listen
 from ws_server.net.acceptor import HANDSHAKE_SECONDS, Acceptor
 from ws_server.net.budgets import Budgets
@@ -45,6 +45,7 @@ FORWARDING = re.compile(
     re.IGNORECASE,
 )
 """Headers that proxies and tunnels add to a client's request."""
+NO_METRICS = "Metrics are for the machines in --metrics-from, by default this one alone.\n"
 SLOTS = 20
 """Parts of a PING_INTERVAL; each connection is pinged in its own part, to spread the load."""
 
@@ -61,12 +62,20 @@ class Listener:
         browsers: Browsers,
         budgets: Budgets,
         trusted_proxies: Sequence[Network],
+        scrapers: Sequence[Network],
     ) -> None:
+        """Start without a socket.
+
+        Args:
+            ready: Returns why the realm is not ready; empty if it is.
+            scrapers: The networks that may read the metrics and that reason.
+        """
         self._gate = gate
         self.budgets = budgets
         self._port = Port(gate, budgets, trusted_proxies, self._handle)
         self._ready = ready
         self._metrics = metrics
+        self._scrapers = scrapers
         self._browsers = browsers
         self._acceptor = Acceptor(self._port)
         self.connections = self._acceptor.connections
@@ -188,15 +197,28 @@ class Listener:
             return connection.respond(HTTPStatus.OK, "ok\n")
         if path == "/readyz":
             if why := await self._ready():
-                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {why}\n")
+                reason = f": {why}" if self._may_scrape(connection) else ""
+                return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"not ready{reason}\n")
             return connection.respond(HTTPStatus.OK, "ready\n")
         if path == "/metrics":
+            if not self._may_scrape(connection):
+                return connection.respond(HTTPStatus.FORBIDDEN, NO_METRICS)
             response = connection.respond(HTTPStatus.OK, self._metrics().decode())
             # Assigning to a header appends a second one, so delete the first.
             del response.headers["Content-Type"]
             response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
             return response
         return connection.respond(HTTPStatus.UPGRADE_REQUIRED, self._guide(request.headers))
+
+    def _may_scrape(self, connection: ServerConnection) -> bool:
+        """Return whether the client may see how the server is doing."""
+        assert connection.request is not None
+        peer = str((connection.remote_address or ("",))[0])
+        address = self._address(connection)
+        proxied = any(map(FORWARDING.fullmatch, connection.request.headers))
+        if proxied and address == peer:
+            return False  # a proxy, perhaps on this machine, that does not say for whom
+        return is_trusted(address, self._scrapers)
 
     def _guide(self, headers: Headers) -> str:
         """Return the explanation for a plain HTTP request to this port."""

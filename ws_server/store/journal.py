@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 MAX_BATCH = 512
 """Entries in one transaction; bounds the duration of a commit."""
 FAILED = "The server failed; nothing was done"
-BATCH_SECONDS = 0.05
+BATCH_SECONDS = 0.02
 """A transaction writes no further entry after so long; the rest go into the next one."""
 AGAIN_AT_ONCE = 64
 """Messages between two looks at the clock when a batch is written again, which takes longer."""

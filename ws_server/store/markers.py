@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Row, and_, column, select, update
+from sqlalchemy import Connection, Row, and_, select, update
 
-from ws_server.store.accounts import users
 from ws_server.store.conversations import Conversation
-from ws_server.store.engines import bulk
-from ws_server.store.engines.adapter import Statement
-from ws_server.store.schema import conversations, members, messages, realms
-from ws_server.store.schema import users as user_table
+from ws_server.store.schema import conversations, members, messages
 
 
 @dataclass(slots=True)
@@ -65,37 +60,6 @@ def read_seq(tx: Connection, user_id: int, conversation: Conversation) -> int:
 def numbers(rows: Iterable[Row[int, int]]) -> dict[int, int]:
     """Return rows of an id and a number as a dictionary."""
     return {id: number for id, number in rows}  # noqa: C416 - rows are no pairs to mypy
-
-
-class Reader(NamedTuple):
-    """A member of a group, with their read marker."""
-
-    place: int
-    id: int
-    address: str
-    owner: bool
-    read_seq: int
-
-
-# A bulk statement, because a group may have thousands of members.
-_READERS = Statement(
-    (column("group", BigInteger),),
-    lambda given: (
-        select(
-            *(members.c.place, members.c.user_id, users.address_of()),
-            *(members.c.owner, members.c.read_seq),
-        )
-        .select_from(given)
-        .join(members, members.c.conversation_id == given.c.group)
-        .join(user_table, user_table.c.id == members.c.user_id)
-        .outerjoin(realms, realms.c.id == user_table.c.realm_id)
-    ),
-)
-
-
-def readers(tx: Connection, group: Conversation) -> list[Reader]:
-    """Return the members of a group in the order of joining."""
-    return sorted(map(Reader._make, bulk.ask(tx, _READERS, [(group.id,)])))
 
 
 def origin_seqs(

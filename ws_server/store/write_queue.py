@@ -9,7 +9,7 @@ connection keep their order.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count, islice
@@ -23,7 +23,7 @@ MAX_WAITING = 50_000
 """Entries that may wait; more are refused as `unavailable`."""
 MAX_WAITING_EACH = 10_000
 """Of them, those of one network."""
-PAID_RATE, PAID_BURST = 0.5, 0.5
+PAID_RATE, PAID_BURST = 0.5, 0.1
 """Seconds of work that one network may cause: in each second, and at once."""
 LITTLE = 8
 """Entries in one batch of a network that has spent half of its time."""
@@ -102,11 +102,16 @@ class WriteQueue:
             self._let_rise()
         taken: list[Entry] = []
         first = self._queues if everything else self._free
+        is_shared = len(first) > 1
         while first and len(taken) < most:
             payers = list(islice(first, most - len(taken)))
             share = (most - len(taken)) // len(payers)
             for payer in payers:
                 self._move(payer, share, taken)
+        if is_shared:
+            # Those with few entries first, as the end of a batch may have to wait for the next.
+            number = Counter(entry.payer for entry in taken)
+            taken.sort(key=lambda entry: number[entry.payer])
         for payer in list(islice(self._careful, most - len(taken))):
             self._move(payer, min(LITTLE, most - len(taken)), taken)
         return taken

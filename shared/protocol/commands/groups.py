@@ -24,6 +24,12 @@ ALL, JOINING = "all", "joining"
 HISTORY = Pattern(re.compile(f"{ALL}|{JOINING}"), f"{ALL} or {JOINING}")
 
 
+def readable(group: str, history: str | None) -> str:
+    """Return the sentence on what new members of a group may read."""
+    what = "what is written from then on" if history == JOINING else "all its messages"
+    return f"Who joins {group} reads {what}"
+
+
 @record
 class GroupCreated(Reply):
     """The group exists and the caller owns it."""
@@ -97,8 +103,7 @@ class GroupHistoryChosen(Reply):
     history: str = result("all or joining")
 
     def sentence(self) -> str:
-        what = "what is written from then on" if self.history == JOINING else "all its messages"
-        return f"Who joins {self.group} reads {what}"
+        return readable(self.group, self.history)
 
 
 @record
@@ -160,15 +165,20 @@ class GroupMembers(ListPage):
 
 @event("group")
 class GroupChanged(Event):
-    """A person joined, left or was removed; sent to the members and the person. A pending or
-    withdrawn invitation is sent only to the invited person."""
+    """A person joined, left or was removed, or the owner chose what new members may read; sent to
+    the members and the person. A pending or withdrawn invitation is sent only to the invited
+    person."""
 
     group: str = result("the group's address")
     name: str = result("its name")
-    user: str = result("the person who joined, left or is invited")
-    change: str = result("joined, left, removed or invited")
+    user: str = result("the person who joined, left or is invited, or the owner")
+    change: str = result("joined, left, removed, invited or history")
+    history: str | None = result("with the change history: all or joining", default=None)
 
     def line(self) -> str:
+        if self.change == "history":
+            group = f"{self.group} {in_words(self.name)}"
+            return f"({self.user} chose: {readable(group, self.history)})"
         done = self.change if self.change in ("joined", "left") else f"was {self.change}"
         hint = f"; accept {self.group} or decline it" if self.change == "invited" else ""
         return f"({self.user} {done}: {self.group} {in_words(self.name)}{hint})"

@@ -41,8 +41,12 @@ class Linker:
         Args:
             context: The context of the link's work: the peer's network is charged for it.
         """
-        peer = self.peers.by_id(realm_id)
-        if peer.known.state != ACTIVE or peer.known.public_key != transcript.dialler.key:
+        peer = self.peers.get(realm_id)
+        if (
+            peer is None
+            or peer.known.state != ACTIVE
+            or peer.known.public_key != transcript.dialler.key
+        ):
             outlet.close_with(SHUT, "this realm may no longer link here")
             return None
         seal = Seal(transcript, self.services.identity.key, Role.LISTENER)

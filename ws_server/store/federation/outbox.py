@@ -36,6 +36,8 @@ the other realm hosts; a read receipt; a membership change of a group hosted her
 PROBE = "probe"
 """An empty row, with which operators test that both sides can store one."""
 STORED, QUEUED, DELIVERED, REFUSED = "stored", "queued", "delivered", "refused"
+MAX_ROSTERS = 16
+"""Unacknowledged rosters of one group for one realm. One of a group of 5,000 has 280 KB."""
 MAX_WAITING_ROWS = 100_000
 """Unacknowledged rows for one realm; above this bound, sends to the realm are refused. With texts
 of at most 16 KiB, that is 1.6 GB of messages in the worst case."""
@@ -127,7 +129,8 @@ def enqueue(
 ) -> bool:
     """Enqueue a row that is not a message; return whether it was accepted.
 
-    A receipt replaces a pending one of the same reader and conversation.
+    A receipt replaces a pending one of the same reader and conversation. A roster replaces the
+    newest pending one of its group, if MAX_ROSTERS are pending.
     """
     text = orjson.dumps(body).decode()
     tail = _tails(tx, (realm_id,))[realm_id]
@@ -145,6 +148,8 @@ def enqueue(
                 tx.execute(
                     delete(outbox).where(outbox.c.realm_id == realm_id, outbox.c.number == old)
                 )
+    elif kind == CHANGE:
+        _make_room_for_roster(tx, realm_id, conversation_id)
     tx.execute(
         insert(outbox).values(
             realm_id=realm_id,
@@ -156,6 +161,25 @@ def enqueue(
         )
     )
     return True
+
+
+def _make_room_for_roster(tx: Connection, realm_id: int, group_id: int | None) -> None:
+    """Delete the newest pending roster of a group if MAX_ROSTERS are pending.
+
+    A roster names all members, so the next one says what the deleted one did, but for the reason.
+    """
+    waiting = (
+        select(outbox.c.number)
+        .where(outbox.c.conversation_id == group_id, outbox.c.realm_id == realm_id)
+        .where(outbox.c.kind == CHANGE, outbox.c.refused.is_(None))
+        .order_by(outbox.c.number.desc())
+        .limit(MAX_ROSTERS)
+    )
+    numbers = list(tx.scalars(waiting))
+    if len(numbers) == MAX_ROSTERS:
+        tx.execute(
+            delete(outbox).where(outbox.c.realm_id == realm_id, outbox.c.number == numbers[0])
+        )
 
 
 # Built once: it runs for every batch with messages for other realms.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, func, select, update
@@ -36,7 +37,7 @@ from ws_server.store.schema import conversations, members, outbox, realms, users
 MAX_PENDING = 50
 """Realms that may wait for approval; a further one evicts another."""
 MAX_MET = 1_000
-"""Known realms, including removed ones, above which any realm that dials evicts another."""
+"""Known realms, including removed ones, from which on any realm that dials evicts another."""
 MAX_KNOWN = 1_500
 """Known realms, above which none can be added; a list of them fits one frame."""
 
@@ -85,12 +86,14 @@ def add_from_handshake(
     met_from: str,
     home: str,
     trial: bool,
+    idle: Collection[int],
     now: int,
 ) -> tuple[KnownRealm, KnownRealm | None]:
     """Store a realm that dialled in and is unknown, under a free name.
 
     Args:
         met_from: The network of its address (`shared.addresses`).
+        idle: The realms without a link; of active realms, only these are evicted.
         trial: It is a server on the same desk, so its name is trusted.
 
     Returns:
@@ -103,8 +106,9 @@ def add_from_handshake(
         return known, None  # two dials at once
     gone = None
     waiting = tx.scalar(select(func.count()).where(realms.c.state == PENDING)) or 0
-    if _total(tx) >= MAX_MET or (state == PENDING and waiting >= MAX_PENDING):
-        gone = _let_one_go(tx, met_from)
+    is_full = _total(tx) >= MAX_MET
+    if is_full or (state == PENDING and waiting >= MAX_PENDING):
+        gone = _let_one_go(tx, met_from, idle if is_full else ())
         if gone is None:
             raise ChatError(
                 ErrorCode.REALM_REFUSED,
@@ -126,32 +130,35 @@ def add_from_handshake(
     return made, gone
 
 
-def _let_one_go(tx: Connection, met_from: str) -> KnownRealm | None:
-    """Delete the oldest realm that waits for approval, from the network with the most of them.
+def _let_one_go(tx: Connection, met_from: str, idle: Collection[int]) -> KnownRealm | None:
+    """Delete the oldest realm that nobody here has to do with, from the network with most of them.
 
     So no network can crowd out the others. If the newcomer's own network is among the largest,
     its realms are evicted first.
 
     Args:
         met_from: The newcomer's network.
+        idle: Realms that may be evicted although they are active.
 
     Returns:
-        The realm; None if every waiting realm has stored users, conversations or rows.
+        The realm, which waited for approval or was idle; None if all of these are confirmed or
+        have stored users, conversations or rows.
     """
     r = realms.c
-    waiting = tx.execute(
-        select(r.id, func.coalesce(r.met_from, r.key).label("met_from"))
-        .where(r.state == PENDING, r.vouched.is_(False))
+    strangers = tx.execute(
+        select(r.id, r.state, func.coalesce(r.met_from, r.key).label("met_from"))
+        .where(r.state.in_((PENDING, ACTIVE)), r.vouched.is_(False))
         .where(*(~exists().where(t.c.realm_id == r.id) for t in (users, conversations, outbox)))
         .order_by(r.created, r.id)
     ).all()
+    strangers = [row for row in strangers if row.state == PENDING or row.id in idle]
     counts = Counter({met_from: 1})
-    counts.update(row.met_from for row in waiting)
+    counts.update(row.met_from for row in strangers)
     most = max(counts.values())
     crowded = {network for network, count in counts.items() if count == most}
     if most > 1 and met_from in crowded:
         crowded = {met_from}
-    oldest = next((row.id for row in waiting if row.met_from in crowded), None)
+    oldest = next((row.id for row in strangers if row.met_from in crowded), None)
     if oldest is None:
         return None
     gone = get(tx, oldest)

@@ -21,6 +21,7 @@ from ws_server.store.federation.replicas import Speaker, find, name_at
 from ws_server.store.groups import group_admission, group_history, invitations
 from ws_server.store.groups.group_admission import Admission
 from ws_server.store.groups.group_changes import (
+    HISTORY,
     INVITED,
     JOINED,
     LEFT,
@@ -100,6 +101,7 @@ def apply_roster(
     admission.decide(tx, host, roster.group, new_here, known, by)
     if group is None and not admission.inside and not admission.invited:
         return None
+    was_joining = group is not None and group_history.is_from_joining(tx, group.id)
     version = roster.version
     if admission.inside or any(member.realm_id is None for member in before.values()):
         wanted = _people(tx, host, roster, own_key, now)
@@ -126,6 +128,9 @@ def apply_roster(
         *(PersonChange(updated.members[user_id].name, JOINED, told) for user_id in joined),
         *(PersonChange(name, why_gone, told) for name in gone),
     ]
+    owner = next((member for member in updated.members.values() if member.owner), None)
+    if group is not None and group.version and owner and was_joining != roster.joining:
+        people.append(PersonChange(owner.name, HISTORY, told, joining=roster.joining))
     return GroupChange(updated, people, members_changed=True)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ws_server.store.conversations import Conversation
 
 JOINED, LEFT, REMOVED, INVITED = "joined", "left", "removed", "invited"
+HISTORY = "history"
+"""The owner chose what new members may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +18,15 @@ class PersonChange:
 
     name: str
     change: str = ""
-    """JOINED, LEFT, REMOVED or INVITED; empty if nothing changed for them."""
+    """JOINED, LEFT, REMOVED, INVITED or HISTORY; empty if nothing changed for them."""
     told: Collection[int] = ()
     """The user ids to notify: the members before and after, or the person alone."""
     realm_id: int | None = None
     """The person's realm; None if it is this one, or if another realm hosts the group."""
     by: int | None = None
     """The inviter, if this realm hosts the group."""
+    joining: bool = False
+    """With HISTORY: new members read only messages sent after they join."""
 
 
 @dataclass(frozen=True, slots=True)

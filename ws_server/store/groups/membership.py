@@ -17,6 +17,7 @@ from ws_server.store.accounts.users import User
 from ws_server.store.conversations import Conversation
 from ws_server.store.groups import group_bans, group_history, group_members, invitations
 from ws_server.store.groups.group_changes import (
+    HISTORY,
     INVITED,
     LEFT,
     REMOVED,
@@ -230,7 +231,8 @@ def choose_history(
     group_history.choose(tx, group.id, joining=joining)
     # A new version, so that other realms with members get the roster.
     group = group_members.changed(tx, group, ())
-    return GroupChange(group, [PersonChange(owner.name)], members_changed=True)
+    chosen = PersonChange(owner.name, HISTORY, group.members, joining=joining)
+    return GroupChange(group, [chosen], members_changed=True)
 
 
 def _governed(
