@@ -62,11 +62,13 @@ def look_after(arguments: Sequence[str]) -> int:
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit code."""
     from ws_server import app
+    from ws_server.allocator import keep_freed_memory
     from ws_server.key import KeyRefused
     from ws_server.store.engines.adapter import DatabaseRefused
     from ws_server.threads import new_event_loop
 
     collect()
+    keep_freed_memory()
     logs.configure(settings.log_level)
     app.set_umask()
     Settings.warn()
