@@ -120,8 +120,7 @@ class Connection(Reader):
 
     def write(self, payload: bytes) -> None:
         size = len(payload)
-        self._out.append(HEADERS[size] if size < 1024 else header(size))
-        self._out.append(payload)
+        self._out += (HEADERS[size] if size < 1024 else header(size)), payload
         self._out_size += size + 4
         if not self._queued:
             self._queued = True
@@ -132,7 +131,10 @@ class Connection(Reader):
     def flush(self) -> None:
         """Write the queued frames, unless the peer reads too slowly."""
         self._queued = False
-        self._flush_now()
+        if self.protocol.state is State.OPEN and not (self._lost or self.paused):
+            self._write_out()
+        else:
+            self._flush_now()
 
     def _flush_now(self) -> None:
         if self._lost or not (self.protocol.state is State.OPEN or self._answering):
@@ -153,7 +155,8 @@ class Connection(Reader):
     def _write_out(self) -> None:
         if self._out:
             self.transport.write(b"".join(self._out))
-            self._drop_out()
+            self._out.clear()
+            self._out_size = self._joined = 0
 
     def _drop_out(self) -> None:
         self._out.clear()
