@@ -226,9 +226,10 @@ class Reader(Counted):
             self._backlog.clear()  # the library accepts no bytes after the end
             return
         data = self._read_texts(data)
-        if not data:
+        if data:
+            super().data_received(cast(bytes, data))
+        elif self.protocol.state is State.OPEN:
             return
-        super().data_received(cast(bytes, data))
         if self._lost:
             return
         protocol = self.protocol
