@@ -102,7 +102,7 @@ def test_a_read_only_disk_is_named_as_that(good: Path, tmp_path: Path) -> None:
         # What only reads works.
         done("backup", tmp_path / "realm.tar", data=disk / "data")
         done("export", "ana", tmp_path / "ana.zip", data=disk / "data")
-        assert "mount the file system for writing" in admin("doctor", data=disk / "data").stdout
+        assert "Mount its file system read-write" in admin("doctor", data=disk / "data").stdout
 
 
 def test_a_folder_that_is_a_file_is_named_as_that(good: Path, tmp_path: Path) -> None:
