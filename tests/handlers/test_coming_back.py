@@ -62,13 +62,14 @@ async def test_somebody_with_thousands_of_conversations_held_everybody_up(world:
     me = bob.session.account.id
     await world.realm.journal.write(lambda tx, now: add_conversations(tx, "chats", me, ""))
     await come_back(world.connect(), bob.token)  # statements are compiled once
-    again, loop = world.connect(), Loop()
     began = time.process_time()
-    with loop.measured():
-        assert await come_back(again, bob.token) > 1_000
+    assert await come_back(world.connect("198.51.100.7"), bob.token) > 1_000
     took = time.process_time() - began
-    # The probe itself keeps a core busy while it waits for readers, so less of `took` is ours.
-    assert took < SIGN_IN_SECONDS * 2, took
+    assert took < SIGN_IN_SECONDS, took
+    # Apart from that, as the probe keeps a core busy, and a reader waits for it at each row.
+    loop = Loop()
+    with loop.measured():
+        await come_back(world.connect("203.0.113.7"), bob.token)
     assert loop.longest < HOLD_UP_SECONDS, loop.longest
 
 
