@@ -62,15 +62,15 @@ async def test_somebody_with_thousands_of_conversations_held_everybody_up(world:
     me = bob.session.account.id
     await world.realm.journal.write(lambda tx, now: add_conversations(tx, "chats", me, ""))
     await come_back(world.connect(), bob.token)  # statements are compiled once
-    began = time.process_time()
-    assert await come_back(world.connect("198.51.100.7"), bob.token) > 1_000
-    took = time.process_time() - began
-    assert took < SIGN_IN_SECONDS, took
-    # Apart from that, as the probe keeps a core busy, and a reader waits for it at each row.
     loop = Loop()
     with loop.measured():
-        await come_back(world.connect("203.0.113.7"), bob.token)
+        await come_back(world.connect("198.51.100.7"), bob.token)
     assert loop.longest < HOLD_UP_SECONDS, loop.longest
+    # Apart from that, as the probe keeps a core busy, and a reader waits for it at each row.
+    began = time.process_time()
+    assert await come_back(world.connect("203.0.113.7"), bob.token) > 1_000
+    took = time.process_time() - began
+    assert took < SIGN_IN_SECONDS, took
 
 
 async def test_two_thousand_from_one_address_came_back_at_once_and_were_refused(
