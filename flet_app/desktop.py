@@ -21,11 +21,12 @@ from flet_app.script import PageScript
 from flet_app.settings import AppSettings
 from flet_app.site import ASSETS
 from shared.client import ChatClient
+from shared.program_name import program_name
 from shared.protocol.file_names import clean_file_name
 from shared.protocol.media_types import IMAGES
 from shared.settings import SettingsRefused
 
-INSTEAD = "Or use the app in a browser: python -m flet_app --web"
+INSTEAD = f"Or use the app in a browser: {program_name('flet_app')} --web"
 PROGRAMS = ("flet", "flet.exe", "Flet.app")
 """The names of Flet's client program on each system."""
 MAX_FOLDER_BYTES = 90

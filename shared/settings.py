@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import ssl
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args, get_origin
@@ -24,6 +23,7 @@ from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
 from shared.faults import shown
+from shared.program_name import program_name
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -259,13 +259,8 @@ def tls_context(settings: TlsPair) -> ssl.SSLContext | None:
 
 
 def parser_of(module: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """Return a parser that names the program as it was called."""
-    program = Path(sys.argv[0]).name
-    return argparse.ArgumentParser(
-        f"python -m {module}" if program == "__main__.py" else program,
-        description=description,
-        epilog=epilog,
-    )
+    """Return a parser that names the program as the user started it."""
+    return argparse.ArgumentParser(program_name(module), description=description, epilog=epilog)
 
 
 def split(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.client import ChatClient
+from shared.program_name import program_name
 from terminal_app.echo import without_echo
 from terminal_app.files import MIB, TerminalFiles
 from terminal_app.progress import Bars
@@ -51,7 +52,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     variables = {name: os.environ.get(f"CHAT_TERMINAL_{name}", "") for name in ("SERVER", "USER")}
     codes = ", ".join(f"{code:d} {meaning}" for code, meaning in MEANING.items())
     parser = argparse.ArgumentParser(
-        prog="./chat terminal",
+        prog=program_name("terminal_app"),
         description="Talk to a realm at a prompt, or by commands that are read from standard input "
         "if that is not a terminal.",
         epilog="Environment: CHAT_TERMINAL_SERVER, CHAT_TERMINAL_USER, CHAT_TERMINAL_PASSWORD. "

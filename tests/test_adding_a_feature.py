@@ -113,12 +113,14 @@ async def test_the_commands_work_in_words_and_in_json(server: RealServer) -> Non
         for user in ("ana", "bob"):
             assert (await say(f"register {user} Somebody a-secret-{user} Peru")).startswith("OK")
         assert (await say("auth ana a-secret-ana")).startswith("OK")
-        assert await say("note bob Likes tea") == "OK Kept your note about bob"
-        kept = orjson.loads(await say('{"command":"note","user":"BOB","text":"Owes me a coffee"}'))
-        assert (kept["status"], kept["user"]) == ("OK", "bob")
+        assert await say("note bob Likes tea") == "OK Stored your note about bob"
+        stored = orjson.loads(
+            await say('{"command":"note","user":"BOB","text":"Owes me a coffee"}')
+        )
+        assert (stored["status"], stored["user"]) == ("OK", "bob")
         listed = orjson.loads(await say('{"command":"notes"}'))
         assert listed["notes"] == [{"user": "bob", "text": "Owes me a coffee"}]
-        assert await say("notes") == "OK You keep 1 note\nbob: Owes me a coffee"
+        assert await say("notes") == "OK You have 1 note\nbob: Owes me a coffee"
 
 
 def test_the_contract_and_the_tests_of_the_page_hold(copy: Path) -> None:

@@ -202,7 +202,7 @@ def test_handlers_send_no_frames_and_one_closes_a_connection() -> None:
 
 
 def test_the_files_that_editing_a_message_would_touch_are_counted() -> None:
-    heading = "What editing a message would touch"
+    heading = "Files for a larger feature: editing a message"
     page = DOCS / "adding-a-feature.md"
     named = re.findall(r"`([\w/]+\.py)`", " ".join(files for _, files in rows(page, heading)))
     assert all((ROOT / path).is_file() for path in named)

@@ -102,6 +102,14 @@ def test_help_lists_every_setting(chat: Path, tmp_path: Path) -> None:
     assert "CHAT_" in told.stdout
 
 
+@pytest.mark.parametrize("command", ["serve", "app", "terminal", "admin"])
+def test_usage_names_the_program_as_the_user_started_it(
+    chat: Path, command: str, tmp_path: Path
+) -> None:
+    shown = run_chat(chat, command, "--help", cwd=tmp_path)
+    assert shown.stdout.split()[:4] == ["usage:", str(chat), command, "[-h]"]
+
+
 def test_the_command_line_goes_before_the_environment_before_the_file(
     chat: Path, tmp_path: Path, free_port: int
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.faults import explained, shown
+from shared.program_name import program_name
 from shared.text_files import decoded
 from ws_server import app, data_folder
 from ws_server.admin import control, folder
@@ -21,7 +22,6 @@ from ws_server.admin.interrupts import interrupts
 from ws_server.settings import Settings
 from ws_server.threads import lower_priority
 
-PROGRAM = "python -m ws_server admin"
 GROUPS = {
     "user": "List, add, disable and change accounts.",
     "invitation": "Create, list and revoke invitations.",
@@ -146,8 +146,9 @@ def read_secret(name: str) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands, built from their table."""
+    program = program_name("ws_server", "admin")
     top = argparse.ArgumentParser(
-        PROGRAM, description="Administer a realm, whether or not its server runs."
+        program, description="Administer a realm, whether or not its server runs."
     )
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument(
@@ -170,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
             groups[group] = made.add_subparsers(metavar="COMMAND", required=True)
         leaf = groups[group].add_parser(
             verb,
-            usage=f"{PROGRAM} {command.usage} {WHERE_USAGE}",
+            usage=f"{program} {command.usage} {WHERE_USAGE}",
             help=command.summary,
             description=command.summary,
             parents=[where],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -39,9 +40,11 @@ from shared.protocol.values import fold
 from ws_server import hosted_groups
 from ws_server.context import Context, RemoteReply, handles
 from ws_server.federation.groups import remote_group_commands
+from ws_server.federation.links.services import LinkServices
 from ws_server.handlers import lists
 from ws_server.handlers.history import inbox_page
 from ws_server.listing import Listing
+from ws_server.net.session import Account
 from ws_server.outcome import Outcome
 from ws_server.store import conversation_summaries
 from ws_server.store.conversation_summaries import Standing
@@ -53,6 +56,8 @@ from ws_server.store.message_content import MessageContent
 
 Changing = Mutation | RemoteReply | Awaitable[Mutation]
 """A change of a group: here, in another realm, or here after a wait for the rate limit."""
+OfGroup = TypeVar("OfGroup", LeaveGroup, ChooseGroupHistory, Kick | Ban | Unban, Accept, Decline)
+"""A command about one group."""
 
 
 def role(owner: bool) -> str:
@@ -149,13 +154,8 @@ async def members(ctx: Context, request: Members) -> GroupMembers:
 
 @handles(LeaveGroup)
 def leavegroup(ctx: Context, request: LeaveGroup) -> Changing:
-    account = ctx.user
-    if request.group.realm:
-        return RemoteReply(
-            remote_group_commands.leave(ctx.realm.federation, account, request.group)
-        )
-
-    return _change(ctx, hosted_groups.leave(account.id, request.group), GroupLeft)
+    rule = hosted_groups.leave(ctx.user.id, request.group)
+    return _change(ctx, request, remote_group_commands.leave, rule, _of_group(GroupLeft))
 
 
 @handles(Kick)
@@ -175,47 +175,53 @@ def unban(ctx: Context, request: Unban) -> Changing:
 
 @handles(ChooseGroupHistory)
 def grouphistory(ctx: Context, request: ChooseGroupHistory) -> Changing:
-    account, history = ctx.user, request.history
-    if request.group.realm:
-        return RemoteReply(
-            remote_group_commands.choose_history(ctx.realm.federation, account, request)
-        )
-    rule = hosted_groups.choose_history(account.id, request.group, joining=history == JOINING)
-    return _change(ctx, rule, lambda group: GroupHistoryChosen(group, history))
+    history = request.history
+    rule = hosted_groups.choose_history(ctx.user.id, request.group, joining=history == JOINING)
+    reply = _of_group(lambda group: GroupHistoryChosen(group, history))
+    return _change(ctx, request, remote_group_commands.choose_history, rule, reply)
 
 
 def _govern(ctx: Context, request: Kick | Ban | Unban) -> Changing:
     """Return the result of an owner's command, in a group hosted here or elsewhere."""
-    account, group, command = ctx.user, request.group, request.spec.name
-    if group.realm:
-        return RemoteReply(remote_group_commands.govern(ctx.realm.federation, account, request))
-    person = hosted_groups.Addressed(request.user)
-    rule = hosted_groups.govern(command, account.id, group, person)
-    return _in_turn(ctx, hosted_groups.change(rule, hosted_groups.governed(command)))
+    command, person = request.spec.name, hosted_groups.Addressed(request.user)
+    rule = hosted_groups.govern(command, ctx.user.id, request.group, person)
+    reply = hosted_groups.governed(command)
+    return _change(ctx, request, remote_group_commands.govern, rule, reply)
 
 
 @handles(Accept)
 def accept(ctx: Context, request: Accept) -> Changing:
-    account, group = ctx.user, request.group
-    if group.realm:
-        return RemoteReply(remote_group_commands.accept(ctx.realm.federation, account, group))
-
-    return _change(ctx, hosted_groups.accept(account.name, group), InvitationAccepted)
+    rule = hosted_groups.accept(ctx.user.name, request.group)
+    return _change(ctx, request, remote_group_commands.accept, rule, _of_group(InvitationAccepted))
 
 
 @handles(Decline)
 def decline(ctx: Context, request: Decline) -> Changing:
-    account, group = ctx.user, request.group
-    if group.realm:
-        return RemoteReply(remote_group_commands.decline(ctx.realm.federation, account, group))
-
-    return _change(ctx, hosted_groups.decline(account.id, group), InvitationDeclined)
+    rule = hosted_groups.decline(ctx.user.id, request.group)
+    return _change(ctx, request, remote_group_commands.decline, rule, _of_group(InvitationDeclined))
 
 
-def _change(ctx: Context, rule: hosted_groups.Rule, reply: Callable[[str], Reply]) -> Changing:
-    """Return a change whose reply contains the address of its group."""
-    answer = hosted_groups.change(rule, lambda tx, made: reply(made.group.address(0)))
-    return _in_turn(ctx, answer)
+def _change(
+    ctx: Context,
+    request: OfGroup,
+    remote: Callable[[LinkServices, Account, OfGroup], Coroutine[Any, Any, Reply]],
+    rule: hosted_groups.Rule,
+    reply: Callable[[Connection, GroupChange], Reply],
+) -> Changing:
+    """Return the result of a command about a group, hosted here or elsewhere.
+
+    Args:
+        remote: Carries the command out through the group's host.
+        rule, reply: Carry it out here, as in `hosted_groups.change`.
+    """
+    if request.group.realm:
+        return RemoteReply(remote(ctx.realm.federation, ctx.user, request))
+    return _in_turn(ctx, hosted_groups.change(rule, reply))
+
+
+def _of_group(reply: Callable[[str], Reply]) -> Callable[[Connection, GroupChange], Reply]:
+    """Return the function that makes a reply from the group's address alone."""
+    return lambda tx, made: reply(made.group.address(0))
 
 
 def _in_turn(ctx: Context, change: Callable[[Connection, int], Outcome]) -> Changing:

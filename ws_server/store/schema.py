@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -31,6 +33,12 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Return the arguments of a partial index: only rows of this condition are in it."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 meta = Table(
     "meta",
@@ -87,8 +95,7 @@ users = Table(
         "uq_users_key_here",
         "key",
         unique=True,
-        sqlite_where=text("realm_id IS NULL"),
-        postgresql_where=text("realm_id IS NULL"),
+        **_where("realm_id IS NULL"),
     ),
 )
 
@@ -148,8 +155,7 @@ conversations = Table(
         "uq_conversations_number_here",
         "number",
         unique=True,
-        sqlite_where=text("realm_id IS NULL"),
-        postgresql_where=text("realm_id IS NULL"),
+        **_where("realm_id IS NULL"),
     ),
     CheckConstraint("(number IS NULL) <> (low_user IS NULL)", name="private_or_group"),
 )
@@ -247,14 +253,12 @@ messages = Table(
         "sender_id",
         "idempotency_key",
         unique=True,
-        sqlite_where=text("idempotency_key IS NOT NULL"),
-        postgresql_where=text("idempotency_key IS NOT NULL"),
+        **_where("idempotency_key IS NOT NULL"),
     ),
     Index(
         None,
         "file_id",
-        sqlite_where=text("file_id IS NOT NULL"),
-        postgresql_where=text("file_id IS NOT NULL"),
+        **_where("file_id IS NOT NULL"),
     ),
 )
 
@@ -301,8 +305,7 @@ posts = Table(
         "sender_id",
         "idempotency_key",
         unique=True,
-        sqlite_where=text("idempotency_key IS NOT NULL"),
-        postgresql_where=text("idempotency_key IS NOT NULL"),
+        **_where("idempotency_key IS NOT NULL"),
     ),
 )
 

@@ -12,8 +12,10 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from shared.protocol.commands.groups import (
+    Accept,
     Ban,
     ChooseGroupHistory,
+    Decline,
     GroupCreated,
     GroupHistoryChosen,
     GroupLeft,
@@ -21,6 +23,7 @@ from shared.protocol.commands.groups import (
     InvitationAccepted,
     InvitationDeclined,
     Kick,
+    LeaveGroup,
     Unban,
 )
 from shared.protocol.errors import ChatError, ErrorCode
@@ -169,10 +172,9 @@ async def choose_history(
     return GroupHistoryChosen(_address(host, request.group), request.history)
 
 
-async def accept(
-    services: LinkServices, account: Account, group: GroupAddress
-) -> InvitationAccepted:
+async def accept(services: LinkServices, account: Account, request: Accept) -> InvitationAccepted:
     """Accept an invitation to a group of another realm, even while its host is unreachable."""
+    group = request.group
     host = _peer(services, group.realm)
     replication = GroupReplication(services, host)
     with suppress(BadValue, ChatError):
@@ -184,10 +186,9 @@ async def accept(
     return InvitationAccepted(_address(host, group))
 
 
-async def decline(
-    services: LinkServices, account: Account, group: GroupAddress
-) -> InvitationDeclined:
+async def decline(services: LinkServices, account: Account, request: Decline) -> InvitationDeclined:
     """Decline an invitation to a group of another realm; its host is notified in the background."""
+    group = request.group
     host = _peer(services, group.realm)
     replication = GroupReplication(services, host)
     await replication.decline(group.number, account.id)
@@ -195,8 +196,9 @@ async def decline(
     return InvitationDeclined(_address(host, group))
 
 
-async def leave(services: LinkServices, account: Account, group: GroupAddress) -> GroupLeft:
+async def leave(services: LinkServices, account: Account, request: LeaveGroup) -> GroupLeft:
     """Leave a group of another realm, even if that realm has been removed here."""
+    group = request.group
     host = _peer(services, group.realm)
     if host.known.state == REMOVED:
         return await _leave_for_good(services, account, host, group)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, String, and_, column, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    and_,
+    column,
+    select,
+    update,
+)
 
 from ws_server.store.engines.adapter import Columns, Rows, Statement, bulk_of
 from ws_server.store.message_content import COLUMNS, POST_COLUMNS
@@ -41,48 +51,35 @@ OUTBOX = (
     outbox.c.since,
 )
 """The columns of a new outbox row."""
-# A join with the keys seeks each one in the index; for `(sender_id, key) IN (...)`, SQLite 3.40
-# scans it. The index is partial, so the planner needs the IS NOT NULL to use it.
-KEYED = Statement(
-    (column("sender", BigInteger), column("key", String)),
-    lambda given: (
-        select(
-            messages.c.sender_id,
-            messages.c.idempotency_key,
-            messages.c.conversation_id,
-            messages.c.seq,
-            messages.c.id,
-            messages.c.time,
-            *COLUMNS,
-        )
-        .select_from(given)
-        .join(
-            messages,
-            and_(messages.c.sender_id == given.c.sender, messages.c.idempotency_key == given.c.key),
-        )
-        .where(messages.c.idempotency_key.is_not(None))
-    ),
+
+
+def _by_key(table: Table, *columns: ColumnElement[Any]) -> Statement:
+    """Return the statement that reads rows of a table by sender and idempotency key."""
+    key = table.c.idempotency_key
+    # A join with the keys seeks each one in the index; for `(sender_id, key) IN (...)`, SQLite
+    # 3.40 scans it. The index is partial, so the planner needs the IS NOT NULL to use it.
+    return Statement(
+        (column("sender", BigInteger), column("key", String)),
+        lambda given: (
+            select(table.c.sender_id, key, *columns)
+            .select_from(given)
+            .join(table, and_(table.c.sender_id == given.c.sender, key == given.c.key))
+            .where(key.is_not(None))
+        ),
+    )
+
+
+KEYED = _by_key(
+    messages,
+    messages.c.conversation_id,
+    messages.c.seq,
+    messages.c.id,
+    messages.c.time,
+    *COLUMNS,
 )
 """The original of a repeated message."""
-POSTED = Statement(
-    KEYED.given,
-    lambda given: (
-        select(
-            posts.c.sender_id,
-            posts.c.idempotency_key,
-            posts.c.conversation_id,
-            posts.c.refused,
-            posts.c.id,
-            posts.c.time,
-            *POST_COLUMNS,
-        )
-        .select_from(given)
-        .join(
-            posts,
-            and_(posts.c.sender_id == given.c.sender, posts.c.idempotency_key == given.c.key),
-        )
-        .where(posts.c.idempotency_key.is_not(None))
-    ),
+POSTED = _by_key(
+    posts, posts.c.conversation_id, posts.c.refused, posts.c.id, posts.c.time, *POST_COLUMNS
 )
 """The original of a repeated message, if it is a post."""
 Move = tuple[int, int, int, int, int, int]
