@@ -288,13 +288,16 @@ class AppState:
         is_me = fold(change.user) == fold(self.user)
         c = self.conversation(change.group)
         self.people_changed(c, change)
-        if change.change == "history":
-            c.joining = change.history == JOINING
-        elif is_me and change.change not in ("joined", "invited"):
-            self.left(change.group)
-            return
-        elif is_me:
-            c.role = "member" if change.change == "joined" else INVITED
+        match change.change:
+            case "history":
+                c.joining = change.history == JOINING
+            case "left" | "removed" if is_me:
+                self.left(change.group)
+                return
+            case "joined" if is_me:
+                c.role = "member"
+            case "invited" if is_me:
+                c.role = INVITED
         c.name = change.name
         # Only the list has the number of members and the person's role.
         self.stale = True

@@ -110,7 +110,7 @@ class ClientSession:
                 self.news.set()
         elif not self._queue.overfull:
             if isinstance(event, GroupChanged) and fold(event.user) == fold(self.user):
-                if event.change not in ("joined", "history"):
+                if event.change in ("left", "removed", "invited"):
                     self._tell(self._positions.forget(event.group))
             elif isinstance(event, Delivery):
                 self._tell(self._positions.placed(event.conversation, event.seq, event.message_id))

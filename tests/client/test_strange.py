@@ -20,6 +20,7 @@ from shared.client import (
     SignedOut,
     exchange,
 )
+from shared.protocol.commands.groups import GroupChanged
 from tests.client.people import Told
 from tests.client.scripted import (
     Body,
@@ -120,6 +121,31 @@ async def test_fields_and_codes_of_a_newer_server_do_no_harm() -> None:
         assert (await client.ping()).time == 5
         with pytest.raises(OutcomeUnknown):
             await client.whoami()
+
+
+async def test_a_change_of_oneself_that_a_newer_server_names_was_taken_as_having_left() -> None:
+    changes = iter(("renamed", "left"))
+
+    async def script(socket: ServerConnection, body: Body) -> bool:
+        if body["command"] == "ping":
+            await socket.send(
+                orjson.dumps(
+                    {"event": "group", "group": "#1", "name": "x", "user": "ana"}
+                    | {"change": next(changes)}
+                ).decode()
+            )
+        return False
+
+    known = {"#1": 5}
+    async with Scripted(script) as server, quick(server.url, positions=known) as client:
+        told = await signed_in(client)
+        await client.ping()
+        await told.until(lambda: len(told.of(GroupChanged)) == 1)
+        assert client.positions == known
+        await client.ping()
+        await told.until(lambda: len(told.of(GroupChanged)) == 2)
+        assert client.positions == {}
+        told.stop()
 
 
 async def test_a_reply_that_never_comes_ends_with_the_timeout_and_is_ignored_later() -> None:

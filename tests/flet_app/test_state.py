@@ -190,6 +190,13 @@ def test_a_group_one_was_removed_from_is_gone() -> None:
     assert {StatePart.LIST, StatePart.OPEN} <= set(changed)
 
 
+def test_a_change_of_oneself_that_a_newer_server_names_was_taken_as_having_left() -> None:
+    state, _ = signed_in()
+    state.opened(state.conversation("#1"))
+    state.take(GroupChanged("#1", "cake", "ana", "renamed"))
+    assert state.open is state.conversation("#1") and state.stale
+
+
 def test_a_group_one_was_invited_to_appears_with_its_name() -> None:
     state, _ = signed_in()
     state.take(GroupChanged("#2", "team", "ana", "joined"))
