@@ -65,7 +65,7 @@ async def test_listgroup_of_2700_groups_ended_after_647_with_no_way_to_ask_on(
     # The newest first, over all pages.
     newest = (await bob.ask("sync", have={}))["conversations"][0]["conversation"]
     assert every[0] == newest
-    assert len(bob.session.in_parts().lists) == 1  # that of sync
+    assert len(bob.session.ensure_partial_answers().lists) == 1  # that of sync
 
 
 @pytest.mark.parametrize("kind", ["chats", "groups"])
@@ -160,7 +160,7 @@ async def test_another_list_in_between_changes_nothing(world: World) -> None:
 async def test_a_list_that_was_begun_ends_with_the_session(world: World) -> None:
     bob = await many(world, "groups")
     first = await bob.ask("listgroup")
-    assert bob.session.in_parts().lists
+    assert bob.session.ensure_partial_answers().lists
     await bob.ask("logout")
     assert bob.session.partial_answers is None
     (alice,) = await world.log_in("alice")

@@ -53,7 +53,7 @@ def keep(ctx: Context, request: Request[Any], account: Account, rest: Listing | 
     if session.account is not account:
         return
     if rest is not None:
-        session.in_parts().lists[type(request)] = rest
+        session.ensure_partial_answers().lists[type(request)] = rest
     elif session.partial_answers is not None:
         session.partial_answers.lists.pop(type(request), None)
 

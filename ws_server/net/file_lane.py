@@ -110,7 +110,7 @@ class FileLane:
 
 def lane_of(pieces: Pieces, session: Session) -> Lane:
     """Return a session's file lane, created on first use."""
-    answers = session.in_parts()
+    answers = session.ensure_partial_answers()
     if answers.lane is None:
         answers.lane = FileLane(session, pieces)
     return answers.lane

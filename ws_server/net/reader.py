@@ -254,8 +254,7 @@ class Reader(Counted):
             self.heard = True
             session = self.session
             assert session is not None
-            if (life := session.pipeline.life) is not DRAINING and life is not ENDED:
-                self._deliver(session, payload)
+            self._deliver(session, payload)
         return data[start:] if start else data
 
     def process_event(self, event: Event) -> None:
@@ -271,11 +270,9 @@ class Reader(Counted):
         elif event.opcode not in DATA_OPCODES:
             # The library has answered a ping; a pong needs no action beyond `heard`.
             self._make_noise()
-        elif (life := session.pipeline.life) is DRAINING or life is ENDED:
-            return
         elif event.opcode is Opcode.TEXT and event.fin:
             self._deliver(session, bytes(event.data))
-        else:
+        elif not self._is_done(session):
             self._collect(session, event)
 
     def begin(self, session: Session) -> None:
@@ -303,7 +300,16 @@ class Reader(Counted):
             else:
                 self._port.gate.receive_binary(session)
 
+    @staticmethod
+    def _is_done(session: Session) -> bool:
+        """Return whether no further command of the session is carried out."""
+        life = session.pipeline.life
+        return life is DRAINING or life is ENDED
+
     def _deliver(self, session: Session, payload: bytes) -> None:
+        """Pass a text on, unless no further command is carried out."""
+        if self._is_done(session):
+            return
         try:
             self._port.gate.receive(session, payload)
         except UnicodeDecodeError:

@@ -240,7 +240,7 @@ class Session:
             for payload in held.frames:
                 self.outlet.write(payload)
 
-    def in_parts(self) -> PartialAnswers:
+    def ensure_partial_answers(self) -> PartialAnswers:
         """Return its partial answers, created on first use."""
         if self.partial_answers is None:
             self.partial_answers = PartialAnswers()

@@ -108,7 +108,7 @@ def write(
             # The commit checks one version per conversation, so all copies must have that version.
             if version != conversation.version:
                 raise Stale
-            time = now if now >= last_time else last_time + 1
+            time = times.time_at_once(last_time, now)
         elif conversation_id in moved and entry.cached is not None and not reloaded:
             # Moved by an earlier run of this batch, so the copy is behind.
             _, last, last_time = moved[conversation_id]

@@ -41,6 +41,11 @@ class Timeline:
         self._activity += 1
         return self._activity
 
+    @staticmethod
+    def time_at_once(last: int, now: int) -> int:
+        """Return the time of a message directly after another one, in the same batch."""
+        return now if now >= last else last + 1
+
     def time_after(self, conversation_id: int, last: int, now: int) -> int:
         """Return the time of a conversation's next message, Unix milliseconds.
 

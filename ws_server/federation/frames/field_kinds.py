@@ -1,7 +1,7 @@
 """Kinds of fields that only links have; the others are those of commands.
 
 Where a realm of another version may send more than this one knows, a kind is lenient: the value
-counts as left out. Each kind has a `bounds` for the documentation.
+counts as left out. Each kind is `Bounded`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from shared.protocol.kinds import Base64, Number, Pattern, check_characters
 from shared.protocol.precis import MAX_RAW_FACTOR, tamed_name
@@ -26,6 +26,14 @@ MESSAGE_ID: Final = Pattern(re.compile(r"[!-~]{1,40}"), "1 to 40 visible ASCII c
 PUBLIC_KEY: Final = Base64(size=32)
 NO_NAME: Final = "(no name)"
 """Replaces a group's name without a visible character."""
+
+
+class Bounded(Convertible, Protocol):
+    """A kind of this module."""
+
+    @property
+    def bounds(self) -> str:
+        """The values that it takes, for the documentation."""
 
 
 class JsonKind:

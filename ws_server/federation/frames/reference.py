@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from shared.protocol.kinds import (
     Base64,
@@ -15,6 +15,7 @@ from shared.protocol.kinds import (
     Text,
 )
 from ws_server.federation.frames.declaring import REQUIRED, Convertible, Declared, Field, Shape
+from ws_server.federation.frames.field_kinds import Bounded
 from ws_server.federation.frames.link_frames import FRAME_COST, FRAMES, UNKNOWN_COST
 from ws_server.federation.frames.questions import QUESTIONS
 from ws_server.federation.frames.rows import ROWS
@@ -119,7 +120,7 @@ def bounds(kind: Convertible) -> str:
             return f"base64 of {kind.size} bytes" if kind.size else "base64"
         case _:
             inner = _inner(kind)
-            shown: str = kind.bounds  # type: ignore[attr-defined]
+            shown = cast(Bounded, kind).bounds
             return shown if inner is None else f"{shown}: {inner.name}"
 
 
